@@ -1,0 +1,1 @@
+"""A reproduction harness for preference-optimization papers."""

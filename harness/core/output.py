@@ -1,0 +1,134 @@
+"""Where a running step writes."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from harness.core.progress import Advance, Report, silent
+from harness.core.records import from_line, to_line, write_rows
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+ROWS = "rows.jsonl"
+
+
+class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
+    """What `Output.track` can run through: its length is known beforehand."""
+
+
+class Output:
+    """The folder of a running step. It becomes the artifact when the step returns, and not before."""
+
+    def __init__(self, folder: Path, report: Report = silent) -> None:
+        self.folder = folder
+        self.counts: dict[str, int | float] = {}
+        """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
+        self._report = report
+
+    def write_rows(self, rows: Iterable[Any]) -> None:
+        """Writes the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
+        self.counts["rows"] = write_rows(self.folder / ROWS, rows)
+
+    def append_rows(self, type: type[T], key: Callable[[T], Hashable]) -> "RowLog[T]":
+        """Opens ``rows.jsonl`` to go on where a killed run stopped (resumable steps only).
+
+        `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
+        """
+        return RowLog(self.folder / ROWS, type, key, self.counts)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+    @overload
+    def track(self, work: int, unit: str, done: int = 0) -> "Tracker": ...
+
+    @overload
+    def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
+
+    def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
+        """Shows progress in `unit`s (a plural: "rows"), with rate and time left.
+
+        Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
+        what an earlier run had finished.
+        """
+        if isinstance(work, int):
+            return Tracker(work, unit, done, self._report)
+        return _run_through(work, Tracker(len(work), unit, 0, self._report))
+
+
+def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
+    for item in items:
+        yield item
+        tracker.advance()
+
+
+class Tracker:
+    """Counts what a step has done and reports it, at most ten times a second."""
+
+    def __init__(self, total: int, unit: str, done: int, report: Report) -> None:
+        self._total, self._unit, self._done, self._report = total, unit, done, report
+        self._done_before = done
+        self._start = time.monotonic()
+        self._next_report = self._start
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more are done."""
+        self._done += count
+        now = time.monotonic()
+        if now >= self._next_report or self._done >= self._total:
+            rate = (self._done - self._done_before) / max(now - self._start, 1e-9)
+            self._report(Advance(self._done, self._total, self._unit, rate))
+            self._next_report = now + 0.1
+
+
+class RowLog(Generic[T]):
+    """An append-only ``rows.jsonl`` that survives SIGKILL and power loss.
+
+    Each `append` is all or nothing: what a killed run was writing is dropped when the log is opened again. A step that
+    appends fixed slices of its input therefore gives the same bytes however often it was killed.
+    """
+
+    def __init__(self, path: Path, type: type[T], key: Callable[[T], Hashable], counts: dict[str, int | float]) -> None:
+        self._key, self._counts = key, counts
+        self._file = path.open("ab")
+        self._mark = path.with_name(f".{path.name}.mark")
+        self._file.truncate(self._marked_size())
+        lines = path.read_bytes().splitlines()
+        rows = [from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+        self.done: dict[Hashable, T] = {key(row): row for row in rows}
+        """The rows so far, by key, in the order they were appended."""
+        self._count()
+
+    def append(self, rows: Sequence[T]) -> None:
+        """Adds `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
+        keys = [self._key(row) for row in rows]
+        if len(self.done.keys() | set(keys)) != len(self.done) + len(keys):
+            raise ValueError(f"a row with one of these keys is already there: {keys}")
+        self._file.write("".join(map(to_line, rows)).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._write_mark()
+        self.done.update(zip(keys, rows, strict=True))
+        self._count()
+
+    def _marked_size(self) -> int:
+        """Bytes of whole appends. Zero when there is no mark, or one that a power loss has spoilt."""
+        try:
+            size = int(self._mark.read_text())
+        except (OSError, ValueError):
+            return 0
+        return size if size <= os.fstat(self._file.fileno()).st_size else 0
+
+    def _write_mark(self) -> None:
+        aside = self._mark.with_suffix(".new")
+        aside.write_text(str(self._file.tell()))
+        aside.replace(self._mark)
+
+    def _count(self) -> None:
+        self._counts["rows"] = len(self.done)

@@ -1,0 +1,109 @@
+"""The rows that steps exchange: frozen dataclasses, stored as one JSON object a line."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from harness.core.codec import decode, encode
+from harness.core.errors import UserError
+
+T = TypeVar("T")
+
+Order = Literal["baseline_first", "output_first"]
+State = Literal["ok", "parse_failed", "api_failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request. `id` is unique within its data set and is what rows are joined by."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What `writer` answered. `finish_reason` is "stop", or "length" when the token limit cut the answer off."""
+
+    prompt: Prompt
+    text: str
+    writer: str
+    token_ids: tuple[int, ...] = ()
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """Two answers to one prompt, the first preferred to the second."""
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One verdict on `output` against `baseline` (both texts), shown to the judge in `order`.
+
+    `reply` is the judge's raw reply and `verdict` its label in the judge's own frame ("m" or "M", "A>>B", ...).
+    `preference` is the probability in [0, 1] that `output` beats `baseline`; None where the judge gives labels only,
+    and whenever `state` is not "ok". Failed judgments are rows too.
+    """
+
+    prompt: Prompt
+    baseline: str
+    output: str
+    order: Order
+    reply: str
+    verdict: str
+    preference: float | None
+    state: State
+
+    def __post_init__(self) -> None:
+        if self.preference is not None and not 0 <= self.preference <= 1:
+            raise ValueError(f"preference must lie in [0, 1], not {self.preference}")
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as a JSON object; nested records become nested objects."""
+    encoded: dict[str, Any] = encode(record)
+    return encoded
+
+
+def from_json(type: type[T], row: Mapping[str, Any], where: str = "") -> T:
+    """A JSON object as a record. A missing, unknown or ill-typed field raises UserError that starts with `where`."""
+    return decode(type, row, where)
+
+
+def to_line(record: Any) -> str:
+    """A record as one line of a ``.jsonl`` file, line end included."""
+    return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_rows(path: Path, type: type[T]) -> list[T]:
+    """All records of a ``.jsonl`` file. Raises UserError naming file and line."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return [from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def from_line(line: bytes, type: type[T], where: str) -> T:
+    """One line of a ``.jsonl`` file as a record. Raises UserError that starts with `where`."""
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON: {error}") from None
+    return from_json(type, row, where)
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> int:
+    """Writes records as ``.jsonl`` and returns how many there were."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for count, row in enumerate(rows, 1):  # noqa: B007 (count is the result)
+            file.write(to_line(row))
+    return count
