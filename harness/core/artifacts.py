@@ -58,6 +58,9 @@ class Artifact:
     def __hash__(self) -> int:
         return hash(self.key)
 
+    def __repr__(self) -> str:  # short: the graph is deep
+        return f"<Artifact {self} {self.key[:8]}>"
+
     def __str__(self) -> str:
         return f"{self.step} {self.label}".rstrip()
 

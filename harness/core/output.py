@@ -28,6 +28,7 @@ class Output:
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
         self._report = report
+        self._log: RowLog[Any] | None = None
 
     def write_rows(self, rows: Iterable[Any]) -> None:
         """Writes the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
@@ -38,7 +39,14 @@ class Output:
 
         `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
         """
-        return RowLog(self.folder / ROWS, type, key, self.counts)
+        log = RowLog(self.folder / ROWS, type, key, self.counts)
+        self._log = log
+        return log
+
+    def close(self) -> None:
+        """Ends the writing, once the step has returned."""
+        if self._log is not None:
+            self._log.close()
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
@@ -98,6 +106,7 @@ class RowLog(Generic[T]):
         self._key, self._counts = key, counts
         self._file = path.open("ab")
         self._mark = path.with_name(f".{path.name}.mark")
+        self._new_mark = self._mark.with_suffix(".new")
         self._file.truncate(self._marked_size())
         lines = path.read_bytes().splitlines()
         rows = [from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
@@ -117,6 +126,12 @@ class RowLog(Generic[T]):
         self.done.update(zip(keys, rows, strict=True))
         self._count()
 
+    def close(self) -> None:
+        """Closes the file, which from now on counts as whole."""
+        self._file.close()
+        for helper in (self._mark, self._new_mark):
+            helper.unlink(missing_ok=True)
+
     def _marked_size(self) -> int:
         """Bytes of whole appends. Zero when there is no mark, or one that a power loss has spoilt."""
         try:
@@ -126,9 +141,8 @@ class RowLog(Generic[T]):
         return size if size <= os.fstat(self._file.fileno()).st_size else 0
 
     def _write_mark(self) -> None:
-        aside = self._mark.with_suffix(".new")
-        aside.write_text(str(self._file.tell()))
-        aside.replace(self._mark)
+        self._new_mark.write_text(str(self._file.tell()))
+        self._new_mark.replace(self._mark)
 
     def _count(self) -> None:
         self._counts["rows"] = len(self.done)

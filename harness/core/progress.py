@@ -1,22 +1,38 @@
-"""What a running step tells, and how it is shown."""
+"""What a running step tells, and how a run is shown: live on a terminal, as plain lines elsewhere, always on stderr."""
 
+import os
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A running step has done `done` of `total` `unit`s (rows, steps, ...), `rate` a second."""
+    """A running step has done `done` of `total` `unit` (rows, steps, ...), `rate` a second."""
 
     done: int
     total: int
     unit: str
     rate: float
 
+    def __str__(self) -> str:
+        left = f" · {duration((self.total - self.done) / self.rate)} left" if self.rate > 0 else ""
+        return f"{self.done}/{self.total} {self.unit} · {self.rate:.3g} {self.unit}/s{left}"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A step waits for another process that is making the same artifact."""
+
+    def __str__(self) -> str:
+        return "waiting for another process that is at it"
 
 
 Event = Advance | Waiting
@@ -25,3 +41,142 @@ Report = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """A `Report` that tells nobody."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``8.1 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, whole_seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {whole_seconds:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@dataclass
+class _Running:
+    name: str
+    started: float = field(default_factory=time.monotonic)
+    last: Advance | None = None
+
+
+class Display(AbstractContextManager["Display"]):
+    """Plain lines: one when a step starts, one when it ends. Steps are told apart by their keys."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        """`total`: how many steps will run."""
+        self._total, self._stream = total, stream
+        self._ended = 0
+        self._running: dict[str, _Running] = {}
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Ends the display; nothing to do for plain lines."""
+
+    def elapsed(self) -> dict[str, float]:
+        """Seconds that each running step has taken so far, by key."""
+        now = time.monotonic()
+        return {key: now - running.started for key, running in self._running.items()}
+
+    def start(self, key: str, name: str) -> None:
+        """The step `key`, shown as `name`, starts."""
+        self._running[key] = _Running(name)
+        self._print(f"{'':{len(self._counter())}} {name} ...")
+
+    def tell(self, key: str, event: Event) -> None:
+        """A running step reports."""
+        if isinstance(event, Advance):
+            self._running[key].last = event
+        else:
+            self._print(f"{'':{len(self._counter())}} {self._running[key].name}: {event}")
+
+    def end(self, key: str, built: bool, seconds_left: float | None) -> None:
+        """The step `key` is made (not `built`: by another process). `seconds_left`: the forecast for the whole run."""
+        running = self._running.pop(key)
+        self._ended += 1
+        left = "" if seconds_left is None or self._ended == self._total else f", {duration(seconds_left)} left in all"
+        self._print(f"{self._counter()} {running.name}: {_work_done(running, built)}{left}")
+
+    def tick(self, seconds_left: float | None) -> None:
+        """Called twice a second or more; `seconds_left` as in `end`."""
+
+    def _counter(self) -> str:
+        return f"[{self._ended:{len(str(self._total))}d}/{self._total}]"
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+class LiveDisplay(Display):
+    """A bar for the run and one for each running step; a line above them for each that has ended."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        super().__init__(total, stream)
+        self._began = time.monotonic()
+        self._bars = _bars(stream)
+        self._overall = self._bars.add_task("steps", total=total, status="")
+        self._tasks: dict[str, Any] = {}
+        self.tick(None)
+        self._bars.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Takes the bars off the screen."""
+        self._bars.stop()
+
+    def start(self, key: str, name: str) -> None:
+        """Adds a bar."""
+        self._running[key] = _Running(name)
+        self._tasks[key] = self._bars.add_task(f"  {name}", total=None, status="")
+
+    def tell(self, key: str, event: Event) -> None:
+        """Moves the step's bar."""
+        if isinstance(event, Advance):
+            self._running[key].last = event
+            self._bars.update(self._tasks[key], total=event.total, completed=event.done)
+        self._bars.update(self._tasks[key], status=str(event))
+
+    def end(self, key: str, built: bool, seconds_left: float | None) -> None:
+        """Replaces the step's bar by a line."""
+        self._bars.remove_task(self._tasks.pop(key))
+        super().end(key, built, None)
+        self._bars.update(self._overall, completed=self._ended)
+        self.tick(seconds_left)
+
+    def tick(self, seconds_left: float | None) -> None:
+        """Refreshes the clock of the run."""
+        left = "" if seconds_left is None else f" · {duration(seconds_left)} left"
+        status = f"{self._ended}/{self._total} · {duration(time.monotonic() - self._began)}{left}"
+        self._bars.update(self._overall, status=status)
+
+    def _print(self, line: str) -> None:
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def display(total: int) -> Display:
+    """The display for a run of `total` steps that suits stderr."""
+    stream = sys.stderr
+    live = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return LiveDisplay(total, stream) if live else Display(total, stream)
+
+
+def _work_done(running: _Running, built: bool) -> str:
+    seconds = time.monotonic() - running.started
+    if not built:
+        return f"made by another process, waited {duration(seconds)}"
+    if running.last is None:
+        return duration(seconds)
+    last = running.last
+    return f"{last.done} {last.unit} in {duration(seconds)} ({last.rate:.3g} {last.unit}/s)"
+
+
+def _bars(stream: TextIO) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True)),
+        console=Console(file=stream),
+        transient=True,
+    )

@@ -1,0 +1,83 @@
+"""Which step to run next, and how long it will all take."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from harness.core.artifacts import Artifact
+
+
+class Durations:
+    """What steps have taken so far, as a forecast for others of the same name."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[str, list[float]] = defaultdict(list)
+
+    def learn(self, step: str, seconds: float) -> None:
+        """One `step` took `seconds`."""
+        self._seen[step].append(seconds)
+
+    def expect(self, step: str) -> float:
+        """Mean seconds of this step; of all steps when it is new; 1 when nothing is known."""
+        seen = self._seen.get(step) or [seconds for times in self._seen.values() for seconds in times]
+        return sum(seen) / len(seen) if seen else 1.0
+
+    def __bool__(self) -> bool:
+        return bool(self._seen)
+
+
+class Schedule:
+    """Hands out steps whose inputs are there, the one that starts the longest chain first."""
+
+    def __init__(self, missing: Sequence[Artifact], durations: Durations) -> None:
+        """`missing`: what is to be made, inputs before what needs them."""
+        self._durations = durations
+        self._waiting = {artifact.key: artifact for artifact in missing}
+        self._unfinished = dict(self._waiting)
+        self._needed_by: defaultdict[str, list[str]] = defaultdict(list)
+        for artifact in missing:
+            for parent in artifact.parents():
+                self._needed_by[parent.key].append(artifact.key)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been made."""
+        return not self._unfinished
+
+    def take(self) -> Artifact | None:
+        """The next step to start; None when each of those left waits for one that is running, or none is left."""
+        chains = self._chains()
+        ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
+        if not ready:
+            return None
+        return self._waiting.pop(max(ready, key=lambda one: chains[one.key]).key)
+
+    def finish(self, artifact: Artifact) -> None:
+        """`artifact` has been made."""
+        del self._unfinished[artifact.key]
+
+    def seconds_left(self, elapsed: dict[str, float], jobs: int) -> float | None:
+        """Forecast for the rest on `jobs` workers, `elapsed` being the seconds that running steps (by key) have taken.
+
+        None until something is known.
+        """
+        if not self._durations:
+            return None
+        spent = {key: min(seconds, self._expect(key)) for key, seconds in elapsed.items()}
+        work = sum(self._expect(key) - spent.get(key, 0) for key in self._unfinished)
+        chains = self._chains()
+        longest = max((chains[key] - spent.get(key, 0) for key in self._unfinished), default=0.0)
+        return max(work / jobs, longest)
+
+    def _expect(self, key: str) -> float:
+        return self._durations.expect(self._unfinished[key].step)
+
+    def _chains(self) -> dict[str, float]:
+        """For each unfinished step, the expected seconds of the longest chain that starts with it."""
+        chains: dict[str, float] = {}
+        for key in reversed(self._unfinished):
+            chains[key] = self._expect(key) + max((chains[child] for child in self._needed_by[key]), default=0.0)
+        return chains
+
+
+def _keys(artifacts: Iterable[Artifact]) -> set[str]:
+    return {artifact.key for artifact in artifacts}

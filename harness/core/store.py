@@ -1,0 +1,176 @@
+"""Artifacts on disk: ``<root>/<step>/<key>/`` holds the payload and ``artifact.json``.
+
+A folder with that name is complete: it is filled under another name and renamed into place. A file lock per key lets
+one process do the work while the others wait for it.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.core.artifacts import Artifact, find_step, input_keys
+from harness.core.errors import UserError
+from harness.core.output import Output
+from harness.core.progress import Report, Waiting, silent
+from harness.core.provenance import device, provenance
+
+RECORD = "artifact.json"
+
+
+class Store:
+    """A folder of artifacts. Several processes may use one at the same time."""
+
+    def __init__(self, root: str | Path) -> None:
+        """Makes the folder if need be. Raises UserError when it cannot be written to."""
+        self.root = Path(root).absolute()
+        self._require_writable()
+
+    def folder(self, artifact: Artifact) -> Path:
+        """Where `artifact` lies once it is made."""
+        return self.root / artifact.step / artifact.key
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether `artifact` is there, with a readable record and every file at its full size."""
+        return self._read_record(artifact) is not None
+
+    def record(self, artifact: Artifact) -> Mapping[str, Any]:
+        """The content of ``artifact.json``. Raises KeyError when the store does not have `artifact`."""
+        record = self._read_record(artifact)
+        if record is None:
+            raise KeyError(f"{artifact} ({artifact.key}) is not in {self.root}")
+        return record
+
+    def bind(self, artifact: Artifact) -> Artifact:
+        """`artifact` and all it was made from, each bound to its folder if it is there."""
+        bound: dict[str, Artifact] = {}
+
+        def bind_one(one: Artifact) -> Artifact:
+            if one.key not in bound:
+                inputs = {
+                    name: bind_one(value) if isinstance(value, Artifact) else tuple(map(bind_one, value))
+                    for name, value in one.inputs.items()
+                }
+                folder = self.folder(one)
+                here = folder if (folder / RECORD).exists() else None
+                bound[one.key] = dataclasses.replace(one, inputs=inputs, bound_to=here)
+            return bound[one.key]
+
+        return bind_one(artifact)
+
+    def build(self, artifact: Artifact, report: Report = silent) -> bool:
+        """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
+
+        Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
+        """
+        with self._lock(artifact, report):
+            if self.has(artifact):
+                return False
+            partial = self._open_partial(artifact)
+            started, clock = datetime.now(UTC), time.monotonic()
+            output = Output(partial, report)
+            step = find_step(artifact)
+            step.run(output, self.bind(artifact))
+            output.close()
+            times = {
+                "started": started.isoformat(timespec="seconds"),
+                "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - clock, 3),
+            }
+            _write_record(partial, {**_identity(artifact), **times, "counts": output.counts})
+            _publish(partial, self.folder(artifact))
+            return True
+
+    def _require_writable(self) -> None:
+        import tempfile
+
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"{self.root} is not a folder; choose another place for the run")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise UserError(f"cannot write to {self.root} ({error.strerror}); choose another place") from None
+
+    def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
+        folder = self.folder(artifact)
+        try:
+            record = json.loads((folder / RECORD).read_bytes())
+            complete = record["key"] == artifact.key and all(
+                (folder / name).stat().st_size == size for name, size in record["files"].items()
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return record if complete else None
+
+    def _open_partial(self, artifact: Artifact) -> Path:
+        partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
+        if partial.exists() and not find_step(artifact).resumable:
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        return partial
+
+    @contextmanager
+    def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        locks = self.root / ".locks"
+        locks.mkdir(exist_ok=True)
+        lock = FileLock(locks / f"{artifact.key}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            report(Waiting())
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _identity(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "step": artifact.step,
+        "version": artifact.version,
+        "key": artifact.key,
+        "label": artifact.label,
+        "params": artifact.params,
+        "seed": artifact.params.get("seed"),
+        "inputs": input_keys(artifact.inputs),
+        "provenance": {**provenance(), "device": device()},
+    }
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder) if path.name != RECORD}
+    text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    for path in [*_files(partial), partial]:
+        _sync(path)
+    if folder.exists():  # spoilt, or it would have been found
+        shutil.rmtree(folder)
+    os.replace(partial, folder)
+    _sync(folder.parent)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sync(path: Path) -> None:
+    """Has the system write `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""Decides which steps are missing and runs them."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.core.artifacts import Artifact
+from harness.core.errors import Interrupted, UserError
+from harness.core.progress import Display, display
+from harness.core.schedule import Durations, Schedule
+from harness.core.store import Store
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps that a run looks at. What a found artifact was made from is not needed and not part of it."""
+
+    found: tuple[Artifact, ...]
+    missing: tuple[Artifact, ...]
+    """To be run, inputs before what needs them."""
+
+
+def plan(targets: Iterable[Artifact], store: Store) -> Plan:
+    """Which steps must run, so that `store` has all `targets`."""
+    found: dict[str, Artifact] = {}
+    missing: dict[str, Artifact] = {}
+
+    def visit(artifact: Artifact) -> None:
+        if artifact.key in found or artifact.key in missing:
+            return
+        if store.has(artifact):
+            found[artifact.key] = artifact
+            return
+        for parent in artifact.parents():
+            visit(parent)
+        missing[artifact.key] = artifact
+
+    for target in targets:
+        visit(target)
+    return Plan(tuple(found.values()), tuple(missing.values()))
+
+
+def print_plan(plan: Plan) -> None:
+    """Prints to stderr, for each step by name, how many artifacts are needed, found, and to be run."""
+    found, missing = (Counter(artifact.step for artifact in part) for part in (plan.found, plan.missing))
+    names = list(dict.fromkeys(artifact.step for artifact in (*plan.found, *plan.missing)))
+    width = max(map(len, ["in all", *names]))
+    print(f"{'step':{width}}  total  found  to run", file=sys.stderr)
+    for name in names:
+        print(_row(name, width, found[name], missing[name]), file=sys.stderr)
+    print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr, flush=True)
+
+
+def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None) -> None:
+    """Makes all `targets`: runs what `store` does not have on `jobs` worker processes (default: one a processor).
+
+    Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
+    when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
+    """
+    jobs = _processors() if jobs is None else jobs
+    if jobs < 1:
+        raise UserError(f"jobs must be 1 or more, not {jobs}")
+    steps = plan(targets, store)
+    if not steps.missing:
+        return
+    try:
+        with display(len(steps.missing)) as shown:
+            _execute(steps, store, jobs, shown)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
+
+
+def _execute(steps: Plan, store: Store, jobs: int, shown: Display) -> None:
+    from harness.core.workers import Done, Failed, Workers
+
+    durations = Durations()
+    for artifact in steps.found:
+        durations.learn(artifact.step, store.record(artifact)["seconds"])
+    schedule = Schedule(steps.missing, durations)
+    with Workers(store, jobs) as workers:
+        while not schedule.finished:
+            while workers.available and (ready := schedule.take()):
+                shown.start(ready.key, str(ready))
+                workers.start(ready)
+            for artifact, message in workers.messages(timeout=0.5):
+                if isinstance(message, Failed):
+                    raise message.error()
+                if isinstance(message, Done):
+                    durations.learn(artifact.step, message.seconds)
+                    schedule.finish(artifact)
+                    shown.end(artifact.key, message.built, schedule.seconds_left(shown.elapsed(), jobs))
+                else:
+                    shown.tell(artifact.key, message)
+            shown.tick(schedule.seconds_left(shown.elapsed(), jobs))
+
+
+def _row(name: str, width: int, found: int, missing: int) -> str:
+    return f"{name:{width}}  {found + missing:5d}  {found:5d}  {missing:6d}"
+
+
+def _processors() -> int:
+    """How many this process may use (fewer than the machine has, inside a container)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
