@@ -1,0 +1,61 @@
+"""Paired comparison of two models on the same prompts: is the difference more than the draw of prompts?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evals.stats.bootstrap import (
+    FloatArray,
+    Statistic,
+    percentile_interval,
+    resample_counts,
+    resample_training_seeds,
+    two_sided_p_value,
+)
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """First model minus second: the difference in the statistic's unit, its 95 % interval, p-value and verdict."""
+
+    difference: float
+    ci95: tuple[float, float]
+    p_value: float
+    verdict: Literal["better", "worse", "undecided"]
+
+
+def paired_difference(
+    first: Sequence[Statistic], second: Sequence[Statistic], n_prompts: int, *, resamples: int = 1000, seed: int = 0
+) -> PairedDifference:
+    """Compare the mean of `first` with the mean of `second`, one statistic a training seed, by a clustered bootstrap.
+
+    All statistics must be on the same prompt axis of length `n_prompts`: both models see the same resampled prompts, so
+    that what makes a prompt hard or easy for both cancels. Equal numbers of training seeds are taken as pairs (the k-th
+    of each share data and initialisation); otherwise they are resampled apart. The verdict is "better" or "worse" when
+    the two-sided bootstrap p-value is below 0.05. Exchanging the models changes the sign and nothing else.
+    """
+    counts = resample_counts(n_prompts, resamples, seed)
+    first_values = np.stack([statistic.resample(counts) for statistic in first])
+    second_values = np.stack([statistic.resample(counts) for statistic in second])
+    if len(first) == len(second):
+        differences = resample_training_seeds(first_values - second_values, seed)
+    else:
+        differences = resample_training_seeds(first_values, seed) - resample_training_seeds(second_values, seed)
+    differences = differences[~np.isnan(differences)]
+    value = _mean(first) - _mean(second)
+    p_value = two_sided_p_value(differences)
+    return PairedDifference(value, percentile_interval(differences), p_value, _verdict(differences, p_value))
+
+
+def _mean(statistics: Sequence[Statistic]) -> float:
+    return sum(statistic.value for statistic in statistics) / len(statistics)
+
+
+def _verdict(differences: FloatArray, p_value: float) -> Literal["better", "worse", "undecided"]:
+    if p_value >= SIGNIFICANCE:
+        return "undecided"
+    return "better" if float(np.median(differences)) > 0 else "worse"
