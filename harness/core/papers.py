@@ -1,11 +1,10 @@
 """Published results as data: a paper's table with its claims, and the ledger of what we do differently."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from harness.core.config import config_path, from_mapping, load_yaml, read_yaml
-from harness.core.errors import unknown
+from harness.core.errors import UserError, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One method: our name and the paper's label; `added` marks a row the paper does not have."""
+    """One method: our name and the paper's label. `added` says what a row is that the paper does not have."""
 
     method: str
     label: str
-    added: bool = False
+    added: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,7 @@ class PaperTable:
     title: str
     arxiv: str
     table: str
+    label: str
     caption: str
     where: str
     scale: str
@@ -80,12 +80,26 @@ class PaperTable:
     claims: tuple[Claim, ...] = ()
     discrepancies: tuple[Discrepancy, ...] = ()
 
+    def model(self, name: str) -> str:
+        """The paper's name of one of our base models. Raises UserError with the nearest name."""
+        if name in self.models:
+            return self.models[name]
+        raise unknown(f"model of {self.paper} {self.table}", name, self.models)
+
+    def column(self, bench: str, metric: str) -> Column:
+        """The column of one metric. Raises UserError with the nearest name."""
+        columns = {f"{column.bench}/{column.metric}": column for column in self.columns}
+        name = f"{bench}/{metric}"
+        if name in columns:
+            return columns[name]
+        raise unknown(f"column of {self.paper} {self.table}", name, columns)
+
     def row(self, method: str) -> Row:
         """The row of one of our methods. Raises UserError with the nearest name."""
-        for row in self.rows:
-            if row.method == method:
-                return row
-        raise unknown(f"row of {self.paper} {self.table}", method, (row.method for row in self.rows))
+        rows = {row.method: row for row in self.rows}
+        if method in rows:
+            return rows[method]
+        raise unknown(f"row of {self.paper} {self.table}", method, rows)
 
     def published(self, model: str, method: str, column: Column) -> float | None:
         """The printed number, or None where the paper has none."""
@@ -103,18 +117,13 @@ class Deviation:
 
 
 def load_paper_table(paper: str, table: str) -> PaperTable:
-    """``configs/papers/<paper>/<table>.yaml``. Raises UserError where a cell or a claim names what the table does not have."""
+    """``configs/papers/<paper>/<table>.yaml``. Raises UserError where it names a row or column that it has not."""
     path = config_path(f"papers/{paper}/{table}.yaml")
     loaded = load_yaml(path, PaperTable)
-    known = {
-        "model": tuple(loaded.models),
-        "method": tuple(row.method for row in loaded.rows),
-        "column": tuple(column.id for column in loaded.columns),
-        "metric": tuple(f"{column.bench}/{column.metric}" for column in loaded.columns),
-    }
-    for kind, name in _names_used(loaded):
-        if name not in known[kind]:
-            raise unknown(f"{kind} in {path}:", name, known[kind])
+    try:
+        _check_names(loaded)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return loaded
 
 
@@ -126,15 +135,19 @@ def load_deviations(paper: str) -> tuple[Deviation, ...]:
     return deviations
 
 
-def _names_used(table: PaperTable) -> Iterator[tuple[str, str]]:
-    """(kind, name) of everything that cells and claims refer to."""
+def _check_names(table: PaperTable) -> None:
+    """Raises UserError where a cell or a claim names a model, method or column that the table does not have."""
+    columns = tuple(column.id for column in table.columns)
     for model, methods in table.cells.items():
-        yield "model", model
-        for method, columns in methods.items():
-            yield "method", method
-            yield from (("column", column) for column in columns)
-    for claim in table.claims:
-        for comparison in claim.comparisons:
-            yield "metric", f"{comparison.bench}/{comparison.metric}"
-            yield from (("method", method) for method in (comparison.better, comparison.worse))
-            yield from (("model", model) for model in comparison.models)
+        table.model(model)
+        for method, cells in methods.items():
+            table.row(method)
+            for column in cells:
+                if column not in columns:
+                    raise unknown("column id", column, columns)
+    for comparison in (comparison for claim in table.claims for comparison in claim.comparisons):
+        table.column(comparison.bench, comparison.metric)
+        table.row(comparison.better)
+        table.row(comparison.worse)
+        for model in comparison.models:
+            table.model(model)

@@ -1,0 +1,242 @@
+"""The table of a report as data: ours, the paper's and the verdict, cell by cell."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.core.errors import UserError
+from harness.core.papers import Column, PaperTable
+from reports.compare import NOT_IN_PAPER, obstacle, verdict
+from reports.manifest import Manifest, Score
+
+DASH = "—"
+ADDED = "+"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Ours, the paper's and the verdict; `note` is what a reader must know of ours, mostly empty."""
+
+    score: Score
+    published: float | None
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One method on one base model, with a cell for each column. `added` is empty for a row of the paper's."""
+
+    method: str
+    label: str
+    added: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """All methods on one base model."""
+
+    model: str
+    label: str
+    reference: str
+    description: str
+    rows: tuple[TableRow, ...]
+
+    @property
+    def heading(self) -> str:
+        """The paper's model and what stands for it here."""
+        return f"{self.label}, here {self.description or self.reference}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table ready to be printed, with footnotes: a letter for each verdict, a number for each note on a cell.
+
+    When every published number has the same verdict, its letter stands once, in the head of the paper's columns
+    (`common_mark`); else each published number carries its own (`verdict_mark`).
+    """
+
+    name: str
+    title: str
+    caption: str
+    decimals: int
+    columns: tuple[Column, ...]
+    panels: tuple[Panel, ...]
+    source: str
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Every distinct verdict on a published number, in order of appearance."""
+        return tuple(dict.fromkeys(cell.verdict for cell in self._cells() if cell.verdict != NOT_IN_PAPER))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Every distinct note on a cell, in order of appearance."""
+        return tuple(dict.fromkeys(cell.note for cell in self._cells() if cell.note))
+
+    @property
+    def common_mark(self) -> str:
+        """The footnote letter for the head of the paper's columns, or nothing."""
+        return "a" if len(self.verdicts) == 1 else ""
+
+    def verdict_mark(self, cell: Cell) -> str:
+        """The footnote letter of one published number, or nothing."""
+        return "" if self.common_mark or cell.verdict == NOT_IN_PAPER else _LETTERS[self.verdicts.index(cell.verdict)]
+
+    def note_mark(self, cell: Cell) -> str:
+        """The footnote number of one of our cells, or nothing."""
+        return str(self.notes.index(cell.note) + 1) if cell.note else ""
+
+    def footnotes(self) -> list[tuple[str, str]]:
+        """(mark, text): verdicts by letter, notes by number, and what the added rows are."""
+        numbered = [(str(number), note) for number, note in enumerate(self.notes, start=1)]
+        added = dict.fromkeys(row.added for panel in self.panels for row in panel.rows if row.added)
+        ours = [(ADDED, f"ours, not in the paper: {text}") for text in added]
+        return [*zip(_LETTERS, self.verdicts, strict=False), *numbered, *ours]
+
+    def _cells(self) -> Iterator[Cell]:
+        return (cell for panel in self.panels for row in panel.rows for cell in row.cells)
+
+    def number(self, value: float | None) -> str:
+        """`value` to the paper's number of decimals; a dash where there is none."""
+        return DASH if value is None else f"{value:.{self.decimals}f}"
+
+    def interval(self, ci95: tuple[float, float] | None) -> str:
+        """``[low, high]`` with a no-break space, or nothing."""
+        return "" if ci95 is None else f"[{self.number(ci95[0])},\u00a0{self.number(ci95[1])}]"
+
+    def ours(self, cell: Cell) -> str:
+        """Value and interval."""
+        return f"{self.number(cell.score.value)} {self.interval(cell.score.ci95)}".strip()
+
+    def spanned_columns(self) -> list[tuple[str, int]]:
+        """The benchmarks over the columns: (label, number of columns)."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.bench_label:
+                spans[-1] = (column.bench_label, spans[-1][1] + 1)
+            else:
+                spans.append((column.bench_label, 1))
+        return spans
+
+
+def build_table(manifest: Manifest, paper: PaperTable) -> Table:
+    """The table of one run beside the published one.
+
+    Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
+    a column whose scores come from two judges.
+    """
+    for model in manifest.models:
+        paper.model(model)
+    scores = _scores_by_cell(manifest, paper)
+    _require_one_judge_a_column(manifest.cells)
+    scored = {(score.bench, score.metric) for score in manifest.cells}
+    columns = tuple(column for column in paper.columns if (column.bench, column.metric) in scored)
+    panels = tuple(
+        Panel(
+            model,
+            paper.models[model],
+            manifest.models[model].reference,
+            manifest.models[model].description,
+            tuple(_row(manifest, paper, model, method, columns, scores) for method in manifest.rows),
+        )
+        for model in paper.models
+        if model in manifest.models
+    )
+    return Table(
+        name=manifest.experiment,
+        title=f"{paper.label} of {paper.paper.upper()}",
+        caption=paper.caption,
+        decimals=paper.decimals,
+        columns=columns,
+        panels=panels,
+        source=_source(manifest, paper),
+    )
+
+
+_CellName = tuple[str, str, str, str]
+
+
+def _scores_by_cell(manifest: Manifest, paper: PaperTable) -> dict[_CellName, Score]:
+    scores: dict[_CellName, Score] = {}
+    for score in manifest.cells:
+        paper.column(score.bench, score.metric)
+        paper.row(score.method)
+        name = (score.model, score.method, score.bench, score.metric)
+        if name in scores:
+            raise UserError(f"the manifest has two scores for {' / '.join(name)}")
+        scores[name] = score
+    return scores
+
+
+def _require_one_judge_a_column(cells: Iterable[Score]) -> None:
+    judges: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        first = judges.setdefault((cell.bench, cell.metric), cell.judge)
+        if cell.judge != first:
+            raise UserError(
+                f"column {cell.bench}/{cell.metric} mixes the judges {first or 'none'} and {cell.judge or 'none'}; "
+                "scores of two judges cannot stand in one column: run again with one judge"
+            )
+
+
+def _row(
+    manifest: Manifest,
+    paper: PaperTable,
+    model: str,
+    method: str,
+    columns: Iterable[Column],
+    scores: Mapping[_CellName, Score],
+) -> TableRow:
+    row = paper.row(method)
+    cells = []
+    for column in columns:
+        missing = Score(model, method, column.bench, column.metric, value=None, note="not run")
+        score = scores.get((model, method, column.bench, column.metric), missing)
+        published = paper.published(model, method, column)
+        why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, paper.scale, column.judge)
+        said = verdict(score.value, score.ci95, published, paper.decimals, why_not)
+        cells.append(Cell(score, published, said, _note(score)))
+    return TableRow(method, row.label, row.added, tuple(cells))
+
+
+def _note(score: Score) -> str:
+    """What a reader must know of a cell: why it was withheld, and how many verdicts are missing."""
+    counts = f"{score.n_missing} of {score.n} verdicts missing" if score.n_missing else ""
+    withheld = "withheld" if score.value is None and not score.note else score.note
+    return "; ".join(part for part in (withheld, counts) if part)
+
+
+def _source(manifest: Manifest, paper: PaperTable) -> str:
+    seeds = ", ".join(map(str, manifest.seeds))
+    fast = ", fast (reduced counts)" if manifest.fast else ""
+    mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else ""
+    return (
+        f"Ours: scale {manifest.scale}{fast}, {'seeds' if mean else 'seed'} {seeds}{mean}, judge {manifest.judge.name} "
+        f"({manifest.judge.fingerprint}), [95 % interval]. Paper: {paper.label}, arXiv:{paper.arxiv}."
+    )
+
+
+CSV_FIELDS = (
+    "model", "model_label", "method", "label", "added", "bench", "metric",
+    "ours", "lo", "hi", "paper", "verdict", "n", "n_missing", "judge", "note",
+)  # fmt: skip
+
+
+def csv_text(table: Table) -> str:
+    """One line for each cell; numbers unrounded, empty where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_FIELDS)
+    for panel in table.panels:
+        for row in panel.rows:
+            for cell in row.cells:
+                score = cell.score
+                low, high = score.ci95 or (None, None)
+                names = (panel.model, panel.label, row.method, row.label, bool(row.added), score.bench, score.metric)
+                figures = (score.value, low, high, cell.published, cell.verdict, score.n, score.n_missing)
+                writer.writerow((*names, *figures, score.judge, score.note))
+    return out.getvalue()

@@ -1,0 +1,52 @@
+"""Writes a run's report beside its manifest."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from harness.core.errors import UserError
+from harness.core.papers import load_paper_table
+from reports import figures
+from reports.html import html_report
+from reports.latex import latex
+from reports.manifest import read_manifest
+from reports.markdown import markdown_report
+from reports.tables import build_table, csv_text
+
+
+def write_report(folder: Path) -> None:
+    """Reads `folder`/manifest.json and writes <experiment>.md, .tex, .csv, .png, .svg and index.html beside it.
+
+    Every file is replaced as a whole. Raises UserError for a missing or damaged manifest, for names that the published
+    table does not have, for a column with two judges, and for a folder that cannot be written.
+    """
+    manifest = read_manifest(folder)
+    paper = load_paper_table(manifest.paper, manifest.experiment)
+    table = build_table(manifest, paper)
+    chart, name = figures.svg(table), manifest.experiment
+    texts = {
+        f"{name}.md": markdown_report(manifest, paper, table, f"{name}.png"),
+        f"{name}.tex": latex(table),
+        f"{name}.csv": csv_text(table),
+        f"{name}.svg": figures.svg_file(chart),
+        "index.html": html_report(manifest, paper, table, chart),
+    }
+    try:
+        for file, text in texts.items():
+            _replace(folder / file, text.encode("utf-8"))
+        _replace(folder / f"{name}.png", figures.png(table))
+    except OSError as error:
+        raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes beside `path` and renames, so that a reader never sees half a file."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
