@@ -88,12 +88,11 @@ def _execute(steps: Plan, store: Store, jobs: int, shown: Display) -> None:
                 if isinstance(message, Failed):
                     raise message.error()
                 if isinstance(message, Done):
-                    durations.learn(artifact.step, message.seconds)
-                    schedule.finish(artifact)
-                    shown.end(artifact.key, message.built, schedule.seconds_left(shown.elapsed(), jobs))
+                    schedule.finish(artifact, message.seconds)
+                    shown.end(artifact.key, message.built, schedule.seconds_left(jobs))
                 else:
                     shown.tell(artifact.key, message)
-            shown.tick(schedule.seconds_left(shown.elapsed(), jobs))
+            shown.tick(schedule.seconds_left(jobs))
 
 
 def _row(name: str, width: int, found: int, missing: int) -> str:

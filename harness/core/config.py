@@ -58,8 +58,8 @@ def _strict_loader() -> Any:
     class StrictLoader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key, (key_node, _) in zip(keys, node.value, strict=True):
-                if keys.count(key) > 1:
+            for index, (key, (key_node, _)) in enumerate(zip(keys, node.value, strict=True)):
+                if key in keys[:index]:
                     raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
             return super().construct_mapping(node, deep)
 

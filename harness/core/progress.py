@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 @dataclass
 class _Running:
     name: str
-    started: float = field(default_factory=time.monotonic)
+    started: float
     last: Advance | None = None
 
 
@@ -72,14 +72,9 @@ class Display(AbstractContextManager["Display"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends the display; nothing to do for plain lines."""
 
-    def elapsed(self) -> dict[str, float]:
-        """Seconds that each running step has taken so far, by key."""
-        now = time.monotonic()
-        return {key: now - running.started for key, running in self._running.items()}
-
     def start(self, key: str, name: str) -> None:
         """The step `key`, shown as `name`, starts."""
-        self._running[key] = _Running(name)
+        self._running[key] = _Running(name, time.monotonic())
         self._print(f"{'':{len(self._counter())}} {name} ...")
 
     def tell(self, key: str, event: Event) -> None:
@@ -124,7 +119,7 @@ class LiveDisplay(Display):
 
     def start(self, key: str, name: str) -> None:
         """Adds a bar."""
-        self._running[key] = _Running(name)
+        self._running[key] = _Running(name, time.monotonic())
         self._tasks[key] = self._bars.add_task(f"  {name}", total=None, status="")
 
     def tell(self, key: str, event: Event) -> None:

@@ -1,5 +1,6 @@
 """Which step to run next, and how long it will all take."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -33,6 +34,7 @@ class Schedule:
         self._durations = durations
         self._waiting = {artifact.key: artifact for artifact in missing}
         self._unfinished = dict(self._waiting)
+        self._started: dict[str, float] = {}
         self._needed_by: defaultdict[str, list[str]] = defaultdict(list)
         for artifact in missing:
             for parent in artifact.parents():
@@ -49,20 +51,21 @@ class Schedule:
         ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
         if not ready:
             return None
-        return self._waiting.pop(max(ready, key=lambda one: chains[one.key]).key)
+        chosen = max(ready, key=lambda one: chains[one.key])
+        self._started[chosen.key] = time.monotonic()
+        return self._waiting.pop(chosen.key)
 
-    def finish(self, artifact: Artifact) -> None:
-        """`artifact` has been made."""
-        del self._unfinished[artifact.key]
+    def finish(self, artifact: Artifact, seconds: float) -> None:
+        """`artifact` has been made, in `seconds`."""
+        del self._unfinished[artifact.key], self._started[artifact.key]
+        self._durations.learn(artifact.step, seconds)
 
-    def seconds_left(self, elapsed: dict[str, float], jobs: int) -> float | None:
-        """Forecast for the rest on `jobs` workers, `elapsed` being the seconds that running steps (by key) have taken.
-
-        None until something is known.
-        """
+    def seconds_left(self, jobs: int) -> float | None:
+        """Forecast for what is left to do on `jobs` workers; None until something is known."""
         if not self._durations:
             return None
-        spent = {key: min(seconds, self._expect(key)) for key, seconds in elapsed.items()}
+        now = time.monotonic()
+        spent = {key: min(now - started, self._expect(key)) for key, started in self._started.items()}
         work = sum(self._expect(key) - spent.get(key, 0) for key in self._unfinished)
         chains = self._chains()
         longest = max((chains[key] - spent.get(key, 0) for key in self._unfinished), default=0.0)

@@ -1,0 +1,134 @@
+"""Steps for the tests of store and pipeline, and a command that runs a small graph of them.
+
+They log what they execute to the file named by STEP_LOG, one line an event, so that tests can count.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.artifacts import Artifact, Output, labels, step
+from harness.core.errors import HarnessError, UserError
+from harness.core.store import Store
+from harness.pipeline import run
+
+BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    id: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    temperature: float = 0.7
+    top_p: float = 0.9
+
+
+@dataclass(frozen=True)
+class Decoding:
+    temperature: float = 0.7
+    top_p: float = 0.9
+
+
+def log(out: Output, event: str) -> None:
+    if path := os.environ.get("STEP_LOG"):
+        with open(path, "a") as file:
+            file.write(f"{out.folder.name.removeprefix('.partial-')} {event}\n")
+
+
+@step()
+def numbers(out: Output, *, count: int, seed: int = 0) -> None:
+    log(out, "start")
+    draw = random.Random(seed)
+    out.write_rows(Item(str(index), draw.randrange(1000)) for index in range(count))
+
+
+@step(resumable=True)
+def squares(out: Output, *, items: Artifact) -> None:
+    log(out, "start")
+    rows = out.append_rows(Item, key=lambda item: item.id)
+    todo = [item for item in items.rows(Item) if item.id not in rows.done]
+    tracker = out.track(len(todo) + len(rows.done), "rows", done=len(rows.done))
+    for start in range(0, len(todo), BATCH):
+        batch = todo[start : start + BATCH]
+        time.sleep(0.02)
+        for item in batch:
+            log(out, f"row {item.id}")
+        rows.append([Item(item.id, item.value**2) for item in batch])
+        tracker.advance(len(batch))
+
+
+@step()
+def total(out: Output, *, parts: Sequence[Artifact]) -> None:
+    log(out, "start")
+    for part in out.track(parts, "parts"):
+        time.sleep(0.02)
+        out.counts["total"] = out.counts.get("total", 0) + sum(item.value for item in part.rows(Item))
+    out.write_json("total.json", out.counts["total"])
+
+
+@step()
+def choose(
+    out: Output,
+    *,
+    first: Artifact,
+    many: Sequence[Artifact] = (),
+    sampling: Sampling | Decoding = Sampling(),
+    options: object = None,
+    seed: int = 0,
+) -> None:
+    pass
+
+
+@step()
+def describe_process(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+    print("this goes to a log, not to the terminal")
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM", "PYTHONHASHSEED")
+    out.write_json("process.json", {"pid": os.getpid(), **{name: os.environ[name] for name in names}})
+
+
+@step()
+def ask_user(out: Output, *, after: Sequence[Artifact] = ()) -> None:
+    raise UserError("no model in /nowhere;\n name another one")
+
+
+@step()
+def break_down(out: Output) -> None:
+    print("before the fall")
+    raise ZeroDivisionError("something unexpected")
+
+
+@step()
+def get_killed(out: Output) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@step()
+def sleep_long(out: Output) -> None:
+    log(out, f"pid {os.getpid()}")
+    time.sleep(60)
+
+
+def sample_graph() -> list[Artifact]:
+    """Twelve steps: three chains of two, their sums in two ways, some shared."""
+    parts = []
+    for seed in range(3):
+        with labels(f"seed {seed}"):
+            parts.append(squares(items=numbers(count=20, seed=seed)))
+    return [total(parts=parts), *(total(parts=[part, parts[0]]) for part in parts)]
+
+
+if __name__ == "__main__":
+    try:
+        run([sleep_long()] if sys.argv[1] == "sleep" else sample_graph(), Store(Path(sys.argv[2])), jobs=2)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,73 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import UserError
+from harness.core.registry import Registry
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Installs a distribution that offers `name = target` as a method."""
+
+    def install(distribution: str, name: str, target: str) -> None:
+        info = tmp_path / f"{distribution}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[harness.methods]\n{name} = {target}\n")
+
+    (tmp_path / "their_method.py").write_text("def mine():\n    return 'theirs'\n")
+    (tmp_path / "broken_method.py").write_text("import a_package_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield install
+    sys.modules.pop("their_method", None)
+
+
+def registry() -> Registry:
+    return Registry("method", "harness.methods", {"sqrt": "math:sqrt", "absent": "math:no_such_function"})
+
+
+def test_built_in_names_are_loaded_only_when_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    methods = Registry("method", "harness.no_such_group", {"b": "colorsys:rgb_to_hsv", "a": "math:sqrt"})
+    assert methods.names() == ("b", "a")
+    assert "colorsys" not in sys.modules
+    assert methods.load("a")(9) == 3
+
+
+def test_third_parties_add_through_entry_points(install):
+    install("their-package", "mine", "their_method:mine")
+    assert registry().names() == ("sqrt", "absent", "mine")
+    assert registry().load("mine")() == "theirs"
+
+
+def test_the_same_entry_point_seen_twice_is_no_collision(install):
+    install("their-package", "mine", "their_method:mine")
+    install("their-package-again", "mine", "their_method:mine")
+    assert registry().names().count("mine") == 1
+
+
+def test_a_collision_names_both_sides(install):
+    install("their-package", "sqrt", "their_method:mine")
+    with pytest.raises(UserError) as raised:
+        registry().names()
+    assert str(raised.value) == (
+        "two methods are called 'sqrt': math:sqrt and their_method:mine (package their-package);"
+        " uninstall or rename one"
+    )
+
+
+def test_a_typo_gets_the_nearest_name():
+    with pytest.raises(UserError, match=r"unknown method 'sqr'; did you mean 'sqrt'\? \(known: absent, sqrt\)"):
+        registry().load("sqr")
+
+
+def test_what_cannot_be_imported_is_a_user_error(install):
+    install("broken", "mine", "broken_method:mine")
+    with pytest.raises(
+        UserError, match=r"cannot load method 'mine' from broken_method:mine \(package broken\): No module"
+    ):
+        registry().load("mine")
+    with pytest.raises(UserError, match="cannot load method 'absent' from math:no_such_function"):
+        registry().load("absent")
