@@ -1,0 +1,283 @@
+"""AlpacaEval 2.0: win rate, discrete win rate and length-controlled win rate (Dubois et al. 2024), from verdicts.
+
+Column names, units (per cent) and values are alpaca_eval's. What it does not give is added: `ci95`, 95 % intervals from
+a bootstrap over instructions in which the length-controlled fit is repeated; `n_missing`; and a paired test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
+from harness.core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from evals.stats.bootstrap import Statistic
+    from evals.stats.length_control import GamedBaselines, LengthControlledFit, ModelVerdicts
+
+METRICS = ("win_rate", "discrete_win_rate", "length_controlled_winrate")
+LC_CALIBRATION_FLAG = "--lc-calibration"
+
+
+def score_annotations(
+    annotations: Annotations,
+    calibration: Calibration | None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, `n_missing`, and what they rest
+    on.
+
+    The length-controlled columns are None, and `length_controlled_withheld` says why, without a calibration and when
+    instructions of the calibration have no verdict (unless `allow_missing`). `n_missing` is None without a calibration.
+    Instructions are joined by index. The result can be written as JSON.
+    Raises UserError for an index that the calibration does not have.
+    """
+    from evals.stats.bootstrap import percentile_interval, resample_counts
+    from evals.stats.win_rate import win_rate
+
+    withheld = _withheld(annotations, calibration, allow_missing)
+    fitted = _fit(annotations, calibration) if calibration and not withheld else None
+    statistics = _statistics(annotations, calibration if fitted else None, fitted)
+    counts = resample_counts(len(annotations.index), resamples, seed)
+    intervals = {name: percentile_interval(statistic.resample(counts)) for name, statistic in statistics.items()}
+    scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
+    scores |= {
+        "mode": "community",
+        "avg_length": int(sum(annotations.len_2) / len(annotations.len_2)),
+        "length_controlled_winrate": fitted.win_rate if fitted else None,
+        "lc_standard_error": fitted.standard_error if fitted else None,
+        "length_controlled_withheld": withheld,
+        "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
+        "n_missing": len(_missing(annotations, calibration)) if calibration else None,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    return {key: None if value != value else value for key, value in scores.items()}  # NaN is not JSON
+
+
+def score_training_seeds(
+    annotations: Sequence[Annotations],
+    calibration: Calibration | None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Scores of one method trained with several seeds: `per_seed` (lists), `mean` and `ci95`, each by metric.
+
+    The interval is that of the mean. Instructions are resampled, the same for all training seeds, and with more than
+    one training seed the seeds are resampled too; `n_missing` adds up over seeds. A metric that is withheld for one
+    seed is None for all. With one training seed mean and interval are those of `score_annotations`.
+    """
+    from evals.stats.bootstrap import bootstrap_interval
+
+    axis = sorted({index for each in annotations for index in each.index})
+    withheld = next(filter(None, (_withheld(each, calibration, allow_missing) for each in annotations)), None)
+    statistics = _aligned_statistics(annotations, None if withheld else calibration, axis)
+    per_seed = {metric: [each[metric].value for each in statistics] for metric in METRICS if metric in statistics[0]}
+    intervals = {
+        metric: bootstrap_interval([each[metric] for each in statistics], len(axis), resamples=resamples, seed=seed)
+        for metric in per_seed
+    }
+    return {
+        "per_seed": {metric: per_seed.get(metric) for metric in METRICS},
+        "mean": {metric: sum(per_seed[metric]) / len(statistics) if metric in per_seed else None for metric in METRICS},
+        "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
+        "n_training_seeds": len(annotations),
+        "n_total": len(axis),
+        "n_missing": sum(len(_missing(each, calibration)) for each in annotations) if calibration else None,
+        "length_controlled_withheld": withheld,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def compare_annotations(
+    first: Sequence[Annotations],
+    second: Sequence[Annotations],
+    calibration: Calibration | None,
+    *,
+    metric: str = "length_controlled_winrate",
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Paired comparison of two models on the same instructions: `difference` (first minus second, in points) with
+    `ci95`, `p_value` and `verdict` ("better", "worse" or "undecided", of the first).
+
+    Each model is a sequence of verdicts, one a training seed. Only instructions with a verdict of every set are used,
+    `n_prompts` of them; for the length-controlled win rate both models are fitted on these, in each resample anew.
+    Raises UserError for an unknown metric, verdicts on different instructions unless `allow_missing`, and a
+    length-controlled comparison that is withheld.
+    """
+    from evals.stats.paired import paired_difference
+
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    both = [*first, *second]
+    common = set(both[0].index).intersection(*(each.index for each in both))
+    partial = next((each for each in both if len(each.index) > len(common)), None)
+    if partial and not allow_missing:
+        raise UserError(
+            f"{partial.source}: {len(partial.index) - len(common)} of its instructions have no verdict in another set "
+            f"of the comparison; complete it, or pass {ALLOW_MISSING_FLAG} to compare on the {len(common)} they share"
+        )
+    if not common:
+        raise UserError(f"{first[0].source} and {second[0].source} share no instruction; nothing can be compared")
+    controlled = metric == "length_controlled_winrate"
+    shared = [each.only(common) for each in both]
+    for each in shared if controlled else ():
+        if reason := _withheld(each, calibration, allow_missing):
+            raise UserError(f"{each.source}: no length-controlled comparison: {reason}")
+    statistics = [
+        each[metric] for each in _aligned_statistics(shared, calibration if controlled else None, sorted(common))
+    ]
+    result = paired_difference(
+        statistics[: len(first)], statistics[len(first) :], len(common), resamples=resamples, seed=seed
+    )
+    return {
+        "metric": metric,
+        **asdict(result),
+        "ci95": list(result.ci95),
+        "n_prompts": len(common),
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, float], source: str) -> Calibration:
+    """A calibration from verdicts on gamed versions of the baseline (verbose, concise) and instruction difficulties.
+
+    `difficulty` covers the whole set of instructions. Length differences are divided by their standard deviation within
+    each version. Raises UserError for an index without a difficulty.
+    """
+    import numpy as np
+
+    rows: list[tuple[str, int, float, float, float, bool]] = []
+    for version in sorted(gamed, key=lambda each: each.model):
+        if stray := [index for index in version.index if index not in difficulty]:
+            raise UserError(f"{version.source}: index {stray[0]} has no instruction difficulty")
+        differences = np.subtract(version.len_1, version.len_2).astype(float)
+        deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+        lengths = differences / deviation if deviation else np.zeros_like(differences)
+        for index, preference, length in zip(version.index, version.preference, lengths.tolist(), strict=True):
+            rows.append((version.model, index, preference - 1, length, difficulty[index], False))
+    models, indices, preferences, std_delta_len, difficulties, not_gamed = zip(*rows, strict=True)
+    return Calibration(models, indices, preferences, std_delta_len, difficulties, not_gamed, source)
+
+
+def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]:
+    """Instruction difficulty by index from several models' verdicts: see `fit_instruction_difficulty`."""
+    import numpy as np
+
+    from evals.stats.length_control import fit_instruction_difficulty
+
+    axis = sorted({index for each in pool for index in each.index})
+    place = {index: column for column, index in enumerate(axis)}
+    preferences = np.full((len(pool), len(axis)), np.nan)
+    for row, each in enumerate(pool):
+        preferences[row, [place[index] for index in each.index]] = np.asarray(each.preference) - 1
+    return dict(zip(axis, fit_instruction_difficulty(preferences).tolist(), strict=True))
+
+
+def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
+    """Instructions of the calibration without a verdict; raises UserError for verdicts it has no instruction for."""
+    known = calibration.difficulty()
+    stray = [index for index in annotations.index if index not in known]
+    if stray:
+        raise UserError(
+            f"{annotations.source}: index {stray[0]} is not among the {len(known)} instructions of "
+            f"{calibration.source}; the verdicts and the calibration must be of the same set"
+        )
+    return sorted(known.keys() - set(annotations.index))
+
+
+def _withheld(annotations: Annotations, calibration: Calibration | None, allow_missing: bool) -> str | None:
+    """Why there is no length-controlled win rate, or None when there is."""
+    if calibration is None:
+        return f"no calibration given ({LC_CALIBRATION_FLAG})"
+    missing = _missing(annotations, calibration)
+    if not missing or allow_missing:
+        return None
+    shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+    total = len(missing) + len(annotations.index)
+    return f"{len(missing)} of {total} verdicts are missing (index {shown}); {ALLOW_MISSING_FLAG} fits on the others"
+
+
+def _preferences(annotations: Annotations) -> Any:
+    import numpy as np
+
+    return np.asarray(annotations.preference) - 1
+
+
+def _model_verdicts(annotations: Annotations, calibration: Calibration) -> ModelVerdicts:
+    import numpy as np
+
+    from evals.stats.length_control import ModelVerdicts
+
+    difficulty = calibration.difficulty()
+    return ModelVerdicts(
+        preference=_preferences(annotations),
+        length_difference=np.subtract(annotations.len_1, annotations.len_2).astype(float),
+        difficulty=np.array([difficulty[index] for index in annotations.index]),
+    )
+
+
+def _gamed_baselines(calibration: Calibration) -> GamedBaselines:
+    import numpy as np
+
+    from evals.stats.length_control import GamedBaselines
+
+    preference = np.array(calibration.preference)
+    known = ~np.isnan(preference)
+    return GamedBaselines(
+        preference=preference[known],
+        standardized_length_difference=np.array(calibration.std_delta_len)[known],
+        difficulty=np.array(calibration.instruction_difficulty)[known],
+        not_gamed=np.array(calibration.not_gamed_baseline)[known],
+        n_baselines=len(set(calibration.model)),
+    )
+
+
+def _fit(annotations: Annotations, calibration: Calibration) -> LengthControlledFit:
+    from evals.stats.length_control import fit
+
+    return fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
+
+
+def _statistics(
+    annotations: Annotations, calibration: Calibration | None, fitted: LengthControlledFit | None = None
+) -> dict[str, Statistic]:
+    """The metrics as statistics on the instructions of `annotations`; length-controlled only with a calibration."""
+    from evals.stats.length_control import length_controlled_statistic
+    from evals.stats.win_rate import discrete_win_rate_statistic, win_rate_statistic
+
+    preferences = _preferences(annotations)
+    statistics = {
+        "win_rate": win_rate_statistic(preferences),
+        "discrete_win_rate": discrete_win_rate_statistic(preferences),
+    }
+    if calibration:
+        verdicts, gamed = _model_verdicts(annotations, calibration), _gamed_baselines(calibration)
+        statistics["length_controlled_winrate"] = length_controlled_statistic(verdicts, gamed, fitted)
+    return statistics
+
+
+def _aligned_statistics(
+    annotations: Sequence[Annotations], calibration: Calibration | None, axis: Sequence[int]
+) -> list[dict[str, Statistic]]:
+    """The metrics of each set of verdicts as statistics on the prompt axis `axis`, which holds all their indices."""
+    import numpy as np
+
+    place = {index: position for position, index in enumerate(axis)}
+    aligned = []
+    for each in annotations:
+        positions = np.array([place[index] for index in each.index])
+        statistics = _statistics(each, calibration)
+        aligned.append({name: statistic.at(positions) for name, statistic in statistics.items()})
+    return aligned

@@ -1,0 +1,215 @@
+"""Arena-Hard v0.1 (Li et al. 2024, "From Crowdsourced Data to High-Quality Benchmarks"): the score, from verdicts.
+
+Each question is judged twice, with the baseline as A in the first game and as B in the second. A decisive verdict (≫)
+counts as three battles, a tie as half a win for each side; Bradley–Terry strengths are fitted to the battles, and the
+score is the probability in per cent that the model beats the baseline, which is at 50 by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from evals.formats import ALLOW_MISSING_FLAG, ARENA_GAMES, ArenaJudgment
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evals.stats.bootstrap import FloatArray, Statistic
+
+METRICS = ("score",)
+OFFICIAL_QUESTIONS = 500
+DECISIVE_WEIGHT = 3
+OFFICIAL_ROUNDS = 100
+OFFICIAL_SEED = 42
+
+_WIN_OF_A = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
+
+
+def score_judgments(
+    judgments: Sequence[ArenaJudgment], *, n_questions: int = OFFICIAL_QUESTIONS, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Score one model's verdicts against the baseline.
+
+    Returns `score`; `ci95`, 95 % interval with questions resampled, both verdicts on one kept together;
+    `ci95_official`, the v0.1 scorer's, with battles resampled one by one in 100 rounds; `n_battles` (decisive verdicts
+    count three); `n_missing`, the verdicts that are absent or without a label, of two for each of `n_questions`. Raises
+    UserError when there is no verdict at all, or more questions than `n_questions`.
+    """
+    from evals.stats.bootstrap import percentile_interval, resample_counts
+
+    ordered = sorted(judgments, key=lambda judgment: judgment.question_id)
+    missing = _missing([judgments], n_questions)
+    statistic = _statistic(ordered)
+    counts = resample_counts(len(ordered), resamples, seed)
+    return {
+        "score": statistic.value,
+        "ci95": list(percentile_interval(statistic.resample(counts))),
+        "ci95_official": list(official_interval(judgments)),
+        "n_battles": len(_battles(judgments)),
+        "n_missing": missing,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def score_training_seeds(
+    judgments: Sequence[Sequence[ArenaJudgment]],
+    *,
+    n_questions: int = OFFICIAL_QUESTIONS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores of one method trained with several seeds: `per_seed`, `mean` and `ci95` of the score, each by metric.
+
+    The interval is that of the mean: questions are resampled, the same for all training seeds, and with more than one
+    training seed the seeds are resampled too. `n_missing` adds up over seeds.
+    """
+    from evals.stats.bootstrap import bootstrap_interval
+
+    missing = _missing(judgments, n_questions)
+    axis = sorted({judgment.question_id for each in judgments for judgment in each})
+    statistics = [_aligned_statistic(each, axis) for each in judgments]
+    values = [statistic.value for statistic in statistics]
+    interval = bootstrap_interval(statistics, len(axis), resamples=resamples, seed=seed)
+    return {
+        "per_seed": {"score": values},
+        "mean": {"score": sum(values) / len(values)},
+        "ci95": {"score": list(interval)},
+        "n_training_seeds": len(judgments),
+        "n_missing": missing,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def compare_judgments(
+    first: Sequence[Sequence[ArenaJudgment]],
+    second: Sequence[Sequence[ArenaJudgment]],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Paired comparison of two models on the same questions: `difference` (first minus second, in points) with `ci95`,
+    `p_value` and `verdict` ("better", "worse" or "undecided", of the first).
+
+    Each model is a sequence of judgments, one a training seed. Only questions with a verdict of every set are used.
+    Raises UserError when sets differ in their questions, unless `allow_missing`, and when they share none.
+    """
+    from evals.stats.paired import paired_difference
+
+    judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in (*first, *second)]
+    axis = sorted(set.intersection(*judged))
+    largest = max(judged, key=len)
+    if len(largest) > len(axis) and not allow_missing:
+        raise UserError(
+            f"{len(largest) - len(axis)} of {len(largest)} questions have no verdict in one of the sets compared; "
+            f"judge them, or pass {ALLOW_MISSING_FLAG} to compare on the {len(axis)} they share"
+        )
+    if not axis:
+        raise UserError("the sets of judgments share no question; nothing can be compared")
+    result = paired_difference(
+        [_aligned_statistic(each, axis) for each in first],
+        [_aligned_statistic(each, axis) for each in second],
+        len(axis),
+        resamples=resamples,
+        seed=seed,
+    )
+    return {
+        "metric": "score",
+        **asdict(result),
+        "ci95": list(result.ci95),
+        "n_prompts": len(axis),
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:
+    """The v0.1 scorer's interval: 2.5 and 97.5 percentiles over 100 bootstrap samples of the battles, seed 42.
+
+    It draws battles one by one, the three copies of a decisive verdict among them, in the order of the judgment file.
+    Both verdicts on a question and all copies of one are alike, so this is no interval for new questions: `ci95` is.
+    """
+    import numpy as np
+
+    battles = np.array(_battles(judgments))
+    generator = np.random.RandomState(OFFICIAL_SEED)
+    drawn = generator.randint(0, len(battles), size=(OFFICIAL_ROUNDS, len(battles)))
+    won = battles[drawn].sum(axis=1)
+    lower, upper = np.percentile(_score(won, len(battles) - won), [2.5, 97.5])
+    return float(lower), float(upper)
+
+
+def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
+    """The model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
+    verdicts = []
+    for game, reply in enumerate(judgment.games):
+        if reply.score is not None:
+            win_of_a = _WIN_OF_A[reply.score]
+            win = win_of_a if game == 1 else 1 - win_of_a
+            verdicts.append((win, DECISIVE_WEIGHT if len(reply.score) == len("A>>B") else 1))
+    return verdicts
+
+
+def _battles(judgments: Sequence[ArenaJudgment]) -> list[float]:
+    """The model's share of the win in each battle: a verdict stands as often as its weight says, in the order given."""
+    return [win for judgment in judgments for win, weight in _verdicts(judgment) for _ in range(weight)]
+
+
+def _missing(judgments: Sequence[Sequence[ArenaJudgment]], n_questions: int) -> int:
+    """Verdicts absent or without a label, over all sets. Raises UserError for none at all or too many questions."""
+    missing = 0
+    for each in judgments:
+        given = sum(len(_verdicts(judgment)) for judgment in each)
+        model = each[0].model if each else "the model"
+        if not given:
+            raise UserError(f"no verdict on {model} has a label; nothing can be scored")
+        if len(each) > n_questions:
+            raise UserError(f"{len(each)} questions judged for {model}, but the set has {n_questions}")
+        missing += ARENA_GAMES * n_questions - given
+    return missing
+
+
+def _score(won: FloatArray, lost: FloatArray) -> FloatArray:
+    """100 · P(model beats baseline) by Bradley–Terry for weighted wins and losses of the model, both [batch]."""
+    import numpy as np
+
+    from evals.stats.bradley_terry import bradley_terry, win_probability
+
+    wins = np.zeros((len(won), 2, 2))
+    wins[:, 0, 1], wins[:, 1, 0] = won, lost
+    return 100 * win_probability(bradley_terry(wins), anchor=1)[:, 0]
+
+
+def _statistic(judgments: Sequence[ArenaJudgment]) -> Statistic:
+    """The score as a statistic on questions, in the order of `judgments`."""
+    import numpy as np
+
+    from evals.stats.bootstrap import Statistic
+
+    verdicts = [_verdicts(judgment) for judgment in judgments]
+    won = np.array([sum(win * weight for win, weight in each) for each in verdicts])
+    lost = np.array([sum((1 - win) * weight for win, weight in each) for each in verdicts])
+
+    def resample(counts: FloatArray) -> FloatArray:
+        resampled_won, resampled_lost = counts @ won, counts @ lost
+        scores = np.full(len(counts), np.nan)
+        judged = resampled_won + resampled_lost > 0
+        scores[judged] = _score(resampled_won[judged], resampled_lost[judged])
+        return scores
+
+    return Statistic(float(resample(np.ones((1, len(verdicts))))[0]), resample)
+
+
+def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
+    """The score as a statistic on the questions of `axis`; judgments on other questions are left out."""
+    import numpy as np
+
+    place = {question_id: position for position, question_id in enumerate(axis)}
+    kept = [judgment for judgment in judgments if judgment.question_id in place]
+    positions: np.ndarray = np.array([place[judgment.question_id] for judgment in kept])
+    return _statistic(kept).at(positions)
