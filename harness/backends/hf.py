@@ -1,0 +1,146 @@
+"""Generation and likelihoods with transformers."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.interfaces import Completion, Sampling
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_checkpoint(folder: Path) -> tuple[Any, Any]:
+    """(model, tokenizer) of a checkpoint folder. Raises UserError where transformers cannot read it."""
+    from transformers import AutoModelForCausalLM
+
+    silence_libraries()
+    try:
+        tokenizer = _load_tokenizer(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot load the model in {folder}: {error}") from None
+    return model.to(_device()), tokenizer
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    """The folder's tokenizer. One that is whole in `tokenizer.json` is read as it is: AutoTokenizer would replace it by
+    the class it expects for some model types (Qwen2)."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    declared = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    is_generic = declared in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return (PreTrainedTokenizerFast if is_generic else AutoTokenizer).from_pretrained(folder, padding_side="left")
+
+
+def silence_libraries() -> None:
+    """Turns off the libraries' own progress bars and advice: a step reports through its `Output`."""
+    import warnings
+
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def chat_text(tokenizer: Any, message: str) -> str:
+    """The message as the model sees it, up to where its answer starts."""
+    text: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+    )
+    return text
+
+
+class TransformersGenerator:
+    """A checkpoint that answers user messages through its chat template."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._model, self._tokenizer = load_checkpoint(folder)
+        self._model.eval()
+
+    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
+        """One completion a message; all messages run as one left-padded batch."""
+        import torch
+
+        prompts = [chat_text(self._tokenizer, message) for message in messages]
+        encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        encoded = encoded.to(self._model.device)
+        torch.manual_seed(seed)
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=encoded["input_ids"],
+                attention_mask=encoded["attention_mask"],
+                max_new_tokens=sampling.max_new_tokens,
+                pad_token_id=self._tokenizer.pad_token_id,
+                **_decoding(sampling),
+            )
+        drawn = output[:, encoded["input_ids"].shape[1] :].tolist()
+        return [self._completion(token_ids) for token_ids in drawn]
+
+    def _completion(self, token_ids: list[int]) -> Completion:
+        end = self._tokenizer.eos_token_id
+        if end in token_ids:
+            kept, reason = token_ids[: token_ids.index(end)], "stop"
+        else:
+            kept, reason = token_ids, "length"
+        return Completion(self._tokenizer.decode(kept, skip_special_tokens=True), tuple(kept), reason)
+
+
+def _decoding(sampling: Sampling) -> dict[str, Any]:
+    if sampling.temperature == 0:
+        return {"do_sample": False}
+    # top_k=0: transformers' own default would cut the nucleus to 50 tokens.
+    return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+
+
+class Likelihoods:
+    """Log-likelihoods of completions under a checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model, self._tokenizer = load_checkpoint(folder)
+        self._model.eval()
+
+    def negative_log_likelihoods(self, messages: Sequence[str], completions: Sequence[str]) -> list[tuple[float, int]]:
+        """(summed negative log-likelihood in nats, tokens) of each completion, given its message.
+
+        The completion's closing token counts as one of its tokens; the message's tokens do not count.
+        """
+        import torch
+
+        rows = [self._encode(m, c) for m, c in zip(messages, completions, strict=True)]
+        width = max(len(ids) for ids, _ in rows)
+        pad = self._tokenizer.pad_token_id
+        ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows], device=self._model.device)
+        inside = torch.tensor(
+            [[start <= i < len(ids) for i in range(width)] for ids, start in rows], device=self._model.device
+        )
+        lengths = torch.tensor([[i < len(ids) for i in range(width)] for ids, _ in rows], device=self._model.device)
+        with torch.inference_mode():
+            logits = self._model(input_ids=ids, attention_mask=lengths.long()).logits
+            losses = _token_losses(logits, ids) * inside[:, 1:]
+        counts = inside[:, 1:].sum(1)
+        return list(zip(losses.sum(1).tolist(), counts.tolist(), strict=True))
+
+    def _encode(self, message: str, completion: str) -> tuple[list[int], int]:
+        prompt = self._tokenizer(chat_text(self._tokenizer, message), add_special_tokens=False)["input_ids"]
+        answer = self._tokenizer(completion, add_special_tokens=False)["input_ids"]
+        return [*prompt, *answer, self._tokenizer.eos_token_id], len(prompt)
+
+
+def _token_losses(logits: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
+    """Cross-entropy of each next token; logits [rows, width, vocabulary], ids [rows, width] -> [rows, width - 1]."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")

@@ -1,0 +1,76 @@
+"""What a model reference means.
+
+`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` and `mini:judge` the embedded oracles; anything
+else is the path of a Hugging Face checkpoint folder.
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from harness.backends.interfaces import Generator, Judge
+from harness.core.errors import UserError, unknown
+
+MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
+ORACLES = ("mini:teacher", "mini:judge")
+REFERENCE_FILE = "reference.json"
+"""In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
+
+
+def checkpoint_folder(reference: str) -> Path:
+    """The folder that holds the checkpoint. Raises UserError where the reference leads to none."""
+    if reference.startswith("mini:"):
+        name = reference.removeprefix("mini:")
+        known = sorted(path.name for path in MINI_MODELS.iterdir())
+        if name not in known:
+            raise unknown("model", reference, [f"mini:{other}" for other in known])
+        return MINI_MODELS / name
+    folder = Path(reference)
+    missing = [name for name in ("config.json", "tokenizer_config.json") if not (folder / name).is_file()]
+    if missing or not list(folder.glob("*.safetensors")):
+        lacking = ", ".join(missing or ["*.safetensors"])
+        raise UserError(f"{reference} is not a model folder: {lacking} missing (expected a Hugging Face checkpoint)")
+    return folder
+
+
+def fingerprint(reference: str) -> str:
+    """What identifies the model's content: a digest of its files, or the version of the world's oracle."""
+    if reference in ORACLES:
+        return _digest([Path(__file__).parents[1] / "mini" / f"{name}.py" for name in ORACLE_SOURCES])
+    return _digest(sorted(path for path in checkpoint_folder(reference).iterdir() if path.is_file()))
+
+
+ORACLE_SOURCES = ("judge", "language", "quality", "teacher", "world", "writers")
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = sha256()
+    for path in paths:
+        digest.update(path.name.encode() + sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def resolve(folder: Path) -> str:
+    """The reference that an artifact's folder stands for: the one in its `reference.json`, or the folder itself."""
+    pointer = folder / REFERENCE_FILE
+    return json.loads(pointer.read_text())["reference"] if pointer.is_file() else str(folder)
+
+
+def load_generator(reference: str) -> Generator:
+    """The model behind `reference`, ready to answer."""
+    if reference == "mini:teacher":
+        from harness.backends.embedded import EmbeddedTeacher
+
+        return EmbeddedTeacher()
+    from harness.backends.hf import TransformersGenerator
+
+    return TransformersGenerator(checkpoint_folder(reference))
+
+
+def load_judge(reference: str) -> Judge:
+    """The judge behind `reference`. Raises UserError where it names none."""
+    if reference != "mini:judge":
+        raise unknown("judge", reference, ["mini:judge"])
+    from harness.backends.embedded import EmbeddedJudge
+
+    return EmbeddedJudge()

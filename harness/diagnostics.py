@@ -1,0 +1,108 @@
+"""Diagnostics of the mini world: what it was sized on, before any two methods were compared.
+
+They look at the initial policy, the teacher and the improver only, never at which preference method wins.
+"""
+
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.core.artifacts import Artifact, labels
+from harness.core.records import Judgment
+from harness.core.store import Store
+from harness.mini.world import WORLD_VERSION
+from harness.scales import Scale
+from harness.steps.data import chosen_responses, model
+from harness.steps.gold import GoldQuality, gold_quality
+from harness.steps.judge import judge_pairs
+from harness.steps.perplexity import Perplexity, perplexity
+from harness.steps.respond import refine, respond
+from methods.sft import sft
+from methods.sgpo import train_improver
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Artifacts by the name of the figure each one holds."""
+
+    gold: dict[str, Artifact]
+    judged: dict[str, Artifact]
+    perplexities: dict[str, Artifact]
+
+    def targets(self) -> list[Artifact]:
+        """All artifacts that the figures are read from."""
+        return [*self.gold.values(), *self.judged.values(), *self.perplexities.values()]
+
+
+def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
+    """The diagnostics of one base model, as promises."""
+    given = scale.ingredients(model_name, seed)
+    with labels(f"{model_name} diagnostics"):
+        policy, improver = sft(given), train_improver(given)
+        references = chosen_responses(preference_data=given.preference_data)
+        data = {"improver data": given.improver_data, "preference data": references}
+        responses: dict[str, Artifact] = {}
+        for name, rows in data.items():
+            drafts = respond(model=policy, prompts=rows, sampling=given.sampling, seed=seed)
+            responses[f"reference, {name}"] = rows
+            responses[f"SFT's draft, {name}"] = drafts
+            responses[f"teacher's improvement, {name}"] = refine(
+                model=given.teacher,
+                template=given.prompts.target,
+                references=rows,
+                drafts=drafts,
+                sampling=given.sampling,
+                seed=seed,
+            )
+        drafts = respond(model=improver, prompts=references, sampling=given.sampling, seed=seed)
+        responses["θ*'s draft"] = drafts
+        for writer, checkpoint in {"θ*": improver, "SFT": policy}.items():
+            for name, template in {"with": given.prompts.refining, "without": given.prompts.training}.items():
+                responses[f"{writer}'s improvement of θ*'s draft, {name} reference"] = refine(
+                    model=checkpoint,
+                    template=template,
+                    references=references,
+                    drafts=drafts,
+                    sampling=given.sampling,
+                    seed=seed,
+                )
+        for bench, role in scale.benches.items():
+            responses[f"SFT on {bench}"] = respond(
+                model=policy, prompts=role.baselines.artifact(), sampling=given.sampling, seed=seed
+            )
+            responses[f"baseline of {bench}"] = role.baselines.artifact()
+        judged = {
+            f"teacher's improvement against {other}, {name}": judge_pairs(
+                judge=model(scale.judge),
+                template=scale.prompt_set().judge["alpaca_eval2"],
+                protocol="alpaca_eval2",
+                outputs=responses[f"teacher's improvement, {name}"],
+                baselines=responses[f"{other}, {name}"],
+            )
+            for name in data
+            for other in ("SFT's draft", "reference")
+        }
+        perplexities = {
+            name: perplexity(model=policy, responses=responses[f"{name}, improver data"])
+            for name in ("SFT's draft", "teacher's improvement", "reference")
+        }
+    return Diagnostics(
+        {name: gold_quality(responses=rows, world=WORLD_VERSION) for name, rows in responses.items()},
+        judged,
+        perplexities,
+    )
+
+
+def report(found: Diagnostics, store: Store) -> list[str]:
+    """The figures, one line each. All targets must be in the store."""
+    lines = []
+    for name, artifact in found.gold.items():
+        rows = store.bind(artifact).rows(GoldQuality)
+        quality, words = fmean(row.quality for row in rows), fmean(row.words for row in rows)
+        lines.append(f"gold quality {quality:.3f}, {words:5.1f} words  {name}")
+    for name, artifact in found.judged.items():
+        preferences = [row.preference for row in store.bind(artifact).rows(Judgment) if row.preference is not None]
+        lines.append(f"win rate {100 * fmean(p > 0.5 for p in preferences):.1f} %  {name}")
+    for name, artifact in found.perplexities.items():
+        values = sorted(row.value for row in store.bind(artifact).rows(Perplexity))
+        lines.append(f"median perplexity under SFT {values[len(values) // 2]:.2f}  {name}")
+    return lines

@@ -1,0 +1,170 @@
+"""An experiment is a table of a paper: the cells it needs on a scale, and the tests of the paper's claims about it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evals.bench import Bench, Evaluation
+from harness.core.artifacts import Artifact, labels
+from harness.core.config import CONFIGS
+from harness.core.errors import unknown
+from harness.core.papers import PaperTable, load_paper_table
+from harness.registries import EVALS, METHODS
+from harness.scales import BenchRole, Scale
+from harness.steps.data import model
+from methods.ingredients import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One method on one base model and one bench, over all seeds: all metrics of that bench."""
+
+    model: str
+    method: str
+    bench: str
+    judgments: tuple[Artifact, ...]
+    score: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """The paired test between two cells of the same model and bench."""
+
+    model: str
+    better: str
+    worse: str
+    bench: str
+    result: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A table on a scale, as promises."""
+
+    table: PaperTable
+    scale: Scale
+    fast: bool
+    seeds: tuple[int, ...]
+    models: tuple[str, ...]
+    methods: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    tests: tuple[Test, ...]
+    fingerprints: dict[str, str]
+    """What identifies the judge of each bench."""
+
+    def targets(self) -> list[Artifact]:
+        """Everything the report reads."""
+        return [*(cell.score for cell in self.cells), *(test.result for test in self.tests)]
+
+
+def experiment_names() -> dict[str, str]:
+    """Each experiment's name with the paper it belongs to."""
+    return {path.stem: path.parent.name for path in sorted(CONFIGS.glob("papers/*/*.yaml"))}
+
+
+def build_experiment(
+    name: str,
+    scale: Scale,
+    *,
+    seeds: Sequence[int],
+    fast: bool = False,
+    models: Sequence[str] = (),
+    methods: Sequence[str] = (),
+) -> Experiment:
+    """The experiment `name` on `scale`; `models` and `methods` select from the table's, all by default.
+
+    Raises UserError for unknown names, each with the nearest known one.
+    """
+    names = experiment_names()
+    if name not in names:
+        raise unknown("experiment", name, names)
+    table = load_paper_table(names[name], name)
+    chosen_models = _select("model", models, [m for m in table.models if m in scale.models])
+    chosen_methods = _select("method", methods, [row.method for row in table.rows])
+    loaded = {method: METHODS.load(method) for method in chosen_methods}
+    benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(table)}
+    cells = tuple(
+        cell
+        for model_name in chosen_models
+        for method in chosen_methods
+        for cell in _cells(scale, benches, seeds, model_name, method, loaded[method])
+    )
+    return Experiment(
+        table=table,
+        scale=scale,
+        fast=fast,
+        seeds=tuple(seeds),
+        models=chosen_models,
+        methods=chosen_methods,
+        cells=cells,
+        tests=tuple(_tests(table, benches, cells)),
+        fingerprints={bench: evaluation.fingerprint(setting) for bench, (evaluation, setting) in benches.items()},
+    )
+
+
+def bench_on(scale: Scale, name: str) -> Bench:
+    """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one."""
+    if name not in scale.benches:
+        raise unknown("bench", name, scale.benches)
+    role: BenchRole = scale.benches[name]
+    return Bench(
+        baselines=role.baselines.artifact(),
+        judge=model(scale.judge),
+        template=scale.prompt_set().judge[name],
+        sampling=scale.sampling,
+        gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
+        difficulty_pool=tuple(part.artifact() for part in role.difficulty_pool),
+    )
+
+
+def _select(kind: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The wanted names in the table's order. Raises UserError for one that is not known."""
+    for name in wanted:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return tuple(name for name in known if not wanted or name in wanted)
+
+
+def _benches(table: PaperTable) -> list[str]:
+    return list(dict.fromkeys(column.bench for column in table.columns))
+
+
+def _cells(
+    scale: Scale,
+    benches: dict[str, tuple[Evaluation, Bench]],
+    seeds: Sequence[int],
+    model_name: str,
+    method_name: str,
+    method: Method,
+) -> Iterable[Cell]:
+    checkpoints = []
+    for seed in seeds:
+        with labels(f"{model_name} {method_name} seed {seed}"):
+            checkpoints.append(method.build(scale.ingredients(model_name, seed)))
+    for bench, (evaluation, setting) in benches.items():
+        judgments = []
+        for seed, checkpoint in zip(seeds, checkpoints, strict=True):
+            with labels(f"{model_name} {method_name} seed {seed} {bench}"):
+                judgments.append(evaluation.judgments(setting, checkpoint, seed))
+        with labels(f"{model_name} {method_name} {bench}"):
+            score = evaluation.score(setting, judgments)
+        yield Cell(model_name, method_name, bench, tuple(judgments), score)
+
+
+def _tests(
+    table: PaperTable, benches: dict[str, tuple[Evaluation, Bench]], cells: Sequence[Cell]
+) -> Iterable[Test]:
+    """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
+    by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
+    wanted = {
+        (model_name, comparison.better, comparison.worse, comparison.bench): None
+        for claim in table.claims
+        for comparison in claim.comparisons
+        for model_name in comparison.models
+    }
+    for model_name, better, worse, bench in wanted:
+        pair = [by_place.get((model_name, method, bench)) for method in (better, worse)]
+        if pair[0] and pair[1]:
+            evaluation, setting = benches[bench]
+            with labels(f"{model_name} {better} against {worse} {bench}"):
+                result = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
+            yield Test(model_name, better, worse, bench, result)

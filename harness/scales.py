@@ -1,0 +1,133 @@
+"""A scale says what fills each role of a paper: models, data, teacher, judge, settings. One YAML file each."""
+
+from dataclasses import dataclass, replace
+
+from harness.backends.interfaces import Sampling
+from harness.core.artifacts import Artifact
+from harness.core.config import config_path, load_yaml
+from harness.core.errors import UserError, unknown
+from harness.steps.data import data, model
+from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRole:
+    """The base model that stands for one of the paper's."""
+
+    reference: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataRole:
+    """The data set that stands for one of the paper's; its first `size` rows are used."""
+
+    reference: str
+    size: int
+
+    def artifact(self) -> Artifact:
+        """The rows as an artifact."""
+        return data(self.reference, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The three training sets of section 4.1."""
+
+    demonstrations: DataRole
+    improver_data: DataRole
+    preference_data: DataRole
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRole:
+    """An evaluation set, answered by its baseline; for AlpacaEval 2.0 also what its length control is calibrated on."""
+
+    baselines: DataRole
+    gamed_baselines: tuple[DataRole, ...] = ()
+    difficulty_pool: tuple[DataRole, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fast:
+    """What `--fast` makes smaller: the models kept, and the size of each data role and bench."""
+
+    models: tuple[str, ...]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Everything that a paper's experiment needs and the paper's own hardware had."""
+
+    name: str
+    description: str
+    teacher: str
+    judge: str
+    prompts: str
+    models: dict[str, ModelRole]
+    data: TrainingData
+    sampling: Sampling
+    training: MethodSettings
+    benches: dict[str, BenchRole]
+    fast: Fast
+
+    def faster(self) -> "Scale":
+        """The same scale cut down as its `fast` section says."""
+        return replace(
+            self,
+            models={name: self.models[name] for name in self.fast.models},
+            data=TrainingData(
+                demonstrations=replace(self.data.demonstrations, size=self.fast.sizes["demonstrations"]),
+                improver_data=replace(self.data.improver_data, size=self.fast.sizes["improver_data"]),
+                preference_data=replace(self.data.preference_data, size=self.fast.sizes["preference_data"]),
+            ),
+            benches={name: _resized(bench, self.fast.sizes[name]) for name, bench in self.benches.items()},
+        )
+
+    def ingredients(self, model_name: str, seed: int) -> Ingredients:
+        """What the methods start from, for one base model and seed. Raises UserError for an unknown model."""
+        if model_name not in self.models:
+            raise unknown("model", model_name, self.models)
+        return Ingredients(
+            base=model(self.models[model_name].reference),
+            teacher=model(self.teacher),
+            demonstrations=self.data.demonstrations.artifact(),
+            improver_data=self.data.improver_data.artifact(),
+            preference_data=self.data.preference_data.artifact(),
+            prompts=self.prompt_set().refine,
+            sampling=self.sampling,
+            settings=self.training,
+            seed=seed,
+        )
+
+    def prompt_set(self) -> "PromptSet":
+        """The prompts this scale uses, from ``configs/prompts``."""
+        return load_yaml(config_path(f"prompts/{self.prompts}.yaml"), PromptSet)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """The prompts of a scale; `judge` has one template for each bench."""
+
+    refine: RefinePrompts
+    judge: dict[str, str]
+
+
+def load_scale(name: str, *, fast: bool = False) -> Scale:
+    """The scale ``configs/scales/<name>.yaml``. Raises UserError for an unknown name, with the nearest known one."""
+    known = sorted(path.stem for path in config_path("scales/mini.yaml").parent.glob("*.yaml"))
+    if name not in known:
+        raise unknown("scale", name, known)
+    scale = load_yaml(config_path(f"scales/{name}.yaml"), Scale)
+    if missing := {bench for bench in scale.benches} - set(scale.prompt_set().judge):
+        raise UserError(f"configs/prompts/{scale.prompts}.yaml: no judge prompt for {', '.join(sorted(missing))}")
+    return scale.faster() if fast else scale
+
+
+def _resized(bench: BenchRole, size: int) -> BenchRole:
+    return BenchRole(
+        replace(bench.baselines, size=size),
+        tuple(replace(role, size=size) for role in bench.gamed_baselines),
+        tuple(replace(role, size=size) for role in bench.difficulty_pool),
+    )

@@ -1,0 +1,1 @@
+"""The steps that methods and evaluations are composed of."""

@@ -1,0 +1,35 @@
+"""How SGPO filters its improver data: the IQR rule on perplexity (section 3.1.2)."""
+
+from collections.abc import Sequence
+
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Response
+from harness.steps.perplexity import Perplexity
+
+FENCE = 1.5
+"""Section 3.1.2: the bounds lie 1.5 interquartile ranges outside the quartiles."""
+
+
+def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
+    """(Q1 - 1.5 IQR, Q3 + 1.5 IQR), quartiles by linear interpolation (section 3.1.2).
+
+    Raises ValueError for an empty sequence.
+    """
+    import numpy as np
+
+    if not values:
+        raise ValueError("quartiles of nothing")
+    first, third = np.percentile(values, [25, 75]).tolist()
+    width = third - first
+    return first - FENCE * width, third + FENCE * width
+
+
+@step(version=1)
+def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> None:
+    """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3)."""
+    values = {row.prompt_id: row.value for row in perplexities.rows(Perplexity)}
+    rows = responses.rows(Response)
+    low, high = iqr_bounds([values[row.prompt.id] for row in rows])
+    kept = [row for row in rows if low <= values[row.prompt.id] <= high]
+    out.counts.update(outliers=len(rows) - len(kept), lower_bound=low, upper_bound=high)
+    out.write_rows(kept)

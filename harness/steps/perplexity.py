@@ -1,0 +1,43 @@
+"""Perplexity of responses under a model."""
+
+import math
+from dataclasses import dataclass
+
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Response
+from harness.steps.respond import batches_by_length
+
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """One response's likelihood given its prompt: summed negative log-likelihood in nats over `tokens` tokens."""
+
+    prompt_id: str
+    negative_log_likelihood: float
+    tokens: int
+
+    @property
+    def value(self) -> float:
+        """Exp of the mean negative log-likelihood of a token."""
+        return math.exp(self.negative_log_likelihood / self.tokens)
+
+
+@step(version=1)
+def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
+    """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order."""
+    from harness.backends.hf import Likelihoods
+    from harness.backends.models import checkpoint_folder, resolve
+
+    rows = responses.rows(Response)
+    likelihoods = Likelihoods(checkpoint_folder(resolve(model.folder)))
+    progress = out.track(len(rows), "rows")
+    measured: dict[int, Perplexity] = {}
+    for batch in batches_by_length([row.prompt.text + row.text for row in rows], BATCH_SIZE):
+        pairs = likelihoods.negative_log_likelihoods(
+            [rows[i].prompt.text for i in batch], [rows[i].text for i in batch]
+        )
+        measured |= {i: Perplexity(rows[i].prompt.id, *pair) for i, pair in zip(batch, pairs, strict=True)}
+        progress.advance(len(batch))
+    out.write_rows(measured[i] for i in range(len(rows)))

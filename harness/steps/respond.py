@@ -1,0 +1,79 @@
+"""Responses of a model: to prompts as they are, or to prompts rendered from a template."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from harness.backends.interfaces import Sampling
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Prompt, Response
+
+BATCH_SIZE = 256
+
+
+@step(version=1, resumable=True)
+def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
+    """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x)."""
+    rows = prompts.rows(Response)
+    _answer(out, model, [row.prompt for row in rows], [row.prompt.text for row in rows], sampling, seed)
+
+
+@step(version=1, resumable=True)
+def refine(
+    out: Output,
+    *,
+    model: Artifact,
+    template: str,
+    references: Artifact,
+    drafts: Artifact,
+    sampling: Sampling,
+    seed: int,
+) -> None:
+    """`model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
+
+    `template` may use the fields {request}, {reference} and {draft}; drafts and references are joined by prompt.
+    """
+    reference_by_prompt = {row.prompt.id: row.text for row in references.rows(Response)}
+    rows = drafts.rows(Response)
+    messages = [render(template, row, reference_by_prompt[row.prompt.id]) for row in rows]
+    _answer(out, model, [row.prompt for row in rows], messages, sampling, seed)
+
+
+def render(template: str, draft: Response, reference: str = "") -> str:
+    """The refine prompt r(x, ŷ) or, where the template shows the reference, r(x, y, ŷ)."""
+    return template.format(request=draft.prompt.text, draft=draft.text, reference=reference)
+
+
+def _answer(
+    out: Output, model: Artifact, prompts: Sequence[Prompt], messages: Sequence[str], sampling: Sampling, seed: int
+) -> None:
+    """Batches are the same however often a run was killed: each is drawn with its own seed and appended as a whole."""
+    from harness.backends.models import load_generator, resolve
+
+    log = out.append_rows(Response, key=lambda row: row.prompt.id)
+    progress = out.track(len(prompts), "rows", done=len(log.done))
+    generator = None
+    for number, batch in enumerate(batches_by_length(messages, BATCH_SIZE)):
+        if prompts[batch[0]].id in log.done:
+            continue
+        generator = generator or load_generator(resolve(model.folder))
+        completions = generator.complete([messages[i] for i in batch], sampling, batch_seed(seed, number))
+        log.append(
+            [
+                Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
+                for i, done in zip(batch, completions, strict=True)
+            ]
+        )
+        progress.advance(len(batch))
+    out.counts["cut_off"] = sum(row.finish_reason == "length" for row in log.done.values())
+
+
+def batches_by_length(messages: Sequence[str], size: int) -> Iterator[list[int]]:
+    """Positions of the messages in batches of like length, so that little is spent on padding."""
+    order = sorted(range(len(messages)), key=lambda i: (len(messages[i]), i))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def batch_seed(seed: int, number: int) -> int:
+    """A seed for one batch, unrelated to its neighbours'."""
+    return int.from_bytes(sha256(f"{seed} {number}".encode()).digest()[:7], "big")

@@ -1,0 +1,1 @@
+"""Training methods, one file each; every file reads like its algorithm."""

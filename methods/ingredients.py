@@ -1,0 +1,68 @@
+"""What every method starts from, and what every method says of itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from harness.backends.interfaces import Sampling
+from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.core.artifacts import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class RefinePrompts:
+    """The prompt r of the paper in its three uses; fields {request}, {draft} and, where shown, {reference}."""
+
+    target: str
+    """Figure 2: asks the teacher for improved responses."""
+    training: str
+    """Figure 6: what the improver is trained on, without the reference."""
+    refining: str
+    """Figure 7: what the improver refines with, reference included."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSettings:
+    """Settings of each training stage (sections 4.2, 4.2.1 and 4.2.2)."""
+
+    sft: TrainingSettings
+    improver: TrainingSettings
+    dpo: PreferenceSettings
+    spin: PreferenceSettings
+    sgpo: PreferenceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """One base model, the data roles, the teacher and the settings: all a method composes its steps from."""
+
+    base: Artifact
+    teacher: Artifact
+    demonstrations: Artifact
+    """`Response` rows for supervised fine-tuning (UltraChat in the paper)."""
+    improver_data: Artifact
+    """S_R: `Response` rows, prompts with good references (DPO-Mix-7K)."""
+    preference_data: Artifact
+    """`PreferencePair` rows; the chosen responses are the references of S_P (UltraFeedback)."""
+    prompts: RefinePrompts
+    sampling: Sampling
+    settings: MethodSettings
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Where a method comes from, and where each of its hyper-parameters does."""
+
+    summary: str
+    paper: str
+    section: str
+    equations: str = ""
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method as the registry knows it: `build` composes the steps that lead to its checkpoint."""
+
+    card: Card
+    build: Callable[[Ingredients], Artifact]

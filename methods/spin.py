@@ -1,0 +1,35 @@
+"""SPIN: self-play fine-tuning (Chen et al. 2024; SGPO's baseline, section 4.2.1), one iteration."""
+
+from harness.core.artifacts import Artifact
+from harness.steps.data import chosen_responses, preference_pairs
+from harness.steps.respond import respond
+from harness.steps.train import train_dpo
+from methods.ingredients import Card, Ingredients, Method
+from methods.sft import sft
+
+
+def spin(given: Ingredients) -> Artifact:
+    """The initial policy trained to prefer the reference answer to its own."""
+    policy = sft(given)
+    references = chosen_responses(preference_data=given.preference_data)
+    answers = respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed)
+    pairs = preference_pairs(chosen=references, rejected=answers.labelled("SFT's answers"))
+    return train_dpo(
+        policy=policy, reference=policy, pairs=pairs, settings=given.settings.spin, seed=given.seed
+    ).labelled("SPIN")
+
+
+METHOD = Method(
+    card=Card(
+        summary="reference answer chosen, the initial policy's own answer rejected",
+        paper="Chen et al. 2024, as run in SGPO, arXiv 2507.20181",
+        section="4.2.1",
+        equations="Eq. 6 with the initial policy as reference",
+        hyperparameters={
+            "beta": "0.5 (section 4.2.1)",
+            "learning_rate": "3e-7 for Qwen2.5-Base (7B), 5e-7 for Llama3-Base (8B) (section 4.2.1)",
+            "epochs": "not stated; 1, as for the others",
+        },
+    ),
+    build=spin,
+)
