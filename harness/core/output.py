@@ -7,8 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Si
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from harness.core.errors import UserError
 from harness.core.progress import Advance, Report, silent
-from harness.core.records import from_line, to_line, write_rows
+from harness.core.records import read_rows, to_line, write_rows
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -99,17 +100,20 @@ class RowLog(Generic[T]):
     """An append-only ``rows.jsonl`` that survives SIGKILL and power loss.
 
     Each `append` is all or nothing: what a killed run was writing is dropped when the log is opened again. A step that
-    appends fixed slices of its input therefore gives the same bytes however often it was killed.
+    appends fixed slices of its input therefore gives the same bytes however often it was killed. The size up to the
+    last whole append is kept beside the rows in ``.rows.jsonl.mark``.
     """
 
     def __init__(self, path: Path, type: type[T], key: Callable[[T], Hashable], counts: dict[str, int | float]) -> None:
         self._key, self._counts = key, counts
         self._file = path.open("ab")
         self._mark = path.with_name(f".{path.name}.mark")
-        self._new_mark = self._mark.with_suffix(".new")
         self._file.truncate(self._marked_size())
-        lines = path.read_bytes().splitlines()
-        rows = [from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+        try:
+            rows = read_rows(path, type)
+        except UserError:  # written by other code: start again
+            self._file.truncate(0)
+            rows = []
         self.done: dict[Hashable, T] = {key(row): row for row in rows}
         """The rows so far, by key, in the order they were appended."""
         self._count()
@@ -117,8 +121,9 @@ class RowLog(Generic[T]):
     def append(self, rows: Sequence[T]) -> None:
         """Adds `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
         keys = [self._key(row) for row in rows]
-        if len(self.done.keys() | set(keys)) != len(self.done) + len(keys):
-            raise ValueError(f"a row with one of these keys is already there: {keys}")
+        again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
+        if again:
+            raise ValueError(f"rows with these keys are already there: {again}")
         self._file.write("".join(map(to_line, rows)).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -127,10 +132,8 @@ class RowLog(Generic[T]):
         self._count()
 
     def close(self) -> None:
-        """Closes the file, which from now on counts as whole."""
+        """Ends the appending."""
         self._file.close()
-        for helper in (self._mark, self._new_mark):
-            helper.unlink(missing_ok=True)
 
     def _marked_size(self) -> int:
         """Bytes of whole appends. Zero when there is no mark, or one that a power loss has spoilt."""
@@ -141,8 +144,9 @@ class RowLog(Generic[T]):
         return size if size <= os.fstat(self._file.fileno()).st_size else 0
 
     def _write_mark(self) -> None:
-        self._new_mark.write_text(str(self._file.tell()))
-        self._new_mark.replace(self._mark)
+        aside = self._mark.with_suffix(".new")
+        aside.write_text(str(self._file.tell()))
+        aside.replace(self._mark)
 
     def _count(self) -> None:
         self._counts["rows"] = len(self.done)

@@ -88,16 +88,7 @@ def read_rows(path: Path, type: type[T]) -> list[T]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return [from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
-
-
-def from_line(line: bytes, type: type[T], where: str) -> T:
-    """One line of a ``.jsonl`` file as a record. Raises UserError that starts with `where`."""
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not JSON: {error}") from None
-    return from_json(type, row, where)
+    return [_from_line(line, type, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> int:
@@ -107,3 +98,11 @@ def write_rows(path: Path, rows: Iterable[Any]) -> int:
         for count, row in enumerate(rows, 1):  # noqa: B007 (count is the result)
             file.write(to_line(row))
     return count
+
+
+def _from_line(line: bytes, type: type[T], where: str) -> T:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON: {error}") from None
+    return from_json(type, row, where)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from harness.core import output as output_module
 from harness.core.output import Output
 from harness.core.progress import Advance
+from harness.core.records import Prompt
 from tests.core.sample_steps import Item
 
 
@@ -50,7 +51,7 @@ def test_an_append_is_there_whole_or_not_at_all(tmp_path_factory, sizes, data):
     again.append(batches[-1])
     again.close()
     assert (folder / "rows.jsonl").read_bytes() == whole
-    assert [path.name for path in folder.iterdir()] == ["rows.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [".rows.jsonl.mark", "rows.jsonl"]
 
 
 @pytest.mark.parametrize("mark", ["", "garbage", "100000"])
@@ -60,11 +61,20 @@ def test_a_spoilt_mark_means_starting_again(tmp_path: Path, mark: str):
     assert open_log(tmp_path).done == {}
 
 
+def test_rows_of_another_type_mean_starting_again(tmp_path: Path):
+    log = Output(tmp_path).append_rows(Prompt, key=lambda prompt: prompt.id)
+    log.append([Prompt("a", "b")])
+    again = open_log(tmp_path)
+    assert again.done == {}
+    again.append([Item("a", 1)])
+    assert (tmp_path / "rows.jsonl").read_text().splitlines() == [json.dumps({"id": "a", "value": 1})]
+
+
 def test_a_key_is_appended_once(tmp_path: Path):
     log = open_log(tmp_path)
     log.append([Item("a", 1)])
     for rows in ([Item("a", 2)], [Item("b", 1), Item("b", 2)]):
-        with pytest.raises(ValueError, match="already there"):
+        with pytest.raises(ValueError, match=r"already there: \["):
             log.append(rows)
     assert (tmp_path / "rows.jsonl").read_text().splitlines() == [json.dumps({"id": "a", "value": 1})]
 

@@ -28,7 +28,7 @@ def test_an_artifact_is_a_folder_with_payload_and_record(store: Store):
     assert store.build(artifact)
     folder = store.root / "squares" / artifact.key
     assert store.folder(artifact) == folder
-    assert sorted(path.name for path in folder.iterdir()) == ["artifact.json", "rows.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [".rows.jsonl.mark", "artifact.json", "rows.jsonl"]
     record = store.record(artifact)
     assert record == json.loads((folder / "artifact.json").read_text())
     assert {name: record[name] for name in ("step", "version", "key", "label", "params", "inputs", "counts")} == {
@@ -199,3 +199,16 @@ def test_everything_is_on_the_disk_before_the_artifact_appears(store: Store, mon
     artifact = numbers(count=1)
     store.build(artifact)
     assert events == ["artifact.json", "rows.jsonl", f".partial-{artifact.key}", "renamed", "numbers"]
+
+
+def test_rows_are_not_computed_again_when_killed_just_before_the_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    items, artifact = numbers(count=8), squares(items=numbers(count=8))
+    store.build(items)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(store_module, "_publish", lambda partial, folder: (_ for _ in ()).throw(RuntimeError))
+        store.build(artifact)
+    store.build(artifact)
+    assert (tmp_path / "executions").read_text().count(" row ") == 8
+    assert "artifact.json" not in store.record(artifact)["files"]
