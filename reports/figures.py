@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 
 # Two colours of the Okabe-Ito palette; bars and diamonds differ in shape as well.
 OURS = "#56B4E9"
+OURS_ADDED = "#7FA6BE"
 PAPER = "#D55E00"
 # Everything drawn in this colour follows the page's text colour in the SVG.
 _INK = "#123456"
+_DIAMOND: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "D",
+    "markersize": 5,
+    "color": PAPER,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.6,
+}
 
 
 def png(table: Table) -> bytes:
@@ -48,6 +57,8 @@ def _saved(figure: "Figure", format: str, **options: Any) -> bytes:
 def _figure(table: Table, ink: str) -> "Figure":
     """A grid of small charts: base models down, metrics across, one bar a method."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     height = 0.9 + sum(0.6 + 0.27 * len(panel.rows) for panel in table.panels)
     figure = Figure(figsize=(2.4 + 2.3 * len(table.columns), height), layout="constrained")
@@ -61,27 +72,23 @@ def _figure(table: Table, ink: str) -> "Figure":
                 f"{column.bench_label} {column.label}", (0, 1), (0, 4), "axes fraction", "offset points",
                 fontsize=8, color=ink, annotation_clip=False,
             )  # fmt: skip
-    handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=ink)
+    handles = [Patch(color=OURS, label="ours, 95 % interval"), Line2D([], [], label="the paper", **_DIAMOND)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=ink)
     return figure
 
 
 def _draw(axes: "Axes", panel: Panel, index: int, ink: str) -> None:
     cells = [row.cells[index] for row in panel.rows]
     for position, (row, cell) in enumerate(zip(panel.rows, cells, strict=True)):
+        if cell.published is not None:
+            axes.plot(cell.published, position, zorder=4, **_DIAMOND)
         if cell.score.value is None:
-            axes.text(0.6, position, "—", va="center", fontsize=8, color=ink)
+            beside = (cell.published or 0, position)
+            axes.annotate("no value", beside, (7, 0), textcoords="offset points", va="center", fontsize=7, color=ink)
             continue
-        axes.barh(position, cell.score.value, height=0.62, color=OURS, alpha=0.45 if row.added else 1.0, zorder=2)
+        axes.barh(position, cell.score.value, height=0.62, color=OURS_ADDED if row.added else OURS, zorder=2)
         if cell.score.ci95:
             axes.plot(cell.score.ci95, (position, position), color=ink, linewidth=1.1, zorder=3)
-    published = [(cell.published, position) for position, cell in enumerate(cells) if cell.published is not None]
-    axes.barh([], [], color=OURS, label="ours, 95 % interval")
-    axes.plot(
-        [value for value, _ in published], [position for _, position in published],
-        linestyle="none", marker="D", markersize=5, color=PAPER, markeredgecolor="white", markeredgewidth=0.6,
-        label="the paper", zorder=4,
-    )  # fmt: skip
     axes.set_yticks(range(len(panel.rows)), [f"{row.label} (ours)" if row.added else row.label for row in panel.rows])
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.set_xlim(left=0)

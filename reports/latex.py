@@ -78,8 +78,8 @@ def latex(table: Table) -> str:
         rf"\caption{{{latex_text(table.caption)}. Ours with 95\,\% interval, and the paper's.}}",
         rf"\label{{tab:{''.join(c for c in table.name if c.isalnum())}}}",
         r"\footnotesize",
-        r"\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{l{'rr' * len(table.columns)}}}",
+        r"\setlength{\tabcolsep}{5pt}",
+        rf"\begin{{tabular}}{{l*{{{len(table.columns)}}}{{r@{{\hspace{{3pt}}}}r}}}}",
         r"\toprule",
         *_latex_head(table),
     ]

@@ -1,0 +1,119 @@
+"""A made-up manifest: every number in it is invented, to exercise the report, and stands for no run."""
+
+from typing import Any
+
+import pytest
+
+from harness.core.papers import PaperTable, load_paper_table
+
+METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
+METRICS = (
+    ("alpaca_eval2", "length_controlled_winrate", 805),
+    ("alpaca_eval2", "win_rate", 805),
+    ("arena_hard", "score", 500),
+)
+
+
+def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any) -> dict[str, Any]:
+    """Two base models, seven rows; SPIN's LC on Llama is withheld. `changes` replace whole entries."""
+    cells = [
+        _cell(model, method, *metric, value=20 + 4.25 * row + 10 * column + 3 * (model == "llama"))
+        for model in models
+        for row, method in enumerate(METHODS)
+        for column, metric in enumerate(METRICS)
+    ]
+    for cell in cells:
+        if (cell["model"], cell["method"], cell["metric"]) == ("llama", "spin", "length_controlled_winrate"):
+            cell.update(value=None, ci95=None, n=802, n_missing=3, note="withheld: verdicts are missing")
+    manifest: dict[str, Any] = {
+        "experiment": "table3",
+        "paper": "sgpo",
+        "scale": "mini",
+        "fast": False,
+        "seeds": [0],
+        "command": "harness reproduce table3 --run-dir runs/made_up",
+        "started": "2000-01-01T00:00:00Z",
+        "ended": "2000-01-01T00:08:31Z",
+        "seconds": 511.2,
+        "judge": {"name": "made-up-judge", "fingerprint": "0123456789ab", "prompt": "none", "parser": "none"},
+        "provenance": {
+            "git": {"commit": "f" * 40, "dirty": False},
+            "packages": {"torch": "0.0", "trl": "0.0"},
+            "python": "3.11",
+            "platform": "made-up",
+        },
+        "models": {
+            model: {"reference": f"mini:{model}", "description": f"a made-up model & {model}_tiny"} for model in models
+        },
+        "rows": list(METHODS),
+        "cells": cells,
+        "claims": made_up_claims(models),
+        "deviations": [
+            {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
+            {"id": "another", "paper_says": "nothing", "we_do": "something", "why": "it had to be chosen"},
+        ],
+        "diagnostics": [
+            {"model": "qwen", "method": "sft", "gold_quality": 0.4512345, "mean_length": 31.0},
+            {"model": "qwen", "method": "sgpo", "gold_quality": 0.5, "mean_length": None},
+        ],
+        "steps": [
+            {"step": "train_sft", "label": "qwen·sft", "key": "a" * 64, "seconds": 61.0, "found": False},
+            {"step": "respond", "label": "qwen·sft drafts", "key": "b" * 64, "seconds": 3.2, "found": True},
+        ],
+    }
+    return manifest | changes
+
+
+def made_up_claims(models: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One claim of each verdict."""
+    outcomes = (("holds", 6.5, 0.0001), ("fails", -3.25, 0.004), ("undecided", 0.4, 0.7), ("not run", None, None))
+    return [
+        {
+            "id": f"claim-{verdict.replace(' ', '-')}",
+            "says": f"SGPO is above DPO (the one that {verdict})",
+            "where": "section 4.4.1",
+            "verdict": verdict,
+            "comparisons": [
+                {
+                    "model": model,
+                    "better": "sgpo",
+                    "worse": "dpo",
+                    "bench": "alpaca_eval2",
+                    "metric": "win_rate",
+                    "difference": difference,
+                    "ci95": None if difference is None else [difference - 2, difference + 2],
+                    "p_value": p_value,
+                    "verdict": verdict,
+                }
+                for model in models
+            ],
+        }
+        for verdict, difference, p_value in outcomes
+    ]
+
+
+def _cell(model: str, method: str, bench: str, metric: str, n: int, value: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "method": method,
+        "bench": bench,
+        "metric": metric,
+        "value": value,
+        "ci95": [value - 2.5, value + 2.75],
+        "per_seed": [value],
+        "n": n,
+        "n_missing": 0,
+        "judge": f"judge-of-{bench}",
+        "artifact": f"store/{bench}/none",
+        "note": "",
+    }
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    return made_up_manifest()
+
+
+@pytest.fixture
+def paper() -> PaperTable:
+    return load_paper_table("sgpo", "table3")

@@ -1,0 +1,205 @@
+"""The table as data, and in Markdown, CSV and terminal."""
+
+import io
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.core.errors import UserError
+from harness.core.papers import PaperTable
+from reports.manifest import parse_manifest
+from reports.markdown import markdown, markdown_report
+from reports.tables import Table, build_table, csv_text
+from reports.terminal import terminal_table
+from tests.reports.conftest import METHODS, made_up_manifest
+
+
+def table_of(manifest: dict[str, Any], paper: PaperTable) -> Table:
+    return build_table(parse_manifest(manifest), paper)
+
+
+def printed(manifest: dict[str, Any], width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal_table(manifest))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def at_paper_scale(manifest: dict[str, Any]) -> dict[str, Any]:
+    manifest["scale"] = "paper"
+    manifest["judge"]["name"] = "gpt-4-1106-preview"
+    return manifest
+
+
+def test_shape(manifest: dict[str, Any], paper: PaperTable) -> None:
+    table = table_of(manifest, paper)
+    assert [panel.label for panel in table.panels] == ["Qwen2.5-Base (7B)", "Llama3-Base (8B)"]
+    assert [row.method for row in table.panels[0].rows] == list(METHODS)
+    assert [column.label for column in table.columns] == ["LC (%)", "WR (%)", "WR (%)"]
+    assert {len(row.cells) for panel in table.panels for row in panel.rows} == {3}
+
+
+def test_order_of_cells_in_the_manifest_does_not_matter(manifest: dict[str, Any], paper: PaperTable) -> None:
+    shuffled = manifest | {"cells": manifest["cells"][::-1]}
+    assert table_of(shuffled, paper) == table_of(manifest, paper)
+
+
+def test_embedded_scale_is_not_comparable_and_says_so_once(manifest: dict[str, Any], paper: PaperTable) -> None:
+    table = table_of(manifest, paper)
+    assert table.verdicts == ("not comparable: scale",)
+    assert table.common_mark == "a"
+    assert table.verdict_mark(table.panels[0].rows[0].cells[0]) == ""
+    for text in (markdown(table), printed(manifest)):
+        assert text.count("not comparable: scale") == 1
+
+
+def test_verdicts_at_paper_scale_stand_at_each_cell(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["cells"][0].update(value=6.0, ci95=[4.0, 8.0])  # SFT on Qwen, LC; published 5.8
+    table = table_of(at_paper_scale(manifest), paper)
+    assert table.verdicts == ("within", "outside", "not comparable: withheld")
+    assert table.common_mark == ""
+    text = markdown(table)
+    assert "| SFT | 6.0 [4.0,\u00a08.0] | 5.8 <sup>a</sup> | 30.0 [27.5,\u00a032.8] | 4.0 <sup>b</sup> |" in text
+    assert "<sup>a</sup> within" in text
+
+
+def test_other_judge_is_not_comparable(manifest: dict[str, Any], paper: PaperTable) -> None:
+    assert table_of(manifest | {"scale": "paper"}, paper).verdicts == ("not comparable: judge",)
+
+
+def test_withheld_cell_is_a_dash_with_its_reason(manifest: dict[str, Any], paper: PaperTable) -> None:
+    table = table_of(manifest, paper)
+    assert "| SPIN | — <sup>1</sup> | 7.5 |" in markdown(table)
+    assert table.notes == ("withheld: verdicts are missing; 3 of 802 verdicts missing",)
+    assert re.search(r"SPIN +—¹ +7\.5", printed(manifest))
+    assert "¹ withheld: verdicts are missing" in printed(manifest)
+
+
+def test_added_row_is_marked_as_ours(manifest: dict[str, Any], paper: PaperTable) -> None:
+    assert r"| *θ\** (ours) <sup>+</sup> |" in markdown(table_of(manifest, paper))
+    assert "<sup>+</sup> ours, not in the paper: the improver-policy" in markdown(table_of(manifest, paper))
+    assert "θ* (ours)⁺" in printed(manifest)
+
+
+def test_terminal_table_keeps_each_cell_on_one_line(manifest: dict[str, Any]) -> None:
+    assert re.search(
+        r"^ *SGPO +41\.2 38\.8–44\.0 25\.2 +51\.2 48\.8–54\.0 29\.6 +61\.2", printed(manifest), re.MULTILINE
+    )
+
+
+def test_terminal_shows_each_claims_verdict(manifest: dict[str, Any]) -> None:
+    text = printed(manifest)
+    for line in ("holds +2 hold of 2", "fails +2 fail of 2", "undecided +2 undecided of 2", "not run +2 not run of 2"):
+        assert re.search(line, text)
+
+
+def test_fast_run_with_one_model_has_no_trace_of_the_other(paper: PaperTable) -> None:
+    manifest = made_up_manifest(("qwen",), fast=True)
+    run = parse_manifest(manifest)
+    table = build_table(run, paper)
+    assert [panel.model for panel in table.panels] == ["qwen"]
+    assert "fast (reduced counts)" in table.source
+    for text in (markdown(table), csv_text(table), printed(manifest)):
+        assert "Llama" not in text
+
+
+def test_selected_methods_and_benches(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["rows"] = ["sft", "sgpo"]
+    manifest["cells"] = [cell for cell in manifest["cells"] if cell["bench"] == "arena_hard"]
+    table = table_of(manifest, paper)
+    assert [column.id for column in table.columns] == ["arena"]
+    assert [row.method for row in table.panels[1].rows] == ["sft", "sgpo"]
+
+
+def test_a_cell_that_was_not_run(manifest: dict[str, Any], paper: PaperTable) -> None:
+    del manifest["cells"][0]
+    cell = table_of(manifest, paper).panels[0].rows[0].cells[0]
+    assert (cell.score.value, cell.note) == (None, "not run")
+
+
+def test_csv_round_trip(manifest: dict[str, Any], paper: PaperTable) -> None:
+    frame = pd.read_csv(io.StringIO(csv_text(table_of(manifest, paper))))
+    assert len(frame) == len(manifest["cells"]) == 42
+    cells = {(cell["model"], cell["method"], cell["bench"], cell["metric"]): cell for cell in manifest["cells"]}
+    for row in frame.to_dict("records"):
+        cell = cells[row["model"], row["method"], row["bench"], row["metric"]]
+        if cell["value"] is None:
+            assert pd.isna(row["ours"]) and pd.isna(row["lo"]) and pd.isna(row["hi"])
+        else:
+            assert [row["ours"], row["lo"], row["hi"]] == [cell["value"], *cell["ci95"]]
+        assert row["n"] == cell["n"]
+        assert row["added"] == (row["method"] == "improver") == pd.isna(row["paper"])
+        expected = "not comparable: not in the paper" if row["added"] else "not comparable: scale"
+        assert row["verdict"] == expected
+
+
+def test_markdown_report_has_every_part(manifest: dict[str, Any], paper: PaperTable) -> None:
+    run = parse_manifest(manifest)
+    text = markdown_report(run, paper, build_table(run, paper), "table3.png")
+    assert "| SGPO is above DPO (the one that holds) | section 4.4.1 | holds | 2 hold of 2 |" in text
+    assert (
+        r"| claim-holds | Llama3-Base (8B) | SGPO \> DPO | AlpacaEval 2.0 WR | +6.5 \[4.5,"
+        "\u00a0"
+        r"8.5\] | \< 0.001 | holds |"
+    ) in text
+    assert r"| claim-not-run | Qwen2.5-Base (7B) | SGPO \> DPO | AlpacaEval 2.0 WR | — | — | not run |" in text
+    assert r"| made-up | a \< b & c\_d | 100 % \| of it | because θ\* ≠ π |" in text
+    assert "| qwen | sft | 0.451 | 31.000 |" in text
+    assert "16.18" in text
+    assert "| time | 8 min 31 s |" in text
+    assert "| git dirty | False |" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "old", "new", "message"),
+    [
+        ("method", "dpo", "dop", "unknown row of sgpo table3 'dop'; did you mean 'dpo'"),
+        ("bench", "arena_hard", "arena_herd", "did you mean 'arena_hard/score'"),
+    ],
+)
+def test_what_the_paper_does_not_have_is_an_error(
+    manifest: dict[str, Any], paper: PaperTable, field: str, old: str, new: str, message: str
+) -> None:
+    for cell in manifest["cells"]:
+        cell[field] = new if cell[field] == old else cell[field]
+    with pytest.raises(UserError, match=message):
+        table_of(manifest, paper)
+
+
+def test_unknown_row_is_an_error(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["rows"].append("simpo")
+    with pytest.raises(UserError, match="unknown row of sgpo table3 'simpo'"):
+        table_of(manifest, paper)
+
+
+def test_unknown_model_is_an_error(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["models"]["lama"] = manifest["models"].pop("llama")
+    with pytest.raises(UserError, match="unknown model of sgpo table3 'lama'; did you mean 'llama'"):
+        table_of(manifest, paper)
+
+
+def test_two_judges_in_one_column_are_an_error(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["cells"][-1]["judge"] = "another-judge"
+    with pytest.raises(
+        UserError, match="column arena_hard/score mixes the judges judge-of-arena_hard and another-judge"
+    ):
+        table_of(manifest, paper)
+
+
+def test_two_scores_for_one_cell_are_an_error(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["cells"].append(manifest["cells"][0])
+    with pytest.raises(UserError, match="two scores for qwen / sft"):
+        table_of(manifest, paper)
+
+
+def test_unknown_keys_of_a_manifest_are_passed_over_and_missing_ones_are_errors(
+    manifest: dict[str, Any], paper: PaperTable
+) -> None:
+    manifest["cells"][0]["unheard_of"] = manifest["unheard_of"] = 1
+    table_of(manifest, paper)
+    del manifest["cells"][0]["value"]
+    with pytest.raises(UserError, match=r"cells\[0\]: missing key 'value'"):
+        table_of(manifest, paper)
