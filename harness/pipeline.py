@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.core.artifacts import Artifact
 from harness.core.errors import Interrupted, UserError
-from harness.core.progress import Display, display
+from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
 from harness.core.store import Store
 
@@ -92,6 +92,8 @@ def _execute(steps: Plan, store: Store, jobs: int, shown: Display) -> None:
                     shown.end(artifact.key, message.built, schedule.seconds_left(jobs))
                 else:
                     shown.tell(artifact.key, message)
+                    if isinstance(message, Advance) and message.seconds_left is not None:
+                        schedule.hear(artifact, message.seconds_left)
             shown.tick(schedule.seconds_left(jobs))
 
 

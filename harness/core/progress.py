@@ -22,8 +22,13 @@ class Advance:
     unit: str
     rate: float
 
+    @property
+    def seconds_left(self) -> float | None:
+        """At the same rate; None when nothing has been done yet."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
     def __str__(self) -> str:
-        left = f" · {duration((self.total - self.done) / self.rate)} left" if self.rate > 0 else ""
+        left = "" if self.seconds_left is None else f" · {duration(self.seconds_left)} left"
         return f"{self.done}/{self.total} {self.unit} · {self.rate:.3g} {self.unit}/s{left}"
 
 

@@ -12,18 +12,26 @@ class Durations:
 
     def __init__(self) -> None:
         self._seen: defaultdict[str, list[float]] = defaultdict(list)
+        self._supposed: dict[str, float] = {}
 
     def learn(self, step: str, seconds: float) -> None:
         """One `step` took `seconds`."""
         self._seen[step].append(seconds)
 
+    def suppose(self, step: str, seconds: float) -> None:
+        """A `step` that is still running is going to take `seconds`; forgotten once one has ended."""
+        self._supposed[step] = seconds
+
+    def knows(self, step: str) -> bool:
+        """Whether anything is known about steps of this name."""
+        return step in self._seen or step in self._supposed
+
     def expect(self, step: str) -> float:
-        """Mean seconds of this step; of all steps when it is new; 1 when nothing is known."""
+        """Mean seconds of steps of this name; of all steps when it is new; 1 when nothing is known."""
+        if step not in self._seen and step in self._supposed:
+            return self._supposed[step]
         seen = self._seen.get(step) or [seconds for times in self._seen.values() for seconds in times]
         return sum(seen) / len(seen) if seen else 1.0
-
-    def __bool__(self) -> bool:
-        return bool(self._seen)
 
 
 class Schedule:
@@ -55,14 +63,20 @@ class Schedule:
         self._started[chosen.key] = time.monotonic()
         return self._waiting.pop(chosen.key)
 
+    def hear(self, artifact: Artifact, seconds_left: float) -> None:
+        """`artifact` is being made and reckons with `seconds_left`."""
+        elapsed = time.monotonic() - self._started[artifact.key]
+        self._durations.suppose(artifact.step, elapsed + seconds_left)
+
     def finish(self, artifact: Artifact, seconds: float) -> None:
         """`artifact` has been made, in `seconds`."""
         del self._unfinished[artifact.key], self._started[artifact.key]
         self._durations.learn(artifact.step, seconds)
 
     def seconds_left(self, jobs: int) -> float | None:
-        """Forecast for what is left to do on `jobs` workers; None until something is known."""
-        if not self._durations:
+        """Forecast for what is left to do on `jobs` workers; None while most of it is of unknown kinds."""
+        known = sum(self._durations.knows(artifact.step) for artifact in self._unfinished.values())
+        if 2 * known < len(self._unfinished):
             return None
         now = time.monotonic()
         spent = {key: min(now - started, self._expect(key)) for key, started in self._started.items()}

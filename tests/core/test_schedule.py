@@ -74,10 +74,25 @@ def test_time_left_is_bounded_by_the_work_and_by_the_longest_chain(monkeypatch: 
     assert schedule.seconds_left(jobs=1) == 10 + 4 * 3  # numbers now take 3 seconds on average
 
 
-def test_time_left_is_unknown_until_a_step_has_ended():
-    schedule = Schedule([numbers(count=1), numbers(count=2)], durations())
+def test_time_left_is_unknown_while_most_steps_are_of_unknown_kinds():
+    schedule = Schedule(ancestry([squares(items=numbers(count=n)) for n in range(3)]), durations())
+    for _ in range(3):
+        assert schedule.seconds_left(jobs=1) is None
+        artifact = schedule.take()
+        assert artifact is not None
+        assert artifact.step == "numbers"
+        schedule.finish(artifact, 5)
     assert schedule.seconds_left(jobs=1) is None
-    artifact = schedule.take()
-    assert artifact is not None
-    schedule.finish(artifact, 5)
-    assert schedule.seconds_left(jobs=1) == 5
+
+
+def test_a_running_step_tells_what_others_of_its_kind_will_take(monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+    monkeypatch.setattr(schedule_module.time, "monotonic", lambda: now)
+    schedule = Schedule([numbers(count=1), numbers(count=2)], durations())
+    first = schedule.take()
+    assert first is not None
+    now = 4.0
+    schedule.hear(first, seconds_left=16)
+    assert schedule.seconds_left(jobs=1) == 16 + 20
+    schedule.finish(first, 30)
+    assert schedule.seconds_left(jobs=1) == 30
