@@ -17,7 +17,6 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("scale", manifest.scale + (" (fast: reduced counts)" if manifest.fast else "")),
         ("seeds", ", ".join(map(str, manifest.seeds))),
         ("judge", f"{judge.name}, fingerprint {judge.fingerprint}" + (f" ({details})" if details else "")),
-        ("judge by bench", "; ".join(_judges(manifest))),
         *((f"model {name}", f"{model.description} ({model.reference})") for name, model in manifest.models.items()),
         ("started", manifest.started),
         ("ended", manifest.ended),
@@ -39,11 +38,6 @@ def shown(value: Any) -> str:
     if value is None:
         return DASH
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _judges(manifest: Manifest) -> Iterator[str]:
-    judges = dict.fromkeys((cell.bench, cell.judge) for cell in manifest.cells if cell.judge)
-    return (f"{bench} {fingerprint}" for bench, fingerprint in judges)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
