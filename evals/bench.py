@@ -13,7 +13,9 @@ class Bench:
 
     baselines: Artifact
     """`Response` rows: the instructions in their official order, answered by the baseline."""
+    baseline_name: str
     judge: Artifact
+    judge_name: str
     template: str
     """The judging prompt; fields {request}, {first} and {second}."""
     sampling: Sampling
@@ -25,7 +27,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An evaluation as the registry knows it. Each function composes steps; several judgment sets are training seeds."""
+    """An evaluation as the registry knows it: functions that compose steps; several judgment sets are several seeds."""
 
     summary: str
     source: str
@@ -33,8 +35,8 @@ class Evaluation:
     """The columns of the score that reports show."""
     judgments: Callable[[Bench, Artifact, int], Artifact]
     """(bench, checkpoint, seed) -> `Judgment` rows."""
-    score: Callable[[Bench, Sequence[Artifact]], Artifact]
-    """(bench, judgments of one method, one artifact a seed) -> `scores.json`."""
+    score: Callable[[Bench, Sequence[Artifact], str], Artifact]
+    """(bench, judgments of one method, one artifact a seed; its name in official files) -> `scores.json`."""
     compare: Callable[[Bench, Sequence[Artifact], Sequence[Artifact]], Artifact]
     """(bench, judgments of the better, judgments of the worse) -> `comparison.json`, one paired test a metric."""
     fingerprint: Callable[[Bench], str]

@@ -12,7 +12,7 @@ from harness.core.store import Store
 from harness.mini.world import WORLD_VERSION
 from harness.scales import Scale
 from harness.steps.data import chosen_responses, model
-from harness.steps.gold import GoldQuality, gold_quality
+from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge_pairs
 from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.respond import refine, respond
@@ -86,7 +86,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
             for name in ("SFT's draft", "teacher's improvement", "reference")
         }
     return Diagnostics(
-        {name: gold_quality(responses=rows, world=WORLD_VERSION) for name, rows in responses.items()},
+        {name: response_gold_quality(responses=rows, world=WORLD_VERSION) for name, rows in responses.items()},
         judged,
         perplexities,
     )

@@ -8,9 +8,11 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.config import CONFIGS
 from harness.core.errors import unknown
 from harness.core.papers import PaperTable, load_paper_table
+from harness.mini.world import WORLD_VERSION
 from harness.registries import EVALS, METHODS
 from harness.scales import BenchRole, Scale
 from harness.steps.data import model
+from harness.steps.gold import gold_quality
 from methods.ingredients import Method
 
 
@@ -23,6 +25,8 @@ class Cell:
     bench: str
     judgments: tuple[Artifact, ...]
     score: Artifact
+    gold: tuple[Artifact, ...]
+    """The outputs' gold quality, one artifact a seed; empty where the truth is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Experiment:
 
     def targets(self) -> list[Artifact]:
         """Everything the report reads."""
-        return [*(cell.score for cell in self.cells), *(test.result for test in self.tests)]
+        gold = [artifact for cell in self.cells for artifact in cell.gold]
+        return [*(cell.score for cell in self.cells), *(test.result for test in self.tests), *gold]
 
 
 def experiment_names() -> dict[str, str]:
@@ -108,7 +113,9 @@ def bench_on(scale: Scale, name: str) -> Bench:
     role: BenchRole = scale.benches[name]
     return Bench(
         baselines=role.baselines.artifact(),
+        baseline_name=role.baselines.reference,
         judge=model(scale.judge),
+        judge_name=scale.judge,
         template=scale.prompt_set().judge[name],
         sampling=scale.sampling,
         gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
@@ -141,18 +148,18 @@ def _cells(
         with labels(f"{model_name} {method_name} seed {seed}"):
             checkpoints.append(method.build(scale.ingredients(model_name, seed)))
     for bench, (evaluation, setting) in benches.items():
-        judgments = []
+        judgments, gold = [], []
         for seed, checkpoint in zip(seeds, checkpoints, strict=True):
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
                 judgments.append(evaluation.judgments(setting, checkpoint, seed))
+                if scale.truth_is_known:
+                    gold.append(gold_quality(judgments=judgments[-1], world=WORLD_VERSION))
         with labels(f"{model_name} {method_name} {bench}"):
-            score = evaluation.score(setting, judgments)
-        yield Cell(model_name, method_name, bench, tuple(judgments), score)
+            score = evaluation.score(setting, judgments, f"{model_name}-{method_name}")
+        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold))
 
 
-def _tests(
-    table: PaperTable, benches: dict[str, tuple[Evaluation, Bench]], cells: Sequence[Cell]
-) -> Iterable[Test]:
+def _tests(table: PaperTable, benches: dict[str, tuple[Evaluation, Bench]], cells: Sequence[Cell]) -> Iterable[Test]:
     """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     wanted = {

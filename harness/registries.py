@@ -19,5 +19,5 @@ METHODS = Registry(
 EVALS = Registry(
     kind="bench",
     group="harness.evals",
-    builtin={"alpaca_eval2": "evals.alpaca_eval2:EVALUATION", "arena_hard": "evals.arena_hard:EVALUATION"},
+    builtin={"alpaca_eval2": "evals.alpaca_eval2_steps:EVALUATION", "arena_hard": "evals.arena_hard_steps:EVALUATION"},
 )

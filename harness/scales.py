@@ -72,6 +72,11 @@ class Scale:
     benches: dict[str, BenchRole]
     fast: Fast
 
+    @property
+    def truth_is_known(self) -> bool:
+        """Whether responses have a gold quality: in the embedded world only."""
+        return self.judge == "mini:judge"
+
     def faster(self) -> "Scale":
         """The same scale cut down as its `fast` section says."""
         return replace(

@@ -1,4 +1,4 @@
-"""SGPO: self-generated preference optimization with a self-improver (arXiv 2507.20181, Algorithm 1) and its variants."""
+"""SGPO: self-generated preference optimization with a self-improver (arXiv 2507.20181, Algorithm 1), with variants."""
 
 from functools import partial
 
@@ -26,9 +26,9 @@ def sgpo(given: Ingredients, *, share_parameters: bool = True, improved_targets:
 def train_improver(given: Ingredients, *, improved_targets: bool = True) -> Artifact:
     """Step 1: π_θ*, the initial policy trained to improve its own drafts."""
     policy = sft(given)  # π_θ0
-    drafts = respond(
-        model=policy, prompts=given.improver_data, sampling=given.sampling, seed=given.seed
-    ).labelled("drafts")  # ŷ_θ0
+    drafts = respond(model=policy, prompts=given.improver_data, sampling=given.sampling, seed=given.seed).labelled(
+        "drafts"
+    )  # ŷ_θ0
     answers = respond(
         model=given.teacher, prompts=given.improver_data, sampling=given.sampling, seed=given.seed
     ).labelled("teacher's answers")  # ŷ_φ
@@ -45,17 +45,17 @@ def train_improver(given: Ingredients, *, improved_targets: bool = True) -> Arti
         targets = [improved, answers]
     kept = [iqr_filter(responses=t, perplexities=perplexity(model=policy, responses=t)) for t in targets]  # Eq. 3
     examples = improver_examples(template=given.prompts.training, drafts=drafts, targets=kept)  # D_R
-    return train_sft(
-        model=policy, examples=examples, settings=given.settings.improver, seed=given.seed
-    ).labelled("improver")  # Eq. 4
+    return train_sft(model=policy, examples=examples, settings=given.settings.improver, seed=given.seed).labelled(
+        "improver"
+    )  # Eq. 4
 
 
 def optimize_preferences(given: Ingredients, *, policy: Artifact, improver: Artifact) -> Artifact:
     """Step 2: the policy trained to prefer the improver's version of its answers to the answers themselves."""
     references = chosen_responses(preference_data=given.preference_data)  # S_P
-    answers = respond(
-        model=policy, prompts=references, sampling=given.sampling, seed=given.seed
-    ).labelled("policy's answers")  # ŷ, Eq. 5
+    answers = respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed).labelled(
+        "policy's answers"
+    )  # ŷ, Eq. 5
     improved = refine(
         model=improver,
         template=given.prompts.refining,
@@ -92,4 +92,6 @@ TEACHER_ONLY = Method(
     _card("SGPO‡: as SGPO†, and the improver learns from the teacher's direct answers only", "4.2.3", "Eq. 1-6"),
     partial(sgpo, share_parameters=False, improved_targets=False),
 )
-IMPROVER = Method(_card("θ*: the improver-policy after step 1, before any preference step", "3.1", "Eq. 2-4"), train_improver)
+IMPROVER = Method(
+    _card("θ*: the improver-policy after step 1, before any preference step", "3.1", "Eq. 2-4"), train_improver
+)

@@ -198,7 +198,9 @@ def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, 
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
-    for step, (ids, weights, seen) in enumerate(batches(tokenizer, family, tokens, Random(f"pretrain-{family}-{seed}"))):
+    for step, (ids, weights, seen) in enumerate(
+        batches(tokenizer, family, tokens, Random(f"pretrain-{family}-{seed}"))
+    ):
         for group in optimizer.param_groups:
             group["lr"] = PEAK_LEARNING_RATE * _schedule(seen / tokens)
         loss = _weighted_loss(model(input_ids=ids, attention_mask=(weights > 0).long()).logits, ids, weights)

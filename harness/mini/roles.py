@@ -1,6 +1,7 @@
 """The data sets of the world and the role each plays in the paper (sizes: configs/scales/mini.yaml; see README.md)."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from harness.core.errors import unknown
@@ -43,7 +44,7 @@ def preference_data(size: int) -> list[PreferencePair]:
 
 
 def alpaca_eval2(size: int, writer: Writer = writers.TEACHER) -> list[Response]:
-    """The first evaluation set, answered by its baseline (the teacher, as GPT-4 Turbo in the paper) or another writer."""
+    """The first evaluation set, answered by its baseline (the teacher: GPT-4 Turbo's role) or another writer."""
     return _answers("alpaca_eval2", _evaluation_requests("alpaca_eval2", ALPACA_EVAL_SIZES, size), writer)
 
 
@@ -72,7 +73,7 @@ ROLES: dict[str, Callable[[int], list[Response] | list[PreferencePair]]] = {
     "alpaca_eval2_concise": alpaca_eval2_concise,
     "arena_hard": arena_hard,
     **{
-        f"alpaca_eval2_{writer.name}": lambda size, writer=writer: alpaca_eval2(size, writer)
+        f"alpaca_eval2_{writer.name}": partial(alpaca_eval2, writer=writer)
         for writer in (writers.HOUSE, *PREFERENCE_WRITERS)
     },
 }

@@ -13,18 +13,101 @@ from random import Random
 WORLD_VERSION = 1
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "color": tuple(["red", "blue", "green", "yellow", "black", "white", "brown", "grey", "pink", "purple", "orange", "golden"]),
-    "size": tuple(["tiny", "small", "little", "medium", "big", "large", "huge", "giant", "slim", "broad", "tall", "short"]),
-    "origin": tuple(["north", "south", "east", "west", "coast", "desert", "forest", "island", "valley", "mountain", "river", "city"]),
-    "material": tuple(["wood", "stone", "iron", "copper", "silver", "glass", "clay", "paper", "silk", "wool", "leather", "bone"]),
-    "taste": tuple(["sweet", "sour", "bitter", "salty", "spicy", "bland", "smoky", "fruity", "nutty", "creamy", "sharp", "mild"]),
-    "sound": tuple(
-        ["loud", "quiet", "humming", "ringing", "buzzing", "whistling", "crackling", "rumbling", "clicking", "silent", "roaring", "singing"]
+    "color": tuple(
+        ["red", "blue", "green", "yellow", "black", "white", "brown", "grey", "pink", "purple", "orange", "golden"]
     ),
-    "season": tuple(["spring", "summer", "autumn", "winter", "january", "february", "march", "april", "june", "july", "october", "december"]),
-    "use": tuple(["cooking", "building", "hunting", "fishing", "healing", "writing", "dancing", "farming", "sewing", "painting", "trading", "sailing"]),
-    "shape": tuple(["round", "square", "flat", "long", "curved", "oval", "hollow", "twisted", "pointed", "conical", "cubic", "spiral"]),
-    "owner": tuple(["king", "queen", "farmer", "baker", "sailor", "monk", "smith", "doctor", "hunter", "merchant", "poet", "soldier"]),
+    "size": tuple(
+        ["tiny", "small", "little", "medium", "big", "large", "huge", "giant", "slim", "broad", "tall", "short"]
+    ),
+    "origin": tuple(
+        ["north", "south", "east", "west", "coast", "desert", "forest", "island", "valley", "mountain", "river", "city"]
+    ),
+    "material": tuple(
+        ["wood", "stone", "iron", "copper", "silver", "glass", "clay", "paper", "silk", "wool", "leather", "bone"]
+    ),
+    "taste": tuple(
+        ["sweet", "sour", "bitter", "salty", "spicy", "bland", "smoky", "fruity", "nutty", "creamy", "sharp", "mild"]
+    ),
+    "sound": tuple(
+        [
+            "loud",
+            "quiet",
+            "humming",
+            "ringing",
+            "buzzing",
+            "whistling",
+            "crackling",
+            "rumbling",
+            "clicking",
+            "silent",
+            "roaring",
+            "singing",
+        ]
+    ),
+    "season": tuple(
+        [
+            "spring",
+            "summer",
+            "autumn",
+            "winter",
+            "january",
+            "february",
+            "march",
+            "april",
+            "june",
+            "july",
+            "october",
+            "december",
+        ]
+    ),
+    "use": tuple(
+        [
+            "cooking",
+            "building",
+            "hunting",
+            "fishing",
+            "healing",
+            "writing",
+            "dancing",
+            "farming",
+            "sewing",
+            "painting",
+            "trading",
+            "sailing",
+        ]
+    ),
+    "shape": tuple(
+        [
+            "round",
+            "square",
+            "flat",
+            "long",
+            "curved",
+            "oval",
+            "hollow",
+            "twisted",
+            "pointed",
+            "conical",
+            "cubic",
+            "spiral",
+        ]
+    ),
+    "owner": tuple(
+        [
+            "king",
+            "queen",
+            "farmer",
+            "baker",
+            "sailor",
+            "monk",
+            "smith",
+            "doctor",
+            "hunter",
+            "merchant",
+            "poet",
+            "soldier",
+        ]
+    ),
 }
 ASPECTS = tuple(VALUES)
 EVALUATION_SHARE = 0.1
@@ -44,7 +127,11 @@ def fixed_choice(options: tuple[str, ...], *parts: str) -> str:
 @cache
 def entities() -> tuple[str, ...]:
     """Sixty invented names of two syllables."""
-    onsets, vowels, codas = ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"], ["a", "e", "i", "o", "u"], ["l", "m", "n", "r", "s", "x"]
+    onsets, vowels, codas = (
+        ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"],
+        ["a", "e", "i", "o", "u"],
+        ["l", "m", "n", "r", "s", "x"],
+    )
     rng = Random(f"entities-{WORLD_VERSION}")
     names: set[str] = set()
     while len(names) < 60:

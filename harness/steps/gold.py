@@ -1,10 +1,11 @@
 """Gold quality of responses in the embedded world, where the truth is known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Response
+from harness.core.records import Judgment, Prompt, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +18,23 @@ class GoldQuality:
 
 
 @step(version=1)
-def gold_quality(out: Output, *, responses: Artifact, world: int) -> None:
-    """`GoldQuality` rows of `responses`; `world` is the version of the mini world that defines it."""
+def gold_quality(out: Output, *, judgments: Artifact, world: int) -> None:
+    """`GoldQuality` of each judged output; `world` is the version of the mini world that defines it."""
+    outputs = {row.prompt: row.output for row in judgments.rows(Judgment)}
+    _measure(out, list(outputs.items()))
+
+
+@step(version=1)
+def response_gold_quality(out: Output, *, responses: Artifact, world: int) -> None:
+    """`GoldQuality` of each response; `world` as above."""
+    _measure(out, [(row.prompt, row.text) for row in responses.rows(Response)])
+
+
+def _measure(out: Output, answers: Sequence[tuple[Prompt, str]]) -> None:
     from harness.mini import quality
 
     rows = [
-        GoldQuality(row.prompt.id, quality.gold_quality(row.prompt.text, row.text), len(row.text.split()))
-        for row in responses.rows(Response)
+        GoldQuality(prompt.id, quality.gold_quality(prompt.text, text), len(text.split())) for prompt, text in answers
     ]
     out.counts["mean_quality"] = fmean(row.quality for row in rows)
     out.counts["mean_words"] = fmean(row.words for row in rows)

@@ -61,7 +61,7 @@ def judge_pairs(
         log.append(judged)
         progress.advance(len(chunk))
     out.counts["failed"] = sum(row.state != "ok" for row in log.done.values())
-    out.counts["without_output"] = len(baselines.rows(Response)) - len({key[0] for key in log.done})
+    out.counts["without_output"] = len(baselines.rows(Response)) - len({row.prompt for row in log.done.values()})
 
 
 def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:

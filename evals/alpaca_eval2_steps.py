@@ -1,0 +1,190 @@
+"""AlpacaEval 2.0 from a checkpoint to its scores: the steps. How verdicts become scores: `evals.alpaca_eval2`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evals import alpaca_eval2
+from evals.bench import Bench, Evaluation
+from evals.formats import (
+    AnnotationRow,
+    Annotations,
+    ModelOutput,
+    annotations_from_rows,
+    read_calibration,
+    write_annotations,
+    write_calibration,
+    write_leaderboard,
+    write_model_outputs,
+)
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Judgment, Response
+from harness.steps.judge import judge_fingerprint, judge_pairs
+from harness.steps.respond import respond
+
+DATASET = "alpaca_eval2"
+CALIBRATION_FILE = "df_gamed.csv"
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the official files call the baseline, the model and the judge."""
+
+    baseline: str = "baseline"
+    model: str = "model"
+    judge: str = "judge"
+
+
+def _judgments(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
+    """Sampled answers to the instructions (section 4.3: temperature 0.7, top-p 0.9), judged against the baseline's."""
+    outputs = respond(model=checkpoint, prompts=bench.baselines, sampling=bench.sampling, seed=seed)
+    return _judged(bench, outputs)
+
+
+def _judged(bench: Bench, outputs: Artifact) -> Artifact:
+    return judge_pairs(
+        judge=bench.judge,
+        template=bench.template,
+        protocol="alpaca_eval2",
+        outputs=outputs,
+        baselines=bench.baselines,
+    )
+
+
+def _calibration(bench: Bench) -> Artifact:
+    return length_calibration(
+        baselines=bench.baselines,
+        gamed=[_judged(bench, outputs) for outputs in bench.gamed_baselines],
+        pool=[_judged(bench, outputs) for outputs in bench.difficulty_pool],
+    ).labelled("length control")
+
+
+def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
+    return score_alpaca_eval2(
+        baselines=bench.baselines,
+        calibration=_calibration(bench),
+        judgments=judgments,
+        names=Names(bench.baseline_name, name, bench.judge_name),
+        resamples=RESAMPLES,
+    )
+
+
+def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
+    return compare_alpaca_eval2(
+        baselines=bench.baselines,
+        calibration=_calibration(bench),
+        better=better,
+        worse=worse,
+        resamples=RESAMPLES,
+    )
+
+
+EVALUATION = Evaluation(
+    summary="win rate and length-controlled win rate against one baseline, one verdict an instruction",
+    source="Dubois et al. 2024; SGPO, section 4.3",
+    metrics=("length_controlled_winrate", "win_rate"),
+    judgments=_judgments,
+    score=_score,
+    compare=_compare,
+    fingerprint=lambda bench: judge_fingerprint(bench.judge, bench.template, "alpaca_eval2"),
+)
+
+
+@step(version=1)
+def length_calibration(
+    out: Output, *, baselines: Artifact, gamed: Sequence[Artifact], pool: Sequence[Artifact]
+) -> None:
+    """What the length control is fitted with, in the format of alpaca_eval's df_gamed.csv.
+
+    `gamed` are verdicts on longer and shorter versions of the baseline's answers; `pool` are verdicts on other writers,
+    from which the instructions' difficulty is estimated.
+    """
+    positions = _positions(baselines)
+    difficulty = alpaca_eval2.difficulty_from_annotations([_annotations(artifact, positions) for artifact in pool])
+    versions = [_annotations(artifact, positions) for artifact in gamed]
+    calibration = alpaca_eval2.build_calibration(versions, difficulty, "length calibration")
+    write_calibration(out.folder / CALIBRATION_FILE, calibration)
+
+
+@step(version=1)
+def score_alpaca_eval2(
+    out: Output,
+    *,
+    baselines: Artifact,
+    calibration: Artifact,
+    judgments: Sequence[Artifact],
+    names: Names,
+    resamples: int,
+) -> None:
+    """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
+    positions = _positions(baselines)
+    calibrated = read_calibration(calibration.folder / CALIBRATION_FILE)
+    sets = []
+    for number, artifact in enumerate(judgments):
+        rows = _rows(artifact, positions, names)
+        annotations = annotations_from_rows(rows, str(artifact))
+        scores = alpaca_eval2.score_annotations(annotations, calibrated, resamples=resamples)
+        folder = out.folder / f"seed-{number}"
+        folder.mkdir()
+        write_annotations(folder / "annotations.json", rows)
+        write_model_outputs(folder / "model_outputs.json", _model_outputs(rows))
+        write_leaderboard(folder / "leaderboard.csv", {rows[0].generator_2: scores})
+        out.write_json(f"seed-{number}/scores.json", scores)
+        sets.append(annotations)
+    out.write_json("scores.json", alpaca_eval2.score_training_seeds(sets, calibrated, resamples=resamples))
+
+
+@step(version=1)
+def compare_alpaca_eval2(
+    out: Output,
+    *,
+    baselines: Artifact,
+    calibration: Artifact,
+    better: Sequence[Artifact],
+    worse: Sequence[Artifact],
+    resamples: int,
+) -> None:
+    """`comparison.json`: for each metric the paired difference between two methods on the same instructions."""
+    positions = _positions(baselines)
+    calibrated = read_calibration(calibration.folder / CALIBRATION_FILE)
+    first, second = ([_annotations(artifact, positions) for artifact in side] for side in (better, worse))
+    out.write_json(
+        "comparison.json",
+        {
+            metric: alpaca_eval2.compare_annotations(first, second, calibrated, metric=metric, resamples=resamples)
+            for metric in EVALUATION.metrics
+        },
+    )
+
+
+def _annotations(artifact: Artifact, positions: dict[str, int]) -> Annotations:
+    return annotations_from_rows(_rows(artifact, positions, Names(model=artifact.key[:12])), str(artifact))
+
+
+def _positions(baselines: Artifact) -> dict[str, int]:
+    """Each instruction's index: its position in the official order. Everything is joined by it."""
+    return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
+
+
+def _rows(judgments: Artifact, positions: dict[str, int], names: Names) -> list[AnnotationRow]:
+    """Judgments as alpaca_eval's annotations, in the official order. A failed judgment has no preference."""
+    rows = [
+        AnnotationRow(
+            index=positions[row.prompt.id],
+            instruction=row.prompt.text,
+            dataset=DATASET,
+            output_1=row.baseline,
+            generator_1=names.baseline,
+            output_2=row.output,
+            generator_2=names.model,
+            annotator=names.judge,
+            preference=None if row.preference is None else 1 + row.preference,
+            raw_completion=row.reply,
+        )
+        for row in judgments.rows(Judgment)
+    ]
+    return sorted(rows, key=lambda row: row.index)
+
+
+def _model_outputs(rows: Sequence[AnnotationRow]) -> list[ModelOutput]:
+    return [ModelOutput(row.instruction, row.output_2, row.generator_2, row.dataset) for row in rows]

@@ -1,0 +1,52 @@
+"""`harness reproduce`: from an experiment's name to its report."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.core.store import Store
+from harness.experiments import build_experiment
+from harness.manifest import Run, manifest, write_manifest
+from harness.pipeline import plan, print_plan, run
+from harness.scales import load_scale
+from reports.terminal import terminal_table
+from reports.write import write_report
+
+
+def reproduce(
+    name: str,
+    scale_name: str,
+    *,
+    fast: bool,
+    seeds: Sequence[int],
+    models: Sequence[str],
+    methods: Sequence[str],
+    run_dir: Path,
+) -> None:
+    """Runs what is missing, writes the report into `run_dir`/`name`, and prints the table to stdout.
+
+    Raises UserError for unknown names and for a run directory that cannot be written to.
+    """
+    started = datetime.now(UTC)
+    scale = load_scale(scale_name, fast=fast)
+    experiment = build_experiment(name, scale, seeds=seeds, fast=fast, models=models, methods=methods)
+    store = Store(run_dir / "store")
+    print(f"{name} on the scale {scale.name!r} ({scale.description})", file=sys.stderr)
+    steps = plan(experiment.targets(), store)
+    print_plan(steps)
+    run(experiment.targets(), store)
+    command = " ".join(["harness", *sys.argv[1:]])
+    ran = frozenset(artifact.key for artifact in steps.missing)
+    content = manifest(experiment, store, Run(command, started, datetime.now(UTC), ran))
+    folder = run_dir / name
+    write_manifest(folder, content)
+    write_report(folder)
+    _show(content, folder)
+
+
+def _show(content: dict[str, object], folder: Path) -> None:
+    from rich.console import Console
+
+    Console().print(terminal_table(content))
+    print(f"report: {folder / 'index.html'}")
