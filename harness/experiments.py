@@ -16,6 +16,10 @@ from harness.steps.gold import gold_quality
 from methods.ingredients import Method
 
 
+Checkpoints = dict[tuple[str, str, int], Artifact]
+"""What each (model, method, seed) ends with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One method on one base model and one bench, over all seeds: all metrics of that bench."""
@@ -50,6 +54,7 @@ class Experiment:
     seeds: tuple[int, ...]
     models: tuple[str, ...]
     methods: tuple[str, ...]
+    checkpoints: Checkpoints
     cells: tuple[Cell, ...]
     tests: tuple[Test, ...]
     fingerprints: dict[str, str]
@@ -85,13 +90,13 @@ def build_experiment(
     table = load_paper_table(names[name], name)
     chosen_models = _select("model", models, [m for m in table.models if m in scale.models])
     chosen_methods = _select("method", methods, [row.method for row in table.rows])
-    loaded = {method: METHODS.load(method) for method in chosen_methods}
     benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(table)}
+    checkpoints = _checkpoints(scale, chosen_models, chosen_methods, seeds)
     cells = tuple(
         cell
         for model_name in chosen_models
         for method in chosen_methods
-        for cell in _cells(scale, benches, seeds, model_name, method, loaded[method])
+        for cell in _cells(scale, benches, checkpoints, model_name, method)
     )
     return Experiment(
         table=table,
@@ -100,6 +105,7 @@ def build_experiment(
         seeds=tuple(seeds),
         models=chosen_models,
         methods=chosen_methods,
+        checkpoints=checkpoints,
         cells=cells,
         tests=tuple(_tests(table, benches, cells)),
         fingerprints={bench: evaluation.fingerprint(setting) for bench, (evaluation, setting) in benches.items()},
@@ -135,21 +141,30 @@ def _benches(table: PaperTable) -> list[str]:
     return list(dict.fromkeys(column.bench for column in table.columns))
 
 
+def _checkpoints(scale: Scale, models: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> Checkpoints:
+    checkpoints = {}
+    for model_name in models:
+        for method_name in methods:
+            method: Method = METHODS.load(method_name)
+            for seed in seeds:
+                with labels(f"{model_name} {method_name} seed {seed}"):
+                    made = method.build(scale.ingredients(model_name, seed))
+                checkpoints[model_name, method_name, seed] = made
+    return checkpoints
+
+
 def _cells(
     scale: Scale,
     benches: dict[str, tuple[Evaluation, Bench]],
-    seeds: Sequence[int],
+    checkpoints: Checkpoints,
     model_name: str,
     method_name: str,
-    method: Method,
 ) -> Iterable[Cell]:
-    checkpoints = []
-    for seed in seeds:
-        with labels(f"{model_name} {method_name} seed {seed}"):
-            checkpoints.append(method.build(scale.ingredients(model_name, seed)))
+    place = (model_name, method_name)
+    by_seed = {seed: made for (*made_for, seed), made in checkpoints.items() if tuple(made_for) == place}
     for bench, (evaluation, setting) in benches.items():
         judgments, gold = [], []
-        for seed, checkpoint in zip(seeds, checkpoints, strict=True):
+        for seed, checkpoint in by_seed.items():
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
                 judgments.append(evaluation.judgments(setting, checkpoint, seed))
                 if scale.truth_is_known:

@@ -1,12 +1,13 @@
 """`harness reproduce`: from an experiment's name to its report."""
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.core.store import Store
-from harness.experiments import build_experiment
+from harness.experiments import Experiment, build_experiment
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan, run
 from harness.scales import load_scale
@@ -42,11 +43,22 @@ def reproduce(
     folder = run_dir / name
     write_manifest(folder, content)
     write_report(folder)
+    _link_checkpoints(experiment, store, folder / "checkpoints")
     _show(content, folder)
+
+
+def _link_checkpoints(experiment: Experiment, store: Store, folder: Path) -> None:
+    """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
+    folder.mkdir(exist_ok=True)
+    for (model, method, seed), checkpoint in experiment.checkpoints.items():
+        link = folder / f"{model}-{method}-seed{seed}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(store.folder(checkpoint), folder), target_is_directory=True)
 
 
 def _show(content: dict[str, object], folder: Path) -> None:
     from rich.console import Console
 
     Console().print(terminal_table(content))
-    print(f"report: {folder / 'index.html'}")
+    print(f"report:      {folder / 'index.html'}")
+    print(f"checkpoints: {folder / 'checkpoints'}")

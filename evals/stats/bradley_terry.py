@@ -32,7 +32,7 @@ def bradley_terry(wins: FloatArray, *, tolerance: float = 1e-10, max_iterations:
 
 
 def win_probability(strengths: FloatArray, anchor: int) -> FloatArray:
-    """P(i beats the anchor) for strengths [..., models]: the anchor is at ½, and so is what never won if it never did."""
+    """P(i beats the anchor) for strengths [..., models]: ½ for the anchor, and for what never won if it never did."""
     pair = strengths + strengths[..., anchor, None]
     probability: FloatArray = np.divide(strengths, pair, out=np.full_like(strengths, 0.5), where=pair > 0)
     return probability

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.backends.interfaces import Generator, Judge
 from harness.core.errors import UserError, unknown
+from harness.core.store import RECORD
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 ORACLES = ("mini:teacher", "mini:judge")
@@ -37,7 +38,8 @@ def fingerprint(reference: str) -> str:
     """What identifies the model's content: a digest of its files, or the version of the world's oracle."""
     if reference in ORACLES:
         return _digest([Path(__file__).parents[1] / "mini" / f"{name}.py" for name in ORACLE_SOURCES])
-    return _digest(sorted(path for path in checkpoint_folder(reference).iterdir() if path.is_file()))
+    files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
+    return _digest(sorted(files))
 
 
 ORACLE_SOURCES = ("judge", "language", "quality", "teacher", "world", "writers")

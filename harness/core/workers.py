@@ -27,8 +27,10 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
 }
-"""One thread a worker, and the same order of sets in each."""
+"""One thread a worker, and the same order of sets in each. Killed workers leave semaphores, which multiprocessing's
+tracker frees; its warning about that would be noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _work(connection: Connection, root: Path) -> None:
             return
         connection.send(_attempt(task, store, connection.send))
         gc.collect()  # models lie in reference cycles
+        gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
 
 
 def _attempt(task: bytes, store: Store, report: Callable[[Event], None]) -> Done | Failed:

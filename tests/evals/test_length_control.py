@@ -210,8 +210,8 @@ def test_intervals_cover_the_score_of_an_endless_sample() -> None:
     gamed = gamed_baselines(sample(300, seed=0))
     # Gamed baselines and penalty weigh as much beside the endless sample as beside a small one.
     small = fit(sample(300, seed=0), gamed)
-    endless = length_controlled_statistic(sample(100_000, seed=1), gamed, small)
-    truth = endless.resample(np.full((1, 100_000), 300 / 100_000))[0]
+    endless = length_controlled_statistic(sample(200_000, seed=1), gamed, small)
+    truth = endless.resample(np.full((1, 200_000), 300 / 200_000))[0]
     covered = 0
     for trial in range(400):
         model = sample(300, seed=2 + trial)
