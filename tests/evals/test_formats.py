@@ -1,0 +1,401 @@
+import gzip
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import formats
+from evals.alpaca_eval2 import score_annotations
+from evals.formats import (
+    AnnotationRow,
+    Annotations,
+    ArenaAnswer,
+    ArenaJudgment,
+    Calibration,
+    Game,
+    ModelOutput,
+    annotations_from_rows,
+    read_annotations,
+    read_answers,
+    read_calibration,
+    read_judgments,
+    read_leaderboard,
+    read_model_outputs,
+    write_annotations,
+    write_answers,
+    write_calibration,
+    write_judgments,
+    write_leaderboard,
+    write_model_outputs,
+)
+from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
+from harness.core.errors import UserError
+from tests.evals import simulated
+
+TABLE = "index,preference,len_1,len_2\n0,1.2,10,20\n1,1.9,11,21\n2,1.5,12,22\n"
+GAMED = (
+    "model,index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline\n"
+    "verbose,0,0.2,-1.0,0.5,False\nverbose,1,0.7,0.3,-0.5,False\nconcise,0,0.4,1.0,0.5,False\n"
+)
+
+
+def refuse(read: Callable[[Path], Any], path: Path, problem: str) -> None:
+    """Reading must fail with one line that names the file and the problem."""
+    with pytest.raises(UserError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(str(path)), message
+    assert "\n" not in message
+    assert re.search(problem, message), message
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    fields = {
+        "instruction": f"do {number}",
+        "output_1": "x" * 10,
+        "generator_1": "baseline",
+        "output_2": "y" * (10 + number),
+        "generator_2": "model",
+        "annotator": "judge",
+        "preference": 1.25,
+    }
+    return fields | changes
+
+
+# AlpacaEval: tables
+
+
+def test_a_table_is_read_and_sorted_by_index(tmp_path: Path) -> None:
+    path = tmp_path / "my-model.csv"
+    path.write_text("len_2,index,preference,len_1,note\n22,2,1.5,12,a\n20,0,1.2,10,b\n")
+    read = read_annotations(path)
+    assert read == Annotations("my-model", (0, 2), (1.2, 1.5), (10, 12), (20, 22), str(path))
+
+
+def test_a_packed_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "my-model.csv.gz"
+    path.write_bytes(gzip.compress(TABLE.encode()))
+    assert read_annotations(path).model == "my-model"
+    assert read_annotations(path).index == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda text: "", "the file is empty"),
+        (lambda text: text.splitlines()[0], "no rows under the header"),
+        (lambda text: text.replace("preference", "pref"), r"no column 'preference' \(has: index, pref, len_1, len_2\)"),
+        (lambda text: text.replace(",len_1,len_2", ""), "no column 'len_1', 'len_2'"),
+        (lambda text: text + "1,1.1,5,5\n", r":5: index 1 again, after .*:3; keep one"),
+        (
+            lambda text: text.replace("1.9", "nan"),
+            r":3: no preference for index 1; judge it again, or pass --allow-mis",
+        ),
+        (lambda text: text.replace("1.9", ""), r":3: no preference for index 1"),
+        (lambda text: text.replace("1.9", "2.1"), r":3: preference 2.1 of index 1 is not in \[1, 2\]"),
+        (lambda text: text.replace("1.9", "0"), r":3: preference 0 of index 1 is not in \[1, 2\]"),
+        (lambda text: text.replace("1.9", "inf"), r":3: preference inf of index 1 is not in \[1, 2\]"),
+        (lambda text: text.replace("1.9", "good"), r":3: preference must be a number, not 'good'"),
+        (lambda text: text.replace("\n1,", "\n-1,"), r":3: index must be a whole number from 0, not '-1'"),
+        (lambda text: text.replace("\n1,", "\nfirst,"), r":3: index must be a whole number"),
+        (lambda text: text.replace("21", "long"), r":3: len_2 must be a whole number"),
+        (lambda text: text.replace(",21", ""), r":3: 4 cells expected"),
+        (lambda text: text.replace(",21", ",21,7"), r":3: 4 cells expected"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path: Path, change: Callable[[str], str], problem: str) -> None:
+    path = tmp_path / "model.csv"
+    path.write_text(change(TABLE))
+    refuse(read_annotations, path, problem)
+
+
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
+    refuse(read_annotations, tmp_path / "none.csv", "no such file")
+    path = tmp_path / "plain.csv.gz"
+    path.write_text(TABLE)
+    refuse(read_annotations, path, "not a whole gzip file")
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(gzip.compress(TABLE.encode())[:-10])
+    refuse(read_annotations, path, "not a whole gzip file")
+    path = tmp_path / "packed.csv"
+    path.write_bytes(gzip.compress(TABLE.encode()))
+    refuse(read_annotations, path, r"must end in \.gz")
+    path = tmp_path / "folder.csv"
+    path.mkdir()
+    refuse(read_annotations, path, "cannot be read")
+    refuse(read_annotations, tmp_path / "verdicts.parquet", r"expected \.csv, \.csv\.gz, \.json")
+
+
+def test_missing_preferences_are_left_out_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "model.csv"
+    path.write_text(TABLE.replace("1.9", ""))
+    assert read_annotations(path, allow_missing=True).index == (0, 2)
+    path.write_text("index,preference,len_1,len_2\n0,,1,1\n")
+    with pytest.raises(UserError, match="no verdict in it"):
+        read_annotations(path, allow_missing=True)
+
+
+def test_annotations_hold_their_invariants() -> None:
+    with pytest.raises(ValueError, match="same length"):
+        Annotations("m", (0, 1), (1.0,), (1, 1), (1, 1), "m")
+    with pytest.raises(ValueError, match="increase"):
+        Annotations("m", (1, 1), (1.0, 1.0), (1, 1), (1, 1), "m")
+
+
+# AlpacaEval: annotations.json
+
+
+def write(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_annotations_json_is_joined_by_its_index(tmp_path: Path) -> None:
+    path = write(tmp_path / "annotations.json", [row(5, index=5), row(3, index=3)])
+    read = read_annotations(path)
+    assert read == Annotations("model", (3, 5), (1.25, 1.25), (10, 10), (13, 15), str(path))
+
+
+def test_annotations_json_is_joined_by_instruction(tmp_path: Path) -> None:
+    path = write(tmp_path / "annotations.json", [row(2), row(0)])
+    reference = tmp_path / "reference.json"
+    write_model_outputs(reference, [ModelOutput(f"do {index}", "", "baseline") for index in range(3)])
+    read = read_annotations(path, reference_outputs=reference)
+    assert (read.index, read.len_2) == ((0, 2), (10, 12))
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([row(0), row(1)], r", row 1: no field \"index\".*not in AlpacaEval's official set; pass --reference-outputs"),
+        ([row(0, index=0), row(1)], r", row 2: no field \"index\", which other rows have"),
+        ([row(0, index=0), row(1, index=0)], r", row 2: index 0 again, after .*, row 1"),
+        ([row(0, index=0, preference=None)], r", row 1: no preference for index 0"),
+        ([row(0, index=0, preference=float("nan"))], r", row 1: no preference for index 0"),
+        ([row(0, index=0, preference=3)], r", row 1: preference 3 of index 0"),
+        ([row(0, index=0, preference="m")], r", row 1: preference must be a number, not 'm'"),
+        ([row(0, index="0.5")], r", row 1: index must be a whole number"),
+        ([row(0, index=0, output_2=None)], r", row 1: output_2 must be a text, not None"),
+        ([{"index": 0}], r", row 1: no field 'generator_2'"),
+        ([{k: v for k, v in row(0, index=0).items() if k != "preference"}], r", row 1: no field 'preference'"),
+        ([row(0, index=0), row(1, index=1, generator_2="other")], r"verdicts on several models \(model, other\)"),
+        (["text"], r", row 1: not a JSON object"),
+        ([], "expected a JSON array of objects"),
+        ({"a": 1}, "expected a JSON array of objects"),
+    ],
+)
+def test_bad_annotations_json_is_refused(tmp_path: Path, rows: Any, problem: str) -> None:
+    refuse(read_annotations, write(tmp_path / "annotations.json", rows), problem)
+
+
+def test_broken_json_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.json"
+    path.write_text('[\n{"index": 0,\n')
+    refuse(read_annotations, path, r":3: not JSON")
+
+
+def test_instructions_that_text_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "annotations.json", [row(0)])
+    reference = tmp_path / "reference.json"
+    write_model_outputs(reference, [ModelOutput("do 0", "", "baseline")] * 2)
+    with pytest.raises(UserError, match="stands there twice"):
+        read_annotations(path, reference_outputs=reference)
+
+
+def test_the_official_instructions_are_known_by_their_keys(alpaca_data: Path) -> None:
+    baseline = read_model_outputs(alpaca_data / "baseline_gpt4_1106_preview.json")
+    assert tuple(formats.instruction_key(output.instruction) for output in baseline) == OFFICIAL_INSTRUCTION_KEYS
+
+
+def test_official_annotations_json_scores_like_the_table(
+    alpaca_data: Path, calibration: Calibration, tmp_path: Path
+) -> None:
+    """alpaca_eval's own format: whole outputs, no index, here in another order."""
+    table = read_annotations(alpaca_data / "annotations" / "claude-2.csv.gz")
+    baseline = read_model_outputs(alpaca_data / "baseline_gpt4_1106_preview.json")
+    outputs = read_model_outputs(alpaca_data / "model_outputs" / "claude-2.json")
+    rows = [
+        {
+            "instruction": theirs.instruction,
+            "output_1": theirs.output,
+            "generator_1": theirs.generator,
+            "dataset": theirs.dataset,
+            "output_2": ours.output,
+            "generator_2": ours.generator,
+            "annotator": "weighted_alpaca_eval_gpt4_turbo",
+            "preference": preference,
+        }
+        for theirs, ours, preference in zip(baseline, outputs, table.preference, strict=True)
+    ]
+    path = write(tmp_path / "annotations.json", rows[400:] + rows[:400])
+    read = read_annotations(path)
+    assert read == replace(table, source=str(path))
+    assert score_annotations(read, calibration, resamples=5) == score_annotations(table, calibration, resamples=5)
+
+
+def test_annotations_are_written_as_they_are_read(tmp_path: Path) -> None:
+    rows = [
+        AnnotationRow(
+            index, f"do {index}", "set", "one", "baseline", "two ≫", "model", "judge", preference, {"m": -0.1}
+        )
+        for index, preference in ((4, 1.5), (1, None), (0, 2.0))
+    ]
+    path = tmp_path / "annotations.json"
+    write_annotations(path, rows)
+    with pytest.raises(UserError, match="no preference for index 1"):
+        read_annotations(path)
+    read = read_annotations(path, allow_missing=True)
+    assert read == annotations_from_rows(rows, str(path))
+    assert (read.index, read.preference, read.len_2) == ((0, 4), (2.0, 1.5), (5, 5))
+
+
+# AlpacaEval: calibration, outputs, leaderboard
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda text: text.replace("std_delta_len", "delta"), "no column 'std_delta_len'"),
+        (lambda text: text.replace("0.7", "1.7"), r":3: preference 1.7 is not in \[0, 1\]"),
+        (lambda text: text.replace(",1.0,0.5", ",1.0,0.6"), r":4: index 0 has difficulty 0.6 here and 0.5 above"),
+        (lambda text: text.replace("concise,0", "verbose,0"), r":4: a second row for model 'verbose' and index 0"),
+        (lambda text: text.replace("0.3,-0.5", ",-0.5"), r":3: std_delta_len must be a finite number, not ''"),
+        (lambda text: text.replace("-0.5", "hard"), r":3: instruction_difficulty must be a number, not 'hard'"),
+        (lambda text: text.replace("False", "no"), r":2: not_gamed_baseline must be True or False, not 'no'"),
+        (lambda text: text.splitlines()[0], "no rows under the header"),
+    ],
+)
+def test_bad_calibrations_are_refused(tmp_path: Path, change: Callable[[str], str], problem: str) -> None:
+    path = tmp_path / "gamed.csv"
+    path.write_text(change(GAMED))
+    refuse(read_calibration, path, problem)
+
+
+def test_a_calibration_is_written_as_it_is_read(tmp_path: Path) -> None:
+    calibration = simulated.calibration()
+    path = tmp_path / "gamed.csv"
+    write_calibration(path, calibration)
+    assert read_calibration(path) == replace(calibration, source=str(path))
+
+
+def test_a_calibration_row_without_a_verdict_is_kept_out_of_the_fit(tmp_path: Path) -> None:
+    path = tmp_path / "gamed.csv"
+    calibration = simulated.calibration()
+    write_calibration(path, calibration)
+    header, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    path.write_text("\n".join([header, ",".join([*cells[:2], "", *cells[3:]]), *rest]) + "\n")
+    partial = score_annotations(simulated.annotations(), read_calibration(path), resamples=2)
+    whole = score_annotations(simulated.annotations(), calibration, resamples=2)
+    assert partial["n_missing"] == 0
+    assert partial["length_controlled_winrate"] == pytest.approx(whole["length_controlled_winrate"], abs=0.5)
+
+
+def test_model_outputs_are_written_as_they_are_read(tmp_path: Path) -> None:
+    outputs = [ModelOutput("do 0", "done ≫", "model", "set"), ModelOutput("do 1", "", "model")]
+    path = tmp_path / "model_outputs.json"
+    write_model_outputs(path, outputs)
+    assert read_model_outputs(path) == outputs
+
+
+def test_the_published_leaderboard_is_written_as_it_is_read(alpaca_data: Path, tmp_path: Path) -> None:
+    published = read_leaderboard(alpaca_data / "leaderboard.csv")
+    path = tmp_path / "leaderboard.csv"
+    write_leaderboard(path, published)
+    assert read_leaderboard(path) == published
+    assert path.read_text().splitlines()[0] == (alpaca_data / "leaderboard.csv").read_text().splitlines()[0]
+
+
+def test_our_scores_make_a_leaderboard_row(tmp_path: Path) -> None:
+    calibration = simulated.calibration()
+    scores = {
+        name: score_annotations(simulated.annotations(ability=ability), calibration, resamples=2)
+        for name, ability in (("weak", -1.0), ("strong", 1.0))
+    }
+    path = tmp_path / "leaderboard.csv"
+    write_leaderboard(path, scores)
+    read = read_leaderboard(path)
+    assert list(read) == ["strong", "weak"]
+    assert read == {name: {key: scores[name][key] for key in formats.LEADERBOARD_COLUMNS} for name in read}
+
+
+# Arena-Hard
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    fields = {"question_id": "q1", "model": "model", "judge": "judge", "games": [{"score": "A>B"}, {"score": None}]}
+    return fields | changes
+
+
+def test_judgments_are_written_as_they_are_read(tmp_path: Path) -> None:
+    judgments = [
+        ArenaJudgment("q1", "model", "judge", (Game("A>>B", "[[A>>B]]", "prompt"), Game(None, "?", "prompt"))),
+        ArenaJudgment("q2", "model", "judge", (Game("A=B"),)),
+    ]
+    path = tmp_path / "model.jsonl"
+    write_judgments(path, judgments)
+    assert read_judgments(path) == judgments
+    with pytest.raises(ValueError, match="3 games"):
+        ArenaJudgment("q", "model", "judge", (Game("A=B"),) * 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([line(), line()], r":2: question q1 again, after .*:1; keep one"),
+        ([line(games=[{"score": "A>>>B"}])], r":1: unknown verdict 'A>>>B'; did you mean 'A>>B'\? \(known: A>>B, A>B,"),
+        ([line(), line(question_id="q2", games=[{"score": "tie"}])], r":2: unknown verdict 'tie' \(known:"),
+        ([line(games=[{"score": 1}])], r":1: unknown verdict 1"),
+        ([line(games=[{"judgment": "A>B"}])], r":1: a game without the field \"score\""),
+        ([line(games=[{"score": None}] * 3)], r':1: "games" must be a list of at most 2'),
+        ([line(games="A>B")], r':1: "games" must be a list'),
+        ([{"question_id": "q1", "games": []}], r":1: no field 'model'"),
+        ([line(question_id=7)], r":1: question_id must be a text, not 7"),
+        ([line(), line(question_id="q2", model="other")], r"verdicts on several models \(model, other\)"),
+        ([[1]], r":1: not a JSON object"),
+    ],
+)
+def test_bad_judgments_are_refused(tmp_path: Path, rows: list[Any], problem: str) -> None:
+    path = tmp_path / "model.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    refuse(read_judgments, path, problem)
+
+
+def test_torn_and_empty_judgments_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.jsonl"
+    path.write_text(json.dumps(line()) + '\n{"question_id": "q2", "mod')
+    refuse(read_judgments, path, r":2: not JSON.*cut off")
+    path.write_text("\n")
+    refuse(read_judgments, path, "the file is empty")
+
+
+def test_answers_are_written_as_they_are_read(tmp_path: Path) -> None:
+    answers = [ArenaAnswer("q1", "model", "text ≫", 2), ArenaAnswer("q2", "model", "")]
+    path = tmp_path / "model.jsonl"
+    write_answers(path, answers)
+    assert read_answers(path) == answers
+    first = json.loads(path.read_text().splitlines()[0])
+    assert first["choices"] == [{"index": 0, "turns": [{"content": "text ≫", "token_len": 2}]}]
+    path.write_text('{"question_id": "q1", "choices": []}\n')
+    refuse(read_answers, path, r":1: not an Arena-Hard answer")
+
+
+def test_published_answers_are_read(arena_data: Path) -> None:
+    answers = read_answers(arena_data / "model_answer" / "gpt-4-0314.jsonl")
+    assert len({answer.question_id for answer in answers}) == 500
+    assert all(answer.content for answer in answers)
+
+
+def test_scoring_modules_import_no_numerical_library() -> None:
+    code = (
+        "import sys, evals.alpaca_eval2, evals.arena_hard, evals.formats; "
+        "print([name for name in ('numpy', 'scipy', 'pandas', 'sklearn', 'torch') if name in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
