@@ -76,7 +76,7 @@ def two_sided_p_value(differences: FloatArray) -> float:
     than 2/(B + 1) can be claimed. p < 0.05 implies that the 95 % percentile interval excludes 0.
     """
     not_above, not_below = np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)
-    return min(1.0, 2 * (1 + min(not_above, not_below)) / (1 + len(differences)))
+    return float(min(1.0, 2 * (1 + min(not_above, not_below)) / (1 + len(differences))))
 
 
 def resample_training_seeds(values: FloatArray, seed: int) -> FloatArray:

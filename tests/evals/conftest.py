@@ -14,7 +14,7 @@ SHARED_DATA = Path(os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).paren
 def shared_data() -> Path:
     """The folder of public benchmark data; skips where it is absent."""
     if not SHARED_DATA.is_dir():
-        pytest.skip("no shared data: neither ../shared/data nor the folder in HARNESS_SHARED_DATA is there")
+        pytest.skip("needs the shared data: ../shared/data, or the folder that HARNESS_SHARED_DATA names, is not there")
     return SHARED_DATA
 
 
