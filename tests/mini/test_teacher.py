@@ -1,0 +1,117 @@
+from random import Random
+from statistics import fmean
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.mini import teacher, writers
+from harness.mini.language import clauses, read_answer, style_of, write_answer, write_clause, write_request
+from harness.mini.quality import gold_quality
+from harness.mini.roles import improver_data
+from harness.mini.world import Request, true_value
+from tests.mini.strategies import FILLER, PHRASINGS, REQUEST, SEEDS, STATEMENTS, STYLE_NAMES
+
+REFERENCE_WRITERS = st.sampled_from([writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER])
+
+
+@given(
+    request=REQUEST,
+    draft=STATEMENTS,
+    style=STYLE_NAMES,
+    fillers=st.lists(FILLER, max_size=2),
+    writer=REFERENCE_WRITERS,
+    rng=...,
+)
+def test_never_better_than_the_reference_unless_the_draft_was(
+    request: Request,
+    draft: list[tuple[str, str]],
+    style: str,
+    fillers: list[str],
+    writer: writers.Writer,
+    rng: Random,
+) -> None:
+    asked, reference = write_request(request, 0), writer.answer(request, rng)
+    text = " ".join([*fillers, write_answer(request.entity, draft, style)])
+    improved = teacher.improve(asked, reference, text, rng)
+    ceiling = max(gold_quality(asked, reference), gold_quality(asked, text))
+    assert gold_quality(asked, improved) <= ceiling
+
+
+@given(request=REQUEST, style=STYLE_NAMES, other=STYLE_NAMES, fillers=st.lists(FILLER, max_size=2), seed=SEEDS, rng=...)
+def test_a_draft_with_nothing_to_mend_is_left_alone(
+    request: Request, style: str, other: str, fillers: list[str], seed: int, rng: Random
+) -> None:
+    true = [(aspect, true_value(request.entity, aspect)) for aspect in request.aspects]
+    draft = " ".join([*fillers[:1], write_answer(request.entity, true, style), *fillers[1:]])
+    reference = write_answer(request.entity, rng.sample(true, len(true)), other)
+    assert teacher.improve(write_request(request, 0), reference, draft, Random(seed)) == draft
+
+
+@given(request=REQUEST, draft=STATEMENTS, style=STYLE_NAMES, writer=REFERENCE_WRITERS, rng=...)
+def test_it_edits_the_draft_in_its_own_style_and_takes_facts_from_the_reference_only(
+    request: Request, draft: list[tuple[str, str]], style: str, writer: writers.Writer, rng: Random
+) -> None:
+    reference = writer.answer(request, rng)
+    written = write_answer(request.entity, draft, style)
+    kept, told = clauses(written), {(s.aspect, s.value) for s in read_answer(reference)}
+    for clause in clauses(teacher.improve(write_request(request, 0), reference, written, rng)):
+        if clause not in kept:
+            [statement] = read_answer(clause)
+            assert (statement.aspect, statement.value) in told
+            assert statement.aspect in request.aspects
+            assert style_of(clause) == (style if draft else writers.TEACHER.style)
+
+
+@given(request=REQUEST, style=STYLE_NAMES, seed=SEEDS)
+def test_faults_are_mended_by_a_perfect_reference(request: Request, style: str, seed: int) -> None:
+    true = [(aspect, true_value(request.entity, aspect)) for aspect in request.aspects]
+    asked = write_request(request, 0)
+    faulty = " ".join(
+        [
+            write_clause(request.entity, "color", "unheard", style),  # no value, or not asked for
+            *(write_clause(request.entity, *statement, style) for statement in [*true[:2], *true[:1]]),
+        ]
+    )
+    improved = teacher.improve(asked, write_answer(request.entity, true, "scholar"), faulty, Random(seed))
+    assert gold_quality(asked, improved) >= gold_quality(asked, faulty)
+
+
+def test_it_improves_most_drafts_and_makes_few_worse() -> None:
+    rng = Random(0)
+    gains, mended = [], 0
+    for row in improver_data(300):
+        request = row.prompt.text
+        draft = writers.HOUSE.answer(teacher.read_request(request), rng)
+        improved = teacher.improve(request, row.text, draft, rng)
+        gains.append(gold_quality(request, improved) - gold_quality(request, draft))
+        mended += improved != draft
+    assert fmean(gains) > 0.15
+    improved_by_reference, misled = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    assert improved_by_reference > 4 * misled > 0  # references err too, and the teacher knows no better
+    assert mended > 200
+
+
+def test_it_makes_about_as_many_of_the_possible_edits_as_it_says() -> None:
+    rng, made = Random(0), 0
+    draws = 3000
+    request = Request("bevex", ("color",))
+    asked, fact = write_request(request, 0), ("color", true_value("bevex", "color"))
+    for _ in range(draws):
+        made += bool(teacher.improve(asked, write_answer("bevex", [fact], "scholar"), "", rng))
+    assert abs(made / draws - teacher.EDIT_RATE) < 0.02
+
+
+@given(request=REQUEST, phrasing=PHRASINGS, seed=SEEDS)
+def test_a_plain_request_is_answered_as_the_writer_of_that_name(request: Request, phrasing: int, seed: int) -> None:
+    asked = write_request(request, phrasing)
+    assert teacher.reply(asked, Random(seed)) == writers.TEACHER.answer(request, Random(seed))
+
+
+@given(request=REQUEST, draft=STATEMENTS, style=STYLE_NAMES, seed=SEEDS)
+def test_a_message_with_draft_and_reference_is_answered_by_an_improvement(
+    request: Request, draft: list[tuple[str, str]], style: str, seed: int
+) -> None:
+    asked, text = write_request(request, 0), write_answer(request.entity, draft, style)
+    reference = writers.SCHOLAR.answer(request, Random(seed))
+    message = f"task : improve the draft . draft : {text} reference : {reference} request : {asked}"
+    assert teacher.reply(message, Random(seed)) == teacher.improve(asked, reference, text, Random(seed))
