@@ -15,7 +15,6 @@ from harness.steps.data import model
 from harness.steps.gold import gold_quality
 from methods.ingredients import Method
 
-
 Checkpoints = dict[tuple[str, str, int], Artifact]
 """What each (model, method, seed) ends with."""
 

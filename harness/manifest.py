@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.core.artifacts import ancestry
+from harness.core.errors import UserError
 from harness.core.papers import Claim, load_deviations
 from harness.core.provenance import provenance
 from harness.core.store import Store
@@ -59,11 +60,17 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
-    """Writes `manifest.json` into the folder, which is made if need be, in one piece."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / ".manifest.json.new"
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(folder / "manifest.json")
+    """Writes `manifest.json` into the folder, which is made if need be, in one piece.
+
+    Raises UserError where the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / ".manifest.json.new"
+        aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.replace(folder / "manifest.json")
+    except OSError as error:
+        raise UserError(f"cannot write the report to {folder} ({error.strerror}); remove what is in its way") from None
 
 
 def _cell_entries(experiment: Experiment, store: Store, cell: Cell) -> Iterator[dict[str, Any]]:

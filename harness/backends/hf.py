@@ -13,15 +13,29 @@ if TYPE_CHECKING:
 
 
 def load_checkpoint(folder: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a checkpoint folder. Raises UserError where transformers cannot read it."""
+    """(model, tokenizer) of a checkpoint folder.
+
+    Raises UserError where transformers cannot read it, where it lacks weights (which would be drawn at random), and
+    where it has no chat template.
+    """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     silence_libraries()
     try:
         tokenizer = _load_tokenizer(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"cannot load the model in {folder}: {error}") from None
+    if absent := sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]):
+        raise UserError(
+            f"cannot load the model in {folder}: config.json asks for {len(absent)} weights that are missing or of "
+            f"another shape, such as {absent[0]}"
+        )
+    if not tokenizer.chat_template:
+        raise UserError(f"the tokenizer in {folder} has no chat template; add chat_template.jinja")
     return model.to(_device()), tokenizer
 
 
@@ -30,8 +44,10 @@ def _load_tokenizer(folder: Path) -> Any:
     the class it expects for some model types (Qwen2)."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    declared = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
-    is_generic = declared in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    declared = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    if not isinstance(declared, dict):
+        raise ValueError("tokenizer_config.json is no JSON object")
+    is_generic = declared.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
     return (PreTrainedTokenizerFast if is_generic else AutoTokenizer).from_pretrained(folder, padding_side="left")
 
 
