@@ -1,0 +1,33 @@
+from random import Random
+
+from harness.backends.embedded import EmbeddedJudge, EmbeddedTeacher
+from harness.backends.interfaces import Sampling
+from harness.mini import teacher
+from harness.mini.judge import MiniJudge
+from harness.mini.roles import read_role
+from harness.scales import load_scale
+from harness.steps.judge import render_pair
+
+SAMPLING = Sampling(0.7, 0.9, 80)
+
+
+def test_the_teacher_answers_each_message_with_its_own_seed() -> None:
+    messages = [row.prompt.text for row in read_role("improver_data", 20)]
+    done = EmbeddedTeacher().complete(messages, SAMPLING, 3)
+    assert [one.text for one in done] == [teacher.reply(message, Random(f"3 {message}")) for message in messages]
+    assert {(one.finish_reason, one.token_ids) for one in done} == {("stop", ())}
+    assert EmbeddedTeacher().complete(messages[::-1], SAMPLING, 3) == done[::-1]
+    assert EmbeddedTeacher().complete(messages, SAMPLING, 4) != done
+
+
+def test_sampling_settings_do_not_touch_the_teacher() -> None:
+    messages = [row.prompt.text for row in read_role("improver_data", 5)]
+    assert EmbeddedTeacher().complete(messages, SAMPLING.greedy(), 3) == EmbeddedTeacher().complete(
+        messages, SAMPLING, 3
+    )
+
+
+def test_the_judge_is_the_worlds() -> None:
+    [row] = read_role("alpaca_eval2", 1)
+    message = render_pair(load_scale("mini").prompt_set().judge["alpaca_eval2"], row.prompt, "", "", "baseline_first")
+    assert EmbeddedJudge().reply(message) == MiniJudge().reply(message)

@@ -1,0 +1,116 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.backends.hf import Likelihoods, TransformersGenerator, load_checkpoint
+from harness.backends.interfaces import Sampling
+from harness.core.records import Prompt, Response
+from harness.mini.roles import read_role
+from tests.backends.naive import Naive
+
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=60)
+PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=60)
+FLAT = 1000.0
+"""A temperature at which every word of the vocabulary is about as likely as any other."""
+
+
+@pytest.fixture(scope="module")
+def generator(base: Path) -> TransformersGenerator:
+    return TransformersGenerator(base)
+
+
+def requests(count: int) -> list[str]:
+    return [row.prompt.text for row in read_role("demonstrations", count)]
+
+
+def first_tokens(generator: TransformersGenerator, sampling: Sampling, draws: int = 600) -> set[int]:
+    """The different tokens that one message is answered with, cut after one token."""
+    [message] = requests(1)
+    one = Sampling(sampling.temperature, sampling.top_p, 1)
+    return {token for done in generator.complete([message] * draws, one, 0) for token in done.token_ids}
+
+
+def test_greedy_decoding_takes_the_likeliest_token_each_time(generator: TransformersGenerator, base: Path) -> None:
+    naive = Naive(base)
+    for message in requests(4):
+        [done] = generator.complete([message], GREEDY, 0)
+        for position, token in enumerate(done.token_ids):
+            before = naive.tokenizer.decode(done.token_ids[:position])
+            text = naive.tokenizer.apply_chat_template(
+                [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+            )
+            ids = naive.tokenizer(text + before, return_tensors="pt")["input_ids"]
+            with torch.inference_mode():
+                assert int(naive.model(input_ids=ids).logits[0, -1].argmax()) == token
+
+
+def test_greedy_decoding_in_a_batch_equals_one_by_one(generator: TransformersGenerator) -> None:
+    messages = requests(24)
+    together = generator.complete(messages, GREEDY, 0)
+    alone = [generator.complete([message], GREEDY, 0)[0] for message in messages]
+    same = sum(a == b for a, b in zip(together, alone, strict=True))
+    assert len({len(message.split()) for message in messages}) > 3  # so that there is padding
+    assert same >= 23  # padding may turn the last bit of a logit, and with it a near tie
+    assert generator.complete(messages, GREEDY, 1) == together
+
+
+def test_the_seed_fixes_what_is_drawn(generator: TransformersGenerator) -> None:
+    messages = requests(8)
+    one, same, other = (generator.complete(messages, PAPER, seed) for seed in (3, 3, 4))
+    assert one == same
+    assert one != other
+
+
+def test_the_temperature_is_passed_on(generator: TransformersGenerator) -> None:
+    flat, cold = Sampling(FLAT, 1.0, 1), Sampling(0.01, 1.0, 1)
+    assert len(first_tokens(generator, cold)) == 1
+    assert len(first_tokens(generator, flat)) > 200
+
+
+def test_the_nucleus_is_cut_by_top_p_and_not_to_fifty_tokens(generator: TransformersGenerator) -> None:
+    vocabulary = 245
+    whole, half = (len(first_tokens(generator, Sampling(FLAT, top_p, 1), 1500)) for top_p in (1.0, 0.5))
+    assert whole > 0.95 * vocabulary  # transformers' own top_k would leave 50
+    assert 0.4 * vocabulary < half < 0.6 * vocabulary
+    assert len(first_tokens(generator, Sampling(FLAT, 1e-6, 1))) == 1
+
+
+def test_an_answer_ends_with_its_closing_token_which_is_not_part_of_it(generator: TransformersGenerator) -> None:
+    stopped = [done for done in generator.complete(requests(64), PAPER, 0) if done.finish_reason == "stop"]
+    assert len(stopped) > 4
+    for done in stopped:
+        assert "<|" not in done.text
+        assert len(done.text.split()) == len(done.token_ids) < PAPER.max_new_tokens
+
+
+def test_an_answer_that_reaches_the_limit_says_so(generator: TransformersGenerator) -> None:
+    cut = generator.complete(requests(4), Sampling(0.0, 1.0, 3), 0)
+    whole = generator.complete(requests(4), GREEDY, 0)
+    assert [done.finish_reason for done in cut] == ["length"] * 4
+    assert [done.token_ids for done in cut] == [done.token_ids[:3] for done in whole]
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_likelihoods_of_a_batch_equal_the_naive_loop(family: str) -> None:
+    from harness.backends.models import checkpoint_folder
+
+    folder = checkpoint_folder(f"mini:{family}")
+    rows = [row for row in read_role("improver_data", 12) if isinstance(row, Response)]
+    rows.append(Response(Prompt("empty", rows[0].prompt.text), "", "nobody"))
+    measured = Likelihoods(folder).negative_log_likelihoods([r.prompt.text for r in rows], [r.text for r in rows])
+    naive = Naive(folder)
+    for row, (negative_log_likelihood, tokens) in zip(rows, measured, strict=True):
+        _, answer = naive.log_probabilities(row.prompt.text, row.text)
+        assert tokens == len(answer) == len(row.text.split()) + 1
+        assert negative_log_likelihood == pytest.approx(-sum(answer), abs=1e-4 * tokens)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_a_checkpoint_keeps_its_own_tokenizer(family: str) -> None:
+    from harness.backends.models import checkpoint_folder
+
+    _, tokenizer = load_checkpoint(checkpoint_folder(f"mini:{family}"))
+    ids: Any = tokenizer("its color is red .", add_special_tokens=False)["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["its", "color", "is", "red", "."]

@@ -1,0 +1,136 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.backends.embedded import EmbeddedJudge, EmbeddedTeacher
+from harness.backends.hf import TransformersGenerator, load_checkpoint
+from harness.backends.models import checkpoint_folder, fingerprint, load_generator, load_judge, resolve
+from harness.core.errors import UserError
+
+
+@pytest.fixture
+def copy(base: Path, tmp_path: Path) -> Path:
+    """A checkpoint folder that a test may spoil."""
+    return shutil.copytree(base, tmp_path / "checkpoint")
+
+
+def test_a_reference_leads_to_its_folder(base: Path, copy: Path) -> None:
+    assert checkpoint_folder("mini:llama") == base
+    assert checkpoint_folder(str(copy)) == copy
+    assert resolve(copy) == str(copy)
+
+
+def test_a_pointer_stands_for_the_model_that_it_names(copy: Path) -> None:
+    (copy / "reference.json").write_text(json.dumps({"reference": "mini:qwen2"}))
+    assert resolve(copy) == "mini:qwen2"
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place(base: Path, copy: Path) -> None:
+    assert fingerprint(str(copy)) == fingerprint("mini:llama") != fingerprint("mini:qwen2")
+    with (copy / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    assert fingerprint(str(copy)) != fingerprint("mini:llama")
+
+
+def test_the_oracles_have_a_fingerprint_without_a_folder() -> None:
+    assert fingerprint("mini:teacher") == fingerprint("mini:judge") != fingerprint("mini:llama")
+
+
+def test_references_lead_to_generators_and_judges(base: Path) -> None:
+    assert isinstance(load_generator("mini:teacher"), EmbeddedTeacher)
+    assert isinstance(load_generator(str(base)), TransformersGenerator)
+    assert isinstance(load_judge("mini:judge"), EmbeddedJudge)
+
+
+@pytest.mark.parametrize(
+    ("reference", "complaint"),
+    [
+        ("mini:qwen", r"unknown model 'mini:qwen'; did you mean 'mini:qwen2'\?"),
+        ("mini:", r"unknown model 'mini:'"),
+        ("no/such/folder", r"no/such/folder is not a model folder: config\.json, tokenizer_config\.json missing"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_a_user_error(reference: str, complaint: str) -> None:
+    for look_up in (checkpoint_folder, fingerprint, load_generator):
+        with pytest.raises(UserError, match=complaint):
+            look_up(reference)
+
+
+def test_a_misspelt_judge_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"unknown judge 'mini:juge'; did you mean 'mini:judge'\?"):
+        load_judge("mini:juge")
+
+
+def removed(name: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).unlink()
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lacking"),
+    [
+        (emptied, "config.json, tokenizer_config.json"),
+        (removed("config.json"), "config.json"),
+        (removed("tokenizer_config.json"), "tokenizer_config.json"),
+        (removed("model.safetensors"), r"\*\.safetensors"),
+    ],
+)
+def test_a_folder_without_its_files_is_no_model_folder(copy: Path, spoil: Callable[[Path], Any], lacking: str) -> None:
+    spoil(copy)
+    with pytest.raises(UserError, match=rf"is not a model folder: {lacking} missing \(expected a Hugging Face"):
+        checkpoint_folder(str(copy))
+
+
+def garbled(name: str, content: str | bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def truncated(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+
+
+def reconfigured(**changes: Any) -> Callable[[Path], Any]:
+    def spoil(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (garbled("config.json", "garbage"), "not a valid JSON file"),
+        (garbled("config.json", b"\xff\xfe\x00"), "not a valid JSON file"),
+        (garbled("config.json", "{}"), "Unrecognized model"),
+        (reconfigured(model_type="lama"), "model type `lama`"),
+        (reconfigured(num_hidden_layers=6), "24 weights|18 weights"),
+        (reconfigured(intermediate_size=100), "weights that are missing or of another shape"),
+        (garbled("tokenizer_config.json", "garbage"), "cannot load the model"),
+        (garbled("tokenizer_config.json", "[]"), "no JSON object"),
+        (garbled("tokenizer.json", "garbage"), "cannot load the model"),
+        (removed("tokenizer.json"), "cannot load the model"),
+        (truncated, "cannot load the model"),
+        (garbled("model.safetensors", b""), "cannot load the model"),
+        (garbled("model.safetensors", b"no weights at all"), "cannot load the model"),
+        (removed("chat_template.jinja"), "no chat template; add chat_template.jinja"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_a_user_error(
+    copy: Path, spoil: Callable[[Path], Any], complaint: str
+) -> None:
+    spoil(copy)
+    with pytest.raises(UserError, match=complaint) as raised:
+        load_checkpoint(checkpoint_folder(str(copy)))
+    assert str(copy) in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,202 @@
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from harness.backends import trl
+from harness.backends.hf import load_checkpoint
+from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.core.artifacts import Tracker
+from harness.core.progress import Advance, Event, silent
+from harness.core.records import PreferencePair, Response
+from harness.mini.roles import read_role
+from harness.mini.tokenizer import ASSISTANT, END, USER
+from tests.backends.naive import Naive, dpo_loss, dpo_margin
+
+ROOT = Path(__file__).parents[2]
+STILL = TrainingSettings(learning_rate=0.0, epochs=1, batch_size=1, max_length=256, warmup_share=0.0)
+"""Ten steps over ten examples that change no weight: TRL then logs the mean loss over the examples."""
+MOVING = TrainingSettings(learning_rate=1e-3, epochs=3, batch_size=4, max_length=256, warmup_share=0.1)
+
+
+def examples() -> list[Response]:
+    return [row for row in read_role("demonstrations", 10) if isinstance(row, Response)]
+
+
+def preferences() -> list[PreferencePair]:
+    return [row for row in read_role("preference_data", 10) if isinstance(row, PreferencePair)]
+
+
+def untracked(work: int, unit: str) -> Tracker:
+    return Tracker(work, unit, 0, silent)
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
+    return weights
+
+
+def digest(folder: Path) -> str:
+    return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def sft(base: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
+    def train(settings: TrainingSettings, seed: int = 0, name: str = "sft", track: trl.Track = untracked) -> Any:
+        return trl.train_sft(base, examples(), settings, seed=seed, out=tmp_path / name, track=track)
+
+    return train
+
+
+@pytest.fixture
+def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
+    """The disturbed model against the packaged one, unless said otherwise."""
+
+    def train(
+        settings: TrainingSettings, beta: float = 0.5, seed: int = 0, name: str = "dpo", policy: Path = disturbed
+    ) -> Any:
+        return trl.train_dpo(
+            policy,
+            base,
+            preferences(),
+            PreferenceSettings(beta, settings),
+            seed=seed,
+            out=tmp_path / name,
+            track=untracked,
+        )
+
+    return train
+
+
+def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(base: Path, sft: Any) -> None:
+    model = Naive(base)
+    losses = [model.log_probabilities(row.prompt.text, row.text) for row in examples()]
+    of_answers = fmean(-fmean(answer) for _, answer in losses)
+    with_prompts = fmean(-fmean([*message, *answer]) for message, answer in losses)
+    assert sft(STILL)["loss"] == pytest.approx(of_answers, abs=1e-4)
+    assert abs(of_answers - with_prompts) > 0.1  # otherwise the line above would show nothing
+
+
+def test_sft_loss_of_a_batch_is_the_mean_over_all_of_its_tokens(base: Path, sft: Any) -> None:
+    model = Naive(base)
+    tokens = [p for row in examples() for p in model.log_probabilities(row.prompt.text, row.text)[1]]
+    whole = TrainingSettings(learning_rate=0.0, epochs=10, batch_size=10, max_length=256, warmup_share=0.0)
+    assert sft(whole)["loss"] == pytest.approx(-fmean(tokens), abs=1e-4)
+
+
+def test_a_learning_rate_of_zero_changes_nothing(base: Path, sft: Any, tmp_path: Path) -> None:
+    sft(STILL)
+    before, after = weights_of(base), weights_of(tmp_path / "sft")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_sft_makes_its_examples_more_likely(base: Path, sft: Any, tmp_path: Path) -> None:
+    sft(MOVING)
+    before, after = Naive(base), Naive(tmp_path / "sft")
+    gains = [
+        after.answer_log_probability(row.prompt.text, row.text)
+        - before.answer_log_probability(row.prompt.text, row.text)
+        for row in examples()
+    ]
+    assert min(gains) > 0
+
+
+def test_the_trained_folder_is_a_checkpoint_like_the_one_it_came_from(base: Path, sft: Any, tmp_path: Path) -> None:
+    sft(STILL)
+    (model, tokenizer), (trained, its_tokenizer) = load_checkpoint(base), load_checkpoint(tmp_path / "sft")
+    assert trained.dtype == model.dtype == torch.float32
+    assert its_tokenizer.get_vocab() == tokenizer.get_vocab()
+    assert its_tokenizer.chat_template == tokenizer.chat_template
+    assert trained.generation_config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_the_settings_reach_the_trainer(sft: Any) -> None:
+    settings = TrainingSettings(learning_rate=3e-4, epochs=2, batch_size=1, max_length=256, warmup_share=0.5)
+    metrics = sft(settings)
+    assert (metrics["step"], metrics["epoch"]) == (20, 2)
+    done = (19 - 10) / 10  # the rate of the last step, after a warm-up over half of the 20
+    assert metrics["learning_rate"] == pytest.approx(3e-4 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def test_examples_are_cut_at_the_longest_length_allowed(sft: Any) -> None:
+    lengths = [len(f"{row.prompt.text} {row.text}".split()) + len([USER, END, ASSISTANT, END]) for row in examples()]
+    assert min(lengths) < 30 < max(lengths)
+    assert sft(STILL)["num_tokens"] == sum(lengths)
+    cut = sft(TrainingSettings(0.0, 1, 1, 30, 0.0), name="cut")
+    assert cut["num_tokens"] == sum(min(length, 30) for length in lengths)
+
+
+def test_progress_counts_the_steps_of_the_optimizer(sft: Any) -> None:
+    heard: list[Event] = []
+    sft(MOVING, track=lambda work, unit: Tracker(work, unit, 0, heard.append))
+    last = heard[-1]
+    assert isinstance(last, Advance)
+    assert (last.done, last.total, last.unit) == (9, 9, "steps")  # 3 epochs of 10 examples in batches of 4
+
+
+def test_dpo_starts_at_ln_2_with_no_margin_when_policy_and_reference_are_the_same(base: Path, dpo: Any) -> None:
+    metrics = dpo(STILL, policy=base)
+    assert metrics["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert metrics["rewards/margins"] == metrics["rewards/chosen"] == metrics["rewards/rejected"] == 0
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5])
+def test_dpo_loss_equals_the_naive_one(base: Path, disturbed: Path, dpo: Any, beta: float) -> None:
+    policy, reference = Naive(disturbed), Naive(base)
+    margins = [dpo_margin(policy, reference, pair) for pair in preferences()]
+    metrics = dpo(STILL, beta=beta)
+    assert metrics["loss"] == pytest.approx(fmean(dpo_loss(margin, beta) for margin in margins), abs=1e-4)
+    assert metrics["rewards/margins"] == pytest.approx(beta * fmean(margins), abs=1e-4)
+    assert abs(metrics["loss"] - math.log(2)) > 0.005
+    assert metrics["rewards/accuracies"] == pytest.approx(fmean(margin > 0 for margin in margins))
+
+
+def test_dpo_widens_the_margins_and_leaves_the_reference_alone(base: Path, dpo: Any, tmp_path: Path) -> None:
+    before = digest(base)
+    dpo(MOVING, policy=base)
+    policy, reference = Naive(tmp_path / "dpo"), Naive(base)
+    margins = [dpo_margin(policy, reference, pair) for pair in preferences()]
+    assert fmean(margins) > 0.5
+    assert digest(base) == before
+
+
+def test_the_learning_rate_of_dpo_reaches_the_trainer(dpo: Any) -> None:
+    metrics = dpo(TrainingSettings(learning_rate=2e-4, epochs=1, batch_size=1, max_length=256, warmup_share=0.0))
+    assert metrics["step"] == 10
+    assert metrics["learning_rate"] == pytest.approx(2e-4 * 0.5 * (1 + math.cos(math.pi * 0.9)))
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_the_seed_fixes_every_bit_of_the_weights(
+    trainer: str, sft: Any, dpo: Any, base: Path, disturbed: Path, tmp_path: Path
+) -> None:
+    train = {"sft": sft, "dpo": dpo}[trainer]
+    for seed in (0, 1):
+        train(MOVING, seed=seed, name=f"seed-{seed}")
+    script = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from harness.backends import trl\n"
+        "from tests.backends import test_trl as t\n"
+        "base, policy, out = map(Path, sys.argv[1:])\n"
+        + {
+            "sft": "trl.train_sft(base, t.examples(), t.MOVING, seed=0, out=out, track=t.untracked)",
+            "dpo": "trl.train_dpo(policy, base, t.preferences(), trl.PreferenceSettings(0.5, t.MOVING),"
+            " seed=0, out=out, track=t.untracked)",
+        }[trainer]
+    )
+    again = tmp_path / "again"
+    command = [sys.executable, "-c", script, str(base), str(disturbed), str(again)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert digest(again) == digest(tmp_path / "seed-0") != digest(tmp_path / "seed-1")
