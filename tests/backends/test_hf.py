@@ -78,8 +78,13 @@ def test_the_nucleus_is_cut_by_top_p_and_not_to_fifty_tokens(generator: Transfor
 
 
 def test_an_answer_ends_with_its_closing_token_which_is_not_part_of_it(generator: TransformersGenerator) -> None:
-    stopped = [done for done in generator.complete(requests(64), PAPER, 0) if done.finish_reason == "stop"]
-    assert len(stopped) > 4
+    messages = [
+        f"request : {row.prompt.text} reference : {row.text} task : answer the request using the reference ."
+        for row in read_role("improver_data", 16)
+        if isinstance(row, Response)
+    ]
+    stopped = [done for done in generator.complete(messages, PAPER, 0) if done.finish_reason == "stop"]
+    assert len(stopped) > 12
     for done in stopped:
         assert "<|" not in done.text
         assert len(done.text.split()) == len(done.token_ids) < PAPER.max_new_tokens
