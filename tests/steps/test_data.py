@@ -1,0 +1,63 @@
+import pytest
+
+from harness.core.errors import UserError
+from harness.core.records import PreferencePair, Prompt, Response
+from harness.core.store import Store
+from harness.mini.roles import read_role
+from harness.steps.data import chosen_responses, data, model, preference_pairs
+from tests.steps.given import answers, given_pairs, made
+
+
+@pytest.mark.parametrize("role", ["demonstrations", "preference_data"])
+def test_a_role_is_read_as_its_rows(store: Store, role: str) -> None:
+    rows = made(store, data(f"mini:{role}", 12))
+    assert rows.rows(PreferencePair if role == "preference_data" else Response) == read_role(role, 12)
+
+
+def test_size_and_role_make_different_artifacts() -> None:
+    keys = {data(f"mini:{role}", size).key for role in ("demonstrations", "improver_data") for size in (10, 20)}
+    assert len(keys) == 4
+
+
+def test_a_data_set_of_another_kind_is_a_user_error() -> None:
+    with pytest.raises(UserError, match=r"cannot read the data set 'ultrachat': only the embedded world's"):
+        data("ultrachat", 10)
+
+
+def test_a_misspelt_role_is_a_user_error_of_the_step(store: Store) -> None:
+    with pytest.raises(UserError, match=r"did you mean 'demonstrations'\?"):
+        made(store, data("mini:demonstration", 10))
+
+
+def test_a_model_is_a_pointer_that_differs_with_the_content(store: Store) -> None:
+    artifacts = [model(f"mini:{name}") for name in ("qwen2", "llama", "teacher", "judge")]
+    assert len({artifact.key for artifact in artifacts}) == 4
+    assert made(store, artifacts[1]).json("reference.json")["reference"] == "mini:llama"
+
+
+def test_chosen_answers_become_references(store: Store) -> None:
+    pairs = (PreferencePair(Prompt("1", "one"), "good", "bad"), PreferencePair(Prompt("2", "two"), "fine", "poor"))
+    rows = made(store, chosen_responses(preference_data=given_pairs(rows=pairs))).rows(Response)
+    assert [(row.prompt, row.text) for row in rows] == [(pairs[0].prompt, "good"), (pairs[1].prompt, "fine")]
+
+
+def test_pairs_are_joined_by_prompt_and_not_by_position(store: Store) -> None:
+    chosen = answers({"a": "good a", "b": "good b", "c": "good c"})
+    rejected = answers({"c": "bad c", "a": "bad a", "b": "bad b"})
+    pairs = made(store, preference_pairs(chosen=chosen, rejected=rejected)).rows(PreferencePair)
+    assert [(pair.prompt.id, pair.chosen, pair.rejected) for pair in pairs] == [
+        (id, f"good {id}", f"bad {id}") for id in "abc"
+    ]
+
+
+def test_a_prompt_without_two_different_answers_gives_no_pair_and_is_counted(store: Store) -> None:
+    chosen = answers({"a": "good", "same": "equal", "alone": "good", "b": ""})
+    rejected = answers({"b": "bad", "same": "equal", "other": "bad", "a": "bad"})
+    artifact = made(store, preference_pairs(chosen=chosen, rejected=rejected))
+    assert [pair.prompt.id for pair in artifact.rows(PreferencePair)] == ["a", "b"]
+    counts = store.record(artifact)["counts"]
+    assert {name: counts[name] for name in ("rows", "identical", "without_both_answers")} == {
+        "rows": 2,
+        "identical": 1,
+        "without_both_answers": 1,
+    }

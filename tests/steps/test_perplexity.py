@@ -1,0 +1,37 @@
+import math
+
+import pytest
+
+from harness.backends.models import checkpoint_folder
+from harness.core.records import Prompt, Response
+from harness.core.store import Store
+from harness.mini.roles import read_role
+from harness.steps import perplexity as module
+from harness.steps.data import model
+from harness.steps.perplexity import Perplexity, perplexity
+from tests.backends.naive import Naive
+from tests.steps.given import given_responses, made
+
+
+def test_perplexities_equal_the_naive_loop_in_the_order_of_the_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_SIZE", 7)  # several batches of different lengths
+    rows = [row for row in read_role("alpaca_eval2_rambler", 16) if isinstance(row, Response)]
+    rows += [
+        Response(Prompt(f"short-{i}", row.prompt.text), "its color is red .", "x") for i, row in enumerate(rows[:4])
+    ]
+    measured = made(store, perplexity(model=model("mini:llama"), responses=given_responses(rows=tuple(rows))))
+    found = measured.rows(Perplexity)
+    assert [row.prompt_id for row in found] == [row.prompt.id for row in rows]
+    naive = Naive(checkpoint_folder("mini:llama"))
+    for row, value in zip(rows, found, strict=True):
+        message, answer = naive.log_probabilities(row.prompt.text, row.text)
+        assert value.tokens == len(row.text.split()) + 1
+        assert value.value == pytest.approx(math.exp(-math.fsum(answer) / len(answer)), rel=1e-4)
+        with_prompt = math.exp(-math.fsum([*message, *answer]) / len([*message, *answer]))
+        assert abs(value.value - with_prompt) > 1e-3 * with_prompt  # so that masking shows
+
+
+def test_perplexity_is_the_exponential_of_the_mean() -> None:
+    assert Perplexity("x", 3 * math.log(5), 3).value == pytest.approx(5)

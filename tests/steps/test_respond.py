@@ -1,0 +1,192 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.backends import models
+from harness.backends.interfaces import Completion, Sampling
+from harness.core.artifacts import Artifact, ancestry
+from harness.core.records import Response
+from harness.core.store import Store
+from harness.mini.roles import read_role
+from harness.scales import load_scale
+from harness.steps import respond as module
+from harness.steps.data import data, model
+from harness.steps.respond import batch_seed, batches_by_length, refine, respond
+from tests.steps.given import answers, made, texts
+
+PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=40)
+
+
+class FakeGenerator:
+    """Repeats the message with the batch's seed; counts how often it is asked, and can fall over."""
+
+    name = "fake"
+
+    def __init__(self, falls_over_at: int | None = None) -> None:
+        self.asked: list[tuple[tuple[str, ...], Sampling, int]] = []
+        self.falls_over_at = falls_over_at
+
+    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
+        if len(self.asked) == self.falls_over_at:
+            raise InterruptedError
+        self.asked.append((tuple(messages), sampling, seed))
+        return [Completion(f"{message} / {seed}", (1, 2), "stop") for message in messages]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeGenerator:
+    generator = FakeGenerator()
+    monkeypatch.setattr(models, "load_generator", lambda reference: generator)
+    monkeypatch.setattr(module, "BATCH_SIZE", 4)
+    return generator
+
+
+def asked(count: int) -> Artifact:
+    return answers({str(i): "" for i in range(count)})
+
+
+@given(messages=st.lists(st.text(max_size=8), max_size=50), size=st.integers(1, 9))
+def test_batches_hold_every_message_once_shortest_first(messages: list[str], size: int) -> None:
+    batches = list(batches_by_length(messages, size))
+    flat = [position for batch in batches for position in batch]
+    assert sorted(flat) == list(range(len(messages)))
+    lengths = [len(messages[position]) for position in flat]
+    assert lengths == sorted(lengths)
+    assert all(len(batch) == size for batch in batches[:-1])
+    assert all(0 < len(batch) <= size for batch in batches)
+
+
+def test_each_batch_of_each_run_has_a_seed_of_its_own() -> None:
+    seeds = {batch_seed(seed, number) for seed in range(20) for number in range(20)}
+    assert len(seeds) == 400
+    assert all(0 <= seed < 2**63 for seed in seeds)  # what torch takes
+
+
+def test_every_prompt_is_answered_with_the_sampling_asked_for(store: Store, fake: FakeGenerator) -> None:
+    rows = made(store, respond(model=model("mini:llama"), prompts=asked(10), sampling=PAPER, seed=5)).rows(Response)
+    assert sorted(row.prompt.id for row in rows) == sorted(str(i) for i in range(10))
+    assert all(row.text.startswith(f"{row.prompt.text} / ") for row in rows)
+    assert {(row.writer, row.token_ids, row.finish_reason) for row in rows} == {("fake", (1, 2), "stop")}
+    assert [len(messages) for messages, _, _ in fake.asked] == [4, 4, 2]
+    assert [sampling for _, sampling, _ in fake.asked] == [PAPER] * 3
+    assert [seed for _, _, seed in fake.asked] == [batch_seed(5, number) for number in range(3)]
+
+
+def test_answers_that_were_cut_off_are_counted(store: Store) -> None:
+    cut = respond(model=model("mini:llama"), prompts=asked_of_the_world(4), sampling=Sampling(0.0, 1.0, 2), seed=0)
+    assert store.record(made(store, cut))["counts"]["cut_off"] == 4
+
+
+def asked_of_the_world(count: int) -> Artifact:
+    return data("mini:alpaca_eval2", count)
+
+
+def test_a_killed_run_goes_on_with_the_same_bytes(
+    store: Store, tmp_path: Path, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = respond(model=model("mini:llama"), prompts=asked(18), sampling=PAPER, seed=1)
+    undisturbed = (made(Store(tmp_path / "undisturbed"), artifact).folder / "rows.jsonl").read_bytes()
+    complete = len(fake.asked)
+    seen = 0
+    for fall in (2, 1):  # two runs are killed, after two batches and after one more
+        broken = FakeGenerator(falls_over_at=fall)
+        monkeypatch.setattr(models, "load_generator", lambda reference, broken=broken: broken)
+        with pytest.raises(InterruptedError):
+            made(store, artifact)
+        seen += len(broken.asked)
+    last = FakeGenerator()
+    monkeypatch.setattr(models, "load_generator", lambda reference: last)
+    assert (made(store, artifact).folder / "rows.jsonl").read_bytes() == undisturbed
+    assert seen + len(last.asked) == complete == 5
+
+
+def test_a_real_model_goes_on_with_the_same_bytes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_SIZE", 4)
+    artifact = respond(model=model("mini:llama"), prompts=asked_of_the_world(10), sampling=PAPER, seed=1)
+    whole = made(Store(tmp_path / "undisturbed"), artifact).folder
+    log = (whole / "rows.jsonl").read_bytes()
+    for parent in ancestry([artifact])[:-1]:
+        store.build(parent)
+    partial = store.folder(artifact).with_name(f".partial-{artifact.key}")
+    partial.mkdir(parents=True)
+    first_batch = b"".join(log.splitlines(keepends=True)[:4])
+    torn = log[len(first_batch) :][:100]  # what was being written when the power went
+    (partial / "rows.jsonl").write_bytes(first_batch + torn)
+    (partial / ".rows.jsonl.mark").write_text(str(len(first_batch)))
+    store.build(artifact)
+    assert (store.folder(artifact) / "rows.jsonl").read_bytes() == log
+    assert len(log.splitlines()) == 10
+
+
+def test_nothing_is_loaded_when_every_answer_is_there(store: Store, fake: FakeGenerator) -> None:
+    artifact = made(store, respond(model=model("mini:llama"), prompts=asked(8), sampling=PAPER, seed=1))
+    store.folder(artifact).rename(store.folder(artifact).with_name(f".partial-{artifact.key}"))
+    before = len(fake.asked)
+    assert len(made(store, artifact).rows(Response)) == 8
+    assert len(fake.asked) == before
+
+
+@pytest.mark.parametrize("change", ["seed", "sampling", "model"])
+def test_what_changes_the_answers_changes_the_artifact(change: str) -> None:
+    arguments = {"model": model("mini:llama"), "prompts": asked(2), "sampling": PAPER, "seed": 0}
+    other = {**arguments, change: {"seed": 1, "sampling": PAPER.greedy(), "model": model("mini:qwen2")}[change]}
+    assert respond(**arguments).key != respond(**other).key  # type: ignore[arg-type]
+
+
+def test_drafts_are_refined_with_the_reference_of_their_prompt(store: Store, fake: FakeGenerator) -> None:
+    drafts, references = answers({"a": "draft a", "b": "draft b"}), answers({"b": "right b", "a": "right a"})
+    refined = refine(
+        model=model("mini:teacher"),
+        template="{request} | {reference} | {draft}",
+        references=references,
+        drafts=drafts,
+        sampling=PAPER,
+        seed=2,
+    )
+    rows = made(store, refined).rows(Response)
+    assert {row.prompt.text for row in rows} == {"prompt a", "prompt b"}  # not the refine prompt
+    assert {id: text.rpartition(" / ")[0] for id, text in texts(rows).items()} == {
+        id: f"prompt {id} | right {id} | draft {id}" for id in "ab"
+    }
+
+
+def test_a_template_without_the_reference_never_shows_it(store: Store, fake: FakeGenerator) -> None:
+    template = load_scale("mini").prompt_set().refine.training
+    drafts, references = answers({"a": "draft a"}), answers({"a": "right a"})
+    [row] = made(
+        store,
+        refine(
+            model=model("mini:llama"), template=template, references=references, drafts=drafts, sampling=PAPER, seed=0
+        ),
+    ).rows(Response)
+    assert "right" not in row.text
+    assert "draft a" in row.text
+
+
+@pytest.mark.parametrize("name", ["target", "refining"])
+def test_the_prompts_that_refine_show_request_reference_and_draft(store: Store, fake: FakeGenerator, name: str) -> None:
+    template = getattr(load_scale("mini").prompt_set().refine, name)
+    references, drafts = read_role("improver_data", 3), read_role("demonstrations", 3)
+    by_prompt = {row.prompt.id: row for row in references if isinstance(row, Response)}
+    made(
+        store,
+        refine(
+            model=model("mini:teacher"),
+            template=template,
+            references=data("mini:improver_data", 3),
+            drafts=respond(model=model("mini:llama"), prompts=data("mini:improver_data", 3), sampling=PAPER, seed=0),
+            sampling=PAPER,
+            seed=0,
+        ),
+    )
+    messages = [message for batch, _, _ in fake.asked[1:] for message in batch]
+    assert len(messages) == len(drafts) == 3
+    for row in by_prompt.values():
+        [message] = [message for message in messages if row.prompt.text in message]
+        assert row.text in message
+        assert f"{row.prompt.text} / {batch_seed(0, 0)}" in message  # its draft

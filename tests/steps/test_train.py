@@ -1,0 +1,80 @@
+import pytest
+from safetensors.torch import load_file
+
+from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.core.records import Response
+from harness.core.store import Store
+from harness.mini.language import read_fields
+from harness.mini.roles import read_role
+from harness.scales import load_scale
+from harness.steps.data import data, model
+from harness.steps.train import improver_examples, train_dpo, train_sft
+from tests.steps.given import answers, given_responses, made
+
+PROMPTS = load_scale("mini").prompt_set().refine
+BRIEF = TrainingSettings(learning_rate=1e-3, epochs=1, batch_size=4, max_length=256, warmup_share=0.1)
+
+
+def test_the_improver_learns_each_kept_target_from_request_and_draft(store: Store) -> None:
+    drafts = answers({"a": "draft a", "b": "draft b", "c": "draft c"}, "policy")
+    improved = answers({"c": "better c", "a": "better a"}, "teacher")
+    direct = answers({"b": "direct b", "a": "direct a"}, "teacher")
+    template = "{request} | {draft} | improve"
+    examples = made(store, improver_examples(template=template, drafts=drafts, targets=[improved, direct]))
+    rows = examples.rows(Response)
+    assert [(row.prompt.text, row.text) for row in rows] == [
+        ("prompt c | draft c | improve", "better c"),
+        ("prompt a | draft a | improve", "better a"),
+        ("prompt b | draft b | improve", "direct b"),
+        ("prompt a | draft a | improve", "direct a"),
+    ]
+    assert len({row.prompt.id for row in rows}) == 4
+    assert store.record(examples)["counts"]["improver_examples"] == 4
+
+
+def test_the_improver_is_never_shown_the_reference(store: Store) -> None:
+    """Eq. 4, with the prompts of the mini world over real rows; Eq. 5's prompt does show it."""
+    references = [row for row in read_role("improver_data", 40) if isinstance(row, Response)]
+    drafts = tuple(Response(row.prompt, "its color is red .", "policy") for row in references)
+    targets = tuple(Response(row.prompt, "its color is blue .", "teacher") for row in references)
+    examples = improver_examples(
+        template=PROMPTS.training, drafts=given_responses(rows=drafts), targets=[given_responses(rows=targets)]
+    )
+    rows = made(store, examples).rows(Response)
+    assert len(rows) == 40
+    for row, reference in zip(rows, references, strict=True):
+        assert reference.text not in row.prompt.text
+        assert read_fields(row.prompt.text) == {
+            "request": reference.prompt.text,
+            "draft": "its color is red .",
+            "task": "improve the draft .",
+        }
+    assert "{reference}" not in PROMPTS.training
+    assert "{reference}" in PROMPTS.refining and "{reference}" in PROMPTS.target
+
+
+def test_training_steps_leave_a_checkpoint_that_the_next_one_starts_from(store: Store) -> None:
+    base = model("mini:qwen2")
+    policy = train_sft(model=base, examples=data("mini:demonstrations", 8), settings=BRIEF, seed=0)
+    pairs = data("mini:preference_data", 8)
+    trained = train_dpo(policy=policy, reference=policy, pairs=pairs, settings=PreferenceSettings(0.5, BRIEF), seed=0)
+    folders = [made(store, policy).folder, made(store, trained).folder]
+    first, second = (load_file(folder / "model.safetensors") for folder in folders)
+    assert first.keys() == second.keys()
+    assert any(bool((first[name] != second[name]).any()) for name in first)
+
+
+def test_the_last_metrics_are_kept_beside_the_checkpoint(store: Store) -> None:
+    settings = TrainingSettings(learning_rate=1e-3, epochs=5, batch_size=4, max_length=256, warmup_share=0.1)
+    examples = data("mini:demonstrations", 8)
+    trained = made(store, train_sft(model=model("mini:llama"), examples=examples, settings=settings, seed=0))
+    counts = store.record(trained)["counts"]
+    assert counts["step"] == 10
+    assert 0 < counts["loss"] < 5
+
+
+@pytest.mark.parametrize("change", ["seed", "settings"])
+def test_seed_and_settings_are_part_of_a_checkpoints_identity(change: str) -> None:
+    arguments = {"model": model("mini:llama"), "examples": data("mini:demonstrations", 8), "settings": BRIEF, "seed": 0}
+    other = {**arguments, change: {"seed": 1, "settings": TrainingSettings(1e-4, 1, 4, 256, 0.1)}[change]}
+    assert train_sft(**arguments).key != train_sft(**other).key  # type: ignore[arg-type]
