@@ -79,16 +79,19 @@ def build_experiment(
     models: Sequence[str] = (),
     methods: Sequence[str] = (),
 ) -> Experiment:
-    """The experiment `name` on `scale`; `models` and `methods` select from the table's, all by default.
+    """The experiment `name` on `scale`; `models` and `methods` select, by default all of the table's.
+
+    A method that the table does not have becomes an added row.
 
     Raises UserError for unknown names, each with the nearest known one.
     """
     names = experiment_names()
     if name not in names:
         raise unknown("experiment", name, names)
-    table = load_paper_table(names[name], name)
-    chosen_models = _select("model", models, [m for m in table.models if m in scale.models])
-    chosen_methods = _select("method", methods, [row.method for row in table.rows])
+    published = load_paper_table(names[name], name)
+    chosen_models = _select("model", models, [m for m in published.models if m in scale.models])
+    chosen_methods = _select("method", methods, [row.method for row in published.rows], METHODS.names())
+    table = published.with_rows({method: METHODS.load(method).card.summary for method in chosen_methods})
     benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(table)}
     checkpoints = _checkpoints(scale, chosen_models, chosen_methods, seeds)
     cells = tuple(
@@ -128,12 +131,16 @@ def bench_on(scale: Scale, name: str) -> Bench:
     )
 
 
-def _select(kind: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """The wanted names in the table's order. Raises UserError for one that is not known."""
+def _select(kind: str, wanted: Sequence[str], own: Sequence[str], others: Sequence[str] = ()) -> tuple[str, ...]:
+    """The wanted names in the table's order, then those of `others`; all of the table's `own` when none is wanted.
+
+    Raises UserError for a name that is in neither.
+    """
+    known = tuple(dict.fromkeys((*own, *others)))
     for name in wanted:
         if name not in known:
             raise unknown(kind, name, known)
-    return tuple(name for name in known if not wanted or name in wanted)
+    return tuple(name for name in known if name in (wanted or own))
 
 
 def _benches(table: PaperTable) -> list[str]:

@@ -51,6 +51,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
         "provenance": dict(provenance()),
         "models": {name: asdict(scale.models[name]) for name in experiment.models},
         "rows": list(experiment.methods),
+        "added_rows": {row.method: row.added for row in table.rows if row.added},
         "cells": [entry for cell in experiment.cells for entry in _cell_entries(experiment, store, cell)],
         "claims": [_claim(claim, experiment, store) for claim in table.claims],
         "deviations": [asdict(deviation) for deviation in load_deviations(table.paper)],

@@ -101,6 +101,8 @@ class Manifest:
     provenance: dict[str, Any]
     models: dict[str, Model]
     rows: tuple[str, ...]
+    added_rows: dict[str, str]
+    """Methods of this run that the paper's table does not have, with what each one is."""
     cells: tuple[Score, ...]
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]

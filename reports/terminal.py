@@ -21,7 +21,7 @@ def terminal_table(manifest: Mapping[str, Any]) -> "RenderableType":
     from rich.text import Text
 
     run = parse_manifest(manifest)
-    paper = load_paper_table(run.paper, run.experiment)
+    paper = load_paper_table(run.paper, run.experiment).with_rows(run.added_rows)
     table = build_table(run, paper)
     footnotes = [Text(f"{_superscript(mark)} {text}", style="dim") for mark, text in table.footnotes()]
     parts: list[RenderableType] = [_terminal_panel(table, panel) for panel in table.panels]

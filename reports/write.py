@@ -21,7 +21,7 @@ def write_report(folder: Path) -> None:
     table does not have, for a column with two judges, and for a folder that cannot be written.
     """
     manifest = read_manifest(folder)
-    paper = load_paper_table(manifest.paper, manifest.experiment)
+    paper = load_paper_table(manifest.paper, manifest.experiment).with_rows(manifest.added_rows)
     table = build_table(manifest, paper)
     chart, name = figures.svg(table), manifest.experiment
     texts = {

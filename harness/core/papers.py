@@ -1,6 +1,7 @@
 """Published results as data: a paper's table with its claims, and the ledger of what we do differently."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.core.config import config_path, from_mapping, load_yaml, read_yaml
@@ -100,6 +101,12 @@ class PaperTable:
         if method in rows:
             return rows[method]
         raise unknown(f"row of {self.paper} {self.table}", method, rows)
+
+    def with_rows(self, added: Mapping[str, str]) -> "PaperTable":
+        """The table with a row for each method in `added` (method -> what it is) that the paper does not have."""
+        known = {row.method for row in self.rows}
+        rows = (Row(method, label=method, added=what) for method, what in added.items() if method not in known)
+        return replace(self, rows=(*self.rows, *rows))
 
     def published(self, model: str, method: str, column: Column) -> float | None:
         """The printed number, or None where the paper has none."""

@@ -46,6 +46,7 @@ def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any
             model: {"reference": f"mini:{model}", "description": f"a made-up model & {model}_tiny"} for model in models
         },
         "rows": list(METHODS),
+        "added_rows": {},
         "cells": cells,
         "claims": made_up_claims(models),
         "deviations": [

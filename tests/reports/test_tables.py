@@ -203,3 +203,13 @@ def test_unknown_keys_of_a_manifest_are_passed_over_and_missing_ones_are_errors(
     del manifest["cells"][0]["value"]
     with pytest.raises(UserError, match=r"cells\[0\]: missing key 'value'"):
         table_of(manifest, paper)
+
+
+def test_a_method_the_paper_does_not_have_is_a_marked_row(manifest: dict[str, Any], paper: PaperTable) -> None:
+    manifest["rows"].append("mine")
+    manifest["added_rows"] = {"mine": "a method of another package"}
+    table = build_table(parse_manifest(manifest), paper.with_rows(manifest["added_rows"]))
+    last = table.panels[0].rows[-1]
+    assert (last.label, last.added) == ("mine", "a method of another package")
+    assert all(cell.published is None for cell in last.cells)
+    assert ("+", "ours, not in the paper: a method of another package") in table.footnotes()
