@@ -34,6 +34,8 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as no_command:
+        click.echo(no_command.format_message())
     except click.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:

@@ -89,7 +89,8 @@ def build_experiment(
     if name not in names:
         raise unknown("experiment", name, names)
     published = load_paper_table(names[name], name)
-    chosen_models = _select("model", models, [m for m in published.models if m in scale.models])
+    default_models = scale.fast.models if fast else ()
+    chosen_models = _select("model", models or default_models, [m for m in published.models if m in scale.models])
     chosen_methods = _select("method", methods, [row.method for row in published.rows], METHODS.names())
     table = published.with_rows({method: METHODS.load(method).card.summary for method in chosen_methods})
     benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(table)}

@@ -50,7 +50,7 @@ class BenchRole:
 
 @dataclass(frozen=True, slots=True)
 class Fast:
-    """What `--fast` makes smaller: the models kept, and the size of each data role and bench."""
+    """What `--fast` makes smaller: the models run unless others are asked for, and the size of each role and bench."""
 
     models: tuple[str, ...]
     sizes: dict[str, int]
@@ -78,10 +78,9 @@ class Scale:
         return self.judge == "mini:judge"
 
     def faster(self) -> "Scale":
-        """The same scale cut down as its `fast` section says."""
+        """The same scale with data cut down as its `fast` section says."""
         return replace(
             self,
-            models={name: self.models[name] for name in self.fast.models},
             data=TrainingData(
                 demonstrations=replace(self.data.demonstrations, size=self.fast.sizes["demonstrations"]),
                 improver_data=replace(self.data.improver_data, size=self.fast.sizes["improver_data"]),
