@@ -1,0 +1,234 @@
+"""The methods as graphs of steps: nothing is run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.core.artifacts import Artifact, ancestry
+from harness.registries import METHODS
+from harness.scales import load_scale
+from methods.ingredients import Ingredients, Method
+
+NAMES = ("sft", "dpo", "spin", "sgpo", "sgpo-unshared", "sgpo-teacher-only", "improver")
+PREFERENCE_METHODS = ("dpo", "spin", "sgpo", "sgpo-unshared", "sgpo-teacher-only")
+SGPO_VARIANTS = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
+SCALE = load_scale("mini")
+STOCHASTIC = ("train_sft", "train_dpo", "respond", "refine")
+
+
+def given(seed: int = 0, model: str = "llama") -> Ingredients:
+    return SCALE.ingredients(model, seed)
+
+
+def built(name: str, seed: int = 0, model: str = "llama") -> Artifact:
+    method: Method = METHODS.load(name)
+    return method.build(given(seed, model))
+
+
+def one(artifact: Artifact, name: str) -> Artifact:
+    """The single artifact that is the input `name`."""
+    value = artifact.inputs[name]
+    assert isinstance(value, Artifact)
+    return value
+
+
+def many(artifact: Artifact, name: str) -> tuple[Artifact, ...]:
+    value = artifact.inputs[name]
+    assert isinstance(value, tuple)
+    return value
+
+
+def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
+    return (each for each in ancestry([artifact]) if each.step == step)
+
+
+def test_these_are_the_methods_of_table_3_and_the_improver() -> None:
+    assert METHODS.names() == ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
+    assert set(METHODS.names()) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_starts_from_the_same_initial_policy(name: str) -> None:
+    policy = built("sft")
+    assert policy in ancestry([built(name)])
+    assert (policy.step, one(policy, "model"), one(policy, "examples")) == (
+        "train_sft",
+        given().base,
+        given().demonstrations,
+    )
+    assert policy.arguments["settings"] == SCALE.training.sft
+
+
+def test_the_methods_end_in_different_checkpoints() -> None:
+    assert len({built(name).key for name in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_differs_with_base_model_and_seed(name: str) -> None:
+    assert len({built(name, seed, model).key for seed in (0, 1) for model in ("llama", "qwen")}) == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_seed_reaches_every_step_that_draws(name: str) -> None:
+    for seed in (0, 7):
+        drawing = [each for each in ancestry([built(name, seed)]) if each.step in STOCHASTIC]
+        assert drawing
+        assert {each.arguments["seed"] for each in drawing} == {seed}
+    others = [each for each in ancestry([built(name)]) if each.step not in STOCHASTIC]
+    assert not any("seed" in each.arguments for each in others)
+    unseeded = {each.step for each in others}
+    assert unseeded <= {
+        "load_model",
+        "load_data",
+        "perplexity",
+        "iqr_filter",
+        "improver_examples",
+        "chosen_responses",
+        "preference_pairs",
+    }
+
+
+def test_dpo_learns_from_the_chosen_and_rejected_of_the_data_against_the_initial_policy() -> None:
+    last = built("dpo")
+    assert last.step == "train_dpo"
+    assert one(last, "policy") == one(last, "reference") == built("sft")
+    assert one(last, "pairs") == given().preference_data
+    assert last.arguments["settings"] == SCALE.training.dpo
+    assert SCALE.training.dpo.beta == 0.01  # section 4.2.1
+
+
+def test_spin_prefers_the_reference_to_its_own_answer() -> None:
+    last = built("spin")
+    pairs = one(last, "pairs")
+    chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
+    assert one(last, "policy") == one(last, "reference") == built("sft")
+    assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().preference_data)
+    assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", built("sft"), chosen)
+    assert rejected.arguments["sampling"] == SCALE.sampling
+    assert last.arguments["settings"] == SCALE.training.spin
+    assert SCALE.training.spin.beta == 0.5  # section 4.2.1
+
+
+@pytest.mark.parametrize("name", ["sgpo", "sgpo-unshared"])
+def test_step_1_of_algorithm_1(name: str) -> None:
+    """Drafts, improved answers (Eq. 2) and direct answers, each filtered on its own (Eq. 3), then united (Eq. 4)."""
+    improver, policy, data = built("improver"), built("sft"), given().improver_data
+    assert improver in ancestry([built(name)])
+    assert (improver.step, one(improver, "model")) == ("train_sft", policy)
+    assert improver.arguments["settings"] == SCALE.training.improver
+    examples = one(improver, "examples")
+    drafts = one(examples, "drafts")
+    assert (drafts.step, one(drafts, "model"), one(drafts, "prompts")) == ("respond", policy, data)
+    assert drafts.arguments["sampling"] == SCALE.sampling
+
+    filtered = many(examples, "targets")
+    assert [each.step for each in filtered] == ["iqr_filter", "iqr_filter"]
+    improved, answers = (one(each, "responses") for each in filtered)
+    assert (improved.step, one(improved, "model")) == ("refine", given().teacher)
+    assert (one(improved, "references"), one(improved, "drafts")) == (data, drafts)
+    assert (answers.step, one(answers, "model"), one(answers, "prompts")) == ("respond", given().teacher, data)
+    for each, responses in zip(filtered, (improved, answers), strict=True):
+        measured = one(each, "perplexities")
+        assert (measured.step, one(measured, "model"), one(measured, "responses")) == ("perplexity", policy, responses)
+
+
+def test_the_improver_is_trained_without_the_reference_and_refines_with_it() -> None:
+    last = built("sgpo")
+    [examples] = nodes(last, "improver_examples")
+    by_teacher, by_improver = nodes(last, "refine")
+    assert examples.arguments["template"] == SCALE.prompt_set().refine.training
+    assert by_teacher.arguments["template"] == SCALE.prompt_set().refine.target
+    assert by_improver.arguments["template"] == SCALE.prompt_set().refine.refining
+    assert "{reference}" not in examples.arguments["template"]
+    assert "{draft}" in examples.arguments["template"]
+    for refined in (by_teacher, by_improver):
+        assert "{reference}" in refined.arguments["template"]
+        assert "{draft}" in refined.arguments["template"]
+
+
+@pytest.mark.parametrize("name", SGPO_VARIANTS)
+def test_step_2_of_algorithm_1(name: str) -> None:
+    """Own answers rejected, self-improved answers chosen (Eq. 5), DPO against where the policy starts (Eq. 6)."""
+    last = built(name)
+    policy = one(last, "policy")
+    assert last.step == "train_dpo"
+    assert one(last, "reference") == policy
+    pairs = one(last, "pairs")
+    chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
+    references = one(chosen, "references")
+    assert (references.step, one(references, "preference_data")) == ("chosen_responses", given().preference_data)
+    assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", policy, references)
+    assert (chosen.step, one(chosen, "drafts")) == ("refine", rejected)
+    assert one(chosen, "model").step == "train_sft"
+    assert last.arguments["settings"] == SCALE.training.sgpo
+    assert SCALE.training.sgpo.beta == 0.5  # section 4.2.2
+
+
+def improver_of(name: str) -> Artifact:
+    return one(one(one(built(name), "pairs"), "chosen"), "model")
+
+
+def test_shared_policy_and_reference_are_the_improver() -> None:
+    assert one(built("sgpo"), "policy") == improver_of("sgpo") == built("improver")
+
+
+@pytest.mark.parametrize("name", ["sgpo-unshared", "sgpo-teacher-only"])
+def test_an_unshared_policy_starts_from_the_initial_one(name: str) -> None:
+    assert one(built(name), "policy") == built("sft") != improver_of(name)
+
+
+def test_the_variants_share_what_they_can() -> None:
+    assert improver_of("sgpo") == improver_of("sgpo-unshared") != improver_of("sgpo-teacher-only")
+    drafts = {next(nodes(improver_of(name), "improver_examples")).inputs["drafts"] for name in SGPO_VARIANTS}
+    assert len(drafts) == 1
+    unshared, teacher_only, spin = (
+        one(one(built(name), "pairs"), "rejected") for name in ("sgpo-unshared", "sgpo-teacher-only", "spin")
+    )
+    assert unshared == teacher_only == spin  # the initial policy's answers
+
+
+def test_the_teacher_only_improver_learns_from_direct_answers_alone() -> None:
+    [targets] = many(one(improver_of("sgpo-teacher-only"), "examples"), "targets")
+    answers = one(targets, "responses")
+    assert (answers.step, one(answers, "model")) == ("respond", given().teacher)
+    assert answers == one(many(one(improver_of("sgpo"), "examples"), "targets")[1], "responses")
+    assert not list(nodes(improver_of("sgpo-teacher-only"), "refine"))
+
+
+@pytest.mark.parametrize("name", PREFERENCE_METHODS)
+def test_no_preference_method_sees_the_evaluation_sets(name: str) -> None:
+    roles = {each.arguments["reference"] for each in nodes(built(name), "load_data")}
+    expected = {"mini:demonstrations", "mini:preference_data"}
+    assert roles == expected | ({"mini:improver_data"} if name in SGPO_VARIANTS else set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_sgpo_asks_the_teacher_and_none_asks_the_judge(name: str) -> None:
+    models = {each.arguments["reference"] for each in nodes(built(name), "load_model")}
+    assert models == {"mini:llama"} | ({"mini:teacher"} if name in (*SGPO_VARIANTS, "improver") else set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_say_where_everything_comes_from(name: str) -> None:
+    card = METHODS.load(name).card
+    assert len(card.summary) > 15
+    assert "2507.20181" in card.paper
+    assert card.section[0].isdigit()
+    assert card.equations or name == "sft"
+    assert {"learning_rate", "epochs"} <= set(card.hyperparameters)
+    for value, source in card.hyperparameters.items():
+        assert "(section" in source or "not stated" in source, value
+    assert ("beta" in card.hyperparameters) == (name != "sft")
+
+
+def test_the_settings_are_named_in_the_cards_as_in_the_paper() -> None:
+    """β and the numbers of epochs hold at every scale; sections 4.2.1 and 4.2.2."""
+    for name, settings in {
+        "dpo": SCALE.training.dpo,
+        "spin": SCALE.training.spin,
+        "sgpo": SCALE.training.sgpo,
+    }.items():
+        assert METHODS.load(name).card.hyperparameters["beta"].startswith(f"{settings.beta:g} ")
+        assert settings.training.epochs == 1
+    assert SCALE.training.improver.epochs == 3
+    assert (SCALE.sampling.temperature, SCALE.sampling.top_p) == (0.7, 0.9)
