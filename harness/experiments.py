@@ -49,7 +49,6 @@ class Experiment:
 
     table: PaperTable
     scale: Scale
-    fast: bool
     seeds: tuple[int, ...]
     models: tuple[str, ...]
     methods: tuple[str, ...]
@@ -75,7 +74,6 @@ def build_experiment(
     scale: Scale,
     *,
     seeds: Sequence[int],
-    fast: bool = False,
     models: Sequence[str] = (),
     methods: Sequence[str] = (),
 ) -> Experiment:
@@ -89,7 +87,7 @@ def build_experiment(
     if name not in names:
         raise unknown("experiment", name, names)
     published = load_paper_table(names[name], name)
-    default_models = scale.fast.models if fast else ()
+    default_models = scale.fast.models if scale.is_reduced else ()
     chosen_models = _select("model", models or default_models, [m for m in published.models if m in scale.models])
     chosen_methods = _select("method", methods, [row.method for row in published.rows], METHODS.names())
     table = published.with_rows({method: METHODS.load(method).card.summary for method in chosen_methods})
@@ -104,7 +102,6 @@ def build_experiment(
     return Experiment(
         table=table,
         scale=scale,
-        fast=fast,
         seeds=tuple(seeds),
         models=chosen_models,
         methods=chosen_methods,

@@ -36,7 +36,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
         "experiment": table.table,
         "paper": table.paper,
         "scale": scale.name,
-        "fast": experiment.fast,
+        "fast": scale.is_reduced,
         "seeds": list(experiment.seeds),
         "command": run.command,
         "started": run.started.isoformat(timespec="seconds"),

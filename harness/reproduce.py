@@ -31,7 +31,7 @@ def reproduce(
     """
     started = datetime.now(UTC)
     scale = load_scale(scale_name, fast=fast)
-    experiment = build_experiment(name, scale, seeds=seeds, fast=fast, models=models, methods=methods)
+    experiment = build_experiment(name, scale, seeds=seeds, models=models, methods=methods)
     store = Store(run_dir / "store")
     print(f"{name} on the scale {scale.name!r} ({scale.description})", file=sys.stderr)
     steps = plan(experiment.targets(), store)

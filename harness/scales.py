@@ -71,6 +71,8 @@ class Scale:
     training: MethodSettings
     benches: dict[str, BenchRole]
     fast: Fast
+    is_reduced: bool = False
+    """Whether the counts are those of `fast`."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -81,6 +83,7 @@ class Scale:
         """The same scale with data cut down as its `fast` section says."""
         return replace(
             self,
+            is_reduced=True,
             data=TrainingData(
                 demonstrations=replace(self.data.demonstrations, size=self.fast.sizes["demonstrations"]),
                 improver_data=replace(self.data.improver_data, size=self.fast.sizes["improver_data"]),
