@@ -9,6 +9,8 @@ import click
 from harness.core.errors import HarnessError
 
 SCALE = "mini"
+SEED = click.IntRange(0, 2**32 - 1)
+"""What numpy takes, which the trainers seed."""
 
 
 class Commands(click.Group):
@@ -58,7 +60,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.argument("experiment")
 @click.option("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales.")
 @click.option("--fast", is_flag=True, help="The same code on small counts and one base model.")
-@click.option("--seed", default=0, show_default=True, help="The first training seed.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="The first training seed.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="How many training seeds.")
 @click.option("--models", callback=_names, help="Only these base models (comma-separated).")
 @click.option("--methods", callback=_names, help="Only these methods (comma-separated).")
@@ -177,7 +179,7 @@ def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
 
 @mini.command()
 @click.option("--models", callback=_names, default="qwen,llama", show_default=True)
-@click.option("--seed", default=1000, show_default=True, help="Apart from the seeds that experiments use.")
+@click.option("--seed", default=1000, show_default=True, type=SEED, help="Apart from the seeds that experiments use.")
 @click.option("--run-dir", type=click.Path(path_type=Path), default=Path("runs/mini"), show_default=True)
 def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     """Measure what the world was sized on: initial policy, teacher and improver, but no preference method."""
