@@ -6,7 +6,7 @@ in chat format, where fields in any order have to be read, copied or edited.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -187,12 +187,16 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape), attn_implementation="sdpa")
 
 
-def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Any = print) -> None:
-    """Trains one base model on `tokens` tokens and saves it with its tokenizer in `folder` (safetensors, fp32)."""
+def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Callable[[str], None] = print) -> None:
+    """Trains one base model on `tokens` tokens and saves it with its tokenizer in `folder` (safetensors, fp32).
+
+    The packaged models were made with the defaults.
+    """
     import torch
 
     from harness.mini.tokenizer import build_tokenizer
 
+    torch.set_num_threads(1)  # a second one brings nothing at this size, and the sums would differ
     tokenizer = build_tokenizer()
     model = build_model(family, len(tokenizer), seed)
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
