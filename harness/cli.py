@@ -41,7 +41,7 @@ def main() -> None:
     except click.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:
-        _fail(error.format_message(), 2)
+        _fail(" ".join(error.format_message().split()), 2)
     except HarnessError as error:
         _fail(str(error), error.exit_code)
 
@@ -171,8 +171,13 @@ def mini() -> None:
 @click.option("--seed", default=0, show_default=True)
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""
+    from harness.core.errors import UserError
     from harness.mini.pretrain import pretrain as train
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
     train(family, folder, tokens=tokens, seed=seed, report=lambda line: click.echo(line, err=True))
     click.echo(f"saved in {folder}")
 
