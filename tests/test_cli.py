@@ -139,6 +139,9 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
     ("arguments", "complaint"),
     [
         (["reproduce"], "Missing argument 'EXPERIMENT'"),
+        (["list"], r"Missing argument .* Choose from: methods, evals, experiments$"),
+        (["mini", "pretrain", "gpt", "folder"], "'gpt' is not one of 'qwen2', 'llama'"),
+        (["mini", "diagnose", "--seed", "-1"], "'--seed': -1 is not in the range"),
         (["reproduce", "table3", "--seeds", "0"], "'--seeds': 0 is not in the range"),
         (["reproduce", "table3", "--seed", "-1"], "'--seed': -1 is not in the range"),
         (["reproduce", "table3", "--seed", str(2**32)], "'--seed': 4294967296 is not in the range"),
@@ -227,6 +230,10 @@ def test_a_run_directory_that_cannot_be_written_to_is_refused(
     harness: Harness, arguments: list[str], place: str
 ) -> None:
     assert_refused(harness(*arguments, "--run-dir", place), f"cannot write to {place}")
+
+
+def test_a_place_that_cannot_hold_a_base_model_is_refused_before_the_training(harness: Harness) -> None:
+    assert_refused(harness("mini", "pretrain", "qwen2", "/dev/null/model"), "cannot write to /dev/null/model")
 
 
 @pytest.mark.parametrize("name", ["run", "run/store"])
