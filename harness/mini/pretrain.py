@@ -6,12 +6,14 @@ in chat format, where fields in any order have to be read, copied or edited.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from harness.core.progress import Advance
 from harness.mini.language import FILLERS, REQUESTS, STYLES, write_answer, write_clause, write_request
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value, unit_hash
 
@@ -187,7 +189,9 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape), attn_implementation="sdpa")
 
 
-def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Callable[[str], None] = print) -> None:
+def pretrain(
+    family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Callable[[str], None] = print
+) -> None:
     """Trains one base model on `tokens` tokens and saves it with its tokenizer in `folder` (safetensors, fp32).
 
     The packaged models were made with the defaults.
@@ -202,6 +206,7 @@ def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, 
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
+    started = time.monotonic()
     for step, (ids, weights, seen) in enumerate(
         batches(tokenizer, family, tokens, Random(f"pretrain-{family}-{seed}"))
     ):
@@ -213,7 +218,8 @@ def pretrain(family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, 
         optimizer.step()
         optimizer.zero_grad()
         if step % 100 == 0:
-            report(f"{family}: {seen:,} of {tokens:,} tokens, loss {loss.item():.3f}")
+            done = Advance(seen, tokens, "tokens", seen / (time.monotonic() - started))
+            report(f"{family}: {done} · loss {loss.item():.3f}")
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)
