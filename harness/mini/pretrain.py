@@ -197,6 +197,7 @@ def pretrain(
     The packaged models were made with the defaults.
     """
     import torch
+    import transformers
 
     from harness.mini.tokenizer import build_tokenizer
 
@@ -220,6 +221,7 @@ def pretrain(
         if step % 100 == 0:
             done = Advance(seen, tokens, "tokens", seen / (time.monotonic() - started))
             report(f"{family}: {done} · loss {loss.item():.3f}")
+    transformers.utils.logging.disable_progress_bar()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)
