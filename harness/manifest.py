@@ -126,6 +126,8 @@ def _verdict(verdicts: Sequence[str]) -> str:
 
 
 def _gold(cell: Cell, store: Store) -> dict[str, Any]:
+    """What the judge cannot see: mean gold quality in [0, 1], mean length in words, answers that the limit cut off."""
+    outputs = [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
     rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]
     return {
         "model": cell.model,
@@ -133,6 +135,8 @@ def _gold(cell: Cell, store: Store) -> dict[str, Any]:
         "bench": cell.bench,
         "gold_quality": fmean(row.quality for row in rows),
         "mean_words": fmean(row.words for row in rows),
+        "cut_off": sum(store.record(output)["counts"]["cut_off"] for output in outputs),
+        "answers": len(rows),
     }
 
 
