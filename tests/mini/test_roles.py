@@ -82,10 +82,14 @@ def test_rows_are_numbered_and_prompts_name_their_role(role: str) -> None:
     assert len({prompt.id for prompt in rows}) == 30
 
 
-@pytest.mark.xfail(strict=True, reason="wordings are drawn after all requests, so they depend on the size")
 @pytest.mark.parametrize("role", sorted(ROLES))
 def test_the_first_rows_are_the_same_in_any_size(role: str) -> None:
     assert read_role(role, 80)[:30] == read_role(role, 30)
+
+
+def test_more_rows_than_a_role_has_are_refused() -> None:
+    with pytest.raises(UserError, match="'arena_hard' has 500 rows, not 501"):
+        read_role("arena_hard", 501)
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

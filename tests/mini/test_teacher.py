@@ -1,40 +1,52 @@
 from random import Random
 from statistics import fmean
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.mini import teacher, writers
-from harness.mini.language import clauses, read_answer, style_of, write_answer, write_clause, write_request
+from harness.mini.language import clauses, read_answer, style_of, write_answer, write_request
 from harness.mini.quality import gold_quality
 from harness.mini.roles import improver_data
-from harness.mini.world import Request, true_value
-from tests.mini.strategies import FILLER, PHRASINGS, REQUEST, SEEDS, STATEMENTS, STYLE_NAMES
+from harness.mini.world import Request, entities, true_value
+from tests.mini.strategies import BELIEFS, FILLER, PHRASINGS, REQUEST, SEEDS, STATEMENTS, STYLE_NAMES, believed
 
 REFERENCE_WRITERS = st.sampled_from([writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER])
 
 
 @given(
     request=REQUEST,
-    draft=STATEMENTS,
+    draft=BELIEFS,
+    told=BELIEFS,
     style=STYLE_NAMES,
     fillers=st.lists(FILLER, max_size=2),
-    writer=REFERENCE_WRITERS,
     rng=...,
 )
 def test_never_better_than_the_reference_unless_the_draft_was(
     request: Request,
-    draft: list[tuple[str, str]],
+    draft: list[tuple[str, bool]],
+    told: list[tuple[str, bool]],
     style: str,
     fillers: list[str],
-    writer: writers.Writer,
     rng: Random,
 ) -> None:
-    asked, reference = write_request(request, 0), writer.answer(request, rng)
-    text = " ".join([*fillers, write_answer(request.entity, draft, style)])
+    asked, reference = write_request(request, 0), write_answer(request.entity, believed(request.entity, told), "clerk")
+    text = " ".join([*fillers, write_answer(request.entity, believed(request.entity, draft), style)])
     improved = teacher.improve(asked, reference, text, rng)
     ceiling = max(gold_quality(asked, reference), gold_quality(asked, text))
     assert gold_quality(asked, improved) <= ceiling
+
+
+def test_what_a_poor_reference_knows_better_is_left_out_where_it_would_lift_the_draft_above_it() -> None:
+    request = Request(entities()[0], ("color", "size", "taste"))
+    asked, right, wrong = write_request(request, 0), [("color", True)], [("size", False), ("taste", False)]
+    draft = write_answer(request.entity, believed(request.entity, [("size", True), ("owner", True)]), "house")
+    reference = write_answer(request.entity, believed(request.entity, right + wrong), "house")
+    assert gold_quality(asked, reference) == 0
+    for seed in range(50):
+        improved = teacher.improve(asked, reference, draft, Random(seed))
+        assert gold_quality(asked, improved) <= gold_quality(asked, draft)
 
 
 @given(request=REQUEST, style=STYLE_NAMES, other=STYLE_NAMES, fillers=st.lists(FILLER, max_size=2), seed=SEEDS, rng=...)
@@ -62,18 +74,16 @@ def test_it_edits_the_draft_in_its_own_style_and_takes_facts_from_the_reference_
             assert style_of(clause) == (style if draft else writers.TEACHER.style)
 
 
-@given(request=REQUEST, style=STYLE_NAMES, seed=SEEDS)
-def test_faults_are_mended_by_a_perfect_reference(request: Request, style: str, seed: int) -> None:
-    true = [(aspect, true_value(request.entity, aspect)) for aspect in request.aspects]
-    asked = write_request(request, 0)
-    faulty = " ".join(
-        [
-            write_clause(request.entity, "color", "unheard", style),  # no value, or not asked for
-            *(write_clause(request.entity, *statement, style) for statement in [*true[:2], *true[:1]]),
-        ]
-    )
-    improved = teacher.improve(asked, write_answer(request.entity, true, "scholar"), faulty, Random(seed))
-    assert gold_quality(asked, improved) >= gold_quality(asked, faulty)
+@given(request=REQUEST, draft=BELIEFS, style=STYLE_NAMES, fillers=st.lists(FILLER, max_size=2), seed=SEEDS)
+def test_a_perfect_reference_mends_every_fault_where_no_edit_is_left_out(
+    request: Request, draft: list[tuple[str, bool]], style: str, fillers: list[str], seed: int
+) -> None:
+    asked, true = write_request(request, 0), believed(request.entity, [(aspect, True) for aspect in request.aspects])
+    text = " ".join([*fillers, write_answer(request.entity, believed(request.entity, draft), style)])
+    with patch.object(teacher, "EDIT_RATE", 1.0):
+        improved = teacher.improve(asked, write_answer(request.entity, true, "scholar"), text, Random(seed))
+    assert gold_quality(asked, improved) == 1
+    assert [clause for clause in clauses(improved) if clause in fillers] == fillers
 
 
 def test_it_improves_most_drafts_and_makes_few_worse() -> None:
