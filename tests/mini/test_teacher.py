@@ -5,10 +5,11 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.core.records import Response
 from harness.mini import teacher, writers
 from harness.mini.language import clauses, read_answer, style_of, write_answer, write_request
 from harness.mini.quality import gold_quality
-from harness.mini.roles import improver_data
+from harness.mini.roles import read_role
 from harness.mini.world import Request, entities, true_value
 from tests.mini.strategies import BELIEFS, FILLER, PHRASINGS, REQUEST, SEEDS, STATEMENTS, STYLE_NAMES, believed
 
@@ -89,7 +90,8 @@ def test_a_perfect_reference_mends_every_fault_where_no_edit_is_left_out(
 def test_it_improves_most_drafts_and_makes_few_worse() -> None:
     rng = Random(0)
     gains, mended = [], 0
-    for row in improver_data(300):
+    for row in read_role("improver_data", 300):
+        assert isinstance(row, Response)
         request = row.prompt.text
         draft = writers.HOUSE.answer(teacher.read_request(request), rng)
         improved = teacher.improve(request, row.text, draft, rng)
