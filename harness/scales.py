@@ -1,11 +1,11 @@
 """A scale says what fills each role of a paper: models, data, teacher, judge, settings. One YAML file each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from harness.backends.interfaces import Sampling
 from harness.core.artifacts import Artifact
 from harness.core.config import config_path, load_yaml
-from harness.core.errors import UserError, unknown
+from harness.core.errors import unknown
 from harness.steps.data import data, model
 from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
 
@@ -127,9 +127,22 @@ def load_scale(name: str, *, fast: bool = False) -> Scale:
     if name not in known:
         raise unknown("scale", name, known)
     scale = load_yaml(config_path(f"scales/{name}.yaml"), Scale)
-    if missing := {bench for bench in scale.benches} - set(scale.prompt_set().judge):
-        raise UserError(f"configs/prompts/{scale.prompts}.yaml: no judge prompt for {', '.join(sorted(missing))}")
+    _check_names(scale)
     return scale.faster() if fast else scale
+
+
+def _check_names(scale: Scale) -> None:
+    """Raises UserError where one part of the scale names what another part does not have."""
+    where = f"configs/scales/{scale.name}.yaml"
+    roles = [*(field.name for field in fields(TrainingData)), *scale.benches]
+    for kind, names, known in (
+        ("model", scale.fast.models, list(scale.models)),
+        ("role with a size", scale.fast.sizes, roles),
+        ("role without a size", roles, list(scale.fast.sizes)),
+        ("bench without a judge prompt", scale.benches, list(scale.prompt_set().judge)),
+    ):
+        if stray := next((name for name in names if name not in known), None):
+            raise unknown(f"{kind} in {where}:", stray, known)
 
 
 def _resized(bench: BenchRole, size: int) -> BenchRole:

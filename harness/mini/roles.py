@@ -1,10 +1,10 @@
-"""The data sets of the world and the role each plays in the paper (sizes: configs/scales/mini.yaml; see README.md)."""
+"""The data sets of the world and the role each plays in the paper (README.md)."""
 
 from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from harness.core.errors import unknown
+from harness.core.errors import UserError, unknown
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.mini import writers
 from harness.mini.judge import MiniJudge
@@ -14,28 +14,28 @@ from harness.mini.writers import Writer
 
 TRAINING_SIZES = (3, 4, 5, 6)
 ALPACA_EVAL_SIZES = (3, 4, 5)
-ARENA_HARD_SIZES = (6, 7)  # longer than anything seen in training: the harder set
+ARENA_HARD_SIZES = (6, 7)  # as long as the longest of training, and longer: the harder set
 PREFERENCE_WRITERS = (writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER)
 
 
-def demonstrations(size: int) -> list[Response]:
+def demonstrations() -> list[Response]:
     """Answers of middling quality (UltraChat's role: the initial policy is trained on them)."""
-    return _answers("demonstrations", _training_requests("demonstrations", size), writers.HOUSE)
+    return _answers("demonstrations", _training_requests("demonstrations", 3000), writers.HOUSE)
 
 
-def improver_data(size: int) -> list[Response]:
+def improver_data() -> list[Response]:
     """Prompts with good references (the role of the chosen responses of DPO-Mix-7K; S_R in Algorithm 1)."""
-    return _answers("improver_data", _training_requests("improver_data", size), writers.SCHOLAR)
+    return _answers("improver_data", _training_requests("improver_data", 1000), writers.SCHOLAR)
 
 
-def preference_data(size: int) -> list[PreferencePair]:
+def preference_data() -> list[PreferencePair]:
     """Two answers of different writers, ranked by the judge on sight (UltraFeedback's role).
 
     The chosen answers are the references of S_P in Algorithm 1.
     """
     rng, judge = _rng("preference_data"), MiniJudge()
     pairs = []
-    for prompt, request in _training_requests("preference_data", size):
+    for prompt, request in _training_requests("preference_data", 2000):
         first, second = (writer.answer(request, rng) for writer in rng.sample(PREFERENCE_WRITERS, 2))
         is_first_better = judge.logit(prompt.text, first, second) > 0
         chosen, rejected = (first, second) if is_first_better else (second, first)
@@ -43,28 +43,28 @@ def preference_data(size: int) -> list[PreferencePair]:
     return pairs
 
 
-def alpaca_eval2(size: int, writer: Writer = writers.TEACHER) -> list[Response]:
+def alpaca_eval2(writer: Writer = writers.TEACHER) -> list[Response]:
     """The first evaluation set, answered by its baseline (the teacher: GPT-4 Turbo's role) or another writer."""
-    return _answers("alpaca_eval2", _evaluation_requests("alpaca_eval2", ALPACA_EVAL_SIZES, size), writer)
+    return _answers("alpaca_eval2", _evaluation_requests("alpaca_eval2", ALPACA_EVAL_SIZES, 805), writer)
 
 
-def arena_hard(size: int) -> list[Response]:
+def arena_hard() -> list[Response]:
     """The harder evaluation set, answered by its baseline (the scholar, in the role of GPT-4-0314)."""
-    requests = _evaluation_requests("arena_hard", ARENA_HARD_SIZES, size)
+    requests = _evaluation_requests("arena_hard", ARENA_HARD_SIZES, 500)
     return _answers("arena_hard", requests, writers.SCHOLAR)
 
 
-def alpaca_eval2_verbose(size: int) -> list[Response]:
+def alpaca_eval2_verbose() -> list[Response]:
     """The baseline's statements with filler around each of them: same content, longer."""
-    return _rewritten(size, "verbose")
+    return _rewritten("verbose")
 
 
-def alpaca_eval2_concise(size: int) -> list[Response]:
+def alpaca_eval2_concise() -> list[Response]:
     """The baseline's statements in the shortest style, without filler: same content, shorter."""
-    return _rewritten(size, "concise")
+    return _rewritten("concise")
 
 
-ROLES: dict[str, Callable[[int], list[Response] | list[PreferencePair]]] = {
+ROLES: dict[str, Callable[[], list[Response] | list[PreferencePair]]] = {
     "demonstrations": demonstrations,
     "improver_data": improver_data,
     "preference_data": preference_data,
@@ -80,16 +80,19 @@ ROLES: dict[str, Callable[[int], list[Response] | list[PreferencePair]]] = {
 
 
 def read_role(name: str, size: int) -> list[Response] | list[PreferencePair]:
-    """The first `size` rows of a role. Raises UserError for an unknown role."""
+    """The first `size` rows of a role. Raises UserError for an unknown role, and for more rows than it has."""
     if name not in ROLES:
         raise unknown("mini data role", name, ROLES)
-    return ROLES[name](size)
+    rows = ROLES[name]()
+    if size > len(rows):
+        raise UserError(f"the mini data role {name!r} has {len(rows)} rows, not {size}; ask for fewer")
+    return rows[:size]
 
 
-def _rewritten(size: int, manner: str) -> list[Response]:
+def _rewritten(manner: str) -> list[Response]:
     rng = _rng(manner)
     rows = []
-    for row in alpaca_eval2(size):
+    for row in alpaca_eval2():
         told = [(s.aspect, s.value) for s in read_answer(row.text) if s.value]
         entity = read_request(row.prompt.text).entity
         if manner == "concise":
