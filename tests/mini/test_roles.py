@@ -164,6 +164,12 @@ def test_scales_ask_for_no_more_evaluation_rows_than_there_are() -> None:
         )
 
 
+@pytest.mark.parametrize(("role", "rows"), [("demonstrations", 3000), ("arena_hard", 500)])
+def test_more_rows_than_a_role_has_are_refused(role: str, rows: int) -> None:
+    with pytest.raises(UserError, match=f"'{role}' has {rows} rows, not {rows + 1}; ask for fewer"):
+        read_role(role, rows + 1)
+
+
 def test_a_misspelt_role_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"unknown mini data role 'demonstration'; did you mean 'demonstrations'\?"):
         read_role("demonstration", 1)
