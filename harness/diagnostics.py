@@ -9,7 +9,7 @@ from statistics import fmean
 from harness.core.artifacts import Artifact, labels
 from harness.core.records import Judgment
 from harness.core.store import Store
-from harness.mini.world import WORLD_VERSION
+from harness.mini.identity import world_digest
 from harness.scales import Scale
 from harness.steps.data import chosen_responses, model
 from harness.steps.gold import GoldQuality, response_gold_quality
@@ -86,7 +86,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
             for name in ("SFT's draft", "teacher's improvement", "reference")
         }
     return Diagnostics(
-        {name: response_gold_quality(responses=rows, world=WORLD_VERSION) for name, rows in responses.items()},
+        {name: response_gold_quality(responses=rows, world=world_digest()) for name, rows in responses.items()},
         judged,
         perplexities,
     )

@@ -8,7 +8,7 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.config import CONFIGS
 from harness.core.errors import unknown
 from harness.core.papers import PaperTable, load_paper_table
-from harness.mini.world import WORLD_VERSION
+from harness.mini.identity import world_digest
 from harness.registries import EVALS, METHODS
 from harness.scales import BenchRole, Scale
 from harness.steps.data import model
@@ -172,7 +172,7 @@ def _cells(
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
                 judgments.append(evaluation.judgments(setting, checkpoint, seed))
                 if scale.truth_is_known:
-                    gold.append(gold_quality(judgments=judgments[-1], world=WORLD_VERSION))
+                    gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):
             score = evaluation.score(setting, judgments, f"{model_name}-{method_name}")
         yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold))

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.backends.interfaces import Generator, Judge
 from harness.core.errors import UserError, unknown
 from harness.core.store import RECORD
+from harness.mini.identity import world_digest
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 ORACLES = ("mini:teacher", "mini:judge")
@@ -35,14 +36,11 @@ def checkpoint_folder(reference: str) -> Path:
 
 
 def fingerprint(reference: str) -> str:
-    """What identifies the model's content: a digest of its files, or the version of the world's oracle."""
+    """What identifies the model's content: a digest of its files, or of the world's code for an oracle."""
     if reference in ORACLES:
-        return _digest([Path(__file__).parents[1] / "mini" / f"{name}.py" for name in ORACLE_SOURCES])
+        return world_digest()
     files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
     return _digest(sorted(files))
-
-
-ORACLE_SOURCES = ("judge", "language", "quality", "teacher", "world", "writers")
 
 
 def _digest(paths: list[Path]) -> str:

@@ -4,12 +4,15 @@ from harness.backends.models import REFERENCE_FILE, fingerprint
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import UserError
 from harness.core.records import PreferencePair, Response
-from harness.mini.world import WORLD_VERSION
+from harness.mini.identity import world_digest
 
 
 @step(version=1)
-def load_data(out: Output, *, reference: str, size: int, world: int) -> None:
-    """The first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data."""
+def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
+    """The first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data.
+
+    `world` identifies the mini world's code (`world_digest`).
+    """
     from harness.mini.roles import read_role
 
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
@@ -19,7 +22,7 @@ def data(reference: str, size: int) -> Artifact:
     """The data role that `reference` ("mini:<role>") stands for. Raises UserError for any other kind of reference."""
     if not reference.startswith("mini:"):
         raise UserError(f"cannot read the data set {reference!r}: only the embedded world's (mini:<role>) are known")
-    return load_data(reference=reference, size=size, world=WORLD_VERSION)
+    return load_data(reference=reference, size=size, world=world_digest())
 
 
 @step(version=1)

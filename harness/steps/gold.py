@@ -18,14 +18,14 @@ class GoldQuality:
 
 
 @step(version=1)
-def gold_quality(out: Output, *, judgments: Artifact, world: int) -> None:
-    """`GoldQuality` of each judged output; `world` is the version of the mini world that defines it."""
+def gold_quality(out: Output, *, judgments: Artifact, world: str) -> None:
+    """`GoldQuality` of each judged output; `world` identifies the code that defines it (`world_digest`)."""
     outputs = {row.prompt: row.output for row in judgments.rows(Judgment)}
     _measure(out, list(outputs.items()))
 
 
 @step(version=1)
-def response_gold_quality(out: Output, *, responses: Artifact, world: int) -> None:
+def response_gold_quality(out: Output, *, responses: Artifact, world: str) -> None:
     """`GoldQuality` of each response; `world` as above."""
     _measure(out, [(row.prompt, row.text) for row in responses.rows(Response)])
 

@@ -4,9 +4,9 @@ import pytest
 
 from harness.core.records import Response
 from harness.core.store import Store
+from harness.mini.identity import world_digest
 from harness.mini.quality import gold_quality as quality_of
 from harness.mini.roles import read_role
-from harness.mini.world import WORLD_VERSION
 from harness.scales import load_scale
 from harness.steps.data import data, model
 from harness.steps.gold import GoldQuality, gold_quality, response_gold_quality
@@ -15,7 +15,7 @@ from tests.steps.given import made
 
 
 def test_responses_are_measured_by_the_worlds_truth(store: Store) -> None:
-    artifact = made(store, response_gold_quality(responses=data("mini:demonstrations", 40), world=WORLD_VERSION))
+    artifact = made(store, response_gold_quality(responses=data("mini:demonstrations", 40), world=world_digest()))
     rows = [row for row in read_role("demonstrations", 40) if isinstance(row, Response)]
     assert artifact.rows(GoldQuality) == [
         GoldQuality(row.prompt.id, quality_of(row.prompt.text, row.text), len(row.text.split())) for row in rows
@@ -32,6 +32,6 @@ def test_an_output_judged_in_two_orders_counts_once(store: Store) -> None:
         outputs=data("mini:alpaca_eval2_house", 15),
         baselines=data("mini:alpaca_eval2", 15),
     )
-    measured = made(store, gold_quality(judgments=judgments, world=WORLD_VERSION)).rows(GoldQuality)
-    directly = response_gold_quality(responses=data("mini:alpaca_eval2_house", 15), world=WORLD_VERSION)
+    measured = made(store, gold_quality(judgments=judgments, world=world_digest())).rows(GoldQuality)
+    directly = response_gold_quality(responses=data("mini:alpaca_eval2_house", 15), world=world_digest())
     assert measured == made(store, directly).rows(GoldQuality)
