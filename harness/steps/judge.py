@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
+from harness.backends.interfaces import Judge
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Prompt, Response, State
 
@@ -51,14 +52,12 @@ def judge_pairs(
     progress = out.track(len(games) + len(log.done), "verdicts", done=len(log.done))
     for start in range(0, len(games), ROWS_AT_ONCE):
         chunk = games[start : start + ROWS_AT_ONCE]
-        judged = []
-        for baseline, order in chunk:
-            output = output_by_prompt[baseline.prompt.id]
-            message = render_pair(template, baseline.prompt, baseline.text, output, order)
-            reply, log_probabilities = asked.reply(message)
-            reading = read_reply(protocol, reply, log_probabilities)
-            judged.append(_judgment(baseline, output, order, reply, reading))
-        log.append(judged)
+        log.append(
+            [
+                _ask(asked, template, protocol, baseline, output_by_prompt[baseline.prompt.id], order)
+                for baseline, order in chunk
+            ]
+        )
         progress.advance(len(chunk))
     out.counts["failed"] = sum(row.state != "ok" for row in log.done.values())
     out.counts["without_output"] = len(baselines.rows(Response)) - len({row.prompt for row in log.done.values()})
@@ -100,7 +99,11 @@ def _read_verdict(reply: str) -> Reading:
     return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed")
 
 
-def _judgment(baseline: Response, output: str, order: Order, reply: str, reading: Reading) -> Judgment:
+def _ask(judge: Judge, template: str, protocol: Protocol, baseline: Response, output: str, order: Order) -> Judgment:
+    """One game: the prompt rendered, the judge asked, its reply read."""
+    message = render_pair(template, baseline.prompt, baseline.text, output, order)
+    reply, log_probabilities = judge.reply(message)
+    reading = read_reply(protocol, reply, log_probabilities)
     preference = reading.first_preference
     if preference is not None and order == "baseline_first":
         preference = 1 - preference
