@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness import reproduce
 from harness.core.artifacts import Artifact, ancestry
 from harness.experiments import Experiment, build_experiment
 from reports.manifest import read_manifest
@@ -302,6 +303,31 @@ def test_two_runs_in_one_directory_share_the_work_and_lose_nothing(
     assert sum(len(built_steps(each.err)) for each in both) == len(needed())
     assert_same(run, expected)
     assert {each.table for each in both} == {first.table}
+
+
+@pytest.mark.xfail(strict=True, reason="both write to .manifest.json.new, and both make the same links")
+@pytest.mark.parametrize("moment", ["replace", "symlink"])
+def test_two_runs_that_end_at_the_same_moment_both_succeed(
+    copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reproduce, "load_scale", load_tiny_scale)
+    genuine, others = getattr(os, moment), 0
+
+    def end() -> None:
+        reproduce.reproduce("table3", "mini", fast=True, seeds=[0], models=[], methods=METHODS, run_dir=copied.folder)
+
+    def after_another_run_has_ended(*arguments: Any, **options: Any) -> None:
+        nonlocal others
+        if not others:
+            others += 1
+            end()
+        genuine(*arguments, **options)
+
+    monkeypatch.setattr(os, moment, after_another_run_has_ended)
+    end()
+    assert others == 1
+    assert capsys.readouterr().out.count("checkpoints: ") == 2
+    assert (copied.report / "checkpoints/llama-sgpo-seed0/config.json").is_file()
 
 
 def assert_same(run: Run, expected: Run) -> None:

@@ -176,27 +176,29 @@ def test_the_learning_rate_of_dpo_reaches_the_trainer(dpo: Any) -> None:
     assert metrics["learning_rate"] == pytest.approx(2e-4 * 0.5 * (1 + math.cos(math.pi * 0.9)))
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from harness.backends import trl
+from tests.backends import test_trl as t
+
+torch.set_num_threads(1)
+base, policy, out = map(Path, sys.argv[1:])
+trl.train_sft(base, t.examples(), t.MOVING, seed=0, out=out / "sft", track=t.untracked)
+settings = trl.PreferenceSettings(0.5, t.MOVING)
+trl.train_dpo(policy, base, t.preferences(), settings, seed=0, out=out / "dpo", track=t.untracked)
+"""
+
+
 def test_the_seed_fixes_every_bit_of_the_weights(
-    trainer: str, sft: Any, dpo: Any, base: Path, disturbed: Path, tmp_path: Path
+    sft: Any, dpo: Any, base: Path, disturbed: Path, tmp_path: Path
 ) -> None:
-    train = {"sft": sft, "dpo": dpo}[trainer]
     for seed in (0, 1):
-        train(MOVING, seed=seed, name=f"seed-{seed}")
-    script = (
-        "import sys, torch; torch.set_num_threads(1)\n"
-        "from pathlib import Path\n"
-        "from harness.backends import trl\n"
-        "from tests.backends import test_trl as t\n"
-        "base, policy, out = map(Path, sys.argv[1:])\n"
-        + {
-            "sft": "trl.train_sft(base, t.examples(), t.MOVING, seed=0, out=out, track=t.untracked)",
-            "dpo": "trl.train_dpo(policy, base, t.preferences(), trl.PreferenceSettings(0.5, t.MOVING),"
-            " seed=0, out=out, track=t.untracked)",
-        }[trainer]
-    )
-    again = tmp_path / "again"
-    command = [sys.executable, "-c", script, str(base), str(disturbed), str(again)]
+        sft(MOVING, seed=seed, name=f"sft-{seed}")
+        dpo(MOVING, seed=seed, name=f"dpo-{seed}")
+    elsewhere = tmp_path / "elsewhere"
+    command = [sys.executable, "-c", SCRIPT, str(base), str(disturbed), str(elsewhere)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert digest(again) == digest(tmp_path / "seed-0") != digest(tmp_path / "seed-1")
+    for trainer in ("sft", "dpo"):
+        assert digest(elsewhere / trainer) == digest(tmp_path / f"{trainer}-0") != digest(tmp_path / f"{trainer}-1")
