@@ -54,9 +54,9 @@ def _judged(bench: Bench, outputs: Artifact) -> Artifact:
 def _calibration(bench: Bench) -> Artifact:
     return length_calibration(
         baselines=bench.baselines,
-        gamed=[_judged(bench, outputs) for outputs in bench.gamed_baselines],
-        pool=[_judged(bench, outputs) for outputs in bench.difficulty_pool],
-    ).labelled("length control")
+        gamed=[_judged(bench, outputs).shared_as(outputs.label) for outputs in bench.gamed_baselines],
+        pool=[_judged(bench, outputs).shared_as(outputs.label) for outputs in bench.difficulty_pool],
+    ).shared_as(bench.baseline_name)
 
 
 def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:

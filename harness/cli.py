@@ -9,7 +9,8 @@ import click
 from harness.core.errors import HarnessError
 
 SCALE = "mini"
-SEED = click.IntRange(0, 2**32 - 1)
+LARGEST_SEED = 2**32 - 1
+SEED = click.IntRange(0, LARGEST_SEED)
 """What numpy takes, which the trainers seed."""
 
 
@@ -61,7 +62,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales.")
 @click.option("--fast", is_flag=True, help="The same code on small counts and one base model.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="The first training seed.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="How many training seeds.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds.")
 @click.option("--models", callback=_names, help="Only these base models (comma-separated).")
 @click.option("--methods", callback=_names, help="Only these methods (comma-separated).")
 @click.option(
@@ -83,6 +84,8 @@ def reproduce(
     """
     from harness.reproduce import reproduce as run
 
+    if seed + seeds - 1 > LARGEST_SEED:
+        raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
     run(
         experiment,
         scale,
@@ -128,6 +131,8 @@ def eval_(
 
     if sum(source is not None for source in (model, annotations, judgments)) != 1:
         raise click.UsageError("give exactly one of --model, --annotations and --judgments")
+    if annotations is None and (lc_calibration or reference_outputs or allow_missing):
+        raise click.UsageError("--lc-calibration, --reference-outputs and --allow-missing go with --annotations")
     results = []
     if model is not None:
         results = evaluate.score_checkpoint(model, benches, scale, run_dir or Path("runs") / scale)
@@ -167,17 +172,16 @@ def mini() -> None:
 @mini.command()
 @click.argument("family", type=click.Choice(["qwen2", "llama"]))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--tokens", default=20_000_000, show_default=True, help="How many tokens to train on.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--tokens", default=20_000_000, show_default=True, type=click.IntRange(min=1), help="How many tokens to train on."
+)
+@click.option("--seed", default=0, show_default=True, type=SEED)
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""
-    from harness.core.errors import UserError
+    from harness.core.store import require_writable
     from harness.mini.pretrain import pretrain as train
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
+    require_writable(folder)
     train(family, folder, tokens=tokens, seed=seed, report=lambda line: click.echo(line, err=True))
     click.echo(f"saved in {folder}")
 

@@ -9,6 +9,8 @@ from harness.core.errors import UserError, unknown
 
 Scores = dict[str, Any]
 
+HEADLINES = ("length_controlled_winrate", "win_rate", "discrete_win_rate", "score")
+
 
 def score_stored_annotations(
     annotations: Path, calibration: Path | None, reference_outputs: Path | None, *, allow_missing: bool
@@ -51,7 +53,7 @@ def score_checkpoint(reference: str, benches: Sequence[str], scale_name: str, ru
     if unknown_bench := next((bench for bench in benches if bench not in EVALS.names()), None):
         raise unknown("bench", unknown_bench, EVALS.names())
     located = reference if reference.startswith("mini:") else str(Path(reference).absolute())
-    checkpoint, name = model(located), reference.rstrip("/").rpartition("/")[2]
+    checkpoint, name = model(located), located.rpartition("/")[2]
     scored = {}
     for bench in benches:
         evaluation, setting = EVALS.load(bench), bench_on(scale, bench)
@@ -78,7 +80,8 @@ def shown(scores: Scores) -> str:
     """The headline figures, one a line, each with its 95 % interval where it has one."""
     intervals = scores.get("ci95")
     lines = [f"{scores['bench']}: {scores['model']}"]
-    for name, value in scores.items():
+    for name in (*HEADLINES, *sorted(scores.keys() - set(HEADLINES))):
+        value = scores.get(name)
         interval = intervals.get(name) if isinstance(intervals, dict) else intervals if name == "score" else None
         if isinstance(value, float):
             tail = f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""

@@ -59,9 +59,11 @@ class Experiment:
     """What identifies the judge of each bench."""
 
     def targets(self) -> list[Artifact]:
-        """Everything the report reads."""
-        gold = [artifact for cell in self.cells for artifact in cell.gold]
-        return [*(cell.score for cell in self.cells), *(test.result for test in self.tests), *gold]
+        """Everything the report reads or points to."""
+        judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
+        answers = [parent for artifact in judged for parent in artifact.parents() if parent.step == "respond"]
+        scores = [*(cell.score for cell in self.cells), *(test.result for test in self.tests)]
+        return [*self.checkpoints.values(), *answers, *judged, *scores]
 
 
 def experiment_names() -> dict[str, str]:

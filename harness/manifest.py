@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from uuid import uuid4
 
 from harness.core.artifacts import ancestry
 from harness.core.errors import UserError
@@ -48,7 +49,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
             "prompt": f"configs/prompts/{scale.prompts}.yaml",
             "parser": "harness/steps/judge.py",
         },
-        "provenance": dict(provenance()),
+        "provenance": {**provenance(), "artifact_commits": _commits(experiment, store)},
         "models": {name: asdict(scale.models[name]) for name in experiment.models},
         "rows": list(experiment.methods),
         "added_rows": {row.method: row.added for row in table.rows if row.added},
@@ -67,7 +68,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / ".manifest.json.new"
+        aside = folder / f".manifest.json.{uuid4().hex}"
         aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         aside.replace(folder / "manifest.json")
     except OSError as error:
@@ -138,6 +139,12 @@ def _gold(cell: Cell, store: Store) -> dict[str, Any]:
         "cut_off": sum(store.record(output)["counts"]["cut_off"] for output in outputs),
         "answers": len(rows),
     }
+
+
+def _commits(experiment: Experiment, store: Store) -> list[str]:
+    """The commits of the harness that the artifacts behind the table were made by."""
+    made = (store.record(artifact) for artifact in ancestry(experiment.targets()) if store.has(artifact))
+    return sorted({record["provenance"]["git"]["commit"] for record in made})
 
 
 def _steps(experiment: Experiment, store: Store, ran: frozenset[str]) -> Iterator[dict[str, Any]]:

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
-from harness.core.store import Store
+from harness.core.errors import UserError
+from harness.core.store import Store, require_writable
 from harness.experiments import Experiment, build_experiment
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan, run
@@ -33,6 +35,8 @@ def reproduce(
     scale = load_scale(scale_name, fast=fast)
     experiment = build_experiment(name, scale, seeds=seeds, models=models, methods=methods)
     store = Store(run_dir / "store")
+    folder = run_dir / name
+    require_writable(folder / "checkpoints")
     print(f"{name} on the scale {scale.name!r} ({scale.description})", file=sys.stderr)
     steps = plan(experiment.targets(), store)
     print_plan(steps)
@@ -40,7 +44,6 @@ def reproduce(
     command = " ".join(["harness", *sys.argv[1:]])
     ran = frozenset(artifact.key for artifact in steps.missing)
     content = manifest(experiment, store, Run(command, started, datetime.now(UTC), ran))
-    folder = run_dir / name
     write_manifest(folder, content)
     write_report(folder)
     _link_checkpoints(experiment, store, folder / "checkpoints")
@@ -49,11 +52,17 @@ def reproduce(
 
 def _link_checkpoints(experiment: Experiment, store: Store, folder: Path) -> None:
     """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
-    folder.mkdir(exist_ok=True)
     for (model, method, seed), checkpoint in experiment.checkpoints.items():
         link = folder / f"{model}-{method}-seed{seed}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(store.folder(checkpoint), folder), target_is_directory=True)
+        aside = folder / f".{link.name}.{uuid4().hex}"
+        aside.symlink_to(os.path.relpath(store.folder(checkpoint), folder), target_is_directory=True)
+        try:
+            aside.replace(link)  # at once, since another run may be at it at the same moment
+        except OSError as error:
+            aside.unlink()
+            raise UserError(
+                f"cannot link the checkpoint {link} ({error.strerror}); remove what is in its way"
+            ) from None
 
 
 def _show(content: dict[str, object], folder: Path) -> None:

@@ -305,7 +305,6 @@ def test_two_runs_in_one_directory_share_the_work_and_lose_nothing(
     assert {each.table for each in both} == {first.table}
 
 
-@pytest.mark.xfail(strict=True, reason="both write to .manifest.json.new, and both make the same links")
 @pytest.mark.parametrize("moment", ["replace", "symlink"])
 def test_two_runs_that_end_at_the_same_moment_both_succeed(
     copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -34,9 +34,24 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any]:
             f"cannot load the model in {folder}: config.json asks for {len(absent)} weights that are missing or of "
             f"another shape, such as {absent[0]}"
         )
+    _prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
+    return model.to(_device()), tokenizer
+
+
+def _prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
+    """Pads with the closing token where there is no other. Raises UserError for a tokenizer the model cannot use."""
+    from jinja2 import TemplateError
+
+    if len(tokenizer) > vocabulary:
+        raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
     if not tokenizer.chat_template:
         raise UserError(f"the tokenizer in {folder} has no chat template; add chat_template.jinja")
-    return model.to(_device()), tokenizer
+    try:
+        chat_text(tokenizer, "a message")
+    except TemplateError as error:
+        raise UserError(f"the chat template in {folder} does not work: {error}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def _load_tokenizer(folder: Path) -> Any:

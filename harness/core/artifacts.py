@@ -83,6 +83,10 @@ class Artifact:
         """The same artifact with `text` added to its label."""
         return dataclasses.replace(self, label=f"{self.label} {text}".lstrip())
 
+    def shared_as(self, text: str) -> "Artifact":
+        """The same artifact labelled `text` alone: for what many share, whichever asks for it first."""
+        return dataclasses.replace(self, label=text)
+
     def parents(self) -> "Iterator[Artifact]":
         """The inputs one by one."""
         for value in self.inputs.values():

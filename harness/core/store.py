@@ -30,7 +30,7 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         """Makes the folder if need be. Raises UserError when it cannot be written to."""
         self.root = Path(root).absolute()
-        self._require_writable()
+        require_writable(self.root)
 
     def folder(self, artifact: Artifact) -> Path:
         """Where `artifact` lies once it is made."""
@@ -87,18 +87,6 @@ class Store:
             _publish(partial, self.folder(artifact))
             return True
 
-    def _require_writable(self) -> None:
-        import tempfile
-
-        if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"{self.root} is not a folder; choose another place for the run")
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
-        except OSError as error:
-            raise UserError(f"cannot write to {self.root} ({error.strerror}); choose another place") from None
-
     def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
         folder = self.folder(artifact)
         try:
@@ -133,6 +121,20 @@ class Store:
             yield
         finally:
             lock.release()
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder if need be and tries to write into it. Raises UserError when that fails."""
+    import tempfile
+
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; choose another place for the run")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
 
 
 def _identity(artifact: Artifact) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def data(reference: str, size: int) -> Artifact:
     """The data role that `reference` ("mini:<role>") stands for. Raises UserError for any other kind of reference."""
     if not reference.startswith("mini:"):
         raise UserError(f"cannot read the data set {reference!r}: only the embedded world's (mini:<role>) are known")
-    return load_data(reference=reference, size=size, world=world_digest())
+    return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
 
 
 @step(version=1)
@@ -33,7 +33,7 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
 
 def model(reference: str) -> Artifact:
     """The model that `reference` stands for (see `harness.backends.models`). Raises UserError where there is none."""
-    return load_model(reference=reference, fingerprint=fingerprint(reference))
+    return load_model(reference=reference, fingerprint=fingerprint(reference)).shared_as(reference)
 
 
 @step(version=1)

@@ -14,7 +14,7 @@ from harness.core.records import Judgment, Order, Prompt, Response, State
 
 Protocol = Literal["alpaca_eval2", "arena_hard"]
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 ROWS_AT_ONCE = 100
 _VERDICT = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
 
@@ -28,7 +28,7 @@ class Reading:
     first_preference: float | None = None
 
 
-@step(version=1, resumable=True)
+@step(version=2, resumable=True)
 def judge_pairs(
     out: Output, *, judge: Artifact, template: str, protocol: Protocol, outputs: Artifact, baselines: Artifact
 ) -> None:
@@ -86,8 +86,8 @@ def _read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) 
     """AlpacaEval 2.0: the share of probability that identifier m (the first output) has beside M."""
     label = reply.strip()
     if log_probabilities and {"m", "M"} & log_probabilities.keys():
-        first, second = (math.exp(log_probabilities.get(identifier, -math.inf)) for identifier in "mM")
-        return Reading("ok", label, first / (first + second))
+        first, second = (log_probabilities.get(identifier, -math.inf) for identifier in "mM")
+        return Reading("ok", label, 0.5 * (1 + math.tanh((first - second) / 2)))
     if label in ("m", "M"):
         return Reading("ok", label, float(label == "m"))
     return Reading("parse_failed")

@@ -89,7 +89,6 @@ def test_the_preference_is_the_identifiers_share_of_probability(first: float, se
     assert reading.first_preference + swapped.first_preference == pytest.approx(1)
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="both probabilities underflow to zero")
 def test_identifiers_of_hardly_any_probability_are_compared_all_the_same() -> None:
     """Some interfaces give -9999 for whatever is very unlikely."""
     reading = read_reply("alpaca_eval2", "The", {"The": -0.1, "m": -9999.0, "M": -9999.0})
