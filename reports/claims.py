@@ -1,8 +1,20 @@
 """Claims in words: the paper's names, and the figures of the paired tests."""
 
+from collections.abc import Sequence
+
 from harness.core.papers import PaperTable
 from reports.manifest import ClaimResult, ComparisonResult
 from reports.tables import DASH
+
+
+def coverage(seeds: Sequence[int]) -> str:
+    """What the tests of a run with these training seeds cover, and what they do not."""
+    if len(seeds) > 1:
+        return "The tests resample prompts and training seeds; they are not corrected for how many there are."
+    return (
+        "With one training seed these tests cover the draw of prompts, not of the training seed: use --seeds 3. "
+        "The tests are not corrected for how many there are."
+    )
 
 
 def ordering(paper: PaperTable, comparison: ComparisonResult) -> str:

@@ -75,7 +75,7 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of the graph: how long it took, or that it was found in the store."""
+    """One step of the graph: how long it took when it was run, and whether this run found it in the store."""
 
     step: str
     label: str

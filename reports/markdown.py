@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.core.papers import PaperTable
-from reports.claims import difference, metric, ordering, p_value, tally
+from reports.claims import coverage, difference, metric, ordering, p_value, tally
 from reports.manifest import ClaimResult, Manifest
 from reports.provenance import facts, shown
 from reports.tables import ADDED, Panel, Table
@@ -24,6 +24,7 @@ def markdown_report(manifest: Manifest, paper: PaperTable, table: Table, figure:
         markdown(table),
         f"![{_text(table.title)}: ours with 95 % intervals, and the paper's]({figure})",
         "## The paper's claims, tested here",
+        _text(coverage(manifest.seeds)),
         *_claims(manifest.claims, paper),
         "## Deviations from the paper",
         _rows(

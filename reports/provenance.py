@@ -6,6 +6,8 @@ from typing import Any
 from reports.manifest import Manifest
 from reports.tables import DASH
 
+_COMMITS = "artifact_commits"
+
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
     """The run, its judge and what produced it, as lines to print. Package versions come on one line."""
@@ -22,7 +24,17 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("ended", manifest.ended),
         ("time", duration(manifest.seconds)),
     ]
-    return run + list(_flat(manifest.provenance))
+    if manifest.steps:
+        run.append(("steps", work(manifest)))
+    return [*run, *_flat({k: v for k, v in manifest.provenance.items() if k != _COMMITS}), *_made_by(manifest)]
+
+
+def work(manifest: Manifest) -> str:
+    """``223 steps, 13 min 32 s of work; 200 found in the store, 23 run now``: the recorded time of all of them."""
+    found = sum(step.found for step in manifest.steps)
+    seconds = sum(step.seconds for step in manifest.steps)
+    total = len(manifest.steps)
+    return f"{total} steps, {duration(seconds)} of work; {found} found in the store, {total - found} run now"
 
 
 def duration(seconds: float) -> str:
@@ -38,6 +50,16 @@ def shown(value: Any) -> str:
     if value is None:
         return DASH
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _made_by(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The commits that the artifacts were made by, where they are known, and whether they are the run's."""
+    commits = manifest.provenance.get(_COMMITS) or ()
+    if len(commits) > 1:
+        yield "made by commits", f"{', '.join(commits)}: artifacts come from several commits"
+    elif commits:
+        same = commits[0] == manifest.provenance.get("git", {}).get("commit")
+        yield "made by commits", commits[0] + ("" if same else ": artifacts come from another commit than the run's")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

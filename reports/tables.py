@@ -12,6 +12,9 @@ from reports.manifest import Manifest, Score
 
 DASH = "—"
 ADDED = "+"
+INTERVAL = "[95 % interval]"
+"""How `Table.source` says what stands beside a value; the terminal prints it otherwise."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -216,7 +219,7 @@ def _source(manifest: Manifest, paper: PaperTable) -> str:
     mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else ""
     return (
         f"Ours: scale {manifest.scale}{fast}, {'seeds' if mean else 'seed'} {seeds}{mean}, judge {manifest.judge.name} "
-        f"({manifest.judge.fingerprint}), [95 % interval]. Paper: {paper.label}, arXiv:{paper.arxiv}."
+        f"({manifest.judge.fingerprint}), {INTERVAL}. Paper: {paper.label}, arXiv:{paper.arxiv}."
     )
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.core.papers import load_paper_table
-from reports.claims import tally
+from reports.claims import coverage, tally
 from reports.manifest import Manifest, parse_manifest
-from reports.tables import ADDED, Cell, Panel, Table, build_table
+from reports.tables import ADDED, INTERVAL, Cell, Panel, Table, build_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,9 @@ def terminal_table(manifest: Mapping[str, Any]) -> "RenderableType":
     table = build_table(run, paper)
     footnotes = [Text(f"{_superscript(mark)} {text}", style="dim") for mark, text in table.footnotes()]
     parts: list[RenderableType] = [_terminal_panel(table, panel) for panel in table.panels]
-    return Group(*parts, *footnotes, Text(table.source, style="dim"), Text(), _terminal_claims(run))
+    source = Text(table.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
+    covered = Text(coverage(run.seeds), style="dim")
+    return Group(*parts, *footnotes, source, Text(), _terminal_claims(run), covered)
 
 
 def _terminal_panel(table: Table, panel: Panel) -> "RenderableType":

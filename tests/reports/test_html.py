@@ -85,10 +85,17 @@ def test_has_every_part(source: str) -> None:
         "&lt; 0.001",
         "16.18",
         "8 min 31 s",
-        "2 steps, 1 found in the store;\n1 min 01 s of work in the others",
+        "With one training seed these tests cover the draw of prompts",
+        "2 steps, 1 min 04 s of work; 1 found in the store, 1 run now.",
+        '<td class="right">1 min 01 s</td><td>run</td>',
+        '<td class="right">3.2 s</td><td>found</td>',
         "torch 0.0, trl 0.0",
     ):
         assert part in source
+
+
+def test_heads_of_columns_have_two_lines_in_every_panel(source: str) -> None:
+    assert source.count("AlpacaEval 2.0<br>LC (%)</th>") == 2
 
 
 def test_escapes_what_comes_from_the_run(manifest: dict[str, Any], paper: PaperTable) -> None:

@@ -96,6 +96,13 @@ def test_terminal_shows_each_claims_verdict(manifest: dict[str, Any]) -> None:
         assert re.search(line, text)
 
 
+def test_terminal_says_how_it_prints_intervals_and_what_the_tests_cover(manifest: dict[str, Any]) -> None:
+    text = printed(manifest, width=300)
+    assert ", low–high: 95 % interval. Paper" in text
+    assert "[95 % interval]" not in text
+    assert "\nWith one training seed these tests cover the draw of prompts, not of the training seed" in text
+
+
 def test_fast_run_with_one_model_has_no_trace_of_the_other(paper: PaperTable) -> None:
     manifest = made_up_manifest(("qwen",), fast=True)
     run = parse_manifest(manifest)
@@ -151,6 +158,9 @@ def test_markdown_report_has_every_part(manifest: dict[str, Any], paper: PaperTa
     assert "16.18" in text
     assert "| time | 8 min 31 s |" in text
     assert "| git dirty | False |" in text
+    assert "| steps | 2 steps, 1 min 04 s of work; 1 found in the store, 1 run now |" in text
+    assert "tested here\n\nWith one training seed these tests cover" in text
+    assert "use --seeds 3. The tests are not corrected" in text
 
 
 @pytest.mark.parametrize(
