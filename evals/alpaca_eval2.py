@@ -34,7 +34,7 @@ def score_annotations(
 
     The length-controlled columns are None, and `length_controlled_withheld` says why, without a calibration and when
     instructions of the calibration have no verdict (unless `allow_missing`). `n_missing` is None without a calibration.
-    Instructions are joined by index. The result can be written as JSON.
+    Instructions are joined by index. One instruction alone has no interval. The result can be written as JSON.
     Raises UserError for an index that the calibration does not have.
     """
     from evals.stats.bootstrap import percentile_interval, resample_counts
@@ -44,7 +44,11 @@ def score_annotations(
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
     statistics = _statistics(annotations, calibration if fitted else None, fitted)
     counts = resample_counts(len(annotations.index), resamples, seed)
-    intervals = {name: percentile_interval(statistic.resample(counts)) for name, statistic in statistics.items()}
+    intervals = {
+        name: percentile_interval(statistic.resample(counts))
+        for name, statistic in statistics.items()
+        if len(annotations.index) > 1
+    }
     scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
     scores |= {
         "mode": "community",
@@ -72,7 +76,8 @@ def score_training_seeds(
 
     The interval is that of the mean. Instructions are resampled, the same for all training seeds, and with more than
     one training seed the seeds are resampled too; `n_missing` adds up over seeds. A metric that is withheld for one
-    seed is None for all. With one training seed mean and interval are those of `score_annotations`.
+    seed is None for all. With one training seed the mean and, of several instructions, the interval
+    are those of `score_annotations`.
     """
     from evals.stats.bootstrap import bootstrap_interval
 

@@ -33,10 +33,11 @@ def score_judgments(
 ) -> dict[str, Any]:
     """Score one model's verdicts against the baseline.
 
-    Returns `score`; `ci95`, 95 % interval with questions resampled, both verdicts on one kept together;
-    `ci95_official`, the v0.1 scorer's, with battles resampled one by one in 100 rounds; `n_battles` (decisive verdicts
-    count three); `n_missing`, the verdicts that are absent or without a label, of two for each of `n_questions`. Raises
-    UserError when there is no verdict at all, or more questions than `n_questions`.
+    Returns `score`; `ci95`, 95 % interval with questions resampled, both verdicts on one kept together (None when one
+    question alone has a verdict); `ci95_official`, the v0.1 scorer's, with battles resampled one by one in 100 rounds;
+    `n_battles` (decisive verdicts count three); `n_missing`, the verdicts that are absent or without a label, of two
+    for each of `n_questions`.
+    Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
     from evals.stats.bootstrap import percentile_interval, resample_counts
 
@@ -44,9 +45,10 @@ def score_judgments(
     missing = _missing([judgments], n_questions)
     statistic = _statistic(ordered)
     counts = resample_counts(len(ordered), resamples, seed)
+    several = sum(bool(_verdicts(judgment)) for judgment in ordered) > 1
     return {
         "score": statistic.value,
-        "ci95": list(percentile_interval(statistic.resample(counts))),
+        "ci95": list(percentile_interval(statistic.resample(counts))) if several else None,
         "ci95_official": list(official_interval(judgments)),
         "n_battles": len(_battles(judgments)),
         "n_missing": missing,

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import reprlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ LEADERBOARD_COLUMNS = (
 )
 ARENA_LABELS = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
 ARENA_GAMES = 2
+MAX_DIGITS = 15  # of an index or a length: such a number is exact as a float too
 
 ALLOW_MISSING_FLAG = "--allow-missing"
 REFERENCE_OUTPUTS_FLAG = "--reference-outputs"
@@ -147,7 +149,8 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     A table has the columns index, preference, len_1, len_2. In annotations.json the instruction's index is its field
     "index"; without one it is the place of the instruction's text in `reference_outputs` (a model_outputs.json in the
     set's order) or in AlpacaEval's official set. With `allow_missing`, rows without a preference are left out.
-    Raises UserError for an unreadable or empty file, missing columns, duplicate indices, and preferences out of [1, 2].
+    Raises UserError for an unreadable or empty file, missing columns, duplicate indices, preferences out of [1, 2], and
+    verdicts on several models, against several baselines or of several judges in one file.
     """
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     if suffixes[-1:] == [".json"]:
@@ -263,7 +266,7 @@ def write_leaderboard(path: Path, scores: Mapping[str, Mapping[str, Any]]) -> No
 
 def instruction_key(instruction: str) -> str:
     """What instructions are recognised by: 12 hexadecimal digits of the SHA-256 of the text."""
-    return hashlib.sha256(instruction.encode()).hexdigest()[:12]
+    return hashlib.sha256(instruction.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _from_columns(model: str, rows: Sequence[tuple[int, float, int, int]], source: str) -> Annotations:
@@ -284,9 +287,12 @@ def _csv_verdicts(path: Path) -> Iterator[_Verdict]:
 
 def _json_verdicts(path: Path, reference_outputs: Path | None) -> tuple[str, list[_Verdict]]:
     objects = list(_json_objects(path))
-    generators = sorted({_text(row, "generator_2", where) for where, row in objects})
-    if len(generators) > 1:
-        raise UserError(f"{path}: verdicts on several models ({', '.join(generators)}); score one file a model")
+    model = _only((_name(row, "generator_2", where) for where, row in objects), path, "on several models", "a model")
+    for name, several, each in (
+        ("generator_1", "against several baselines", "a baseline"),
+        ("annotator", "of several judges", "a judge"),
+    ):
+        _only((_name(row, name, where) for where, row in objects if row.get(name) is not None), path, several, each)
     verdicts = [
         _Verdict(
             where,
@@ -297,7 +303,7 @@ def _json_verdicts(path: Path, reference_outputs: Path | None) -> tuple[str, lis
         )
         for (where, row), index in zip(objects, _json_indices(path, objects, reference_outputs), strict=True)
     ]
-    return generators[0], verdicts
+    return model, verdicts
 
 
 def _json_indices(
@@ -391,7 +397,7 @@ def read_judgments(path: Path) -> list[ArenaJudgment]:
     """Read Arena-Hard's model_judgment/<judge>/<model>.jsonl, in the order of the file.
 
     Raises UserError for an unreadable or empty file, missing fields, more than two games, unknown labels, a question
-    given twice, and verdicts on several models in one file.
+    given twice, and verdicts on several models or of several judges in one file.
     """
     judgments: list[ArenaJudgment] = []
     lines: dict[str, str] = {}
@@ -403,11 +409,10 @@ def read_judgments(path: Path) -> list[ArenaJudgment]:
         games = row.get("games")
         if not isinstance(games, list) or len(games) > ARENA_GAMES:
             raise UserError(f'{where}: "games" must be a list of at most {ARENA_GAMES} verdicts')
-        model, judge = _text(row, "model", where), _text(row, "judge", where)
+        model, judge = _name(row, "model", where), _name(row, "judge", where)
         judgments.append(ArenaJudgment(question_id, model, judge, tuple(_game(game, where) for game in games)))
-    models = sorted({judgment.model for judgment in judgments})
-    if len(models) > 1:
-        raise UserError(f"{path}: verdicts on several models ({', '.join(models)}); score one file a model")
+    _only((judgment.model for judgment in judgments), path, "on several models", "a model")
+    _only((judgment.judge for judgment in judgments), path, "of several judges", "a judge")
     return judgments
 
 
@@ -451,9 +456,11 @@ def _game(game: Any, where: str) -> Game:
         raise UserError(f'{where}: a game without the field "score" (a label, or null where the judge gave none)')
     score = game["score"]
     if score is not None and score not in ARENA_LABELS:
-        guess = nearest(str(score), ARENA_LABELS)
+        guess = nearest(score, ARENA_LABELS) if isinstance(score, str) else None
         hint = f"; did you mean {guess!r}?" if guess else ""
-        raise UserError(f"{where}: unknown verdict {score!r}{hint} (known: {', '.join(ARENA_LABELS)}, or null)")
+        raise UserError(
+            f"{where}: unknown verdict {reprlib.repr(score)}{hint} (known: {', '.join(ARENA_LABELS)}, or null)"
+        )
     return Game(score, str(game.get("judgment") or ""), str(game.get("user_prompt") or ""))
 
 
@@ -478,7 +485,8 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again, or drop .gz from its name") from None
+        problem = f"not a whole gzip file ({error})" if data.startswith(_GZIP_START) else "not a gzip file"
+        raise UserError(f"{path}: {problem}; fetch it again, or drop .gz from its name") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not text.strip():
@@ -489,15 +497,10 @@ def _read_text(path: Path) -> str:
 def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a table with the place of each; further columns than `columns` are allowed."""
     reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
-    header = list(reader.fieldnames or ())
-    missing = [column for column in columns if column not in header]
-    if missing:
-        wanted = ", ".join(column for column in columns if column)
-        raise UserError(
-            f"{path}: no column {', '.join(map(repr, missing))} (has: {', '.join(header)}); expected: {wanted}"
-        )
     empty = True
     try:
+        header = list(reader.fieldnames or ())
+        _check_header(path, header, columns)
         for row in reader:
             empty = False
             where = f"{path}:{reader.line_num}"
@@ -505,15 +508,25 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
                 raise UserError(f"{where}: {len(header)} cells expected; is the line cut off, or a comma unquoted?")
             yield where, row
     except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: not a table of comma-separated values: {error}") from None
+        where = f"{path}:{reader.reader.line_num}"
+        raise UserError(f"{where}: not a table of comma-separated values: {error}; is a quote left open?") from None
     if empty:
         raise UserError(f"{path}: no rows under the header")
+
+
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in header]
+    if missing:
+        wanted = ", ".join(column for column in columns if column)
+        raise UserError(
+            f"{path}: no column {', '.join(map(repr, missing))} (has: {', '.join(header)}); expected: {wanted}"
+        )
 
 
 def _json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a JSON array with the place of each (rows counted from 1)."""
     try:
-        rows = json.loads(_read_text(path))
+        rows = _parsed(_read_text(path), str(path))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     if not isinstance(rows, list) or not rows:
@@ -532,12 +545,20 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = _parsed(line, where)
         except json.JSONDecodeError as error:
             raise UserError(f"{where}: not JSON: {error.msg}; is the line cut off?") from None
         if not isinstance(row, dict):
             raise UserError(f"{where}: not a JSON object")
         yield where, row
+
+
+def _parsed(text: str, where: str) -> Any:
+    """The value of a JSON text, in which integers too long for an index are floats: Python limits an int's digits."""
+    try:
+        return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else float(digits))
+    except RecursionError:
+        raise UserError(f"{where}: brackets nested too deep; expected plain objects, so write the file again") from None
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -558,14 +579,33 @@ def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
 def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     value = _field(row, name, where)
     if not isinstance(value, str):
-        raise UserError(f"{where}: {name} must be a text, not {value!r}")
+        raise UserError(f"{where}: {name} must be a text, not {reprlib.repr(value)}")
     return value
 
 
+def _name(row: Mapping[str, Any], name: str, where: str) -> str:
+    """A text that is going to be printed, so it must be possible to encode it."""
+    value = _text(row, name, where)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UserError(f"{where}: {name} holds half a character ({reprlib.repr(value)}); write the whole one")
+    return value
+
+
+def _only(names: Iterable[str], path: Path, several: str, each: str) -> str:
+    """The one name that all verdicts of a file have, "" for no verdicts; `several` says what is wrong with more."""
+    found = sorted(set(names))
+    if len(found) > 1:
+        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise UserError(f"{path}: verdicts {several} ({shown}); score one file {each}")
+    return found[0] if found else ""
+
+
 def _index(value: Any, where: str, name: str = "index") -> int:
-    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
-        raise UserError(f"{where}: {name} must be a whole number from 0, not {value!r}")
-    return int(value)
+    digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not digits.isascii() or not digits.isdigit() or len(digits) > MAX_DIGITS:
+        shown = reprlib.repr(value)
+        raise UserError(f"{where}: {name} must be a whole number from 0 of at most {MAX_DIGITS} digits, not {shown}")
+    return int(digits)
 
 
 def _number(value: Any, where: str, name: str) -> float:
@@ -573,7 +613,7 @@ def _number(value: Any, where: str, name: str) -> float:
     try:
         return _float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} must be a number, not {value!r}") from None
+        raise UserError(f"{where}: {name} must be a number, not {reprlib.repr(value)}") from None
 
 
 def _float(value: Any) -> float:
@@ -583,7 +623,7 @@ def _float(value: Any) -> float:
 def _finite(value: str, where: str, name: str) -> float:
     number = _number(value, where, name)
     if not math.isfinite(number):
-        raise UserError(f"{where}: {name} must be a finite number, not {value!r}")
+        raise UserError(f"{where}: {name} must be a finite number, not {reprlib.repr(value)}")
     return number
 
 
@@ -592,8 +632,8 @@ def _cell(value: str, column: str, where: str) -> Any:
         return None
     if column == "mode":
         return value
-    number = _number(value, where, column)
-    return int(number) if column in _COUNTS else number
+    return int(_finite(value, where, column)) if column in _COUNTS else _number(value, where, column)
 
 
 _COUNTS = ("n_wins", "n_wins_base", "n_draws", "n_total", "avg_length")
+_GZIP_START = b"\x1f\x8b"

@@ -12,6 +12,7 @@ import pytest
 
 from evals import formats
 from evals.alpaca_eval2 import score_annotations
+from evals.arena_hard import score_judgments
 from evals.formats import (
     AnnotationRow,
     Annotations,
@@ -52,6 +53,7 @@ def refuse(read: Callable[[Path], Any], path: Path, problem: str) -> None:
     message = str(caught.value)
     assert message.startswith(str(path)), message
     assert "\n" not in message
+    assert len(message) < 400 + len(str(path)), message
     assert re.search(problem, message), message
 
 
@@ -102,8 +104,18 @@ def test_a_packed_table_is_read(tmp_path: Path) -> None:
         (lambda text: text.replace("1.9", "0"), r":3: preference 0 of index 1 is not in \[1, 2\]"),
         (lambda text: text.replace("1.9", "inf"), r":3: preference inf of index 1 is not in \[1, 2\]"),
         (lambda text: text.replace("1.9", "good"), r":3: preference must be a number, not 'good'"),
-        (lambda text: text.replace("\n1,", "\n-1,"), r":3: index must be a whole number from 0, not '-1'"),
+        (lambda text: text.replace("\n1,", "\n-1,"), r":3: index must be a whole number from 0 .*, not '-1'"),
         (lambda text: text.replace("\n1,", "\nfirst,"), r":3: index must be a whole number"),
+        (
+            lambda text: text.replace("\n1,", "\n" + "1" * 5000 + ","),
+            r":3: index must be .* at most 15 digits, not '1+\.\.\.",
+        ),
+        (lambda text: text.replace("\n1,", "\n" + "1" * 400 + ","), r":3: index must be .* at most 15 digits"),
+        (lambda text: text.replace("11,", "1" * 5000 + ","), r":3: len_1 must be .* at most 15 digits"),
+        (lambda text: text.replace("11,", "1" * 16 + ","), r":3: len_1 must be .* at most 15 digits"),
+        (lambda text: text.replace("1.9", "1" * 5000), r":3: preference inf of index 1"),
+        (lambda text: "x" * 131073 + "," + text, r":1: not a table of .*field limit.*a quote left open"),
+        (lambda text: text + "x" * 131073, r":5: not a table of .*field limit"),
         (lambda text: text.replace("21", "long"), r":3: len_2 must be a whole number"),
         (lambda text: text.replace(",21", ""), r":3: 4 cells expected"),
         (lambda text: text.replace(",21", ",21,7"), r":3: 4 cells expected"),
@@ -119,7 +131,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     refuse(read_annotations, tmp_path / "none.csv", "no such file")
     path = tmp_path / "plain.csv.gz"
     path.write_text(TABLE)
-    refuse(read_annotations, path, "not a whole gzip file")
+    refuse(read_annotations, path, r"plain\.csv\.gz: not a gzip file; fetch it again, or drop \.gz from its name")
     path = tmp_path / "cut.csv.gz"
     path.write_bytes(gzip.compress(TABLE.encode())[:-10])
     refuse(read_annotations, path, "not a whole gzip file")
@@ -181,6 +193,19 @@ def test_annotations_json_is_joined_by_instruction(tmp_path: Path) -> None:
         ([row(0, index=0, preference=3)], r", row 1: preference 3 of index 0"),
         ([row(0, index=0, preference="m")], r", row 1: preference must be a number, not 'm'"),
         ([row(0, index="0.5")], r", row 1: index must be a whole number"),
+        (
+            [row(0, index=10**15)],
+            r", row 1: index must be a whole number from 0 of at most 15 digits, not 1000000000000000\.0",
+        ),
+        ([row(0, index=0), row(1, index=1, preference=10**400)], r", row 2: preference inf of index 1 is not in"),
+        ([row(0, index=0, generator_2="\ud800")], r", row 1: generator_2 holds half a character"),
+        ([row(0, instruction="\ud800")], r", row 1: no field \"index\".*not in AlpacaEval's official set"),
+        (
+            [row(0, index=0), row(1, index=1, annotator="b")],
+            r"verdicts of several judges \(b, judge\); score .* a judge",
+        ),
+        ([row(0, index=0), row(1, index=1, generator_1="b")], r"verdicts against several baselines \(b, baseline\)"),
+        ([row(i, index=i, annotator=f"j{i}") for i in range(9)], r"several judges \(j0, j1, j2, j3, j4, …\)"),
         ([row(0, index=0, output_2=None)], r", row 1: output_2 must be a text, not None"),
         ([{"index": 0}], r", row 1: no field 'generator_2'"),
         ([{k: v for k, v in row(0, index=0).items() if k != "preference"}], r", row 1: no field 'preference'"),
@@ -198,6 +223,69 @@ def test_broken_json_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "annotations.json"
     path.write_text('[\n{"index": 0,\n')
     refuse(read_annotations, path, r":3: not JSON")
+
+
+DEEP = {"list": "[" * 200_000, "object": '{"a":' * 200_000}
+LONG = "1" * 5000
+
+
+@pytest.mark.parametrize("nested", DEEP.values(), ids=DEEP)
+def test_json_nested_too_deep_is_refused(tmp_path: Path, nested: str) -> None:
+    path = tmp_path / "annotations.json"
+    path.write_text(nested)
+    refuse(read_annotations, path, "json: brackets nested too deep; expected")
+    path = tmp_path / "model.jsonl"
+    path.write_text(json.dumps(line()) + "\n" + nested)
+    refuse(read_judgments, path, ":2: brackets nested too deep; expected")
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 5))
+@pytest.mark.parametrize("field", ["index", "preference", "output_1", "generator_2", "annotator"])
+def test_nested_values_are_no_numbers_and_no_texts(tmp_path: Path, field: str, depth: int) -> None:
+    path = tmp_path / "annotations.json"
+    whole = json.dumps([row(0, index=0) | {field: "NESTED"}])
+    path.write_text(whole.replace('"NESTED"', "[" * depth + "]" * depth))
+    refuse(read_annotations, path, f"row 1: {field} must be a|brackets nested too deep")
+
+
+def test_numbers_of_very_many_digits_are_refused_where_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.json"
+    for field, problem in (
+        ("preference", "preference inf"),
+        ("index", "index must be"),
+        ("output_1", "must be a text"),
+    ):
+        path.write_text(json.dumps([row(0, index=0), row(1, index=1) | {field: "LONG"}]).replace('"LONG"', LONG))
+        refuse(read_annotations, path, rf", row 2: .*{problem}")
+    path = tmp_path / "model.jsonl"
+    for field in ("question_id", "model", "judge"):
+        second = line(question_id="q2") | {field: "LONG"}
+        path.write_text(json.dumps(line()) + "\n" + json.dumps(second).replace('"LONG"', LONG))
+        refuse(read_judgments, path, rf":2: {field} must be a text, not inf")
+
+
+def test_a_number_of_very_many_digits_in_a_field_not_read_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps([row(0, index=0, raw_completion="LONG")]).replace('"LONG"', LONG))
+    assert read_annotations(path).index == (0,)
+
+
+def test_half_a_character_does_not_keep_an_instruction_from_being_found(tmp_path: Path) -> None:
+    path = write(tmp_path / "annotations.json", [row(0, instruction="\ud800")])
+    reference = write(
+        tmp_path / "reference.json",
+        [{"instruction": text, "output": "", "generator": "b"} for text in ("do 0", "\ud800")],
+    )
+    assert read_annotations(path, reference_outputs=reference).index == (1,)
+
+
+def test_one_instruction_alone_has_no_interval(tmp_path: Path) -> None:
+    path = write(tmp_path / "annotations.json", [row(0, index=0)])
+    scores = score_annotations(read_annotations(path), None, resamples=5)
+    assert scores["ci95"] == {"win_rate": None, "discrete_win_rate": None, "length_controlled_winrate": None}
+    path = tmp_path / "model.jsonl"
+    path.write_text(json.dumps(line()) + "\n" + json.dumps(line(question_id="q2", games=[])))
+    assert score_judgments(read_judgments(path), resamples=5)["ci95"] is None
 
 
 def test_instructions_that_text_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
@@ -312,6 +400,14 @@ def test_the_published_leaderboard_is_written_as_it_is_read(alpaca_data: Path, t
     assert path.read_text().splitlines()[0] == (alpaca_data / "leaderboard.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", LONG])
+def test_counts_in_a_leaderboard_are_finite(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "leaderboard.csv"
+    cells = [value if column == "n_wins" else "1" for column in formats.LEADERBOARD_COLUMNS]
+    path.write_text(",".join(["", *formats.LEADERBOARD_COLUMNS]) + "\n" + ",".join(["model", *cells]) + "\n")
+    refuse(read_leaderboard, path, ":2: n_wins must be a finite number")
+
+
 def test_our_scores_make_a_leaderboard_row(tmp_path: Path) -> None:
     calibration = simulated.calibration()
     scores = {
@@ -358,6 +454,12 @@ def test_judgments_are_written_as_they_are_read(tmp_path: Path) -> None:
         ([{"question_id": "q1", "games": []}], r":1: no field 'model'"),
         ([line(question_id=7)], r":1: question_id must be a text, not 7"),
         ([line(), line(question_id="q2", model="other")], r"verdicts on several models \(model, other\)"),
+        (
+            [line(), line(question_id="q2", judge="other")],
+            r"verdicts of several judges \(judge, other\); score one file",
+        ),
+        ([line(judge="\udfff")], r":1: judge holds half a character"),
+        ([line(games=[{"score": ["A>B"] * 1000}])], r":1: unknown verdict \['A>B', .*\.\.\.\]"),
         ([[1]], r":1: not a JSON object"),
     ],
 )
