@@ -371,6 +371,15 @@ def test_a_checkpoint_of_the_run_is_scored_as_in_the_table(copied: Run) -> None:
         assert scores[cell["bench"]][cell["metric"]] == pytest.approx(cell["value"])
 
 
+def test_answers_that_were_deleted_are_made_again(copied: Run) -> None:
+    answers = next((copied.folder / "store" / "respond").glob("*/rows.jsonl"))
+    before = answers.read_bytes()
+    answers.unlink()
+    repaired = copied.make_table()
+    assert repaired.exit_code == 0, repaired.err
+    assert answers.read_bytes() == before
+
+
 # The graph behind the table
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness.backends.embedded import EmbeddedJudge, EmbeddedTeacher
 from harness.backends.hf import TransformersGenerator, load_checkpoint
+from harness.backends.interfaces import Sampling
 from harness.backends.models import checkpoint_folder, fingerprint, load_generator, load_judge, resolve
 from harness.core.errors import UserError
 
@@ -124,6 +125,9 @@ def reconfigured(**changes: Any) -> Callable[[Path], Any]:
         (garbled("model.safetensors", b""), "cannot load the model"),
         (garbled("model.safetensors", b"no weights at all"), "cannot load the model"),
         (removed("chat_template.jinja"), "no chat template; add chat_template.jinja"),
+        (garbled("chat_template.jinja", "{% for %}"), "the chat template .* does not work"),
+        (garbled("chat_template.jinja", "{{ raise_exception('no user turns') }}"), "does not work: no user turns"),
+        (reconfigured(vocab_size=200), "weights that are missing or of another shape"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_is_a_user_error(
@@ -134,3 +138,21 @@ def test_a_checkpoint_that_cannot_be_read_is_a_user_error(
         load_checkpoint(checkpoint_folder(str(copy)))
     assert str(copy) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_a_user_error(copy: Path) -> None:
+    _, tokenizer = load_checkpoint(copy)
+    tokenizer.add_tokens(["unheard"])
+    tokenizer.save_pretrained(copy)
+    with pytest.raises(UserError, match="has 246 tokens, and the model only 245"):
+        load_checkpoint(copy)
+
+
+def test_a_tokenizer_without_a_padding_token_pads_with_the_closing_one(copy: Path) -> None:
+    path = copy / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["pad_token"]
+    path.write_text(json.dumps(config))
+    _, tokenizer = load_checkpoint(copy)
+    assert tokenizer.pad_token == tokenizer.eos_token
+    assert len(TransformersGenerator(copy).complete(["a", "a b c"], Sampling(0.0, 1.0, 3), seed=0)) == 2
