@@ -382,7 +382,7 @@ def test_wrong_annotations_are_refused(
         ("verdicts.csv", b"index,preference,len_1,len_2\n0,1,10\n", r"verdicts\.csv:2: 4 cells expected"),
         ("verdicts.csv", gzip.compress(b"index,preference,len_1,len_2\n0,1,10,10\n"), r"name must end in \.gz"),
         ("verdicts.csv.gz", b"index,preference\n", "not a gzip file; fetch it again"),
-        ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a gzip file; fetch it again"),
+        ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a whole gzip file"),
         ("verdicts.txt", b"index", r"expected \.csv, \.csv\.gz, \.json or \.json\.gz"),
         ("verdicts.json", b"", "the file is empty"),
         ("verdicts.json", b"{}", "expected a JSON array of objects"),
