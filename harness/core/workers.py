@@ -103,7 +103,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.artifact: Artifact | None = None
         self._process = context.Process(target=_work, args=(theirs, root))
-        with _environment(ENVIRONMENT):
+        with _environment(ENVIRONMENT), _interrupts_ignored():
             self._process.start()
         theirs.close()  # so that the worker's death shows as end of file
 
@@ -152,9 +152,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ctrl-C reaches the whole group, and a process started inside ignores it from its first moment."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(connection: Connection, root: Path) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _die_with_parent()
     store = Store(root)
     while True:
