@@ -86,7 +86,10 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
             for name in ("SFT's draft", "teacher's improvement", "reference")
         }
     return Diagnostics(
-        {name: response_gold_quality(responses=rows, world=world_digest()) for name, rows in responses.items()},
+        {
+            name: response_gold_quality(responses=rows, world=world_digest()).shared_as(f"{model_name} {name}")
+            for name, rows in responses.items()
+        },
         judged,
         perplexities,
     )
