@@ -1,7 +1,7 @@
 """What a finished run says of itself: `manifest.json`, the one file that reports read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 from uuid import uuid4
 
-from harness.core.artifacts import ancestry
+from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
 from harness.core.papers import Claim, load_deviations
 from harness.core.provenance import provenance
@@ -33,6 +33,7 @@ class Run:
 def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
     """The manifest of a run whose artifacts are all in the store; JSON values."""
     scale, table = experiment.scale, experiment.table
+    made = [(one, store.record(one)) for one in ancestry(experiment.targets()) if store.has(one)]
     return {
         "experiment": table.table,
         "paper": table.paper,
@@ -49,7 +50,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
             "prompt": f"configs/prompts/{scale.prompts}.yaml",
             "parser": "harness/steps/judge.py",
         },
-        "provenance": {**provenance(), "artifact_commits": _commits(experiment, store)},
+        "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)},
         "models": {name: asdict(scale.models[name]) for name in experiment.models},
         "rows": list(experiment.methods),
         "added_rows": {row.method: row.added for row in table.rows if row.added},
@@ -57,7 +58,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
         "claims": [_claim(claim, experiment, store) for claim in table.claims],
         "deviations": [asdict(deviation) for deviation in load_deviations(table.paper)],
         "diagnostics": [_gold(cell, store) for cell in experiment.cells if cell.gold],
-        "steps": list(_steps(experiment, store, run.ran)),
+        "steps": [_step(artifact, record, run.ran) for artifact, record in made],
     }
 
 
@@ -141,20 +142,17 @@ def _gold(cell: Cell, store: Store) -> dict[str, Any]:
     }
 
 
-def _commits(experiment: Experiment, store: Store) -> list[str]:
-    """The commits of the harness that the artifacts behind the table were made by."""
-    made = (store.record(artifact) for artifact in ancestry(experiment.targets()) if store.has(artifact))
-    return sorted({record["provenance"]["git"]["commit"] for record in made})
+def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The commits of the harness that these artifacts were made by."""
+    return sorted({record["provenance"]["git"]["commit"] for record in records})
 
 
-def _steps(experiment: Experiment, store: Store, ran: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """Every step behind the table that is in the store, with the time it took when it was run."""
-    for artifact in ancestry(experiment.targets()):
-        if store.has(artifact):
-            yield {
-                "step": artifact.step,
-                "label": artifact.label,
-                "key": artifact.key,
-                "seconds": store.record(artifact)["seconds"],
-                "found": artifact.key not in ran,
-            }
+def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) -> dict[str, Any]:
+    """One step behind the table, with the time it took when it was run."""
+    return {
+        "step": artifact.step,
+        "label": artifact.label,
+        "key": artifact.key,
+        "seconds": record["seconds"],
+        "found": artifact.key not in ran,
+    }

@@ -56,6 +56,11 @@ def resolve(folder: Path) -> str:
     return json.loads(pointer.read_text())["reference"] if pointer.is_file() else str(folder)
 
 
+def checkpoint_of(folder: Path) -> Path:
+    """The checkpoint folder that a model artifact's folder stands for."""
+    return checkpoint_folder(resolve(folder))
+
+
 def load_generator(reference: str) -> Generator:
     """The model behind `reference`, ready to answer."""
     if reference == "mini:teacher":

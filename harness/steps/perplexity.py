@@ -28,10 +28,10 @@ class Perplexity:
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order."""
     from harness.backends.hf import Likelihoods
-    from harness.backends.models import checkpoint_folder, resolve
+    from harness.backends.models import checkpoint_of
 
     rows = responses.rows(Response)
-    likelihoods = Likelihoods(checkpoint_folder(resolve(model.folder)))
+    likelihoods = Likelihoods(checkpoint_of(model.folder))
     progress = out.track(len(rows), "rows")
     measured: dict[int, Perplexity] = {}
     for batch in batches_by_length([row.prompt.text + row.text for row in rows], BATCH_SIZE):

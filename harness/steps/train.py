@@ -12,10 +12,10 @@ from harness.steps.respond import render
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
     """Maximises log π(response | prompt) over the `Response` rows in `examples`."""
     from harness.backends import trl
-    from harness.backends.models import checkpoint_folder, resolve
+    from harness.backends.models import checkpoint_of
 
     metrics = trl.train_sft(
-        checkpoint_folder(resolve(model.folder)),
+        checkpoint_of(model.folder),
         examples.rows(Response),
         settings,
         seed=seed,
@@ -31,11 +31,11 @@ def train_dpo(
 ) -> None:
     """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, against the frozen `reference`."""
     from harness.backends import trl
-    from harness.backends.models import checkpoint_folder, resolve
+    from harness.backends.models import checkpoint_of
 
     metrics = trl.train_dpo(
-        checkpoint_folder(resolve(policy.folder)),
-        checkpoint_folder(resolve(reference.folder)),
+        checkpoint_of(policy.folder),
+        checkpoint_of(reference.folder),
         pairs.rows(PreferencePair),
         settings,
         seed=seed,
