@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-from uuid import uuid4
 
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
+from harness.core.files import replace_file
 from harness.core.papers import Claim, load_deviations
 from harness.core.provenance import provenance
 from harness.core.store import Store
@@ -69,9 +69,8 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f".manifest.json.{uuid4().hex}"
-        aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        aside.replace(folder / "manifest.json")
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        replace_file(folder / "manifest.json", text.encode("utf-8"))
     except OSError as error:
         raise UserError(f"cannot write the report to {folder} ({error.strerror}); remove what is in its way") from None
 

@@ -1,10 +1,9 @@
 """Writes a run's report beside its manifest."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from harness.core.errors import UserError
+from harness.core.files import replace_file
 from harness.core.papers import load_paper_table
 from reports import figures
 from reports.html import html_report
@@ -33,20 +32,7 @@ def write_report(folder: Path) -> None:
     }
     try:
         for file, text in texts.items():
-            _replace(folder / file, text.encode("utf-8"))
-        _replace(folder / f"{name}.png", figures.png(table))
+            replace_file(folder / file, text.encode("utf-8"))
+        replace_file(folder / f"{name}.png", figures.png(table))
     except OSError as error:
         raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes beside `path` and renames, so that a reader never sees half a file."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
