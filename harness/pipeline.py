@@ -4,10 +4,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.core.artifacts import Artifact
 from harness.core.errors import Interrupted, UserError
+from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
 from harness.core.store import Store
@@ -53,8 +54,10 @@ def print_plan(plan: Plan) -> None:
     print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr, flush=True)
 
 
-def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None) -> None:
+def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limits: Limits | None = None) -> None:
     """Makes all `targets`: runs what `store` does not have on `jobs` worker processes (default: one a processor).
+
+    `limits` bounds what the steps may ask of endpoints.
 
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
@@ -67,19 +70,19 @@ def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None) -> N
         return
     try:
         with display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown)
+            _execute(steps, store, jobs, shown, _of_this_run(limits or Limits()))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
 
-def _execute(steps: Plan, store: Store, jobs: int, shown: Display) -> None:
+def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits) -> None:
     from harness.core.workers import Done, Failed, Workers
 
     durations = Durations()
     for artifact in steps.found:
         durations.learn(artifact.step, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
-    with Workers(store, jobs) as workers:
+    with Workers(store, jobs, limits) as workers:
         while not schedule.finished:
             while workers.available and (ready := schedule.take()):
                 shown.start(ready.key, str(ready))
@@ -95,6 +98,12 @@ def _execute(steps: Plan, store: Store, jobs: int, shown: Display) -> None:
                     if isinstance(message, Advance) and message.seconds_left is not None:
                         schedule.hear(artifact, message.seconds_left)
             shown.tick(schedule.seconds_left(jobs))
+
+
+def _of_this_run(limits: Limits) -> Limits:
+    from uuid import uuid4
+
+    return replace(limits, run_id=uuid4().hex)
 
 
 def _row(name: str, width: int, found: int, missing: int) -> str:

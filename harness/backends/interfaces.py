@@ -1,8 +1,8 @@
 """What steps ask of a backend, whichever one it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,60 @@ class Generator(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation with a chat model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a judge is asked, once. Equal requests are the same question: their reply is paid for once.
+
+    `max_tokens` bounds the reply; with `top_logprobs` above 0 the log-probabilities of so many alternatives to the
+    reply's first token are asked for. `repeat` tells otherwise equal requests apart, to measure a judge's noise.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float
+    top_logprobs: int = 0
+    repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """A judge's reply. `log_probabilities` are those of the first token's alternatives, where asked for and offered."""
+
+    text: str
+    log_probabilities: Mapping[str, float] | None = None
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """A request that got no reply, all retries included; `reason` is one line."""
+
+    reason: str
+
+
 class Judge(Protocol):
-    """Anything that replies to a judging prompt."""
+    """Anything that replies to judging prompts."""
 
     name: str
 
-    def reply(self, message: str) -> tuple[str, Mapping[str, float] | None]:
-        """The reply's text and, where offered, the log-probabilities of its first token's alternatives."""
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
+        """(position in `requests`, reply) as the replies come, in any order, each position once.
+
+        A reply is kept for good before it is yielded. Raises UserError when going on makes no sense: the endpoint
+        refuses the key, the model or the request, cannot be reached at all, or the budget is spent.
+        """
+        ...
+
+    def reject(self, request: ChatRequest) -> None:
+        """The reply to `request` could not be read: the next run asks again instead of finding it."""
         ...

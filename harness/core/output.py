@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from harness.core.errors import UserError
+from harness.core.limits import Limits
 from harness.core.progress import Advance, Report, silent
 from harness.core.records import read_rows, to_line, write_rows
 
@@ -24,10 +25,18 @@ class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
 class Output:
     """The folder of a running step. It becomes the artifact when the step returns, and not before."""
 
-    def __init__(self, folder: Path, report: Report = silent) -> None:
+    def __init__(
+        self, folder: Path, report: Report = silent, *, kept: Path | None = None, limits: Limits | None = None
+    ) -> None:
         self.folder = folder
+        self.kept = kept or folder.parent / ".kept"
+        """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
+        self.limits = limits or Limits()
+        """How fast this run may ask an endpoint, and how much it may spend."""
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
+        self.retry = False
+        """Set where some rows failed that may succeed another time: the next run makes this artifact again."""
         self._report = report
         self._log: RowLog[Any] | None = None
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.core.artifacts import Artifact, find_step, input_keys
 from harness.core.errors import UserError
+from harness.core.limits import Limits
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
 from harness.core.provenance import device, provenance
@@ -37,11 +38,16 @@ class Store:
         return self.root / artifact.step / artifact.key
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether `artifact` is there, with a readable record and every file at its full size."""
-        return self._read_record(artifact) is not None
+        """Whether `artifact` is there, with a readable record and every file at its full size, and none of its rows,
+        or of those it was made from, failed in a way that the next run may mend."""
+        record = self._read_record(artifact)
+        return record is not None and not record["retry"]
 
     def record(self, artifact: Artifact) -> Mapping[str, Any]:
-        """The content of ``artifact.json``. Raises KeyError when the store does not have `artifact`."""
+        """The content of ``artifact.json``, also of one to be made again for its failed rows.
+
+        Raises KeyError when the store does not have `artifact`.
+        """
         record = self._read_record(artifact)
         if record is None:
             raise KeyError(f"{artifact} ({artifact.key}) is not in {self.root}")
@@ -64,7 +70,7 @@ class Store:
 
         return bind_one(artifact)
 
-    def build(self, artifact: Artifact, report: Report = silent) -> bool:
+    def build(self, artifact: Artifact, report: Report = silent, limits: Limits | None = None) -> bool:
         """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
@@ -74,7 +80,7 @@ class Store:
                 return False
             partial = self._open_partial(artifact)
             started, clock = datetime.now(UTC), time.monotonic()
-            output = Output(partial, report)
+            output = Output(partial, report, kept=self.root / ".kept", limits=limits)
             step = find_step(artifact)
             step.run(output, self.bind(artifact))
             output.close()
@@ -83,7 +89,8 @@ class Store:
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - clock, 3),
             }
-            _write_record(partial, {**_identity(artifact), **times, "counts": output.counts})
+            retry = output.retry or any(self.record(parent)["retry"] for parent in artifact.parents())
+            _write_record(partial, {**_identity(artifact), **times, "counts": output.counts, "retry": retry})
             _publish(partial, self.folder(artifact))
             return True
 
@@ -91,6 +98,7 @@ class Store:
         folder = self.folder(artifact)
         try:
             record = json.loads((folder / RECORD).read_bytes())
+            record.setdefault("retry", False)  # as records from before failed rows were tried again
             complete = record["key"] == artifact.key and all(
                 (folder / name).stat().st_size == size for name, size in record["files"].items()
             )

@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.core.artifacts import Artifact
 from harness.core.errors import HarnessError, StepFailed, UserError, WorkerDied
+from harness.core.limits import Limits
 from harness.core.progress import Event
 from harness.core.store import Store
 
@@ -60,8 +61,9 @@ class Workers:
     Killing is safe at any moment: the store holds whole artifacts only.
     """
 
-    def __init__(self, store: Store, limit: int) -> None:
-        self._store, self._limit = store, limit
+    def __init__(self, store: Store, limit: int, limits: Limits | None = None) -> None:
+        """`limits` bounds what the steps may ask of endpoints."""
+        self._store, self._limit, self._limits = store, limit, limits or Limits()
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -80,7 +82,7 @@ class Workers:
         """Gives the step to an idle worker, a new one if there is none."""
         idle = next((worker for worker in self._workers if worker.artifact is None), None)
         if idle is None:
-            idle = _Worker(self._store.root)
+            idle = _Worker(self._store.root, self._limits)
             self._workers.append(idle)
         idle.start(artifact)
 
@@ -97,12 +99,12 @@ class Workers:
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: Limits) -> None:
         self._root = root
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.artifact: Artifact | None = None
-        self._process = context.Process(target=_work, args=(theirs, root))
+        self._process = context.Process(target=_work, args=(theirs, root, limits))
         with _environment(ENVIRONMENT), _interrupts_ignored():
             self._process.start()
         theirs.close()  # so that the worker's death shows as end of file
@@ -162,7 +164,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(connection: Connection, root: Path) -> None:
+def _work(connection: Connection, root: Path, limits: Limits) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
     _die_with_parent()
     store = Store(root)
@@ -171,12 +173,12 @@ def _work(connection: Connection, root: Path) -> None:
             task = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_attempt(task, store, connection.send))
+        connection.send(_attempt(task, store, limits, connection.send))
         gc.collect()  # models lie in reference cycles
         gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
 
 
-def _attempt(task: bytes, store: Store, report: Callable[[Event], None]) -> Done | Failed:
+def _attempt(task: bytes, store: Store, limits: Limits, report: Callable[[Event], None]) -> Done | Failed:
     try:
         artifact: Artifact = pickle.loads(task)
     except Exception:  # the module of a parameter's class cannot be imported
@@ -184,7 +186,7 @@ def _attempt(task: bytes, store: Store, report: Callable[[Event], None]) -> Done
     log = _log(store.root, artifact)
     try:
         with _output_to(log):
-            built = store.build(artifact, report)
+            built = store.build(artifact, report, limits)
         record = store.record(artifact)
         return Done(built, record["seconds"], record["counts"])
     except UserError as error:

@@ -1,0 +1,68 @@
+"""What a judge reference means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.backends.interfaces import Judge
+from harness.core.errors import UserError
+from harness.core.limits import Limits
+from harness.mini.identity import world_digest
+
+EMBEDDED = "mini:judge"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReference:
+    """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
+
+    `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
+    request parameters that the endpoint refuses and that are therefore not sent. `content` identifies an embedded
+    judge's code.
+    """
+
+    model: str
+    base_url: str = ""
+    without: tuple[str, ...] = ()
+    content: str = ""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the judge is the mini world's, which costs nothing."""
+        return self.model == EMBEDDED
+
+
+def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
+    """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
+
+    `without` adds to what configs/judges.yaml knows of the model. Raises UserError for an embedded judge that there is
+    not, and a base URL that is none.
+    """
+    from harness.backends.judge_models import OPENAI_URL, known_model
+
+    if model.startswith("mini:"):
+        if model != EMBEDDED or base_url:
+            raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
+        return JudgeReference(model, content=world_digest())
+    url = (base_url or OPENAI_URL).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"the judge's base URL must start with http:// or https://, not {url!r}")
+    refused = dict.fromkeys((*known_model(model).without, *without))
+    return JudgeReference(model, url, tuple(refused))
+
+
+def load_judge(reference: JudgeReference, limits: Limits, kept: Path) -> Judge:
+    """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
+
+    Raises UserError where the key of its endpoint is missing from the environment.
+    """
+    if reference.is_embedded:
+        from harness.backends.embedded import EmbeddedJudge
+
+        return EmbeddedJudge()
+    if limits.batch:
+        from harness.backends.openai_batch import BatchJudge
+
+        return BatchJudge(reference, limits, kept)
+    from harness.backends.openai_api import OpenAIJudge
+
+    return OpenAIJudge(reference, limits, kept)

@@ -1,0 +1,20 @@
+"""How fast a run may ask and how much it may spend."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on the requests to an endpoint, for a whole run. No part of any key: they change no result.
+
+    `max_usd` bounds what this run spends, in dollars at the prices of configs/judges.yaml; `batch` sends requests
+    through the Batch API. `run_id` tells this run's requests from those of earlier ones in the record of replies.
+    """
+
+    concurrency: int = 16
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_seconds: float = 120.0
+    max_usd: float | None = None
+    batch: bool = False
+    run_id: str = ""
