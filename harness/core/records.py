@@ -49,7 +49,8 @@ class Judgment:
 
     `reply` is the judge's raw reply and `verdict` its label in the judge's own frame ("m" or "M", "A>>B", ...).
     `preference` is the probability in [0, 1] that `output` beats `baseline`; None where the judge gives labels only,
-    and whenever `state` is not "ok". Failed judgments are rows too.
+    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply. `repeat` counts
+    the verdicts on the same pair in the same order, from 0.
     """
 
     prompt: Prompt
@@ -60,6 +61,8 @@ class Judgment:
     verdict: str
     preference: float | None
     state: State
+    repeat: int = 0
+    error: str = ""
 
     def __post_init__(self) -> None:
         if self.preference is not None and not 0 <= self.preference <= 1:

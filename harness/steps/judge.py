@@ -1,116 +1,170 @@
 """Judging: pairs of outputs shown to a judge, its replies kept and read."""
 
 import json
-import math
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
-from harness.backends.interfaces import Judge
+from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
+from harness.backends.judges import JudgeReference
 from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Order, Prompt, Response, State
+from harness.core.records import Judgment, Order, Prompt, Response
+from harness.steps.judge_prompt import JudgePrompt
+from harness.steps.verdicts import PARSER_VERSION, Reading, read_identifier, read_label
 
-Protocol = Literal["alpaca_eval2", "arena_hard"]
-
-PARSER_VERSION = 2
-ROWS_AT_ONCE = 100
-_VERDICT = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
+Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a reply says: its label in the judge's own frame, and AlpacaEval's preference for the first output."""
+class Game:
+    """Two answers to one prompt, shown in one order; `repeat` counts how often the judge is asked about it."""
 
-    state: State
-    verdict: str = ""
-    first_preference: float | None = None
+    prompt: Prompt
+    baseline: str
+    output: str
+    order: Order
+    repeat: int = 0
+
+    def request(self, prompt: JudgePrompt) -> ChatRequest:
+        """What the judge is asked."""
+        first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
+        return prompt.request(self.prompt.text, first, second, self.repeat)
 
 
-@step(version=2, resumable=True)
+@step(version=3)
 def judge_pairs(
-    out: Output, *, judge: Artifact, template: str, protocol: Protocol, outputs: Artifact, baselines: Artifact
+    out: Output,
+    *,
+    judge: JudgeReference,
+    prompt: JudgePrompt,
+    protocol: Protocol,
+    outputs: Artifact,
+    baselines: Artifact,
+    repeats: int = 1,
 ) -> None:
-    """`Judgment` rows: `outputs` against `baselines`, joined by prompt.
+    """`Judgment` rows: `outputs` against `baselines`, joined by prompt, each pair judged `repeats` times in each order.
 
-    AlpacaEval 2.0 asks once a prompt, in an order fixed by the prompt's text alone, so that every model is shown in the
-    same order; Arena-Hard asks twice, the baseline first and then second.
+    Replies that cost something are kept beside the artifacts as they come, so that a killed run pays for none twice.
+    Failed verdicts are rows too, and the next run asks for them again.
     """
-    from harness.backends.models import load_judge, resolve
+    from harness.backends.judges import load_judge
 
-    asked = load_judge(resolve(judge.folder))
-    log = out.append_rows(Judgment, key=lambda row: (row.prompt.id, row.order))
-    output_by_prompt = {row.prompt.id: row.text for row in outputs.rows(Response)}
-    games = [
-        (row, order)
-        for row in baselines.rows(Response)
-        if row.prompt.id in output_by_prompt
-        for order in orders(protocol, row.prompt)
-        if (row.prompt.id, order) not in log.done
-    ]
-    progress = out.track(len(games) + len(log.done), "verdicts", done=len(log.done))
-    for start in range(0, len(games), ROWS_AT_ONCE):
-        chunk = games[start : start + ROWS_AT_ONCE]
-        log.append(
-            [
-                _ask(asked, template, protocol, baseline, output_by_prompt[baseline.prompt.id], order)
-                for baseline, order in chunk
-            ]
-        )
-        progress.advance(len(chunk))
-    out.counts["failed"] = sum(row.state != "ok" for row in log.done.values())
-    out.counts["without_output"] = len(baselines.rows(Response)) - len({row.prompt for row in log.done.values()})
+    answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
+    games = list(pair_up(protocol, answered, baseline_rows, repeats))
+    progress = out.track(len(games), "verdicts")
+    rows = play(games, load_judge(judge, out.limits, out.kept), prompt, protocol, progress.advance)
+    out.counts["failed"] = sum(row.state != "ok" for row in rows)
+    out.counts["without_output"] = len(baseline_rows) - len({row.prompt for row in rows})
+    out.retry = out.counts["failed"] > 0
+    out.write_rows(rows)
+
+
+def pair_up(
+    protocol: Protocol, outputs: Sequence[Response], baselines: Sequence[Response], repeats: int = 1
+) -> Iterator[Game]:
+    """The games to be judged, in the order of `baselines`; a prompt without an output has none."""
+    output_by_prompt = {row.prompt.id: row.text for row in outputs}
+    for row in baselines:
+        if row.prompt.id in output_by_prompt:
+            for order in orders(protocol, row.prompt):
+                for repeat in range(repeats):
+                    yield Game(row.prompt, row.text, output_by_prompt[row.prompt.id], order, repeat)
 
 
 def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
-    """The orders in which a prompt's two outputs are shown."""
-    if protocol == "arena_hard":
-        yield from ("baseline_first", "output_first")
-    else:
+    """The orders in which a prompt's two answers are shown.
+
+    AlpacaEval 2.0 asks once, in an order drawn by the prompt's text alone, so that every model is shown in the same
+    order; the others ask twice, the baseline first and then second.
+    """
+    if protocol == "alpaca_eval2":
         yield "output_first" if sha256(prompt.text.encode()).digest()[0] % 2 else "baseline_first"
+    else:
+        yield from ("baseline_first", "output_first")
 
 
-def render_pair(template: str, prompt: Prompt, baseline: str, output: str, order: Order) -> str:
-    """The judging prompt; `template` has the fields {request}, {first} and {second}."""
-    first, second = (baseline, output) if order == "baseline_first" else (output, baseline)
-    return template.format(request=prompt.text, first=first, second=second)
+def play(
+    games: Sequence[Game], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
+) -> list[Judgment]:
+    """The verdict on each game, in their order; `advance` is called as first replies come.
+
+    Where a reply has no label and `prompt` has words for it, the judge is asked once more, as Arena-Hard does.
+    """
+    requests = {at: game.request(prompt) for at, game in enumerate(games)}
+    replies = _ask(judge, requests, advance)
+    again = {
+        at: prompt.again(requests[at], reply.text)
+        for at, reply in sorted(replies.items())
+        if prompt.second_attempt and isinstance(reply, ChatReply) and read_reply(protocol, reply).asks_again
+    }
+    for at, reply in _ask(judge, again).items():
+        replies[at] = _joined(replies[at], reply)
+    rows = [_judgment(game, replies[at], protocol) for at, game in enumerate(games)]
+    for at, row in enumerate(rows):
+        if row.state == "parse_failed":
+            for request in filter(None, (requests[at], again.get(at))):
+                judge.reject(request)
+    return rows
 
 
-def read_reply(protocol: Protocol, reply: str, log_probabilities: Mapping[str, float] | None) -> Reading:
-    """The verdict in a judge's reply; state "parse_failed" where there is none."""
-    return _read_verdict(reply) if protocol == "arena_hard" else _read_identifier(reply, log_probabilities)
+def _ask(
+    judge: Judge, requests: Mapping[int, ChatRequest], advance: Callable[[], None] = lambda: None
+) -> dict[int, ChatReply | CallFailure]:
+    places = list(requests)
+    replies = {}
+    for position, reply in judge.replies(list(requests.values())):
+        replies[places[position]] = reply
+        advance()
+    return replies
 
 
-def _read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -> Reading:
-    """AlpacaEval 2.0: the share of probability that identifier m (the first output) has beside M."""
-    label = reply.strip()
-    if log_probabilities and {"m", "M"} & log_probabilities.keys():
-        first, second = (log_probabilities.get(identifier, -math.inf) for identifier in "mM")
-        return Reading("ok", label, 0.5 * (1 + math.tanh((first - second) / 2)))
-    if label in ("m", "M"):
-        return Reading("ok", label, float(label == "m"))
-    return Reading("parse_failed")
+def _joined(first: ChatReply | CallFailure, second: ChatReply | CallFailure) -> ChatReply | CallFailure:
+    """Both attempts as one text: a label in the second stands beside what the first said."""
+    if isinstance(first, CallFailure) or isinstance(second, CallFailure):
+        return second
+    return replace(second, text=f"{first.text}\n{second.text}")
 
 
-def _read_verdict(reply: str) -> Reading:
-    """Arena-Hard v0.1: the one label in double brackets; two different ones are no verdict."""
-    labels = set(_VERDICT.findall(reply))
-    return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed")
-
-
-def _ask(judge: Judge, template: str, protocol: Protocol, baseline: Response, output: str, order: Order) -> Judgment:
-    """One game: the prompt rendered, the judge asked, its reply read."""
-    message = render_pair(template, baseline.prompt, baseline.text, output, order)
-    reply, log_probabilities = judge.reply(message)
-    reading = read_reply(protocol, reply, log_probabilities)
+def _judgment(game: Game, reply: ChatReply | CallFailure, protocol: Protocol) -> Judgment:
+    if isinstance(reply, CallFailure):
+        return Judgment(
+            game.prompt,
+            game.baseline,
+            game.output,
+            game.order,
+            reply="",
+            verdict="",
+            preference=None,
+            state="api_failed",
+            repeat=game.repeat,
+            error=reply.reason,
+        )
+    reading = read_reply(protocol, reply)
     preference = reading.first_preference
-    if preference is not None and order == "baseline_first":
+    if preference is not None and game.order == "baseline_first":
         preference = 1 - preference
-    return Judgment(baseline.prompt, baseline.text, output, order, reply, reading.verdict, preference, reading.state)
+    return Judgment(
+        game.prompt,
+        game.baseline,
+        game.output,
+        game.order,
+        reply.text,
+        reading.verdict,
+        preference,
+        reading.state,
+        game.repeat,
+    )
 
 
-def judge_fingerprint(judge: Artifact, template: str, protocol: Protocol) -> str:
-    """Twelve hex digits that differ whenever the judge, its prompt, its protocol or the parser does."""
-    identity = {"judge": judge.key, "template": template, "protocol": protocol, "parser": PARSER_VERSION}
+def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
+    """The verdict in a judge's reply; state "parse_failed" where there is none."""
+    if protocol == "alpaca_eval2":
+        return read_identifier(reply.text, reply.log_probabilities)
+    return read_label(reply.text)
+
+
+def judge_fingerprint(judge: JudgeReference, prompt: JudgePrompt, protocol: Protocol) -> str:
+    """Twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
+    identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol, "parser": PARSER_VERSION}
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -20,6 +20,8 @@ class Reading:
     state: State
     verdict: str = ""
     first_preference: float | None = None
+    asks_again: bool = False
+    """Whether a second attempt is due: no label was found (two that contradict each other are an answer)."""
 
 
 def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -> Reading:
@@ -36,4 +38,4 @@ def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -
 def read_label(reply: str) -> Reading:
     """Arena-Hard v0.1: the one label in double brackets; two different ones are no verdict."""
     labels = set(_LABEL.findall(reply))
-    return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed")
+    return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed", asks_again=not labels)
