@@ -1,5 +1,6 @@
 """Paired comparison of two models on the same prompts: is the difference more than the draw of prompts?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,18 +15,24 @@ from evals.stats.bootstrap import (
     resample_training_seeds,
     two_sided_p_value,
 )
-
-SIGNIFICANCE = 0.05
+from evals.stats.power import SIGNIFICANCE, minimum_detectable_effect, prompts_needed
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """First model minus second: the difference in the statistic's unit, its 95 % interval, p-value and verdict."""
+    """First model minus second: the difference in the statistic's unit, its 95 % interval, p-value and verdict.
+
+    `minimum_detectable_effect` is the true difference that such a comparison decides in 80 % of repeats. `n_needed`,
+    beside an undecided difference alone, is how many prompts would decide one of the observed size in 80 % of repeats;
+    None where no number of prompts would (see `evals.stats.power`).
+    """
 
     difference: float
     ci95: tuple[float, float]
     p_value: float
     verdict: Literal["better", "worse", "undecided"]
+    minimum_detectable_effect: float
+    n_needed: int | None
 
 
 def paired_difference(
@@ -48,7 +55,22 @@ def paired_difference(
     differences = differences[~np.isnan(differences)]
     value = _mean(first) - _mean(second)
     p_value = two_sided_p_value(differences)
-    return PairedDifference(value, percentile_interval(differences), p_value, _verdict(differences, p_value))
+    verdict = _verdict(differences, p_value)
+    error = float(differences.std())
+    prompt_error = float(np.nanstd(first_values.mean(axis=0) - second_values.mean(axis=0)))
+    seed_error = math.sqrt(max(0.0, error**2 - prompt_error**2))
+    return PairedDifference(
+        difference=value,
+        ci95=percentile_interval(differences),
+        p_value=p_value,
+        verdict=verdict,
+        minimum_detectable_effect=minimum_detectable_effect(error),
+        n_needed=(
+            prompts_needed(value, n_prompts, prompt_error=prompt_error, seed_error=seed_error)
+            if verdict == "undecided"
+            else None
+        ),
+    )
 
 
 def _mean(statistics: Sequence[Statistic]) -> float:

@@ -1,0 +1,87 @@
+"""Where a score's uncertainty comes from: the draw of prompts, the judge's own noise, the draw of training seeds.
+
+For scores x of training seed s, prompt p and repeated verdict r the model is that of a crossed analysis of variance
+(Searle, Casella and McCulloch 1992, "Variance Components", chapter 4),
+
+    x = mean + prompt + seed + (prompt and seed) + noise,
+
+and the parts are found by the method of moments. Scores that are no means over prompts (length-controlled win rate,
+Bradley-Terry) have no x of a single prompt. What stands in for it is how scores move together when prompts are
+resampled: in the difference between two repeats on the same resampled prompts, all that belongs to prompt and seed
+cancels, and its variance over resamples is that of the judge's noise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.stats.bootstrap import FloatArray, Statistic, resample_counts
+
+
+@dataclass(frozen=True)
+class UncertaintyComponents:
+    """Standard errors of a score's mean over training seeds and repeats, in the score's unit (points).
+
+    `prompts`: other prompts of the same kind; with one verdict a prompt and order the judge's noise is in it.
+    `judge`: other verdicts on the same answers; None without repeats.
+    `training_seeds`: other training runs, measured on endlessly many prompts; None with one training seed.
+    `total`: all of them, as the root of the sum of squares.
+    """
+
+    prompts: float
+    judge: float | None
+    training_seeds: float | None
+    total: float
+
+
+def uncertainty_components(
+    statistics: Sequence[Sequence[Statistic]], n_prompts: int, *, resamples: int = 1000, seed: int = 0
+) -> UncertaintyComponents:
+    """Take apart the uncertainty of the mean of `statistics` [training seeds][repeats].
+
+    Each statistic is the score of one training seed by one whole set of verdicts (the r-th verdict on every prompt and
+    order), all on the same `n_prompts` prompts, all seeds with equally many repeats. Parts that come out negative,
+    as differences of estimates do when a part is small, are 0.
+    """
+    counts = resample_counts(n_prompts, resamples, seed)
+    values = np.stack([[statistic.resample(counts) for statistic in repeats] for repeats in statistics])
+    values = values[:, :, ~np.isnan(values).any(axis=(0, 1))]
+    scores = np.array([[statistic.value for statistic in repeats] for repeats in statistics])
+    judge, seeds = _judge_variance(values), _training_seed_variance(values, scores)
+    prompts = max(0.0, float(values.mean(axis=(0, 1)).var(ddof=1)) - (judge or 0.0))
+    return UncertaintyComponents(
+        prompts=float(np.sqrt(prompts)),
+        judge=None if judge is None else float(np.sqrt(judge)),
+        training_seeds=None if seeds is None else float(np.sqrt(seeds)),
+        total=float(np.sqrt(prompts + (judge or 0.0) + (seeds or 0.0))),
+    )
+
+
+def _judge_variance(values: FloatArray) -> float | None:
+    """Variance of the mean score by judge noise, from values [training seeds, repeats, resamples]."""
+    n_seeds, n_repeats, _ = values.shape
+    if n_repeats == 1:
+        return None
+    return float(_variance_of_deviations(values, axis=1).mean()) / (n_seeds * n_repeats)
+
+
+def _training_seed_variance(values: FloatArray, scores: FloatArray) -> float | None:
+    """Variance of the mean score by training seeds, from values and from scores [training seeds, repeats].
+
+    Seeds also differ on a finite set of prompts because each answers every prompt in its own way and is judged with its
+    own noise. That belongs to the draw of prompts, and is subtracted.
+    """
+    n_seeds = len(values)
+    if n_seeds == 1:
+        return None
+    between = float(scores.mean(axis=1).var(ddof=1))
+    by_prompts = float(_variance_of_deviations(values.mean(axis=1), axis=0))
+    return max(0.0, between - by_prompts) / n_seeds
+
+
+def _variance_of_deviations(values: FloatArray, axis: int) -> FloatArray:
+    """Variance over resamples (the last axis) of what sets one entry along `axis` apart from the others."""
+    deviations = values - values.mean(axis=axis, keepdims=True)
+    variance: FloatArray = deviations.var(axis=-1, ddof=1).sum(axis=axis) / (values.shape[axis] - 1)
+    return variance
