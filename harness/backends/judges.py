@@ -17,13 +17,14 @@ class JudgeReference:
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
     request parameters that the endpoint refuses and that are therefore not sent. `content` identifies an embedded
-    judge's code.
+    judge's code. `parser_version` is that of the readers of its replies: with another one, all is asked for again.
     """
 
     model: str
     base_url: str = ""
     without: tuple[str, ...] = ()
     content: str = ""
+    parser_version: int = 0
 
     @property
     def is_embedded(self) -> bool:

@@ -1,0 +1,205 @@
+"""The record of paid replies: nothing in it is asked for, or paid for, twice."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.backends.chat_protocol import request_parameters
+from harness.backends.interfaces import ChatReply, ChatRequest
+from harness.backends.judges import JudgeReference
+
+SYNC_SECONDS = 1.0
+"""How much of the record a power loss may cost, at most; a killed process costs nothing of it."""
+
+
+def request_key(reference: JudgeReference, request: ChatRequest) -> str:
+    """SHA-256 over all that makes the request what it is. Any field changed, another key."""
+    return _digest(
+        {
+            "base_url": reference.base_url,
+            "parameters": request_parameters(reference, request),
+            "messages": [asdict(message) for message in request.messages],
+            "repeat": request.repeat,
+            "parser_version": reference.parser_version,
+        }
+    )
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class _Recorded:
+    reply: ChatReply
+    rejected_by: str | None = None
+
+
+class RecordedReplies:
+    """The replies of one model at one endpoint, as lines of JSON in one file of `folder`; a context manager.
+
+    Only one process has a record open: others wait in `__enter__`. A request rate or a budget that holds for who has
+    it open therefore holds for the endpoint. A line is appended by one write, so that a killed process loses none; a
+    line that a power loss cut short is passed over. Lines are never changed: `reject` adds one that takes a reply back.
+    An empty `run_id` stands for a run of its own.
+    """
+
+    def __init__(self, folder: Path, reference: JudgeReference, run_id: str) -> None:
+        self._reference = reference
+        self._run_id = run_id or uuid.uuid4().hex
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.model).lstrip(".-")[:60]
+        self.path = folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
+        self._replies: dict[str, _Recorded] = {}
+        self._spent: dict[str, float] = {}
+        self._file = -1
+        self._synced = 0.0
+        self._writing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path.with_suffix(".lock"), thread_local=False)
+        self._lock.acquire()
+        try:
+            self._read()
+            self._file = _open_to_append(self.path)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        file, self._file = self._file, -1
+        os.fsync(file)
+        os.close(file)
+        self._lock.release()
+
+    def get(self, request: ChatRequest) -> ChatReply | None:
+        """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
+        recorded = self._replies.get(request_key(self._reference, request))
+        if recorded is None or recorded.rejected_by not in (None, self._run_id):
+            return None
+        return recorded.reply
+
+    def add(self, request: ChatRequest, reply: ChatReply, usd: float | None, *, served_model: str = "") -> None:
+        """Keeps `reply`, which cost `usd` dollars (None: the price is unknown)."""
+        answer = {
+            "text": reply.text,
+            "log_probabilities": reply.log_probabilities,
+            "finish_reason": reply.finish_reason,
+            "usage": {"prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens},
+            "served_model": served_model,
+        }
+        self._append("reply", request, {**answer, "usd": usd})
+
+    def add_unusable(self, request: ChatRequest, reason: str, usage: Mapping[str, Any], usd: float | None) -> None:
+        """Keeps that an answer without a reply was charged for."""
+        self._append("unusable", request, {"reason": reason, "usage": dict(usage), "usd": usd})
+
+    def reject(self, request: ChatRequest) -> None:
+        """Takes the reply to `request` back, for every later run; does nothing when there is none.
+
+        May be called while the record is closed, or open elsewhere.
+        """
+        recorded = self._replies.get(request_key(self._reference, request))
+        if recorded is not None and recorded.rejected_by is None:
+            self._append("rejection", request, {})
+
+    def spent(self, run_id: str | None = None) -> float:
+        """Dollars that a run, by default this one, has paid for answers, usable or not, where the price is known."""
+        return self._spent.get(self._run_id if run_id is None else run_id, 0.0)
+
+    def _append(self, kind: str, request: ChatRequest, content: Mapping[str, Any]) -> None:
+        line = {
+            "kind": kind,
+            "key": request_key(self._reference, request),
+            "run_id": self._run_id,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "base_url": self._reference.base_url,
+            "parameters": request_parameters(self._reference, request),
+            "repeat": request.repeat,
+            "parser_version": self._reference.parser_version,
+            "messages_sha256": _digest([asdict(message) for message in request.messages]),
+            **content,
+        }
+        with self._writing:
+            self._write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+            self._take(line)
+
+    def _write(self, line: str) -> None:
+        if self._file < 0:
+            file = _open_to_append(self.path)
+            try:
+                _write_whole(file, line)
+                os.fsync(file)
+            finally:
+                os.close(file)
+            return
+        _write_whole(self._file, line)
+        if time.monotonic() - self._synced >= SYNC_SECONDS:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+    def _read(self) -> None:
+        self._replies.clear()
+        self._spent.clear()
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                for line in file:
+                    self._take_line(line)
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            self._take(json.loads(line))
+        except (ValueError, KeyError, TypeError):  # cut short by a power loss
+            return
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if line["kind"] == "rejection":
+            if line["key"] in self._replies:
+                self._replies[line["key"]].rejected_by = line["run_id"]
+            return
+        if line["kind"] == "reply":
+            self._replies[line["key"]] = _Recorded(_reply(line))
+        self._spent[line["run_id"]] = self._spent.get(line["run_id"], 0.0) + (line["usd"] or 0.0)
+
+
+def _reply(line: Mapping[str, Any]) -> ChatReply:
+    usage = line["usage"]
+    return ChatReply(
+        line["text"],
+        line["log_probabilities"],
+        line["finish_reason"],
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
+
+
+def _open_to_append(path: Path) -> int:
+    """A descriptor whose writes go to the end, on a line of their own even after one that was cut short."""
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        os.write(file, b"\n")
+    return file
+
+
+def _write_whole(file: int, line: str) -> None:
+    data = line.encode()
+    if os.write(file, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
