@@ -1,0 +1,135 @@
+"""What is known of judge models: what they cost, what they refuse, and until when they are served."""
+
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Literal
+from urllib.parse import urlsplit
+
+from harness.backends.judges import JudgeReference
+from harness.core.config import config_path, load_yaml
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""The vendor's own endpoint: the one that the prices and shutdown dates of configs/judges.yaml hold for."""
+
+Refusable = Literal["temperature", "logprobs", "max_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a price stands: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
+
+    url: str
+    as_of: str
+
+    def __post_init__(self) -> None:
+        date.fromisoformat(self.as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens; `batch` is the Batch API's factor, None where not known; `source` names a Source."""
+
+    prompt: float
+    completion: float
+    source: str
+    batch: float | None = None
+
+    def usd(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float | None:
+        """Dollars for so many tokens; None through the Batch API where its price is not known."""
+        factor = self.batch if batch else 1.0
+        if factor is None:
+            return None
+        return factor * (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+FREE = Price(0.0, 0.0, source="local", batch=1.0)
+"""What this machine's own servers cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeModel:
+    """One entry of configs/judges.yaml; everything but `names` is empty for a model that is not in there.
+
+    A name that ends in ``*`` stands for every name that begins so. `without` names the request parameters that the
+    model refuses. `shutdown_date` is the vendor's, YYYY-MM-DD.
+    """
+
+    names: tuple[str, ...]
+    price: Price | None = None
+    tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
+    without: tuple[Refusable, ...] = ()
+    shutdown_date: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.shutdown_date is not None:
+            date.fromisoformat(self.shutdown_date)
+        if any(name.endswith("*") for name in self.names) and (self.price or self.shutdown_date):
+            raise ValueError("a price and a shutdown date need exact names, without *")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTable:
+    """configs/judges.yaml."""
+
+    sources: dict[str, Source]
+    models: tuple[JudgeModel, ...]
+
+    def __post_init__(self) -> None:
+        times = Counter(name for model in self.models for name in model.names)
+        if twice := [name for name, count in times.items() if count > 1]:
+            raise ValueError(f"models given twice: {', '.join(twice)}")
+        named = {model.price.source for model in self.models if model.price}
+        if missing := sorted(named - self.sources.keys()):
+            raise ValueError(f"unknown sources: {', '.join(missing)}")
+
+    def find(self, name: str) -> JudgeModel:
+        """The entry with exactly this name, else the one with the longest beginning of it, else an empty one."""
+        by_name = {known: model for model in self.models for known in model.names}
+        if name in by_name:
+            return by_name[name]
+        beginnings = [known for known in by_name if known.endswith("*") and name.startswith(known[:-1])]
+        return by_name[max(beginnings, key=len)] if beginnings else JudgeModel((name,))
+
+
+@cache
+def judge_table() -> JudgeTable:
+    """configs/judges.yaml. Raises UserError where it is not in order."""
+    return load_yaml(config_path("judges.yaml"), JudgeTable)
+
+
+@cache
+def known_model(name: str) -> JudgeModel:
+    """What configs/judges.yaml knows of the model; nothing but its name for one that is not in there."""
+    return judge_table().find(name)
+
+
+def price_of(reference: JudgeReference) -> Price | None:
+    """What the judge costs: nothing on this machine, the vendor's price at its endpoint, unknown (None) elsewhere."""
+    if is_local(reference):
+        return FREE
+    return known_model(reference.model).price if is_vendor(reference) else None
+
+
+def is_local(reference: JudgeReference) -> bool:
+    """Whether the judge is embedded or served from this machine."""
+    if reference.is_embedded:
+        return True
+    host = urlsplit(reference.base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_vendor(reference: JudgeReference) -> bool:
+    """Whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
+    return reference.base_url.rstrip("/") == OPENAI_URL
+
+
+def shutdown_date(reference: JudgeReference) -> date | None:
+    """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows."""
+    announced = known_model(reference.model).shutdown_date if is_vendor(reference) else None
+    return date.fromisoformat(announced) if announced else None
