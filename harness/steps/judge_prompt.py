@@ -1,11 +1,27 @@
-"""The prompts that judges are asked with."""
+"""The prompts that judges are asked with, the benchmarks' own among them."""
 
+import random
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 from harness.backends.interfaces import ChatRequest, Message
+from harness.core.config import config_path, load_yaml, read_yaml
+from harness.core.errors import UserError, unknown
+from harness.core.records import Order
+
+OFFICIAL_JUDGE = "gpt-4-1106-preview"
+"""The judge model that defines AlpacaEval 2.0 and Arena-Hard v0.1: another judge's scores are not theirs."""
+
+OFFICIAL_PROMPTS = ("alpaca_eval2", "arena_hard", "pairwise")
 
 _FIELD = re.compile(r"\{(request|first|second)\}")
+
+_ALPACA_EVAL_JUDGE = "weighted_alpaca_eval_gpt4_turbo"
+_ALPACA_EVAL_FIELDS = {"{instruction}": "{request}", "{output_1}": "{first}", "{output_2}": "{second}"}
+_CHAT_TURN = re.compile(r"<\|im_start\|>(system|user)\n(.*?)<\|im_end\|>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +51,66 @@ class JudgePrompt:
         """The second attempt, after a reply without a label."""
         said = (*asked.messages, Message("assistant", reply), Message("user", self.second_attempt))
         return ChatRequest(said, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
+
+
+@dataclass(frozen=True, slots=True)
+class _QuotedPrompts:
+    """The prompts in configs/prompts/official.yaml."""
+
+    arena_hard: JudgePrompt
+    pairwise: JudgePrompt
+
+
+def official_prompt(bench: str) -> JudgePrompt:
+    """How the benchmark's own tool asks its judge; `bench` is one of `OFFICIAL_PROMPTS`.
+
+    Raises UserError for another bench, and where AlpacaEval 2.0's prompt is asked for without the alpaca-eval package.
+    """
+    if bench not in OFFICIAL_PROMPTS:
+        raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
+    if bench == "alpaca_eval2":
+        return _alpaca_eval_prompt(_alpaca_eval_configs())
+    quoted = load_yaml(config_path("prompts/official.yaml"), _QuotedPrompts)
+    return quoted.arena_hard if bench == "arena_hard" else quoted.pairwise
+
+
+def official_order(instruction: str) -> Order:
+    """The order in which AlpacaEval 2.0 shows the two outputs: drawn by the instruction alone, with seed 0.
+
+    Equal to alpaca_eval's RandomSwitchTwoColumnsProcessor as its PairwiseAnnotator sets it up.
+    """
+    switched = random.Random(f"is_switched_outputs{instruction}0").choices([False, True])[0]
+    return "output_first" if switched else "baseline_first"
+
+
+def _alpaca_eval_configs() -> Path:
+    """The folder of judges in the installed alpaca-eval package, which is not imported: only its data are needed."""
+    package = find_spec("alpaca_eval")
+    if package is None or not package.submodule_search_locations:
+        raise UserError("AlpacaEval 2.0's judge prompt is in the alpaca-eval package: pip install alpaca-eval")
+    return Path(package.submodule_search_locations[0]) / "evaluators_configs"
+
+
+def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
+    """The prompt and the parameters of `weighted_alpaca_eval_gpt4_turbo`, as alpaca_eval sends them."""
+    config = configs / _ALPACA_EVAL_JUDGE / "configs.yaml"
+    try:
+        judge: dict[str, Any] = read_yaml(config)[_ALPACA_EVAL_JUDGE]
+        parameters = judge["completions_kwargs"]
+        template = (configs / judge["prompt_template"]).read_text(encoding="utf-8")
+        turns = {role: content.strip() for role, content in _CHAT_TURN.findall(template)}
+        return JudgePrompt(
+            user=_with_our_fields(turns["user"]),
+            system=turns["system"],
+            max_tokens=parameters["max_tokens"],
+            temperature=float(parameters["temperature"]),
+            top_logprobs=parameters["top_logprobs"],
+        )
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{config}: not the judge we know ({error!r}): pip install alpaca-eval==0.6.6") from None
+
+
+def _with_our_fields(template: str) -> str:
+    for theirs, ours in _ALPACA_EVAL_FIELDS.items():
+        template = template.replace(theirs, ours)
+    return template

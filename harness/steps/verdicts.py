@@ -1,4 +1,8 @@
-"""What a judge's reply says."""
+"""What a judge's reply says.
+
+Each reading follows the benchmark's own tool; where that is wrong, the comment at the place says how and what we do.
+tests/steps/nasty_replies.yaml lists replies of many kinds with their reading.
+"""
 
 import math
 import re
@@ -10,7 +14,22 @@ from harness.core.records import State
 PARSER_VERSION = 3
 """Part of what a recorded reply is found by, and of every judge's fingerprint: raise it when a reading changes."""
 
+IDENTIFIERS = ("m", "M")
+"""What AlpacaEval 2.0's judge calls the first and the second output."""
+
+# Interfaces of OpenAI's kind give this log-probability, which is none, to whatever is very unlikely.
+_VERY_UNLIKELY = -9999.0
+
 _LABEL = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
+
+# An identifier with blanks or marks around it, as in " m", "M." and '"m"'.
+_MARKS = r"[\s.,:;!()\[\]\"'“”‘’`*_]*"
+_SPELLED_IDENTIFIER = re.compile(rf"{_MARKS}([mM]){_MARKS}")
+
+# Some servers hand out a reasoning model's thinking in front of its answer. The chat template may have opened the
+# block, so that only its end is in the reply. A tag elsewhere in a line is the judge speaking of one.
+_THINKING = re.compile(r"^[ \t]*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.MULTILINE)
+_END_OF_THINKING = re.compile(r"^[ \t]*</think(?:ing)?>[ \t\r]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +44,60 @@ class Reading:
 
 
 def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -> Reading:
-    """AlpacaEval 2.0: the share of probability that identifier m (the first output) has beside M."""
-    label = reply.strip()
-    if log_probabilities and {"m", "M"} & log_probabilities.keys():
-        first, second = (log_probabilities.get(identifier, -math.inf) for identifier in "mM")
-        return Reading("ok", label, 0.5 * (1 + math.tanh((first - second) / 2)))
-    if label in ("m", "M"):
-        return Reading("ok", label, float(label == "m"))
-    return Reading("parse_failed")
+    """AlpacaEval 2.0: the share of probability that identifier m (the first output) has beside M.
+
+    `log_probabilities` are those of the alternatives to the reply's first token. Where there are none, the identifier
+    that `reply` consists of counts whole; the verdict is the likelier one.
+    """
+    first_preference = _share_of_first(log_probabilities) if log_probabilities else _sampled_first(reply)
+    if first_preference is None:
+        return Reading("parse_failed")
+    return Reading("ok", IDENTIFIERS[first_preference < 0.5], first_preference)
 
 
 def read_label(reply: str) -> Reading:
-    """Arena-Hard v0.1: the one label in double brackets; two different ones are no verdict."""
-    labels = set(_LABEL.findall(reply))
+    """Arena-Hard v0.1 (get_score of gen_judgment.py): the one label in double brackets, however often it is given.
+
+    Two different labels are no verdict, and final; a reply without a label gets a second attempt.
+    """
+    # The tool's pattern takes any letters A, B and signs <, >, = for a label: after [[AB]] it asks no second time and
+    # then drops the game, and [[B]] beside [[B>A]] counts as a contradiction. Only the five labels are labels here.
+    labels = set(_LABEL.findall(_without_thinking(reply)))
     return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed", asks_again=not labels)
+
+
+def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:
+    """The first identifier's share; None where neither is among the alternatives, or a value is no log-probability."""
+    spelled = {token: value for token, value in log_probabilities.items() if _identifier(token)}
+    if any(math.isnan(value) or value == math.inf for value in spelled.values()):
+        return None
+    possible = {token: value for token, value in spelled.items() if value > _VERY_UNLIKELY}
+    if not possible:  # alpaca_eval: NaN, or 0.5 where both are given as very unlikely, of which nothing is known
+        return None
+    likeliest = max(possible.values())
+    weights = {token: math.exp(value - likeliest) for token, value in possible.items()}
+    exact = {token: weight for token, weight in weights.items() if token in IDENTIFIERS}
+    # alpaca_eval counts the tokens "m" and "M" alone, and what is not among the alternatives as impossible. So do we,
+    # unless the judge mostly spells its answer otherwise, such as " m": then that is what it says.
+    counted = exact if 2 * sum(exact.values()) >= sum(weights.values()) else weights
+    first = sum(weight for token, weight in counted.items() if _identifier(token) == IDENTIFIERS[0])
+    return first / sum(counted.values())
+
+
+def _sampled_first(reply: str) -> float | None:
+    """1 for a reply that is the first identifier and nothing else, 0 for the second, None for any other."""
+    identifier = _identifier(_without_thinking(reply))
+    return float(identifier == IDENTIFIERS[0]) if identifier else None
+
+
+def _identifier(text: str) -> str:
+    """The identifier that `text` spells, "" for none."""
+    spelled = _SPELLED_IDENTIFIER.fullmatch(text)
+    return spelled[1] if spelled else ""
+
+
+def _without_thinking(reply: str) -> str:
+    """What a reasoning model says once it has thought: labels it weighs before are not its verdict."""
+    answer = _THINKING.sub("", reply)
+    ends = list(_END_OF_THINKING.finditer(answer))
+    return answer[ends[-1].end() :] if ends else answer
