@@ -34,7 +34,6 @@ FAULTS = (
     "wrong_content",
 )
 GARBAGE = "I would rather talk about the weather."
-HANG_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    is_abandoned: Callable[[], bool]
+    """Whether the client has closed the connection meanwhile."""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -222,7 +223,7 @@ class ChatServer:
         if refusal := self._refusal(request, body):
             return refusal
         fault = self.faults.draw(content, self.calls[content])
-        response = await self._faulty(fault, body) if fault else Response(body=self.completion(body))
+        response = await self._faulty(fault, request, body) if fault else Response(body=self.completion(body))
         if response.status == 200 and response.cut_at is None and fault in (None, "wrong_content"):
             self.served[content] += 1
         return response
@@ -240,9 +241,11 @@ class ChatServer:
             return error_response(404, f"the model {body['model']!r} does not exist", code="model_not_found")
         return None
 
-    async def _faulty(self, fault: str, body: Mapping[str, Any]) -> Response:
-        if fault == "hang":
-            await asyncio.sleep(HANG_SECONDS)
+    async def _faulty(self, fault: str, request: Request, body: Mapping[str, Any]) -> Response:
+        while fault == "hang":
+            await asyncio.sleep(0.002)
+            if request.is_abandoned():
+                raise ConnectionAbortedError
         if fault == "429_retry_after":
             return error_response(429, "slow down", headers={"retry-after": self.faults.retry_after})
         if fault in ("429", "500", "503"):
@@ -307,7 +310,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     pairs = (line.split(":", 1) for line in head[1:] if line)
     headers = {name.lower(): value.strip() for name, value in pairs}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(method, path.split("?")[0], headers, body)
+    return Request(method, path.split("?")[0], headers, body, reader.at_eof)
 
 
 def main() -> None:

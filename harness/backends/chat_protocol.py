@@ -13,11 +13,11 @@ reply nothing, and what they thought is paid for all the same. An upper bound; o
 
 
 class UnusableAnswer(Exception):
-    """The endpoint answered, but there is no reply in it. `usage` is what it charges for all the same."""
+    """The endpoint answered, but there is no reply in it; with the tokens that it counts all the same, if it does."""
 
-    def __init__(self, reason: str, usage: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         super().__init__(reason)
-        self.usage = dict(usage or {})
+        self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
 
 
 def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
@@ -45,23 +45,24 @@ def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
 
 
 def read_answer(body: Any) -> ChatReply:
-    """The reply in the JSON body of an answer. Raises UnusableAnswer where there is none."""
-    if not isinstance(body, Mapping):
-        raise UnusableAnswer("the answer is not a JSON object")
-    usage = body.get("usage") if isinstance(body.get("usage"), Mapping) else {}
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise UnusableAnswer("the answer has no choices", usage)
-    text = _mapping(choices[0].get("message")).get("content")
+    """The reply in the JSON body of an answer. Raises UnusableAnswer where there is none.
+
+    A reply that was cut off or filtered before its first word is an empty one: asked again, it would be so again.
+    """
+    answer = _mapping(body)
+    usage = _mapping(answer.get("usage"))
+    tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise UnusableAnswer("the answer has no choices", *tokens)
+    choice = _mapping(choices[0])
+    finish_reason = str(choice.get("finish_reason") or "stop")
+    text = _mapping(choice.get("message")).get("content")
+    if text is None and finish_reason in ("length", "content_filter"):
+        text = ""
     if not isinstance(text, str):
-        raise UnusableAnswer("the answer has no content", usage)
-    return ChatReply(
-        text=text,
-        log_probabilities=_first_token(choices[0].get("logprobs")),
-        finish_reason=str(choices[0].get("finish_reason") or "stop"),
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
-    )
+        raise UnusableAnswer("the answer has no content", *tokens)
+    return ChatReply(text, _first_token(choice.get("logprobs")), finish_reason, *tokens)
 
 
 def _first_token(logprobs: Any) -> dict[str, float] | None:
@@ -83,6 +84,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _count(usage: Any, name: str) -> int:
-    value = _mapping(usage).get(name)
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
     return value if isinstance(value, int) else 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.backends.chat_protocol import request_parameters
+from harness.backends.chat_protocol import UnusableAnswer, request_parameters
 from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 
@@ -102,14 +102,13 @@ class RecordedReplies:
             "text": reply.text,
             "log_probabilities": reply.log_probabilities,
             "finish_reason": reply.finish_reason,
-            "usage": {"prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens},
             "served_model": served_model,
         }
-        self._append("reply", request, {**answer, "usd": usd})
+        self._append("reply", request, {**answer, **_charge(reply, usd)})
 
-    def add_unusable(self, request: ChatRequest, reason: str, usage: Mapping[str, Any], usd: float | None) -> None:
+    def add_unusable(self, request: ChatRequest, answer: UnusableAnswer, usd: float | None) -> None:
         """Keeps that an answer without a reply was charged for."""
-        self._append("unusable", request, {"reason": reason, "usage": dict(usage), "usd": usd})
+        self._append("unusable", request, {"reason": str(answer), **_charge(answer, usd)})
 
     def reject(self, request: ChatRequest) -> None:
         """Takes the reply to `request` back, for every later run; does nothing when there is none.
@@ -177,6 +176,11 @@ class RecordedReplies:
         if line["kind"] == "reply":
             self._replies[line["key"]] = _Recorded(_reply(line))
         self._spent[line["run_id"]] = self._spent.get(line["run_id"], 0.0) + (line["usd"] or 0.0)
+
+
+def _charge(answer: ChatReply | UnusableAnswer, usd: float | None) -> dict[str, Any]:
+    usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
+    return {"usage": usage, "usd": usd}
 
 
 def _reply(line: Mapping[str, Any]) -> ChatReply:

@@ -1,0 +1,74 @@
+"""How fast to ask, and how long to wait before asking again. No clock in here: every function is told the time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+MINUTE = 60.0
+
+
+class Rate:
+    """A token bucket that holds no more than one request: work is spread evenly, and idle time is not saved up.
+
+    In any minute that begins with a request, at most `per_minute` units are let through, if every request is of one
+    unit; else at most one request more. None means no limit.
+    """
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._seconds_a_unit = MINUTE / per_minute if per_minute else 0.0
+        self._free_at = float("-inf")
+
+    def wait(self, units: float, now: float) -> float:
+        """Seconds to wait from `now` before a request of `units`, whose place is taken herewith."""
+        start = max(self._free_at, now)
+        self._free_at = start + units * self._seconds_a_unit
+        return start - now
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a request that failed is tried again, and when no more. All times in seconds.
+
+    A request is given up after `attempts`; refusals for asking too often do not count among them, but end after
+    `patience`: with many requests waiting for a small allowance, one may be turned away often before its turn comes.
+    An endpoint that asks for more than `longest_wait` is not waited for. One that has never answered counts as
+    unreachable after `attempts_to_connect`.
+    """
+
+    attempts: int = 6
+    attempts_to_connect: int = 3
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    longest_wait: float = 300.0
+    patience: float = 900.0
+
+    def delay(self, failed: int, retry_after: float | None, chance: float) -> float:
+        """How long to wait after `failed` failures; `chance` in [0, 1) spreads those that failed together.
+
+        Never shorter than the endpoint asks for.
+        """
+        backoff = min(self.longest_delay, self.first_delay * 2 ** min(failed - 1, 32)) * (0.5 + chance / 2)
+        return backoff if retry_after is None else retry_after + chance * min(backoff, self.first_delay)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date.
+
+    `now` is the time since the epoch. None where nothing readable is asked for; dates gone by are 0.
+    """
+    for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        asked = _number(headers.get(name))
+        if asked is not None:
+            return asked * seconds
+    try:
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - now)
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if number >= 0 else None  # neither a negative number nor "nan"
