@@ -11,6 +11,9 @@ from harness.core.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+LOGITS_AT_ONCE = 2**29  # of one forward pass: 2 GiB in single precision
+SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in single precision
+
 
 def load_checkpoint(folder: Path) -> tuple[Any, Any]:
     """(model, tokenizer) of a checkpoint folder.
@@ -52,6 +55,14 @@ def _prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
         raise UserError(f"the chat template in {folder} does not work: {error}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a checkpoint folder. Raises UserError where transformers cannot read it."""
+    try:
+        return _load_tokenizer(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot load the tokenizer in {folder}: {error}") from None
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -146,11 +157,20 @@ class Likelihoods:
     def negative_log_likelihoods(self, messages: Sequence[str], completions: Sequence[str]) -> list[tuple[float, int]]:
         """(summed negative log-likelihood in nats, tokens) of each completion, given its message.
 
-        The completion's closing token counts as one of its tokens; the message's tokens do not count.
+        The message is shown in the chat template, which also says whether there is a BOS token; none is added. The
+        completion's closing token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has
+        one; the message's tokens do not count. Completions of like length should stand together: forward passes hold
+        neighbours, as many as `LOGITS_AT_ONCE` allows, and at least one.
         """
+        rows = [self._encode(m, c) for m, c in zip(messages, completions, strict=True)]
+        most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
+        parts = neighbours([len(ids) for ids, _ in rows], most_tokens)
+        return [pair for part in parts for pair in self._measure(rows[part])]
+
+    def _measure(self, rows: Sequence[tuple[list[int], int]]) -> list[tuple[float, int]]:
+        """(summed negative log-likelihood, tokens) of token ids from the given start on: one forward pass."""
         import torch
 
-        rows = [self._encode(m, c) for m, c in zip(messages, completions, strict=True)]
         width = max(len(ids) for ids, _ in rows)
         pad = self._tokenizer.pad_token_id
         ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows], device=self._model.device)
@@ -170,8 +190,29 @@ class Likelihoods:
         return [*prompt, *answer, self._tokenizer.eos_token_id], len(prompt)
 
 
+def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:
+    """Cuts rows of these lengths into runs that hold at most `most_tokens` tokens, padding included, or one row."""
+    runs: list[slice] = []
+    start, width = 0, 0
+    for row, length in enumerate(lengths):
+        width = max(width, length)
+        if row > start and (row + 1 - start) * width > most_tokens:
+            runs.append(slice(start, row))
+            start, width = row, length
+    return [*runs, slice(start, len(lengths))] if lengths else []
+
+
 def _token_losses(logits: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
     """Cross-entropy of each next token; logits [rows, width, vocabulary], ids [rows, width] -> [rows, width - 1]."""
+    import torch
     from torch.nn.functional import cross_entropy
 
-    return cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
+    rows, width, vocabulary = logits.shape
+    span = max(1, SOFTMAX_AT_ONCE // (rows * vocabulary))
+    starts = range(0, width - 1, span)
+    ends = [min(start + span, width - 1) for start in starts]
+    losses = [
+        cross_entropy(logits[:, start:end].float().transpose(1, 2), ids[:, start + 1 : end + 1], reduction="none")
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return torch.cat(losses, dim=1)

@@ -12,7 +12,10 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """One response's likelihood given its prompt: summed negative log-likelihood in nats over `tokens` tokens."""
+    """One response's likelihood given its prompt: summed negative log-likelihood in nats over `tokens` tokens.
+
+    The closing token is one of them, also after an answer that the token limit cut off; an empty response has no other.
+    """
 
     prompt_id: str
     negative_log_likelihood: float
@@ -26,7 +29,10 @@ class Perplexity:
 
 @step(version=1)
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
-    """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order."""
+    """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
+
+    Which tokens count, and how memory is bounded: see `Likelihoods`.
+    """
     from harness.backends.hf import Likelihoods
     from harness.backends.models import checkpoint_of
 

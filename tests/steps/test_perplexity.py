@@ -1,7 +1,10 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness.backends import hf
 from harness.backends.models import checkpoint_folder
 from harness.core.records import Prompt, Response
 from harness.core.store import Store
@@ -31,6 +34,32 @@ def test_perplexities_equal_the_naive_loop_in_the_order_of_the_rows(
         assert value.value == pytest.approx(math.exp(-math.fsum(answer) / len(answer)), rel=1e-4)
         with_prompt = math.exp(-math.fsum([*message, *answer]) / len([*message, *answer]))
         assert abs(value.value - with_prompt) > 1e-3 * with_prompt  # so that masking shows
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+@pytest.mark.parametrize("logits_at_once", [hf.LOGITS_AT_ONCE, 100 * 245], ids=["whole", "split"])
+def test_long_short_and_empty_responses_equal_the_naive_loop(
+    store: Store, monkeypatch: pytest.MonkeyPatch, family: str, logits_at_once: int
+) -> None:
+    monkeypatch.setattr(hf, "LOGITS_AT_ONCE", logits_at_once)
+    monkeypatch.setattr(hf, "SOFTMAX_AT_ONCE", logits_at_once // 7)
+    request = next(row for row in read_role("alpaca_eval2", 1) if isinstance(row, Response)).prompt.text
+    texts = ["", "its color is red . " * 80, "red", "its", "", "its color is red ."]
+    rows = [Response(Prompt(f"p{i}", request), text, "x") for i, text in enumerate(texts)]
+    found = made(store, perplexity(model=model(f"mini:{family}"), responses=given_responses(rows=tuple(rows))))
+    naive = Naive(checkpoint_folder(f"mini:{family}"))
+    for row, value in zip(rows, found.rows(Perplexity), strict=True):
+        _, answer = naive.log_probabilities(request, row.text)
+        assert value.prompt_id == row.prompt.id
+        assert value.tokens == len(row.text.split()) + 1
+        assert value.value == pytest.approx(math.exp(-math.fsum(answer) / len(answer)), rel=1e-4)
+
+
+@given(lengths=st.lists(st.integers(1, 50), max_size=20), most_tokens=st.integers(0, 200))
+def test_forward_passes_hold_neighbours_within_the_bound(lengths: list[int], most_tokens: int) -> None:
+    runs = [lengths[part] for part in hf.neighbours(lengths, most_tokens)]
+    assert [length for run in runs for length in run] == lengths
+    assert all(run and (len(run) == 1 or len(run) * max(run) <= most_tokens) for run in runs)
 
 
 def test_perplexity_is_the_exponential_of_the_mean() -> None:

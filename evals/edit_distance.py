@@ -1,0 +1,48 @@
+"""Edit distance as an evaluation: how far answers depart from a baseline's, prompt by prompt and in summary."""
+
+import shutil
+from dataclasses import asdict
+
+from evals.bench import Measurement
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.output import ROWS
+from harness.core.store import RECORD
+from harness.steps.edit_distance import EditDistance, edit_distance
+
+RESAMPLES = 1000
+MEASURES = ("characters", "characters_normalised", "tokens", "tokens_normalised")
+
+
+def measure_edit_distance(*, outputs: Artifact, baselines: Artifact, tokenizer: Artifact | None = None) -> Artifact:
+    """The edit distance of `outputs` from `baselines`; tokens of the model `tokenizer`, or words where it is None."""
+    distances = edit_distance(outputs=outputs, baselines=baselines, tokenizer=tokenizer)
+    return summarise_edit_distance(distances=distances, resamples=RESAMPLES)
+
+
+@step(version=1)
+def summarise_edit_distance(out: Output, *, distances: Artifact, resamples: int) -> None:
+    """The `EditDistance` rows again, and `summary.json`: `n` prompts, `n_missing` without both texts, and by measure
+    mean and quartiles, each a `value` with `ci95` from a bootstrap over prompts (null for a single prompt).
+
+    A measure is null where no prompt has both texts.
+    """
+    import numpy as np
+
+    from evals.stats.distribution import distribution
+
+    rows = distances.rows(EditDistance)
+    summary: dict[str, object] = {"n": len(rows), "n_missing": distances.json(RECORD)["counts"]["missing"]}
+    for measure in MEASURES:
+        values = np.array([getattr(row, measure) for row in rows], dtype=float)
+        summary[measure] = asdict(distribution(values, resamples=resamples)) if rows else None
+    out.write_json("summary.json", summary)
+    shutil.copyfile(distances.folder / ROWS, out.folder / ROWS)
+    out.counts["rows"] = len(rows)
+
+
+MEASUREMENT = Measurement(
+    summary="edit distance of answers from the baseline's: characters and tokens, raw and normalised",
+    source="SGPO section 3.1.1, figures 3 and 4 (arXiv:2507.20181)",
+    needs=("outputs", "baselines"),
+    measure=measure_edit_distance,
+)

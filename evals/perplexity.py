@@ -1,0 +1,74 @@
+"""Perplexity as an evaluation: how likely answers are under a checkpoint, prompt by prompt and in summary."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from evals.bench import Measurement
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.output import ROWS
+from harness.steps.perplexity import Perplexity, perplexity
+
+if TYPE_CHECKING:
+    from evals.stats.bootstrap import FloatArray, IntArray
+
+RESAMPLES = 1000
+ESTIMATES = ("perplexity", "negative_log_likelihood_per_token", "corpus_perplexity")
+
+
+def measure_perplexity(*, model: Artifact, outputs: Artifact) -> Artifact:
+    """The perplexity of `outputs` under the checkpoint `model`, given their prompts."""
+    return summarise_perplexity(perplexities=perplexity(model=model, responses=outputs), resamples=RESAMPLES)
+
+
+@step(version=1)
+def summarise_perplexity(out: Output, *, perplexities: Artifact, resamples: int) -> None:
+    """The `Perplexity` rows again, and `summary.json`: every estimate is a `value` with `ci95` from a bootstrap over
+    prompts (null for a single prompt).
+
+    - `perplexity` and `negative_log_likelihood_per_token` (nats): mean and quartiles over responses, all alike;
+    - `corpus_perplexity`: exp of all nats over all tokens, so that long responses weigh more.
+
+    `n` responses are counted. The `n_missing` empty ones are not: they have no token but the closing one. Where all
+    are empty the estimates are null.
+    """
+    rows = perplexities.rows(Perplexity)
+    measured = [row for row in rows if row.tokens > 1]
+    summary: dict[str, object] = {
+        "n": len(measured),
+        "n_missing": len(rows) - len(measured),
+        "n_tokens": sum(row.tokens for row in measured),
+    }
+    out.write_json("summary.json", summary | _estimates(measured, resamples))
+    shutil.copyfile(perplexities.folder / ROWS, out.folder / ROWS)
+    out.counts["rows"] = len(rows)
+
+
+def _estimates(measured: Sequence[Perplexity], resamples: int) -> dict[str, object]:
+    import numpy as np
+
+    from evals.stats.distribution import distribution, estimates
+
+    if not measured:
+        return dict.fromkeys(ESTIMATES)
+    nats = np.array([row.negative_log_likelihood for row in measured])
+    tokens = np.array([row.tokens for row in measured], dtype=float)
+
+    def corpus_perplexity(drawn: "IntArray") -> "FloatArray":
+        return np.exp(nats[drawn].sum(axis=1) / tokens[drawn].sum(axis=1))[None, :]
+
+    [corpus] = estimates(len(measured), corpus_perplexity, resamples=resamples)
+    return {
+        "perplexity": asdict(distribution(np.exp(nats / tokens), resamples=resamples)),
+        "negative_log_likelihood_per_token": asdict(distribution(nats / tokens, resamples=resamples)),
+        "corpus_perplexity": asdict(corpus),
+    }
+
+
+MEASUREMENT = Measurement(
+    summary="perplexity of answers under a checkpoint, given their prompts",
+    source="SGPO section 3.1.2, figures 5 and 9 (arXiv:2507.20181)",
+    needs=("model", "outputs"),
+    measure=measure_perplexity,
+)

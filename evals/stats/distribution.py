@@ -1,0 +1,65 @@
+"""Where the values of a measurement lie: mean and quartiles, with bootstrap intervals (Efron 1979).
+
+Unlike win rates, measurements come by the ten thousand: resamples are drawn in blocks, so that memory is bounded
+whatever the number of values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.stats.bootstrap import FloatArray, IntArray, percentile_interval
+
+DRAWN_AT_ONCE = 2**20  # positions: 8 MiB
+QUARTILES = (0.25, 0.5, 0.75)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval; one observation alone has no interval."""
+
+    value: float
+    ci95: Interval | None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Mean and quartiles of a sample; quartiles by linear interpolation."""
+
+    mean: Estimate
+    first_quartile: Estimate
+    median: Estimate
+    third_quartile: Estimate
+
+
+def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) -> Distribution:
+    """Mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
+
+    def statistics(drawn: IntArray) -> FloatArray:
+        sample = values[drawn]
+        return np.vstack([sample.mean(axis=1), np.quantile(sample, QUARTILES, axis=1)])
+
+    return Distribution(*estimates(len(values), statistics, resamples=resamples, seed=seed))
+
+
+def estimates(
+    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int = 1000, seed: int = 0
+) -> list[Estimate]:
+    """Statistics of `n` prompts, each with its percentile interval.
+
+    `statistics` maps positions of drawn prompts [resamples, n] to values [statistics, resamples]. Raises ValueError
+    where there is no prompt.
+    """
+    if n < 1:
+        raise ValueError("nothing was measured; there is no distribution")
+    points = statistics(np.arange(n)[None, :])[:, 0]
+    if n == 1:
+        return [Estimate(float(point), None) for point in points]
+    rng = np.random.default_rng([seed, n])
+    block = max(1, DRAWN_AT_ONCE // n)
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    resampled = np.hstack([statistics(rng.integers(0, n, size=(size, n))) for size in sizes])
+    return [Estimate(float(point), percentile_interval(row)) for point, row in zip(points, resampled, strict=True)]
