@@ -23,6 +23,10 @@ from harness.core.store import Store
 
 SIZES = (6_000, 60_000)
 CHARACTERS = 1_500
+LINE = (
+    "{pairs:6,} pairs: {distances:5.1f} s distances and summary, {histogram:4.1f} s histogram; peak {before:.0f} MiB "
+    "before, {measured:.0f} MiB after the summary, {peak:.0f} MiB after the histogram"
+)
 
 
 @step()
@@ -81,14 +85,7 @@ def main() -> None:
     for pairs in SIZES:
         done = subprocess.run([sys.executable, __file__, str(pairs)], check=True, capture_output=True, text=True)
         results.append(json.loads(done.stdout))
-        print(
-            "{pairs:6,} pairs: {distances:5.1f} s distances and summary, {histogram:4.1f} s histogram; "
-            ""
-            "peak {before:.0f} MiB before, {measured:.0f} MiB after the summary, {peak:.0f} MiB after the histogram".format(
-                **results[-1]
-            ),
-            flush=True,
-        )
+        print(LINE.format(**results[-1]), flush=True)
     few, many = results
     summary, histogram = (many[name] / few[name] for name in ("measured", "peak"))
     print(f"ratio of the peaks: {summary:.2f} after the summary, {histogram:.2f} after the histogram")

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_bins_hold_every_value(values: list[float], log_scale: bool) -> None
     edges = bin_edges({"x": values}, log_scale)
     assert len(edges) == BINS + 1
     assert edges[0] <= min(values) and edges[-1] >= max(values)
-    assert all(left <= right for left, right in zip(edges, edges[1:], strict=False))
+    assert all(left <= right for left, right in pairwise(edges))
 
 
 @pytest.mark.parametrize(
