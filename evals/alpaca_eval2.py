@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from evals import completeness
 from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
 from harness.core.errors import UserError, unknown
 
@@ -25,22 +26,25 @@ def score_annotations(
     annotations: Annotations,
     calibration: Calibration | None,
     *,
+    n_asked: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, `n_missing`, and what they rest
-    on.
+    """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, and what they rest on.
 
-    The length-controlled columns are None, and `length_controlled_withheld` says why, without a calibration and when
-    instructions of the calibration have no verdict (unless `allow_missing`). `n_missing` is None without a calibration.
-    Instructions are joined by index. One instruction alone has no interval. The result can be written as JSON.
-    Raises UserError for an index that the calibration does not have.
+    `n_total` verdicts are there of `n_asked`: what the caller says, else as many as the calibration has instructions,
+    else those given. Below 99 % of them every headline is None and `withheld` says why, unless `allow_missing`. The
+    length-controlled columns are None also without a calibration, and below 99 % of its instructions:
+    `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no interval.
+    The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
     from evals.stats.bootstrap import percentile_interval, resample_counts
     from evals.stats.win_rate import win_rate
 
-    withheld = _withheld(annotations, calibration, allow_missing)
+    asked = n_asked or (len(calibration.difficulty()) if calibration else len(annotations.index))
+    too_few = completeness.withheld(len(annotations.index), asked, allow_missing=allow_missing)
+    withheld = too_few or _withheld(annotations, calibration, allow_missing)
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
     statistics = _statistics(annotations, calibration if fitted else None, fitted)
     counts = resample_counts(len(annotations.index), resamples, seed)
@@ -57,10 +61,14 @@ def score_annotations(
         "lc_standard_error": fitted.standard_error if fitted else None,
         "length_controlled_withheld": withheld,
         "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
-        "n_missing": len(_missing(annotations, calibration)) if calibration else None,
+        "n_asked": asked,
+        "n_missing": asked - len(annotations.index),
+        "withheld": too_few,
         "resamples": resamples,
         "seed": seed,
     }
+    if too_few:
+        scores |= {**dict.fromkeys((*METRICS, "standard_error")), "ci95": dict.fromkeys(METRICS)}
     return {key: None if value != value else value for key, value in scores.items()}  # NaN is not JSON
 
 
@@ -68,6 +76,7 @@ def score_training_seeds(
     annotations: Sequence[Annotations],
     calibration: Calibration | None,
     *,
+    n_asked: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
@@ -75,16 +84,20 @@ def score_training_seeds(
     """Scores of one method trained with several seeds: `per_seed` (lists), `mean` and `ci95`, each by metric.
 
     The interval is that of the mean. Instructions are resampled, the same for all training seeds, and with more than
-    one training seed the seeds are resampled too; `n_missing` adds up over seeds. A metric that is withheld for one
-    seed is None for all. With one training seed the mean and, of several instructions, the interval
+    one training seed the seeds are resampled too; `n_missing` and `n_asked` add up over seeds. A metric that is
+    withheld for one seed is None for all. With one training seed the mean and, of several instructions, the interval
     are those of `score_annotations`.
     """
     from evals.stats.bootstrap import bootstrap_interval
 
     axis = sorted({index for each in annotations for index in each.index})
-    withheld = next(filter(None, (_withheld(each, calibration, allow_missing) for each in annotations)), None)
+    asked = n_asked or (len(calibration.difficulty()) if calibration else len(axis))
+    fewest = min(annotations, key=lambda each: len(each.index))
+    too_few = completeness.withheld(len(fewest.index), asked, allow_missing=allow_missing)
+    withheld = too_few or _withheld(fewest, calibration, allow_missing)
     statistics = _aligned_statistics(annotations, None if withheld else calibration, axis)
-    per_seed = {metric: [each[metric].value for each in statistics] for metric in METRICS if metric in statistics[0]}
+    shown = [] if too_few else [metric for metric in METRICS if metric in statistics[0]]
+    per_seed = {metric: [each[metric].value for each in statistics] for metric in shown}
     intervals = {
         metric: bootstrap_interval([each[metric] for each in statistics], len(axis), resamples=resamples, seed=seed)
         for metric in per_seed
@@ -95,8 +108,10 @@ def score_training_seeds(
         "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
         "n_training_seeds": len(annotations),
         "n_total": len(axis),
-        "n_missing": sum(len(_missing(each, calibration)) for each in annotations) if calibration else None,
+        "n_asked": asked * len(annotations),
+        "n_missing": sum(asked - len(each.index) for each in annotations),
         "length_controlled_withheld": withheld,
+        "withheld": too_few,
         "resamples": resamples,
         "seed": seed,
     }
@@ -117,8 +132,8 @@ def compare_annotations(
 
     Each model is a sequence of verdicts, one a training seed. Only instructions with a verdict of every set are used,
     `n_prompts` of them; for the length-controlled win rate both models are fitted on these, in each resample anew.
-    Raises UserError for an unknown metric, verdicts on different instructions unless `allow_missing`, and a
-    length-controlled comparison that is withheld.
+    Where these are less than 99 % of what a set has, or of the calibration, the verdict is "withheld" unless
+    `allow_missing`, and `withheld` says why. Raises UserError for an unknown metric.
     """
     from evals.stats.paired import paired_difference
 
@@ -126,19 +141,14 @@ def compare_annotations(
         raise unknown("metric", metric, METRICS)
     both = [*first, *second]
     common = set(both[0].index).intersection(*(each.index for each in both))
-    partial = next((each for each in both if len(each.index) > len(common)), None)
-    if partial and not allow_missing:
-        raise UserError(
-            f"{partial.source}: {len(partial.index) - len(common)} of its instructions have no verdict in another set "
-            f"of the comparison; complete it, or pass {ALLOW_MISSING_FLAG} to compare on the {len(common)} they share"
-        )
-    if not common:
-        raise UserError(f"{first[0].source} and {second[0].source} share no instruction; nothing can be compared")
     controlled = metric == "length_controlled_winrate"
     shared = [each.only(common) for each in both]
-    for each in shared if controlled else ():
-        if reason := _withheld(each, calibration, allow_missing):
-            raise UserError(f"{each.source}: no length-controlled comparison: {reason}")
+    largest = max(len(each.index) for each in both)
+    reason = completeness.withheld_comparison(len(common), largest, allow_missing=allow_missing)
+    if not reason and controlled:
+        reason = _withheld(shared[0], calibration, allow_missing)
+    if reason:
+        return {"metric": metric, "verdict": "withheld", "withheld": reason, "n_prompts": len(common)}
     statistics = [
         each[metric] for each in _aligned_statistics(shared, calibration if controlled else None, sorted(common))
     ]
@@ -206,12 +216,14 @@ def _withheld(annotations: Annotations, calibration: Calibration | None, allow_m
     """Why there is no length-controlled win rate, or None when there is."""
     if calibration is None:
         return f"no calibration given ({LC_CALIBRATION_FLAG})"
-    missing = _missing(annotations, calibration)
-    if not missing or allow_missing:
+    missing, judged = _missing(annotations, calibration), len(annotations.index)
+    if completeness.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None
     shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
-    total = len(missing) + len(annotations.index)
-    return f"{len(missing)} of {total} verdicts are missing (index {shown}); {ALLOW_MISSING_FLAG} fits on the others"
+    return (
+        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {shown}); "
+        f"{ALLOW_MISSING_FLAG} fits on the others"
+    )
 
 
 def _preferences(annotations: Annotations) -> Any:

@@ -1,13 +1,18 @@
 """AlpacaEval 2.0 from a checkpoint to its scores: the steps. How verdicts become scores: `evals.alpaca_eval2`."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from evals import alpaca_eval2
 from evals.bench import Bench, Evaluation
 from evals.formats import (
     AnnotationRow,
     Annotations,
+    Calibration,
     ModelOutput,
     annotations_from_rows,
     read_calibration,
@@ -17,8 +22,7 @@ from evals.formats import (
     write_model_outputs,
 )
 from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Response
-from harness.steps.judge import judge_fingerprint, judge_pairs
+from harness.core.records import Judgment, Prompt, Response
 from harness.steps.respond import respond
 
 DATASET = "alpaca_eval2"
@@ -35,27 +39,23 @@ class Names:
     judge: str = "judge"
 
 
-def _judgments(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
-    """Sampled answers to the instructions (section 4.3: temperature 0.7, top-p 0.9), judged against the baseline's."""
-    outputs = respond(model=checkpoint, prompts=bench.baselines, sampling=bench.sampling, seed=seed)
-    return _judged(bench, outputs)
+def _answers(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
+    """Sampled answers to the instructions (section 4.3: temperature 0.7, top-p 0.9)."""
+    return respond(model=checkpoint, prompts=bench.baselines, sampling=bench.sampling, seed=seed)
 
 
-def _judged(bench: Bench, outputs: Artifact) -> Artifact:
-    return judge_pairs(
-        judge=bench.judge,
-        template=bench.template,
-        protocol="alpaca_eval2",
-        outputs=outputs,
-        baselines=bench.baselines,
-    )
+def _calibration(bench: Bench) -> Artifact | None:
+    """What the length control is fitted with: the bench's, or made from its judge's verdicts; None without either."""
+    if bench.length_calibration or not bench.gamed_baselines:
+        return bench.length_calibration
 
+    def judged(outputs: Artifact) -> Artifact:
+        return EVALUATION.judgments(bench, outputs).shared_as(outputs.label)
 
-def _calibration(bench: Bench) -> Artifact:
     return length_calibration(
         baselines=bench.baselines,
-        gamed=[_judged(bench, outputs).shared_as(outputs.label) for outputs in bench.gamed_baselines],
-        pool=[_judged(bench, outputs).shared_as(outputs.label) for outputs in bench.difficulty_pool],
+        gamed=list(map(judged, bench.gamed_baselines)),
+        pool=list(map(judged, bench.difficulty_pool)),
     ).shared_as(bench.baseline_name)
 
 
@@ -64,7 +64,8 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
         baselines=bench.baselines,
         calibration=_calibration(bench),
         judgments=judgments,
-        names=Names(bench.baseline_name, name, bench.judge_name),
+        names=Names(bench.baseline_name, name, bench.judge.model),
+        allow_missing=bench.allow_missing,
         resamples=RESAMPLES,
     )
 
@@ -75,6 +76,7 @@ def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]
         calibration=_calibration(bench),
         better=better,
         worse=worse,
+        allow_missing=bench.allow_missing,
         resamples=RESAMPLES,
     )
 
@@ -83,10 +85,10 @@ EVALUATION = Evaluation(
     summary="win rate and length-controlled win rate against one baseline, one verdict an instruction",
     source="Dubois et al. 2024; SGPO, section 4.3",
     metrics=("length_controlled_winrate", "win_rate"),
-    judgments=_judgments,
+    protocol="alpaca_eval2",
+    answers=_answers,
     score=_score,
     compare=_compare,
-    fingerprint=lambda bench: judge_fingerprint(bench.judge, bench.template, "alpaca_eval2"),
 )
 
 
@@ -107,23 +109,31 @@ def length_calibration(
 
 
 @step(version=1)
+def given_calibration(out: Output, *, path: str, digest: str) -> None:
+    """A finished calibration in the format of df_gamed.csv, copied; `digest` is the SHA-256 of its content."""
+    write_calibration(out.folder / CALIBRATION_FILE, read_calibration(Path(path)))
+
+
+@step(version=2)
 def score_alpaca_eval2(
     out: Output,
     *,
     baselines: Artifact,
-    calibration: Artifact,
+    calibration: Artifact | None,
     judgments: Sequence[Artifact],
     names: Names,
+    allow_missing: bool,
     resamples: int,
 ) -> None:
     """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
     positions = _positions(baselines)
-    calibrated = read_calibration(calibration.folder / CALIBRATION_FILE)
+    calibrated = _read(calibration)
+    rules: dict[str, Any] = {"n_asked": len(positions), "resamples": resamples, "allow_missing": allow_missing}
     sets = []
     for number, artifact in enumerate(judgments):
         rows = _rows(artifact, positions, names)
         annotations = annotations_from_rows(rows, str(artifact))
-        scores = alpaca_eval2.score_annotations(annotations, calibrated, resamples=resamples)
+        scores = alpaca_eval2.score_annotations(annotations, calibrated, **rules)
         folder = out.folder / f"seed-{number}"
         folder.mkdir()
         write_annotations(folder / "annotations.json", rows)
@@ -131,30 +141,37 @@ def score_alpaca_eval2(
         write_leaderboard(folder / "leaderboard.csv", {rows[0].generator_2: scores})
         out.write_json(f"seed-{number}/scores.json", scores)
         sets.append(annotations)
-    out.write_json("scores.json", alpaca_eval2.score_training_seeds(sets, calibrated, resamples=resamples))
+    out.write_json("scores.json", alpaca_eval2.score_training_seeds(sets, calibrated, **rules))
 
 
-@step(version=1)
+@step(version=2)
 def compare_alpaca_eval2(
     out: Output,
     *,
     baselines: Artifact,
-    calibration: Artifact,
+    calibration: Artifact | None,
     better: Sequence[Artifact],
     worse: Sequence[Artifact],
+    allow_missing: bool,
     resamples: int,
 ) -> None:
     """`comparison.json`: for each metric the paired difference between two methods on the same instructions."""
     positions = _positions(baselines)
-    calibrated = read_calibration(calibration.folder / CALIBRATION_FILE)
+    calibrated = _read(calibration)
     first, second = ([_annotations(artifact, positions) for artifact in side] for side in (better, worse))
     out.write_json(
         "comparison.json",
         {
-            metric: alpaca_eval2.compare_annotations(first, second, calibrated, metric=metric, resamples=resamples)
+            metric: alpaca_eval2.compare_annotations(
+                first, second, calibrated, metric=metric, resamples=resamples, allow_missing=allow_missing
+            )
             for metric in EVALUATION.metrics
         },
     )
+
+
+def _read(calibration: Artifact | None) -> Calibration | None:
+    return read_calibration(calibration.folder / CALIBRATION_FILE) if calibration else None
 
 
 def _annotations(artifact: Artifact, positions: dict[str, int]) -> Annotations:
@@ -167,23 +184,36 @@ def _positions(baselines: Artifact) -> dict[str, int]:
 
 
 def _rows(judgments: Artifact, positions: dict[str, int], names: Names) -> list[AnnotationRow]:
-    """Judgments as alpaca_eval's annotations, in the official order. A failed judgment has no preference."""
+    """Judgments as alpaca_eval's annotations, in the official order.
+
+    The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where
+    all of them failed there is none.
+    """
+    by_prompt: dict[Prompt, list[Judgment]] = defaultdict(list)
+    for row in judgments.rows(Judgment):
+        by_prompt[row.prompt].append(row)
     rows = [
         AnnotationRow(
-            index=positions[row.prompt.id],
-            instruction=row.prompt.text,
+            index=positions[prompt.id],
+            instruction=prompt.text,
             dataset=DATASET,
-            output_1=row.baseline,
+            output_1=verdicts[0].baseline,
             generator_1=names.baseline,
-            output_2=row.output,
+            output_2=verdicts[0].output,
             generator_2=names.model,
             annotator=names.judge,
-            preference=None if row.preference is None else 1 + row.preference,
-            raw_completion=row.reply,
+            preference=_mean_preference(verdicts),
+            raw_completion=verdicts[0].reply if len(verdicts) == 1 else [row.reply for row in verdicts],
         )
-        for row in judgments.rows(Judgment)
+        for prompt, verdicts in by_prompt.items()
     ]
     return sorted(rows, key=lambda row: row.index)
+
+
+def _mean_preference(verdicts: Sequence[Judgment]) -> float | None:
+    """In [1, 2], as alpaca_eval counts."""
+    known = [row.preference for row in verdicts if row.preference is not None]
+    return 1 + fmean(known) if known else None
 
 
 def _model_outputs(rows: Sequence[AnnotationRow]) -> list[ModelOutput]:

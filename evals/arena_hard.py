@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evals.formats import ALLOW_MISSING_FLAG, ARENA_GAMES, ArenaJudgment
+from evals import completeness
+from evals.formats import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from evals.stats.bootstrap import FloatArray, Statistic
 
 METRICS = ("score",)
@@ -29,29 +28,42 @@ _WIN_OF_A = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 
 
 def score_judgments(
-    judgments: Sequence[ArenaJudgment], *, n_questions: int = OFFICIAL_QUESTIONS, resamples: int = 1000, seed: int = 0
+    judgments: Sequence[ArenaJudgment],
+    *,
+    n_questions: int = OFFICIAL_QUESTIONS,
+    repeats: int = 1,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
 ) -> dict[str, Any]:
     """Score one model's verdicts against the baseline.
 
-    Returns `score`; `ci95`, 95 % interval with questions resampled, both verdicts on one kept together (None when one
+    Returns `score`; `ci95`, 95 % interval with questions resampled, all verdicts on one kept together (None when one
     question alone has a verdict); `ci95_official`, the v0.1 scorer's, with battles resampled one by one in 100 rounds;
-    `n_battles` (decisive verdicts count three); `n_missing`, the verdicts that are absent or without a label, of two
-    for each of `n_questions`.
+    `n_battles` (decisive verdicts count three); `n_asked`, two verdicts for each of `n_questions`, times `repeats`;
+    `n_missing`, those of them that are absent or without a label. When less than 99 % are there, score and intervals
+    are None and `withheld` says why, unless `allow_missing`.
     Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
     from evals.stats.bootstrap import percentile_interval, resample_counts
 
-    ordered = sorted(judgments, key=lambda judgment: judgment.question_id)
-    missing = _missing([judgments], n_questions)
-    statistic = _statistic(ordered)
-    counts = resample_counts(len(ordered), resamples, seed)
-    several = sum(bool(_verdicts(judgment)) for judgment in ordered) > 1
-    return {
+    axis = _axis([judgments])
+    asked, missing = _asked(n_questions, repeats), _missing([judgments], n_questions, repeats)
+    too_few = completeness.withheld(asked - missing, asked, allow_missing=allow_missing)
+    statistic = _aligned_statistic(judgments, axis)
+    counts = resample_counts(len(axis), resamples, seed)
+    several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
+    shown = {
         "score": statistic.value,
         "ci95": list(percentile_interval(statistic.resample(counts))) if several else None,
         "ci95_official": list(official_interval(judgments)),
+    }
+    return {
+        **(dict.fromkeys(shown) if too_few else shown),
         "n_battles": len(_battles(judgments)),
+        "n_asked": asked,
         "n_missing": missing,
+        "withheld": too_few,
         "resamples": resamples,
         "seed": seed,
     }
@@ -61,27 +73,33 @@ def score_training_seeds(
     judgments: Sequence[Sequence[ArenaJudgment]],
     *,
     n_questions: int = OFFICIAL_QUESTIONS,
+    repeats: int = 1,
     resamples: int = 1000,
     seed: int = 0,
+    allow_missing: bool = False,
 ) -> dict[str, Any]:
     """Scores of one method trained with several seeds: `per_seed`, `mean` and `ci95` of the score, each by metric.
 
     The interval is that of the mean: questions are resampled, the same for all training seeds, and with more than one
-    training seed the seeds are resampled too. `n_missing` adds up over seeds.
+    training seed the seeds are resampled too. `n_asked` and `n_missing` add up over seeds. When one seed has less than
+    99 % of its verdicts all is None and `withheld` says why, unless `allow_missing`.
     """
     from evals.stats.bootstrap import bootstrap_interval
 
-    missing = _missing(judgments, n_questions)
-    axis = sorted({judgment.question_id for each in judgments for judgment in each})
+    asked, missing = _asked(n_questions, repeats), [_missing([each], n_questions, repeats) for each in judgments]
+    too_few = completeness.withheld(asked - max(missing), asked, allow_missing=allow_missing)
+    axis = _axis(judgments)
     statistics = [_aligned_statistic(each, axis) for each in judgments]
     values = [statistic.value for statistic in statistics]
     interval = bootstrap_interval(statistics, len(axis), resamples=resamples, seed=seed)
     return {
-        "per_seed": {"score": values},
-        "mean": {"score": sum(values) / len(values)},
-        "ci95": {"score": list(interval)},
+        "per_seed": {"score": None if too_few else values},
+        "mean": {"score": None if too_few else sum(values) / len(values)},
+        "ci95": {"score": None if too_few else list(interval)},
         "n_training_seeds": len(judgments),
-        "n_missing": missing,
+        "n_asked": asked * len(judgments),
+        "n_missing": sum(missing),
+        "withheld": too_few,
         "resamples": resamples,
         "seed": seed,
     }
@@ -99,20 +117,16 @@ def compare_judgments(
     `p_value` and `verdict` ("better", "worse" or "undecided", of the first).
 
     Each model is a sequence of judgments, one a training seed. Only questions with a verdict of every set are used.
-    Raises UserError when sets differ in their questions, unless `allow_missing`, and when they share none.
+    Where these are less than 99 % of what a set has, the verdict is "withheld" unless `allow_missing`, and `withheld`
+    says why.
     """
     from evals.stats.paired import paired_difference
 
     judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in (*first, *second)]
     axis = sorted(set.intersection(*judged))
-    largest = max(judged, key=len)
-    if len(largest) > len(axis) and not allow_missing:
-        raise UserError(
-            f"{len(largest) - len(axis)} of {len(largest)} questions have no verdict in one of the sets compared; "
-            f"judge them, or pass {ALLOW_MISSING_FLAG} to compare on the {len(axis)} they share"
-        )
-    if not axis:
-        raise UserError("the sets of judgments share no question; nothing can be compared")
+    largest = max(map(len, judged))
+    if reason := completeness.withheld_comparison(len(axis), largest, allow_missing=allow_missing):
+        return {"metric": "score", "verdict": "withheld", "withheld": reason, "n_prompts": len(axis)}
     result = paired_difference(
         [_aligned_statistic(each, axis) for each in first],
         [_aligned_statistic(each, axis) for each in second],
@@ -146,13 +160,17 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
     return float(lower), float(upper)
 
 
+def points_of_output(label: str, *, output_is_a: bool) -> float:
+    """The output's share of the win, 1, ½ or 0, under a verdict label; how decisive it is does not count."""
+    return _WIN_OF_A[label] if output_is_a else 1 - _WIN_OF_A[label]
+
+
 def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
     """The model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
     verdicts = []
     for game, reply in enumerate(judgment.games):
         if reply.score is not None:
-            win_of_a = _WIN_OF_A[reply.score]
-            win = win_of_a if game == 1 else 1 - win_of_a
+            win = points_of_output(reply.score, output_is_a=game == 1)
             verdicts.append((win, DECISIVE_WEIGHT if len(reply.score) == len("A>>B") else 1))
     return verdicts
 
@@ -162,7 +180,16 @@ def _battles(judgments: Sequence[ArenaJudgment]) -> list[float]:
     return [win for judgment in judgments for win, weight in _verdicts(judgment) for _ in range(weight)]
 
 
-def _missing(judgments: Sequence[Sequence[ArenaJudgment]], n_questions: int) -> int:
+def _asked(n_questions: int, repeats: int) -> int:
+    return ARENA_GAMES * n_questions * repeats
+
+
+def _axis(judgments: Sequence[Sequence[ArenaJudgment]]) -> list[str]:
+    """The questions that any set has a judgment on."""
+    return sorted({judgment.question_id for each in judgments for judgment in each})
+
+
+def _missing(judgments: Sequence[Sequence[ArenaJudgment]], n_questions: int, repeats: int) -> int:
     """Verdicts absent or without a label, over all sets. Raises UserError for none at all or too many questions."""
     missing = 0
     for each in judgments:
@@ -170,9 +197,9 @@ def _missing(judgments: Sequence[Sequence[ArenaJudgment]], n_questions: int) -> 
         model = each[0].model if each else "the model"
         if not given:
             raise UserError(f"no verdict on {model} has a label; nothing can be scored")
-        if len(each) > n_questions:
-            raise UserError(f"{len(each)} questions judged for {model}, but the set has {n_questions}")
-        missing += ARENA_GAMES * n_questions - given
+        if (judged := len(_axis([each]))) > n_questions:
+            raise UserError(f"{judged} questions judged for {model}, but the set has {n_questions}")
+        missing += _asked(n_questions, repeats) - given
     return missing
 
 
@@ -187,15 +214,22 @@ def _score(won: FloatArray, lost: FloatArray) -> FloatArray:
     return 100 * win_probability(bradley_terry(wins), anchor=1)[:, 0]
 
 
-def _statistic(judgments: Sequence[ArenaJudgment]) -> Statistic:
-    """The score as a statistic on questions, in the order of `judgments`."""
+def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
+    """The score as a statistic on the questions of `axis`; judgments on other questions are left out.
+
+    A question judged repeatedly counts with all its verdicts.
+    """
     import numpy as np
 
     from evals.stats.bootstrap import Statistic
 
-    verdicts = [_verdicts(judgment) for judgment in judgments]
-    won = np.array([sum(win * weight for win, weight in each) for each in verdicts])
-    lost = np.array([sum((1 - win) * weight for win, weight in each) for each in verdicts])
+    place = {question_id: position for position, question_id in enumerate(axis)}
+    won, lost = np.zeros(len(axis)), np.zeros(len(axis))
+    for judgment in judgments:
+        if judgment.question_id in place:
+            for win, weight in _verdicts(judgment):
+                won[place[judgment.question_id]] += win * weight
+                lost[place[judgment.question_id]] += (1 - win) * weight
 
     def resample(counts: FloatArray) -> FloatArray:
         resampled_won, resampled_lost = counts @ won, counts @ lost
@@ -204,14 +238,4 @@ def _statistic(judgments: Sequence[ArenaJudgment]) -> Statistic:
         scores[judged] = _score(resampled_won[judged], resampled_lost[judged])
         return scores
 
-    return Statistic(float(resample(np.ones((1, len(verdicts))))[0]), resample)
-
-
-def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
-    """The score as a statistic on the questions of `axis`; judgments on other questions are left out."""
-    import numpy as np
-
-    place = {question_id: position for position, question_id in enumerate(axis)}
-    kept = [judgment for judgment in judgments if judgment.question_id in place]
-    positions: np.ndarray = np.array([place[judgment.question_id] for judgment in kept])
-    return _statistic(kept).at(positions)
+    return Statistic(float(resample(np.ones((1, len(axis))))[0]), resample)

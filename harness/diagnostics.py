@@ -13,7 +13,7 @@ from harness.mini.identity import world_digest
 from harness.scales import Scale
 from harness.steps.data import chosen_responses, model
 from harness.steps.gold import GoldQuality, response_gold_quality
-from harness.steps.judge import judge_pairs
+from harness.steps.judge import judge, judge_pairs
 from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.respond import refine, respond
 from methods.sft import sft
@@ -72,8 +72,8 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
             responses[f"baseline of {bench}"] = role.baselines.artifact()
         judged = {
             f"teacher's improvement against {other}, {name}": judge_pairs(
-                judge=model(scale.judge),
-                template=scale.prompt_set().judge["alpaca_eval2"],
+                judge=judge(scale.judge),
+                prompt=scale.prompt_set().judge["alpaca_eval2"],
                 protocol="alpaca_eval2",
                 outputs=responses[f"teacher's improvement, {name}"],
                 baselines=responses[f"{other}, {name}"],

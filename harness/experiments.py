@@ -13,6 +13,7 @@ from harness.registries import EVALS, METHODS
 from harness.scales import BenchRole, Scale
 from harness.steps.data import model
 from harness.steps.gold import gold_quality
+from harness.steps.judge import judge
 from methods.ingredients import Method
 
 Checkpoints = dict[tuple[str, str, int], Artifact]
@@ -122,9 +123,8 @@ def bench_on(scale: Scale, name: str) -> Bench:
     return Bench(
         baselines=role.baselines.artifact(),
         baseline_name=role.baselines.reference,
-        judge=model(scale.judge),
-        judge_name=scale.judge,
-        template=scale.prompt_set().judge[name],
+        judge=judge(scale.judge),
+        prompt=scale.prompt_set().judge[name],
         sampling=scale.sampling,
         gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
         difficulty_pool=tuple(part.artifact() for part in role.difficulty_pool),
@@ -172,7 +172,7 @@ def _cells(
         judgments, gold = [], []
         for seed, checkpoint in by_seed.items():
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
-                judgments.append(evaluation.judgments(setting, checkpoint, seed))
+                judgments.append(evaluation.judgments(setting, evaluation.answers(setting, checkpoint, seed)))
                 if scale.truth_is_known:
                     gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):

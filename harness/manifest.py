@@ -17,7 +17,7 @@ from harness.core.store import Store
 from harness.experiments import Cell, Experiment, Test
 from harness.steps.gold import GoldQuality
 
-VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided"}
+VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided", "withheld": "not run"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
             "name": scale.judge,
             "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in experiment.fingerprints.items()),
             "prompt": f"configs/prompts/{scale.prompts}.yaml",
-            "parser": "harness/steps/judge.py",
+            "parser": "harness/steps/verdicts.py",
         },
         "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)},
         "models": {name: asdict(scale.models[name]) for name in experiment.models},
@@ -92,8 +92,12 @@ def _cell_entries(experiment: Experiment, store: Store, cell: Cell) -> Iterator[
                 "n_missing": scores["n_missing"],
                 "judge": experiment.fingerprints[cell.bench],
                 "artifact": f"{cell.score.step}/{cell.score.key}",
-                "note": scores.get("length_controlled_withheld") or "" if scores["mean"][column.metric] is None else "",
+                "note": _why_withheld(scores) if scores["mean"][column.metric] is None else "",
             }
+
+
+def _why_withheld(scores: Mapping[str, Any]) -> str:
+    return scores["withheld"] or scores.get("length_controlled_withheld") or ""
 
 
 def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _comparison(test: Test | None, store: Store, model: str, stated: Mapping[str
     if test is None:
         return {**place, "verdict": "not run"}
     result = store.bind(test.result).json("comparison.json")[stated["metric"]]
-    figures = {name: result[name] for name in ("difference", "ci95", "p_value", "n_prompts")}
+    figures = {name: result[name] for name in ("difference", "ci95", "p_value", "n_prompts") if name in result}
     return {**place, **figures, "verdict": VERDICT_ON_CLAIM[result["verdict"]]}
 
 

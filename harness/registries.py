@@ -19,5 +19,11 @@ METHODS = Registry(
 EVALS = Registry(
     kind="bench",
     group="harness.evals",
-    builtin={"alpaca_eval2": "evals.alpaca_eval2_steps:EVALUATION", "arena_hard": "evals.arena_hard_steps:EVALUATION"},
+    builtin={
+        "alpaca_eval2": "evals.alpaca_eval2_steps:EVALUATION",
+        "arena_hard": "evals.arena_hard_steps:EVALUATION",
+        "pairwise": "evals.pairwise_steps:EVALUATION",
+        "edit_distance": "evals.edit_distance:MEASUREMENT",
+        "perplexity": "evals.perplexity:MEASUREMENT",
+    },
 )

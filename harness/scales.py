@@ -7,6 +7,7 @@ from harness.core.artifacts import Artifact
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import unknown
 from harness.steps.data import data, model
+from harness.steps.judge_prompt import JudgePrompt
 from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
 
 
@@ -115,10 +116,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """The prompts of a scale; `judge` has one template for each bench."""
+    """The prompts of a scale; `judge` has one for each bench."""
 
     refine: RefinePrompts
-    judge: dict[str, str]
+    judge: dict[str, JudgePrompt]
 
 
 def load_scale(name: str, *, fast: bool = False) -> Scale:

@@ -9,7 +9,14 @@ from harness import scales
 from harness.cli import main
 from harness.scales import Fast, Scale, load_scale
 
-SIZES = {"demonstrations": 48, "improver_data": 24, "preference_data": 32, "alpaca_eval2": 24, "arena_hard": 16}
+SIZES = {
+    "demonstrations": 48,
+    "improver_data": 24,
+    "preference_data": 32,
+    "alpaca_eval2": 24,
+    "arena_hard": 16,
+    "pairwise": 16,
+}
 
 
 def load_tiny_scale(name: str, *, fast: bool = False) -> Scale:

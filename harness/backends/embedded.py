@@ -1,9 +1,9 @@
 """The embedded world's teacher and judge behind the interfaces that real models have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 
-from harness.backends.interfaces import Completion, Sampling
+from harness.backends.interfaces import ChatReply, ChatRequest, Completion, Sampling
 from harness.mini import teacher
 from harness.mini.judge import MiniJudge
 
@@ -27,6 +27,10 @@ class EmbeddedJudge:
     def __init__(self) -> None:
         self._judge = MiniJudge()
 
-    def reply(self, message: str) -> tuple[str, Mapping[str, float] | None]:
-        """The judge's reply; see `harness.mini.judge`."""
-        return self._judge.reply(message)
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply]]:
+        """The judge's replies, in order, to the user messages; see `harness.mini.judge`."""
+        for position, request in enumerate(requests):
+            yield position, ChatReply(*self._judge.reply(request.messages[-1].content, request.repeat))
+
+    def reject(self, request: ChatRequest) -> None:
+        """Nothing is kept."""

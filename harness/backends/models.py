@@ -1,20 +1,20 @@
 """What a model reference means.
 
-`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` and `mini:judge` the embedded oracles;
-anything else is the path of a Hugging Face checkpoint folder.
+`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` the embedded oracle; anything else is the path
+of a Hugging Face checkpoint folder.
 """
 
 import json
 from hashlib import sha256
 from pathlib import Path
 
-from harness.backends.interfaces import Generator, Judge
+from harness.backends.interfaces import Generator
 from harness.core.errors import UserError, unknown
 from harness.core.store import RECORD
 from harness.mini.identity import world_digest
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
-ORACLES = ("mini:teacher", "mini:judge")
+TEACHER = "mini:teacher"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
 
@@ -36,8 +36,8 @@ def checkpoint_folder(reference: str) -> Path:
 
 
 def fingerprint(reference: str) -> str:
-    """What identifies the model's content: a digest of its files, or of the world's code for an oracle."""
-    if reference in ORACLES:
+    """What identifies the model's content: a digest of its files, or of the world's code for the teacher."""
+    if reference == TEACHER:
         return world_digest()
     files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
     return _digest(sorted(files))
@@ -63,19 +63,10 @@ def checkpoint_of(folder: Path) -> Path:
 
 def load_generator(reference: str) -> Generator:
     """The model behind `reference`, ready to answer."""
-    if reference == "mini:teacher":
+    if reference == TEACHER:
         from harness.backends.embedded import EmbeddedTeacher
 
         return EmbeddedTeacher()
     from harness.backends.hf import TransformersGenerator
 
     return TransformersGenerator(checkpoint_folder(reference))
-
-
-def load_judge(reference: str) -> Judge:
-    """The judge behind `reference`. Raises UserError where it names none."""
-    if reference != "mini:judge":
-        raise unknown("judge", reference, ["mini:judge"])
-    from harness.backends.embedded import EmbeddedJudge
-
-    return EmbeddedJudge()

@@ -25,16 +25,17 @@ class MiniJudge:
     quality_slope: float = 8.0  # logits for a whole point of gold quality
     verbosity_bias: float = 0.5  # logits for each factor e in the number of words
     position_bias: float = 0.15  # logits in favour of the answer shown first
-    noise: float = 0.6  # standard deviation, in logits; fixed for a given prompt
+    noise: float = 0.6  # standard deviation, in logits; fixed for a given prompt and repeat
 
-    def logit(self, request: str, first: str, second: str) -> float:
-        """The judge's log-odds that `first` is better, noise included."""
+    def logit(self, request: str, first: str, second: str, repeat: int = 0) -> float:
+        """The judge's log-odds that `first` is better, noise included; asked again, the noise is drawn anew."""
         quality = self.quality_slope * (gold_quality(request, first) - gold_quality(request, second))
         words = math.log(max(1, len(first.split())) / max(1, len(second.split())))
-        surprise = NormalDist().inv_cdf(max(1e-12, unit_hash("judge", request, first, second)))
+        again = (str(repeat),) if repeat else ()
+        surprise = NormalDist().inv_cdf(max(1e-12, unit_hash("judge", request, first, second, *again)))
         return quality + self.verbosity_bias * words + self.position_bias + self.noise * surprise
 
-    def reply(self, message: str) -> tuple[str, dict[str, float] | None]:
+    def reply(self, message: str, repeat: int = 0) -> tuple[str, dict[str, float] | None]:
         """The reply to a judging prompt and, for AlpacaEval's, the log-probabilities of the two identifiers.
 
         Raises ValueError where the prompt does not show a request and two answers.
@@ -42,9 +43,11 @@ class MiniJudge:
         parts = _SECTION.split(message)
         sections = {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
         if {"request", "output m", "output M"} <= sections.keys():
-            return _as_identifier(self.logit(sections["request"], sections["output m"], sections["output M"]))
+            return _as_identifier(self.logit(sections["request"], sections["output m"], sections["output M"], repeat))
         if {"request", "assistant A", "assistant B"} <= sections.keys():
-            return _as_verdict(self.logit(sections["request"], sections["assistant A"], sections["assistant B"]))
+            return _as_verdict(
+                self.logit(sections["request"], sections["assistant A"], sections["assistant B"], repeat)
+            )
         raise ValueError("the mini judge needs the judging prompts of configs/prompts/mini.yaml")
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Literal
 
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
-from harness.backends.judges import JudgeReference
+from harness.backends.judges import JudgeReference, judge_reference
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Prompt, Response
 from harness.steps.judge_prompt import JudgePrompt
@@ -30,6 +30,14 @@ class Game:
         """What the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
         return prompt.request(self.prompt.text, first, second, self.repeat)
+
+
+def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
+    """The judge `model`, "mini:judge" or one served at `base_url`, its replies read as `harness.steps.verdicts` does.
+
+    Raises UserError for a judge that there cannot be; see `judge_reference`.
+    """
+    return replace(judge_reference(model, base_url, without), parser_version=PARSER_VERSION)
 
 
 @step(version=3)
@@ -166,5 +174,5 @@ def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
 
 def judge_fingerprint(judge: JudgeReference, prompt: JudgePrompt, protocol: Protocol) -> str:
     """Twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
-    identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol, "parser": PARSER_VERSION}
+    identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol}
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,12 +1,11 @@
 from random import Random
 
 from harness.backends.embedded import EmbeddedJudge, EmbeddedTeacher
-from harness.backends.interfaces import Sampling
+from harness.backends.interfaces import ChatReply, Sampling
 from harness.mini import teacher
 from harness.mini.judge import MiniJudge
 from harness.mini.roles import read_role
 from harness.scales import load_scale
-from harness.steps.judge import render_pair
 
 SAMPLING = Sampling(0.7, 0.9, 80)
 
@@ -29,5 +28,8 @@ def test_sampling_settings_do_not_touch_the_teacher() -> None:
 
 def test_the_judge_is_the_worlds() -> None:
     [row] = read_role("alpaca_eval2", 1)
-    message = render_pair(load_scale("mini").prompt_set().judge["alpaca_eval2"], row.prompt, "", "", "baseline_first")
-    assert EmbeddedJudge().reply(message) == MiniJudge().reply(message)
+    prompt = load_scale("mini").prompt_set().judge["alpaca_eval2"]
+    requests = [prompt.request(row.prompt.text, "", row.text, repeat) for repeat in range(3)]
+    said = [MiniJudge().reply(request.messages[0].content, request.repeat) for request in requests]
+    assert list(EmbeddedJudge().replies(requests)) == [(at, ChatReply(*reply)) for at, reply in enumerate(said)]
+    assert len({str(reply) for reply in said}) == 3

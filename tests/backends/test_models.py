@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness.backends.embedded import EmbeddedJudge, EmbeddedTeacher
+from harness.backends.embedded import EmbeddedTeacher
 from harness.backends.hf import TransformersGenerator, load_checkpoint
 from harness.backends.interfaces import Sampling
-from harness.backends.models import checkpoint_folder, fingerprint, load_generator, load_judge, resolve
+from harness.backends.models import checkpoint_folder, fingerprint, load_generator, resolve
 from harness.core.errors import UserError
+from harness.mini.identity import world_digest
 
 
 @pytest.fixture
@@ -38,14 +39,13 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(base: Path, copy:
     assert fingerprint(str(copy)) != fingerprint("mini:llama")
 
 
-def test_the_oracles_have_a_fingerprint_without_a_folder() -> None:
-    assert fingerprint("mini:teacher") == fingerprint("mini:judge") != fingerprint("mini:llama")
+def test_the_teacher_has_a_fingerprint_without_a_folder() -> None:
+    assert fingerprint("mini:teacher") == world_digest() != fingerprint("mini:llama")
 
 
-def test_references_lead_to_generators_and_judges(base: Path) -> None:
+def test_references_lead_to_generators(base: Path) -> None:
     assert isinstance(load_generator("mini:teacher"), EmbeddedTeacher)
     assert isinstance(load_generator(str(base)), TransformersGenerator)
-    assert isinstance(load_judge("mini:judge"), EmbeddedJudge)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,6 @@ def test_a_reference_that_leads_nowhere_is_a_user_error(reference: str, complain
     for look_up in (checkpoint_folder, fingerprint, load_generator):
         with pytest.raises(UserError, match=complaint):
             look_up(reference)
-
-
-def test_a_misspelt_judge_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"unknown judge 'mini:juge'; did you mean 'mini:judge'\?"):
-        load_judge("mini:juge")
 
 
 def removed(name: str) -> Callable[[Path], Any]:

@@ -65,26 +65,39 @@ def test_the_baseline_scores_50_against_itself(alpaca_data: Path, calibration: C
         assert scores["ci95"][metric] == [50, 50]
 
 
-def test_missing_verdicts_withhold_the_length_controlled_win_rate(alpaca_data: Path, calibration: Calibration) -> None:
+def test_a_few_missing_verdicts_are_counted_and_many_withhold_every_headline(
+    alpaca_data: Path, calibration: Calibration
+) -> None:
     annotations = verdicts_of(alpaca_data, "alpaca-7b_verbose")
     scores = score_annotations(annotations, calibration, resamples=20)
-    assert scores["n_missing"] == 3
-    assert scores["length_controlled_winrate"] is scores["lc_standard_error"] is None
-    assert scores["ci95"]["length_controlled_winrate"] is None
-    assert "3 of 805 verdicts are missing (index 366, 484, 689)" in scores["length_controlled_withheld"]
-    assert "--allow-missing" in scores["length_controlled_withheld"]
-    assert scores["win_rate"] is not None
+    assert (scores["n_total"], scores["n_asked"], scores["n_missing"]) == (802, 805, 3)
+    assert None not in (scores["win_rate"], scores["length_controlled_winrate"])
+    assert scores["withheld"] is scores["length_controlled_withheld"] is None
 
-    allowed = score_annotations(annotations, calibration, resamples=20, allow_missing=True)
-    assert allowed["n_missing"] == 3
-    assert allowed["length_controlled_withheld"] is None
-    assert allowed["length_controlled_winrate"] is not None
-    assert allowed["win_rate"] == scores["win_rate"]
+    part = annotations.only(range(5, 795))
+    held = score_annotations(part, calibration, resamples=20)
+    assert [held[name] for name in (*METRICS, "standard_error", "lc_standard_error")] == [None] * 5
+    assert held["ci95"] == dict.fromkeys(METRICS)
+    assert "only 787 of 805 verdicts are there" in held["withheld"] and "--allow-missing" in held["withheld"]
+
+    allowed = score_annotations(part, calibration, resamples=20, allow_missing=True)
+    assert (allowed["n_missing"], allowed["withheld"]) == (18, None)
+    assert None not in (allowed["win_rate"], allowed["length_controlled_winrate"])
+
+
+def test_a_part_of_the_set_asked_for_on_purpose_is_no_gap_but_has_no_length_control(
+    alpaca_data: Path, calibration: Calibration
+) -> None:
+    part = verdicts_of(alpaca_data, "claude-2").only(range(20))
+    scores = score_annotations(part, calibration, n_asked=20, resamples=20)
+    assert (scores["n_asked"], scores["n_missing"], scores["withheld"]) == (20, 0, None)
+    assert scores["win_rate"] is not None and scores["length_controlled_winrate"] is None
+    assert "785 of the calibration's 805 instructions have no verdict" in scores["length_controlled_withheld"]
 
 
 def test_without_a_calibration_the_other_columns_are_there() -> None:
     scores = score_annotations(simulated.annotations(), None, resamples=20)
-    assert scores["length_controlled_winrate"] is scores["n_missing"] is None
+    assert scores["length_controlled_winrate"] is None
     assert "--lc-calibration" in scores["length_controlled_withheld"]
     assert scores["ci95"]["win_rate"][0] < scores["win_rate"] < scores["ci95"]["win_rate"][1]
 
@@ -168,8 +181,8 @@ def test_training_seeds_may_miss_different_instructions() -> None:
     calibration = simulated.calibration()
     sets = [simulated.annotations(seed=seed).only(set(range(120)) - {seed, 5}) for seed in range(3)]
     strict = score_training_seeds(sets, calibration, resamples=20)
-    assert strict["mean"]["length_controlled_winrate"] is None
-    assert "missing" in strict["length_controlled_withheld"]
+    assert strict["mean"] == strict["per_seed"] == strict["ci95"] == dict.fromkeys(METRICS)
+    assert "only 118 of 120 verdicts are there" in strict["withheld"]
     allowed = score_training_seeds(sets, calibration, resamples=20, allow_missing=True)
     assert allowed["n_missing"] == 6
     assert allowed["mean"]["length_controlled_winrate"] is not None
@@ -216,18 +229,19 @@ def test_real_models_far_apart_are_told_apart(alpaca_data: Path, calibration: Ca
 def test_comparison_on_different_instructions_needs_consent() -> None:
     calibration = simulated.calibration()
     whole, part = simulated.annotations(seed=1), simulated.annotations(seed=2).only(range(100))
-    with pytest.raises(UserError, match=r"20 of its instructions have no verdict in another set.*--allow-missing"):
-        compare_annotations([whole], [part], calibration, metric="win_rate")
+    withheld = compare_annotations([whole], [part], calibration, metric="win_rate")
+    assert withheld["verdict"] == "withheld"
+    assert "share 100 of 120 prompts" in withheld["withheld"] and "--allow-missing" in withheld["withheld"]
     result = compare_annotations([whole], [part], calibration, resamples=20, allow_missing=True)
     assert result["n_prompts"] == 100
-    with pytest.raises(UserError, match="share no instruction"):
-        compare_annotations([whole.only([1, 2])], [whole.only([3])], calibration, allow_missing=True)
+    nothing = compare_annotations([whole.only([1, 2])], [whole.only([3])], calibration, allow_missing=True)
+    assert (nothing["verdict"], nothing["n_prompts"]) == ("withheld", 0)
 
 
 def test_comparison_says_why_it_cannot_control_for_length() -> None:
     annotations = simulated.annotations()
-    with pytest.raises(UserError, match="no length-controlled comparison: no calibration given"):
-        compare_annotations([annotations], [annotations], None)
+    result = compare_annotations([annotations], [annotations], None)
+    assert result["verdict"] == "withheld" and "no calibration given" in result["withheld"]
     with pytest.raises(UserError, match="unknown metric 'winrate'; did you mean 'win_rate'"):
         compare_annotations([annotations], [annotations], None, metric="winrate")
 

@@ -16,7 +16,7 @@ from tests.evals import simulated
 def test_scores_are_those_of_the_official_scorer(arena_data: Path) -> None:
     folder = arena_data / "simulated_judgments"
     for model, expected in json.loads((folder / "expected.json").read_text()).items():
-        scores = score_judgments(read_judgments(folder / f"{model}.jsonl"))
+        scores = score_judgments(read_judgments(folder / f"{model}.jsonl"), allow_missing=True)
         assert scores["score"] == pytest.approx(expected["score"], abs=0.01), model
         assert scores["ci95_official"] == pytest.approx([expected["lower"], expected["upper"]], abs=0.5), model
         assert scores["n_battles"] == expected["n_battles"], model
@@ -28,7 +28,8 @@ def test_missing_labels_are_counted(arena_data: Path) -> None:
     path = arena_data / "simulated_judgments" / "sim-even.jsonl"
     missing = path.read_text().count('"score": null')
     assert missing > 0
-    assert score_judgments(read_judgments(path), resamples=10)["n_missing"] == missing
+    scores = score_judgments(read_judgments(path), resamples=10)
+    assert (scores["n_missing"], scores["n_asked"], scores["withheld"]) == (missing, 1000, None)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_missing_labels_are_counted(arena_data: Path) -> None:
 )
 def test_weights_orders_and_ties(labels: tuple[str | None, str | None], score: float, battles: int) -> None:
     judgment = ArenaJudgment("q", "model", "judge", tuple(Game(label) for label in labels))
-    scores = score_judgments([judgment], n_questions=1, resamples=5)
+    scores = score_judgments([judgment], n_questions=1, resamples=5, allow_missing=True)
     assert scores["score"] == pytest.approx(score)
     assert scores["n_battles"] == battles
     assert scores["n_missing"] == labels.count(None)
@@ -54,7 +55,21 @@ def test_weights_orders_and_ties(labels: tuple[str | None, str | None], score: f
 
 def test_absent_questions_and_games_are_missing() -> None:
     judgments = [ArenaJudgment("a", "model", "judge", (Game("A=B"),)), ArenaJudgment("b", "model", "judge", ())]
-    assert score_judgments(judgments, n_questions=4, resamples=5)["n_missing"] == 7
+    scores = score_judgments(judgments, n_questions=4, resamples=5)
+    assert (scores["n_missing"], scores["n_asked"]) == (7, 8)
+    assert scores["score"] is scores["ci95"] is scores["ci95_official"] is None
+    assert "only 1 of 8 verdicts are there" in scores["withheld"]
+    assert score_judgments(judgments, n_questions=4, resamples=5, allow_missing=True)["score"] == 50
+
+
+def test_verdicts_of_several_repeats_count_alike() -> None:
+    once, other = simulated.judgments(40, seed=1), simulated.judgments(40, seed=2)
+    both = score_judgments([*once, *other], n_questions=40, repeats=2, resamples=50)
+    assert (both["n_missing"], both["n_asked"]) == (0, 160)
+    twice = score_judgments([*once, *once], n_questions=40, repeats=2, resamples=50)
+    single = score_judgments(once, n_questions=40, resamples=50)
+    assert twice["score"] == pytest.approx(single["score"])
+    assert twice["ci95"] == pytest.approx(single["ci95"])  # a prompt's repeats are drawn together
 
 
 @given(seed=st.integers(0, 1000), order=st.integers(0, 2**32))
@@ -137,8 +152,8 @@ def test_comparison_of_a_model_with_itself_is_undecided() -> None:
 
 def test_comparison_on_different_questions_needs_consent() -> None:
     whole, part = simulated.judgments(60, seed=1), simulated.judgments(60, seed=2)[:50]
-    with pytest.raises(UserError, match=r"10 of 60 questions have no verdict in one of the sets.*--allow-missing"):
-        compare_judgments([whole], [part])
+    withheld = compare_judgments([whole], [part])
+    assert withheld["verdict"] == "withheld"
+    assert "share 50 of 60 prompts" in withheld["withheld"] and "--allow-missing" in withheld["withheld"]
     assert compare_judgments([whole], [part], resamples=20, allow_missing=True)["n_prompts"] == 50
-    with pytest.raises(UserError, match="share no question"):
-        compare_judgments([whole[:5]], [whole[5:10]], allow_missing=True)
+    assert compare_judgments([whole[:5]], [whole[5:10]], allow_missing=True)["verdict"] == "withheld"

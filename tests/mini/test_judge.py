@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.records import Prompt
+from harness.backends.interfaces import ChatReply
 from harness.mini import writers
 from harness.mini.judge import VERDICT_BOUNDS, VERDICTS, MiniJudge
 from harness.mini.language import write_answer, write_request
 from harness.mini.quality import gold_quality
 from harness.mini.world import ASPECTS, Request, draw_request, entities, true_value
 from harness.scales import load_scale
-from harness.steps.judge import Protocol, read_reply, render_pair
+from harness.steps.judge import Protocol, read_reply
 from tests.mini.strategies import FILLER, REQUEST, STATEMENTS, STYLE_NAMES
 
 QUIET = MiniJudge(noise=0.0)
-TEMPLATES = load_scale("mini").prompt_set().judge
+PROMPTS = load_scale("mini").prompt_set().judge
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
 
 ANSWERS = st.tuples(STATEMENTS, STYLE_NAMES)
@@ -26,6 +26,10 @@ ANSWERS = st.tuples(STATEMENTS, STYLE_NAMES)
 
 def written(request: Request, answer: tuple[list[tuple[str, str]], str]) -> str:
     return write_answer(request.entity, *answer)
+
+
+def message(protocol: Protocol, request: str, first: str, second: str) -> str:
+    return PROMPTS[protocol].request(request, first, second).messages[-1].content
 
 
 def duels(count: int) -> list[tuple[str, str, str]]:
@@ -105,18 +109,16 @@ def test_noise_is_fixed_for_a_prompt_and_has_the_deviation_it_says() -> None:
 def test_replies_are_read_as_what_they_mean(
     request: Request, first: tuple[list[tuple[str, str]], str], second: tuple[list[tuple[str, str]], str]
 ) -> None:
-    judge, asked = MiniJudge(), Prompt("0", write_request(request, 0))
+    judge, asked = MiniJudge(), write_request(request, 0)
     a, b = written(request, first), written(request, second)
-    logit = judge.logit(asked.text, a, b)
+    logit = judge.logit(asked, a, b)
 
-    reply, log_probabilities = judge.reply(render_pair(TEMPLATES["alpaca_eval2"], asked, a, b, "baseline_first"))
-    reading = read_reply("alpaca_eval2", reply, log_probabilities)
+    reading = read_reply("alpaca_eval2", ChatReply(*judge.reply(message("alpaca_eval2", asked, a, b))))
     assert reading.state == "ok"
     assert reading.verdict == ("m" if logit > 0 else "M")
     assert reading.first_preference == pytest.approx(1 / (1 + math.exp(-logit)))
 
-    reply, log_probabilities = judge.reply(render_pair(TEMPLATES["arena_hard"], asked, a, b, "baseline_first"))
-    reading = read_reply("arena_hard", reply, log_probabilities)
+    reading = read_reply("arena_hard", ChatReply(*judge.reply(message("arena_hard", asked, a, b))))
     assert (reading.state, reading.verdict) == ("ok", naive_verdict(logit))
 
 
@@ -133,10 +135,7 @@ def naive_verdict(logit: float) -> str:
 def test_all_five_verdicts_occur_and_ties_are_no_accident() -> None:
     assert VERDICT_BOUNDS == tuple(sorted(VERDICT_BOUNDS)) == tuple(-bound for bound in reversed(VERDICT_BOUNDS))
     judge = MiniJudge()
-    replies = [
-        judge.reply(render_pair(TEMPLATES["arena_hard"], Prompt("0", asked), first, second, "baseline_first"))[0]
-        for asked, first, second in duels(300)
-    ]
+    replies = [judge.reply(message("arena_hard", asked, first, second))[0] for asked, first, second in duels(300)]
     counts = {verdict: sum(f"[[{verdict}]]" in reply for reply in replies) for verdict in VERDICTS}
     assert sum(counts.values()) == 300
     assert min(counts.values()) >= 10
@@ -152,17 +151,13 @@ def test_the_better_answer_wins_more_often_than_not() -> None:
     assert 0.75 < fmean(won) < 1
 
 
-@pytest.mark.parametrize("message", ["", "which is better?", "[request]\nx\n[output m]\ny\n[question]\n?"])
-def test_a_prompt_that_shows_no_pair_is_refused(message: str) -> None:
+@pytest.mark.parametrize("text", ["", "which is better?", "[request]\nx\n[output m]\ny\n[question]\n?"])
+def test_a_prompt_that_shows_no_pair_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"needs the judging prompts of configs/prompts/mini\.yaml"):
-        MiniJudge().reply(message)
+        MiniJudge().reply(text)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_empty_output_is_judged_too(protocol: Protocol) -> None:
-    asked = Prompt("0", ALL_ASKED)
-    reply, log_probabilities = MiniJudge().reply(
-        render_pair(TEMPLATES[protocol], asked, answer_with(10), "", "baseline_first")
-    )
-    reading = read_reply(protocol, reply, log_probabilities)
+    reading = read_reply(protocol, ChatReply(*MiniJudge().reply(message(protocol, ALL_ASKED, answer_with(10), ""))))
     assert (reading.state, reading.verdict) == ("ok", "m" if protocol == "alpaca_eval2" else "A>>B")

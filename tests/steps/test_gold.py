@@ -8,9 +8,9 @@ from harness.mini.identity import world_digest
 from harness.mini.quality import gold_quality as quality_of
 from harness.mini.roles import read_role
 from harness.scales import load_scale
-from harness.steps.data import data, model
+from harness.steps.data import data
 from harness.steps.gold import GoldQuality, gold_quality, response_gold_quality
-from harness.steps.judge import judge_pairs
+from harness.steps.judge import judge, judge_pairs
 from tests.steps.given import made
 
 
@@ -26,8 +26,8 @@ def test_responses_are_measured_by_the_worlds_truth(store: Store) -> None:
 
 def test_an_output_judged_in_two_orders_counts_once(store: Store) -> None:
     judgments = judge_pairs(
-        judge=model("mini:judge"),
-        template=load_scale("mini").prompt_set().judge["arena_hard"],
+        judge=judge("mini:judge"),
+        prompt=load_scale("mini").prompt_set().judge["arena_hard"],
         protocol="arena_hard",
         outputs=data("mini:alpaca_eval2_house", 15),
         baselines=data("mini:alpaca_eval2", 15),

@@ -1,114 +1,92 @@
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness.backends import models
+from harness.backends import judges
+from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.core.artifacts import Artifact
 from harness.core.records import Judgment, Prompt, Response
 from harness.core.store import Store
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
 from harness.scales import load_scale
-from harness.steps import judge as module
-from harness.steps.data import data, model
-from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs, orders, read_reply, render_pair
+from harness.steps.data import data
+from harness.steps.judge import Game, Protocol, judge, judge_fingerprint, judge_pairs, orders
+from harness.steps.judge_prompt import JudgePrompt
 from tests.steps.given import answers, made
 
-TEMPLATES = load_scale("mini").prompt_set().judge
-PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
-PLAIN = "{request} | {first} | {second}"
+PROMPTS = load_scale("mini").prompt_set().judge
+PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard", "pairwise")
+PLAIN = JudgePrompt("{request} | {first} | {second}", max_tokens=10)
+Reply = ChatReply | CallFailure
 
 
 class FakeJudge:
-    """Prefers whichever answer is longer; replies as the protocol asks, or as it is told."""
+    """Replies by a function of the user's last message; remembers what it was asked, and what was rejected."""
 
     name = "fake"
 
-    def __init__(self, protocol: Protocol, reply: str | None = None) -> None:
-        self.protocol, self.fixed = protocol, reply
-        self.asked: list[str] = []
+    def __init__(self, reply: Callable[[str], Reply]) -> None:
+        self._reply = reply
+        self.asked: list[ChatRequest] = []
+        self.rejected: list[ChatRequest] = []
 
-    def reply(self, message: str) -> tuple[str, Mapping[str, float] | None]:
-        self.asked.append(message)
-        if self.fixed is not None:
-            return self.fixed, None
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, Reply]]:
+        self.asked.extend(requests)
+        for position in reversed(range(len(requests))):  # as an endpoint would: in any order
+            yield position, self._reply(requests[position].messages[-1].content)
+
+    def reject(self, request: ChatRequest) -> None:
+        self.rejected.append(request)
+
+
+def prefers_the_longer(protocol: Protocol) -> FakeJudge:
+    """Its log-probabilities are 0.8 to 0.2."""
+
+    def reply(message: str) -> ChatReply:
         _, first, second = message.split(" | ")
         better = len(first) > len(second)
-        if self.protocol == "arena_hard":
-            return f"[[{'A>B' if better else 'B>A'}]]", None
+        if protocol != "alpaca_eval2":
+            return ChatReply(f"[[{'A>B' if better else 'B>A'}]]")
         likely, unlikely = math.log(0.8), math.log(0.2)
-        return "m" if better else "M", {"m": likely if better else unlikely, "M": unlikely if better else likely}
+        label = "m" if better else "M"
+        return ChatReply(label, {"m": likely if better else unlikely, "M": unlikely if better else likely})
+
+    return FakeJudge(reply)
 
 
-def judged(outputs: Artifact, baselines: Artifact, protocol: Protocol, template: str = PLAIN) -> Artifact:
+def says(text: str) -> FakeJudge:
+    return FakeJudge(lambda message: ChatReply(text))
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
+    """Puts a fake in the place of every judge."""
+
+    def put(fake: FakeJudge) -> FakeJudge:
+        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept: fake)
+        return fake
+
+    return put
+
+
+Use = Callable[[FakeJudge], FakeJudge]
+
+
+def judged(
+    outputs: Artifact, baselines: Artifact, protocol: Protocol, prompt: JudgePrompt = PLAIN, repeats: int = 1
+) -> Artifact:
     return judge_pairs(
-        judge=model("mini:judge"), template=template, protocol=protocol, outputs=outputs, baselines=baselines
+        judge=judge("mini:judge"),
+        prompt=prompt,
+        protocol=protocol,
+        outputs=outputs,
+        baselines=baselines,
+        repeats=repeats,
     )
-
-
-@pytest.mark.parametrize(
-    ("reply", "log_probabilities", "state", "verdict", "preference"),
-    [
-        ("m", {"m": math.log(0.3), "M": math.log(0.1)}, "ok", "m", 0.75),
-        ("M", {"m": math.log(0.1), "M": math.log(0.3), "The": math.log(0.6)}, "ok", "M", 0.25),
-        ("m", {"m": -0.01}, "ok", "m", 1.0),  # as alpaca_eval: what is not listed has no probability
-        ("M", {"M": -0.01, "The": -5.0}, "ok", "M", 0.0),
-        ("m", None, "ok", "m", 1.0),
-        (" M\n", None, "ok", "M", 0.0),
-        ("m", {}, "ok", "m", 1.0),
-        ("m", {"The": -0.1}, "ok", "m", 1.0),
-        ("The first", {"The": -0.1}, "parse_failed", "", None),
-        ("", None, "parse_failed", "", None),
-        ("mM", None, "parse_failed", "", None),
-        ("output m", None, "parse_failed", "", None),
-    ],
-)
-def test_alpaca_eval_identifiers(
-    reply: str,
-    log_probabilities: Mapping[str, float] | None,
-    state: str,
-    verdict: str,
-    preference: float | None,
-) -> None:
-    reading = read_reply("alpaca_eval2", reply, log_probabilities)
-    assert (reading.state, reading.verdict) == (state, verdict)
-    assert reading.first_preference == (None if preference is None else pytest.approx(preference))
-
-
-@given(first=st.floats(-50, 0), second=st.floats(-50, 0), other=st.floats(-50, 0))
-def test_the_preference_is_the_identifiers_share_of_probability(first: float, second: float, other: float) -> None:
-    reading = read_reply("alpaca_eval2", "m", {"m": first, "M": second, "The": other})
-    swapped = read_reply("alpaca_eval2", "m", {"m": second, "M": first})
-    assert reading.first_preference == pytest.approx(1 / (1 + math.exp(second - first)))
-    assert reading.first_preference is not None and swapped.first_preference is not None
-    assert reading.first_preference + swapped.first_preference == pytest.approx(1)
-
-
-def test_identifiers_of_hardly_any_probability_are_compared_all_the_same() -> None:
-    """Some interfaces give -9999 for whatever is very unlikely."""
-    reading = read_reply("alpaca_eval2", "The", {"The": -0.1, "m": -9999.0, "M": -9999.0})
-    assert reading.first_preference == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("label", ["A>>B", "A>B", "A=B", "B>A", "B>>A"])
-def test_arena_hard_labels_are_read(label: str) -> None:
-    for reply in (f"[[{label}]]", f"My final verdict is: [[{label}]].", f"[[{label}]] as I said: [[{label}]]"):
-        reading = read_reply("arena_hard", reply, None)
-        assert (reading.state, reading.verdict, reading.first_preference) == ("ok", label, None)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    ["", "[[A>B]] or rather [[B>A]]", "[[A>B]] or even [[A>>B]]", "A>B", "[A>B]", "[[a>b]]", "[[A > B]]", "[[A>>>B]]"],
-)
-def test_a_reply_without_one_arena_hard_label_is_no_verdict(reply: str) -> None:
-    reading = read_reply("arena_hard", reply, None)
-    assert (reading.state, reading.verdict) == ("parse_failed", "")
 
 
 def test_arena_hard_asks_in_both_orders_and_alpaca_eval_in_one_fixed_by_the_prompt() -> None:
@@ -122,21 +100,14 @@ def test_arena_hard_asks_in_both_orders_and_alpaca_eval_in_one_fixed_by_the_prom
 
 
 def test_the_prompt_shows_the_answers_in_the_order_said() -> None:
-    prompt = Prompt("1", "why?")
-    assert render_pair(PLAIN, prompt, "base", "out", "baseline_first") == "why? | base | out"
-    assert render_pair(PLAIN, prompt, "base", "out", "output_first") == "why? | out | base"
-
-
-def test_texts_with_braces_are_shown_as_they_are() -> None:
-    assert render_pair(PLAIN, Prompt("1", "{x}"), "{}", "{0}", "baseline_first") == "{x} | {} | {0}"
+    game = Game(Prompt("1", "why?"), "base", "out", "baseline_first")
+    assert game.request(PLAIN).messages[0].content == "why? | base | out"
+    assert replace(game, order="output_first").request(PLAIN).messages[0].content == "why? | out | base"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_better_output_is_preferred_in_both_orders(
-    store: Store, monkeypatch: pytest.MonkeyPatch, protocol: Protocol
-) -> None:
-    judge = FakeJudge(protocol)
-    monkeypatch.setattr(models, "load_judge", lambda reference: judge)
+def test_the_better_output_is_preferred_in_both_orders(store: Store, use: Use, protocol: Protocol) -> None:
+    fake = use(prefers_the_longer(protocol))
     ids = [str(i) for i in range(30)]
     outputs = answers({id: "very long" if int(id) % 2 else "s" for id in reversed(ids)})
     rows = made(store, judged(outputs, answers(dict.fromkeys(ids, "middle")), protocol)).rows(Judgment)
@@ -150,13 +121,13 @@ def test_the_better_output_is_preferred_in_both_orders(
         else:
             assert row.preference is None
             assert row.verdict == ("A>B" if is_better == (row.order == "output_first") else "B>A")
-    assert len(rows) == len(judge.asked) == (30 if protocol == "alpaca_eval2" else 60)
+    assert len(rows) == len(fake.asked) == (30 if protocol == "alpaca_eval2" else 60)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_worlds_judge_prefers_what_is_better(store: Store, protocol: Protocol) -> None:
     better, worse = data("mini:alpaca_eval2_scholar", 150), data("mini:alpaca_eval2_student", 150)
-    rows = made(store, judged(better, worse, protocol, TEMPLATES[protocol])).rows(Judgment)
+    rows = made(store, judged(better, worse, protocol, PROMPTS[protocol])).rows(Judgment)
     assert {row.state for row in rows} == {"ok"}
     clear = [
         row
@@ -177,9 +148,9 @@ def test_the_worlds_judge_prefers_what_is_better(store: Store, protocol: Protoco
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_failed_judgments_are_rows_without_a_preference_and_are_counted(
-    store: Store, monkeypatch: pytest.MonkeyPatch, protocol: Protocol
+    store: Store, use: Use, protocol: Protocol
 ) -> None:
-    monkeypatch.setattr(models, "load_judge", lambda reference: FakeJudge(protocol, "I cannot tell."))
+    use(says("I cannot tell."))
     artifact = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), protocol))
     rows = artifact.rows(Judgment)
     assert [(row.state, row.preference, row.verdict, row.reply) for row in rows] == [
@@ -188,55 +159,98 @@ def test_failed_judgments_are_rows_without_a_preference_and_are_counted(
     assert store.record(artifact)["counts"]["failed"] == len(rows) == (1 if protocol == "alpaca_eval2" else 2)
 
 
-def test_a_baseline_without_an_output_is_left_out_and_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "load_judge", lambda reference: FakeJudge("arena_hard"))
+def test_a_baseline_without_an_output_is_left_out_and_counted(store: Store, use: Use) -> None:
+    use(prefers_the_longer("arena_hard"))
     outputs = answers({"b": "long", "stray": "long"})
     artifact = made(store, judged(outputs, answers({"a": "y", "b": "y", "c": "y"}), "arena_hard"))
     assert [row.prompt.id for row in artifact.rows(Judgment)] == ["b", "b"]
     assert store.record(artifact)["counts"]["without_output"] == 2
 
 
-def test_a_killed_run_asks_nothing_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    class PulledPlug(FakeJudge):
-        def reply(self, message: str) -> tuple[str, Mapping[str, float] | None]:
-            if len(self.asked) == 25:
-                raise InterruptedError
-            return super().reply(message)
-
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
-    first, second = PulledPlug("arena_hard"), FakeJudge("arena_hard")
-    ids = [str(i) for i in range(20)]
-    artifact = judged(answers(dict.fromkeys(ids, "long")), answers(dict.fromkeys(ids, "y")), "arena_hard")
-    monkeypatch.setattr(models, "load_judge", lambda reference: first)
-    with pytest.raises(InterruptedError):
-        made(store, artifact)
-    monkeypatch.setattr(models, "load_judge", lambda reference: second)
+def test_what_could_not_be_read_is_rejected_and_judged_again_by_the_next_run(store: Store, use: Use) -> None:
+    fake = use(says("I cannot tell."))
+    artifact = judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard")
+    made(store, artifact)
+    assert fake.rejected == fake.asked
+    assert not store.has(artifact)
+    use(prefers_the_longer("arena_hard"))
     rows = made(store, artifact).rows(Judgment)
-    assert len(second.asked) == 40 - 20  # what was appended in whole is not asked again
-    assert [(row.prompt.id, row.order) for row in rows] == [
-        (id, order) for id in ids for order in ("baseline_first", "output_first")
+    assert [row.state for row in rows] == ["ok", "ok"]
+    assert store.has(artifact)
+
+
+def test_a_judge_that_cannot_be_asked_leaves_rows_that_say_why(store: Store, use: Use) -> None:
+    use(FakeJudge(lambda message: CallFailure("503 six times")))
+    artifact = judged(answers({"a": "x"}), answers({"a": "y"}), "alpaca_eval2")
+    [row] = made(store, artifact).rows(Judgment)
+    assert (row.state, row.preference, row.reply, row.error) == ("api_failed", None, "", "503 six times")
+    assert not store.has(artifact)
+
+
+def test_a_reply_without_a_label_is_followed_by_a_second_attempt(store: Store, use: Use) -> None:
+    """As Arena-Hard v0.1: the first reply stands in the conversation, and both are read as one text."""
+    insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
+    fake = use(FakeJudge(lambda message: ChatReply("[[B>A]]" if message == "A label, please." else "Hard to say.")))
+    rows = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard", insists)).rows(Judgment)
+    assert [(row.state, row.verdict, row.reply) for row in rows] == [("ok", "B>A", "Hard to say.\n[[B>A]]")] * 2
+    first, second = fake.asked[0], fake.asked[2]
+    assert second.messages[: len(first.messages)] == first.messages
+    assert [(message.role, message.content) for message in second.messages[len(first.messages) :]] == [
+        ("assistant", "Hard to say."),
+        ("user", "A label, please."),
     ]
+    assert (len(fake.asked), fake.rejected) == (4, [])
 
 
-def test_the_fingerprint_differs_with_judge_prompt_protocol_and_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = model("mini:judge")
-    prints = {
-        judge_fingerprint(judge, PLAIN, "alpaca_eval2"),
-        judge_fingerprint(model("mini:llama"), PLAIN, "alpaca_eval2"),
-        judge_fingerprint(judge, f"{PLAIN} ", "alpaca_eval2"),
-        judge_fingerprint(judge, PLAIN, "arena_hard"),
+def test_contradicting_labels_are_no_verdict_and_get_no_second_attempt(store: Store, use: Use) -> None:
+    insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
+    fake = use(says("[[A>B]] or rather [[B>A]]"))
+    rows = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard", insists)).rows(Judgment)
+    assert [row.state for row in rows] == ["parse_failed"] * 2
+    assert len(fake.asked) == 2
+
+
+def test_a_failed_second_attempt_is_a_failed_call(store: Store, use: Use) -> None:
+    insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
+    use(FakeJudge(lambda text: CallFailure("cut off") if text == "A label, please." else ChatReply("Hard to say.")))
+    rows = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard", insists)).rows(Judgment)
+    assert [(row.state, row.error) for row in rows] == [("api_failed", "cut off")] * 2
+
+
+def test_repeated_verdicts_are_rows_of_their_own(store: Store) -> None:
+    outputs, baselines = data("mini:alpaca_eval2_house", 30), data("mini:alpaca_eval2", 30)
+    once = made(store, judged(outputs, baselines, "pairwise", PROMPTS["pairwise"])).rows(Judgment)
+    thrice = made(store, judged(outputs, baselines, "pairwise", PROMPTS["pairwise"], repeats=3)).rows(Judgment)
+    assert [row for row in thrice if row.repeat == 0] == once
+    assert Counter((row.prompt.id, row.order) for row in thrice) == dict.fromkeys(
+        ((row.prompt.id, row.order) for row in once), 3
+    )
+    verdicts = {
+        (row.prompt.id, row.order): {each.verdict for each in thrice if each.prompt == row.prompt} for row in once
     }
-    monkeypatch.setattr(module, "PARSER_VERSION", 99)
-    prints.add(judge_fingerprint(judge, PLAIN, "alpaca_eval2"))
-    assert len(prints) == 5
+    assert any(len(labels) > 1 for labels in verdicts.values())  # the judge's noise is drawn anew
+
+
+def test_the_fingerprint_differs_with_judge_prompt_protocol_and_parser() -> None:
+    asked = judge("mini:judge")
+    prints = {
+        judge_fingerprint(asked, PLAIN, "alpaca_eval2"),
+        judge_fingerprint(replace(asked, model="another"), PLAIN, "alpaca_eval2"),
+        judge_fingerprint(replace(asked, base_url="http://127.0.0.1:8000/v1"), PLAIN, "alpaca_eval2"),
+        judge_fingerprint(replace(asked, without=("temperature",)), PLAIN, "alpaca_eval2"),
+        judge_fingerprint(replace(asked, parser_version=99), PLAIN, "alpaca_eval2"),
+        judge_fingerprint(asked, replace(PLAIN, user="{request}"), "alpaca_eval2"),
+        judge_fingerprint(asked, replace(PLAIN, temperature=0.5), "alpaca_eval2"),
+        judge_fingerprint(asked, PLAIN, "arena_hard"),
+    }
+    assert len(prints) == 8
     assert all(len(print_) == 12 and int(print_, 16) >= 0 for print_ in prints)
 
 
-def test_outputs_are_those_of_the_prompt_and_not_of_the_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = FakeJudge("arena_hard")
-    monkeypatch.setattr(models, "load_judge", lambda reference: judge)
+def test_outputs_are_those_of_the_prompt_and_not_of_the_place(store: Store, use: Use) -> None:
+    fake = use(prefers_the_longer("arena_hard"))
     made(store, judged(answers({"b": "out b", "a": "out a"}), answers({"a": "base a", "b": "base b"}), "arena_hard"))
-    assert sorted(judge.asked) == sorted(
+    assert sorted(request.messages[0].content for request in fake.asked) == sorted(
         [
             f"prompt {id} | {first} {id} | {second} {id}"
             for id in "ab"
@@ -247,7 +261,7 @@ def test_outputs_are_those_of_the_prompt_and_not_of_the_place(store: Store, monk
 
 def test_rows_keep_the_texts_that_were_compared(store: Store) -> None:
     outputs, baselines = data("mini:alpaca_eval2_house", 20), data("mini:alpaca_eval2", 20)
-    rows = made(store, judged(outputs, baselines, "alpaca_eval2", TEMPLATES["alpaca_eval2"])).rows(Judgment)
+    rows = made(store, judged(outputs, baselines, "alpaca_eval2", PROMPTS["alpaca_eval2"])).rows(Judgment)
     for row, output, baseline in zip(
         rows, read_role("alpaca_eval2_house", 20), read_role("alpaca_eval2", 20), strict=True
     ):

@@ -1,0 +1,175 @@
+"""Pairwise judge win rate between any two sets of responses (SGPO, Table 1 and figures 8 and 10; SRPO, section C.3).
+
+Each pair is judged in both orders. A verdict gives the output 1 point for a win, ½ for a tie, 0 for a loss; a prompt's
+points are the mean over its verdicts. Verdict labels are Arena-Hard's, and how decisive they are does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from evals import completeness
+
+if TYPE_CHECKING:
+    from evals.stats.bootstrap import FloatArray, Statistic
+
+METRICS = ("win_rate", "consistency", "first_shown_win_rate")
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerdicts:
+    """The verdicts on one pair: the output's points when it was shown second and when it was shown first.
+
+    One entry a verdict: more than one in each order when the judge is asked repeatedly. Failed verdicts are left out.
+    """
+
+    prompt_id: str
+    shown_second: tuple[float, ...]
+    shown_first: tuple[float, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a verdict in each order: with one alone, the order would count for or against the output."""
+        return bool(self.shown_second and self.shown_first)
+
+
+def score_pairs(
+    pairs: Sequence[PairVerdicts],
+    *,
+    n_prompts: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Win rate of the outputs over the baselines, in per cent, and what it rests on.
+
+    Returns `win_rate`; `consistency`, the share of prompts whose two orders have the same winner (or both a tie);
+    `first_shown_win_rate`, the points of whichever answer stood first: 50 for a judge without position bias, and
+    `position_bias`, what it is above 50; `ci95` of each from a bootstrap over prompts (None for a single prompt);
+    `n_wins`, `n_draws`, `n_losses` by prompt; `n_total` prompts with a verdict in both orders, of `n_asked`. Below 99 %
+    all headlines are None and `withheld` says why, unless `allow_missing`.
+    """
+    from evals.stats.bootstrap import percentile_interval, resample_counts
+
+    complete = [pair for pair in pairs if pair.is_complete]
+    too_few = completeness.withheld(len(complete), n_prompts, allow_missing=allow_missing)
+    result: dict[str, Any] = {
+        "n_total": len(complete),
+        "n_asked": n_prompts,
+        "n_missing": n_prompts - len(complete),
+        "withheld": too_few,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    if too_few or not complete:
+        return {**dict.fromkeys((*METRICS, "position_bias")), "ci95": dict.fromkeys(METRICS), **result}
+    statistics = _statistics(complete)
+    counts = resample_counts(len(complete), resamples, seed)
+    points = _points(complete)
+    return {
+        **{name: statistic.value for name, statistic in statistics.items()},
+        "position_bias": statistics["first_shown_win_rate"].value - 50,
+        "ci95": {
+            name: list(percentile_interval(statistic.resample(counts))) if len(complete) > 1 else None
+            for name, statistic in statistics.items()
+        },
+        "n_wins": int((points > 0.5).sum()),
+        "n_draws": int((points == 0.5).sum()),
+        "n_losses": int((points < 0.5).sum()),
+        **result,
+    }
+
+
+def score_training_seeds(
+    sets: Sequence[Sequence[PairVerdicts]],
+    *,
+    n_prompts: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """`per_seed`, `mean` and `ci95` of the win rate of one method trained with several seeds, each by metric."""
+    from evals.stats.bootstrap import bootstrap_interval
+
+    fewest = min(sum(pair.is_complete for pair in pairs) for pairs in sets)
+    too_few = completeness.withheld(fewest, n_prompts, allow_missing=allow_missing)
+    statistics, n_shared = _shared_statistics(sets)
+    values = None if too_few or not n_shared else [statistic.value for statistic in statistics]
+    interval = bootstrap_interval(statistics, n_shared, resamples=resamples, seed=seed) if values else None
+    return {
+        "per_seed": {"win_rate": values},
+        "mean": {"win_rate": sum(values) / len(values) if values else None},
+        "ci95": {"win_rate": list(interval) if interval else None},
+        "n_training_seeds": len(sets),
+        "n_asked": n_prompts * len(sets),
+        "n_missing": sum(n_prompts - sum(pair.is_complete for pair in pairs) for pairs in sets),
+        "withheld": too_few,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def compare_pairs(
+    first: Sequence[Sequence[PairVerdicts]],
+    second: Sequence[Sequence[PairVerdicts]],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Paired comparison of the win rates of two methods, one set of verdicts a training seed, on the prompts they share:
+    `difference` (first minus second, in points), `ci95`, `p_value` and `verdict`.
+    """
+    from evals.stats.paired import paired_difference
+
+    sets = [*first, *second]
+    statistics, n_shared = _shared_statistics(sets)
+    largest = max(sum(pair.is_complete for pair in pairs) for pairs in sets)
+    if reason := completeness.withheld_comparison(n_shared, largest, allow_missing=allow_missing):
+        return {"metric": "win_rate", "verdict": "withheld", "withheld": reason, "n_prompts": n_shared}
+    result = paired_difference(
+        statistics[: len(first)], statistics[len(first) :], n_shared, resamples=resamples, seed=seed
+    )
+    return {
+        "metric": "win_rate",
+        **asdict(result),
+        "ci95": list(result.ci95),
+        "n_prompts": n_shared,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:
+    """The output's points on each prompt [prompts], both orders with the same weight."""
+    import numpy as np
+
+    return np.array([(np.mean(pair.shown_second) + np.mean(pair.shown_first)) / 2 for pair in pairs])
+
+
+def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
+    import numpy as np
+
+    from evals.stats.bootstrap import ratio_statistic
+
+    second, first = (
+        np.array([np.mean(getattr(pair, order)) for pair in pairs]) for order in ("shown_second", "shown_first")
+    )
+    same_winner = np.sign(first - 0.5) == np.sign(second - 0.5)
+    ones = np.ones(len(pairs))
+    return {
+        "win_rate": ratio_statistic((first + second) / 2, ones),
+        "consistency": ratio_statistic(same_winner.astype(float), ones),
+        "first_shown_win_rate": ratio_statistic((first + 1 - second) / 2, ones),
+    }
+
+
+def _shared_statistics(sets: Sequence[Sequence[PairVerdicts]]) -> tuple[list[Statistic], int]:
+    """The win rate of each set on the prompts that have verdicts in both orders in all of them, and how many there are."""
+    by_prompt: list[Mapping[str, PairVerdicts]] = [
+        {pair.prompt_id: pair for pair in pairs if pair.is_complete} for pairs in sets
+    ]
+    shared = sorted(set.intersection(*(set(pairs) for pairs in by_prompt)))
+    return [_statistics([pairs[id] for id in shared])["win_rate"] for pairs in by_prompt], len(shared)

@@ -1,0 +1,80 @@
+"""Pairwise judge win rate from responses to its score: the steps. How verdicts become a score: `evals.pairwise`."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from evals import pairwise
+from evals.arena_hard import points_of_output
+from evals.bench import Bench, Evaluation
+from evals.pairwise import PairVerdicts
+from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Judgment, Order, Response
+from harness.steps.respond import respond
+
+RESAMPLES = 1000
+
+
+def _answers(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
+    """Sampled answers to the baseline's prompts."""
+    return respond(model=checkpoint, prompts=bench.baselines, sampling=bench.sampling, seed=seed)
+
+
+def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
+    return score_pairwise(
+        baselines=bench.baselines, judgments=judgments, allow_missing=bench.allow_missing, resamples=RESAMPLES
+    )
+
+
+def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
+    return compare_pairwise(better=better, worse=worse, allow_missing=bench.allow_missing, resamples=RESAMPLES)
+
+
+EVALUATION = Evaluation(
+    summary="judge win rate between two sets of responses, both orders, with consistency and position bias",
+    source="SGPO, Table 1; SRPO, section C.3",
+    metrics=("win_rate",),
+    protocol="pairwise",
+    answers=_answers,
+    score=_score,
+    compare=_compare,
+)
+
+
+@step(version=1)
+def score_pairwise(
+    out: Output, *, baselines: Artifact, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
+) -> None:
+    """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
+    n_prompts = len(baselines.rows(Response))
+    sets = [_pairs(artifact) for artifact in judgments]
+    for number, pairs in enumerate(sets):
+        (out.folder / f"seed-{number}").mkdir()
+        scores = pairwise.score_pairs(pairs, n_prompts=n_prompts, resamples=resamples, allow_missing=allow_missing)
+        out.write_json(f"seed-{number}/scores.json", scores)
+    out.write_json(
+        "scores.json",
+        pairwise.score_training_seeds(sets, n_prompts=n_prompts, resamples=resamples, allow_missing=allow_missing),
+    )
+
+
+@step(version=1)
+def compare_pairwise(
+    out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
+) -> None:
+    """`comparison.json`: the paired difference between two methods on the same prompts."""
+    first, second = ([_pairs(artifact) for artifact in side] for side in (better, worse))
+    result = pairwise.compare_pairs(first, second, resamples=resamples, allow_missing=allow_missing)
+    out.write_json("comparison.json", {"win_rate": result})
+
+
+def _pairs(judgments: Artifact) -> list[PairVerdicts]:
+    points: dict[str, dict[Order, list[float]]] = defaultdict(lambda: {"baseline_first": [], "output_first": []})
+    for row in judgments.rows(Judgment):
+        of_prompt = points[row.prompt.id]
+        if row.state == "ok":
+            shown_first = row.order == "output_first"
+            of_prompt[row.order].append(points_of_output(row.verdict, output_is_a=shown_first))
+    return [
+        PairVerdicts(prompt_id, tuple(by_order["baseline_first"]), tuple(by_order["output_first"]))
+        for prompt_id, by_order in points.items()
+    ]

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from harness.backends.embedded import EmbeddedJudge
+from harness.backends.judges import judge_reference, load_judge
+from harness.core.errors import UserError
+from harness.core.limits import Limits
+from harness.mini.identity import world_digest
+
+
+def test_the_embedded_judge_is_identified_by_the_worlds_code(tmp_path: Path) -> None:
+    reference = judge_reference("mini:judge")
+    assert (reference.is_embedded, reference.content, reference.base_url) == (True, world_digest(), "")
+    assert isinstance(load_judge(reference, Limits(), tmp_path), EmbeddedJudge)
+
+
+@pytest.mark.parametrize(("model", "url"), [("mini:juge", None), ("mini:judge", "http://127.0.0.1:8000/v1")])
+def test_there_is_one_embedded_judge_and_it_is_not_served(model: str, url: str | None) -> None:
+    with pytest.raises(UserError, match="the embedded judge is mini:judge"):
+        judge_reference(model, url)
+
+
+def test_a_base_url_is_the_same_with_and_without_its_last_slash() -> None:
+    with_slash, without = (judge_reference("m", f"http://127.0.0.1:8000/v1{end}") for end in ("/", ""))
+    assert with_slash == without
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://there", "localhost"])
+def test_a_base_url_that_is_none_is_a_user_error(url: str) -> None:
+    with pytest.raises(UserError, match="must start with http:// or https://"):
+        judge_reference("m", url)
+
+
+def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> None:
+    known = judge_reference("o3").without
+    assert "temperature" in known
+    assert judge_reference("o3", without=("top_p", "temperature")).without == (*known, "top_p")
