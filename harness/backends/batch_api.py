@@ -1,0 +1,178 @@
+"""The calls to an OpenAI-compatible Batch API (platform.openai.com/docs/guides/batch)."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from harness.backends.credentials import VARIABLE, redact
+from harness.backends.judge_models import is_local
+from harness.backends.judges import JudgeReference
+from harness.backends.pace import Retries
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAI
+    from openai.types import Batch
+
+T = TypeVar("T")
+
+ENDPOINT: Final = "/v1/chat/completions"
+MOST_REQUESTS = 50_000
+"""In one input file."""
+MOST_BYTES = 200_000_000
+"""In one input file."""
+
+_LONGEST_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of an output or error file: the answer's body, or why there is none.
+
+    `refusal` repeats `failure` where the endpoint refused the request itself (status 400 to 404).
+    """
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    refusal: str = ""
+
+
+class BatchApi:
+    """The calls to the Batch API, each repeated while its failure may pass."""
+
+    def __init__(self, reference: JudgeReference, key: str, timeout_seconds: float, retries: Retries) -> None:
+        self._key, self._retries, self._answered = key, retries, False
+        self._client = _client(reference, key, timeout_seconds)
+        self.where = f"{reference.model} at {reference.base_url}"
+
+    def upload(self, content: bytes) -> str:
+        """The id of a new input file."""
+        name = f"harness-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
+        return self._patiently(lambda: self._client.files.create(file=(name, content), purpose="batch").id)
+
+    def create(self, file_id: str, *, first_attempt: bool) -> str:
+        """The id of the one batch of the input file.
+
+        After the first attempt, here or in a run that was killed, there may be one whose id never arrived.
+        """
+        batches = self._client.batches
+        attempts = count(0 if first_attempt else 1)
+
+        def find_or_create() -> str:
+            if next(attempts):
+                for batch in batches.list(limit=100):
+                    if batch.input_file_id == file_id:
+                        return batch.id
+            return batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h").id
+
+        return self._patiently(find_or_create)
+
+    def batch(self, batch_id: str) -> "Batch":
+        """The batch as it stands."""
+        return self._patiently(lambda: self._client.batches.retrieve(batch_id))
+
+    def rows(self, batch: "Batch") -> tuple[dict[str, Row], bool]:
+        """The rows of an ended batch's output and errors by custom id, and whether all of them came."""
+        completed = batch.request_counts.completed if batch.request_counts else 0
+        errors, errors_whole = self._lines(batch.error_file_id, at_least=0)
+        output, output_whole = self._lines(batch.output_file_id, at_least=completed)
+        rows = {line["custom_id"]: self._row(line) for line in (*errors, *output)}
+        return rows, errors_whole and output_whole
+
+    def shown(self, text: str) -> str:
+        """What the endpoint says, fit to be shown: on one line, not too long, and without the key."""
+        line = " ".join(redact(text, self._key).split())
+        return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+    def _lines(self, file_id: str | None, at_least: int) -> tuple[list[dict[str, Any]], bool]:
+        """The lines of a file, and whether it came whole, which is tried as often as the retries say."""
+        for attempt in count(1):
+            text = self._patiently(lambda: self._client.files.content(file_id).text) if file_id else ""
+            lines = [_parsed(line) for line in redact(text, self._key).splitlines() if line.strip()]
+            readable = [line for line in lines if line is not None]
+            whole = len(readable) == len(lines) and len(readable) >= at_least
+            if whole or attempt == self._retries.attempts:
+                return readable, whole
+            time.sleep(self._retries.delay(attempt, None, random.random()))
+        raise AssertionError
+
+    def _row(self, line: Mapping[str, Any]) -> Row:
+        error, response = line.get("error"), line.get("response") or {}
+        body, status = response.get("body") or {}, response.get("status_code")
+        if status == 200 and not error:
+            return Row(body)
+        error = error or body.get("error") or {}
+        said = error.get("message") if isinstance(error, Mapping) else str(error)
+        reason = self.shown(f"status {status}: {said}" if status else said or "no reason given")
+        return Row(failure=reason, refusal=reason if status in (400, 401, 403, 404) else "")
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What `call` returns. Raises UserError where it is refused, or goes on failing.
+
+        A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
+        patience.
+        """
+        import openai
+
+        started = time.monotonic()
+        for attempt in count(1):
+            try:
+                found = call()
+            except openai.APIStatusError as error:
+                self._answered = True
+                if error.status_code not in (408, 409, 429) and error.status_code < 500:
+                    raise UserError(self._refusal(error)) from None
+                failure = f"status {error.status_code}: {self._message(error)}"
+            except openai.APIConnectionError as error:
+                failure = type(error.__cause__ or error).__name__
+            except (openai.APIResponseValidationError, ValueError):
+                failure = "the answer is not JSON, or cut short"
+            else:
+                self._answered = True
+                return found
+            waited = time.monotonic() - started
+            if waited > self._retries.patience or (not self._answered and attempt >= self._retries.attempts_to_connect):
+                raise UserError(f"{self.where}: the Batch API cannot be reached ({failure}); run again to go on")
+            time.sleep(self._retries.delay(attempt, None, random.random()))
+        raise AssertionError
+
+    def _refusal(self, error: "APIStatusError") -> str:
+        advice = {
+            401: f"check {VARIABLE}",
+            403: f"check {VARIABLE}",
+            404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
+            " *.batches.jsonl",
+        }.get(error.status_code, "")
+        said = f"{self.where}: the Batch API refuses (status {error.status_code}): {self._message(error)}"
+        return f"{said} ({advice})" if advice else said
+
+    def _message(self, error: "APIStatusError") -> str:
+        body = error.body
+        said = body.get("message") if isinstance(body, Mapping) else None
+        return self.shown(str(said or error.message))
+
+
+def _client(reference: JudgeReference, key: str, timeout_seconds: float) -> "OpenAI":
+    """The SDK's client, without its retries. A server on this machine is not behind a proxy."""
+    from openai import DefaultHttpxClient, OpenAI
+
+    return OpenAI(
+        api_key=key,
+        base_url=reference.base_url,
+        max_retries=0,
+        timeout=timeout_seconds,
+        http_client=DefaultHttpxClient(trust_env=False) if is_local(reference) else None,
+    )
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("custom_id"), str) else None

@@ -1,0 +1,293 @@
+"""Judges behind the Batch API: half the price, and replies within a day (platform.openai.com/docs/guides/batch)."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.batch_api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
+from harness.backends.chat_protocol import UnusableAnswer, read_answer, request_body
+from harness.backends.cost import Budget, dollars
+from harness.backends.credentials import api_key
+from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
+from harness.backends.judge_models import price_of
+from harness.backends.judges import JudgeReference
+from harness.backends.pace import Retries
+from harness.backends.replies import RecordedReplies, request_key
+from harness.core.errors import UserError
+from harness.core.limits import Limits
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+_FINAL = ("completed", "failed", "expired", "cancelled")
+_NO_ROW = {
+    "completed": "the batch's output has no reply to it",
+    "expired": "the batch expired before its turn came",
+    "cancelled": "the batch was cancelled before its turn came",
+}
+_CUT_SHORT = "the batch's output came cut short; the next run loads it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How often a batch is asked after: `first` seconds later, then each time half as long again, up to `longest`."""
+
+    first: float = 5.0
+    longest: float = 60.0
+
+
+class BatchJudge:
+    """A judge asked through the Batch API. Replies are recorded in the folder `kept`, and asked for only once.
+
+    Beside them stands what was submitted, from the moment it exists: a run that was killed leaves its batches to the
+    next one, which collects them instead of paying again.
+    """
+
+    def __init__(
+        self,
+        reference: JudgeReference,
+        limits: Limits,
+        kept: Path,
+        polling: Polling | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        """Raises UserError where the endpoint's key is missing from the environment."""
+        self.name = reference.model
+        self._reference, self._limits, self._polling = reference, limits, polling or Polling()
+        self._record = RecordedReplies(kept, reference, limits.run_id)
+        self._journal = _Journal(self._record.path.with_suffix(".batches.jsonl"))
+        self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries())
+
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
+        """As the Judge protocol says; recorded replies come first, the others batch by batch as these end.
+
+        Raises UserError before anything is submitted where all that is missing could cost more than the budget has
+        left, and at the end where the Batch API did not accept a batch.
+        """
+        places: dict[str, list[int]] = {}
+        for place, request in enumerate(requests):
+            places.setdefault(request_key(self._reference, request), []).append(place)
+        asked = {key: requests[at[0]] for key, at in places.items()}
+        with self._record:
+            recorded = {key: reply for key, request in asked.items() if (reply := self._record.get(request))}
+            missing = {key: request for key, request in asked.items() if key not in recorded}
+            submissions = self._submit(missing, recorded.keys())
+        yield from ((place, reply) for key, reply in recorded.items() for place in places[key])
+        refusals = []
+        for submission, batch in self._ended(submissions):
+            if batch.status == "failed":
+                refusals.append(self._refuse(submission, batch))
+                continue
+            for key, outcome in self._collect(submission, batch, missing).items():
+                yield from ((place, outcome) for place in places[key])
+        if refusals:
+            raise UserError(refusals[0])
+
+    def reject(self, request: ChatRequest) -> None:
+        """As the Judge protocol says."""
+        self._record.reject(request)
+
+    def _submit(self, missing: Mapping[str, ChatRequest], recorded: Set[str]) -> list["_Submission"]:
+        """The batches that have, or will have, the `missing` replies; those that no earlier batch has are submitted."""
+        open_ones = self._journal.open_submissions()
+        for submission in open_ones:  # recorded, and then killed: a reply that is rejected later must not come again
+            self._journal.settle(submission, submission.open & recorded)
+        submissions = [submission for submission in open_ones if submission.open & missing.keys()]
+        waiting = set().union(*(submission.open for submission in submissions))
+        new = {key: request for key, request in missing.items() if key not in waiting}
+        most_usd = self._within_budget(new, missing, open_ones)
+        for submission in submissions:
+            if not submission.batch_id:
+                self._journal.created(submission, self._api.create(submission.file_id, first_attempt=False))
+        for keys, content in _input_files(self._reference, new):
+            usd = sum(most_usd[key] for key in keys)
+            submission = self._journal.uploaded(self._api.upload(content), keys, self._limits.run_id, usd)
+            self._journal.created(submission, self._api.create(submission.file_id, first_attempt=True))
+            submissions.append(submission)
+        return submissions
+
+    def _within_budget(
+        self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable["_Submission"]
+    ) -> dict[str, float]:
+        """The most that each of `new` can cost, in dollars. Raises UserError where the budget has less left than all.
+
+        Charged to this run as well are all batches that it has waiting, and the `missing` replies in those of others.
+        """
+        run_id, limit = self._limits.run_id, self._limits.max_usd
+        budget = Budget(self._reference, limit, self._record.spent(), batch=True)
+        costs = {key: budget.most_usd(request) for key, request in new.items()}
+        if not new or limit is None:
+            return costs
+        taken = budget.spent
+        for submission in open_ones:
+            if run_id and submission.run_id == run_id:
+                taken += submission.most_usd
+            else:
+                taken += sum(budget.most_usd(missing[key]) for key in submission.open & missing.keys())
+        fitting = sum(taken + total <= limit for total in accumulate(costs.values()))
+        if fitting < len(costs):
+            needed, left = dollars(sum(costs.values())), dollars(max(0.0, limit - taken))
+            raise UserError(
+                f"the batch could cost {needed} and --max-usd {limit:g} leaves {left}, enough for {fitting} of its"
+                f" {len(costs)} requests: nothing was submitted; raise --max-usd or lower --limit"
+            )
+        return costs
+
+    def _ended(self, submissions: Iterable["_Submission"]) -> Iterator[tuple["_Submission", "Batch"]]:
+        """Each submission with its batch, once that has ended."""
+        waiting, delay = list(submissions), self._polling.first
+        while waiting:
+            for submission in tuple(waiting):
+                batch = self._api.batch(submission.batch_id)
+                if batch.status in _FINAL:
+                    waiting.remove(submission)
+                    yield submission, batch
+            if waiting:
+                time.sleep(delay)
+                delay = min(self._polling.longest, delay * 1.5)
+
+    def _refuse(self, submission: "_Submission", batch: "Batch") -> str:
+        """Why the Batch API did not accept the batch; the next run submits its requests anew."""
+        with self._record:
+            self._journal.settle(submission, submission.open)
+        errors = [error.message or "" for error in (batch.errors and batch.errors.data) or []]
+        reason = self._api.shown("; ".join(dict.fromkeys(filter(None, errors))) or "it gave no reason")
+        return f"the Batch API did not accept batch {batch.id}, and charged nothing for it: {reason}"
+
+    def _collect(
+        self, submission: "_Submission", batch: "Batch", missing: Mapping[str, ChatRequest]
+    ) -> dict[str, ChatReply | CallFailure]:
+        """The recorded outcomes of the `missing` requests in the batch. Raises UserError where all were refused."""
+        rows, whole = self._api.rows(batch)
+        keys = submission.open & missing.keys()
+        with self._record:
+            no_row = _NO_ROW[batch.status] if whole else _CUT_SHORT
+            outcomes = {key: self._outcome(missing[key], rows.get(key), no_row) for key in keys}
+            # rows that a cut download lacks are there still: the next run looks again
+            self._journal.settle(submission, keys if whole else keys & rows.keys())
+        refused = [rows[key].refusal for key in keys if key in rows and rows[key].refusal]
+        if refused and len(refused) == len(keys):
+            raise UserError(f"{self._api.where} refused every request of batch {batch.id}: {refused[0]}")
+        return outcomes
+
+    def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
+        """What a row of the output says, recorded; another process may have recorded it already."""
+        if recorded := self._record.get(request):
+            return recorded
+        if row is None:
+            return CallFailure(no_row)
+        if row.failure:
+            return CallFailure(row.failure)
+        try:
+            reply = read_answer(row.body)
+        except UnusableAnswer as unusable:
+            usd = self._usd(unusable.prompt_tokens, unusable.completion_tokens)
+            self._record.add_unusable(request, unusable, usd)
+            return CallFailure(str(unusable))
+        usd = self._usd(reply.prompt_tokens, reply.completion_tokens)
+        self._record.add(request, reply, usd, served_model=str(row.body.get("model", "")))
+        return reply
+
+    def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        price = price_of(self._reference)
+        return price.usd(prompt_tokens, completion_tokens, batch=True) if price else None
+
+
+def _input_files(
+    reference: JudgeReference, requests: Mapping[str, ChatRequest]
+) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """(keys, content) of as few input files as the Batch API's limits allow."""
+    keys: list[str] = []
+    lines: list[bytes] = []
+    size = 0
+    for key, request in requests.items():
+        line = _input_line(reference, key, request)
+        if lines and (len(lines) == MOST_REQUESTS or size + len(line) > MOST_BYTES):
+            yield tuple(keys), b"".join(lines)
+            keys, lines, size = [], [], 0
+        keys.append(key)
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield tuple(keys), b"".join(lines)
+
+
+def _input_line(reference: JudgeReference, key: str, request: ChatRequest) -> bytes:
+    body = request_body(reference, request)
+    return (json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}) + "\n").encode()
+
+
+@dataclass(slots=True)
+class _Submission:
+    """An uploaded input file and, once there is one, its batch. `open` are the keys whose replies are still to come."""
+
+    file_id: str
+    run_id: str
+    most_usd: float
+    open: set[str] = field(default_factory=set)
+    batch_id: str = ""
+
+
+class _Journal:
+    """What was submitted and what came of it, as lines of JSON that are never changed; each is on the disk before the
+    next step is taken. Written only by who has the record of replies open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open_submissions(self) -> list[_Submission]:
+        """Submissions of all runs that some reply is still to come from."""
+        submissions: dict[str, _Submission] = {}
+        for line in self._lines():
+            if line["kind"] == "uploaded":
+                open = set(line["keys"])
+                submissions[line["file_id"]] = _Submission(line["file_id"], line["run_id"], line["most_usd"], open)
+            elif line["file_id"] not in submissions:  # somebody deleted its first line, to have it submitted anew
+                continue
+            elif line["kind"] == "created":
+                submissions[line["file_id"]].batch_id = line["batch_id"]
+            else:
+                submissions[line["file_id"]].open -= set(line["keys"])
+        return [submission for submission in submissions.values() if submission.open]
+
+    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float) -> _Submission:
+        """An input file is there; nothing is charged for it."""
+        submission = _Submission(file_id, run_id, most_usd, set(keys))
+        self._append("uploaded", submission, keys=sorted(submission.open), run_id=run_id, most_usd=most_usd)
+        return submission
+
+    def created(self, submission: _Submission, batch_id: str) -> None:
+        """The batch of an input file is there: it will be charged for."""
+        submission.batch_id = batch_id
+        self._append("created", submission, batch_id=batch_id)
+
+    def settle(self, submission: _Submission, keys: Set[str]) -> None:
+        """Nothing more will come of the batch for `keys`."""
+        if keys:
+            self._append("settled", submission, keys=sorted(keys))
+            submission.open -= keys
+
+    def _append(self, kind: str, submission: _Submission, **content: Any) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        line = json.dumps({"kind": kind, "file_id": submission.file_id, **content, "time": now})
+        with self._path.open("ab") as file:
+            file.write(f"\n{line}\n".encode())  # on a line of its own even after one that was cut short
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in filter(None, lines):
+            try:
+                yield json.loads(line)
+            except ValueError:  # cut short by a power loss
+                continue
