@@ -1,0 +1,122 @@
+"""A stand-in for the Hugging Face hub on loopback: a folder of data sets, served by the hub's file protocol."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REVISIONS = ("main", COMMIT)
+
+
+class HubServer(ThreadingHTTPServer):
+    """Serves `folder`/<owner>/<data set>/<file> at `url`, with "main" and `COMMIT` as the revisions of each."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.requests: list[str] = []
+        """Method and path of each request, in order."""
+        self.failing = False
+        """Set to answer every request with a server error."""
+
+    def downloads(self) -> list[str]:
+        """The paths of the files whose content was sent."""
+        return [line.removeprefix("GET ") for line in self.requests if line.startswith("GET /datasets/")]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.server.requests.append(f"{self.command} {path}")
+        if self.server.failing:
+            return self._send(500)
+        if path.startswith("/api/datasets/"):
+            owner, name, verb, revision, *inner = path.removeprefix("/api/datasets/").split("/")
+            assert verb == "tree"
+        else:
+            owner, name, verb, revision, *inner = path.removeprefix("/datasets/").split("/")
+            assert verb == "resolve"
+        repository = self.server.folder / owner / name
+        if not repository.is_dir():
+            return self._send(404, error="RepoNotFound")
+        if revision not in REVISIONS:
+            return self._send(404, error="RevisionNotFound")
+        self._send_entry(repository, repository.joinpath(*inner), listing=verb == "tree")
+
+    def _send_entry(self, repository: Path, entry: Path, listing: bool) -> None:
+        if listing and entry.is_dir():
+            files = [_listed(repository, path) for path in sorted(entry.iterdir())]
+            self._send(200, json.dumps(files).encode(), {"Content-Type": "application/json"})
+        elif entry.is_file() and not listing:
+            content = entry.read_bytes()
+            self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{_digest(content)}"'})
+        else:
+            self._send(404, error="EntryNotFound")
+
+    def _send(
+        self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None, error: str = ""
+    ) -> None:
+        self.send_response(status)
+        for name, value in {**(headers or {}), **({"X-Error-Code": error} if error else {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+
+def _listed(repository: Path, path: Path) -> dict[str, object]:
+    entry: dict[str, object] = {"path": str(path.relative_to(repository)), "oid": _digest(path.name.encode())}
+    return {"type": "directory", **entry} if path.is_dir() else {"type": "file", **entry, "size": path.stat().st_size}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha1(content).hexdigest()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[HubServer]:
+    """A stand-in hub that serves `folder`, until the context ends."""
+    server = HubServer(folder)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
+    """Makes the hub at `url` the one that is asked, with its files kept in `cache` and no waiting between retries."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
