@@ -8,7 +8,8 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,8 +60,7 @@ class RecordedReplies:
     def __init__(self, folder: Path, reference: JudgeReference, run_id: str) -> None:
         self._reference = reference
         self._run_id = run_id or uuid.uuid4().hex
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.model).lstrip(".-")[:60]
-        self.path = folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
+        self.path = _record_path(folder, reference)
         self._replies: dict[str, _Recorded] = {}
         self._spent: dict[str, float] = {}
         self._file = -1
@@ -158,15 +158,9 @@ class RecordedReplies:
         self._replies.clear()
         self._spent.clear()
         if self.path.exists():
-            with self.path.open("rb") as file:
-                for line in file:
-                    self._take_line(line)
-
-    def _take_line(self, line: bytes) -> None:
-        try:
-            self._take(json.loads(line))
-        except (ValueError, KeyError, TypeError):  # cut short by a power loss
-            return
+            for line in _lines(self.path):
+                with suppress(KeyError, TypeError):  # no line of ours
+                    self._take(line)
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if line["kind"] == "rejection":
@@ -176,6 +170,60 @@ class RecordedReplies:
         if line["kind"] == "reply":
             self._replies[line["key"]] = _Recorded(_reply(line))
         self._spent[line["run_id"]] = self._spent.get(line["run_id"], 0.0) + (line["usd"] or 0.0)
+
+
+@dataclass(slots=True)
+class Spending:
+    """What one run asked and paid; `unpriced` of its answers have no known price and are not in `usd`."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+
+
+def spending(folder: Path, run_id: str) -> Spending:
+    """What the run has paid for, as the records in `folder` say; waits for nobody."""
+    total = Spending()
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in _lines(path):
+            if line.get("run_id") == run_id and "usage" in line:
+                total.answers += 1
+                total.prompt_tokens += line["usage"]["prompt_tokens"]
+                total.completion_tokens += line["usage"]["completion_tokens"]
+                total.usd += line["usd"] or 0.0
+                total.unpriced += line["usd"] is None
+    return total
+
+
+def is_recorded(folder: Path, reference: JudgeReference) -> Callable[[ChatRequest], bool]:
+    """Whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
+    path = _record_path(folder, reference)
+    known: set[str] = set()
+    for line in _lines(path) if path.exists() else ():
+        if line.get("kind") == "reply":
+            known.add(line["key"])
+        elif line.get("kind") == "rejection":
+            known.discard(line["key"])
+    return lambda request: request_key(reference, request) in known
+
+
+def _record_path(folder: Path, reference: JudgeReference) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.model).lstrip(".-")[:60]
+    return folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a record; one that a power loss cut short is passed over."""
+    with path.open("rb") as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                yield line
 
 
 def _charge(answer: ChatReply | UnusableAnswer, usd: float | None) -> dict[str, Any]:
