@@ -73,12 +73,12 @@ class Faults:
     """The share of calls that each fault of FAULTS befalls, a function of the seed, the content and how often it came.
 
     `refused` names parameters that are answered with a 400; `status` answers every completion with that status.
-    `retry_after` is the header's value for "429_retry_after" and for `status`.
+    `retry_after` is the header that comes with "429_retry_after" and `status`, `error` more fields of `status`'s body.
     """
 
     rates: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
-    retry_after: str = "0.05"
+    retry_after: str = ""
     refused: tuple[str, ...] = ()
     status: int | None = None
     error: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +115,8 @@ def hashed_answer(body: Mapping[str, Any]) -> str:
 class ChatServer:
     """Serves in a thread of its own; a context manager. What it counted can be read at any time.
 
-    `calls` counts completions asked for, by content; `served` those answered in full with a 200.
+    `calls` counts completions asked for, by content, and `served` those answered in full with a 200; `arrivals` are
+    (monotonic seconds, content) of each, `bodies` what was sent.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class ChatServer:
         self.latency, self.faults, self.answer, self.models = latency, faults or Faults(), answer, models
         self.calls: Counter[str] = Counter()
         self.served: Counter[str] = Counter()
-        self.arrivals: list[float] = []
+        self.arrivals: list[tuple[float, str]] = []
         self.bodies: list[Mapping[str, Any]] = []
         self.in_flight = self.most_in_flight = 0
         self._routes: dict[tuple[str, str], Route] = {}
@@ -171,10 +172,12 @@ class ChatServer:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while await self._exchange(reader, writer):
-                pass
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its response; whether the connection stays open."""
@@ -208,7 +211,6 @@ class ChatServer:
     async def _complete(self, request: Request) -> Response:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        self.arrivals.append(time.monotonic())
         try:
             return await self._completion(request)
         finally:
@@ -218,6 +220,7 @@ class ChatServer:
         body = request.json()
         self.bodies.append(body)
         content = content_of(body)
+        self.arrivals.append((time.monotonic(), content))
         self.calls[content] += 1
         await asyncio.sleep(self.latency)
         if refusal := self._refusal(request, body):
@@ -231,9 +234,9 @@ class ChatServer:
     def _refusal(self, request: Request, body: Mapping[str, Any]) -> Response | None:
         """What is answered to every call alike."""
         if self.faults.status is not None:
-            said = f"you sent {request.headers.get('authorization')}"
-            headers = {"retry-after": self.faults.retry_after} if self.faults.status in (429, 503) else {}
-            return error_response(self.faults.status, said, headers=headers, **self.faults.error)
+            fields = {"message": f"you sent {request.headers.get('authorization')}", **self.faults.error}
+            headers = {"retry-after": self.faults.retry_after} if self.faults.retry_after else {}
+            return error_response(self.faults.status, headers=headers, **fields)
         for name in self.faults.refused:
             if name in body:
                 return error_response(400, f"Unsupported parameter: '{name}' is not supported", param=name)

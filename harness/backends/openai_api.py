@@ -233,7 +233,7 @@ class _Asking:
         body = request_body(self._reference, request)
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
-                answer = await self._endpoint.chat.completions.with_raw_response.create(**body)
+                answer = await self._endpoint.post("/chat/completions", cast_to=str, body=body)
         except TimeoutError:
             raise self._no_answer() from None
         except openai.APITimeoutError as error:
@@ -245,7 +245,7 @@ class _Asking:
             raise self._refusal(error) from None
         self._answers += 1
         try:
-            return json.loads(redact(answer.text, self._key))
+            return json.loads(redact(answer, self._key))
         except ValueError:
             raise _Failed("the answer is not JSON, or cut short") from None
 

@@ -1,0 +1,201 @@
+import json
+import threading
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.backends.chat_protocol import UnusableAnswer
+from harness.backends.interfaces import ChatReply, ChatRequest, Message
+from harness.backends.judges import JudgeReference
+from harness.backends.replies import RecordedReplies, request_key
+
+REFERENCE = JudgeReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
+REQUEST = ChatRequest((Message("system", "Judge."), Message("user", "A or B?")), 16, 0.0, 5)
+REPLY = ChatReply("[[A>B]]", {"[[": -0.1}, "stop", 12, 3)
+
+messages = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text(max_size=5))
+requests = st.builds(
+    ChatRequest,
+    st.lists(messages, min_size=1, max_size=3).map(tuple),
+    st.integers(1, 5),
+    st.sampled_from([0.0, 0.7, 1.0]),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+references = st.builds(
+    JudgeReference,
+    st.sampled_from(["judge-1", "judge-2"]),
+    st.sampled_from(["http://a/v1", "http://b/v1"]),
+    parser_version=st.integers(0, 3),
+)
+
+
+def numbered(number: int) -> ChatRequest:
+    return replace(REQUEST, messages=(Message("user", f"question {number}"),))
+
+
+@given(st.tuples(references, requests), st.tuples(references, requests))
+def test_requests_share_a_key_only_when_all_their_fields_are_equal(one, other):
+    assert (request_key(*one) == request_key(*other)) == (one == other)
+
+
+@given(requests, references, st.data())
+def test_any_field_changed_gives_another_key(request, reference, data):
+    changed = [
+        *(replace(request, **{name: getattr(request, name) + 1}) for name in ("max_tokens", "temperature", "repeat")),
+        replace(request, top_logprobs=request.top_logprobs + 1),
+        replace(request, messages=(*request.messages, Message("user", "x"))),
+        replace(request, messages=(replace(request.messages[0], content="x" * 9), *request.messages[1:])),
+    ]
+    assert len({request_key(reference, one) for one in [request, *changed]}) == 7
+    assert {field.name for field in fields(request)} == {
+        "messages",
+        "max_tokens",
+        "temperature",
+        "top_logprobs",
+        "repeat",
+    }, "a new field must change the key as well"
+
+
+def test_a_parameter_that_is_not_sent_gives_another_key():
+    keys = {
+        request_key(replace(REFERENCE, without=(name,)), REQUEST) for name in ("temperature", "logprobs", "max_tokens")
+    }
+    assert len(keys | {request_key(REFERENCE, REQUEST)}) == 4
+
+
+def test_a_reply_is_found_by_later_runs(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+    with RecordedReplies(tmp_path, REFERENCE, "second") as record:
+        assert record.get(REQUEST) == REPLY
+        assert record.get(replace(REQUEST, repeat=1)) is None
+
+
+def test_a_reply_is_in_the_file_as_soon_as_it_is_added(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        for number in range(3):
+            record.add(numbered(number), REPLY, None)
+            assert len(record.path.read_text().splitlines()) == number + 1
+
+
+def test_models_and_endpoints_have_records_of_their_own(tmp_path):
+    others = [REFERENCE, replace(REFERENCE, model="judge/1"), replace(REFERENCE, base_url="http://b/v1")]
+    paths = {RecordedReplies(tmp_path, reference, "").path for reference in others}
+    assert len(paths) == 3 and {path.parent for path in paths} == {tmp_path}
+
+
+def test_a_rejected_reply_is_found_by_its_own_run_only(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        record.add(REQUEST, REPLY, 0.25)
+        record.reject(REQUEST)
+        assert record.get(REQUEST) == REPLY
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        assert record.get(REQUEST) == REPLY
+    better = replace(REPLY, text="[[B>A]]")
+    with RecordedReplies(tmp_path, REFERENCE, "second") as record:
+        assert record.get(REQUEST) is None
+        record.add(REQUEST, better, 0.25)
+    for run in ("first", "third"):
+        with RecordedReplies(tmp_path, REFERENCE, run) as record:
+            assert record.get(REQUEST) == better
+
+
+def test_a_reply_can_be_rejected_while_the_record_is_closed_or_open_elsewhere(tmp_path):
+    record = RecordedReplies(tmp_path, REFERENCE, "first")
+    with record:
+        record.add(REQUEST, REPLY, None)
+        record.add(numbered(1), REPLY, None)
+    record.reject(REQUEST)
+    with RecordedReplies(tmp_path, REFERENCE, "second") as other:
+        record.reject(numbered(1))
+        record.reject(numbered(2))  # never asked
+        assert other.get(REQUEST) is None
+        other.add(REQUEST, REPLY, None)
+    with RecordedReplies(tmp_path, REFERENCE, "third") as third:
+        assert [third.get(request) for request in (REQUEST, numbered(1))] == [REPLY, None]
+
+
+def test_without_a_run_id_every_record_is_a_run_of_its_own(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "") as record:
+        record.add(REQUEST, REPLY, 1.0)
+        record.reject(REQUEST)
+    with RecordedReplies(tmp_path, REFERENCE, "") as record:
+        assert record.get(REQUEST) is None and record.spent() == 0
+
+
+def test_what_a_run_has_spent_counts_every_answer_it_paid_for(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        record.add(REQUEST, REPLY, 0.25)
+        record.reject(REQUEST)
+        record.add(numbered(1), REPLY, None)
+        record.add_unusable(numbered(2), UnusableAnswer("no choices", 12, 0), 0.5)
+        assert record.spent() == 0.75
+    with RecordedReplies(tmp_path, REFERENCE, "second") as record:
+        assert (record.spent("first"), record.spent()) == (0.75, 0)
+        assert record.get(numbered(2)) is None
+
+
+def test_wherever_the_file_is_cut_whole_lines_survive_and_new_ones_are_whole(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        for number in range(3):
+            record.add(numbered(number), REPLY, None)
+    whole = record.path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for cut in range(len(lines[0]) - 3, len(whole) - 3, 7):
+        record.path.write_bytes(whole[:cut])
+        survivors = sum(len(b"".join(lines[: count + 1])) - 1 <= cut for count in range(3))
+        with RecordedReplies(tmp_path, REFERENCE, "run") as again:
+            assert [again.get(numbered(number)) for number in range(3)] == [REPLY] * survivors + [None] * (
+                3 - survivors
+            )
+            again.add(numbered(9), REPLY, None)
+        with RecordedReplies(tmp_path, REFERENCE, "run") as again:
+            assert again.get(numbered(9)) == REPLY
+
+
+@pytest.mark.parametrize("damage", [b"\0\0\0\0", b"[]", b"null", b'{"kind": "reply"}', b"\xff\xfe", b"3"])
+def test_a_damaged_line_is_passed_over(tmp_path, damage):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(REQUEST, REPLY, None)
+    with record.path.open("ab") as file:
+        file.write(damage + b"\n")
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        assert record.get(REQUEST) == REPLY
+
+
+def test_a_line_tells_what_was_paid_for_without_the_messages(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+    text = record.path.read_text()
+    line = json.loads(text)
+    assert "A or B?" not in text
+    assert line["parameters"] == {
+        "model": "judge-1",
+        "temperature": 0.0,
+        "max_tokens": 16,
+        "logprobs": True,
+        "top_logprobs": 5,
+    }
+    assert (line["served_model"], line["usd"], line["run_id"]) == ("judge-1-0613", 0.25, "run")
+    assert line["usage"] == {"prompt_tokens": 12, "completion_tokens": 3}
+    assert line["key"] == request_key(REFERENCE, REQUEST)
+
+
+def test_only_one_has_a_record_open_and_who_waits_finds_what_was_added(tmp_path):
+    opened, found = threading.Event(), []
+
+    def wait_for_it() -> None:
+        with RecordedReplies(tmp_path, REFERENCE, "second") as record:
+            opened.set()
+            found.append(record.get(REQUEST))
+
+    waiting = threading.Thread(target=wait_for_it)
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        waiting.start()
+        assert not opened.wait(0.2)
+        record.add(REQUEST, REPLY, None)
+    waiting.join(10)
+    assert found == [REPLY]
