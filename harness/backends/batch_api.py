@@ -10,13 +10,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.backends.credentials import VARIABLE, redact
-from harness.backends.judge_models import is_local
+from harness.backends.endpoint import endpoint_client, error_message, one_line
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
+    from openai import APIStatusError
     from openai.types import Batch
 
 T = TypeVar("T")
@@ -26,8 +26,6 @@ MOST_REQUESTS = 50_000
 """In one input file."""
 MOST_BYTES = 200_000_000
 """In one input file."""
-
-_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class BatchApi:
 
     def __init__(self, reference: JudgeReference, key: str, timeout_seconds: float, retries: Retries) -> None:
         self._key, self._retries, self._answered = key, retries, False
-        self._client = _client(reference, key, timeout_seconds)
+        self._client = endpoint_client(reference, key, timeout_seconds)
         self.where = f"{reference.model} at {reference.base_url}"
 
     def upload(self, content: bytes) -> str:
@@ -85,9 +83,8 @@ class BatchApi:
         return rows, errors_whole and output_whole
 
     def shown(self, text: str) -> str:
-        """What the endpoint says, fit to be shown: on one line, not too long, and without the key."""
-        line = " ".join(redact(text, self._key).split())
-        return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+        """What the endpoint says, fit to be shown."""
+        return one_line(text, self._key)
 
     def _lines(self, file_id: str | None, at_least: int) -> tuple[list[dict[str, Any]], bool]:
         """The lines of a file, and whether it came whole, which is tried as often as the retries say."""
@@ -127,7 +124,7 @@ class BatchApi:
                 self._answered = True
                 if error.status_code not in (408, 409, 429) and error.status_code < 500:
                     raise UserError(self._refusal(error)) from None
-                failure = f"status {error.status_code}: {self._message(error)}"
+                failure = error_message(error, self._key)
             except openai.APIConnectionError as error:
                 failure = type(error.__cause__ or error).__name__
             except (openai.APIResponseValidationError, ValueError):
@@ -148,26 +145,8 @@ class BatchApi:
             404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
             " *.batches.jsonl",
         }.get(error.status_code, "")
-        said = f"{self.where}: the Batch API refuses (status {error.status_code}): {self._message(error)}"
-        return f"{said} ({advice})" if advice else said
-
-    def _message(self, error: "APIStatusError") -> str:
-        body = error.body
-        said = body.get("message") if isinstance(body, Mapping) else None
-        return self.shown(str(said or error.message))
-
-
-def _client(reference: JudgeReference, key: str, timeout_seconds: float) -> "OpenAI":
-    """The SDK's client, without its retries. A server on this machine is not behind a proxy."""
-    from openai import DefaultHttpxClient, OpenAI
-
-    return OpenAI(
-        api_key=key,
-        base_url=reference.base_url,
-        max_retries=0,
-        timeout=timeout_seconds,
-        http_client=DefaultHttpxClient(trust_env=False) if is_local(reference) else None,
-    )
+        said = f"{self.where}: the Batch API refuses ({error_message(error, self._key)})"
+        return f"{said}: {advice}" if advice else said
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -259,7 +259,7 @@ def test_a_batch_that_is_gone_can_be_struck_from_the_journal(server: ChatServer,
         patch.setattr(BatchJudge, "_ended", lambda *_: iter(()))
         ask(batch_judge(server, tmp_path))
     routes.batches.clear()
-    with pytest.raises(UserError, match=r"no such batch .*delete its line from the run's \*\.batches\.jsonl"):
+    with pytest.raises(UserError, match=r"no such batch.*delete its line from the run's \*\.batches\.jsonl"):
         ask(batch_judge(server, tmp_path))
     (journal,) = tmp_path.glob("*.batches.jsonl")
     journal.write_text("".join(line for line in journal.open() if '"uploaded"' not in line))
@@ -313,7 +313,7 @@ def test_replies_are_recorded_at_the_batch_price(server: ChatServer, tmp_path: P
 
 
 def test_an_endpoint_without_a_batch_api_is_one_line(server: ChatServer, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"judge-1 at http.*refuses \(status 404\).*drop --batch"):
+    with pytest.raises(UserError, match=r"judge-1 at http.*refuses \(status 404: .*drop --batch"):
         ask(batch_judge(server, tmp_path))
 
 

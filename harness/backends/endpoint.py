@@ -1,0 +1,80 @@
+"""An OpenAI-compatible endpoint, seen by the SDK's synchronous client: what it serves, and what it says goes wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.credentials import VARIABLE, api_key, redact
+from harness.backends.judge_models import is_local
+from harness.backends.judges import JudgeReference
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAI
+
+_LONGEST_MESSAGE = 300
+_MOST_PAGES = 100
+
+
+def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float, retries: int = 0) -> "OpenAI":
+    """The SDK's client for the judge's endpoint. A server on this machine is not behind a proxy."""
+    from openai import DefaultHttpxClient, OpenAI
+
+    return OpenAI(
+        api_key=key,
+        base_url=reference.base_url,
+        max_retries=retries,
+        timeout=timeout_seconds,
+        http_client=DefaultHttpxClient(trust_env=False) if is_local(reference) else None,
+    )
+
+
+def one_line(text: str, key: str) -> str:
+    """What the endpoint says, fit to be shown: on one line, not too long, and without the key."""
+    line = " ".join(redact(text, key).split())
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+
+def error_message(error: "APIStatusError", key: str) -> str:
+    """Status and message of an error answer, fit to be shown."""
+    said = error.body.get("message") if isinstance(error.body, Mapping) else None
+    return f"status {error.status_code}: {one_line(str(said or error.message), key)}"
+
+
+class CannotList(Exception):
+    """The endpoint does not say which models it serves; the message says why."""
+
+
+def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
+    """The entries of the endpoint's list of models, by id; no completion is asked for.
+
+    Raises CannotList where there is none to be had, and UserError where the endpoint refuses the key or is not there.
+    """
+    import openai
+
+    key = api_key(reference)
+    where = f"{reference.model} at {reference.base_url}"
+    try:
+        return {
+            str(entry["id"]): entry for entry in _entries(endpoint_client(reference, key, timeout_seconds, retries=2))
+        }
+    except openai.APIStatusError as error:
+        if error.status_code in (401, 403):
+            raise UserError(f"{where} refuses the key: {error_message(error, key)} (check {VARIABLE})") from None
+        raise CannotList(error_message(error, key)) from None
+    except openai.APIConnectionError as error:
+        reason = type(error.__cause__ or error).__name__
+        raise UserError(f"{where} cannot be reached ({reason}): check --base-url, and that its server runs") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CannotList("what it answers is not a list of models") from None
+
+
+def _entries(client: "OpenAI") -> Iterator[Mapping[str, Any]]:
+    """The entries of all pages."""
+    after: dict[str, str] = {}
+    for _ in range(_MOST_PAGES):
+        page = json.loads(client.models.with_raw_response.list(extra_query=after).text)
+        yield from page["data"]
+        if not page.get("has_more") or not page["data"]:
+            return
+        after = {"after": page["data"][-1]["id"]}
