@@ -14,7 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_PROMPT_STREAM = 0  # streams >= 2 draw training seeds, one stream for each number of training seeds
+_PROMPT_STREAM = 0  # streams >= 2 are of training seeds, one stream for each number of them
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,42 @@ def two_sided_p_value(differences: FloatArray) -> float:
     return float(min(1.0, 2 * (1 + min(not_above, not_below)) / (1 + len(differences))))
 
 
-def resample_training_seeds(values: FloatArray, seed: int) -> FloatArray:
-    """Mean over training seeds of `values` [training seeds, resamples], with the seeds drawn anew in each resample.
+def training_seed_variance(values: FloatArray) -> float:
+    """Variance of the mean over training seeds by their draw, from `values` [training seeds, resamples of prompts].
 
-    Drawing K seeds with replacement understates the variance between seeds by (K - 1)/K, a third of it at K = 3; the
-    deviation from the plain mean is therefore stretched by √(K/(K - 1)). One training seed says nothing about the
-    variation between seeds: its values are returned unchanged.
+    Seeds also differ on a finite set of prompts because each answers every prompt in its own way and is judged with its
+    own noise. That much is in the draw of prompts already and is subtracted (method of moments); what is left, cut at
+    0, is how their scores would differ on endlessly many prompts.
+    """
+    n_seeds = len(values)
+    values = values[:, ~np.isnan(values).any(axis=0)]
+    between = float(values.mean(axis=1).var(ddof=1))
+    by_prompts = float((values - values.mean(axis=0)).var(axis=1, ddof=1).sum()) / (n_seeds - 1)
+    return max(0.0, between - by_prompts) / n_seeds
+
+
+def resample_training_seeds(values: FloatArray, seed: int) -> FloatArray:
+    """Mean over training seeds of `values` [training seeds, resamples of prompts], with the draw of seeds added.
+
+    Two or three seeds are too few to be resampled themselves. Added is Student's t with one degree of freedom less than
+    there are seeds, times the standard error of `training_seed_variance`: for a score without any variation between
+    prompts, the percentile interval is the t interval of the mean over seeds. Values of opposite sign give results of
+    opposite sign. One training seed says nothing about the variation between seeds: its values are returned unchanged.
     """
     n_seeds, resamples = values.shape
     if n_seeds == 1:
         return values[0]
-    rng = np.random.default_rng([seed, n_seeds])
-    drawn = rng.integers(0, n_seeds, size=(n_seeds, resamples))
     mean: FloatArray = values.mean(axis=0)
-    drawn_mean = np.take_along_axis(values, drawn, axis=0).mean(axis=0)
-    stretched: FloatArray = mean + np.sqrt(n_seeds / (n_seeds - 1)) * (drawn_mean - mean)
-    return stretched
+    variance = training_seed_variance(values)
+    if variance == 0:
+        return mean
+    scores = np.nanmean(values, axis=1)
+    deviations = scores - scores.mean()
+    rng = np.random.default_rng([seed, n_seeds])
+    normal = rng.normal(size=(resamples, n_seeds)) @ (deviations / np.linalg.norm(deviations))
+    student = normal / np.sqrt(rng.chisquare(n_seeds - 1, size=resamples) / (n_seeds - 1))
+    drawn: FloatArray = mean + np.sqrt(variance) * student
+    return drawn
 
 
 def bootstrap_interval(
@@ -108,7 +128,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95 % interval of the mean of `statistics`, one for each training seed, all on the same `n_prompts` prompts.
 
-    Prompts are resampled once for all training seeds; with more than one, the training seeds are resampled too.
+    Prompts are resampled once for all training seeds; with more than one, the draw of seeds is added.
     """
     counts = resample_counts(n_prompts, resamples, seed)
     values = np.stack([statistic.resample(counts) for statistic in statistics])

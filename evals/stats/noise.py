@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.stats.bootstrap import FloatArray, Statistic, resample_counts
+from evals.stats.bootstrap import FloatArray, Statistic, resample_counts, training_seed_variance
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def uncertainty_components(
     counts = resample_counts(n_prompts, resamples, seed)
     values = np.stack([[statistic.resample(counts) for statistic in repeats] for repeats in statistics])
     values = values[:, :, ~np.isnan(values).any(axis=(0, 1))]
-    scores = np.array([[statistic.value for statistic in repeats] for repeats in statistics])
-    judge, seeds = _judge_variance(values), _training_seed_variance(values, scores)
+    judge = _judge_variance(values)
+    seeds = training_seed_variance(values.mean(axis=1)) if len(values) > 1 else None
     prompts = max(0.0, float(values.mean(axis=(0, 1)).var(ddof=1)) - (judge or 0.0))
     return UncertaintyComponents(
         prompts=float(np.sqrt(prompts)),
@@ -63,25 +63,6 @@ def _judge_variance(values: FloatArray) -> float | None:
     n_seeds, n_repeats, _ = values.shape
     if n_repeats == 1:
         return None
-    return float(_variance_of_deviations(values, axis=1).mean()) / (n_seeds * n_repeats)
-
-
-def _training_seed_variance(values: FloatArray, scores: FloatArray) -> float | None:
-    """Variance of the mean score by training seeds, from values and from scores [training seeds, repeats].
-
-    Seeds also differ on a finite set of prompts because each answers every prompt in its own way and is judged with its
-    own noise. That belongs to the draw of prompts, and is subtracted.
-    """
-    n_seeds = len(values)
-    if n_seeds == 1:
-        return None
-    between = float(scores.mean(axis=1).var(ddof=1))
-    by_prompts = float(_variance_of_deviations(values.mean(axis=1), axis=0))
-    return max(0.0, between - by_prompts) / n_seeds
-
-
-def _variance_of_deviations(values: FloatArray, axis: int) -> FloatArray:
-    """Variance over resamples (the last axis) of what sets one entry along `axis` apart from the others."""
-    deviations = values - values.mean(axis=axis, keepdims=True)
-    variance: FloatArray = deviations.var(axis=-1, ddof=1).sum(axis=axis) / (values.shape[axis] - 1)
-    return variance
+    deviations = values - values.mean(axis=1, keepdims=True)
+    of_one_repeat = deviations.var(axis=2, ddof=1).sum(axis=1) / (n_repeats - 1)
+    return float(of_one_repeat.mean()) / (n_seeds * n_repeats)

@@ -13,6 +13,7 @@ from evals.stats.bootstrap import (
     percentile_interval,
     resample_counts,
     resample_training_seeds,
+    training_seed_variance,
     two_sided_p_value,
 )
 from evals.stats.power import SIGNIFICANCE, minimum_detectable_effect, prompts_needed
@@ -42,29 +43,27 @@ def paired_difference(
 
     All statistics must be on the same prompt axis of length `n_prompts`: both models see the same resampled prompts, so
     that what makes a prompt hard or easy for both cancels. Equal numbers of training seeds are taken as pairs (the k-th
-    of each share data and initialisation); otherwise they are resampled apart. The verdict is "better" or "worse" when
-    the two-sided bootstrap p-value is below 0.05. Exchanging the models changes the sign and nothing else.
+    of each share data and initialisation); otherwise each model's are drawn apart. The verdict is "better" or "worse"
+    when the two-sided bootstrap p-value is below 0.05. Exchanging the models changes the sign and nothing else.
     """
     counts = resample_counts(n_prompts, resamples, seed)
     first_values = np.stack([statistic.resample(counts) for statistic in first])
     second_values = np.stack([statistic.resample(counts) for statistic in second])
-    if len(first) == len(second):
-        differences = resample_training_seeds(first_values - second_values, seed)
-    else:
-        differences = resample_training_seeds(first_values, seed) - resample_training_seeds(second_values, seed)
+    # Each source has training seeds of its own to draw.
+    sources = [first_values - second_values] if len(first) == len(second) else [first_values, -second_values]
+    differences = np.sum([resample_training_seeds(values, seed) for values in sources], axis=0)
     differences = differences[~np.isnan(differences)]
     value = _mean(first) - _mean(second)
     p_value = two_sided_p_value(differences)
     verdict = _verdict(differences, p_value)
-    error = float(differences.std())
     prompt_error = float(np.nanstd(first_values.mean(axis=0) - second_values.mean(axis=0)))
-    seed_error = math.sqrt(max(0.0, error**2 - prompt_error**2))
+    seed_error = math.sqrt(sum(training_seed_variance(values) for values in sources if len(values) > 1))
     return PairedDifference(
         difference=value,
         ci95=percentile_interval(differences),
         p_value=p_value,
         verdict=verdict,
-        minimum_detectable_effect=minimum_detectable_effect(error),
+        minimum_detectable_effect=minimum_detectable_effect(math.hypot(prompt_error, seed_error)),
         n_needed=(
             prompts_needed(value, n_prompts, prompt_error=prompt_error, seed_error=seed_error)
             if verdict == "undecided"

@@ -9,6 +9,7 @@ from evals.stats.bootstrap import (
     ratio_statistic,
     resample_counts,
     resample_training_seeds,
+    training_seed_variance,
     two_sided_p_value,
 )
 
@@ -89,10 +90,31 @@ def test_one_training_seed_is_left_alone() -> None:
     assert np.array_equal(resample_training_seeds(values, seed=0), values[0])
 
 
-@pytest.mark.parametrize("n_seeds", [2, 3, 5])
-def test_training_seeds_add_the_unbiased_variance_of_their_mean(n_seeds: int) -> None:
+@pytest.mark.parametrize(("n_seeds", "t"), [(2, 12.706), (3, 4.303), (5, 2.776)])
+def test_without_variation_between_prompts_the_interval_is_students(n_seeds: int, t: float) -> None:
+    """Quantiles of Student's t (97.5 %) from printed tables."""
     scores = np.random.default_rng(n_seeds).normal(size=n_seeds)
-    values = np.tile(scores[:, None], (1, 40_000))
-    resampled = resample_training_seeds(values, seed=0)
-    assert resampled.mean() == pytest.approx(scores.mean(), abs=0.02)
-    assert resampled.var() == pytest.approx(scores.var(ddof=1) / n_seeds, rel=0.03)
+    values = np.tile(scores[:, None], (1, 100_000))
+    lower, upper = percentile_interval(resample_training_seeds(values, seed=0))
+    half = t * scores.std(ddof=1) / np.sqrt(n_seeds)
+    assert (lower, upper) == pytest.approx((scores.mean() - half, scores.mean() + half), rel=0.04, abs=0.03 * half)
+
+
+@given(seed=st.integers(0, 1000), n_seeds=st.integers(2, 4))
+def test_values_of_opposite_sign_give_results_of_opposite_sign(seed: int, n_seeds: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(n_seeds, 20))
+    assert np.array_equal(resample_training_seeds(-values, seed), -resample_training_seeds(values, seed))
+
+
+def test_training_seeds_that_differ_by_their_answers_alone_have_no_variance_of_their_own() -> None:
+    """On average over simulations: 300 prompts that each seed answers in its own way, the same true score for all."""
+    rng = np.random.default_rng(0)
+    own, from_prompts = [], []
+    for _ in range(200):
+        scores = rng.normal(size=(3, 300))
+        values = np.stack([ratio_statistic(row, np.ones(300)).resample(resample_counts(300, 200, 0)) for row in scores])
+        own.append(training_seed_variance(values))
+        from_prompts.append(values.mean(axis=0).var())
+    assert np.mean(own) < 0.5 * np.mean(from_prompts)
+    shifted = values + 1000 * np.array([[0.0], [1.0], [2.0]])
+    assert training_seed_variance(shifted) == pytest.approx(1000**2 / 3, rel=0.05)
