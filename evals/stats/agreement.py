@@ -1,0 +1,91 @@
+"""Do two judges agree, verdict by verdict and in how they rank?
+
+A verdict is a preference in [0, 1] for the model over the baseline; its sign says who wins. Preferences come as tables
+[models, prompts], NaN where a judge gave no verdict; only what both judged counts.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from evals.stats.bootstrap import FloatArray, Statistic, ratio_statistic
+
+OUTCOMES = 3  # loss, draw, win
+
+
+def outcome_tables(first: FloatArray, second: FloatArray) -> FloatArray:
+    """How often each pair of outcomes came up on each prompt: [prompts, outcomes of the first, of the second].
+
+    Outcomes are loss, draw and win. All models' verdicts on a prompt are in its table, so that they stay together when
+    prompts are resampled. Raises ValueError for tables of different shape.
+    """
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(
+            f"preferences must be two tables [models, prompts] of one shape: {first.shape}, {second.shape}"
+        )
+    tables = np.zeros((first.shape[1], OUTCOMES, OUTCOMES))
+    models, prompts = np.nonzero(~np.isnan(first) & ~np.isnan(second))
+    rows, columns = _outcomes(first[models, prompts]), _outcomes(second[models, prompts])
+    np.add.at(tables, (prompts, rows, columns), 1)
+    return tables
+
+
+def agreement_statistic(tables: FloatArray) -> Statistic:
+    """The share of verdicts with the same outcome, in per cent; a draw agrees with a draw alone."""
+    return ratio_statistic(np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2)))
+
+
+def kappa_statistic(tables: FloatArray) -> Statistic:
+    """Cohen's kappa of the outcomes (Cohen 1960): (observed - expected) / (1 - expected agreement).
+
+    1 for judges that always agree, 0 for agreement as by chance; NaN where both know one and the same outcome only.
+    """
+    flat = tables.reshape(len(tables), -1)
+
+    def resample(counts: FloatArray) -> FloatArray:
+        return _kappa((counts @ flat).reshape(-1, OUTCOMES, OUTCOMES))
+
+    return Statistic(float(_kappa(tables.sum(axis=0)[None])[0]), resample)
+
+
+def spearman(first: FloatArray, second: FloatArray) -> float:
+    """Spearman's rank correlation of two lists [n], equal values sharing their mean rank; NaN where one is constant."""
+    return _pearson(_ranks(first), _ranks(second))
+
+
+def kendall(first: FloatArray, second: FloatArray) -> float:
+    """Kendall's tau-b of two lists [n], corrected for equal values (Kendall 1945); NaN where one is constant."""
+    concordance, first_untied, second_untied = 0.0, 0.0, 0.0
+    for place in range(len(first) - 1):
+        one, other = np.sign(first[place] - first[place + 1 :]), np.sign(second[place] - second[place + 1 :])
+        concordance += float(one @ other)
+        first_untied += float(one @ one)
+        second_untied += float(other @ other)
+    untied = np.sqrt(first_untied * second_untied)
+    return float(concordance / untied) if untied else float("nan")
+
+
+def _outcomes(preferences: FloatArray) -> npt.NDArray[np.intp]:
+    return (np.sign(preferences - 0.5) + 1).astype(np.intp)
+
+
+def _kappa(tables: FloatArray) -> FloatArray:
+    totals = tables.sum(axis=(1, 2))
+    observed = np.trace(tables, axis1=1, axis2=2) * totals
+    expected = np.einsum("ti,ti->t", tables.sum(axis=1), tables.sum(axis=2))
+    room = totals**2 - expected
+    kappa: FloatArray = np.divide(observed - expected, room, out=np.full(len(tables), np.nan), where=room > 0)
+    return kappa
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Ranks from 1 on [n]; equal values share their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    mean_ranks: FloatArray = (last - (counts - 1) / 2)[place]
+    return mean_ranks
+
+
+def _pearson(first: FloatArray, second: FloatArray) -> float:
+    one, other = first - first.mean(), second - second.mean()
+    spread = np.sqrt((one @ one) * (other @ other))
+    return float(np.clip(one @ other / spread, -1, 1)) if spread else float("nan")
