@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError, nearest
+from harness.core.records import Prompt
 
 ANNOTATION_COLUMNS = ("index", "preference", "len_1", "len_2")
 CALIBRATION_COLUMNS = (
@@ -421,6 +422,25 @@ def write_judgments(path: Path, judgments: Sequence[ArenaJudgment]) -> None:
     _write_lines(path, [asdict(judgment) for judgment in judgments])
 
 
+def read_questions(path: Path) -> list[Prompt]:
+    """Read Arena-Hard's question.jsonl, in order, in the layout of v0.1 (turns) or the later one (prompt).
+
+    Raises UserError for an unreadable or empty file, missing fields, and a question given twice.
+    """
+    prompts: list[Prompt] = []
+    lines: dict[str, str] = {}
+    for where, row in _json_lines(path):
+        try:
+            prompt = _question(row)
+        except (KeyError, IndexError, TypeError) as error:
+            raise UserError(f"{where}: not an Arena-Hard question: {type(error).__name__} at {error}") from None
+        if prompt.id in lines:
+            raise UserError(f"{where}: question {prompt.id} again, after {lines[prompt.id]}; keep one")
+        lines[prompt.id] = where
+        prompts.append(prompt)
+    return prompts
+
+
 def read_answers(path: Path) -> list[ArenaAnswer]:
     """Read Arena-Hard's model_answer jsonl, in the layout of v0.1 (choices, turns) or the later one (messages)."""
     answers = []
@@ -464,12 +484,32 @@ def _game(game: Any, where: str) -> Game:
     return Game(score, str(game.get("judgment") or ""), str(game.get("user_prompt") or ""))
 
 
+def _question(row: Mapping[str, Any]) -> Prompt:
+    if "turns" in row:
+        return Prompt(_checked(row["question_id"]), _checked(row["turns"][0]["content"]))
+    return Prompt(_checked(row["uid"]), _checked(row["prompt"]))
+
+
 def _answer(row: Mapping[str, Any]) -> ArenaAnswer:
     if "choices" in row:
         turn = row["choices"][0]["turns"][0]
-        return ArenaAnswer(row["question_id"], row["model_id"], turn["content"], turn.get("token_len"))
-    content = row["messages"][-1]["content"]
-    return ArenaAnswer(row["uid"], row["model"], content["answer"] if isinstance(content, dict) else content)
+        question_id, model, content, length = (
+            row["question_id"],
+            row["model_id"],
+            turn["content"],
+            turn.get("token_len"),
+        )
+    else:
+        question_id, model, content, length = row["uid"], row["model"], row["messages"][-1]["content"], None
+        content = content["answer"] if isinstance(content, dict) else content
+    return ArenaAnswer(_checked(question_id), _checked(model), _checked(content), length)
+
+
+def _checked(value: Any) -> str:
+    """`value`, which must be a text. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{reprlib.repr(value)}, which should be a text")
+    return value
 
 
 # Reading and writing files

@@ -1,0 +1,284 @@
+"""The official instructions of AlpacaEval 2.0 and Arena-Hard v0.1 with a baseline's answers, and stored outputs.
+
+They are read from a folder or from the Hugging Face hub, as the files that their authors publish: a folder may be laid
+out as the data set on the hub, as a clone of the authors' repository, or hold the files side by side.
+"""
+
+import hashlib
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from evals import instruction_set
+from evals.formats import ModelOutput, instruction_key, read_answers, read_model_outputs, read_questions
+from harness.backends.hub import NotOnHub, fetch, file_names
+from harness.core.errors import UserError, unknown
+from harness.core.records import Prompt, Response, to_line
+
+ALPACA_EVAL_BASELINE = "gpt4_1106_preview"
+ARENA_HARD_BASELINE = "gpt-4-0314"
+ARENA_HARD_QUESTIONS = 500
+
+_ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
+_ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
+_CALIBRATION = "df_gamed.csv"
+_QUESTIONS = "question.jsonl"
+_ARENA_HARD_HUB = "lmarena-ai/arena-hard-auto"
+_ARENA_HARD_ON_HUB = "data/arena-hard-v0.1"
+
+# Where things are in a folder, the first found counting; {} is a model's name.
+_ALPACA_EVAL_FOLDERS = (".", "alpaca_eval2", "alpaca_eval")
+_ALPACA_EVAL_FILES = (_ALPACA_EVAL_ON_HUB, "baseline_gpt4_1106_preview.json", "model_outputs.json")
+_ALPACA_EVAL_NAMED = ("{}.json", "model_outputs/{}.json", "{}/model_outputs.json", "results/{}/model_outputs.json")
+_ARENA_HARD_FOLDERS = (".", _ARENA_HARD_ON_HUB, "arena-hard-v0.1", "arena_hard_v0.1", "arena_hard")
+
+_BENCHES = ("alpaca_eval2", "arena_hard", "pairwise")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchData:
+    """A benchmark's instructions in their official order, answered by the baseline `name`.
+
+    `source` says where they were read: a path, or a data set on the hub with its commit. `fingerprint` is the SHA-256
+    of the rows, whatever file they came in.
+    """
+
+    responses: tuple[Response, ...]
+    name: str
+    source: str
+    fingerprint: str
+
+
+def load_baseline(
+    bench: str, source: str | None = None, baseline: str | None = None, revision: str | None = None
+) -> BenchData:
+    """The instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
+
+    `source` is a folder or file with the data; None is the hub, at `revision`. "pairwise" has no instructions of its
+    own: it takes those of any model_outputs.json, of a folder with Arena-Hard's questions, and else AlpacaEval's.
+    Raises UserError as the functions for the two benchmarks do.
+    """
+    if bench not in _BENCHES:
+        raise unknown("bench with official data", bench, _BENCHES)
+    if bench == "arena_hard":
+        return arena_hard_baseline(source, baseline, revision)
+    if bench == "pairwise" and source is not None:
+        if Path(source).is_file():
+            return _outputs_as_baseline(Path(source), baseline)
+        if _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,)):
+            return arena_hard_baseline(source, baseline, revision)
+    return alpaca_eval2_baseline(source, baseline, revision)
+
+
+def alpaca_eval2_baseline(
+    source: str | None = None, baseline: str | None = None, revision: str | None = None
+) -> BenchData:
+    """AlpacaEval 2.0's 805 instructions, each with its place in the official order as id, answered by `baseline`.
+
+    `source` is a folder or a model_outputs.json; None is the hub, which has the official baseline alone. `baseline` may
+    also be a file. Rows are recognised by their instruction. Raises UserError for what cannot be read, for outputs of
+    another model than `baseline`, and unless each official instruction is answered once.
+    """
+    path, where = _alpaca_eval_file(source, baseline, revision)
+    outputs = read_model_outputs(path)
+    responses = _join_outputs(path, outputs, _official_instructions(path, outputs))
+    _check_writer(path, responses[0].writer, baseline)
+    return BenchData(responses, responses[0].writer, where, fingerprint(responses))
+
+
+def arena_hard_baseline(
+    source: str | None = None, baseline: str | None = None, revision: str | None = None
+) -> BenchData:
+    """Arena-Hard v0.1's 500 questions in the order of question.jsonl, answered by `baseline`, by default gpt-4-0314.
+
+    `source` is a folder with question.jsonl and model_answer/<baseline>.jsonl; None is the hub. `baseline` may also be
+    a file. Raises UserError for what cannot be read, for a baseline without a file, with the names most like it, and
+    unless each question is answered once.
+    """
+    baseline = baseline or ARENA_HARD_BASELINE
+    questions, where = _arena_hard_questions(source, revision)
+    answers = _arena_hard_answers(questions.parent if source is not None else None, baseline, revision)
+    prompts = read_questions(questions)
+    if len(prompts) != ARENA_HARD_QUESTIONS:
+        raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {ARENA_HARD_QUESTIONS}")
+    # As for Arena-Hard's own tools, the file's name is the model's.
+    responses = tuple(Response(row.prompt, row.text, answers.stem) for row in _join_answers(answers, prompts))
+    return BenchData(responses, answers.stem, where, fingerprint(responses))
+
+
+def length_calibration(source: str | None = None, revision: str | None = None) -> Path | None:
+    """The official df_gamed.csv, on which AlpacaEval 2.0's length control is calibrated; None where it is not there.
+
+    `source` is a folder, or a file beside it; None is the hub. Raises UserError where the hub cannot be reached.
+    """
+    if source is None:
+        return fetch(_ALPACA_EVAL_HUB, _CALIBRATION, revision, instead="--lc-calibration FILE").path
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
+
+
+def read_outputs(
+    bench: str, path: Path, prompts: Sequence[Prompt], *, allow_missing: bool = False
+) -> tuple[Response, ...]:
+    """A model's stored outputs in the official format of `bench`, in the order of `prompts`.
+
+    AlpacaEval 2.0's model_outputs.json is joined by the text of the instruction, Arena-Hard's model_answer jsonl by the
+    question's id; "pairwise" takes either, told apart by the file's name. Outputs for other prompts are left out, so
+    that a whole file goes with the first prompts of a set; with `allow_missing`, prompts without an output are, too.
+    Raises UserError for two outputs to one prompt, outputs of several models, and missing outputs.
+    """
+    if bench not in _BENCHES:
+        raise unknown("bench with stored outputs", bench, _BENCHES)
+    if bench == "arena_hard" or (bench == "pairwise" and ".jsonl" in path.suffixes):
+        return _join_answers(path, prompts, allow_missing)
+    return _join_outputs(path, read_model_outputs(path), prompts, allow_missing)
+
+
+def fingerprint(responses: Iterable[Response]) -> str:
+    """The SHA-256 of the rows."""
+    return hashlib.sha256("".join(map(to_line, responses)).encode()).hexdigest()
+
+
+def _outputs_as_baseline(path: Path, baseline: str | None) -> BenchData:
+    """The instructions in a model_outputs.json, each with its place there as id, answered there or in another."""
+    prompts = [Prompt(str(place), output.instruction) for place, output in enumerate(read_model_outputs(path))]
+    answers = _as_file(baseline) or path
+    responses = _join_outputs(answers, read_model_outputs(answers), prompts)
+    _check_writer(answers, responses[0].writer, baseline)
+    return BenchData(responses, responses[0].writer, str(path), fingerprint(responses))
+
+
+# Finding the files
+
+
+def _alpaca_eval_file(source: str | None, baseline: str | None, revision: str | None) -> tuple[Path, str]:
+    """The file with the baseline's outputs, and what to call it."""
+    path = _as_file(baseline) or _as_file(source)
+    if path is None and source is not None:
+        names = [pattern.format(baseline) for pattern in _ALPACA_EVAL_NAMED] if baseline else []
+        path = _first_file(Path(source), _ALPACA_EVAL_FOLDERS, (*names, *_ALPACA_EVAL_FILES))
+        if path is None:
+            raise UserError(f"{source}: no outputs of a baseline of AlpacaEval 2.0: {' or '.join(_ALPACA_EVAL_FILES)}")
+    if path is not None:
+        return path, str(path)
+    file = fetch(_ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB, revision)
+    return file.path, file.source
+
+
+def _arena_hard_questions(source: str | None, revision: str | None) -> tuple[Path, str]:
+    """The file with the questions, and what to call it."""
+    if source is None:
+        file = fetch(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}", revision)
+        return file.path, file.source
+    path = _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,))
+    if path is None:
+        raise UserError(f"{source}: no folder with Arena-Hard v0.1's {_QUESTIONS} and model_answer/")
+    return path, str(path.parent)
+
+
+def _arena_hard_answers(folder: Path | None, baseline: str, revision: str | None) -> Path:
+    """The file with the baseline's answers, in model_answer/ of `folder` or on the hub."""
+    named = _as_file(baseline)
+    if named is not None:
+        return named
+    if folder is not None:
+        path = folder / "model_answer" / f"{baseline}.jsonl"
+        if not path.is_file():
+            raise _no_answers(baseline, str(path.parent), [other.name for other in path.parent.glob("*.jsonl")])
+        return path
+    on_hub = f"{_ARENA_HARD_ON_HUB}/model_answer"
+    try:
+        return fetch(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl", revision).path
+    except NotOnHub:
+        names = file_names(_ARENA_HARD_HUB, on_hub, revision)
+        raise _no_answers(baseline, f"{_ARENA_HARD_HUB} on the hub", names) from None
+
+
+def _as_file(name: str | None) -> Path | None:
+    """The file that `name` is the path of, if it is."""
+    return Path(name) if name is not None and Path(name).is_file() else None
+
+
+def _first_file(source: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
+    paths = (source / folder / name for folder in folders for name in names)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _no_answers(baseline: str, where: str, names: Iterable[str]) -> UserError:
+    """The error for a baseline without a file, with the most similar names, upper and lower case alike."""
+    models = {name.removesuffix(".jsonl").lower(): name.removesuffix(".jsonl") for name in names}
+    similar = get_close_matches(baseline.lower(), models, n=3) or sorted(models)[:5]
+    hint = f"; there are {', '.join(models[name] for name in similar)}" if similar else ""
+    return UserError(f"no answers of the baseline {baseline!r} in {where}{hint}")
+
+
+# Joining the rows
+
+
+def _official_instructions(path: Path, outputs: Sequence[ModelOutput]) -> list[Prompt]:
+    """AlpacaEval's instructions, whose texts are in `outputs`."""
+    keys = instruction_set.OFFICIAL_INSTRUCTION_KEYS
+    texts = {instruction_key(output.instruction): output.instruction for output in outputs}
+    missing = sum(key not in texts for key in keys)
+    if missing:
+        raise UserError(f"{path}: {missing} of AlpacaEval's {len(keys)} instructions are missing; give a whole file")
+    return [Prompt(str(place), texts[key]) for place, key in enumerate(keys)]
+
+
+def _join_outputs(
+    path: Path, outputs: Sequence[ModelOutput], prompts: Sequence[Prompt], allow_missing: bool = False
+) -> tuple[Response, ...]:
+    rows = [(output.instruction, output.output, output.generator) for output in outputs]
+    by_text = {prompt.text: prompt for prompt in prompts}
+    if len(by_text) < len(prompts):
+        raise UserError(f"{path}: two prompts have the same text, so that outputs cannot be joined to them by it")
+    return _join(path, "instruction", rows, by_text, allow_missing)
+
+
+def _join_answers(path: Path, prompts: Sequence[Prompt], allow_missing: bool = False) -> tuple[Response, ...]:
+    rows = [(answer.question_id, answer.content, answer.model) for answer in read_answers(path)]
+    return _join(path, "question", rows, {prompt.id: prompt for prompt in prompts}, allow_missing)
+
+
+def _join(
+    path: Path,
+    kind: str,
+    rows: Sequence[tuple[str, str, str]],
+    prompts: Mapping[str, Prompt],
+    allow_missing: bool,
+) -> tuple[Response, ...]:
+    """The rows (key, text, writer) as responses in the order of `prompts`, which has them by key."""
+    responses: dict[str, Response] = {}
+    for number, (key, text, writer) in enumerate(rows, start=1):
+        shown = f"{path}, row {number}: {kind} {reprlib.repr(key)}"
+        if key in responses:
+            raise UserError(f"{shown} again; keep one row for each")
+        if key in prompts:
+            _check_whole((key, text, writer), shown)
+            responses[key] = Response(prompts[key], text, writer)
+    writers = sorted({row.writer for row in responses.values()})
+    if len(writers) > 1:
+        raise UserError(f"{path}: outputs of several models ({', '.join(writers[:5])}); give one file for each")
+    missing, others = len(prompts) - len(responses), len(rows) - len(responses)
+    if missing and not (allow_missing and responses):
+        raise UserError(
+            f"{path}: no output for {missing} of the {len(prompts)} {kind}s, and {others} rows for others; "
+            "are these the outputs of another benchmark, or not all of them?"
+        )
+    return tuple(responses[key] for key in prompts if key in responses)
+
+
+def _check_writer(path: Path, writer: str, baseline: str | None) -> None:
+    """Raises UserError where `baseline` names a model and `path` holds the outputs of another."""
+    if baseline not in (None, writer) and _as_file(baseline) is None:
+        raise UserError(
+            f"{path}: outputs of {writer!r}, not of {baseline!r}; pass --baseline with a file of its outputs"
+        )
+
+
+def _check_whole(texts: Iterable[str], shown: str) -> None:
+    """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
+    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        raise UserError(f"{shown}: holds half a character; write the whole one, or U+FFFD for it")
