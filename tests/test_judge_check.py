@@ -197,7 +197,7 @@ def test_a_server_without_a_list_is_warned_of_and_asked(
 
 def test_a_refused_key_ends_the_check(server: ChatServer) -> None:
     serve_models(server, lambda request: error_response(401, f"wrong key: {KEY}"))
-    with pytest.raises(UserError, match="refuses the key.*check OPENAI_API_KEY") as refused:  # noqa: RUF043
+    with pytest.raises(UserError, match=r"refuses the key.*check OPENAI_API_KEY") as refused:
         check(server)
     assert KEY not in str(refused.value)
     assert completions(server) == 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from harness.backends.credentials import VARIABLE, redact
 from harness.backends.endpoint import endpoint_client, error_message, one_line
 from harness.backends.judges import JudgeReference
-from harness.backends.pace import Retries
+from harness.backends.pace import Retries, retry_after
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,15 +88,17 @@ class BatchApi:
 
     def _lines(self, file_id: str | None, at_least: int) -> tuple[list[dict[str, Any]], bool]:
         """The lines of a file, and whether it came whole, which is tried as often as the retries say."""
-        for attempt in count(1):
-            text = self._patiently(lambda: self._client.files.content(file_id).text) if file_id else ""
-            lines = [_parsed(line) for line in redact(text, self._key).splitlines() if line.strip()]
+        readable: list[dict[str, Any]] = []
+        for attempt in range(1, self._retries.attempts + 1):
+            content = self._patiently(lambda: self._client.files.content(file_id).content) if file_id else b""
+            # not splitlines(), which also splits at characters that stand in the replies
+            texts = redact(content.decode("utf-8", "replace"), self._key).split("\n")
+            lines = [_parsed(text) for text in texts if text.strip()]
             readable = [line for line in lines if line is not None]
-            whole = len(readable) == len(lines) and len(readable) >= at_least
-            if whole or attempt == self._retries.attempts:
-                return readable, whole
+            if len(readable) == len(lines) and len(readable) >= at_least:
+                return readable, True
             time.sleep(self._retries.delay(attempt, None, random.random()))
-        raise AssertionError
+        return readable, False
 
     def _row(self, line: Mapping[str, Any]) -> Row:
         error, response = line.get("error"), line.get("response") or {}
@@ -116,15 +118,18 @@ class BatchApi:
         """
         import openai
 
-        started = time.monotonic()
-        for attempt in count(1):
+        started, attempt = time.monotonic(), 0
+        while True:
+            attempt, asked_to_wait = attempt + 1, None
             try:
                 found = call()
             except openai.APIStatusError as error:
                 self._answered = True
-                if error.status_code not in (408, 409, 429) and error.status_code < 500:
+                may_pass = error.status_code in (408, 409, 429) or error.status_code >= 500
+                if not may_pass or "insufficient_quota" in (error.code, error.type):
                     raise UserError(self._refusal(error)) from None
                 failure = error_message(error, self._key)
+                asked_to_wait = retry_after(error.response.headers, time.time())
             except openai.APIConnectionError as error:
                 failure = type(error.__cause__ or error).__name__
             except (openai.APIResponseValidationError, ValueError):
@@ -135,8 +140,7 @@ class BatchApi:
             waited = time.monotonic() - started
             if waited > self._retries.patience or (not self._answered and attempt >= self._retries.attempts_to_connect):
                 raise UserError(f"{self.where}: the Batch API cannot be reached ({failure}); run again to go on")
-            time.sleep(self._retries.delay(attempt, None, random.random()))
-        raise AssertionError
+            time.sleep(self._retries.delay(attempt, asked_to_wait, random.random()))
 
     def _refusal(self, error: "APIStatusError") -> str:
         advice = {

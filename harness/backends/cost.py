@@ -145,7 +145,9 @@ def describe(cost: CostEstimate, today: date | None = None) -> str:
 def _describe_completion(cost: CostEstimate) -> str:
     if cost.completion_tokens == cost.most_completion_tokens:
         return f"{cost.completion_tokens:,}"
-    assumption = f"assumed, up to {TYPICAL_REPLY_TOKENS} a reply and no thinking"
+    assumption = f"assumed, up to {TYPICAL_REPLY_TOKENS} a reply"
+    if "max_tokens" in cost.reference.without:
+        assumption += ", and without what the model thinks before it replies"
     return f"{cost.completion_tokens:,} ({assumption}); at most {cost.most_completion_tokens:,}"
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from harness.backends import judge_models, openai_batch
+from harness.backends.batch_api import BatchApi
 from harness.backends.cost import Budget
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Message
 from harness.backends.judge_models import Price
-from harness.backends.judges import JudgeReference
+from harness.backends.judges import JudgeReference, load_judge
 from harness.backends.openai_api import OpenAIJudge
 from harness.backends.openai_batch import BatchJudge, Polling
 from harness.backends.pace import Retries
@@ -69,6 +70,44 @@ def test_a_batch_gives_the_replies_of_the_synchronous_client(server: ChatServer,
     assert in_batch == one_by_one
     assert set(in_batch) == set(range(40))
     assert len(routes.batches) == 1
+
+
+def test_line_separators_in_replies_do_not_end_a_row(server: ChatServer, tmp_path: Path) -> None:
+    server.answer = lambda body: "one\u2028two\x85three\nfour"
+    BatchRoutes(server)
+    replies = ask(batch_judge(server, tmp_path))
+    assert {reply.text for reply in replies.values() if isinstance(reply, ChatReply)} == {"one\u2028two\x85three\nfour"}
+    assert ok(replies) == set(range(40))
+
+
+def test_the_batch_api_is_one_limit_away(tmp_path: Path) -> None:
+    reference = JudgeReference("judge-1", "http://127.0.0.1:1/v1")
+    assert isinstance(load_judge(reference, Limits(batch=True), tmp_path), BatchJudge)
+    assert isinstance(load_judge(reference, Limits(), tmp_path), OpenAIJudge)
+
+
+def test_an_endpoint_that_asks_to_wait_is_waited_for(server: ChatServer, tmp_path: Path) -> None:
+    routes = BatchRoutes(server)
+    came: list[float] = []
+
+    async def later(request: Request) -> Response:
+        came.append(time.monotonic())
+        busy = error_response(429, "slow down", headers={"retry-after": "0.3"})
+        return busy if len(came) == 1 else await routes._upload(request)
+
+    server.route("POST", "/v1/files", later)
+    assert ok(ask(batch_judge(server, tmp_path))) == set(range(40))
+    assert came[1] - came[0] >= 0.3
+
+
+def test_an_account_without_credit_is_not_asked_again(server: ChatServer, tmp_path: Path) -> None:
+    async def no_credit(request: Request) -> Response:
+        return error_response(429, "You exceeded your current quota", code="insufficient_quota")
+
+    BatchRoutes(server)
+    server.route("POST", "/v1/files", no_credit)
+    with pytest.raises(UserError, match=r"refuses .*You exceeded your current quota"):
+        ask(batch_judge(server, tmp_path))
 
 
 def test_what_is_submitted_is_what_the_synchronous_client_sends(server: ChatServer, tmp_path: Path) -> None:
@@ -227,6 +266,17 @@ def test_a_run_that_was_killed_leaves_its_batch_to_the_next(
     assert ok(ask(batch_judge(server, tmp_path))) == set(range(40))
     assert len(routes.batches) == 1
     assert set(server.served.values()) == {1}
+
+
+def test_an_input_file_whose_batch_never_came_to_be_gets_one(server: ChatServer, tmp_path: Path) -> None:
+    routes = BatchRoutes(server)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchApi, "create", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ask(batch_judge(server, tmp_path))
+    assert (len(routes.files), len(routes.batches)) == (1, 0)
+    assert ok(ask(batch_judge(server, tmp_path))) == set(range(40))
+    assert (len(routes.files), len(routes.batches)) == (2, 1)  # input and output
 
 
 def test_an_interrupted_batch_serves_a_run_that_asks_for_less_and_then_one_that_asks_for_more(
