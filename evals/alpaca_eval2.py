@@ -117,6 +117,38 @@ def score_training_seeds(
     }
 
 
+def uncertainty(
+    annotations: Sequence[Sequence[Annotations]],
+    calibration: Calibration | None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in points.
+
+    `annotations` [training seeds][repeated verdicts]. A metric that would be withheld has none.
+    """
+    from evals.stats.noise import uncertainty_components
+
+    sets = [each for repeats in annotations for each in repeats]
+    axis = sorted({index for each in sets for index in each.index})
+    fewest = min(sets, key=lambda each: len(each.index))
+    aligned = iter(
+        _aligned_statistics(sets, None if _withheld(fewest, calibration, allow_missing) else calibration, axis)
+    )
+    nested = [[next(aligned) for _ in repeats] for repeats in annotations]
+    return {
+        metric: asdict(
+            uncertainty_components(
+                [[each[metric] for each in repeats] for repeats in nested], len(axis), resamples=resamples, seed=seed
+            )
+        )
+        for metric in METRICS
+        if metric in nested[0][0]
+    }
+
+
 def compare_annotations(
     first: Sequence[Annotations],
     second: Sequence[Annotations],

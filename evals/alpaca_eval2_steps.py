@@ -23,6 +23,7 @@ from evals.formats import (
 )
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Prompt, Response
+from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 
 DATASET = "alpaca_eval2"
@@ -128,12 +129,15 @@ def score_alpaca_eval2(
     """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
     positions = _positions(baselines)
     calibrated = _read(calibration)
-    rules: dict[str, Any] = {"n_asked": len(positions), "resamples": resamples, "allow_missing": allow_missing}
-    sets = []
+    limits: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
+    rules = {"n_asked": len(positions), **limits}
+    sets, repeated = [], []
     for number, artifact in enumerate(judgments):
-        rows = _rows(artifact, positions, names)
+        rows = _rows(artifact.rows(Judgment), positions, names)
         annotations = annotations_from_rows(rows, str(artifact))
+        repeats = _repeats(artifact, positions, names)
         scores = alpaca_eval2.score_annotations(annotations, calibrated, **rules)
+        scores["uncertainty"] = _uncertainty([repeats], calibrated, limits)
         folder = out.folder / f"seed-{number}"
         folder.mkdir()
         write_annotations(folder / "annotations.json", rows)
@@ -141,7 +145,9 @@ def score_alpaca_eval2(
         write_leaderboard(folder / "leaderboard.csv", {rows[0].generator_2: scores})
         out.write_json(f"seed-{number}/scores.json", scores)
         sets.append(annotations)
-    out.write_json("scores.json", alpaca_eval2.score_training_seeds(sets, calibrated, **rules))
+        repeated.append(repeats)
+    scores = alpaca_eval2.score_training_seeds(sets, calibrated, **rules)
+    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(repeated, calibrated, limits)})
 
 
 @step(version=2)
@@ -175,7 +181,23 @@ def _read(calibration: Artifact | None) -> Calibration | None:
 
 
 def _annotations(artifact: Artifact, positions: dict[str, int]) -> Annotations:
-    return annotations_from_rows(_rows(artifact, positions, Names(model=artifact.key[:12])), str(artifact))
+    rows = _rows(artifact.rows(Judgment), positions, Names(model=artifact.key[:12]))
+    return annotations_from_rows(rows, str(artifact))
+
+
+def _repeats(artifact: Artifact, positions: dict[str, int], names: Names) -> list[Annotations]:
+    """The verdicts of each repeat by themselves."""
+    repeats = by_repeat(artifact.rows(Judgment))
+    return [annotations_from_rows(_rows(rows, positions, names), str(artifact)) for rows in repeats]
+
+
+def _uncertainty(
+    repeated: Sequence[Sequence[Annotations]], calibration: Calibration | None, limits: dict[str, Any]
+) -> dict[str, Any]:
+    """Of verdicts [training seeds][repeats]; empty where there is one of each."""
+    if len(repeated) == len(repeated[0]) == 1:
+        return {}
+    return alpaca_eval2.uncertainty(repeated, calibration, **limits)
 
 
 def _positions(baselines: Artifact) -> dict[str, int]:
@@ -183,14 +205,14 @@ def _positions(baselines: Artifact) -> dict[str, int]:
     return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
 
 
-def _rows(judgments: Artifact, positions: dict[str, int], names: Names) -> list[AnnotationRow]:
+def _rows(judgments: Sequence[Judgment], positions: dict[str, int], names: Names) -> list[AnnotationRow]:
     """Judgments as alpaca_eval's annotations, in the official order.
 
     The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where
     all of them failed there is none.
     """
     by_prompt: dict[Prompt, list[Judgment]] = defaultdict(list)
-    for row in judgments.rows(Judgment):
+    for row in judgments:
         by_prompt[row.prompt].append(row)
     rows = [
         AnnotationRow(

@@ -105,6 +105,20 @@ def score_training_seeds(
     }
 
 
+def uncertainty(
+    judgments: Sequence[Sequence[Sequence[ArenaJudgment]]], *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Where the score's uncertainty comes from: `UncertaintyComponents` in points.
+
+    `judgments` [training seeds][repeated verdicts][questions].
+    """
+    from evals.stats.noise import uncertainty_components
+
+    axis = _axis([each for repeats in judgments for each in repeats])
+    statistics = [[_aligned_statistic(each, axis) for each in repeats] for repeats in judgments]
+    return {"score": asdict(uncertainty_components(statistics, len(axis), resamples=resamples, seed=seed))}
+
+
 def compare_judgments(
     first: Sequence[Sequence[ArenaJudgment]],
     second: Sequence[Sequence[ArenaJudgment]],

@@ -9,6 +9,7 @@ from evals.bench import Bench, Evaluation
 from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Response
+from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 
 RESAMPLES = 1000
@@ -25,7 +26,7 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
         judgments=judgments,
         name=name,
         judge_name=bench.judge.model,
-        repeats=bench.judge_repeats,
+        n_repeats=bench.judge_repeats,
         allow_missing=bench.allow_missing,
         resamples=RESAMPLES,
     )
@@ -54,7 +55,7 @@ def score_arena_hard(
     judgments: Sequence[Artifact],
     name: str,
     judge_name: str,
-    repeats: int,
+    n_repeats: int,
     allow_missing: bool,
     resamples: int,
 ) -> None:
@@ -64,21 +65,23 @@ def score_arena_hard(
     """
     rules: dict[str, Any] = {
         "n_questions": len(baselines.rows(Response)),
-        "repeats": repeats,
+        "repeats": n_repeats,
         "resamples": resamples,
         "allow_missing": allow_missing,
     }
     sets = []
     for number, artifact in enumerate(judgments):
-        by_repeat = _arena_judgments(artifact, name, judge_name)
+        repeats = _arena_judgments(artifact, name, judge_name)
         folder = out.folder / f"seed-{number}"
         folder.mkdir()
-        for repeat, rows in enumerate(by_repeat):
+        for repeat, rows in enumerate(repeats):
             write_judgments(folder / f"model_judgment{f'-{repeat}' if repeat else ''}.jsonl", rows)
         write_answers(folder / "model_answer.jsonl", _answers_given(artifact, name))
-        sets.append([row for rows in by_repeat for row in rows])
-        out.write_json(f"seed-{number}/scores.json", arena_hard.score_judgments(sets[-1], **rules))
-    out.write_json("scores.json", arena_hard.score_training_seeds(sets, **rules))
+        scores = arena_hard.score_judgments(_flat(repeats), **rules)
+        out.write_json(f"seed-{number}/scores.json", {**scores, "uncertainty": _uncertainty([repeats], resamples)})
+        sets.append(repeats)
+    scores = arena_hard.score_training_seeds(list(map(_flat, sets)), **rules)
+    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(sets, resamples)})
 
 
 @step(version=2)
@@ -86,24 +89,34 @@ def compare_arena_hard(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """`comparison.json`: the paired difference between two methods on the same questions."""
-    first, second = (
-        [[row for rows in _arena_judgments(artifact) for row in rows] for artifact in side] for side in (better, worse)
-    )
+    first, second = ([_flat(_arena_judgments(artifact)) for artifact in side] for side in (better, worse))
     result = arena_hard.compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"score": result})
 
 
+def _uncertainty(sets: Sequence[Sequence[Sequence[ArenaJudgment]]], resamples: int) -> dict[str, Any]:
+    """Of the judgments [training seeds][repeats]; empty where there is one of each."""
+    if len(sets) == len(sets[0]) == 1:
+        return {}
+    return arena_hard.uncertainty(sets, resamples=resamples)
+
+
+def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:
+    return [judgment for judgments in repeats for judgment in judgments]
+
+
 def _arena_judgments(judgments: Artifact, name: str = "model", judge_name: str = "judge") -> list[list[ArenaJudgment]]:
     """For each repeat the two games of each question, the one with the baseline as A first."""
-    games: dict[int, dict[str, dict[str, Game]]] = defaultdict(lambda: defaultdict(dict))
-    for row in judgments.rows(Judgment):
-        games[row.repeat][row.prompt.id][row.order] = Game(row.verdict or None, row.reply)
+    return [_games(rows, name, judge_name) for rows in by_repeat(judgments.rows(Judgment))]
+
+
+def _games(rows: Sequence[Judgment], name: str, judge_name: str) -> list[ArenaJudgment]:
+    games: dict[str, dict[str, Game]] = defaultdict(dict)
+    for row in rows:
+        games[row.prompt.id][row.order] = Game(row.verdict or None, row.reply)
     return [
-        [
-            ArenaJudgment(question, name, judge_name, (played["baseline_first"], played["output_first"]))
-            for question, played in games[repeat].items()
-        ]
-        for repeat in sorted(games)
+        ArenaJudgment(question, name, judge_name, (played["baseline_first"], played["output_first"]))
+        for question, played in games.items()
     ]
 
 

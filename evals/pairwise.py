@@ -111,6 +111,23 @@ def score_training_seeds(
     }
 
 
+def uncertainty(
+    sets: Sequence[Sequence[Sequence[PairVerdicts]]], *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Where the win rate's uncertainty comes from: `UncertaintyComponents` in points, on the prompts that all share.
+
+    `sets` [training seeds][repeated verdicts][prompts].
+    """
+    from evals.stats.noise import uncertainty_components
+
+    statistics, n_shared = _shared_statistics([pairs for repeats in sets for pairs in repeats])
+    if not n_shared:
+        return {}
+    in_turn = iter(statistics)
+    nested = [[next(in_turn) for _ in repeats] for repeats in sets]
+    return {"win_rate": asdict(uncertainty_components(nested, n_shared, resamples=resamples, seed=seed))}
+
+
 def compare_pairs(
     first: Sequence[Sequence[PairVerdicts]],
     second: Sequence[Sequence[PairVerdicts]],
@@ -119,8 +136,10 @@ def compare_pairs(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Paired comparison of the win rates of two methods, one set of verdicts a training seed, on the prompts they share:
-    `difference` (first minus second, in points), `ci95`, `p_value` and `verdict`.
+    """Paired comparison of the win rates of two methods, one set of verdicts a training seed.
+
+    `difference` (first minus second, in points), `ci95`, `p_value` and `verdict`, on the prompts they share; "withheld"
+    where these are less than 99 % of a set, unless `allow_missing`.
     """
     from evals.stats.paired import paired_difference
 
@@ -167,7 +186,7 @@ def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
 
 
 def _shared_statistics(sets: Sequence[Sequence[PairVerdicts]]) -> tuple[list[Statistic], int]:
-    """The win rate of each set on the prompts that have verdicts in both orders in all of them, and how many there are."""
+    """The win rate of each set on the prompts with verdicts in both orders in all of them; how many these are."""
     by_prompt: list[Mapping[str, PairVerdicts]] = [
         {pair.prompt_id: pair for pair in pairs if pair.is_complete} for pairs in sets
     ]

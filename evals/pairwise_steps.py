@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from evals import pairwise
 from evals.arena_hard import points_of_output
@@ -9,6 +10,7 @@ from evals.bench import Bench, Evaluation
 from evals.pairwise import PairVerdicts
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Response
+from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 
 RESAMPLES = 1000
@@ -45,16 +47,18 @@ def score_pairwise(
     out: Output, *, baselines: Artifact, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
-    n_prompts = len(baselines.rows(Response))
-    sets = [_pairs(artifact) for artifact in judgments]
-    for number, pairs in enumerate(sets):
+    rules: dict[str, Any] = {
+        "n_prompts": len(baselines.rows(Response)),
+        "resamples": resamples,
+        "allow_missing": allow_missing,
+    }
+    sets = [artifact.rows(Judgment) for artifact in judgments]
+    for number, rows in enumerate(sets):
         (out.folder / f"seed-{number}").mkdir()
-        scores = pairwise.score_pairs(pairs, n_prompts=n_prompts, resamples=resamples, allow_missing=allow_missing)
-        out.write_json(f"seed-{number}/scores.json", scores)
-    out.write_json(
-        "scores.json",
-        pairwise.score_training_seeds(sets, n_prompts=n_prompts, resamples=resamples, allow_missing=allow_missing),
-    )
+        scores = pairwise.score_pairs(_pairs(rows), **rules)
+        out.write_json(f"seed-{number}/scores.json", {**scores, "uncertainty": _uncertainty([rows], resamples)})
+    scores = pairwise.score_training_seeds(list(map(_pairs, sets)), **rules)
+    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(sets, resamples)})
 
 
 @step(version=1)
@@ -62,14 +66,22 @@ def compare_pairwise(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """`comparison.json`: the paired difference between two methods on the same prompts."""
-    first, second = ([_pairs(artifact) for artifact in side] for side in (better, worse))
+    first, second = ([_pairs(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
     result = pairwise.compare_pairs(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"win_rate": result})
 
 
-def _pairs(judgments: Artifact) -> list[PairVerdicts]:
+def _uncertainty(sets: Sequence[Sequence[Judgment]], resamples: int) -> dict[str, Any]:
+    """Of the judgments of each training seed; empty where there is one seed and one verdict a pair."""
+    repeats = [by_repeat(rows) for rows in sets]
+    if len(sets) == len(repeats[0]) == 1:
+        return {}
+    return pairwise.uncertainty([list(map(_pairs, each)) for each in repeats], resamples=resamples)
+
+
+def _pairs(judgments: Sequence[Judgment]) -> list[PairVerdicts]:
     points: dict[str, dict[Order, list[float]]] = defaultdict(lambda: {"baseline_first": [], "output_first": []})
-    for row in judgments.rows(Judgment):
+    for row in judgments:
         of_prompt = points[row.prompt.id]
         if row.state == "ok":
             shown_first = row.order == "output_first"

@@ -1,17 +1,24 @@
 """The command `harness`. Thin: each command reads its options, calls one function and shows what it returns."""
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.core.errors import HarnessError
 
+if TYPE_CHECKING:
+    from harness.backends.judges import JudgeReference
+    from harness.core.limits import Limits
+
 SCALE = "mini"
 LARGEST_SEED = 2**32 - 1
 SEED = click.IntRange(0, LARGEST_SEED)
 """What numpy takes, which the trainers seed."""
+PATH = click.Path(path_type=Path)
 
 
 class Commands(click.Group):
@@ -97,61 +104,147 @@ def reproduce(
     )
 
 
+def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that asks a judge; they arrive as `judge` and `limits`."""
+    options = (
+        click.option("--judge-model", help="Another judge than the scale's: a model's name at the endpoint."),
+        click.option("--judge-base-url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
+        click.option(
+            "--judge-without", multiple=True, help="A request parameter that the endpoint refuses; repeatable."
+        ),
+        click.option("--concurrency", default=16, show_default=True, type=click.IntRange(1, 1024)),
+        click.option("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
+        click.option("--tokens-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
+        click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(0, min_open=True)),
+        click.option("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
+        click.option("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
+    )
+
+    @functools.wraps(command)
+    def with_judge(
+        judge_model: str | None,
+        judge_base_url: str | None,
+        judge_without: tuple[str, ...],
+        concurrency: int,
+        requests_per_minute: int | None,
+        tokens_per_minute: int | None,
+        timeout: float,
+        max_usd: float | None,
+        batch: bool,
+        **others: Any,
+    ) -> None:
+        from harness.core.limits import Limits
+
+        if judge_model is None and (judge_base_url or judge_without):
+            raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
+        limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
+        judge = None
+        if judge_model is not None:
+            from harness.steps.judge import judge as judge_named
+
+            judge = judge_named(judge_model, judge_base_url, judge_without)
+        command(judge=judge, limits=limits, **others)
+
+    for option in reversed(options):
+        with_judge = option(with_judge)
+    return with_judge
+
+
 @cli.command("eval")
-@click.option("--bench", "benches", multiple=True, required=True, help="alpaca_eval2 or arena_hard; may be repeated.")
+@click.option("--bench", "benches", multiple=True, required=True, help="See `harness list evals`; may be repeated.")
 @click.option("--model", help="A checkpoint folder, or mini:qwen2 or mini:llama.")
+@click.option("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
+@click.option("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
+@click.option("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
 @click.option(
-    "--annotations", type=click.Path(path_type=Path), help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json)."
+    "--scale", help="Whose instructions: a scale's, or `official`.  [default: mini for its judge, else official]"
 )
-@click.option("--judgments", type=click.Path(path_type=Path), help="Stored Arena-Hard verdicts (.jsonl).")
-@click.option(
-    "--lc-calibration", type=click.Path(path_type=Path), help="df_gamed.csv, for the length-controlled win rate."
-)
-@click.option(
-    "--reference-outputs", type=click.Path(path_type=Path), help="The instructions in order, to join verdicts by."
-)
+@click.option("--data", help="A folder with the official data.  [default: the hub]")
+@click.option("--baseline", help="A model that the official data has answers of, or a file of outputs.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many instructions.")
+@click.option("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair.")
+@_judge_options
+@click.option("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
 @click.option("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
-@click.option("--scale", default=SCALE, show_default=True, help="Where instructions, baseline and judge come from.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Where artifacts go.  [default: runs/SCALE]")
+@click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def eval_(
     benches: tuple[str, ...],
     model: str | None,
+    outputs: Path | None,
+    annotations: Path | None,
+    judgments: Path | None,
+    scale: str | None,
+    data: str | None,
+    baseline: str | None,
+    limit: int | None,
+    judge_repeats: int,
+    judge: "JudgeReference | None",
+    limits: "Limits",
+    dry_run: bool,
+    lc_calibration: Path | None,
+    reference_outputs: Path | None,
+    allow_missing: bool,
+    run_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
+    if annotations or judgments:
+        if model or outputs or (annotations and judgments):
+            raise click.UsageError("give one of --model or --outputs, --annotations, and --judgments")
+        results = [_score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)]
+    else:
+        from harness.benches import OFFICIAL, BenchChoice
+        from harness.evaluate import Source, evaluate, forecast
+
+        if reference_outputs:
+            raise click.UsageError("--reference-outputs goes with --annotations")
+        chosen = scale or (OFFICIAL if judge or data or outputs else SCALE)
+        source = Source(model, outputs)
+        choice = BenchChoice(chosen, data, baseline, limit, judge, judge_repeats, allow_missing, lc_calibration)
+        where = run_dir or Path("runs") / chosen
+        if dry_run:
+            click.echo(forecast(benches, source, choice, where))
+            return
+        results = evaluate(benches, source, choice, where, limits)
+    _show(results, as_json)
+
+
+def _score_stored(
+    benches: tuple[str, ...],
     annotations: Path | None,
     judgments: Path | None,
     lc_calibration: Path | None,
     reference_outputs: Path | None,
     allow_missing: bool,
-    scale: str,
-    run_dir: Path | None,
-    as_json: bool,
-) -> None:
-    """Score a checkpoint, or verdicts that are stored already. Give one of --model, --annotations, --judgments."""
-    from harness import evaluate
+) -> dict[str, Any]:
+    from harness import stored_verdicts
 
-    if sum(source is not None for source in (model, annotations, judgments)) != 1:
-        raise click.UsageError("give exactly one of --model, --annotations and --judgments")
-    if annotations is None and (lc_calibration or reference_outputs or allow_missing):
-        raise click.UsageError("--lc-calibration, --reference-outputs and --allow-missing go with --annotations")
-    results = []
-    if model is not None:
-        results = evaluate.score_checkpoint(model, benches, scale, run_dir or Path("runs") / scale)
-    elif annotations is not None:
-        evaluate.required_bench(benches, "alpaca_eval2", "--annotations")
-        stored = evaluate.score_stored_annotations(
+    option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
+    if benches != (bench,):
+        raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
+    if annotations:
+        return stored_verdicts.score_annotations_file(
             annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
         )
-        results = [stored]
-    elif judgments is not None:
-        evaluate.required_bench(benches, "arena_hard", "--judgments")
-        results = [evaluate.score_stored_judgments(judgments)]
+    if lc_calibration or reference_outputs:
+        raise click.UsageError("--lc-calibration and --reference-outputs go with --annotations")
+    assert judgments is not None
+    return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
+
+
+def _show(results: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         import json
 
         one = results[0] if len(results) == 1 else {scores["bench"]: scores for scores in results}
         click.echo(json.dumps(one, indent=1))
     else:
-        click.echo("\n".join(evaluate.shown(scores) for scores in results))
+        from harness.scorecard import scorecard
+
+        click.echo("\n".join(map(scorecard, results)))
 
 
 @cli.command("list")

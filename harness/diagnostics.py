@@ -11,7 +11,7 @@ from harness.core.records import Judgment
 from harness.core.store import Store
 from harness.mini.identity import world_digest
 from harness.scales import Scale
-from harness.steps.data import chosen_responses, model
+from harness.steps.data import chosen_responses
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge, judge_pairs
 from harness.steps.perplexity import Perplexity, perplexity

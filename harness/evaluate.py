@@ -1,93 +1,187 @@
-"""`harness eval`: scores of a checkpoint, or of verdicts that are stored already."""
+"""`harness eval`: scores of a checkpoint, of stored outputs, or of verdicts that are stored already."""
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from evals.bench import Bench, Evaluation, Measurement
+from evals.official_steps import stored_outputs
+from harness.backends.cost import describe, estimate
+from harness.backends.replies import Spending, is_recorded, spending
+from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
+from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError, unknown
+from harness.core.limits import Limits
+from harness.core.records import Response
+from harness.core.store import Store
+from harness.pipeline import plan, print_plan, run
+from harness.registries import EVALS
+from harness.steps.data import model as model_artifact
+from harness.steps.judge import pair_up
 
 Scores = dict[str, Any]
 
-HEADLINES = ("length_controlled_winrate", "win_rate", "discrete_win_rate", "score")
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is evaluated: a checkpoint, or outputs that are stored in a file; perplexity takes both."""
+
+    model: str | None = None
+    outputs: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What official files call it."""
+        return self.outputs.stem if self.outputs else str(self.model).rstrip("/").rpartition("/")[2]
+
+    def checkpoint(self) -> Artifact:
+        """The model. Raises UserError where none is given, or it is no checkpoint."""
+        if self.model is None:
+            raise UserError("this evaluation needs a checkpoint: pass --model")
+        located = self.model if self.model.startswith("mini:") else str(Path(self.model).absolute())
+        return model_artifact(located)
 
 
-def score_stored_annotations(
-    annotations: Path, calibration: Path | None, reference_outputs: Path | None, *, allow_missing: bool
-) -> Scores:
-    """AlpacaEval 2.0 scores of stored verdicts. Raises UserError for files that are wrong."""
-    from evals.alpaca_eval2 import score_annotations
-    from evals.formats import read_annotations, read_calibration
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judged evaluation, as promises."""
 
-    read = read_annotations(annotations, reference_outputs=reference_outputs, allow_missing=allow_missing)
+    name: str
+    evaluation: Evaluation
+    bench: Bench
+    outputs: Artifact
+    score: Artifact
+
+
+def evaluate(
+    benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path, limits: Limits
+) -> list[Scores]:
+    """Scores of `source` on each bench; what is in the run directory is not made, or asked for, again.
+
+    Raises UserError for unknown names, data that is not there, a judge that cannot be asked, and a run directory that
+    cannot be written to.
+    """
+    judged, measured = _build(benches, source, choice)
+    store = Store(run_dir / "store")
+    targets = [*(each.score for each in judged), *measured.values()]
+    print_plan(plan(targets, store))
+    limits = replace(limits, run_id=uuid4().hex)
+    try:
+        run(targets, store, limits=limits)
+    finally:
+        _print_bill(spending(store.kept, limits.run_id))
+    scores = {each.name: _scores(each, source, choice, store) for each in judged}
+    scores |= {name: _summary(name, source, artifact, store) for name, artifact in measured.items()}
+    for name in benches:
+        print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
+    return [scores[name] for name in benches]
+
+
+def _print_bill(paid: Spending) -> None:
+    if paid.answers:
+        price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
+        tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"
+        print(f"judge: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
+
+
+def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> str:
+    """What judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
+
+    Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
+    """
+    judged, _ = _build(benches, source, choice)
+    store = Store(run_dir / "store")
+    at_hand = [each.bench.baselines for each in judged] + [each.outputs for each in judged if source.outputs]
+    run(at_hand, store)
+    return "\n".join(_forecast(each, store) for each in judged) or "nothing is judged, so nothing is paid for"
+
+
+def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
+    judged, measured = [], {}
+    for name in benches:
+        if name not in EVALS.names():
+            raise unknown("bench", name, EVALS.names())
+        entry = EVALS.load(name)
+        with labels(f"{source.name} {name}"):
+            if isinstance(entry, Measurement):
+                measured[name] = _measured(entry, source, choice)
+            else:
+                judged.append(_judged(name, entry, source, choice))
+    return judged, measured
+
+
+def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoice) -> Judged:
+    if source.outputs and source.model:
+        raise UserError(f"{name} judges the outputs of a model or those in a file: give --model or --outputs, not both")
+    bench = choose_bench(name, choice)
+    outputs = (
+        _stored(name, source.outputs, choice) if source.outputs else evaluation.answers(bench, source.checkpoint(), 0)
+    )
+    score = evaluation.score(bench, [evaluation.judgments(bench, outputs)], source.name)
+    return Judged(name, evaluation, bench, outputs, score)
+
+
+def _stored(name: str, outputs: Path, choice: BenchChoice) -> Artifact:
+    """Joined to the whole set of prompts, whichever part of it is used."""
+    prompts = choose_baselines(name, replace(choice, limit=None))
+    return stored_outputs(name, outputs, prompts, allow_missing=choice.allow_missing)
+
+
+def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
+    """A measurement takes what it needs of the checkpoint, the outputs and the baseline's answers."""
+    given = {}
+    if "model" in measurement.needs:
+        given["model"] = source.checkpoint()
+    if "outputs" in measurement.needs:
+        given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in measurement.needs)
+    if "baselines" in measurement.needs:
+        given["baselines"] = choose_baselines("pairwise", choice)
+    return measurement.measure(**given)
+
+
+def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
+    """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
+    if source.outputs and alone:
+        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
+    if source.outputs:
+        return _stored("pairwise", source.outputs, choice)
+    bench = choose_bench("pairwise", choice)
+    evaluation: Evaluation = EVALS.load("pairwise")
+    return evaluation.answers(bench, source.checkpoint(), 0)
+
+
+def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    judge = judged.bench.judge
+    folder = store.folder(judged.score) / "seed-0"
     return {
-        "bench": "alpaca_eval2",
-        "model": read.model,
-        **score_annotations(read, read_calibration(calibration) if calibration else None, allow_missing=allow_missing),
+        "bench": judged.name,
+        "model": source.name,
+        "baseline": judged.bench.baseline_name,
+        "judge": judge.model,
+        "judge_base_url": judge.base_url or None,
+        "judge_without": list(judge.without),
+        "judge_fingerprint": judged.evaluation.fingerprint(judged.bench),
+        "departure": departure(judged.name, judged.bench, choice),
+        **store.bind(judged.score).json("seed-0/scores.json"),
+        "folder": str(folder),
     }
 
 
-def score_stored_judgments(judgments: Path) -> Scores:
-    """Arena-Hard scores of stored verdicts. Raises UserError for a file that is wrong."""
-    from evals.arena_hard import score_judgments
-    from evals.formats import read_judgments
-
-    read = read_judgments(judgments)
-    return {"bench": "arena_hard", "model": read[0].model, "judge": read[0].judge, **score_judgments(read)}
+def _summary(name: str, source: Source, artifact: Artifact, store: Store) -> Scores:
+    summary = store.bind(artifact).json("summary.json")
+    return {"bench": name, "model": source.name, **summary, "folder": str(store.folder(artifact))}
 
 
-def score_checkpoint(reference: str, benches: Sequence[str], scale_name: str, run_dir: Path) -> list[Scores]:
-    """Answers, verdicts and scores of one checkpoint on each bench; what is in the run directory is not made again.
-
-    Raises UserError for unknown names, a folder that is no checkpoint, and a run directory that cannot be written to.
-    """
-    from harness.core.artifacts import labels
-    from harness.core.store import Store
-    from harness.experiments import bench_on
-    from harness.pipeline import plan, print_plan, run
-    from harness.registries import EVALS
-    from harness.scales import load_scale
-    from harness.steps.data import model
-
-    scale = load_scale(scale_name)
-    if unknown_bench := next((bench for bench in benches if bench not in EVALS.names()), None):
-        raise unknown("bench", unknown_bench, EVALS.names())
-    located = reference if reference.startswith("mini:") else str(Path(reference).absolute())
-    checkpoint, name = model(located), located.rpartition("/")[2]
-    scored = {}
-    for bench in benches:
-        evaluation, setting = EVALS.load(bench), bench_on(scale, bench)
-        with labels(f"{name} {bench}"):
-            scored[bench] = evaluation.score(setting, [evaluation.judgments(setting, checkpoint, 0)], name)
-    store = Store(run_dir / "store")
-    print_plan(plan(scored.values(), store))
-    run(scored.values(), store)
-    for bench, artifact in scored.items():
-        print(f"{bench}: answers, verdicts and scores are in {store.folder(artifact) / 'seed-0'}", file=sys.stderr)
-    return [
-        {"bench": bench, "model": name, "judge": scale.judge, **store.bind(artifact).json("seed-0/scores.json")}
-        for bench, artifact in scored.items()
-    ]
-
-
-def required_bench(benches: Sequence[str], needed: str, option: str) -> None:
-    """Raises UserError unless `needed` is the one bench asked for: stored verdicts belong to one."""
-    if list(benches) != [needed]:
-        raise UserError(f"{option} holds verdicts of {needed}; give --bench {needed} and no other")
-
-
-def shown(scores: Scores) -> str:
-    """The headline figures, one a line, each with its 95 % interval where it has one."""
-    intervals = scores.get("ci95")
-    lines = [f"{scores['bench']}: {scores['model']}"]
-    for name in (*HEADLINES, *sorted(scores.keys() - set(HEADLINES))):
-        value = scores.get(name)
-        interval = intervals.get(name) if isinstance(intervals, dict) else intervals if name == "score" else None
-        if isinstance(value, float):
-            tail = f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-            lines.append(f"  {name:26} {value:7.2f}{tail}")
-        elif isinstance(value, int) and name.startswith("n_"):
-            lines.append(f"  {name:26} {value:7d}")
-    if reason := scores.get("length_controlled_withheld"):
-        lines.append(f"  length_controlled_winrate withheld: {reason}")
-    return "\n".join(lines)
+def _forecast(judged: Judged, store: Store) -> str:
+    baselines = store.bind(judged.bench.baselines).rows(Response)
+    known = store.has(judged.outputs)
+    outputs = store.bind(judged.outputs).rows(Response) if known else baselines
+    games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
+    requests = [game.request(judged.bench.prompt) for game in games]
+    judge = judged.bench.judge
+    cost = estimate(requests, judge, is_recorded(store.kept, judge))
+    assumed = "" if known else "\nanswers            not there yet; taken to be as long as the baseline's"
+    return f"{judged.name}\n{describe(cost)}{assumed}"

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evals.bench import Bench, Evaluation
+from harness.benches import bench_on
 from harness.core.artifacts import Artifact, labels
 from harness.core.config import CONFIGS
 from harness.core.errors import unknown
 from harness.core.papers import PaperTable, load_paper_table
 from harness.mini.identity import world_digest
 from harness.registries import EVALS, METHODS
-from harness.scales import BenchRole, Scale
-from harness.steps.data import model
+from harness.scales import Scale
 from harness.steps.gold import gold_quality
-from harness.steps.judge import judge
 from methods.ingredients import Method
 
 Checkpoints = dict[tuple[str, str, int], Artifact]
@@ -112,22 +111,6 @@ def build_experiment(
         cells=cells,
         tests=tuple(_tests(table, benches, cells)),
         fingerprints={bench: evaluation.fingerprint(setting) for bench, (evaluation, setting) in benches.items()},
-    )
-
-
-def bench_on(scale: Scale, name: str) -> Bench:
-    """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one."""
-    if name not in scale.benches:
-        raise unknown("bench", name, scale.benches)
-    role: BenchRole = scale.benches[name]
-    return Bench(
-        baselines=role.baselines.artifact(),
-        baseline_name=role.baselines.reference,
-        judge=judge(scale.judge),
-        prompt=scale.prompt_set().judge[name],
-        sampling=scale.sampling,
-        gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
-        difficulty_pool=tuple(part.artifact() for part in role.difficulty_pool),
     )
 
 

@@ -70,7 +70,7 @@ def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limi
         return
     try:
         with display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, _of_this_run(limits or Limits()))
+            _execute(steps, store, jobs, shown, _of_one_run(limits or Limits()))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
@@ -100,10 +100,10 @@ def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limit
             shown.tick(schedule.seconds_left(jobs))
 
 
-def _of_this_run(limits: Limits) -> Limits:
+def _of_one_run(limits: Limits) -> Limits:
     from uuid import uuid4
 
-    return replace(limits, run_id=uuid4().hex)
+    return limits if limits.run_id else replace(limits, run_id=uuid4().hex)
 
 
 def _row(name: str, width: int, found: int, missing: int) -> str:

@@ -93,6 +93,13 @@ class Scale:
             benches={name: _resized(bench, self.fast.sizes[name]) for name, bench in self.benches.items()},
         )
 
+    def limited(self, size: int) -> "Scale":
+        """The same scale with at most `size` instructions in each evaluation set."""
+        return replace(
+            self,
+            benches={name: _resized(bench, min(size, bench.baselines.size)) for name, bench in self.benches.items()},
+        )
+
     def ingredients(self, model_name: str, seed: int) -> Ingredients:
         """What the methods start from, for one base model and seed. Raises UserError for an unknown model."""
         if model_name not in self.models:

@@ -1,7 +1,7 @@
 """What a model reference means.
 
-`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` the embedded oracle; anything else is the path
-of a Hugging Face checkpoint folder.
+`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` the embedded oracle; anything else is the
+path of a Hugging Face checkpoint folder.
 """
 
 import json

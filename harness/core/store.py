@@ -33,6 +33,11 @@ class Store:
         self.root = Path(root).absolute()
         require_writable(self.root)
 
+    @property
+    def kept(self) -> Path:
+        """Where steps keep what must not be paid for twice; not part of any artifact."""
+        return self.root / ".kept"
+
     def folder(self, artifact: Artifact) -> Path:
         """Where `artifact` lies once it is made."""
         return self.root / artifact.step / artifact.key
@@ -80,7 +85,7 @@ class Store:
                 return False
             partial = self._open_partial(artifact)
             started, clock = datetime.now(UTC), time.monotonic()
-            output = Output(partial, report, kept=self.root / ".kept", limits=limits)
+            output = Output(partial, report, kept=self.kept, limits=limits)
             step = find_step(artifact)
             step.run(output, self.bind(artifact))
             output.close()

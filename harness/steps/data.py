@@ -37,6 +37,12 @@ def model(reference: str) -> Artifact:
 
 
 @step(version=1)
+def first_responses(out: Output, *, responses: Artifact, size: int) -> None:
+    """The first `size` rows of `responses`."""
+    out.write_rows(responses.rows(Response)[:size])
+
+
+@step(version=1)
 def chosen_responses(out: Output, *, preference_data: Artifact) -> None:
     """The chosen answers of preference data as `Response` rows: the prompts and references of S_P in Algorithm 1."""
     pairs = preference_data.rows(PreferencePair)

@@ -1,7 +1,7 @@
 """Judging: pairs of outputs shown to a judge, its replies kept and read."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
@@ -10,7 +10,7 @@ from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Jud
 from harness.backends.judges import JudgeReference, judge_reference
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Prompt, Response
-from harness.steps.judge_prompt import JudgePrompt
+from harness.steps.judge_prompt import JudgePrompt, official_order
 from harness.steps.verdicts import PARSER_VERSION, Reading, read_identifier, read_label
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
@@ -40,7 +40,7 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
     return replace(judge_reference(model, base_url, without), parser_version=PARSER_VERSION)
 
 
-@step(version=3)
+@step(version=4)
 def judge_pairs(
     out: Output,
     *,
@@ -84,10 +84,10 @@ def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
     """The orders in which a prompt's two answers are shown.
 
     AlpacaEval 2.0 asks once, in an order drawn by the prompt's text alone, so that every model is shown in the same
-    order; the others ask twice, the baseline first and then second.
+    order, and the same as alpaca_eval would show it; the others ask twice, the baseline first and then second.
     """
     if protocol == "alpaca_eval2":
-        yield "output_first" if sha256(prompt.text.encode()).digest()[0] % 2 else "baseline_first"
+        yield official_order(prompt.text)
     else:
         yield from ("baseline_first", "output_first")
 
@@ -163,6 +163,14 @@ def _judgment(game: Game, reply: ChatReply | CallFailure, protocol: Protocol) ->
         reading.state,
         game.repeat,
     )
+
+
+def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
+    """The judgments of each repeat, in order."""
+    repeats: dict[int, list[Judgment]] = {}
+    for row in judgments:
+        repeats.setdefault(row.repeat, []).append(row)
+    return [repeats[number] for number in sorted(repeats)]
 
 
 def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:

@@ -1,0 +1,74 @@
+"""Scores of one model on one bench, as lines for a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HEADLINES = (
+    "length_controlled_winrate",
+    "win_rate",
+    "discrete_win_rate",
+    "score",
+    "consistency",
+    "first_shown_win_rate",
+)
+_WIDTH = 26
+
+
+def scorecard(scores: Mapping[str, Any]) -> str:
+    """The headlines, each with its 95 % interval, what they rest on and what they are not."""
+    return "\n".join(_lines(scores))
+
+
+def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
+    against = f" against {scores['baseline']}" if "baseline" in scores else ""
+    yield f"{scores['bench']}: {scores['model']}{against}"
+    if judge := scores.get("judge"):
+        served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
+        print_ = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
+        yield f"  judged by {judge}{served}{print_}"
+    if departure := scores.get("departure"):
+        yield f"  {departure}"
+    if scores.get("withheld"):
+        yield f"  scores withheld: {scores['withheld']}"
+    yield from _figures(scores)
+    if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
+        yield f"  length_controlled_winrate withheld: {reason}"
+    yield from _counts(scores)
+
+
+def _figures(scores: Mapping[str, Any]) -> Iterator[str]:
+    intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
+    for name in HEADLINES:
+        if isinstance(value := scores.get(name), float):
+            interval = intervals.get(name) if isinstance(intervals, Mapping) else intervals
+            yield _figure(name, value, interval) + _parts(uncertainty.get(name, {}))
+    for name, estimate in _estimates(scores):
+        yield _figure(name, estimate["value"], estimate.get("ci95"))
+
+
+def _estimates(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a measurement estimates: objects with a `value`, at whatever depth, under the names that lead there."""
+    for name, content in scores.items():
+        if isinstance(content, Mapping) and "value" in content:
+            yield f"{prefix}{name}", content
+        elif isinstance(content, Mapping):
+            yield from _estimates(content, f"{prefix}{name} ")
+
+
+def _figure(name: str, value: float, interval: Any) -> str:
+    tail = f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    return f"  {name:{_WIDTH}} {value:7.2f}{tail}"
+
+
+def _parts(uncertainty: Mapping[str, float | None]) -> str:
+    """What the standard error is made of, where that is known."""
+    parts = {"prompts": "prompts", "judge": "judge's noise", "training_seeds": "training seeds"}
+    known = [f"{text} {uncertainty[name]:.2f}" for name, text in parts.items() if uncertainty.get(name) is not None]
+    return f"  standard error: {', '.join(known)}" if known else ""
+
+
+def _counts(scores: Mapping[str, Any]) -> Iterator[str]:
+    if (asked := scores.get("n_asked")) is not None:
+        yield f"  {'verdicts':{_WIDTH}} {asked - scores['n_missing']:7d} of {asked}"
+    elif (measured := scores.get("n")) is not None:
+        yield f"  {'rows':{_WIDTH}} {measured:7d} of {measured + scores['n_missing']}"
