@@ -1,6 +1,6 @@
 """What a paired comparison could have found: its minimum detectable effect, and the prompts that a decision takes.
 
-Both take the estimate of the difference as normal with the standard error that the bootstrap found, for a two-sided test
+Both take the estimate of the difference as normal with the standard error that the bootstrap found, in a two-sided test
 at 5 % (Cohen 1988, "Statistical Power Analysis", chapter 2; for evaluations: Card et al. 2020, "With Little Power Comes
 Great Responsibility"; Miller 2024, "Adding Error Bars to Evals"). With two or three training seeds that differ much
 this is optimistic, since their spread is then hardly known.

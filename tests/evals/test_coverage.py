@@ -31,27 +31,28 @@ def scores(writer: Writer, verbosity_bias: float, pad: bool) -> tuple[float, flo
 @pytest.mark.parametrize("verbosity_bias", [1.0, 3.0])
 def test_length_control_takes_a_verbosity_bias_for_padded_answers_away(verbosity_bias: float) -> None:
     """The baseline's own writer, padded: an unbiased judge sees no difference, a biased one does."""
-    unbiased, _ = scores(writers.TEACHER, 0.0, pad=True)
-    raw, controlled = scores(writers.TEACHER, verbosity_bias, pad=True)
+    unbiased, _ = scores(writers.TEACHER, 0.0, True)
+    raw, controlled = scores(writers.TEACHER, verbosity_bias, True)
     assert unbiased == pytest.approx(50, abs=1)
     assert raw > unbiased + 5
     assert abs(controlled - unbiased) < abs(raw - unbiased) / 3
 
 
 @pytest.mark.slow
-def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one_over_all_writers() -> None:
-    """The mean over all writers; one whose win rate the bias hardly moves can end up further away."""
+@pytest.mark.parametrize("pad", [True, False])
+def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one(pad: bool) -> None:
+    """On average over all writers: one whose win rate the bias hardly moves can end up further away."""
     everyone = (writers.HOUSE, writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER, writers.TEACHER)
-    unbiased = np.array([scores(writer, 0.0, pad=True)[0] for writer in everyone])
-    raw, controlled = np.array([scores(writer, 3.0, pad=True) for writer in everyone]).T
+    unbiased = np.array([scores(writer, 0.0, pad)[0] for writer in everyone])
+    raw, controlled = np.array([scores(writer, 3.0, pad) for writer in everyone]).T
     assert np.abs(controlled - unbiased).mean() < np.abs(raw - unbiased).mean() / 2
 
 
 @pytest.mark.parametrize("writer", [writers.HOUSE, writers.RAMBLER], ids=lambda writer: writer.name)
 def test_length_controlled_win_rates_depend_less_on_the_judges_bias_than_win_rates(writer: Writer) -> None:
-    """Without padding a longer answer also tells more. Length control takes that out with the bias, so it does not lead
-    to the unbiased judge's win rate; but where it leads depends far less on the bias.
+    """Without padding a longer answer also tells more, which length control takes out along with the bias: it need not
+    lead to the unbiased judge's win rate, but where it leads depends far less on the bias.
     """
-    unbiased, biased = (np.array(scores(writer, bias, pad=False)) for bias in (0.0, 3.0))
+    unbiased, biased = (np.array(scores(writer, bias, False)) for bias in (0.0, 3.0))
     raw, controlled = np.abs(biased - unbiased)
     assert controlled < raw / 2
