@@ -54,7 +54,12 @@ def _in_chat_format(messages: Iterable[Message], count_text: Callable[[str], int
 
 
 def _bytes(text: str) -> int:
-    return len(text.encode())
+    return len(_utf8(text))
+
+
+def _utf8(text: str) -> bytes:
+    """Half a surrogate pair, which answers in JSON can hold, has no UTF-8: it counts as a question mark."""
+    return text.encode("utf-8", "replace")
 
 
 @cache
@@ -64,22 +69,24 @@ def _tokenizer(name: str) -> Callable[[str], int] | None:
         from rs_bpe.bpe import openai  # type: ignore[import-not-found]
     except ImportError:  # it has no wheel for every platform
         return None
-    count: Callable[[str], int] = getattr(openai, name)().count
-    return count
+    tokenizer = getattr(openai, name)()
+    return lambda text: int(tokenizer.count(_utf8(text).decode()))
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
     """What a set of requests will cost; token counts are totals over the `calls` still to be made.
 
-    `completion_tokens` are expected, `most_completion_tokens` the bound that the requests themselves set. Second
-    attempts are not in it: whether one is due is known only from the first reply.
+    `completion_tokens` are expected, `most_completion_tokens` the bound that the requests themselves set;
+    `most_prompt_tokens` is above `prompt_tokens` where these are an estimate. Second attempts are in none of them:
+    whether one is due is known only from the first reply.
     """
 
     reference: JudgeReference
     calls: int
     recorded: int
     prompt_tokens: int
+    most_prompt_tokens: int
     completion_tokens: int
     most_completion_tokens: int
     exact: bool
@@ -97,7 +104,7 @@ class CostEstimate:
 
     def most_usd(self, *, batch: bool = False) -> float | None:
         """Dollars if every reply is as long as its request allows; None where the price is unknown."""
-        return self.price.usd(self.prompt_tokens, self.most_completion_tokens, batch=batch) if self.price else None
+        return self.price.usd(self.most_prompt_tokens, self.most_completion_tokens, batch=batch) if self.price else None
 
 
 def estimate(
@@ -118,6 +125,7 @@ def estimate(
         calls=len(asked),
         recorded=len(distinct) - len(asked),
         prompt_tokens=sum(counter.count(request.messages) for request in asked),
+        most_prompt_tokens=sum(counter.bound(request.messages) for request in asked),
         completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in asked),
         most_completion_tokens=sum(longest_reply(reference, request) for request in asked),
         exact=counter.exact,

@@ -89,6 +89,12 @@ def test_no_text_has_more_tokens_than_bytes(tokenizer: str, text: str) -> None:
     assert count(text) <= len(text.encode())
 
 
+def test_half_a_surrogate_pair_can_be_counted() -> None:
+    messages = request("cut: \ud83d").messages
+    assert TokenCounter(GPT4).count(messages) == TokenCounter(GPT4).count(request("cut: ?").messages)
+    assert TokenCounter(UNKNOWN).bound(messages) == TokenCounter(UNKNOWN).bound(request("cut: ?").messages)
+
+
 def test_a_count_says_what_it_is() -> None:
     assert TokenCounter(GPT4).exact
     assert TokenCounter(GPT4).method == "counted with cl100k_base"
@@ -133,6 +139,20 @@ def test_long_replies_have_an_assumed_length_and_a_bound() -> None:
     assert found.most_completion_tokens == 4096 + 100
     assert "assumed, up to 400 a reply" in describe(found)
     assert "at most 4,196" in describe(found)
+
+
+def test_where_counts_are_estimates_the_bound_is_still_one() -> None:
+    luna = judge_reference("gpt-6-luna")  # a known price, an unknown tokenizer
+    requests = [request("Grüße 🙂 " * 30), request("eight by" * 30)]
+    found = estimate(requests, luna)
+    assert not found.exact
+    most = sum(map(Budget(luna, None).most_usd, requests))
+    assert found.most_usd() == pytest.approx(most)
+    assert (found.usd() or 0) < most
+    assert (
+        sum(len(message.content.encode()) for asked in requests for message in asked.messages)
+        < found.most_prompt_tokens
+    )
 
 
 def test_the_bound_has_room_for_thinking() -> None:
