@@ -3,17 +3,10 @@
 from hashlib import sha256
 from pathlib import Path
 
-from evals.formats import read_model_outputs
-from evals.official_data import (
-    BenchData,
-    alpaca_eval2_baseline,
-    arena_hard_baseline,
-    fingerprint,
-    read_outputs,
-)
+from evals.official_data import load_baseline, read_outputs
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import UserError
-from harness.core.records import Prompt, Response
+from harness.core.records import Response
 
 
 def official_baseline(bench: str, source: str | None, baseline: str | None) -> tuple[Artifact, str]:
@@ -22,7 +15,7 @@ def official_baseline(bench: str, source: str | None, baseline: str | None) -> t
     `source` is a folder or file with the official data (None: the hub), `baseline` a model's name or a file of outputs;
     a pairwise comparison is between any two files. Raises UserError for what is not there.
     """
-    found = read_baseline(bench, source, baseline)
+    found = load_baseline(bench, source, baseline)
     rows = baseline_responses(bench=bench, source=source, baseline=baseline, fingerprint=found.fingerprint)
     return rows.shared_as(f"{bench} {found.name}"), found.name
 
@@ -30,49 +23,14 @@ def official_baseline(bench: str, source: str | None, baseline: str | None) -> t
 @step(version=1)
 def baseline_responses(out: Output, *, bench: str, source: str | None, baseline: str | None, fingerprint: str) -> None:
     """The bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the rows."""
-    found = read_baseline(bench, source, baseline)
+    found = load_baseline(bench, source, baseline)
     if found.fingerprint != fingerprint:
         raise UserError(f"{found.source} has changed since this run looked at it; run the same command again")
     out.write_rows(found.responses)
 
 
-def read_baseline(bench: str, source: str | None, baseline: str | None) -> BenchData:
-    """The rows of `official_baseline`."""
-    file = Path(baseline) if baseline and Path(baseline).is_file() else None
-    if bench == "pairwise":
-        return _any_responses(file, source, baseline)
-    if bench == "alpaca_eval2":
-        return alpaca_eval2_baseline(str(file), None) if file else alpaca_eval2_baseline(source, baseline)
-    if file is None:
-        return arena_hard_baseline(source, baseline)
-    return _answers_to(arena_hard_baseline(source), file)
-
-
-def _any_responses(file: Path | None, source: str | None, baseline: str | None) -> BenchData:
-    """A model_outputs.json brings its instructions along; Arena-Hard's model_answer needs its questions."""
-    if file is None:
-        given = f", not {baseline!r}" if baseline else ""
-        raise UserError(
-            f"pass --baseline with a file of outputs (model_outputs.json, or Arena-Hard's model_answer .jsonl){given}"
-        )
-    if ".jsonl" in file.suffixes:
-        return _answers_to(arena_hard_baseline(source), file)
-    rows = tuple(
-        Response(Prompt(str(place), output.instruction), output.output, output.generator)
-        for place, output in enumerate(read_model_outputs(file))
-    )
-    if len({row.prompt.text for row in rows}) < len(rows):
-        raise UserError(f"{file}: an instruction stands there twice; keep one output for each")
-    return BenchData(rows, rows[0].writer, str(file), fingerprint(rows))
-
-
-def _answers_to(bench: BenchData, file: Path) -> BenchData:
-    rows = read_outputs("arena_hard", file, [row.prompt for row in bench.responses])
-    return BenchData(rows, rows[0].writer, str(file), fingerprint(rows))
-
-
 def stored_outputs(bench: str, path: Path, prompts: Artifact, *, allow_missing: bool) -> Artifact:
-    """The outputs in the file `path`, joined to `prompts`, the whole set. Raises UserError for an unreadable file."""
+    """The outputs in the file `path` to `prompts`. Raises UserError for a file that cannot be read."""
     return read_stored_outputs(
         bench=bench,
         path=str(path.absolute()),

@@ -20,7 +20,7 @@ from harness.core.store import Store
 from harness.pipeline import plan, print_plan, run
 from harness.registries import EVALS
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import pair_up
+from harness.steps.judge import needs_judge, pair_up
 
 Scores = dict[str, Any]
 
@@ -118,16 +118,12 @@ def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoi
         raise UserError(f"{name} judges the outputs of a model or those in a file: give --model or --outputs, not both")
     bench = choose_bench(name, choice)
     outputs = (
-        _stored(name, source.outputs, choice) if source.outputs else evaluation.answers(bench, source.checkpoint(), 0)
+        stored_outputs(name, source.outputs, bench.baselines, allow_missing=choice.allow_missing)
+        if source.outputs
+        else evaluation.answers(bench, source.checkpoint(), 0)
     )
     score = evaluation.score(bench, [evaluation.judgments(bench, outputs)], source.name)
     return Judged(name, evaluation, bench, outputs, score)
-
-
-def _stored(name: str, outputs: Path, choice: BenchChoice) -> Artifact:
-    """Joined to the whole set of prompts, whichever part of it is used."""
-    prompts = choose_baselines(name, replace(choice, limit=None))
-    return stored_outputs(name, outputs, prompts, allow_missing=choice.allow_missing)
 
 
 def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
@@ -147,7 +143,8 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     if source.outputs and alone:
         return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
     if source.outputs:
-        return _stored("pairwise", source.outputs, choice)
+        baselines = choose_baselines("pairwise", choice)
+        return stored_outputs("pairwise", source.outputs, baselines, allow_missing=choice.allow_missing)
     bench = choose_bench("pairwise", choice)
     evaluation: Evaluation = EVALS.load("pairwise")
     return evaluation.answers(bench, source.checkpoint(), 0)
@@ -180,7 +177,7 @@ def _forecast(judged: Judged, store: Store) -> str:
     known = store.has(judged.outputs)
     outputs = store.bind(judged.outputs).rows(Response) if known else baselines
     games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
-    requests = [game.request(judged.bench.prompt) for game in games]
+    requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
     judge = judged.bench.judge
     cost = estimate(requests, judge, is_recorded(store.kept, judge))
     assumed = "" if known else "\nanswers            not there yet; taken to be as long as the baseline's"

@@ -15,6 +15,8 @@ from harness.steps.verdicts import PARSER_VERSION, Reading, read_identifier, rea
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
 
+DRAW = Reading("ok", first_preference=0.5)
+
 
 @dataclass(frozen=True, slots=True)
 class Game:
@@ -30,6 +32,24 @@ class Game:
         """What the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
         return prompt.request(self.prompt.text, first, second, self.repeat)
+
+    def judgment(self, reply: str, reading: Reading, error: str = "") -> Judgment:
+        """The row of a judge that replied so, or could not be asked because of `error`."""
+        preference = reading.first_preference
+        if preference is not None and self.order == "baseline_first":
+            preference = 1 - preference
+        return Judgment(
+            self.prompt,
+            self.baseline,
+            self.output,
+            self.order,
+            reply,
+            reading.verdict,
+            preference,
+            reading.state,
+            self.repeat,
+            error,
+        )
 
 
 def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
@@ -60,7 +80,7 @@ def judge_pairs(
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
-    progress = out.track(len(games), "verdicts")
+    progress = out.track(sum(needs_judge(protocol, game) for game in games), "verdicts")
     rows = play(games, load_judge(judge, out.limits, out.kept), prompt, protocol, progress.advance)
     out.counts["failed"] = sum(row.state != "ok" for row in rows)
     out.counts["without_output"] = len(baseline_rows) - len({row.prompt for row in rows})
@@ -92,6 +112,11 @@ def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
         yield from ("baseline_first", "output_first")
 
 
+def needs_judge(protocol: Protocol, game: Game) -> bool:
+    """False for two equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
+    return protocol != "alpaca_eval2" or game.baseline != game.output
+
+
 def play(
     games: Sequence[Game], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
 ) -> list[Judgment]:
@@ -99,16 +124,18 @@ def play(
 
     Where a reply has no label and `prompt` has words for it, the judge is asked once more, as Arena-Hard does.
     """
-    requests = {at: game.request(prompt) for at, game in enumerate(games)}
-    replies = _ask(judge, requests, advance)
+    requests = {at: game.request(prompt) for at, game in enumerate(games) if needs_judge(protocol, game)}
+    first = _ask(judge, requests, advance)
     again = {
         at: prompt.again(requests[at], reply.text)
-        for at, reply in sorted(replies.items())
+        for at, reply in sorted(first.items())
         if prompt.second_attempt and isinstance(reply, ChatReply) and read_reply(protocol, reply).asks_again
     }
-    for at, reply in _ask(judge, again).items():
-        replies[at] = _joined(replies[at], reply)
-    rows = [_judgment(game, replies[at], protocol) for at, game in enumerate(games)]
+    second = _ask(judge, again)
+    rows = [
+        _judgment(game, protocol, first[at], second.get(at)) if at in first else game.judgment("", DRAW)
+        for at, game in enumerate(games)
+    ]
     for at, row in enumerate(rows):
         if row.state == "parse_failed":
             for request in filter(None, (requests[at], again.get(at))):
@@ -127,42 +154,19 @@ def _ask(
     return replies
 
 
-def _joined(first: ChatReply | CallFailure, second: ChatReply | CallFailure) -> ChatReply | CallFailure:
-    """Both attempts as one text: a label in the second stands beside what the first said."""
-    if isinstance(first, CallFailure) or isinstance(second, CallFailure):
-        return second
-    return replace(second, text=f"{first.text}\n{second.text}")
-
-
-def _judgment(game: Game, reply: ChatReply | CallFailure, protocol: Protocol) -> Judgment:
-    if isinstance(reply, CallFailure):
-        return Judgment(
-            game.prompt,
-            game.baseline,
-            game.output,
-            game.order,
-            reply="",
-            verdict="",
-            preference=None,
-            state="api_failed",
-            repeat=game.repeat,
-            error=reply.reason,
-        )
-    reading = read_reply(protocol, reply)
-    preference = reading.first_preference
-    if preference is not None and game.order == "baseline_first":
-        preference = 1 - preference
-    return Judgment(
-        game.prompt,
-        game.baseline,
-        game.output,
-        game.order,
-        reply.text,
-        reading.verdict,
-        preference,
-        reading.state,
-        game.repeat,
-    )
+def _judgment(
+    game: Game,
+    protocol: Protocol,
+    first: ChatReply | CallFailure,
+    second: ChatReply | CallFailure | None,
+) -> Judgment:
+    """The verdict of the last attempt; the row keeps what was said in all."""
+    attempts = [reply for reply in (first, second) if reply is not None]
+    said = "\n".join(reply.text for reply in attempts if isinstance(reply, ChatReply))
+    last = attempts[-1]
+    if isinstance(last, CallFailure):
+        return game.judgment(said, Reading("api_failed"), error=last.reason)
+    return game.judgment(said, read_reply(protocol, last))
 
 
 def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
