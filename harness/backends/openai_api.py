@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
 from harness.backends.cost import Budget, Reservation, TokenCounter
 from harness.backends.credentials import VARIABLE, api_key, redact
+from harness.backends.endpoint import one_line
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
@@ -33,7 +34,6 @@ Outcome = tuple[ChatRequest, ChatReply | CallFailure]
 
 _REFUSABLE = re.compile(r"\b(temperature|(?:top_)?logprobs|max_tokens)\b")
 _REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
-_LONGEST_MESSAGE = 300
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take to come about."""
@@ -71,10 +71,11 @@ class OpenAIJudge:
     def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
         missing = []
         for request in requests:
-            if reply := self._record.get(request):
-                yield request, reply
-            else:
+            reply = self._record.get(request)
+            if reply is None:
                 missing.append(request)
+            else:
+                yield request, reply
         if missing:
             budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
             asking = _Asking(self._reference, self._key, self._limits, self._retries, self._record, budget)
@@ -207,7 +208,7 @@ class _Asking:
         await self._sleep(wait)
 
     async def _sleep(self, seconds: float) -> None:
-        """Raises _Stopped, before or after less than `seconds`, once nothing more is to be asked."""
+        """Raises _Stopped, at once or as soon as it is so, when nothing more is to be asked."""
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
@@ -230,10 +231,10 @@ class _Asking:
         """The JSON body of the endpoint's answer. Raises _Failed, or UserError where a retry makes no sense."""
         import openai
 
-        body = request_body(self._reference, request)
+        body = json.dumps(request_body(self._reference, request)).encode()  # ASCII: half surrogate pairs pass as well
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
-                answer = await self._endpoint.post("/chat/completions", cast_to=str, body=body)
+                answer = await self._endpoint.post("/chat/completions", cast_to=str, content=body)
         except TimeoutError:
             raise self._no_answer() from None
         except openai.APITimeoutError as error:
@@ -255,7 +256,7 @@ class _Asking:
     def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
         """What a status other than success means: another attempt, or the end."""
         status, named = error.status_code, {error.code, error.type}
-        message = _server_message(redact(error.response.text, self._key))
+        message = one_line(_server_message(error.response.text), self._key)
         if (status in (408, 409, 429) or status >= 500) and "insufficient_quota" not in named:
             wait = retry_after(error.response.headers, time.time())
             return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
@@ -282,16 +283,15 @@ def _is_unreachable(error: "APIConnectionError") -> bool:
 
 
 def _server_message(text: str) -> str:
-    """What the server says is wrong, on one line."""
+    """What the server says is wrong, in whichever of the usual places it says it."""
     try:
         body = json.loads(text)
     except ValueError:
-        body = text
+        return text
     for name in ("error", "message", "detail"):
         if isinstance(body, Mapping):
             body = body.get(name, body)
-    line = " ".join((body if isinstance(body, str) else json.dumps(body)).split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+    return body if isinstance(body, str) else json.dumps(body)
 
 
 def _advice(status: int, parameter: str | None, message: str) -> str:

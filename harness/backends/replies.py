@@ -21,7 +21,8 @@ from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 
 SYNC_SECONDS = 1.0
-"""How much of the record a power loss may cost, at most; a killed process costs nothing of it."""
+"""The record is forced to the disk by the first line added so long after the last time, and when it is closed. A power
+loss may cost the lines since then; a killed process costs none."""
 
 
 def request_key(reference: JudgeReference, request: ChatRequest) -> str:
@@ -70,6 +71,8 @@ class RecordedReplies:
     def __enter__(self) -> Self:
         from filelock import FileLock
 
+        if self._file >= 0:
+            raise RuntimeError(f"{self.path} is open here already")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path.with_suffix(".lock"), thread_local=False)
         self._lock.acquire()

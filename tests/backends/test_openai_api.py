@@ -22,7 +22,7 @@ from harness.backends.openai_api import OpenAIJudge
 from harness.backends.pace import Retries
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from tests.chat_server import FAULTS, GARBAGE, ChatServer, Faults
+from tests.chat_server import FAULTS, GARBAGE, ChatServer, Faults, Request, Response
 
 KEY = "sk-planted-0123456789abcdef"
 TRANSIENT = [fault for fault in FAULTS if fault != "wrong_content"]
@@ -195,6 +195,27 @@ def test_too_long_a_prompt_is_not_taken_for_a_refused_parameter(tmp_path):
         assert "--judge-without" not in stop(judge(server, tmp_path), questions(1))
 
 
+def test_any_text_can_be_sent(tmp_path):
+    texts = ["grüße 你好 🎉", "half a pair \ud83d", "\0\x1f\u2028", ""]
+    with ChatServer() as server:
+        requests = [ChatRequest((Message("user", text),), 1, 0.0) for text in texts]
+        all_replies(judge(server, tmp_path), requests)
+        assert {body["messages"][0]["content"] for body in server.bodies} == set(texts)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"error": {"message": "not so"}}, {"error": "not so"}, {"message": "not so"}, {"detail": "not so"}, "not so"],
+)
+def test_the_servers_own_words_are_shown_wherever_they_stand(tmp_path, error):
+    async def refuse(request: Request) -> Response:
+        return Response(400, error)
+
+    with ChatServer() as server:
+        server.route("POST", "/v1/chat/completions", refuse)
+        assert "(status 400): not so; 0 of 1" in stop(judge(server, tmp_path), questions(1))
+
+
 def test_a_model_that_the_endpoint_lacks_ends_the_run(tmp_path):
     with ChatServer() as server:
         assert "--judge-model" in stop(judge(server, tmp_path, model="judge-2"), questions(1))
@@ -214,7 +235,8 @@ def test_what_arrived_before_a_refusal_is_kept(tmp_path):
         first = list(islice(running, 30))
         server.faults = Faults(status=401)
         with pytest.raises(UserError, match="of 100 replies are there and kept") as error:
-            first += list(running)
+            while True:
+                first.append(next(running))
         assert f"{len(first)} of 100" in str(error.value)
         paid = server.served.total()
         server.faults = Faults()

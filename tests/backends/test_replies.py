@@ -199,3 +199,8 @@ def test_only_one_has_a_record_open_and_who_waits_finds_what_was_added(tmp_path)
         record.add(REQUEST, REPLY, None)
     waiting.join(10)
     assert found == [REPLY]
+
+
+def test_a_record_is_not_opened_twice_by_the_same_judge(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record, pytest.raises(RuntimeError, match="open here already"):
+        record.__enter__()
