@@ -102,9 +102,9 @@ def length_calibration(
     `gamed` are verdicts on longer and shorter versions of the baseline's answers; `pool` are verdicts on other writers,
     from which the instructions' difficulty is estimated.
     """
-    positions = _positions(baselines)
-    difficulty = alpaca_eval2.difficulty_from_annotations([_annotations(artifact, positions) for artifact in pool])
-    versions = [_annotations(artifact, positions) for artifact in gamed]
+    positions = positions_of(baselines)
+    difficulty = alpaca_eval2.difficulty_from_annotations([annotations_of(artifact, positions) for artifact in pool])
+    versions = [annotations_of(artifact, positions) for artifact in gamed]
     calibration = alpaca_eval2.build_calibration(versions, difficulty, "length calibration")
     write_calibration(out.folder / CALIBRATION_FILE, calibration)
 
@@ -127,8 +127,8 @@ def score_alpaca_eval2(
     resamples: int,
 ) -> None:
     """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
-    positions = _positions(baselines)
-    calibrated = _read(calibration)
+    positions = positions_of(baselines)
+    calibrated = read_length_calibration(calibration)
     limits: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     rules = {"n_asked": len(positions), **limits}
     sets, repeated = [], []
@@ -162,9 +162,9 @@ def compare_alpaca_eval2(
     resamples: int,
 ) -> None:
     """`comparison.json`: for each metric the paired difference between two methods on the same instructions."""
-    positions = _positions(baselines)
-    calibrated = _read(calibration)
-    first, second = ([_annotations(artifact, positions) for artifact in side] for side in (better, worse))
+    positions = positions_of(baselines)
+    calibrated = read_length_calibration(calibration)
+    first, second = ([annotations_of(artifact, positions) for artifact in side] for side in (better, worse))
     out.write_json(
         "comparison.json",
         {
@@ -176,11 +176,13 @@ def compare_alpaca_eval2(
     )
 
 
-def _read(calibration: Artifact | None) -> Calibration | None:
+def read_length_calibration(calibration: Artifact | None) -> Calibration | None:
+    """The calibration that an artifact holds; None for None."""
     return read_calibration(calibration.folder / CALIBRATION_FILE) if calibration else None
 
 
-def _annotations(artifact: Artifact, positions: dict[str, int]) -> Annotations:
+def annotations_of(artifact: Artifact, positions: dict[str, int]) -> Annotations:
+    """The verdicts of a judgments artifact, joined by the `positions_of` its baseline."""
     rows = _rows(artifact.rows(Judgment), positions, Names(model=artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
 
@@ -200,7 +202,7 @@ def _uncertainty(
     return alpaca_eval2.uncertainty(repeated, calibration, **limits)
 
 
-def _positions(baselines: Artifact) -> dict[str, int]:
+def positions_of(baselines: Artifact) -> dict[str, int]:
     """Each instruction's index: its position in the official order. Everything is joined by it."""
     return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
 

@@ -66,6 +66,11 @@ def choose_bench(name: str, choice: BenchChoice) -> Bench:
     )
 
 
+def calibration_from(path: Path) -> Artifact:
+    """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
+    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+
+
 def bench_on(scale: Scale, name: str) -> Bench:
     """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one."""
     if name not in scale.benches:
@@ -147,4 +152,4 @@ def _length_calibration(name: str, bench: Bench, choice: BenchChoice) -> Artifac
         path = length_calibration(choice.data)
     if path is None:
         return None
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+    return calibration_from(path)

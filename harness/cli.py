@@ -104,13 +104,23 @@ def reproduce(
     )
 
 
-def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that asks a judge; they arrive as `judge` and `limits`."""
+def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a command that asks a judge, which gets them as `judge` and `limits`.
+
+    With the prefix "judge-" the judge may be left out, and is the scale's; without one it must be named.
+    """
     options = (
-        click.option("--judge-model", help="Another judge than the scale's: a model's name at the endpoint."),
-        click.option("--judge-base-url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
         click.option(
-            "--judge-without", multiple=True, help="A request parameter that the endpoint refuses; repeatable."
+            f"--{prefix}model",
+            "judge_model",
+            required=not prefix,
+            help="The judge: a model's name at the endpoint." + ("  [default: the scale's]" if prefix else ""),
+        ),
+        click.option(
+            f"--{prefix}base-url", "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"
+        ),
+        click.option(
+            f"--{prefix}without", "refused", multiple=True, help="A parameter that the endpoint refuses; repeatable."
         ),
         click.option("--concurrency", default=16, show_default=True, type=click.IntRange(1, 1024)),
         click.option("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
@@ -120,34 +130,40 @@ def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
     )
 
-    @functools.wraps(command)
-    def with_judge(
-        judge_model: str | None,
-        judge_base_url: str | None,
-        judge_without: tuple[str, ...],
-        concurrency: int,
-        requests_per_minute: int | None,
-        tokens_per_minute: int | None,
-        timeout: float,
-        max_usd: float | None,
-        batch: bool,
-        **others: Any,
-    ) -> None:
-        from harness.core.limits import Limits
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_judge(
+            judge_model: str | None,
+            judge_url: str | None,
+            refused: tuple[str, ...],
+            concurrency: int,
+            requests_per_minute: int | None,
+            tokens_per_minute: int | None,
+            timeout: float,
+            max_usd: float | None,
+            batch: bool,
+            **others: Any,
+        ) -> None:
+            from harness.core.limits import Limits
 
-        if judge_model is None and (judge_base_url or judge_without):
-            raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
-        limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
-        judge = None
-        if judge_model is not None:
-            from harness.steps.judge import judge as judge_named
+            limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
+            command(judge=_named_judge(judge_model, judge_url, refused, prefix), limits=limits, **others)
 
-            judge = judge_named(judge_model, judge_base_url, judge_without)
-        command(judge=judge, limits=limits, **others)
+        for option in reversed(options):
+            with_judge = option(with_judge)
+        return with_judge
 
-    for option in reversed(options):
-        with_judge = option(with_judge)
-    return with_judge
+    return decorate
+
+
+def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...], prefix: str) -> "JudgeReference | None":
+    if model is None:
+        if url or refused:
+            raise click.UsageError(f"--{prefix}base-url and --{prefix}without go with --{prefix}model")
+        return None
+    from harness.steps.judge import judge
+
+    return judge(model, url, refused)
 
 
 @cli.command("eval")
@@ -163,7 +179,7 @@ def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--baseline", help="A model that the official data has answers of, or a file of outputs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many instructions.")
 @click.option("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair.")
-@_judge_options
+@_judge_options("judge-")
 @click.option("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
@@ -255,6 +271,72 @@ def list_(kind: str) -> None:
 
     for name, summary in listing(kind):
         click.echo(f"{name:20} {summary}")
+
+
+@cli.group(cls=Commands)
+def judge() -> None:
+    """Whether a judge can be trusted."""
+
+
+@judge.command()
+@_judge_options("")
+def check(judge: "JudgeReference", limits: "Limits") -> None:
+    """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
+    from harness.judge_check import check_judge
+
+    failed = False
+    for found in check_judge(judge, limits):
+        click.echo(str(found))
+        failed = failed or found.state == "failure"
+    if failed:
+        sys.exit(1)
+
+
+@judge.command()
+@click.argument("annotations", type=PATH)
+@click.option("--outputs", type=PATH, help="The models' outputs.  [default: model_outputs/ beside the folder]")
+@click.option("--data", help="The instructions and baseline outputs.  [default: where the folder is]")
+@click.option("--models", callback=_names, help="Only these models (comma-separated).")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many instructions.")
+@click.option("--bridge", type=PATH, help="Outputs of one more model, to estimate its published score.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@_judge_options("")
+@click.option("--run-dir", type=PATH, default=Path("runs/official"), show_default=True, help="Where artifacts go.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+def calibrate(
+    annotations: Path,
+    outputs: Path | None,
+    data: str | None,
+    models: tuple[str, ...],
+    limit: int | None,
+    bridge: Path | None,
+    lc_calibration: Path | None,
+    judge: "JudgeReference",
+    limits: "Limits",
+    run_dir: Path,
+    as_json: bool,
+) -> None:
+    """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
+    from evals.calibration import shown
+    from harness.judge_calibrate import Published
+    from harness.judge_calibrate import calibrate as run
+
+    found = run(
+        Published(annotations, outputs, data),
+        judge,
+        run_dir,
+        limits,
+        models=models,
+        limit=limit,
+        bridge=bridge,
+        length_calibration=lc_calibration,
+    )
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+    else:
+        click.echo(shown(found))
 
 
 @cli.group(cls=Commands)

@@ -1,7 +1,7 @@
 """`harness eval`: scores of a checkpoint, of stored outputs, or of verdicts that are stored already."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,16 +68,21 @@ def evaluate(
     store = Store(run_dir / "store")
     targets = [*(each.score for each in judged), *measured.values()]
     print_plan(plan(targets, store))
-    limits = replace(limits, run_id=uuid4().hex)
-    try:
-        run(targets, store, limits=limits)
-    finally:
-        _print_bill(spending(store.kept, limits.run_id))
+    run_with_bill(targets, store, limits)
     scores = {each.name: _scores(each, source, choice, store) for each in judged}
     scores |= {name: _summary(name, source, artifact, store) for name, artifact in measured.items()}
     for name in benches:
         print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
     return [scores[name] for name in benches]
+
+
+def run_with_bill(targets: Iterable[Artifact], store: Store, limits: Limits) -> None:
+    """Makes all `targets`, and prints what the judge was asked and paid, however the run ends."""
+    limits = replace(limits, run_id=uuid4().hex)
+    try:
+        run(targets, store, limits=limits)
+    finally:
+        _print_bill(spending(store.kept, limits.run_id))
 
 
 def _print_bill(paid: Spending) -> None:

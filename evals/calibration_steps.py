@@ -1,0 +1,45 @@
+"""Calibration of a judge on published verdicts: the steps. How verdicts are compared: `evals.calibration`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from evals import calibration
+from evals.alpaca_eval2_steps import annotations_of, positions_of, read_length_calibration
+from evals.formats import read_annotations
+from harness.core.artifacts import Artifact, Output, step
+
+RESULT = "calibration.json"
+RESAMPLES = 1000
+
+
+@step(version=1)
+def calibrate_judge(
+    out: Output,
+    *,
+    judge: str,
+    baselines: Artifact,
+    published: Mapping[str, str],
+    digests: Mapping[str, str],
+    models: Sequence[str],
+    judgments: Sequence[Artifact],
+    bridged: Artifact | None,
+    length_calibration: Artifact | None,
+    resamples: int,
+) -> None:
+    """`calibration.json`: what `evals.calibration` finds of `judge`, and the bridged estimate of one more model.
+
+    `published` are files with the reference judge's verdicts by model (`digests` their content), `judgments` the
+    judge's own on the outputs of `models`, `bridged` those on a model without published verdicts.
+    """
+    positions = positions_of(baselines)
+    lengths = read_length_calibration(length_calibration)
+    reference = {
+        model: read_annotations(Path(path), allow_missing=True).only(positions.values())
+        for model, path in published.items()
+    }
+    other = {model: annotations_of(rows, positions) for model, rows in zip(models, judgments, strict=True)}
+    result = calibration.calibrate(reference, other, lengths, judge, resamples=resamples)
+    if bridged:
+        new = annotations_of(bridged, positions)
+        result["bridged"] = calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)
+    out.write_json(RESULT, result)

@@ -1,0 +1,101 @@
+"""`harness judge calibrate`: another judge's verdicts beside published ones."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals.alpaca_eval2_steps import EVALUATION
+from evals.calibration_steps import RESAMPLES, RESULT, calibrate_judge
+from evals.official_steps import file_digest, stored_outputs
+from harness.backends.judges import JudgeReference
+from harness.benches import OFFICIAL, BenchChoice, calibration_from, choose_bench
+from harness.core.artifacts import Artifact, labels
+from harness.core.errors import UserError, unknown
+from harness.core.limits import Limits
+from harness.core.store import Store
+from harness.evaluate import run_with_bill
+from harness.pipeline import plan, print_plan
+
+_TABLES = (".csv", ".csv.gz", ".json", ".json.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A folder of one judge's verdicts, a file a model; the models' outputs; the instructions and the baseline's.
+
+    By default the outputs are in model_outputs/ beside the folder, and the baseline's where the folder is.
+    """
+
+    annotations: Path
+    outputs: Path | None = None
+    data: str | None = None
+
+    def files(self, wanted: Sequence[str]) -> dict[str, tuple[Path, Path]]:
+        """By model, its verdicts and its outputs: of all models with both, or of those `wanted`.
+
+        Raises UserError for a folder that is none, and for a wanted model without both.
+        """
+        outputs_folder = self.outputs or self.annotations.parent / "model_outputs"
+        for folder in (self.annotations, outputs_folder):
+            if not folder.is_dir():
+                raise UserError(
+                    f"{folder} is not a folder; pass the published verdicts, and --outputs with the outputs"
+                )
+        verdicts = {_model(path): path for path in sorted(self.annotations.iterdir()) if path.name.endswith(_TABLES)}
+        outputs = {path.stem: path for path in outputs_folder.glob("*.json")}
+        both = {model: (verdicts[model], outputs[model]) for model in verdicts if model in outputs}
+        if stray := next((model for model in wanted if model not in both), None):
+            raise unknown("model with verdicts and outputs", stray, both)
+        if not both:
+            raise UserError(f"no model has verdicts in {self.annotations} and outputs in {outputs_folder}")
+        return {model: both[model] for model in wanted or both}
+
+
+def calibrate(
+    published: Published,
+    judge: JudgeReference,
+    run_dir: Path,
+    limits: Limits,
+    *,
+    models: Sequence[str] = (),
+    limit: int | None = None,
+    bridge: Path | None = None,
+    length_calibration: Path | None = None,
+) -> Mapping[str, Any]:
+    """What `evals.calibration` finds of `judge` on the published models, or on those named; `bridge` is one more.
+
+    Raises UserError for files that are not there or wrong, and for a judge that cannot be asked.
+    """
+    files = published.files(models)
+    data = published.data or str(published.annotations.absolute().parent)
+    bench = choose_bench("alpaca_eval2", BenchChoice(OFFICIAL, data=data, limit=limit, judge=judge))
+
+    def judged(path: Path) -> Artifact:
+        with labels(f"{judge.model} {path.stem}"):
+            outputs = stored_outputs("alpaca_eval2", path, bench.baselines, allow_missing=False)
+            return EVALUATION.judgments(bench, outputs)
+
+    result = calibrate_judge(
+        judge=judge.model,
+        baselines=bench.baselines,
+        published={model: str(verdicts.absolute()) for model, (verdicts, _) in files.items()},
+        digests={model: file_digest(verdicts) for model, (verdicts, _) in files.items()},
+        models=tuple(files),
+        judgments=[judged(outputs) for _, outputs in files.values()],
+        bridged=judged(bridge) if bridge else None,
+        length_calibration=calibration_from(length_calibration) if length_calibration else None,
+        resamples=RESAMPLES,
+    )
+    store = Store(run_dir / "store")
+    print_plan(plan([result], store))
+    run_with_bill([result], store, limits)
+    print(f"the comparison is in {store.folder(result) / RESULT}", file=sys.stderr)
+    found: Mapping[str, Any] = store.bind(result).json(RESULT)
+    return found
+
+
+def _model(path: Path) -> str:
+    """A table's file is called after its model."""
+    return next(path.name.removesuffix(ending) for ending in reversed(_TABLES) if path.name.endswith(ending))
