@@ -8,6 +8,7 @@ None of these numbers is an AlpacaEval 2.0 score.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +92,9 @@ def bridge(
 ) -> dict[str, Any]:
     """What the reference judge would score a model of which only `judge` has given verdicts, `annotations`.
 
-    For each of `SCORES`: `judge` (its own score), `estimate` and `ci95` of the reference's score on the same
-    instructions, on which the calibration models are scored too, and `bridge`, how good such estimates are for these.
+    For each of `SCORES`: `judge` (its own score), `estimate` (`value` and `ci95`) of the reference's score on the
+    same instructions, on which the calibration models are scored too, and `bridge`, how good such estimates are for
+    these.
     `ci95_instructions` is how far the estimated win rate moves with the draw of instructions: an error that comes on
     top where other instructions of the kind are meant. The method and what it assumes: see `evals.stats.bridge`. With
     fewer than three calibration models there is no estimate, and `withheld` says so. Raises UserError as `calibrate`.
@@ -122,7 +124,7 @@ def bridge(
             score = _score(annotations, metric, calibration)
             result[metric] = {
                 "judge": score,
-                **_estimate(points, pairs, score, len(annotations.index)),
+                "estimate": _estimate(points, pairs, score, len(annotations.index)),
                 "bridge": _quality(points, _left_out(points, pairs), pairs),
             }
     result["win_rate"]["ci95_instructions"] = _moves_with_instructions(pairs, annotations, resamples, seed)
@@ -239,7 +241,7 @@ def _estimate(points: Points, pairs: Pairs, score: float, n: int) -> dict[str, A
 
     line = _line(points, pairs)
     at = float(logits(np.array(score), n))
-    return {"estimate": float(scores(line.estimate(at), n)), "ci95": scores(np.array(line.interval(at)), n).tolist()}
+    return {"value": float(scores(line.estimate(at), n)), "ci95": scores(np.array(line.interval(at)), n).tolist()}
 
 
 def _line(points: Points, pairs: Pairs) -> Line:
@@ -301,7 +303,7 @@ def _width(estimates: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def _error(points: Points, estimates: Mapping[str, Mapping[str, Any]]) -> float:
-    squares = [(each["estimate"] - points[model][0]) ** 2 for model, each in estimates.items()]
+    squares = [(each["value"] - points[model][0]) ** 2 for model, each in estimates.items()]
     return float((sum(squares) / len(squares)) ** 0.5)
 
 
@@ -339,17 +341,15 @@ def _without_nan(value: Any) -> Any:
 def shown(result: Mapping[str, Any]) -> str:
     """What `calibrate` found, as text to read."""
     overall = result["overall"]
-    lines = [
-        f"Calibration of the judge {result['judge']}: {result['note']}",
-        "",
-        f"{result['n_models']} models. Same winner as the reference judge: {_percent(overall['agreement'])} %; "
-        f"kappa {_number(overall['kappa']['value'], 2)} {_interval(overall['kappa']['ci95'], 2)}; "
-        f"rank correlation of the preferences: Spearman {_number(overall['spearman'], 2)}, "
-        f"Kendall {_number(overall['kendall'], 2)}.",
-    ]
+    text = (
+        f"{result['n_models']} models. Same winner as the reference judge: {_estimated(overall['agreement'])} %; kappa "
+        f"{_estimated(overall['kappa'], 2)}; rank correlation of the preferences: Spearman "
+        f"{_number(overall['spearman'], 2)}, Kendall {_number(overall['kendall'], 2)}."
+    )
     interval = overall["kappa"]["ci95"]
     if interval is None or interval[0] <= 0:
-        lines.append("Its verdicts agree with the reference judge's no more than by chance.")
+        text += " Its verdicts agree with the reference judge's no more than by chance."
+    lines = [f"Calibration of the judge {result['judge']}: {result['note']}", "", _wrapped(text)]
     for metric, name in SCORES.items():
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
@@ -360,59 +360,59 @@ def shown_bridge(result: Mapping[str, Any]) -> str:
     """What `bridge` found, as text to read."""
     lines = [f"Bridged estimate for {result['model']} by the judge {result['judge']}: {result['note']}"]
     if result["withheld"]:
-        lines.append(result["withheld"])
+        lines.append(f"Withheld: {result['withheld']}.")
     for metric, name in SCORES.items():
         if metric in result:
             found = result[metric]
-            lines += [
-                f"{name.capitalize()}: the judge's {_number(found['judge'])}; the reference judge's, on the same "
-                f"{result['n']} instructions, is put at {_number(found['estimate'])} {_interval(found['ci95'])}.",
-                _bridge_line(found["bridge"]),
-            ]
+            text = (
+                f"{name.capitalize()}: {_number(found['judge'])} by this judge; by the reference judge, on the same "
+                f"{result['n']} instructions, put at {_estimated(found['estimate'])}. {_bridge_text(found['bridge'])}"
+            )
+            lines += ["", _wrapped(text)]
     return "\n".join(lines) + "\n"
 
 
 def _metric_lines(name: str, metric: str, result: Mapping[str, Any]) -> list[str]:
     overall = result["overall"][metric]
     width = max(len("model"), *map(len, result["models"]))
-    lines = [
+    summary = (
         f"{name.capitalize()} (%): mean shift {_number(overall['mean_shift'], sign='+')} points; rank correlation over "
-        f"models: Spearman {_number(overall['spearman'], 2)}, Kendall {_number(overall['kendall'], 2)}.",
-        f"{'model':<{width}}  {'n':>4}  {'reference':>9}  {'judge':>5}  {'shift':<20}  from the other models",
-    ]
+        f"models: Spearman {_number(overall['spearman'], 2)}, Kendall {_number(overall['kendall'], 2)}."
+    )
+    lines = [f"{'model':<{width}}  {'n':>4}  {'reference':>9}  {'judge':>5}  {'shift':<20}  from the other models"]
     for model, each in result["models"].items():
         found = each[metric]
-        shift, left_out = found["shift"], found["left_out"]
-        moved = f"{_number(shift['value'], sign='+')} {_interval(shift['ci95'])}"
-        estimate = f"{_number(left_out['estimate'])} {_interval(left_out['ci95'])}" if left_out else "—"
+        left_out = _estimated(found["left_out"]) if found["left_out"] else "—"
         lines.append(
             f"{model:<{width}}  {each['n']:>4}  {_number(found['reference']):>9}  {_number(found['judge']):>5}  "
-            f"{moved:<20}  {estimate}"
+            f"{_estimated(found['shift'], sign='+'):<20}  {left_out}"
         )
-    return [*lines, _bridge_line(overall["bridge"])]
+    return [_wrapped(summary), *lines, _wrapped(_bridge_text(overall["bridge"]))]
 
 
-def _bridge_line(quality: Mapping[str, Any] | None) -> str:
+def _bridge_text(quality: Mapping[str, Any] | None) -> str:
     if quality is None:
         return "Too few models to say how good bridged estimates are: it takes four that both judges scored."
     text = (
-        f"Bridged from the other models, the reference judge's score is missed by {_number(quality['error'])} points "
-        f"(root mean square), and by {_number(quality['error_without_judge'])} from their mean alone; 95 % intervals "
-        f"are {_number(quality['width'])} points wide (without the judge {_number(quality['width_without_judge'])}) "
-        f"and hold it for {quality['n_covered']} of {quality['n_models']} models."
+        f"Bridged from the other models, a model's score by the reference judge is missed by "
+        f"{_number(quality['error'])} points (root mean square), and by {_number(quality['error_without_judge'])} from "
+        f"their mean alone; 95 % intervals are {_number(quality['width'])} points wide (without the judge "
+        f"{_number(quality['width_without_judge'])}) and hold it for {quality['n_covered']} of {quality['n_models']} "
+        "models."
     )
     if not quality["says_something"]:
         text += " This judge's scores cannot be shown to say anything about the reference judge's."
     return text
 
 
-def _percent(estimate: Mapping[str, Any]) -> str:
-    return f"{_number(estimate['value'])} {_interval(estimate['ci95'])}"
-
-
-def _interval(interval: Sequence[float] | None, digits: int = 1) -> str:
-    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else ""
+def _estimated(estimate: Mapping[str, Any], digits: int = 1, sign: str = "") -> str:
+    value, interval = _number(estimate["value"], digits, sign), estimate["ci95"]
+    return f"{value} [{_number(interval[0], digits)}, {_number(interval[1], digits)}]" if interval else value
 
 
 def _number(value: float | None, digits: int = 1, sign: str = "") -> str:
-    return "—" if value is None else f"{value:{sign}.{digits}f}"
+    return "—" if value is None else f"{round(value, digits) + 0.0:{sign}.{digits}f}"  # never "-0.0"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 110)

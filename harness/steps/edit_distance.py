@@ -1,7 +1,7 @@
 """Edit distance of answers from drafts: how far an improvement departs from them (SGPO, figures 3 and 4)."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +124,7 @@ def _response(line: bytes, where: str) -> Response:
     return from_json(Response, json.loads(line), where)
 
 
-def _require_new(id: str, known: set[str] | dict[str, int], responses: Artifact) -> None:
+def _require_new(id: str, known: Container[str], responses: Artifact) -> None:
     if id in known:
         raise UserError(f"{responses}: the prompt {id!r} is answered twice; keep one answer a prompt")
 
