@@ -339,7 +339,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def shown(result: Mapping[str, Any]) -> str:
-    """What `calibrate` found, as text to read."""
+    """What `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`."""
     overall = result["overall"]
     text = (
         f"{result['n_models']} models. Same winner as the reference judge: {_estimated(overall['agreement'])} %; kappa "
@@ -353,6 +353,8 @@ def shown(result: Mapping[str, Any]) -> str:
     for metric, name in SCORES.items():
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
+    if "bridged" in result:
+        lines += ["", shown_bridge(result["bridged"]).rstrip()]
     return "\n".join(lines) + "\n"
 
 

@@ -5,11 +5,10 @@ The scores that both judges gave to the calibration models are regressed on each
     logit(score by the reference) = intercept + slope · logit(score by the judge) + error of the model.
 
 The estimate for a new model is its point on the line, its error the prediction interval of the regression (Draper and
-Smith 1998, "Applied Regression Analysis"; Osborne 1991, "Statistical Calibration: A Review", on
-this direction of regression). It takes the new model for one more of the kind that the calibration models are. The
-interval widens with what the judge leaves open, with the distance from the calibration models, and with their being
-few: of three models it is hardly of use, and that is the truth. Where the judge tells nothing, it comes down to the
-spread of the calibration models' scores.
+Smith 1998, "Applied Regression Analysis"; Osborne 1991, "Statistical Calibration: A Review", on this direction of
+regression). It takes the new model for one more of the kind that the calibration models are. The interval widens with
+what the judge leaves open, with the distance from the calibration models, and with their being few: of three models it
+is hardly of use. Where the judge tells nothing, it comes down to the spread of the calibration models' scores.
 """
 
 from dataclasses import dataclass

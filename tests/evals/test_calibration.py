@@ -188,6 +188,8 @@ def test_a_bridged_estimate_is_that_of_a_left_out_model() -> None:
     assert result["win_rate"]["judge"] == whole["models"]["model-3"]["win_rate"]["judge"]
     text = shown_bridge(result)
     assert "model-3" in text and "not AlpacaEval 2.0" in text
+    assert shown({**whole, "bridged": result}).startswith(shown(whole))
+    assert shown({**whole, "bridged": result}).endswith(text)
 
 
 def test_the_estimate_moves_with_the_instructions_as_a_second_draw_of_them_does() -> None:
