@@ -42,7 +42,7 @@ def summarise_edit_distance(out: Output, *, distances: Artifact, resamples: int)
 
 MEASUREMENT = Measurement(
     summary="edit distance of answers from the baseline's: characters and tokens, raw and normalised",
-    source="SGPO section 3.1.1, figures 3 and 4 (arXiv:2507.20181)",
+    source="SGPO, section 3.1.1, figures 3 and 4",
     needs=("outputs", "baselines"),
     measure=measure_edit_distance,
 )

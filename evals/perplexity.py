@@ -68,7 +68,7 @@ def _estimates(measured: Sequence[Perplexity], resamples: int) -> dict[str, obje
 
 MEASUREMENT = Measurement(
     summary="perplexity of answers under a checkpoint, given their prompts",
-    source="SGPO section 3.1.2, figures 5 and 9 (arXiv:2507.20181)",
+    source="SGPO, section 3.1.2, figures 5 and 9",
     needs=("model", "outputs"),
     measure=measure_perplexity,
 )
