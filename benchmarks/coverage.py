@@ -106,7 +106,7 @@ def main() -> None:
         Panel(title, measure(cases, arguments.simulations, arguments.resamples), *look)
         for title, cases, look in (
             ("Ours: prompts resampled, fits repeated", populations.OURS, (90, "#0072B2", "o")),
-            ("Ours, over three training seeds", populations.TRAINING_SEEDS, (80, "#009E73", "D")),
+            ("Ours, over three training seeds", populations.TRAINING_SEEDS, (90, "#009E73", "D")),
             ("The peers' errors of the same scores", populations.PEERS, (0, "#D55E00", "s")),
         )
     ]

@@ -7,7 +7,7 @@ the score on the whole population.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 import numpy as np
@@ -368,8 +368,4 @@ OURS = (
     pairwise_case,
 )
 PEERS = (alpaca_eval_lc_case, arena_hard_official_case)
-TRAINING_SEEDS = (
-    lambda: training_seeds_case(0),
-    lambda: training_seeds_case(1),
-    lambda: training_seeds_case(5),
-)
+TRAINING_SEEDS = tuple(partial(training_seeds_case, spread) for spread in (0, 1, 5))

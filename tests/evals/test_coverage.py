@@ -21,6 +21,12 @@ def test_nominal_95_percent_intervals_cover_93_to_97_percent(make: Callable[[], 
     assert 0.93 <= populations.coverage(make(), simulations=1000, resamples=500) <= 0.97
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", populations.TRAINING_SEEDS, ids=lambda make: f"sd-{make.args[0]}")
+def test_intervals_over_three_training_seeds_cover_93_to_97_percent(make: Callable[[], Case]) -> None:
+    assert 0.93 <= populations.coverage(make(), simulations=1000, resamples=500) <= 0.97
+
+
 @cache
 def scores(writer: Writer, verbosity_bias: float, pad: bool) -> tuple[float, float]:
     """Win rate and length-controlled win rate on 2,000 prompts by a judge with this taste for long answers."""
@@ -48,7 +54,7 @@ def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one(
     assert np.abs(controlled - unbiased).mean() < np.abs(raw - unbiased).mean() / 2
 
 
-@pytest.mark.parametrize("writer", [writers.HOUSE, writers.RAMBLER], ids=lambda writer: writer.name)
+@pytest.mark.parametrize("writer", [writers.HOUSE], ids=lambda writer: writer.name)
 def test_length_controlled_win_rates_depend_less_on_the_judges_bias_than_win_rates(writer: Writer) -> None:
     """Without padding a longer answer also tells more, which length control takes out along with the bias: it need not
     lead to the unbiased judge's win rate, but where it leads depends far less on the bias.
