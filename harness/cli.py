@@ -207,9 +207,11 @@ def eval_(
     as_json: bool,
 ) -> None:
     """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
+    if not (model or outputs or annotations or judgments):
+        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
     if annotations or judgments:
         if model or outputs or (annotations and judgments):
-            raise click.UsageError("give one of --model or --outputs, --annotations, and --judgments")
+            raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
         results = [_score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)]
     else:
         from harness.benches import OFFICIAL, BenchChoice

@@ -97,7 +97,7 @@ def imported_by(arguments: list[str]) -> set[str]:
     ("kind", "names"),
     [
         ("methods", ["sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver"]),
-        ("evals", ["alpaca_eval2", "arena_hard"]),
+        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
         ("experiments", ["table3"]),
     ],
 )
@@ -147,11 +147,22 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["reproduce", "table3", "--seed", str(2**32)], "'--seed': 4294967296 is not in the range"),
         (["reproduce", "table3", "--seed", "one"], "'one' is not a valid integer"),
         (["eval", "--model", "mini:llama"], "Missing option '--bench'"),
-        (["eval", "--bench", "arena_hard"], "give exactly one of --model, --annotations and --judgments"),
-        (["eval", "--bench", "arena_hard", "--model", "x", "--judgments", "y"], "give exactly one of --model"),
+        (["eval", "--bench", "arena_hard"], "give --model or --outputs, or stored verdicts: --annotations or --judgm"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--judgments", "y"], "stored verdicts are scored alone"),
+        (["eval", "--bench", "arena_hard", "--outputs", "x", "--judgments", "y"], "stored verdicts are scored alone"),
+        (["eval", "--bench", "arena_hard", "--judgments", "x", "--annotations", "y"], "stored verdicts are scored al"),
         (["eval", "--bench", "arena_hard", "--annotations", "x.csv"], "holds verdicts of alpaca_eval2; give --bench"),
-        (["eval", "--bench", "arena_hard", "--judgments", "x", "--allow-missing"], "go with --annotations"),
-        (["eval", "--bench", "arena_hard", "--model", "x", "--lc-calibration", "y"], "go with --annotations"),
+        (["eval", "--bench", "arena_hard", "--judgments", "x", "--lc-calibration", "y"], "go with --annotations"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--reference-outputs", "y"], "goes with --annotations"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--judge-base-url", "y"], "go with --judge-model"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--judge-without", "y"], "go with --judge-model"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--judge-model", "mini:juge"], "is mini:judge, without"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--limit", "0"], "is not in the range"),
+        (["eval", "--bench", "arena_hard", "--model", "x", "--concurrency", "0"], "is not in the range"),
+        (["eval", "--bench", "arena_hard", "--model", "mini:llama", "--outputs", "y.json"], "not both"),
+        (["judge", "check"], "Missing option '--model'"),
+        (["judge", "check", "--model", "m", "--base-url", "127.0.0.1:8000"], "must start with http:// or https://"),
+        (["judge", "calibrate", "nowhere", "--model", "m"], "nowhere is not a folder"),
         (["reproduce", "table3", "--seed", "4294967295", "--seeds", "2"], "the last seed, 4294967296, is above"),
         (["reproduce", "table3", "--seeds", "999999999999"], "is not in the range"),
         (["mini", "pretrain", "llama", "x", "--tokens", "0"], "is not in the range"),
@@ -430,19 +441,20 @@ def test_a_wrong_calibration_is_refused(
     assert_refused(harness(*arguments), complaint)
 
 
-def test_missing_verdicts_withhold_the_length_controlled_figure_unless_a_flag_says_otherwise(
+def test_missing_verdicts_withhold_every_headline_unless_a_flag_says_otherwise(
     harness: Harness, tmp_path: Path
 ) -> None:
+    """Below 99 % there is no headline at all."""
     partial = annotations(tmp_path / "verdicts.csv", verdicts()[:10])
     table = annotations(tmp_path / "calibration.csv", calibration())
     command = ["eval", "--bench", "alpaca_eval2", "--annotations", partial, "--lc-calibration", table, "--json"]
     withheld, fitted = (harness(*command, *flag) for flag in ([], ["--allow-missing"]))
     assert withheld.exit_code == fitted.exit_code == 0
     first, second = json.loads(withheld.out), json.loads(fitted.out)
-    assert first["win_rate"] == second["win_rate"] == 50
-    assert first["length_controlled_winrate"] is None
+    assert first["win_rate"] is first["length_controlled_winrate"] is None
+    assert second["win_rate"] == 50
     assert first["n_missing"] == second["n_missing"] == 2
-    assert "--allow-missing" in first["length_controlled_withheld"]
+    assert "only 10 of 12 verdicts are there" in first["withheld"] and "--allow-missing" in first["withheld"]
     assert 0 < second["length_controlled_winrate"] < 100
 
 
@@ -454,7 +466,7 @@ def test_scores_are_shown_as_text_too(harness: Harness, tmp_path: Path) -> None:
     assert lines[0] == ["alpaca_eval2:", "verdicts"]
     [win_rate] = [line for line in lines if line[0] == "win_rate"]
     assert win_rate[1] == "50.00" and win_rate[2].startswith("[")
-    assert ["n_total", "12"] in lines
+    assert ["verdicts", "12", "of", "12"] in lines
     assert "length_controlled_winrate withheld: no calibration given (--lc-calibration)" in outcome.out
 
 
