@@ -14,6 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_ROWS_AT_ONCE = 64  # resamples drawn at once, so that they stay in the processor's cache
 _PROMPT_STREAM = 0  # streams >= 2 are of training seeds, one stream for each number of them
 
 
@@ -62,10 +63,13 @@ def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
     if n_prompts < 1 or resamples < 1:
         raise ValueError(f"cannot draw {resamples} resamples of {n_prompts} prompts")
     rng = np.random.default_rng([seed, _PROMPT_STREAM])
-    drawn = rng.integers(0, n_prompts, size=(resamples, n_prompts))
-    drawn += n_prompts * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * n_prompts)
-    return counts.reshape(resamples, n_prompts).astype(np.float64)
+    counts: FloatArray = np.empty((resamples, n_prompts))
+    for start in range(0, resamples, _ROWS_AT_ONCE):
+        rows = counts[start : start + _ROWS_AT_ONCE]
+        drawn = rng.integers(0, n_prompts, size=rows.shape)
+        drawn += n_prompts * np.arange(len(rows))[:, None]
+        rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
+    return counts
 
 
 def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
