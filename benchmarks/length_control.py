@@ -1,6 +1,6 @@
 """The length-controlled win rate with its interval, beside the same by alpaca-eval's function: the ratio of times.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/length_control.py [--data ../shared/data/alpaca_eval2] [--model claude-2]
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/length_control.py [--data FOLDER] [--model claude-2]
 
 Ours is the point estimate and 1,000 resamples of the instructions, the fit repeated in each. Theirs is one call of
 `get_length_controlled_winrate` a resample. The fastest of 5 runs of ours, and 1,000 times the fastest of 20 calls of
