@@ -29,24 +29,28 @@ def baseline_responses(out: Output, *, bench: str, source: str | None, baseline:
     out.write_rows(found.responses)
 
 
-def stored_outputs(bench: str, path: Path, prompts: Artifact, *, allow_missing: bool) -> Artifact:
+def stored_outputs(bench: str, path: Path, prompts: Artifact) -> Artifact:
     """The outputs in the file `path` to `prompts`. Raises UserError for a file that cannot be read."""
     return read_stored_outputs(
         bench=bench,
         path=str(path.absolute()),
         digest=file_digest(path),
         prompts=prompts,
-        allow_missing=allow_missing,
     ).shared_as(path.name)
 
 
 @step(version=1)
-def read_stored_outputs(
-    out: Output, *, bench: str, path: str, digest: str, prompts: Artifact, allow_missing: bool
-) -> None:
-    """A model's stored outputs as `Response` rows; `digest` is the SHA-256 of the file."""
+def read_stored_outputs(out: Output, *, bench: str, path: str, digest: str, prompts: Artifact) -> None:
+    """A model's stored outputs as `Response` rows; `digest` is the SHA-256 of the file.
+
+    A prompt without an output is missing from every score, and counted there.
+    """
     asked = [row.prompt for row in prompts.rows(Response)]
-    out.write_rows(read_outputs(bench, Path(path), asked, allow_missing=allow_missing))
+    rows = read_outputs(bench, Path(path), asked, allow_missing=True)
+    if not rows:
+        raise UserError(f"{path}: no output for any of the {len(asked)} instructions; is it of another benchmark?")
+    out.counts["without_output"] = len(asked) - len(rows)
+    out.write_rows(rows)
 
 
 def file_digest(path: Path) -> str:

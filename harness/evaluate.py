@@ -123,7 +123,7 @@ def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoi
         raise UserError(f"{name} judges the outputs of a model or those in a file: give --model or --outputs, not both")
     bench = choose_bench(name, choice)
     outputs = (
-        stored_outputs(name, source.outputs, bench.baselines, allow_missing=choice.allow_missing)
+        stored_outputs(name, source.outputs, bench.baselines)
         if source.outputs
         else evaluation.answers(bench, source.checkpoint(), 0)
     )
@@ -148,8 +148,7 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     if source.outputs and alone:
         return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
     if source.outputs:
-        baselines = choose_baselines("pairwise", choice)
-        return stored_outputs("pairwise", source.outputs, baselines, allow_missing=choice.allow_missing)
+        return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
     bench = choose_bench("pairwise", choice)
     evaluation: Evaluation = EVALS.load("pairwise")
     return evaluation.answers(bench, source.checkpoint(), 0)

@@ -74,7 +74,7 @@ def calibrate(
 
     def judged(path: Path) -> Artifact:
         with labels(f"{judge.model} {path.stem}"):
-            outputs = stored_outputs("alpaca_eval2", path, bench.baselines, allow_missing=False)
+            outputs = stored_outputs("alpaca_eval2", path, bench.baselines)
             return EVALUATION.judgments(bench, outputs)
 
     result = calibrate_judge(

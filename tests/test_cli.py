@@ -18,7 +18,6 @@ import pytest
 from harness import __main__ as entry
 from harness import cli
 from harness.core import config
-from tests.evals.conftest import SHARED_DATA
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "trl", "datasets", "pandas", "scipy", "sklearn", "matplotlib", "numpy", "yaml")
@@ -522,14 +521,6 @@ def test_a_file_that_holds_no_judgments_is_refused(
 # The two commands of the scorers on public verdicts
 
 
-@pytest.fixture(scope="module")
-def public_data() -> Path:
-    """The folder of public benchmark data; skips where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("needs the shared data: ../shared/data, or the folder that HARNESS_SHARED_DATA names, is not there")
-    return SHARED_DATA
-
-
 def printed_by(*arguments: str | Path) -> dict[str, Any]:
     """The one JSON object that the command prints, run as a user runs it."""
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
@@ -540,8 +531,8 @@ def printed_by(*arguments: str | Path) -> dict[str, Any]:
     return scores
 
 
-def test_stored_annotations_give_the_published_scores(public_data: Path) -> None:
-    data = public_data / "alpaca_eval2"
+def test_stored_annotations_give_the_published_scores(shared_data: Path) -> None:
+    data = shared_data / "alpaca_eval2"
     expected = json.loads((data / "expected.json").read_text())["claude-2"]
     scores = printed_by(
         *("eval", "--bench", "alpaca_eval2", "--annotations", data / "annotations/claude-2.csv.gz"),
@@ -556,8 +547,8 @@ def test_stored_annotations_give_the_published_scores(public_data: Path) -> None
         assert low < scores[metric] < high < low + 10
 
 
-def test_stored_judgments_give_the_official_score(public_data: Path) -> None:
-    folder = public_data / "arena_hard_v0.1/simulated_judgments"
+def test_stored_judgments_give_the_official_score(shared_data: Path) -> None:
+    folder = shared_data / "arena_hard_v0.1/simulated_judgments"
     expected = json.loads((folder / "expected.json").read_text())["sim-even"]
     scores = printed_by("eval", "--bench", "arena_hard", "--judgments", folder / "sim-even.jsonl", "--json")
     assert scores["score"] == pytest.approx(expected["score"], abs=0.01)

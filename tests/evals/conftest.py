@@ -1,21 +1,10 @@
-"""Fixtures for the evaluations: the shared public data, and small simulated verdicts for tests that do without it."""
+"""Fixtures for the evaluations: parts of the shared public data."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from evals.formats import Calibration, read_calibration
-
-SHARED_DATA = Path(os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of public benchmark data; skips where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("needs the shared data: ../shared/data, or the folder that HARNESS_SHARED_DATA names, is not there")
-    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")
