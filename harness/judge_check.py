@@ -20,6 +20,9 @@ from harness.steps.judge_prompt import official_prompt
 NOTICE = timedelta(days=60)
 """How long before a model is shut down there is a warning: long enough to finish a comparison with it."""
 
+LONGEST_REPLY = 1024
+"""Tokens: enough for a verdict on short answers, and an end to a judge that rambles."""
+
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
 
 _NAMED_MODELS = 10
@@ -141,10 +144,11 @@ def _day(text: str) -> date | None:
 def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
     """Whether the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
     try:
-        prompt = official_prompt(protocol)
+        official = official_prompt(protocol)
     except UserError as missing:
         yield Check("warning", protocol, f"not checked: {missing}")
         return
+    prompt = replace(official, max_tokens=min(official.max_tokens, LONGEST_REPLY))
     games = _games()
     first = games[0].request(prompt)
     reply = _reply(judge, first)
