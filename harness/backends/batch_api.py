@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.backends.credentials import VARIABLE, redact
-from harness.backends.endpoint import endpoint_client, error_message, one_line
+from harness.backends.endpoint import endpoint_client, error_message, one_line, status_message
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries, retry_after
 from harness.core.errors import UserError
@@ -105,9 +105,8 @@ class BatchApi:
         body, status = response.get("body") or {}, response.get("status_code")
         if status == 200 and not error:
             return Row(body)
-        error = error or body.get("error") or {}
-        said = error.get("message") if isinstance(error, Mapping) else str(error)
-        reason = self.shown(f"status {status}: {said}" if status else said or "no reason given")
+        said = error_message(error or body, self._key)
+        reason = f"status {status}: {said}" if status else said
         return Row(failure=reason, refusal=reason if status in (400, 401, 403, 404) else "")
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -128,7 +127,7 @@ class BatchApi:
                 may_pass = error.status_code in (408, 409, 429) or error.status_code >= 500
                 if not may_pass or "insufficient_quota" in (error.code, error.type):
                     raise UserError(self._refusal(error)) from None
-                failure = error_message(error, self._key)
+                failure = status_message(error, self._key)
                 asked_to_wait = retry_after(error.response.headers, time.time())
             except openai.APIConnectionError as error:
                 failure = type(error.__cause__ or error).__name__
@@ -149,7 +148,7 @@ class BatchApi:
             404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
             " *.batches.jsonl",
         }.get(error.status_code, "")
-        said = f"{self.where}: the Batch API refuses ({error_message(error, self._key)})"
+        said = f"{self.where}: the Batch API refuses ({status_message(error, self._key)})"
         return f"{said}: {advice}" if advice else said
 
 

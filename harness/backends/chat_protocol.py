@@ -62,7 +62,12 @@ def read_answer(body: Any) -> ChatReply:
         text = ""
     if not isinstance(text, str):
         raise UnusableAnswer("the answer has no content", *tokens)
-    return ChatReply(text, _first_token(choice.get("logprobs")), finish_reason, *tokens)
+    return ChatReply(whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens)
+
+
+def whole_characters(text: str) -> str:
+    """`text` with a question mark for each half of a surrogate pair, which JSON can hold and no file of ours can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _first_token(logprobs: Any) -> dict[str, float] | None:

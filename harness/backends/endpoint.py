@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from harness.backends.chat_protocol import whole_characters
 from harness.backends.credentials import VARIABLE, api_key, redact
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
@@ -30,15 +32,29 @@ def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float,
 
 
 def one_line(text: str, key: str) -> str:
-    """What the endpoint says, fit to be shown: on one line, not too long, and without the key."""
-    line = " ".join(redact(text, key).split())
+    """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
+    line = " ".join(redact(whole_characters(text), key).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
 
 
-def error_message(error: "APIStatusError", key: str) -> str:
-    """Status and message of an error answer, fit to be shown."""
-    said = error.body.get("message") if isinstance(error.body, Mapping) else None
-    return f"status {error.status_code}: {one_line(str(said or error.message), key)}"
+def error_message(body: Any, key: str) -> str:
+    """What the body of an error answer says is wrong, in whichever of the usual places; as `one_line` shows it.
+
+    `body` is the answer's text or the value of its JSON.
+    """
+    if isinstance(body, str):
+        with suppress(ValueError):
+            body = json.loads(body)
+    for name in ("error", "message", "detail"):
+        if isinstance(body, Mapping):
+            body = body.get(name) or body
+    said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False) if body else ""
+    return one_line(said, key) or "no reason given"
+
+
+def status_message(error: "APIStatusError", key: str) -> str:
+    """Status and message of an error answer, as `one_line` shows it."""
+    return f"status {error.status_code}: {error_message(error.response.text, key)}"
 
 
 class CannotList(Exception):
@@ -60,8 +76,8 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
         }
     except openai.APIStatusError as error:
         if error.status_code in (401, 403):
-            raise UserError(f"{where} refuses the key: {error_message(error, key)} (check {VARIABLE})") from None
-        raise CannotList(error_message(error, key)) from None
+            raise UserError(f"{where} refuses the key: {status_message(error, key)} (check {VARIABLE})") from None
+        raise CannotList(status_message(error, key)) from None
     except openai.APIConnectionError as error:
         reason = type(error.__cause__ or error).__name__
         raise UserError(f"{where} cannot be reached ({reason}): check --base-url, and that its server runs") from None

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
 from harness.backends.cost import Budget, Reservation, TokenCounter
 from harness.backends.credentials import VARIABLE, api_key, redact
-from harness.backends.endpoint import one_line
+from harness.backends.endpoint import error_message
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
@@ -256,7 +256,7 @@ class _Asking:
     def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
         """What a status other than success means: another attempt, or the end."""
         status, named = error.status_code, {error.code, error.type}
-        message = one_line(_server_message(error.response.text), self._key)
+        message = error_message(error.response.text, self._key)
         if (status in (408, 409, 429) or status >= 500) and "insufficient_quota" not in named:
             wait = retry_after(error.response.headers, time.time())
             return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
@@ -280,18 +280,6 @@ def _client(reference: JudgeReference, key: str, limits: Limits) -> "AsyncOpenAI
 def _is_unreachable(error: "APIConnectionError") -> bool:
     """Whether no connection came about; by name, since the SDK has changed its HTTP library before."""
     return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-
-
-def _server_message(text: str) -> str:
-    """What the server says is wrong, in whichever of the usual places it says it."""
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return text
-    for name in ("error", "message", "detail"):
-        if isinstance(body, Mapping):
-            body = body.get(name, body)
-    return body if isinstance(body, str) else json.dumps(body)
 
 
 def _advice(status: int, parameter: str | None, message: str) -> str:

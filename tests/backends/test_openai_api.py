@@ -216,6 +216,12 @@ def test_the_servers_own_words_are_shown_wherever_they_stand(tmp_path, error):
         assert "(status 400): not so; 0 of 1" in stop(judge(server, tmp_path), questions(1))
 
 
+def test_half_a_surrogate_pair_in_a_reply_is_a_question_mark(tmp_path):
+    with ChatServer(answer=lambda body: "cut off \ud83d") as server:
+        (reply,) = all_replies(judge(server, tmp_path), questions(1)).values()
+    assert reply.text == "cut off ?"
+
+
 def test_a_model_that_the_endpoint_lacks_ends_the_run(tmp_path):
     with ChatServer() as server:
         assert "--judge-model" in stop(judge(server, tmp_path, model="judge-2"), questions(1))
