@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness.backends.interfaces import Judge
 from harness.core.errors import UserError
@@ -44,11 +45,31 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
         if model != EMBEDDED or base_url:
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
         return JudgeReference(model, content=world_digest())
-    url = (base_url or OPENAI_URL).rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"the judge's base URL must start with http:// or https://, not {url!r}")
+    url = _checked_url(base_url or OPENAI_URL)
     refused = dict.fromkeys((*known_model(model).without, *without))
     return JudgeReference(model, url, tuple(refused))
+
+
+def _checked_url(text: str) -> str:
+    """The base URL without its last slash. What may hold a secret is refused, and not shown."""
+    if set(text) & set("@?#"):
+        raise UserError(
+            "the judge's base URL may hold no user, password, query or fragment (no @, ? or #): it is written into"
+            " results; a key belongs in the environment variable OPENAI_API_KEY"
+        )
+    if not text.startswith(("http://", "https://")):
+        raise UserError(f"the judge's base URL must start with http:// or https://, not {text!r}")
+    if not _names_a_host(text):
+        raise UserError(f"the judge's base URL {text!r} names no host and port that there can be")
+    return text.rstrip("/")
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0  # a port that is no number raises
+    except ValueError:
+        return False
 
 
 def load_judge(reference: JudgeReference, limits: Limits, kept: Path) -> Judge:

@@ -32,6 +32,31 @@ def test_a_base_url_that_is_none_is_a_user_error(url: str) -> None:
         judge_reference("m", url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@127.0.0.1:8000/v1",
+        "user:hunter2@127.0.0.1:8000/v1",
+        "http://user:hun/ter2@there/v1",
+        "http://hunter2@there/v1",
+        "http://there/v1?api-key=hunter2",
+        "http://there/v1#hunter2",
+    ],
+)
+def test_a_base_url_that_may_hold_a_secret_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(UserError, match="no user, password, query or fragment") as error:
+        judge_reference("m", url)
+    assert "ter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///v1", "http://there:port/v1", "http://[::1/v1", "http://there:0/v1"]
+)
+def test_a_base_url_without_a_host_is_a_user_error(url: str) -> None:
+    with pytest.raises(UserError, match="names no host and port"):
+        judge_reference("m", url)
+
+
 def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> None:
     known = judge_reference("o3").without
     assert "temperature" in known
