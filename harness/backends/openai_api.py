@@ -47,7 +47,7 @@ class OpenAIJudge:
         self.name = reference.model
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
-        self._record = RecordedReplies(kept, reference, limits.run_id)
+        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
         """As the Judge protocol says; recorded replies come first. Waits while another step asks the same judge."""

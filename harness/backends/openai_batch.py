@@ -25,6 +25,7 @@ from harness.core.limits import Limits
 if TYPE_CHECKING:
     from openai.types import Batch
 
+_JOURNAL = ".batches.jsonl"
 _FINAL = ("completed", "failed", "expired", "cancelled")
 _NO_ROW = {
     "completed": "the batch's output has no reply to it",
@@ -60,8 +61,8 @@ class BatchJudge:
         """Raises UserError where the endpoint's key is missing from the environment."""
         self.name = reference.model
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
-        self._record = RecordedReplies(kept, reference, limits.run_id)
-        self._journal = _Journal(self._record.path.with_suffix(".batches.jsonl"))
+        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+        self._journal = _Journal(self._record.path.with_suffix(_JOURNAL))
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries())
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -107,7 +108,7 @@ class BatchJudge:
                 self._journal.created(submission, self._api.create(submission.file_id, first_attempt=False))
         for keys, content in _input_files(self._reference, new):
             usd = sum(most_usd[key] for key in keys)
-            submission = self._journal.uploaded(self._api.upload(content), keys, self._limits.run_id, usd)
+            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd)
             self._journal.created(submission, self._api.create(submission.file_id, first_attempt=True))
             submissions.append(submission)
         return submissions
@@ -115,21 +116,13 @@ class BatchJudge:
     def _within_budget(
         self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable["_Submission"]
     ) -> dict[str, float]:
-        """The most that each of `new` can cost, in dollars. Raises UserError where the budget has less left than all.
-
-        Charged to this run as well are all batches that it has waiting, and the `missing` replies in those of others.
-        """
-        run_id, limit = self._limits.run_id, self._limits.max_usd
+        """The most that each of `new` can cost, in dollars. Raises UserError where the budget leaves less than all."""
+        limit = self._limits.max_usd
         budget = Budget(self._reference, limit, self._record.spent(), batch=True)
         costs = {key: budget.most_usd(request) for key, request in new.items()}
         if not new or limit is None:
             return costs
-        taken = budget.spent
-        for submission in open_ones:
-            if run_id and submission.run_id == run_id:
-                taken += submission.most_usd
-            else:
-                taken += sum(budget.most_usd(missing[key]) for key in submission.open & missing.keys())
+        taken = budget.spent + self._waiting_usd(budget, missing, open_ones)
         fitting = sum(taken + total <= limit for total in accumulate(costs.values()))
         if fitting < len(costs):
             needed, left = dollars(sum(costs.values())), dollars(max(0.0, limit - taken))
@@ -138,6 +131,18 @@ class BatchJudge:
                 f" {len(costs)} requests: nothing was submitted; raise --max-usd or lower --limit"
             )
         return costs
+
+    def _waiting_usd(
+        self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable["_Submission"]
+    ) -> float:
+        """The most that can still be charged to this run: for all batches that it has waiting, of whichever judge, and
+        for the `missing` replies in those of other runs."""
+        run_id = self._record.run_id
+        journals = map(_Journal, self._record.path.parent.glob(f"*{_JOURNAL}"))
+        waiting = [submission for journal in journals for submission in journal.open_submissions()]
+        own = sum(submission.most_usd for submission in waiting if submission.run_id == run_id)
+        others = [submission.open & missing.keys() for submission in open_ones if submission.run_id != run_id]
+        return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
 
     def _ended(self, submissions: Iterable["_Submission"]) -> Iterator[tuple["_Submission", "Batch"]]:
         """Each submission with its batch, once that has ended."""

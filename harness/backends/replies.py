@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,15 +55,18 @@ class RecordedReplies:
     Only one process has a record open: others wait in `__enter__`. A request rate or a budget that holds for who has
     it open therefore holds for the endpoint. A line is appended by one write, so that a killed process loses none; a
     line that a power loss cut short is passed over. Lines are never changed: `reject` adds one that takes a reply back.
-    An empty `run_id` stands for a run of its own.
+    An empty `run_id` stands for a run of its own. `on_budget`, of all records of a run only one is open at a time, so
+    that what the others spent stands still.
     """
 
-    def __init__(self, folder: Path, reference: JudgeReference, run_id: str) -> None:
+    def __init__(self, folder: Path, reference: JudgeReference, run_id: str, *, on_budget: bool = False) -> None:
         self._reference = reference
-        self._run_id = run_id or uuid.uuid4().hex
+        self.run_id = run_id or uuid.uuid4().hex
         self.path = _record_path(folder, reference)
+        self._locks = [self.path.with_suffix(".lock")]
+        if on_budget:
+            self._locks.insert(0, folder / f"run-{self.run_id}.lock")
         self._replies: dict[str, _Recorded] = {}
-        self._spent: dict[str, float] = {}
         self._file = -1
         self._synced = 0.0
         self._writing = threading.Lock()
@@ -74,14 +77,12 @@ class RecordedReplies:
         if self._file >= 0:
             raise RuntimeError(f"{self.path} is open here already")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path.with_suffix(".lock"), thread_local=False)
-        self._lock.acquire()
-        try:
+        with ExitStack() as locked:
+            for lock in self._locks:
+                locked.enter_context(FileLock(lock, thread_local=False))
             self._read()
             self._file = _open_to_append(self.path)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._locked = locked.pop_all()
         return self
 
     def __exit__(
@@ -90,12 +91,12 @@ class RecordedReplies:
         file, self._file = self._file, -1
         os.fsync(file)
         os.close(file)
-        self._lock.release()
+        self._locked.close()
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
         recorded = self._replies.get(request_key(self._reference, request))
-        if recorded is None or recorded.rejected_by not in (None, self._run_id):
+        if recorded is None or recorded.rejected_by not in (None, self.run_id):
             return None
         return recorded.reply
 
@@ -122,15 +123,15 @@ class RecordedReplies:
         if recorded is not None and recorded.rejected_by is None:
             self._append("rejection", request, {})
 
-    def spent(self, run_id: str | None = None) -> float:
-        """Dollars that a run, by default this one, has paid for answers, usable or not, where the price is known."""
-        return self._spent.get(self._run_id if run_id is None else run_id, 0.0)
+    def spent(self) -> float:
+        """Dollars that this run has paid to all judges of the folder, where the price is known."""
+        return spending(self.path.parent, self.run_id).usd
 
     def _append(self, kind: str, request: ChatRequest, content: Mapping[str, Any]) -> None:
         line = {
             "kind": kind,
             "key": request_key(self._reference, request),
-            "run_id": self._run_id,
+            "run_id": self.run_id,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "base_url": self._reference.base_url,
             "parameters": request_parameters(self._reference, request),
@@ -159,7 +160,6 @@ class RecordedReplies:
 
     def _read(self) -> None:
         self._replies.clear()
-        self._spent.clear()
         if self.path.exists():
             for line in _lines(self.path):
                 with suppress(KeyError, TypeError):  # no line of ours
@@ -169,15 +169,13 @@ class RecordedReplies:
         if line["kind"] == "rejection":
             if line["key"] in self._replies:
                 self._replies[line["key"]].rejected_by = line["run_id"]
-            return
-        if line["kind"] == "reply":
+        elif line["kind"] == "reply":
             self._replies[line["key"]] = _Recorded(_reply(line))
-        self._spent[line["run_id"]] = self._spent.get(line["run_id"], 0.0) + (line["usd"] or 0.0)
 
 
 @dataclass(slots=True)
 class Spending:
-    """What one run asked and paid; `unpriced` of its answers have no known price and are not in `usd`."""
+    """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`."""
 
     answers: int = 0
     prompt_tokens: int = 0

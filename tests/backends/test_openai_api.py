@@ -3,6 +3,7 @@ import logging
 import multiprocessing
 import random
 import socket
+import threading
 import time
 import traceback
 from collections import Counter
@@ -286,6 +287,21 @@ def test_the_budget_stops_cleanly_and_a_larger_one_goes_on(tmp_path, priced):
         assert server.served.total() == paid, "the same run has nothing left to spend"
         all_replies(judge(server, tmp_path, Limits(8, max_usd=10.0, run_id="2")), requests)
         assert set(server.served.values()) == {1} and server.served.total() == 60
+
+
+def test_a_budget_holds_for_all_judges_of_a_run_together(tmp_path, priced):
+    limits = Limits(8, max_usd=0.1, run_id="1")
+    with ChatServer(latency=0.005, models=("judge-1", "judge-2")) as server:
+        asking = [
+            threading.Thread(target=stop, args=(judge(server, tmp_path, limits, model=model), questions(60)))
+            for model in ("judge-1", "judge-2")
+        ]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+    spent = sum(line["usd"] for line in recorded(tmp_path))
+    assert 0.05 < spent <= 0.1
 
 
 def test_answers_without_a_reply_count_against_the_budget(tmp_path, priced):

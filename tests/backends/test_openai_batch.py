@@ -352,6 +352,24 @@ def test_what_a_run_has_waiting_counts_against_its_budget(server: ChatServer, tm
 
 
 @pytest.mark.usefixtures("dear")
+def test_a_budget_holds_for_all_judges_of_a_run_together(server: ChatServer, tmp_path: Path) -> None:
+    """Both for what the first one has waiting and for what it has been paid."""
+    server.models = ("judge-1", "judge-2")
+    BatchRoutes(server)
+    limits = Limits(run_id="run", max_usd=most_usd(server, REQUESTS) * 1.01)
+    other = BatchJudge(JudgeReference("judge-2", server.base_url), limits, tmp_path, POLLING, RETRIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchJudge, "_ended", lambda *_: iter(()))
+        ask(batch_judge(server, tmp_path, limits))
+    with pytest.raises(UserError, match="enough for 0 of its 20 requests"):
+        ask(other, REQUESTS[:20])
+    assert ok(ask(batch_judge(server, tmp_path, limits))) == set(range(40))
+    with pytest.raises(UserError, match="nothing was submitted"):
+        ask(other)
+    assert ok(ask(other, REQUESTS[:1])) == {0}
+
+
+@pytest.mark.usefixtures("dear")
 def test_replies_are_recorded_at_the_batch_price(server: ChatServer, tmp_path: Path) -> None:
     BatchRoutes(server)
     replies = ask(batch_judge(server, tmp_path))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.backends.chat_protocol import UnusableAnswer
 from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
-from harness.backends.replies import RecordedReplies, request_key
+from harness.backends.replies import RecordedReplies, Spending, request_key, spending
 
 REFERENCE = JudgeReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
 REQUEST = ChatRequest((Message("system", "Judge."), Message("user", "A or B?")), 16, 0.0, 5)
@@ -134,8 +134,34 @@ def test_what_a_run_has_spent_counts_every_answer_it_paid_for(tmp_path):
         record.add_unusable(numbered(2), UnusableAnswer("no choices", 12, 0), 0.5)
         assert record.spent() == 0.75
     with RecordedReplies(tmp_path, REFERENCE, "second") as record:
-        assert (record.spent("first"), record.spent()) == (0.75, 0)
+        assert record.spent() == 0
         assert record.get(numbered(2)) is None
+    assert spending(tmp_path, "first") == Spending(3, 36, 6, 0.75, unpriced=1)
+
+
+def test_what_a_run_has_spent_counts_every_judge(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "first") as record:
+        record.add(REQUEST, REPLY, 0.25)
+    with RecordedReplies(tmp_path, replace(REFERENCE, model="judge-2"), "first") as record:
+        record.add(REQUEST, REPLY, 0.5)
+        assert record.spent() == 0.75
+
+
+def test_on_a_budget_the_judges_of_a_run_take_turns(tmp_path):
+    def gets_its_turn(run_id: str, *, on_budget: bool) -> bool:
+        opened = threading.Event()
+
+        def wait_for_it() -> None:
+            with RecordedReplies(tmp_path, replace(REFERENCE, model="judge-2"), run_id, on_budget=on_budget):
+                opened.set()
+
+        threading.Thread(target=wait_for_it).start()
+        return opened.wait(0.3)
+
+    with RecordedReplies(tmp_path, REFERENCE, "first", on_budget=True):
+        assert gets_its_turn("first", on_budget=False)
+        assert gets_its_turn("second", on_budget=True)
+        assert not gets_its_turn("first", on_budget=True)
 
 
 def test_wherever_the_file_is_cut_whole_lines_survive_and_new_ones_are_whole(tmp_path):
