@@ -84,9 +84,9 @@ def score_training_seeds(
     """Scores of one method trained with several seeds: `per_seed` (lists), `mean` and `ci95`, each by metric.
 
     The interval is that of the mean. Instructions are resampled, the same for all training seeds, and with more than
-    one training seed the seeds are resampled too; `n_missing` and `n_asked` add up over seeds. A metric that is
-    withheld for one seed is None for all. With one training seed the mean and, of several instructions, the interval
-    are those of `score_annotations`.
+    one training seed their draw is added (`resample_training_seeds`); `n_missing` and `n_asked` add up over seeds. A
+    metric that is withheld for one seed is None for all. With one training seed the mean and, of several instructions,
+    the interval are those of `score_annotations`.
     """
     from evals.stats.bootstrap import bootstrap_interval
 

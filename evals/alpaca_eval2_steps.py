@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from evals import alpaca_eval2
-from evals.bench import Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
 from evals.formats import (
     AnnotationRow,
     Annotations,
@@ -78,7 +78,7 @@ def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]
         better=better,
         worse=worse,
         allow_missing=bench.allow_missing,
-        resamples=RESAMPLES,
+        resamples=COMPARISON_RESAMPLES,
     )
 
 

@@ -81,8 +81,8 @@ def score_training_seeds(
     """Scores of one method trained with several seeds: `per_seed`, `mean` and `ci95` of the score, each by metric.
 
     The interval is that of the mean: questions are resampled, the same for all training seeds, and with more than one
-    training seed the seeds are resampled too. `n_asked` and `n_missing` add up over seeds. When one seed has less than
-    99 % of its verdicts all is None and `withheld` says why, unless `allow_missing`.
+    training seed their draw is added (`resample_training_seeds`). `n_asked` and `n_missing` add up over seeds. When one
+    seed has less than 99 % of its verdicts all is None and `withheld` says why, unless `allow_missing`.
     """
     from evals.stats.bootstrap import bootstrap_interval
 

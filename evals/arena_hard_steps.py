@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals import arena_hard
-from evals.bench import Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
 from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Response
@@ -33,7 +33,9 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
 
 
 def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-    return compare_arena_hard(better=better, worse=worse, allow_missing=bench.allow_missing, resamples=RESAMPLES)
+    return compare_arena_hard(
+        better=better, worse=worse, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
+    )
 
 
 EVALUATION = Evaluation(

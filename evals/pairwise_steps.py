@@ -6,7 +6,7 @@ from typing import Any
 
 from evals import pairwise
 from evals.arena_hard import points_of_output
-from evals.bench import Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
 from evals.pairwise import PairVerdicts
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Response
@@ -28,7 +28,9 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
 
 
 def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-    return compare_pairwise(better=better, worse=worse, allow_missing=bench.allow_missing, resamples=RESAMPLES)
+    return compare_pairwise(
+        better=better, worse=worse, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
+    )
 
 
 EVALUATION = Evaluation(

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from evals.stats.power import SIGNIFICANCE
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
 from harness.core.files import replace_file
@@ -17,7 +18,7 @@ from harness.core.store import Store
 from harness.experiments import Cell, Experiment, Test
 from harness.steps.gold import GoldQuality
 
-VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided", "withheld": "not run"}
+VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
     """The manifest of a run whose artifacts are all in the store; JSON values."""
     scale, table = experiment.scale, experiment.table
     made = [(one, store.record(one)) for one in ancestry(experiment.targets()) if store.has(one)]
+    claims = [_claim(claim, experiment, store) for claim in table.claims]
+    adjusted = holm_adjusted(comparison for claim in claims for comparison in claim["comparisons"])
     return {
         "experiment": table.table,
         "paper": table.paper,
@@ -55,7 +58,8 @@ def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
         "rows": list(experiment.methods),
         "added_rows": {row.method: row.added for row in table.rows if row.added},
         "cells": [entry for cell in experiment.cells for entry in _cell_entries(experiment, store, cell)],
-        "claims": [_claim(claim, experiment, store) for claim in table.claims],
+        "n_tests": len(adjusted),
+        "claims": [decided(claim, adjusted) for claim in claims],
         "deviations": [asdict(deviation) for deviation in load_deviations(table.paper)],
         "diagnostics": [_gold(cell, store) for cell in experiment.cells if cell.gold],
         "steps": [_step(artifact, record, run.ran) for artifact, record in made],
@@ -85,22 +89,30 @@ def _cell_entries(experiment: Experiment, store: Store, cell: Cell) -> Iterator[
                 "method": cell.method,
                 "bench": cell.bench,
                 "metric": column.metric,
-                "value": scores["mean"][column.metric],
-                "ci95": scores["ci95"][column.metric],
-                "per_seed": scores["per_seed"][column.metric],
+                **_figures(scores, column.metric),
                 "n": experiment.scale.benches[cell.bench].baselines.size,
+                "n_asked": scores["n_asked"],
                 "n_missing": scores["n_missing"],
                 "judge": experiment.fingerprints[cell.bench],
                 "artifact": f"{cell.score.step}/{cell.score.key}",
-                "note": _why_withheld(scores) if scores["mean"][column.metric] is None else "",
             }
 
 
-def _why_withheld(scores: Mapping[str, Any]) -> str:
-    return scores["withheld"] or scores.get("length_controlled_withheld") or ""
+def _figures(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """One metric of `scores.json`. A withheld one has no figures, and a note that says why."""
+    shown = scores["mean"][metric] is not None
+    reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
+    return {
+        "value": scores["mean"][metric],
+        "ci95": scores["ci95"][metric],
+        "per_seed": scores["per_seed"][metric],
+        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
+        "note": "" if shown else f"withheld: {reason}",
+    }
 
 
 def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]:
+    """The claim with its tests, each by itself."""
     results = {(test.model, test.better, test.worse, test.bench): test for test in experiment.tests}
     comparisons = [
         _comparison(results.get((model, each.better, each.worse, each.bench)), store, model, asdict(each))
@@ -108,17 +120,51 @@ def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]
         for model in each.models
         if model in experiment.models
     ]
-    verdict = _verdict([each["verdict"] for each in comparisons])
-    return {"id": claim.id, "says": claim.says, "where": claim.where, "verdict": verdict, "comparisons": comparisons}
+    return {"id": claim.id, "says": claim.says, "where": claim.where, "comparisons": comparisons}
 
 
 def _comparison(test: Test | None, store: Store, model: str, stated: Mapping[str, Any]) -> dict[str, Any]:
     place = {"model": model, **{name: stated[name] for name in ("better", "worse", "bench", "metric")}}
     if test is None:
-        return {**place, "verdict": "not run"}
+        return place
     result = store.bind(test.result).json("comparison.json")[stated["metric"]]
-    figures = {name: result[name] for name in ("difference", "ci95", "p_value", "n_prompts") if name in result}
-    return {**place, **figures, "verdict": VERDICT_ON_CLAIM[result["verdict"]]}
+    if result["verdict"] == "withheld":
+        return {**place, "note": f"withheld: {result['withheld']}"}
+    names = ("difference", "ci95", "p_value", "minimum_detectable_effect", "n_needed", "n_prompts")
+    return {**place, **{name: result[name] for name in names}, "verdict_alone": VERDICT_ON_CLAIM[result["verdict"]]}
+
+
+TestName = tuple[str, frozenset[str], str, str]
+
+
+def _test_name(comparison: Mapping[str, Any]) -> TestName:
+    """What makes two comparisons the same test, whichever of the pair is said to be better."""
+    pair = frozenset((comparison["better"], comparison["worse"]))
+    return comparison["model"], pair, comparison["bench"], comparison["metric"]
+
+
+def holm_adjusted(comparisons: Iterable[Mapping[str, Any]]) -> dict[TestName, float]:
+    """The Holm-adjusted p-value of every test of a report: all its claims are one family.
+
+    A test that several claims rest on counts once; a comparison without a p-value, not run or withheld, not at all.
+    """
+    from evals.stats.multiplicity import holm
+
+    family = {_test_name(comparison): comparison["p_value"] for comparison in comparisons if "p_value" in comparison}
+    return dict(zip(family, holm(list(family.values())), strict=True))
+
+
+def decided(claim: Mapping[str, Any], adjusted: Mapping[TestName, float]) -> dict[str, Any]:
+    """The claim with its verdict and those of its comparisons, at 5 % by the adjusted p-values."""
+    comparisons = [_decided_comparison(each, adjusted.get(_test_name(each))) for each in claim["comparisons"]]
+    return {**claim, "verdict": _verdict([each["verdict"] for each in comparisons]), "comparisons": comparisons}
+
+
+def _decided_comparison(comparison: Mapping[str, Any], p_holm: float | None) -> dict[str, Any]:
+    if p_holm is None:
+        return {**comparison, "verdict": "not run"}
+    verdict = comparison["verdict_alone"] if p_holm < SIGNIFICANCE else "undecided"
+    return {**comparison, "p_holm": p_holm, "verdict": verdict}
 
 
 def _verdict(verdicts: Sequence[str]) -> str:

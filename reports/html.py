@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.core.papers import PaperTable
-from reports import claims, provenance
+from reports import claims, provenance, uncertainty
 from reports.manifest import Manifest
 from reports.tables import Table
 
@@ -32,5 +32,6 @@ def html_report(manifest: Manifest, paper: PaperTable, table: Table, chart: str)
         chart=chart,
         claims=claims,
         provenance=provenance,
+        uncertainty=uncertainty,
         diagnostic_columns=list(columns),
     )

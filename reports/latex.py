@@ -1,7 +1,11 @@
 """LaTeX with booktabs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from harness.core.papers import PaperTable
+from reports import uncertainty
+from reports.claims import HEAD, coverage, distinct, line
+from reports.manifest import Manifest
 from reports.tables import ADDED, Cell, Table, TableRow
 
 _LATEX = {
@@ -86,16 +90,54 @@ def latex(table: Table) -> str:
     for panel in table.panels:
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(panel.heading)}}}}} \\"]
         lines += [_latex_row(table, row) for row in panel.rows]
-    lines += [
+    footnotes = [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes()]
+    lines += [r"\bottomrule", r"\end{tabular}", *_note([*footnotes, latex_text(table.source)]), r"\end{table}"]
+    return _alone(table.name, lines)
+
+
+def latex_tests(manifest: Manifest, paper: PaperTable, name: str) -> str:
+    """The tests of the claims, each once, and where the uncertainty of the scores comes from, where that is known.
+
+    The file `name`.tex compiles alone and can be \\input.
+    """
+    caption = f"Paired tests of the orderings that the paper's claims about {paper.label} rest on."
+    tests = (line(paper, comparison) for comparison in distinct(manifest))
+    lines = _text_table(caption, coverage(manifest), "lllrrrlrl", HEAD, tests)
+    if parts := uncertainty.components(manifest, paper):
+        caption = f"{uncertainty.TITLE}."
+        lines += ["", *_text_table(caption, uncertainty.EXPLANATION, "lllrrrr", uncertainty.HEAD, parts)]
+    return _alone(name, lines)
+
+
+def _text_table(caption: str, note: str, columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A small booktabs table of plain text, with a note below."""
+    first, *others = (" & ".join(map(latex_text, cells)) + r" \\" for cells in (head, *rows))
+    return [
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{latex_text(caption)}}}",
+        r"\scriptsize",
+        r"\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        first,
+        r"\midrule",
+        *others,
         r"\bottomrule",
         r"\end{tabular}",
-        "",
-        r"\smallskip",
-        r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
+        *_note([latex_text(note)]),
+        r"\end{table}",
     ]
-    lines += [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes()]
-    lines += [latex_text(table.source), r"\end{minipage}", r"\end{table}"]
-    return _LATEX_HEAD.replace("%s", table.name) + "\n".join(lines) + _LATEX_FOOT
+
+
+def _note(lines: Iterable[str]) -> list[str]:
+    """Small print below a table."""
+    return ["", r"\smallskip", r"\begin{minipage}{\linewidth}\scriptsize\raggedright", *lines, r"\end{minipage}"]
+
+
+def _alone(name: str, lines: Iterable[str]) -> str:
+    """The lines as a file that compiles alone and can be \\input."""
+    return _LATEX_HEAD.replace("%s", name) + "\n".join(lines) + _LATEX_FOOT
 
 
 def _latex_head(table: Table) -> Iterator[str]:

@@ -32,8 +32,22 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Standard errors of a score in points, by what they come from; None where a part cannot be told apart."""
+
+    prompts: float
+    judge: float | None
+    training_seeds: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """One of our cells, in per cent. `value` is None when it was withheld; `note` says why."""
+    """One of our cells, in per cent. `value` is None when it was withheld; `note` says why.
+
+    `n` is the number of prompts; `n_asked` verdicts were asked for over all training seeds, of which `n_missing` are
+    not there. `uncertainty` is None with one training seed and one verdict a pair.
+    """
 
     model: str
     method: str
@@ -42,14 +56,21 @@ class Score:
     value: float | None
     ci95: tuple[float, float] | None = None
     n: int | None = None
+    n_asked: int | None = None
     n_missing: int = 0
+    uncertainty: Uncertainty | None = None
     judge: str = ""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """One paired test; `difference` is better minus worse, in points."""
+    """One paired test; `difference` is better minus worse, in points.
+
+    `p_value` and `verdict_alone` are of this test by itself; `p_holm` and `verdict` are of it as one of the
+    `Manifest.n_tests` of the report. `minimum_detectable_effect` (points) and `n_needed` (prompts) are of the test by
+    itself. `note` says why a comparison was withheld.
+    """
 
     model: str
     better: str
@@ -60,6 +81,11 @@ class ComparisonResult:
     difference: float | None = None
     ci95: tuple[float, float] | None = None
     p_value: float | None = None
+    p_holm: float | None = None
+    verdict_alone: str = ""
+    minimum_detectable_effect: float | None = None
+    n_needed: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,8 @@ class Manifest:
     added_rows: dict[str, str]
     """Methods of this run that the paper's table does not have, with what each one is."""
     cells: tuple[Score, ...]
+    n_tests: int
+    """Tests behind the claims, each counted once: the family that the p-values are adjusted over."""
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
@@ -129,10 +157,17 @@ def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> 
     known = _known(Manifest, content)
     known["judge"] = _known(Judge, known.get("judge"))
     known["models"] = {name: _known(Model, model) for name, model in known.get("models", {}).items()}
-    known["cells"] = [_known(Score, cell) for cell in known.get("cells", ())]
+    known["cells"] = [_known_score(cell) for cell in known.get("cells", ())]
     known["steps"] = [_known(StepRecord, step) for step in known.get("steps", ())]
     known["claims"] = [_known_claim(claim) for claim in known.get("claims", ())]
     return from_mapping(Manifest, known, where)
+
+
+def _known_score(cell: Any) -> Any:
+    known = _known(Score, cell)
+    if isinstance(known, dict) and "uncertainty" in known:
+        known["uncertainty"] = _known(Uncertainty, known["uncertainty"])
+    return known
 
 
 def _known_claim(claim: Any) -> Any:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.core.papers import PaperTable
-from reports.claims import coverage, difference, metric, ordering, p_value, tally
+from reports import uncertainty
+from reports.claims import HEAD, coverage, line, tally
 from reports.manifest import ClaimResult, Manifest
 from reports.provenance import facts, shown
 from reports.tables import ADDED, Panel, Table
@@ -24,8 +25,12 @@ def markdown_report(manifest: Manifest, paper: PaperTable, table: Table, figure:
         markdown(table),
         f"![{_text(table.title)}: ours with 95 % intervals, and the paper's]({figure})",
         "## The paper's claims, tested here",
-        _text(coverage(manifest.seeds)),
+        _text(coverage(manifest)),
         *_claims(manifest.claims, paper),
+    ]
+    if components := uncertainty.components(manifest, paper):
+        parts += [f"## {uncertainty.TITLE}", _text(uncertainty.EXPLANATION), _rows(uncertainty.HEAD, components)]
+    parts += [
         "## Deviations from the paper",
         _rows(
             ("", "the paper says", "we do", "why"),
@@ -66,13 +71,12 @@ def _claims(claims: Sequence[ClaimResult], paper: PaperTable) -> Iterator[str]:
         ("claim", "where", "here", "comparisons"),
         ((claim.says, claim.where, claim.verdict, tally(claim)) for claim in claims),
     )
-    comparisons = (
-        (claim.id, paper.model(c.model), ordering(paper, c), metric(paper, c), difference(c), p_value(c), c.verdict)
-        for claim in claims
-        for c in claim.comparisons
+    comparisons = ((claim.id, *line(paper, each)) for claim in claims for each in claim.comparisons)
+    yield (
+        "<details><summary>Every comparison: difference in points, 95 % interval, p of the paired test by itself and "
+        "Holm-adjusted</summary>"
     )
-    yield "<details><summary>Every comparison: difference in points, 95 % interval, p of the paired test</summary>"
-    yield _rows(("claim", "model", "ordering", "metric", "difference", "p", "here"), comparisons)
+    yield _rows(("claim", *HEAD), comparisons)
     yield "</details>"
 
 

@@ -207,10 +207,15 @@ def _row(
 
 
 def _note(score: Score) -> str:
-    """What a reader must know of a cell: why it was withheld, and how many verdicts are missing."""
-    counts = f"{score.n_missing} of {score.n} verdicts missing" if score.n_missing else ""
+    """What a reader must know of a cell: why it was withheld, and its n/N where verdicts are missing."""
+    counts = f"n/N = {n_of_asked(score)} verdicts" if score.n_missing else ""
     withheld = "withheld" if score.value is None and not score.note else score.note
     return "; ".join(part for part in (withheld, counts) if part)
+
+
+def n_of_asked(score: Score) -> str:
+    """``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
+    return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
 
 
 def _source(manifest: Manifest, paper: PaperTable) -> str:
@@ -225,7 +230,7 @@ def _source(manifest: Manifest, paper: PaperTable) -> str:
 
 CSV_FIELDS = (
     "model", "model_label", "method", "label", "added", "bench", "metric",
-    "ours", "lo", "hi", "paper", "verdict", "n", "n_missing", "judge", "note",
+    "ours", "lo", "hi", "paper", "verdict", "n", "n_asked", "n_missing", "judge", "note",
 )  # fmt: skip
 
 
@@ -240,6 +245,7 @@ def csv_text(table: Table) -> str:
                 score = cell.score
                 low, high = score.ci95 or (None, None)
                 names = (panel.model, panel.label, row.method, row.label, bool(row.added), score.bench, score.metric)
-                figures = (score.value, low, high, cell.published, cell.verdict, score.n, score.n_missing)
-                writer.writerow((*names, *figures, score.judge, score.note))
+                figures = (score.value, low, high, cell.published, cell.verdict)
+                counts = (score.n, score.n_asked, score.n_missing)
+                writer.writerow((*names, *figures, *counts, score.judge, score.note))
     return out.getvalue()

@@ -1,11 +1,11 @@
 """The table and the claims in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.core.papers import load_paper_table
-from reports.claims import coverage, tally
-from reports.manifest import Manifest, parse_manifest
+from harness.core.papers import PaperTable, load_paper_table
+from reports.claims import coverage, detectable, difference, distinct, metric, needed, ordering, tally
+from reports.manifest import ComparisonResult, Manifest, parse_manifest
 from reports.tables import ADDED, INTERVAL, Cell, Panel, Table, build_table
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ def terminal_table(manifest: Mapping[str, Any]) -> "RenderableType":
     footnotes = [Text(f"{_superscript(mark)} {text}", style="dim") for mark, text in table.footnotes()]
     parts: list[RenderableType] = [_terminal_panel(table, panel) for panel in table.panels]
     source = Text(table.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
-    covered = Text(coverage(run.seeds), style="dim")
-    return Group(*parts, *footnotes, source, Text(), _terminal_claims(run), covered)
+    parts += [*footnotes, source, Text(), _terminal_claims(run)]
+    if undecided := [comparison for comparison in distinct(run) if comparison.verdict == "undecided"]:
+        parts.append(_terminal_undecided(undecided, paper))
+    return Group(*parts, Text(coverage(run), style="dim"))
 
 
 def _terminal_panel(table: Table, panel: Panel) -> "RenderableType":
@@ -72,6 +74,28 @@ def _terminal_claims(run: Manifest) -> "RenderableType":
     rich.add_column("Comparisons")
     for claim in run.claims:
         rich.add_row(Text(claim.says), Text(claim.verdict, style=_STYLES.get(claim.verdict, "")), Text(tally(claim)))
+    return rich
+
+
+def _terminal_undecided(undecided: Sequence[ComparisonResult], paper: PaperTable) -> "RenderableType":
+    """What each of them could have found, and what would decide it."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in ("Undecided", "", "", "difference", "detectable", "needed"):
+        rich.add_column(head, justify="right" if head == "detectable" else "left")
+    for each in undecided:
+        cells = (
+            ordering(paper, each),
+            each.model,
+            metric(paper, each),
+            difference(each),
+            detectable(each),
+            needed(each),
+        )
+        rich.add_row(*map(Text, cells))
     return rich
 
 

@@ -15,7 +15,10 @@ METRICS = (
 
 
 def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any) -> dict[str, Any]:
-    """Two base models, seven rows; SPIN's LC on Llama is withheld. `changes` replace whole entries."""
+    """Two base models, seven rows; SPIN's LC on Llama is withheld, and DPO's Arena-Hard score on Qwen lacks verdicts.
+
+    `changes` replace whole entries.
+    """
     cells = [
         _cell(model, method, *metric, value=20 + 4.25 * row + 10 * column + 3 * (model == "llama"))
         for model in models
@@ -24,7 +27,9 @@ def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any
     ]
     for cell in cells:
         if (cell["model"], cell["method"], cell["metric"]) == ("llama", "spin", "length_controlled_winrate"):
-            cell.update(value=None, ci95=None, n=802, n_missing=3, note="withheld: verdicts are missing")
+            cell.update(value=None, ci95=None, n_missing=19, note="withheld: verdicts are missing")
+        if (cell["model"], cell["method"], cell["metric"]) == ("qwen", "dpo", "score"):
+            cell.update(n_missing=7)
     manifest: dict[str, Any] = {
         "experiment": "table3",
         "paper": "sgpo",
@@ -48,6 +53,7 @@ def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any
         "rows": list(METHODS),
         "added_rows": {},
         "cells": cells,
+        "n_tests": 4 * len(models),
         "claims": made_up_claims(models),
         "deviations": [
             {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
@@ -66,31 +72,50 @@ def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any
 
 
 def made_up_claims(models: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One claim of each verdict."""
-    outcomes = (("holds", 6.5, 0.0001), ("fails", -3.25, 0.004), ("undecided", 0.4, 0.7), ("not run", None, None))
-    return [
-        {
-            "id": f"claim-{verdict.replace(' ', '-')}",
-            "says": f"SGPO is above DPO (the one that {verdict})",
-            "where": "section 4.4.1",
-            "verdict": verdict,
-            "comparisons": [
-                {
-                    "model": model,
-                    "better": "sgpo",
-                    "worse": "dpo",
-                    "bench": "alpaca_eval2",
-                    "metric": "win_rate",
-                    "difference": difference,
-                    "ci95": None if difference is None else [difference - 2, difference + 2],
-                    "p_value": p_value,
-                    "verdict": verdict,
-                }
-                for model in models
-            ],
-        }
-        for verdict, difference, p_value in outcomes
+    """One claim of each verdict, and one that is undecided by Holm's adjustment alone; each on a pair of its own."""
+    outcomes = (
+        ("holds", "holds", "sft", 6.5, 0.0001, 0.0008, None),
+        ("fails", "fails", "dpo", -3.25, 0.004, 0.028, None),
+        ("undecided", "undecided", "spin", 0.4, 0.7, 0.7, 12345),
+        ("undecided", "holds", "sgpo-unshared", 2.5, 0.03, 0.18, None),
+    )
+    claims = [
+        _claim(verdict, [_comparison(model, verdict, *figures) for model in models]) for verdict, *figures in outcomes
     ]
+    place = {"better": "sgpo", "worse": "sgpo-teacher-only", "bench": "alpaca_eval2", "metric": "win_rate"}
+    not_run = [{"model": model, **place, "verdict": "not run"} for model in models]
+    return [*claims, _claim("not run", not_run)]
+
+
+def _claim(verdict: str, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": f"claim-{verdict.replace(' ', '-')}",
+        "says": f"SGPO is above another (the one that {verdict})",
+        "where": "section 4.4.1",
+        "verdict": verdict,
+        "comparisons": comparisons,
+    }
+
+
+def _comparison(
+    model: str, verdict: str, alone: str, worse: str, difference: float, p: float, holm: float, needed: int | None
+) -> dict[str, Any]:
+    return {
+        "model": model,
+        "better": "sgpo",
+        "worse": worse,
+        "bench": "alpaca_eval2",
+        "metric": "win_rate",
+        "difference": difference,
+        "ci95": [difference - 2, difference + 2],
+        "p_value": p,
+        "p_holm": holm,
+        "verdict_alone": alone,
+        "minimum_detectable_effect": 2.8567,
+        "n_needed": needed,
+        "n_prompts": 805,
+        "verdict": verdict,
+    }
 
 
 def _cell(model: str, method: str, bench: str, metric: str, n: int, value: float) -> dict[str, Any]:
@@ -103,7 +128,9 @@ def _cell(model: str, method: str, bench: str, metric: str, n: int, value: float
         "ci95": [value - 2.5, value + 2.75],
         "per_seed": [value],
         "n": n,
+        "n_asked": 2 * n if bench == "arena_hard" else n,
         "n_missing": 0,
+        "uncertainty": None,
         "judge": f"judge-of-{bench}",
         "artifact": f"store/{bench}/none",
         "note": "",

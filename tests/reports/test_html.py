@@ -79,13 +79,18 @@ def test_every_cell_says_its_verdict(source: str) -> None:
 def test_has_every_part(source: str) -> None:
     for part in (
         "θ* <small>ours<sup>+</sup></small>",
-        "withheld: verdicts are missing; 3 of 802 verdicts missing",
+        "withheld: verdicts are missing; n/N = 786/805 verdicts",
+        "n/N = 993/1000 verdicts",
         '<span class="chip not-run">not run</span>',
         "+6.5 [4.5,\u00a08.5]",
         "&lt; 0.001",
         "16.18",
         "8 min 31 s",
         "With one training seed these tests cover the draw of prompts",
+        "Holm-adjusted over 8 tests",
+        '<td class="right">0.004</td>\n<td class="right">0.028</td>',
+        '<td class="right">2.9</td><td>12,345 prompts</td>',
+        '<td class="right">2.9</td><td>decided before Holm</td>',
         "2 steps, 1 min 04 s of work; 1 found in the store, 1 run now.",
         '<td class="right">1 min 01 s</td><td>run</td>',
         '<td class="right">3.2 s</td><td>found</td>',
@@ -112,3 +117,16 @@ def test_run_without_claims_steps_and_diagnostics(paper: PaperTable) -> None:
     assert "<h2>Steps</h2>" not in source
     assert "<h2>Diagnostics</h2>" not in source
     assert "(fast: reduced counts)" in source
+    assert "Holm-adjusted over" not in render(made_up_manifest(("qwen",), n_tests=0), paper)
+
+
+def test_shows_where_the_uncertainty_comes_from_where_it_is_known(
+    manifest: dict[str, Any], paper: PaperTable, source: str
+) -> None:
+    assert "Where the uncertainty comes from" not in source
+    manifest["cells"][0]["uncertainty"] = {"prompts": 1.25, "judge": None, "training_seeds": 2.5, "total": 2.795}
+    shown = render(manifest, paper)
+    assert Page(shown).open == []
+    assert "<h2>Where the uncertainty comes from</h2>" in shown
+    numbers = "".join(f'<td class="right">{value}</td>' for value in ("1.25", "—", "2.50", "2.79"))
+    assert f"<tr><td>Qwen2.5-Base (7B)</td><td>SFT</td><td>AlpacaEval 2.0 LC</td>{numbers}</tr>" in shown

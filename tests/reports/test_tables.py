@@ -72,10 +72,20 @@ def test_other_judge_is_not_comparable(manifest: dict[str, Any], paper: PaperTab
 
 def test_withheld_cell_is_a_dash_with_its_reason(manifest: dict[str, Any], paper: PaperTable) -> None:
     table = table_of(manifest, paper)
-    assert "| SPIN | — <sup>1</sup> | 7.5 |" in markdown(table)
-    assert table.notes == ("withheld: verdicts are missing; 3 of 802 verdicts missing",)
-    assert re.search(r"SPIN +—¹ +7\.5", printed(manifest))
-    assert "¹ withheld: verdicts are missing" in printed(manifest)
+    assert "| SPIN | — <sup>2</sup> | 7.5 |" in markdown(table)
+    assert table.notes[1] == "withheld: verdicts are missing; n/N = 786/805 verdicts"
+    assert f"<sup>2</sup> {table.notes[1]}" in markdown(table)
+    assert re.search(r"SPIN +—² +7\.5", printed(manifest))
+    assert f"² {table.notes[1]}" in printed(manifest)
+
+
+def test_a_score_that_lacks_verdicts_shows_how_many_it_rests_on(manifest: dict[str, Any], paper: PaperTable) -> None:
+    table = table_of(manifest, paper)
+    assert table.notes[0] == "n/N = 993/1000 verdicts"
+    assert "| 44.2 [41.8,\u00a047.0] <sup>1</sup> | 23.9 |" in markdown(table)
+    assert "<sup>1</sup> n/N = 993/1000 verdicts" in markdown(table)
+    assert re.search(r"44\.2 41\.8–47\.0¹ +23\.9", printed(manifest))
+    assert "\n¹ n/N = 993/1000 verdicts" in printed(manifest)
 
 
 def test_added_row_is_marked_as_ours(manifest: dict[str, Any], paper: PaperTable) -> None:
@@ -96,11 +106,22 @@ def test_terminal_shows_each_claims_verdict(manifest: dict[str, Any]) -> None:
         assert re.search(line, text)
 
 
+def test_terminal_shows_what_would_decide_the_undecided(manifest: dict[str, Any]) -> None:
+    lines = [line.strip() for line in printed(manifest, width=100).splitlines()]
+    assert any(re.fullmatch(r"Undecided +difference +detectable +needed", line) for line in lines)
+    for model in ("qwen", "llama"):
+        line = rf"SGPO > SPIN +{model} +AlpacaEval 2\.0 WR +\+0\.4 \[-1\.6,.2\.4\] +2\.9 +12,345 prompts"
+        assert sum(bool(re.fullmatch(line, shown)) for shown in lines) == 1
+    manifest["claims"] = manifest["claims"][:2]
+    assert "detectable" not in printed(manifest)
+
+
 def test_terminal_says_how_it_prints_intervals_and_what_the_tests_cover(manifest: dict[str, Any]) -> None:
     text = printed(manifest, width=300)
     assert ", low–high: 95 % interval. Paper" in text
     assert "[95 % interval]" not in text
     assert "\nWith one training seed these tests cover the draw of prompts, not of the training seed" in text
+    assert "Holm-adjusted over 8 tests" in text
 
 
 def test_fast_run_with_one_model_has_no_trace_of_the_other(paper: PaperTable) -> None:
@@ -137,7 +158,7 @@ def test_csv_round_trip(manifest: dict[str, Any], paper: PaperTable) -> None:
             assert pd.isna(row["ours"]) and pd.isna(row["lo"]) and pd.isna(row["hi"])
         else:
             assert [row["ours"], row["lo"], row["hi"]] == [cell["value"], *cell["ci95"]]
-        assert row["n"] == cell["n"]
+        assert [row["n"], row["n_asked"], row["n_missing"]] == [cell["n"], cell["n_asked"], cell["n_missing"]]
         assert row["added"] == (row["method"] == "improver") == pd.isna(row["paper"])
         expected = "not comparable: not in the paper" if row["added"] else "not comparable: scale"
         assert row["verdict"] == expected
@@ -146,13 +167,19 @@ def test_csv_round_trip(manifest: dict[str, Any], paper: PaperTable) -> None:
 def test_markdown_report_has_every_part(manifest: dict[str, Any], paper: PaperTable) -> None:
     run = parse_manifest(manifest)
     text = markdown_report(run, paper, build_table(run, paper), "table3.png")
-    assert "| SGPO is above DPO (the one that holds) | section 4.4.1 | holds | 2 hold of 2 |" in text
+    assert "| SGPO is above another (the one that holds) | section 4.4.1 | holds | 2 hold of 2 |" in text
     assert (
-        r"| claim-holds | Llama3-Base (8B) | SGPO \> DPO | AlpacaEval 2.0 WR | +6.5 \[4.5,"
+        r"| claim-holds | Llama3-Base (8B) | SGPO \> SFT | AlpacaEval 2.0 WR | +6.5 \[4.5,"
         "\u00a0"
-        r"8.5\] | \< 0.001 | holds |"
+        r"8.5\] | \< 0.001 | \< 0.001 | holds |  |  |"
     ) in text
-    assert r"| claim-not-run | Qwen2.5-Base (7B) | SGPO \> DPO | AlpacaEval 2.0 WR | — | — | not run |" in text
+    assert (
+        r"| claim-undecided | Llama3-Base (8B) | SGPO \> SPIN | AlpacaEval 2.0 WR | +0.4 \[-1.6,"
+        "\u00a0"
+        r"2.4\] | 0.700 | 0.700 | undecided | 2.9 | 12,345 prompts |"
+    ) in text
+    assert "| 0.030 | 0.180 | undecided | 2.9 | decided before Holm |" in text
+    assert "| AlpacaEval 2.0 WR | — | — | — | not run |  |  |" in text
     assert r"| made-up | a \< b & c\_d | 100 % \| of it | because θ\* ≠ π |" in text
     assert "| qwen | sft | 0.451 | 31.000 |" in text
     assert "16.18" in text
@@ -160,7 +187,20 @@ def test_markdown_report_has_every_part(manifest: dict[str, Any], paper: PaperTa
     assert "| git dirty | False |" in text
     assert "| steps | 2 steps, 1 min 04 s of work; 1 found in the store, 1 run now |" in text
     assert "tested here\n\nWith one training seed these tests cover" in text
-    assert "use --seeds 3. The tests are not corrected" in text
+    assert "use --seeds 3. Verdicts, at 5 %, are Holm-adjusted over 8 tests" in text
+    assert "Where the uncertainty comes from" not in text
+
+
+def test_markdown_report_shows_where_the_uncertainty_comes_from(manifest: dict[str, Any], paper: PaperTable) -> None:
+    parts = {"prompts": 1.25, "judge": None, "training_seeds": 2.5, "total": 2.795}
+    manifest["cells"][0]["uncertainty"] = parts
+    manifest["cells"][1]["uncertainty"] = parts | {"judge": 0.125, "training_seeds": None}
+    run = parse_manifest(manifest)
+    text = markdown_report(run, paper, build_table(run, paper), "table3.png")
+    assert text.index("## The paper's claims") < text.index("## Where the uncertainty comes from")
+    assert "| Qwen2.5-Base (7B) | SFT | AlpacaEval 2.0 LC | 1.25 | — | 2.50 | 2.79 |\n" in text
+    assert "| Qwen2.5-Base (7B) | SFT | AlpacaEval 2.0 WR | 1.25 | 0.12 | — | 2.79 |\n" in text
+    assert text.count("| Qwen2.5-Base (7B) | SFT |") == 2
 
 
 @pytest.mark.parametrize(

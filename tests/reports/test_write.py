@@ -10,7 +10,7 @@ import pytest
 from harness.core.errors import UserError
 from reports.write import write_report
 
-FILES = {"table3.md", "table3.tex", "table3.csv", "table3.svg", "table3.png", "index.html"}
+FILES = {"table3.md", "table3.tex", "table3_tests.tex", "table3.csv", "table3.svg", "table3.png", "index.html"}
 
 
 @pytest.fixture

@@ -1,0 +1,181 @@
+"""The verdicts of a manifest: all tests of a report are one family. The comparisons are made up."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.bench import COMPARISON_RESAMPLES
+from evals.stats.power import SIGNIFICANCE
+from harness import experiments
+from harness.core.papers import Claim, Comparison, load_paper_table
+from harness.core.store import Store
+from harness.experiments import Cell, Experiment, experiment_names
+from harness.manifest import _cell_entries, _claim, decided, holm_adjusted
+
+METHODS = ("a", "b", "c", "d", "e", "f")
+
+
+def a_test(better: str, worse: str, p_value: float, alone: str = "holds", **place: str) -> dict[str, Any]:
+    where = {"model": "llama", "bench": "alpaca_eval2", "metric": "win_rate", **place}
+    return {**where, "better": better, "worse": worse, "p_value": p_value, "verdict_alone": alone}
+
+
+def not_run(better: str, worse: str) -> dict[str, Any]:
+    return {"model": "llama", "bench": "alpaca_eval2", "metric": "win_rate", "better": better, "worse": worse}
+
+
+def claim(*comparisons: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "made-up", "says": "", "where": "", "comparisons": list(comparisons)}
+
+
+def judged(*claims: dict[str, Any]) -> list[dict[str, Any]]:
+    adjusted = holm_adjusted(each for one in claims for each in one["comparisons"])
+    return [decided(one, adjusted) for one in claims]
+
+
+def rejected_by_holm(p_values: list[float]) -> set[int]:
+    """Holm's procedure as he states it: from the smallest p-value on, stop at the first above 5 % / (tests left)."""
+    rejected: set[int] = set()
+    for index in sorted(range(len(p_values)), key=p_values.__getitem__):
+        if p_values[index] >= SIGNIFICANCE / (len(p_values) - len(rejected)):
+            break
+        rejected.add(index)
+    return rejected
+
+
+@given(st.lists(st.floats(1e-6, 0.2), min_size=1, max_size=len(METHODS)), st.integers(1, len(METHODS)))
+def test_the_verdicts_over_all_claims_are_those_of_holms_procedure(p_values: list[float], first_claim: int) -> None:
+    comparisons = [
+        a_test("x", method, p, "holds" if p < SIGNIFICANCE else "undecided")
+        for method, p in zip(METHODS, p_values, strict=False)
+    ]
+    claims = judged(claim(*comparisons[:first_claim]), claim(*comparisons[first_claim:]))
+    verdicts = [each["verdict"] for one in claims for each in one["comparisons"]]
+    assert {index for index, verdict in enumerate(verdicts) if verdict == "holds"} == rejected_by_holm(p_values)
+    assert set(verdicts) <= {"holds", "undecided"}
+
+
+def test_the_same_test_in_two_claims_counts_once_whichever_way_round_it_is_stated() -> None:
+    claims = judged(claim(a_test("a", "b", 0.02)), claim(a_test("a", "b", 0.02), a_test("b", "a", 0.02, "fails")))
+    assert [each["p_holm"] for one in claims for each in one["comparisons"]] == [0.02] * 3
+    assert [each["verdict"] for one in claims for each in one["comparisons"]] == ["holds", "holds", "fails"]
+
+
+@pytest.mark.parametrize("place", [{"model": "qwen"}, {"bench": "arena_hard"}, {"metric": "score"}])
+def test_another_model_bench_or_metric_is_another_test(place: dict[str, str]) -> None:
+    adjusted = holm_adjusted([a_test("a", "b", 0.02), a_test("a", "b", 0.02, **place)])
+    assert list(adjusted.values()) == [0.04, 0.04]
+
+
+def test_what_was_not_run_is_not_in_the_family() -> None:
+    (one,) = judged(claim(a_test("a", "b", 0.04), not_run("a", "c"), not_run("a", "d")))
+    assert [each["verdict"] for each in one["comparisons"]] == ["holds", "not run", "not run"]
+    assert one["comparisons"][0]["p_holm"] == 0.04
+    assert "p_holm" not in one["comparisons"][1]
+
+
+def test_a_claim_is_decided_by_the_adjusted_p_values() -> None:
+    alone = (a_test("a", "b", 0.03), a_test("a", "c", 0.04))
+    (one,) = judged(claim(*alone))
+    assert {each["p_holm"] for each in one["comparisons"]} == {0.06}
+    assert one["verdict"] == "undecided"
+    (failing,) = judged(claim(a_test("a", "b", 0.01), a_test("a", "c", 0.001, "fails")))
+    assert failing["verdict"] == "fails"
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_the_resamples_are_enough_to_decide_every_test_of_a_table(name: str) -> None:
+    table = load_paper_table(experiment_names()[name], name)
+    family = holm_adjusted(
+        a_test(
+            each.better, each.worse, 2 / (COMPARISON_RESAMPLES + 1), model=model, bench=each.bench, metric=each.metric
+        )
+        for one in table.claims
+        for each in one.comparisons
+        for model in each.models
+    )
+    assert all(p < SIGNIFICANCE for p in family.values())
+
+
+class FakeStore:
+    """Holds one file's content, whatever it is asked for."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+
+    def bind(self, artifact: object) -> "FakeStore":
+        return self
+
+    def json(self, name: str) -> dict[str, Any]:
+        return self.content
+
+
+RESULT = {
+    "difference": 1.5,
+    "ci95": [-0.5, 3.5],
+    "p_value": 0.2,
+    "verdict": "undecided",
+    "minimum_detectable_effect": 2.8,
+    "n_needed": 2000,
+    "n_prompts": 805,
+}
+
+
+def compared(result: dict[str, Any]) -> dict[str, Any]:
+    stated = Claim("made-up", "", "", (Comparison("a", "b", "alpaca_eval2", "win_rate", ("llama",)),))
+    test = experiments.Test("llama", "a", "b", "alpaca_eval2", cast(Any, None))
+    experiment = cast(Experiment, SimpleNamespace(tests=(test,), models=("llama",)))
+    (comparison,) = _claim(stated, experiment, cast(Store, FakeStore({"win_rate": result})))["comparisons"]
+    return cast(dict[str, Any], comparison)
+
+
+def test_a_comparison_carries_what_it_could_have_found() -> None:
+    comparison = compared(RESULT)
+    assert (comparison["minimum_detectable_effect"], comparison["n_needed"]) == (2.8, 2000)
+    assert (comparison["p_value"], comparison["ci95"], comparison["verdict_alone"]) == (0.2, [-0.5, 3.5], "undecided")
+
+
+def test_a_withheld_comparison_has_its_reason_and_no_p_value() -> None:
+    comparison = compared({"verdict": "withheld", "withheld": "too few prompts", "n_prompts": 7})
+    assert comparison["note"] == "withheld: too few prompts"
+    assert holm_adjusted([comparison]) == {}
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    metrics = {"win_rate": 40.0, "length_controlled_winrate": 35.0}
+    parts = {"prompts": 1.0, "judge": None, "training_seeds": 0.5, "total": 1.118}
+    scores = {
+        "mean": metrics,
+        "ci95": {name: [30.0, 45.0] for name in metrics},
+        "per_seed": {name: [value, value] for name, value in metrics.items()},
+        "uncertainty": dict.fromkeys(metrics, parts),
+        "n_asked": 1610,
+        "n_missing": 3,
+        "withheld": None,
+        "length_controlled_withheld": None,
+        **changes,
+    }
+    bench = "alpaca_eval2"
+    cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), ())
+    columns = [SimpleNamespace(bench=bench, metric="win_rate")]
+    scale = SimpleNamespace(benches={bench: SimpleNamespace(baselines=SimpleNamespace(size=805))})
+    experiment = SimpleNamespace(table=SimpleNamespace(columns=columns), scale=scale, fingerprints={bench: "print"})
+    (made,) = _cell_entries(cast(Experiment, experiment), cast(Store, FakeStore(scores)), cell)
+    return made
+
+
+def test_a_cell_counts_its_verdicts_over_all_seeds_and_says_where_its_uncertainty_comes_from() -> None:
+    cell = entry()
+    assert (cell["n"], cell["n_asked"], cell["n_missing"], cell["note"]) == (805, 1610, 3, "")
+    assert cell["uncertainty"]["training_seeds"] == 0.5
+    assert entry(uncertainty={})["uncertainty"] is None
+
+
+def test_a_withheld_cell_has_its_reason_and_no_figures() -> None:
+    nothing = {"win_rate": None, "length_controlled_winrate": None}
+    cell = entry(mean=nothing, ci95=nothing, per_seed=nothing, withheld="only 700 of 805 verdicts are there")
+    assert (cell["value"], cell["ci95"], cell["uncertainty"]) == (None, None, None)
+    assert cell["note"] == "withheld: only 700 of 805 verdicts are there"
