@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.backends.credentials import VARIABLE, redact
-from harness.backends.endpoint import endpoint_client, error_message, one_line, status_message
+from harness.backends.endpoint import endpoint_client, error_message, may_pass, one_line, status_message
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries, retry_after
 from harness.core.errors import UserError
@@ -44,9 +44,9 @@ class BatchApi:
     """The calls to the Batch API, each repeated while its failure may pass."""
 
     def __init__(self, reference: JudgeReference, key: str, timeout_seconds: float, retries: Retries) -> None:
-        self._key, self._retries, self._answered = key, retries, False
+        self._reference, self._key, self._retries = reference, key, retries
         self._client = endpoint_client(reference, key, timeout_seconds)
-        self.where = f"{reference.model} at {reference.base_url}"
+        self._answered = False
 
     def upload(self, content: bytes) -> str:
         """The id of a new input file."""
@@ -115,31 +115,38 @@ class BatchApi:
         A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
         patience.
         """
-        import openai
+        from openai import APIConnectionError, APIResponseValidationError, APIStatusError
 
         started, attempt = time.monotonic(), 0
         while True:
-            attempt, asked_to_wait = attempt + 1, None
+            attempt += 1
             try:
                 found = call()
-            except openai.APIStatusError as error:
-                self._answered = True
-                may_pass = error.status_code in (408, 409, 429) or error.status_code >= 500
-                if not may_pass or "insufficient_quota" in (error.code, error.type):
-                    raise UserError(self._refusal(error)) from None
-                failure = status_message(error, self._key)
-                asked_to_wait = retry_after(error.response.headers, time.time())
-            except openai.APIConnectionError as error:
-                failure = type(error.__cause__ or error).__name__
-            except (openai.APIResponseValidationError, ValueError):
-                failure = "the answer is not JSON, or cut short"
+            except (APIStatusError, APIConnectionError, APIResponseValidationError, ValueError) as error:
+                failure, asked_to_wait = self._passing_failure(error)
             else:
                 self._answered = True
                 return found
             waited = time.monotonic() - started
             if waited > self._retries.patience or (not self._answered and attempt >= self._retries.attempts_to_connect):
-                raise UserError(f"{self.where}: the Batch API cannot be reached ({failure}); run again to go on")
+                raise UserError(f"{self._reference}: the Batch API cannot be reached ({failure}); run again to go on")
             time.sleep(self._retries.delay(attempt, asked_to_wait, random.random()))
+
+    def _passing_failure(self, error: Exception) -> tuple[str, float | None]:
+        """Why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
+
+        Raises UserError for one that will not.
+        """
+        from openai import APIConnectionError, APIStatusError
+
+        if isinstance(error, APIStatusError):
+            self._answered = True
+            if not may_pass(error):
+                raise UserError(self._refusal(error)) from None
+            return status_message(error, self._key), retry_after(error.response.headers, time.time())
+        if isinstance(error, APIConnectionError):
+            return type(error.__cause__ or error).__name__, None
+        return "the answer is not JSON, or cut short", None
 
     def _refusal(self, error: "APIStatusError") -> str:
         advice = {
@@ -148,7 +155,7 @@ class BatchApi:
             404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
             " *.batches.jsonl",
         }.get(error.status_code, "")
-        said = f"{self.where}: the Batch API refuses ({status_message(error, self._key)})"
+        said = f"{self._reference}: the Batch API refuses ({status_message(error, self._key)})"
         return f"{said}: {advice}" if advice else said
 
 

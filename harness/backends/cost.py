@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from harness.backends.chat_protocol import longest_reply
+from harness.backends.chat_protocol import longest_reply, whole_characters
 from harness.backends.interfaces import ChatRequest, Message
 from harness.backends.judge_models import Price, is_local, is_vendor, judge_table, known_model, price_of, shutdown_date
 from harness.backends.judges import JudgeReference
@@ -54,12 +54,7 @@ def _in_chat_format(messages: Iterable[Message], count_text: Callable[[str], int
 
 
 def _bytes(text: str) -> int:
-    return len(_utf8(text))
-
-
-def _utf8(text: str) -> bytes:
-    """Half a surrogate pair, which answers in JSON can hold, has no UTF-8: it counts as a question mark."""
-    return text.encode("utf-8", "replace")
+    return len(whole_characters(text).encode())
 
 
 @cache
@@ -70,7 +65,7 @@ def _tokenizer(name: str) -> Callable[[str], int] | None:
     except ImportError:  # it has no wheel for every platform
         return None
     tokenizer = getattr(openai, name)()
-    return lambda text: int(tokenizer.count(_utf8(text).decode()))
+    return lambda text: int(tokenizer.count(whole_characters(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +132,7 @@ def estimate(
 def describe(cost: CostEstimate, today: date | None = None) -> str:
     """The lines that `--dry-run` prints of an estimate; `today` tells whether the model is still served."""
     lines = [
-        f"judge              {cost.reference.model}"
-        + (f" at {cost.reference.base_url}" if cost.reference.base_url else ""),
+        f"judge              {cost.reference}",
         f"calls              {cost.calls:,}, and {cost.recorded:,} recorded already (free)",
         f"prompt tokens      {cost.prompt_tokens:,} ({cost.counting})",
         f"completion tokens  {_describe_completion(cost)}",
@@ -163,7 +157,7 @@ def _describe_usd(cost: CostEstimate) -> str:
     if is_local(cost.reference):
         return "$0 (local)"
     if cost.price is None:
-        return f"unknown: configs/judges.yaml has no price for {cost.reference.model} at {cost.reference.base_url}"
+        return f"unknown: configs/judges.yaml has no price for {cost.reference}"
     source = judge_table().sources[cost.price.source]
     full = _range(cost.usd(), cost.most_usd())
     batch = _range(cost.usd(batch=True), cost.most_usd(batch=True))
@@ -259,6 +253,6 @@ class Budget:
 def _no_price(reference: JudgeReference, batch: bool) -> str:
     what = "Batch API price" if batch else "price"
     return (
-        f"--max-usd needs a price, and the {what} of {reference.model} at {reference.base_url} is not known:"
+        f"--max-usd needs a price, and the {what} of {reference} is not known:"
         " drop --max-usd, or add the model to configs/judges.yaml (prices there hold for the vendor's own URL)"
     )

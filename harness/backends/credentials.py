@@ -21,7 +21,7 @@ def api_key(reference: JudgeReference) -> str:
     if not key and is_local(reference):
         return _PLACEHOLDER
     if not key:
-        raise UserError(f"{reference.model} at {reference.base_url} needs a key: set {VARIABLE} in the environment")
+        raise UserError(f"{reference} needs a key: set {VARIABLE} in the environment")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise UserError(f"{VARIABLE} holds blanks, line ends or letters that no key has: set it again")
     return key

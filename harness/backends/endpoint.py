@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint, seen by the SDK's synchronous client: what it serves, and what it says goes wrong."""
+"""An OpenAI-compatible endpoint: the SDK's clients for it, what it says goes wrong, and which models it serves."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,23 +12,44 @@ from harness.backends.judges import JudgeReference
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
+    from openai import APIStatusError, AsyncOpenAI, OpenAI
+
+CONNECT_SECONDS = 10.0
+"""How long a connection may take to come about."""
 
 _LONGEST_MESSAGE = 300
 _MOST_PAGES = 100
 
 
-def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float, retries: int = 0) -> "OpenAI":
-    """The SDK's client for the judge's endpoint. A server on this machine is not behind a proxy."""
+def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float) -> "OpenAI":
+    """The SDK's synchronous client for the judge's endpoint."""
     from openai import DefaultHttpxClient, OpenAI
 
-    return OpenAI(
-        api_key=key,
-        base_url=reference.base_url,
-        max_retries=retries,
-        timeout=timeout_seconds,
-        http_client=DefaultHttpxClient(trust_env=False) if is_local(reference) else None,
-    )
+    direct = DefaultHttpxClient(trust_env=False) if is_local(reference) else None
+    return OpenAI(http_client=direct, **_settings(reference, key, timeout_seconds))
+
+
+def async_endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float) -> "AsyncOpenAI":
+    """The SDK's asynchronous client for the judge's endpoint."""
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    direct = DefaultAsyncHttpxClient(trust_env=False) if is_local(reference) else None
+    return AsyncOpenAI(http_client=direct, **_settings(reference, key, timeout_seconds))
+
+
+def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
+    """Of both clients. Without the SDK's retries, which know neither budget nor rate. (A server on this machine is not
+    behind a proxy: its client does not read the environment's.)"""
+    from openai import Timeout
+
+    timeout = Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS))
+    return {"api_key": key, "base_url": reference.base_url, "max_retries": 0, "timeout": timeout}
+
+
+def may_pass(error: "APIStatusError") -> bool:
+    """Whether an error answer may be followed by a better one; an account without credit stays without."""
+    transient = error.status_code in (408, 409, 429) or error.status_code >= 500
+    return transient and "insufficient_quota" not in (error.code, error.type)
 
 
 def one_line(text: str, key: str) -> str:
@@ -69,18 +90,18 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
     import openai
 
     key = api_key(reference)
-    where = f"{reference.model} at {reference.base_url}"
+    client = endpoint_client(reference, key, timeout_seconds).with_options(max_retries=2)
     try:
-        return {
-            str(entry["id"]): entry for entry in _entries(endpoint_client(reference, key, timeout_seconds, retries=2))
-        }
+        return {str(entry["id"]): entry for entry in _entries(client)}
     except openai.APIStatusError as error:
         if error.status_code in (401, 403):
-            raise UserError(f"{where} refuses the key: {status_message(error, key)} (check {VARIABLE})") from None
+            raise UserError(f"{reference} refuses the key: {status_message(error, key)} (check {VARIABLE})") from None
         raise CannotList(status_message(error, key)) from None
     except openai.APIConnectionError as error:
         reason = type(error.__cause__ or error).__name__
-        raise UserError(f"{where} cannot be reached ({reason}): check --base-url, and that its server runs") from None
+        raise UserError(
+            f"{reference} cannot be reached ({reason}): check --base-url, and that its server runs"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotList("what it answers is not a list of models") from None
 

@@ -27,6 +27,9 @@ class JudgeReference:
     content: str = ""
     parser_version: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.model} at {self.base_url}" if self.base_url else self.model
+
     @property
     def is_embedded(self) -> bool:
         """Whether the judge is the mini world's, which costs nothing."""

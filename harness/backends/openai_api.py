@@ -11,14 +11,14 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
 from harness.backends.cost import Budget, Reservation, TokenCounter
 from harness.backends.credentials import VARIABLE, api_key, redact
-from harness.backends.endpoint import error_message
+from harness.backends.endpoint import async_endpoint_client, error_message, may_pass
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.backends.judge_models import is_local
+from harness.backends.judge_models import Refusable
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Rate, Retries, retry_after
 from harness.backends.replies import RecordedReplies
@@ -26,17 +26,14 @@ from harness.core.errors import UserError
 from harness.core.limits import Limits
 
 if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+    from openai import APIConnectionError, APIStatusError
 
 T = TypeVar("T")
 
 Outcome = tuple[ChatRequest, ChatReply | CallFailure]
 
-_REFUSABLE = re.compile(r"\b(temperature|(?:top_)?logprobs|max_tokens)\b")
+_REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(get_args(Refusable))})\b")
 _REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
-
-CONNECT_SECONDS = 10.0
-"""How long a connection may take to come about."""
 
 
 class OpenAIJudge:
@@ -58,7 +55,8 @@ class OpenAIJudge:
         try:
             with self._record, closing(self._outcomes(list(places))) as outcomes:
                 for request, reply in outcomes:
-                    there += len(places[request]) * isinstance(reply, ChatReply)
+                    if isinstance(reply, ChatReply):
+                        there += len(places[request])
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
@@ -114,8 +112,8 @@ class _Asking:
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits
         self._retries, self._record, self._budget = retries, record, budget
-        self._requests = Rate(limits.requests_per_minute)
-        self._tokens = Rate(limits.tokens_per_minute)
+        self._request_rate = Rate(limits.requests_per_minute)
+        self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
         self._answers = 0
         self._landed = asyncio.Event()
@@ -125,7 +123,7 @@ class _Asking:
     async def run(self, requests: Sequence[ChatRequest], put: Callable[[Outcome], None]) -> None:
         """Hands each outcome to `put`. What stops the run is raised once all in flight has landed, and is recorded."""
         pending = iter(requests)
-        async with _client(self._reference, self._key, self._limits) as self._endpoint:
+        async with async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds) as self._endpoint:
             workers = min(self._limits.concurrency, len(requests))
             await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
         if self._stop is not None:
@@ -151,21 +149,22 @@ class _Asking:
             except _Failed as failure:
                 failed += 1
                 limited += failure.limited
-                self._require_sense(failure, failed, reached=self._answers > answers)
+                self._stop_if_hopeless(failure, failed, reached=self._answers > answers)
                 waited = time.monotonic() - started
                 if failed - limited >= self._retries.attempts or (failure.limited and waited > self._retries.patience):
                     return CallFailure(f"{failure} (after {failed} attempts)")
                 delay = self._retries.delay(failed, failure.retry_after, random.random())
             await self._sleep(delay)
 
-    def _require_sense(self, failure: _Failed, failed: int, *, reached: bool) -> None:
+    def _stop_if_hopeless(self, failure: _Failed, failed: int, *, reached: bool) -> None:
         """Raises UserError where the endpoint asks to wait for too long, or is not there."""
-        where = f"{self._reference.model} at {self._reference.base_url}"
         if failure.retry_after is not None and failure.retry_after > self._retries.longest_wait:
-            raise UserError(f"{where} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
+            raise UserError(f"{self._reference} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
         attempts = self._retries.attempts if self._answers else self._retries.attempts_to_connect
         if failure.unreachable and not reached and failed >= attempts:
-            raise UserError(f"{where} cannot be reached ({failure}): check --judge-base-url, and that its server runs")
+            raise UserError(
+                f"{self._reference} cannot be reached ({failure}): check --judge-base-url, and that its server runs"
+            )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
         """One attempt within rate and budget, its reply recorded. Raises _Failed, _Stopped or UserError."""
@@ -201,10 +200,10 @@ class _Asking:
     async def _await_turn(self, request: ChatRequest) -> None:
         """Waits as the rates ask. Raises _Stopped."""
         now = time.monotonic()
-        wait = self._requests.wait(1, now)
+        wait = self._request_rate.wait(1, now)
         if self._limits.tokens_per_minute:
             tokens = self._counter.count(request.messages) + longest_reply(self._reference, request)
-            wait = max(wait, self._tokens.wait(tokens, now))
+            wait = max(wait, self._token_rate.wait(tokens, now))
         await self._sleep(wait)
 
     async def _sleep(self, seconds: float) -> None:
@@ -255,26 +254,14 @@ class _Asking:
 
     def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
         """What a status other than success means: another attempt, or the end."""
-        status, named = error.status_code, {error.code, error.type}
+        status = error.status_code
         message = error_message(error.response.text, self._key)
-        if (status in (408, 409, 429) or status >= 500) and "insufficient_quota" not in named:
+        if may_pass(error):
             wait = retry_after(error.response.headers, time.time())
             return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
-        where = f"{self._reference.model} at {self._reference.base_url}"
-        return UserError(f"{where} refuses (status {status}): {message}{_advice(status, error.param, message)}")
-
-
-def _client(reference: JudgeReference, key: str, limits: Limits) -> "AsyncOpenAI":
-    """The SDK's client, without its retries: ours know the budget. A server on this machine is not behind a proxy."""
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
-
-    return AsyncOpenAI(
-        api_key=key,
-        base_url=reference.base_url,
-        max_retries=0,
-        timeout=Timeout(limits.timeout_seconds, connect=min(limits.timeout_seconds, CONNECT_SECONDS)),
-        http_client=DefaultAsyncHttpxClient(trust_env=False) if is_local(reference) else None,
-    )
+        return UserError(
+            f"{self._reference} refuses (status {status}): {message}{_advice(status, error.param, message)}"
+        )
 
 
 def _is_unreachable(error: "APIConnectionError") -> bool:
@@ -290,8 +277,7 @@ def _advice(status: int, parameter: str | None, message: str) -> str:
         return " (check --judge-model and --judge-base-url)"
     refused = _REFUSABLE.search(parameter or message)
     if status in (400, 422) and refused and _REFUSAL.search(message):
-        name = refused[1].removeprefix("top_")
-        return f" (pass --judge-without {name}: a verdict's judge is then named without it)"
+        return f" (pass --judge-without {refused[1]}: a verdict's judge is then named without it)"
     return ""
 
 

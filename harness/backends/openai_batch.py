@@ -1,16 +1,15 @@
 """Judges behind the Batch API: half the price, and replies within a day (platform.openai.com/docs/guides/batch)."""
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.backends.batch_api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
+from harness.backends.batch_journal import Submission, journal_beside, journals_in
 from harness.backends.chat_protocol import UnusableAnswer, read_answer, request_body
 from harness.backends.cost import Budget, dollars
 from harness.backends.credentials import api_key
@@ -25,7 +24,6 @@ from harness.core.limits import Limits
 if TYPE_CHECKING:
     from openai.types import Batch
 
-_JOURNAL = ".batches.jsonl"
 _FINAL = ("completed", "failed", "expired", "cancelled")
 _NO_ROW = {
     "completed": "the batch's output has no reply to it",
@@ -62,7 +60,7 @@ class BatchJudge:
         self.name = reference.model
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
-        self._journal = _Journal(self._record.path.with_suffix(_JOURNAL))
+        self._journal = journal_beside(self._record.path)
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries())
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -94,7 +92,7 @@ class BatchJudge:
         """As the Judge protocol says."""
         self._record.reject(request)
 
-    def _submit(self, missing: Mapping[str, ChatRequest], recorded: Set[str]) -> list["_Submission"]:
+    def _submit(self, missing: Mapping[str, ChatRequest], recorded: Set[str]) -> list[Submission]:
         """The batches that have, or will have, the `missing` replies; those that no earlier batch has are submitted."""
         open_ones = self._journal.open_submissions()
         for submission in open_ones:  # recorded, and then killed: a reply that is rejected later must not come again
@@ -114,7 +112,7 @@ class BatchJudge:
         return submissions
 
     def _within_budget(
-        self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable["_Submission"]
+        self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> dict[str, float]:
         """The most that each of `new` can cost, in dollars. Raises UserError where the budget leaves less than all."""
         limit = self._limits.max_usd
@@ -133,18 +131,18 @@ class BatchJudge:
         return costs
 
     def _waiting_usd(
-        self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable["_Submission"]
+        self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> float:
         """The most that can still be charged to this run: for all batches that it has waiting, of whichever judge, and
         for the `missing` replies in those of other runs."""
         run_id = self._record.run_id
-        journals = map(_Journal, self._record.path.parent.glob(f"*{_JOURNAL}"))
+        journals = journals_in(self._record.path.parent)
         waiting = [submission for journal in journals for submission in journal.open_submissions()]
         own = sum(submission.most_usd for submission in waiting if submission.run_id == run_id)
         others = [submission.open & missing.keys() for submission in open_ones if submission.run_id != run_id]
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
 
-    def _ended(self, submissions: Iterable["_Submission"]) -> Iterator[tuple["_Submission", "Batch"]]:
+    def _ended(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, "Batch"]]:
         """Each submission with its batch, once that has ended."""
         waiting, delay = list(submissions), self._polling.first
         while waiting:
@@ -157,7 +155,7 @@ class BatchJudge:
                 time.sleep(delay)
                 delay = min(self._polling.longest, delay * 1.5)
 
-    def _refuse(self, submission: "_Submission", batch: "Batch") -> str:
+    def _refuse(self, submission: Submission, batch: "Batch") -> str:
         """Why the Batch API did not accept the batch; the next run submits its requests anew."""
         with self._record:
             self._journal.settle(submission, submission.open)
@@ -166,7 +164,7 @@ class BatchJudge:
         return f"the Batch API did not accept batch {batch.id}, and charged nothing for it: {reason}"
 
     def _collect(
-        self, submission: "_Submission", batch: "Batch", missing: Mapping[str, ChatRequest]
+        self, submission: Submission, batch: "Batch", missing: Mapping[str, ChatRequest]
     ) -> dict[str, ChatReply | CallFailure]:
         """The recorded outcomes of the `missing` requests in the batch. Raises UserError where all were refused."""
         rows, whole = self._api.rows(batch)
@@ -178,7 +176,7 @@ class BatchJudge:
             self._journal.settle(submission, keys if whole else keys & rows.keys())
         refused = [rows[key].refusal for key in keys if key in rows and rows[key].refusal]
         if refused and len(refused) == len(keys):
-            raise UserError(f"{self._api.where} refused every request of batch {batch.id}: {refused[0]}")
+            raise UserError(f"{self._reference} refused every request of batch {batch.id}: {refused[0]}")
         return outcomes
 
     def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
@@ -226,73 +224,3 @@ def _input_files(
 def _input_line(reference: JudgeReference, key: str, request: ChatRequest) -> bytes:
     body = request_body(reference, request)
     return (json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}) + "\n").encode()
-
-
-@dataclass(slots=True)
-class _Submission:
-    """An uploaded input file and, once there is one, its batch. `open` are the keys whose replies are still to come."""
-
-    file_id: str
-    run_id: str
-    most_usd: float
-    open: set[str] = field(default_factory=set)
-    batch_id: str = ""
-
-
-class _Journal:
-    """What was submitted and what came of it, as lines of JSON that are never changed; each is on the disk before the
-    next step is taken. Written only by who has the record of replies open."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def open_submissions(self) -> list[_Submission]:
-        """Submissions of all runs that some reply is still to come from."""
-        submissions: dict[str, _Submission] = {}
-        for line in self._lines():
-            if line["kind"] == "uploaded":
-                open = set(line["keys"])
-                submissions[line["file_id"]] = _Submission(line["file_id"], line["run_id"], line["most_usd"], open)
-            elif line["file_id"] not in submissions:  # somebody deleted its first line, to have it submitted anew
-                continue
-            elif line["kind"] == "created":
-                submissions[line["file_id"]].batch_id = line["batch_id"]
-            else:
-                submissions[line["file_id"]].open -= set(line["keys"])
-        return [submission for submission in submissions.values() if submission.open]
-
-    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float) -> _Submission:
-        """An input file is there; nothing is charged for it."""
-        submission = _Submission(file_id, run_id, most_usd, set(keys))
-        self._append("uploaded", submission, keys=sorted(submission.open), run_id=run_id, most_usd=most_usd)
-        return submission
-
-    def created(self, submission: _Submission, batch_id: str) -> None:
-        """The batch of an input file is there: it will be charged for."""
-        submission.batch_id = batch_id
-        self._append("created", submission, batch_id=batch_id)
-
-    def settle(self, submission: _Submission, keys: Set[str]) -> None:
-        """Nothing more will come of the batch for `keys`."""
-        if keys:
-            self._append("settled", submission, keys=sorted(keys))
-            submission.open -= keys
-
-    def _append(self, kind: str, submission: _Submission, **content: Any) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"kind": kind, "file_id": submission.file_id, **content, "time": now})
-        with self._path.open("ab") as file:
-            file.write(f"\n{line}\n".encode())  # on a line of its own even after one that was cut short
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        for line in filter(None, lines):
-            try:
-                yield json.loads(line)
-            except ValueError:  # cut short by a power loss
-                continue

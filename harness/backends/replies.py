@@ -89,9 +89,11 @@ class RecordedReplies:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         file, self._file = self._file, -1
-        os.fsync(file)
-        os.close(file)
-        self._locked.close()
+        with self._locked:
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
@@ -200,14 +202,9 @@ def spending(folder: Path, run_id: str) -> Spending:
 
 def is_recorded(folder: Path, reference: JudgeReference) -> Callable[[ChatRequest], bool]:
     """Whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
-    path = _record_path(folder, reference)
-    known: set[str] = set()
-    for line in _lines(path) if path.exists() else ():
-        if line.get("kind") == "reply":
-            known.add(line["key"])
-        elif line.get("kind") == "rejection":
-            known.discard(line["key"])
-    return lambda request: request_key(reference, request) in known
+    record = RecordedReplies(folder, reference, run_id="")
+    record._read()
+    return lambda request: record.get(request) is not None
 
 
 def _record_path(folder: Path, reference: JudgeReference) -> Path:
