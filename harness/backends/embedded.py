@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from harness.backends.interfaces import ChatReply, ChatRequest, Completion, Sampling
+from harness.backends.interfaces import Advance, ChatReply, ChatRequest, Completion, Sampling, ignore
 from harness.mini import teacher
 from harness.mini.judge import MiniJudge
 
@@ -13,7 +13,9 @@ class EmbeddedTeacher:
 
     name = "mini:teacher"
 
-    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
+    def complete(
+        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+    ) -> list[Completion]:
         """One answer or improvement a message, drawn with a generator seeded by (seed, message)."""
         texts = [teacher.reply(message, Random(f"{seed} {message}")) for message in messages]
         return [Completion(text, (), "stop") for text in texts]

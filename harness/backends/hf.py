@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.interfaces import Completion, Sampling
+from harness.backends.interfaces import Advance, Completion, Sampling, ignore
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+STEPS_BETWEEN_LOOKS = 16
+"""How often a running generation is looked at for rows that have ended: each look waits for the device."""
 
 LOGITS_AT_ONCE = 2**29  # of one forward pass: 2 GiB in single precision
 SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in single precision
@@ -112,13 +115,16 @@ class TransformersGenerator:
         self._model, self._tokenizer = load_checkpoint(folder)
         self._model.eval()
 
-    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
+    def complete(
+        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+    ) -> list[Completion]:
         """One completion a message; all messages run as one left-padded batch."""
         import torch
 
         prompts = [chat_text(self._tokenizer, message) for message in messages]
         encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         encoded = encoded.to(self._model.device)
+        watch = _watch_ends(advance, encoded["input_ids"].shape[1], self._tokenizer.eos_token_id)
         torch.manual_seed(seed)
         with torch.inference_mode():
             output = self._model.generate(
@@ -126,6 +132,7 @@ class TransformersGenerator:
                 attention_mask=encoded["attention_mask"],
                 max_new_tokens=sampling.max_new_tokens,
                 pad_token_id=self._tokenizer.pad_token_id,
+                stopping_criteria=[watch],
                 **_decoding(sampling),
             )
         drawn = output[:, encoded["input_ids"].shape[1] :].tolist()
@@ -138,6 +145,25 @@ class TransformersGenerator:
         else:
             kept, reason = token_ids, "length"
         return Completion(self._tokenizer.decode(kept, skip_special_tokens=True), tuple(kept), reason)
+
+
+def _watch_ends(advance: Advance, prompt_length: int, end: int) -> Any:
+    """Looks at a running generation every now and then, tells `advance` of rows that have ended, and stops nothing."""
+    import torch
+    from transformers import StoppingCriteria
+
+    class Watch(StoppingCriteria):
+        ended = 0
+
+        def __call__(self, input_ids: "torch.Tensor", scores: Any, **_: Any) -> "torch.Tensor":
+            drawn = input_ids[:, prompt_length:]
+            if drawn.shape[1] % STEPS_BETWEEN_LOOKS == 0:
+                ended = int((drawn == end).any(dim=1).sum())
+                advance(ended - self.ended)
+                self.ended = ended
+            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+    return Watch()
 
 
 def _decoding(sampling: Sampling) -> dict[str, Any]:

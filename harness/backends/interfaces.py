@@ -1,6 +1,6 @@
 """What steps ask of a backend, whichever one it is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,13 +27,25 @@ class Completion:
     finish_reason: str
 
 
+Advance = Callable[[int], None]
+
+
+def ignore(count: int) -> None:
+    """Hears of progress, and does nothing."""
+
+
 class Generator(Protocol):
     """Anything that answers user messages."""
 
     name: str
 
-    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
-        """One completion a message, in order; the same batch with the same seed gives the same completions."""
+    def complete(
+        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+    ) -> list[Completion]:
+        """One completion a message, in order; the same batch with the same seed gives the same completions.
+
+        `advance` hears how many more have ended, so that long batches show progress; it need not hear of all.
+        """
         ...
 
 

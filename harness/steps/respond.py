@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from harness.backends.interfaces import Sampling
-from harness.core.artifacts import Artifact, Output, step
+from harness.core.artifacts import Artifact, Output, Tracker, step
 from harness.core.records import Prompt, Response
 
 BATCH_SIZE = 256
+BATCH_TOKENS = 40_960
+"""What a batch may come to in new tokens, which bounds memory where answers may be long."""
 
 
 @step(version=1, resumable=True)
@@ -52,19 +54,40 @@ def _answer(
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
     progress = out.track(len(prompts), "rows", done=len(log.done))
     generator = None
-    for number, batch in enumerate(batches_by_length(messages, BATCH_SIZE)):
+    size = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+    for number, batch in enumerate(batches_by_length(messages, size)):
         if prompts[batch[0]].id in log.done:
             continue
         generator = generator or load_generator(resolve(model.folder))
-        completions = generator.complete([messages[i] for i in batch], sampling, batch_seed(seed, number))
+        within = _BatchProgress(progress, len(batch))
+        completions = generator.complete(
+            [messages[i] for i in batch], sampling, batch_seed(seed, number), within.advance
+        )
         log.append(
             [
                 Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
                 for i, done in zip(batch, completions, strict=True)
             ]
         )
-        progress.advance(len(batch))
+        within.finish()
     out.counts["cut_off"] = sum(row.finish_reason == "length" for row in log.done.values())
+
+
+class _BatchProgress:
+    """Progress within a batch: rows that have ended before the others, then all that are left."""
+
+    def __init__(self, progress: Tracker, rows: int) -> None:
+        self._progress, self._left = progress, rows
+
+    def advance(self, count: int) -> None:
+        """`count` more rows have ended."""
+        self._progress.advance(count)
+        self._left -= count
+
+    def finish(self) -> None:
+        """All rows have."""
+        self._progress.advance(self._left)
+        self._left = 0
 
 
 def batches_by_length(messages: Sequence[str], size: int) -> Iterator[list[int]]:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness.backends import hf
 from harness.backends.hf import Likelihoods, TransformersGenerator, load_checkpoint
 from harness.backends.interfaces import Sampling
 from harness.core.records import Prompt, Response
@@ -119,3 +120,13 @@ def test_a_checkpoint_keeps_its_own_tokenizer(family: str) -> None:
     _, tokenizer = load_checkpoint(checkpoint_folder(f"mini:{family}"))
     ids: Any = tokenizer("its color is red .", add_special_tokens=False)["input_ids"]
     assert tokenizer.convert_ids_to_tokens(ids) == ["its", "color", "is", "red", "."]
+
+
+def test_rows_that_end_before_their_batch_are_told(
+    generator: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", 1)
+    heard: list[int] = []
+    told = generator.complete(requests(12), PAPER, 0, heard.append)
+    assert told == generator.complete(requests(12), PAPER, 0)
+    assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in told)

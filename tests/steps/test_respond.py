@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.backends import models
-from harness.backends.interfaces import Completion, Sampling
+from harness.backends.interfaces import Advance, Completion, Sampling, ignore
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.records import Response
 from harness.core.store import Store
@@ -29,7 +29,10 @@ class FakeGenerator:
         self.asked: list[tuple[tuple[str, ...], Sampling, int]] = []
         self.falls_over_at = falls_over_at
 
-    def complete(self, messages: Sequence[str], sampling: Sampling, seed: int) -> list[Completion]:
+    def complete(
+        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+    ) -> list[Completion]:
+        advance(1)
         if len(self.asked) == self.falls_over_at:
             raise InterruptedError
         self.asked.append((tuple(messages), sampling, seed))
@@ -190,3 +193,20 @@ def test_the_prompts_that_refine_show_request_reference_and_draft(store: Store, 
         [message] = [message for message in messages if row.prompt.text in message]
         assert row.text in message
         assert f"{row.prompt.text} / {batch_seed(0, 0)}" in message  # its draft
+
+
+def test_progress_counts_each_row_once_though_some_end_before_their_batch(
+    store: Store, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(module.Tracker, "advance", lambda self, count=1: heard.append(count))
+    made(store, respond(model=model("mini:teacher"), prompts=asked(10), sampling=PAPER, seed=0))
+    assert heard == [1, 3, 1, 3, 1, 1]
+
+
+def test_batches_of_long_answers_are_smaller(
+    store: Store, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_TOKENS", 2 * PAPER.max_new_tokens)
+    made(store, respond(model=model("mini:teacher"), prompts=asked(5), sampling=PAPER, seed=0))
+    assert [len(messages) for messages, *_ in fake.asked] == [2, 2, 1]
