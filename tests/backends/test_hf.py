@@ -13,6 +13,7 @@ from tests.backends.naive import Naive
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=60)
 PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=60)
+LONG = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=250)
 FLAT = 1000.0
 """A temperature at which every word of the vocabulary is about as likely as any other."""
 
@@ -127,6 +128,6 @@ def test_rows_that_end_before_their_batch_are_told(
 ) -> None:
     monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", 1)
     heard: list[int] = []
-    told = generator.complete(requests(12), PAPER, 0, heard.append)
-    assert told == generator.complete(requests(12), PAPER, 0)
+    told = generator.complete(requests(12), LONG, 0, heard.append)
+    assert told == generator.complete(requests(12), LONG, 0)
     assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in told)
