@@ -39,7 +39,7 @@ def score_annotations(
     `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no interval.
     The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
-    from evals.stats.bootstrap import percentile_interval, resample_counts
+    from evals.stats.bootstrap import resample_counts, score_interval
     from evals.stats.win_rate import win_rate
 
     asked = n_asked or (len(calibration.difficulty()) if calibration else len(annotations.index))
@@ -49,7 +49,7 @@ def score_annotations(
     statistics = _statistics(annotations, calibration if fitted else None, fitted)
     counts = resample_counts(len(annotations.index), resamples, seed)
     intervals = {
-        name: percentile_interval(statistic.resample(counts))
+        name: score_interval(statistic.resample(counts), len(annotations.index))
         for name, statistic in statistics.items()
         if len(annotations.index) > 1
     }
@@ -127,7 +127,8 @@ def uncertainty(
 ) -> dict[str, Any]:
     """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in points.
 
-    `annotations` [training seeds][repeated verdicts]. A metric that would be withheld has none.
+    `annotations` [training seeds][repeated verdicts]. A metric that would be withheld has none, nor has the discrete
+    win rate, which over repeats is that of the mean preference and no mean of theirs.
     """
     from evals.stats.noise import uncertainty_components
 
@@ -144,7 +145,7 @@ def uncertainty(
                 [[each[metric] for each in repeats] for repeats in nested], len(axis), resamples=resamples, seed=seed
             )
         )
-        for metric in METRICS
+        for metric in ("win_rate", "length_controlled_winrate")
         if metric in nested[0][0]
     }
 

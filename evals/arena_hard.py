@@ -45,7 +45,7 @@ def score_judgments(
     are None and `withheld` says why, unless `allow_missing`.
     Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
-    from evals.stats.bootstrap import percentile_interval, resample_counts
+    from evals.stats.bootstrap import resample_counts, score_interval
 
     axis = _axis([judgments])
     asked, missing = _asked(n_questions, repeats), _missing([judgments], n_questions, repeats)
@@ -55,7 +55,7 @@ def score_judgments(
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
     shown = {
         "score": statistic.value,
-        "ci95": list(percentile_interval(statistic.resample(counts))) if several else None,
+        "ci95": list(score_interval(statistic.resample(counts), len(axis))) if several else None,
         "ci95_official": list(official_interval(judgments)),
     }
     return {

@@ -51,7 +51,7 @@ def score_pairs(
     `n_wins`, `n_draws`, `n_losses` by prompt; `n_total` prompts with a verdict in both orders, of `n_asked`. Below 99 %
     all headlines are None and `withheld` says why, unless `allow_missing`.
     """
-    from evals.stats.bootstrap import percentile_interval, resample_counts
+    from evals.stats.bootstrap import resample_counts, score_interval
 
     complete = [pair for pair in pairs if pair.is_complete]
     too_few = completeness.withheld(len(complete), n_prompts, allow_missing=allow_missing)
@@ -72,7 +72,7 @@ def score_pairs(
         **{name: statistic.value for name, statistic in statistics.items()},
         "position_bias": statistics["first_shown_win_rate"].value - 50,
         "ci95": {
-            name: list(percentile_interval(statistic.resample(counts))) if len(complete) > 1 else None
+            name: list(score_interval(statistic.resample(counts), len(complete))) if len(complete) > 1 else None
             for name, statistic in statistics.items()
         },
         "n_wins": int((points > 0.5).sum()),

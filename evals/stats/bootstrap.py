@@ -79,6 +79,21 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
     return float(lower), float(upper)
 
 
+def score_interval(scores: FloatArray, n_prompts: int) -> tuple[float, float]:
+    """95 % interval of a score in per cent from its values on resampled prompts.
+
+    Where the score is 0, or 100, on all of them, the prompts agree, and resampling cannot show that others might not:
+    the exact binomial interval of `n_prompts` alike outcomes stands in for it (Clopper and Pearson 1934).
+    """
+    lower, upper = percentile_interval(scores)
+    excluded = 100 * (1 - 0.025 ** (1 / n_prompts))
+    if lower == upper == 0:
+        return 0.0, excluded
+    if lower == upper == 100:
+        return 100 - excluded, 100.0
+    return lower, upper
+
+
 def two_sided_p_value(differences: FloatArray) -> float:
     """Bootstrap p-value of "no difference" from resampled differences (Efron and Tibshirani 1993, section 15.4, 16.4).
 
@@ -136,4 +151,4 @@ def bootstrap_interval(
     """
     counts = resample_counts(n_prompts, resamples, seed)
     values = np.stack([statistic.resample(counts) for statistic in statistics])
-    return percentile_interval(resample_training_seeds(values, seed))
+    return score_interval(resample_training_seeds(values, seed), n_prompts)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from evals.stats.bootstrap import (
     bootstrap_interval,
@@ -9,6 +10,7 @@ from evals.stats.bootstrap import (
     ratio_statistic,
     resample_counts,
     resample_training_seeds,
+    score_interval,
     training_seed_variance,
     two_sided_p_value,
 )
@@ -118,3 +120,12 @@ def test_training_seeds_that_differ_by_their_answers_alone_have_no_variance_of_t
     assert np.mean(own) < 0.5 * np.mean(from_prompts)
     shifted = values + 1000 * np.array([[0.0], [1.0], [2.0]])
     assert training_seed_variance(shifted) == pytest.approx(1000**2 / 3, rel=0.05)
+
+
+@pytest.mark.parametrize("n_prompts", [2, 20, 805])
+def test_prompts_that_all_agree_leave_room_for_others_that_do_not(n_prompts: int) -> None:
+    """The exact binomial interval, as scipy has it."""
+    exact = binomtest(0, n_prompts).proportion_ci(0.95, method="exact")
+    assert score_interval(np.zeros(50), n_prompts) == pytest.approx((0, 100 * exact.high))
+    assert score_interval(np.full(50, 100.0), n_prompts) == pytest.approx((100 - 100 * exact.high, 100))
+    assert score_interval(np.full(50, 50.0), n_prompts) == (50, 50)  # a baseline against itself
