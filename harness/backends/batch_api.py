@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.backends.credentials import VARIABLE, redact
-from harness.backends.endpoint import endpoint_client, error_message, may_pass, one_line, status_message
+from harness.backends.endpoint import endpoint_client, error_message, is_transient, may_pass, one_line, status_message
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries, retry_after
 from harness.core.errors import UserError
@@ -32,7 +32,7 @@ MOST_BYTES = 200_000_000
 class Row:
     """One line of an output or error file: the answer's body, or why there is none.
 
-    `refusal` repeats `failure` where the endpoint refused the request itself (status 400 to 404).
+    `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +107,8 @@ class BatchApi:
             return Row(body)
         said = error_message(error or body, self._key)
         reason = f"status {status}: {said}" if status else said
-        return Row(failure=reason, refusal=reason if status in (400, 401, 403, 404) else "")
+        refused = isinstance(status, int) and status >= 400 and not is_transient(status)
+        return Row(failure=reason, refusal=reason if refused else "")
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """What `call` returns. Raises UserError where it is refused, or goes on failing.

@@ -183,7 +183,7 @@ class Reservation:
 
 
 class Budget:
-    """Keeps what a judge costs below `max_usd` dollars, of which `already_spent` are gone.
+    """Keeps what a run costs below `max_usd` dollars, of which `already_spent` are gone, to whichever judge.
 
     Reserve before a request is sent; afterwards settle with what it used, or release if nothing was charged.
     Raises UserError for a `max_usd` that cannot hold because the price is unknown.

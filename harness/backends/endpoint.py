@@ -22,7 +22,7 @@ _MOST_PAGES = 100
 
 
 def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float) -> "OpenAI":
-    """The SDK's synchronous client for the judge's endpoint."""
+    """The SDK's synchronous client for the judge's endpoint; a server on this machine is not behind a proxy."""
     from openai import DefaultHttpxClient, OpenAI
 
     direct = DefaultHttpxClient(trust_env=False) if is_local(reference) else None
@@ -30,7 +30,7 @@ def endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float)
 
 
 def async_endpoint_client(reference: JudgeReference, key: str, timeout_seconds: float) -> "AsyncOpenAI":
-    """The SDK's asynchronous client for the judge's endpoint."""
+    """As `endpoint_client`, asynchronous."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     direct = DefaultAsyncHttpxClient(trust_env=False) if is_local(reference) else None
@@ -38,8 +38,7 @@ def async_endpoint_client(reference: JudgeReference, key: str, timeout_seconds: 
 
 
 def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """Of both clients. Without the SDK's retries, which know neither budget nor rate. (A server on this machine is not
-    behind a proxy: its client does not read the environment's.)"""
+    """Of both clients: without the SDK's retries, which know neither budget nor rate."""
     from openai import Timeout
 
     timeout = Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS))
@@ -48,8 +47,12 @@ def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> di
 
 def may_pass(error: "APIStatusError") -> bool:
     """Whether an error answer may be followed by a better one; an account without credit stays without."""
-    transient = error.status_code in (408, 409, 429) or error.status_code >= 500
-    return transient and "insufficient_quota" not in (error.code, error.type)
+    return is_transient(error.status_code) and "insufficient_quota" not in (error.code, error.type)
+
+
+def is_transient(status: int) -> bool:
+    """Whether a request that was answered with this HTTP status is worth sending again."""
+    return status in (408, 409, 429) or status >= 500
 
 
 def one_line(text: str, key: str) -> str:

@@ -52,11 +52,12 @@ class _Recorded:
 class RecordedReplies:
     """The replies of one model at one endpoint, as lines of JSON in one file of `folder`; a context manager.
 
-    Only one process has a record open: others wait in `__enter__`. A request rate or a budget that holds for who has
-    it open therefore holds for the endpoint. A line is appended by one write, so that a killed process loses none; a
-    line that a power loss cut short is passed over. Lines are never changed: `reject` adds one that takes a reply back.
-    An empty `run_id` stands for a run of its own. `on_budget`, of all records of a run only one is open at a time, so
-    that what the others spent stands still.
+    Only one process has a record open: others wait in `__enter__`. A request rate that holds for who has it open
+    therefore holds for the endpoint. Of a run that is `on_budget`, only one has any record open, so that the budget
+    holds for all of its judges together; an empty `run_id` stands for a run of its own.
+
+    A line is appended by one write, so that a killed process loses none; a line that a power loss cut short is passed
+    over. Lines are never changed: `reject` adds one that takes a reply back.
     """
 
     def __init__(self, folder: Path, reference: JudgeReference, run_id: str, *, on_budget: bool = False) -> None:
