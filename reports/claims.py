@@ -20,13 +20,13 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
     if manifest.n_tests:
         yield f"Verdicts, at 5 %, are Holm-adjusted over {manifest.n_tests} tests; the 95 % intervals are not adjusted."
     comparisons = distinct(manifest)
-    yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (
             "Undecided does not mean equal. Detectable: the true difference, in points, that such a test decides in "
             "80 % of repeats. Needed: how many prompts in all would decide one of the size observed. Both are of the "
             "test by itself, before Holm's adjustment."
         )
+    yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
 
 
 HEAD = ("model", "ordering", "metric", "difference", "p", "Holm p", "here", "detectable", "needed")

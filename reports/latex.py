@@ -43,7 +43,8 @@ _LATEX = {
 
 def latex_text(text: str) -> str:
     """`text` safe for pdfLaTeX; a character it has no glyph for is printed by its code point."""
-    return "".join(_latex_character(character) for character in text)
+    # Two hyphens, as in the name of an option, would be printed as one dash.
+    return "-{}-".join("".join(map(_latex_character, part)) for part in text.split("--"))
 
 
 def _latex_character(character: str) -> str:
@@ -88,7 +89,7 @@ def latex(table: Table) -> str:
         *_latex_head(table),
     ]
     for panel in table.panels:
-        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(panel.heading)}}}}} \\"]
+        lines += _part_head(panel.heading, width)
         lines += [_latex_row(table, row) for row in panel.rows]
     footnotes = [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes()]
     lines += [r"\bottomrule", r"\end{tabular}", *_note([*footnotes, latex_text(table.source)]), r"\end{table}"]
@@ -102,16 +103,18 @@ def latex_tests(manifest: Manifest, paper: PaperTable, name: str) -> str:
     """
     caption = f"Paired tests of the orderings that the paper's claims about {paper.label} rest on."
     tests = (line(paper, comparison) for comparison in distinct(manifest))
-    lines = _text_table(caption, coverage(manifest), "lllrrrlrl", HEAD, tests)
+    lines = _text_table(caption, coverage(manifest), "llrrrlrl", HEAD, tests)
     if parts := uncertainty.components(manifest, paper):
         caption = f"{uncertainty.TITLE}."
-        lines += ["", *_text_table(caption, uncertainty.EXPLANATION, "lllrrrr", uncertainty.HEAD, parts)]
+        lines += ["", *_text_table(caption, uncertainty.EXPLANATION, "llrrrr", uncertainty.HEAD, parts)]
     return _alone(name, lines)
 
 
 def _text_table(caption: str, note: str, columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A small booktabs table of plain text, with a note below."""
-    first, *others = (" & ".join(map(latex_text, cells)) + r" \\" for cells in (head, *rows))
+    """A small booktabs table of plain text with a part for each first cell, and a note below."""
+    parts: dict[str, list[str]] = {}
+    for first, *others in rows:
+        parts.setdefault(first, []).append(_text_row(others))
     return [
         r"\begin{table}[htbp]",
         r"\centering",
@@ -120,14 +123,22 @@ def _text_table(caption: str, note: str, columns: str, head: Sequence[str], rows
         r"\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        first,
-        r"\midrule",
-        *others,
+        _text_row(head[1:]),
+        *(row for first, its_rows in parts.items() for row in (*_part_head(first, len(columns)), *its_rows)),
         r"\bottomrule",
         r"\end{tabular}",
         *_note([latex_text(note)]),
         r"\end{table}",
     ]
+
+
+def _text_row(cells: Iterable[str]) -> str:
+    return " & ".join(map(latex_text, cells)) + r" \\"
+
+
+def _part_head(text: str, width: int) -> list[str]:
+    """The line above a part of a table with `width` columns."""
+    return [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(text)}}}}} \\"]
 
 
 def _note(lines: Iterable[str]) -> list[str]:
