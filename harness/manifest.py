@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import hypot
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -130,7 +131,7 @@ def _comparison(test: Test | None, store: Store, model: str, stated: Mapping[str
     result = store.bind(test.result).json("comparison.json")[stated["metric"]]
     if result["verdict"] == "withheld":
         return {**place, "note": f"withheld: {result['withheld']}"}
-    names = ("difference", "ci95", "p_value", "minimum_detectable_effect", "n_needed", "n_prompts")
+    names = ("difference", "ci95", "p_value", "n_prompts", "prompt_error", "seed_error")
     return {**place, **{name: result[name] for name in names}, "verdict_alone": VERDICT_ON_CLAIM[result["verdict"]]}
 
 
@@ -155,16 +156,35 @@ def holm_adjusted(comparisons: Iterable[Mapping[str, Any]]) -> dict[TestName, fl
 
 
 def decided(claim: Mapping[str, Any], adjusted: Mapping[TestName, float]) -> dict[str, Any]:
-    """The claim with its verdict and those of its comparisons, at 5 % by the adjusted p-values."""
-    comparisons = [_decided_comparison(each, adjusted.get(_test_name(each))) for each in claim["comparisons"]]
+    """The claim with its verdict and those of its comparisons, at 5 % by the adjusted p-values.
+
+    An undecided comparison says what it could have found, and how many prompts would decide a difference of its size,
+    at the level that Holm's method leaves to the first of all undecided ones.
+    """
+    n_undecided = sum(p_value >= SIGNIFICANCE for p_value in adjusted.values())
+    comparisons = [
+        _decided_comparison(each, adjusted.get(_test_name(each)), SIGNIFICANCE / max(1, n_undecided))
+        for each in claim["comparisons"]
+    ]
     return {**claim, "verdict": _verdict([each["verdict"] for each in comparisons]), "comparisons": comparisons}
 
 
-def _decided_comparison(comparison: Mapping[str, Any], p_holm: float | None) -> dict[str, Any]:
+def _decided_comparison(comparison: Mapping[str, Any], p_holm: float | None, level: float) -> dict[str, Any]:
     if p_holm is None:
         return {**comparison, "verdict": "not run"}
-    verdict = comparison["verdict_alone"] if p_holm < SIGNIFICANCE else "undecided"
-    return {**comparison, "p_holm": p_holm, "verdict": verdict}
+    if p_holm < SIGNIFICANCE:
+        return {**comparison, "p_holm": p_holm, "verdict": comparison["verdict_alone"]}
+    return {**comparison, "p_holm": p_holm, "verdict": "undecided", **_power(comparison, level)}
+
+
+def _power(comparison: Mapping[str, Any], level: float) -> dict[str, Any]:
+    from evals.stats.power import minimum_detectable_effect, prompts_needed
+
+    errors = {name: comparison[name] for name in ("prompt_error", "seed_error")}
+    return {
+        "minimum_detectable_effect": minimum_detectable_effect(hypot(*errors.values()), level),
+        "n_needed": prompts_needed(comparison["difference"], comparison["n_prompts"], **errors, significance=level),
+    }
 
 
 def _verdict(verdicts: Sequence[str]) -> str:

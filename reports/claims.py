@@ -23,8 +23,8 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (
             "Undecided does not mean equal. Detectable: the true difference, in points, that such a test decides in "
-            "80 % of repeats. Needed: how many prompts in all would decide one of the size observed. Both are of the "
-            "test by itself, before Holm's adjustment."
+            "80 % of repeats. Needed: how many prompts in all would decide one of the size observed. Both at the level "
+            "that Holm's method leaves to the first of the undecided tests."
         )
     yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
 
@@ -99,7 +99,5 @@ def needed(comparison: ComparisonResult) -> str:
         return ""
     if comparison.n_needed is not None:
         return f"{comparison.n_needed:,} prompts"
-    if comparison.verdict_alone != "undecided":
-        return "decided before Holm"
     # Without a number of prompts it is the training seeds that leave too much open, unless there is nothing to decide.
     return "more training seeds" if comparison.difference else DASH

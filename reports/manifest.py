@@ -68,8 +68,9 @@ class ComparisonResult:
     """One paired test; `difference` is better minus worse, in points.
 
     `p_value` and `verdict_alone` are of this test by itself; `p_holm` and `verdict` are of it as one of the
-    `Manifest.n_tests` of the report. `minimum_detectable_effect` (points) and `n_needed` (prompts) are of the test by
-    itself. `note` says why a comparison was withheld.
+    `Manifest.n_tests` of the report. Beside an undecided verdict stand `minimum_detectable_effect` (points) and
+    `n_needed` (prompts), at the level that Holm's method leaves to the first of these. `note` says why a comparison
+    was withheld.
     """
 
     model: str

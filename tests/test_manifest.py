@@ -8,19 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.bench import COMPARISON_RESAMPLES
-from evals.stats.power import SIGNIFICANCE
+from evals.stats.power import SIGNIFICANCE, minimum_detectable_effect, prompts_needed
 from harness import experiments
 from harness.core.papers import Claim, Comparison, load_paper_table
 from harness.core.store import Store
 from harness.experiments import Cell, Experiment, experiment_names
-from harness.manifest import _cell_entries, _claim, decided, holm_adjusted
+from harness.manifest import _cell_entries, _claim, _test_name, decided, holm_adjusted
 
 METHODS = ("a", "b", "c", "d", "e", "f")
 
 
 def a_test(better: str, worse: str, p_value: float, alone: str = "holds", **place: str) -> dict[str, Any]:
     where = {"model": "llama", "bench": "alpaca_eval2", "metric": "win_rate", **place}
-    return {**where, "better": better, "worse": worse, "p_value": p_value, "verdict_alone": alone}
+    figures = {"difference": 1.0, "prompt_error": 1.0, "seed_error": 0.0, "n_prompts": 100}
+    return {**where, **figures, "better": better, "worse": worse, "p_value": p_value, "verdict_alone": alone}
 
 
 def not_run(better: str, worse: str) -> dict[str, Any]:
@@ -118,8 +119,8 @@ RESULT = {
     "ci95": [-0.5, 3.5],
     "p_value": 0.2,
     "verdict": "undecided",
-    "minimum_detectable_effect": 2.8,
-    "n_needed": 2000,
+    "prompt_error": 0.8,
+    "seed_error": 0.6,
     "n_prompts": 805,
 }
 
@@ -132,9 +133,25 @@ def compared(result: dict[str, Any]) -> dict[str, Any]:
     return cast(dict[str, Any], comparison)
 
 
-def test_a_comparison_carries_what_it_could_have_found() -> None:
+def test_an_undecided_comparison_carries_what_it_could_have_found() -> None:
+    """At 5 % over the two tests that are undecided; a decided one carries nothing of the kind."""
     comparison = compared(RESULT)
-    assert (comparison["minimum_detectable_effect"], comparison["n_needed"]) == (2.8, 2000)
+    undecided = {
+        ("a", frozenset("ab"), "", ""): 0.3,
+        ("b", frozenset("ab"), "", ""): 0.4,
+        ("c", frozenset(), "", ""): 0,
+    }
+    adjusted = {**undecided, _test_name(comparison): 0.4}
+    [shown] = decided({"comparisons": [comparison]}, adjusted)["comparisons"]
+    level = 0.05 / 3
+    assert shown["minimum_detectable_effect"] == pytest.approx(minimum_detectable_effect(1.0, level))
+    assert shown["n_needed"] == prompts_needed(1.5, 805, prompt_error=0.8, seed_error=0.6, significance=level)
+    [sure] = decided({"comparisons": [comparison]}, {_test_name(comparison): 0.01})["comparisons"]
+    assert "n_needed" not in sure
+
+
+def test_a_comparison_carries_its_test() -> None:
+    comparison = compared(RESULT)
     assert (comparison["p_value"], comparison["ci95"], comparison["verdict_alone"]) == (0.2, [-0.5, 3.5], "undecided")
 
 

@@ -23,15 +23,18 @@ from evals.stats.power import SIGNIFICANCE, minimum_detectable_effect, prompts_n
 class PairedDifference:
     """First model minus second: the difference in the statistic's unit, its 95 % interval, p-value and verdict.
 
-    `minimum_detectable_effect` is the true difference that such a comparison decides in 80 % of repeats. `n_needed`,
-    beside an undecided difference alone, is how many prompts would decide one of the observed size in 80 % of repeats;
-    None where no number of prompts would (see `evals.stats.power`).
+    `prompt_error` and `seed_error` are the difference's standard errors by the draw of prompts (judge noise included)
+    and of training seeds. `minimum_detectable_effect` is the true difference that such a comparison decides in 80 % of
+    repeats. `n_needed` is how many prompts would decide one of the observed size in 80 % of repeats; None where no
+    number of prompts would (see `evals.stats.power`).
     """
 
     difference: float
     ci95: tuple[float, float]
     p_value: float
     verdict: Literal["better", "worse", "undecided"]
+    prompt_error: float
+    seed_error: float
     minimum_detectable_effect: float
     n_needed: int | None
 
@@ -55,20 +58,17 @@ def paired_difference(
     differences = differences[~np.isnan(differences)]
     value = _mean(first) - _mean(second)
     p_value = two_sided_p_value(differences)
-    verdict = _verdict(differences, p_value)
     prompt_error = float(np.nanstd(first_values.mean(axis=0) - second_values.mean(axis=0)))
     seed_error = math.sqrt(sum(training_seed_variance(values) for values in sources if len(values) > 1))
     return PairedDifference(
         difference=value,
         ci95=percentile_interval(differences),
         p_value=p_value,
-        verdict=verdict,
+        verdict=_verdict(differences, p_value),
+        prompt_error=prompt_error,
+        seed_error=seed_error,
         minimum_detectable_effect=minimum_detectable_effect(math.hypot(prompt_error, seed_error)),
-        n_needed=(
-            prompts_needed(value, n_prompts, prompt_error=prompt_error, seed_error=seed_error)
-            if verdict == "undecided"
-            else None
-        ),
+        n_needed=prompts_needed(value, n_prompts, prompt_error=prompt_error, seed_error=seed_error),
     )
 
 

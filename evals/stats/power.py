@@ -1,9 +1,8 @@
 """What a paired comparison could have found: its minimum detectable effect, and the prompts that a decision takes.
 
-Both take the estimate of the difference as normal with the standard error that the bootstrap found, in a two-sided test
-at 5 % (Cohen 1988, "Statistical Power Analysis", chapter 2; for evaluations: Card et al. 2020, "With Little Power Comes
-Great Responsibility"; Miller 2024, "Adding Error Bars to Evals"). With two or three training seeds that differ much
-this is optimistic, since their spread is then hardly known.
+Both take the difference's estimate as normal with the standard error that the bootstrap found, in a two-sided test at
+5 %, or at what a family of tests leaves to it (Cohen 1988, "Statistical Power Analysis", chapter 2; for evaluations:
+Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to Evals", section 5).
 """
 
 import math
@@ -11,15 +10,21 @@ from statistics import NormalDist
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
-_STANDARD_ERRORS = NormalDist().inv_cdf(1 - SIGNIFICANCE / 2) + NormalDist().inv_cdf(POWER)  # 2.80
 
 
-def minimum_detectable_effect(standard_error: float) -> float:
+def minimum_detectable_effect(standard_error: float, significance: float = SIGNIFICANCE) -> float:
     """The true difference that a comparison with this standard error decides in 80 % of repeats; in the same unit."""
-    return _STANDARD_ERRORS * standard_error
+    return _standard_errors(significance) * standard_error
 
 
-def prompts_needed(difference: float, n_prompts: int, *, prompt_error: float, seed_error: float = 0.0) -> int | None:
+def prompts_needed(
+    difference: float,
+    n_prompts: int,
+    *,
+    prompt_error: float,
+    seed_error: float = 0.0,
+    significance: float = SIGNIFICANCE,
+) -> int | None:
     """How many prompts decide a true difference of this size in 80 % of repeats.
 
     `prompt_error` is the standard error from the draw of `n_prompts` prompts, judge noise included; it is taken to
@@ -27,8 +32,13 @@ def prompts_needed(difference: float, n_prompts: int, *, prompt_error: float, se
     of training seeds, does not shrink with prompts. None for no difference, and where the training seeds alone leave
     too much open: then more prompts do not help, more training seeds do.
     """
-    left_for_prompts = (difference / _STANDARD_ERRORS) ** 2 - seed_error**2
+    left_for_prompts = (difference / _standard_errors(significance)) ** 2 - seed_error**2
     if left_for_prompts <= 0:
         return None
     needed = n_prompts * prompt_error**2 / left_for_prompts
     return math.ceil(needed) if math.isfinite(needed) else None
+
+
+def _standard_errors(significance: float) -> float:
+    """How many standard errors a difference must be to be decided in 80 % of repeats: 2.80 at 5 %."""
+    return NormalDist().inv_cdf(1 - significance / 2) + NormalDist().inv_cdf(POWER)

@@ -64,15 +64,23 @@ def compared(preferences: np.ndarray, seed: int = 0, resamples: int = 1000) -> P
     return paired_difference([first], [second], preferences.shape[1], resamples=resamples, seed=seed)
 
 
-def test_an_undecided_comparison_says_what_it_would_take_and_a_decided_one_does_not() -> None:
+def test_a_comparison_says_what_it_takes_to_decide_it() -> None:
     undecided, decided = compared(pilot(150, 0.015)), compared(pilot(150, 0.1))
     assert undecided.verdict == "undecided" and decided.verdict == "better"
     assert undecided.difference < undecided.minimum_detectable_effect
     assert undecided.n_needed is not None and undecided.n_needed > 150
     assert decided.difference > decided.minimum_detectable_effect
-    assert decided.n_needed is None
+    assert decided.n_needed is not None and decided.n_needed < 150
     for result in (undecided, decided):
         json.dumps(asdict(result), allow_nan=False)
+
+
+def test_a_stricter_level_takes_a_larger_effect_and_more_prompts() -> None:
+    levels = (0.05, 0.05 / 10)
+    effects = [minimum_detectable_effect(1.0, level) for level in levels]
+    needed = [prompts_needed(1.0, 100, prompt_error=1.0, significance=level) for level in levels]
+    assert effects == pytest.approx([1.959964 + 0.841621, 2.807034 + 0.841621], abs=1e-5)
+    assert needed == [math.ceil(100 * effect**2) for effect in effects]
 
 
 def test_identical_models_have_nothing_to_decide() -> None:

@@ -90,7 +90,7 @@ def test_has_every_part(source: str) -> None:
         "Holm-adjusted over 8 tests",
         '<td class="right">0.004</td>\n<td class="right">0.028</td>',
         '<td class="right">2.9</td><td>12,345 prompts</td>',
-        '<td class="right">2.9</td><td>decided before Holm</td>',
+        '<td class="right">2.9</td><td>more training seeds</td>',
         "2 steps, 1 min 04 s of work; 1 found in the store, 1 run now.",
         '<td class="right">1 min 01 s</td><td>run</td>',
         '<td class="right">3.2 s</td><td>found</td>',

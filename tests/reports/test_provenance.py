@@ -18,7 +18,6 @@ HERE, THERE = "f" * 40, "e" * 40
         ({}, ("2.6", "2,500 prompts")),
         ({"n_needed": None}, ("2.6", "more training seeds")),
         ({"n_needed": None, "difference": 0.0}, ("2.6", "—")),
-        ({"n_needed": None, "verdict_alone": "holds"}, ("2.6", "decided before Holm")),
         ({"verdict": "holds", "verdict_alone": "holds"}, ("", "")),
         ({"verdict": "not run"}, ("", "")),
     ],

@@ -178,7 +178,7 @@ def test_markdown_report_has_every_part(manifest: dict[str, Any], paper: PaperTa
         "\u00a0"
         r"2.4\] | 0.700 | 0.700 | undecided | 2.9 | 12,345 prompts |"
     ) in text
-    assert "| 0.030 | 0.180 | undecided | 2.9 | decided before Holm |" in text
+    assert "| 0.030 | 0.180 | undecided | 2.9 | more training seeds |" in text
     assert "| AlpacaEval 2.0 WR | — | — | — | not run |  |  |" in text
     assert r"| made-up | a \< b & c\_d | 100 % \| of it | because θ\* ≠ π |" in text
     assert "| qwen | sft | 0.451 | 31.000 |" in text
