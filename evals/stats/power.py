@@ -3,6 +3,7 @@
 Both take the difference's estimate as normal with the standard error that the bootstrap found, in a two-sided test at
 5 %, or at what a family of tests leaves to it (Cohen 1988, "Statistical Power Analysis", chapter 2; for evaluations:
 Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to Evals", section 5).
+With two or three training seeds that differ much this is optimistic, since their spread is then hardly known.
 """
 
 import math
