@@ -27,7 +27,7 @@ class BenchChoice:
 
     `scale` is a scale's name, or "official"; `data` a folder or file with official data instead of the hub; `baseline`
     the name of a model or a file of outputs; `limit` how many instructions are used, the first ones; `judge` the judge
-    instead of the scale's; `length_calibration` a file like df_gamed.csv.
+    instead of the scale's; `length_calibration` a file like df_gamed.csv; `max_new_tokens` how long answers may be.
     """
 
     scale: str
@@ -38,6 +38,7 @@ class BenchChoice:
     judge_repeats: int = 1
     allow_missing: bool = False
     length_calibration: Path | None = None
+    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,12 @@ def choose_bench(name: str, choice: BenchChoice) -> Bench:
     Raises UserError for names that are unknown, data that is not there, and choices that do not go together.
     """
     bench = _official_bench(name, choice) if choice.scale == OFFICIAL else _scale_bench(name, choice)
+    sampling = bench.sampling
+    if choice.max_new_tokens:
+        sampling = replace(sampling, max_new_tokens=choice.max_new_tokens)
     return replace(
         bench,
+        sampling=sampling,
         judge_repeats=choice.judge_repeats,
         allow_missing=choice.allow_missing,
         length_calibration=_length_calibration(name, bench, choice) if name == "alpaca_eval2" else None,

@@ -178,6 +178,7 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...], p
 @click.option("--data", help="A folder with the official data.  [default: the hub]")
 @click.option("--baseline", help="A model that the official data has answers of, or a file of outputs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many instructions.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="How long answers may be.  [default: the scale's]")
 @click.option("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair.")
 @_judge_options("judge-")
 @click.option("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
@@ -196,6 +197,7 @@ def eval_(
     data: str | None,
     baseline: str | None,
     limit: int | None,
+    max_new_tokens: int | None,
     judge_repeats: int,
     judge: "JudgeReference | None",
     limits: "Limits",
@@ -221,7 +223,9 @@ def eval_(
             raise click.UsageError("--reference-outputs goes with --annotations")
         chosen = scale or (OFFICIAL if judge or data or outputs else SCALE)
         source = Source(model, outputs)
-        choice = BenchChoice(chosen, data, baseline, limit, judge, judge_repeats, allow_missing, lc_calibration)
+        choice = BenchChoice(
+            chosen, data, baseline, limit, judge, judge_repeats, allow_missing, lc_calibration, max_new_tokens
+        )
         where = run_dir or Path("runs") / chosen
         if dry_run:
             click.echo(forecast(benches, source, choice, where))

@@ -166,6 +166,7 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "judge_without": list(judge.without),
         "judge_fingerprint": judged.evaluation.fingerprint(judged.bench),
         "departure": departure(judged.name, judged.bench, choice),
+        "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
         **store.bind(judged.score).json("seed-0/scores.json"),
         "folder": str(folder),
     }

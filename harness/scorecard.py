@@ -68,6 +68,8 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
 
 
 def _counts(scores: Mapping[str, Any]) -> Iterator[str]:
+    if scores.get("n_cut_off"):
+        yield f"  {'cut off at the token limit':{_WIDTH}} {scores['n_cut_off']:7d} answers"
     if (asked := scores.get("n_asked")) is not None:
         yield f"  {'verdicts':{_WIDTH}} {asked - scores['n_missing']:7d} of {asked}"
     elif (measured := scores.get("n")) is not None:
