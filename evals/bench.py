@@ -80,3 +80,5 @@ class Measurement:
     """The artifacts that `measure` takes, as keyword arguments."""
     measure: Callable[..., Artifact]
     """-> `summary.json` and saved rows."""
+    counts_tokens: bool = False
+    """Whether `measure` also takes a checkpoint as `tokenizer`, where one is given beside the outputs."""

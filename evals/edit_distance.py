@@ -45,4 +45,5 @@ MEASUREMENT = Measurement(
     source="SGPO, section 3.1.1, figures 3 and 4",
     needs=("outputs", "baselines"),
     measure=measure_edit_distance,
+    counts_tokens=True,
 )

@@ -27,7 +27,10 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is evaluated: a checkpoint, or outputs that are stored in a file; perplexity takes both."""
+    """What is evaluated: a checkpoint, or outputs that are stored in a file.
+
+    Perplexity takes both, and the edit distance of stored outputs counts the tokens of a checkpoint, if one is given.
+    """
 
     model: str | None = None
     outputs: Path | None = None
@@ -140,6 +143,8 @@ def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> 
         given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in measurement.needs)
     if "baselines" in measurement.needs:
         given["baselines"] = choose_baselines("pairwise", choice)
+    if measurement.counts_tokens and source.outputs and source.model:
+        given["tokenizer"] = source.checkpoint()
     return measurement.measure(**given)
 
 

@@ -15,6 +15,7 @@ from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
 from evals.official_data import ARENA_HARD_QUESTIONS
 from harness import cli
 from harness.core.records import Judgment, read_rows
+from tests.batch_routes import BatchRoutes
 from tests.chat_server import ChatServer, Faults
 
 LIMIT = 12
@@ -140,6 +141,12 @@ def test_measurements_need_no_judge(evaluate: Evaluate, alpaca: Path) -> None:
         "--bench", "edit_distance", "--outputs", outputs, "--baseline", baseline, "--limit", "9", "--json"
     )
     assert scores.scores["n"] == 9
+    counted = evaluate(
+        *("--bench", "edit_distance", "--outputs", outputs, "--baseline", baseline, "--model", "mini:llama"),
+        *("--limit", "9", "--json"),
+    ).scores
+    assert counted["characters"] == scores.scores["characters"]
+    assert counted["tokens"] != scores.scores["tokens"]  # the checkpoint's tokens instead of words
     measured = evaluate(
         *("--bench", "perplexity", "--model", "mini:llama", "--outputs", baseline, "--limit", "3", "--json")
     ).scores
@@ -221,6 +228,16 @@ def test_repeated_verdicts_take_the_judges_noise_apart(evaluate: Evaluate) -> No
         assert parts["total"] ** 2 == pytest.approx(parts["prompts"] ** 2 + parts["judge"] ** 2)
     folder = Path(scores["arena_hard"]["folder"])
     assert [len(read_judgments(folder / f"model_judgment{end}.jsonl")) for end in ("", "-1", "-2")] == [24] * 3
+
+
+def test_the_batch_api_gives_the_same_scores(evaluate: Evaluate, alpaca: Path) -> None:
+    with ChatServer() as server:
+        routes = BatchRoutes(server)
+        at_once = evaluate(*from_outputs(alpaca), *judged_by(server), "--json").scores
+        shutil.rmtree("run")
+        batched = evaluate(*from_outputs(alpaca), *judged_by(server), "--batch", "--json").scores
+        assert len(routes.batches) == 1
+    assert {**batched, "folder": ""} == {**at_once, "folder": ""}
 
 
 def test_a_missing_key_is_one_line_before_anything_is_judged(evaluate: Evaluate, alpaca: Path) -> None:
