@@ -1,6 +1,7 @@
 """`harness eval` against a judge behind a real HTTP server on loopback."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -228,6 +229,21 @@ def test_repeated_verdicts_take_the_judges_noise_apart(evaluate: Evaluate) -> No
         assert parts["total"] ** 2 == pytest.approx(parts["prompts"] ** 2 + parts["judge"] ** 2)
     folder = Path(scores["arena_hard"]["folder"])
     assert [len(read_judgments(folder / f"model_judgment{end}.jsonl")) for end in ("", "-1", "-2")] == [24] * 3
+
+
+def test_a_budget_stops_the_run_and_the_next_one_goes_on(evaluate: Evaluate, alpaca: Path) -> None:
+    """A server on this machine that serves a vendor's model by name is priced as a proxy to the vendor."""
+    with ChatServer(models=("gpt-4o",)) as server:
+        judge = ("--judge-model", "gpt-4o", "--judge-base-url", server.base_url, "--limit", str(LIMIT))
+        forecast = evaluate(*from_outputs(alpaca), *judge, "--dry-run").out
+        assert "proxy" in forecast
+        dear = evaluate(*from_outputs(alpaca), *judge, "--max-usd", "0.03", "--concurrency", "2")
+        assert dear.exit_code == 2
+        assert re.search(r"^error: .*--max-usd 0\.03.* replies are there and kept$", dear.err.splitlines()[-1])
+        paid = sum(server.calls.values())
+        assert 0 < paid < LIMIT
+        whole = evaluate(*from_outputs(alpaca), *judge, "--max-usd", "1", "--json").scores
+        assert (whole["n_missing"], sum(server.calls.values())) == (0, LIMIT)
 
 
 def test_the_batch_api_gives_the_same_scores(evaluate: Evaluate, alpaca: Path) -> None:

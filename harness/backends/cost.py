@@ -8,7 +8,16 @@ from functools import cache
 
 from harness.backends.chat_protocol import longest_reply, whole_characters
 from harness.backends.interfaces import ChatRequest, Message
-from harness.backends.judge_models import Price, is_local, is_vendor, judge_table, known_model, price_of, shutdown_date
+from harness.backends.judge_models import (
+    FREE,
+    Price,
+    is_local,
+    is_vendor,
+    judge_table,
+    known_model,
+    price_of,
+    shutdown_date,
+)
 from harness.backends.judges import JudgeReference
 from harness.core.errors import UserError
 
@@ -154,14 +163,15 @@ def _describe_completion(cost: CostEstimate) -> str:
 
 
 def _describe_usd(cost: CostEstimate) -> str:
-    if is_local(cost.reference):
+    if cost.price is FREE:
         return "$0 (local)"
     if cost.price is None:
         return f"unknown: configs/judges.yaml has no price for {cost.reference}"
     source = judge_table().sources[cost.price.source]
     full = _range(cost.usd(), cost.most_usd())
     batch = _range(cost.usd(batch=True), cost.most_usd(batch=True))
-    return f"{full}; through the Batch API {batch} (prices of {source.url} as of {source.as_of})"
+    proxy = "; taken for a proxy to the vendor" if is_local(cost.reference) else ""
+    return f"{full}; through the Batch API {batch} (prices of {source.url} as of {source.as_of}{proxy})"
 
 
 def _range(expected: float | None, most: float | None) -> str:

@@ -107,10 +107,14 @@ def known_model(name: str) -> JudgeModel:
 
 
 def price_of(reference: JudgeReference) -> Price | None:
-    """What the judge costs: nothing on this machine, the vendor's price at its endpoint, unknown (None) elsewhere."""
-    if is_local(reference):
-        return FREE
-    return known_model(reference.model).price if is_vendor(reference) else None
+    """What the judge costs: the vendor's price at its endpoint, nothing on this machine, unknown (None) elsewhere.
+
+    A server on this machine under the name of a vendor's model is taken for a proxy, which passes the bill on.
+    """
+    price = None if reference.is_embedded else known_model(reference.model).price
+    if is_vendor(reference):
+        return price
+    return (price or FREE) if is_local(reference) else None
 
 
 def is_local(reference: JudgeReference) -> bool:

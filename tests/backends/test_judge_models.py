@@ -111,8 +111,9 @@ def test_prices_and_shutdown_dates_hold_at_the_vendors_own_endpoint_only() -> No
 @pytest.mark.parametrize(
     "url", ["http://localhost:8000/v1", "http://127.0.0.1:8000/v1", "http://127.0.0.2", "http://[::1]:8000/v1"]
 )
-def test_a_server_on_this_machine_is_free(url: str) -> None:
-    assert price_of(judge_reference("gpt-4o", url)) == FREE
+def test_a_server_on_this_machine_is_free_unless_it_may_be_a_proxy_to_the_vendor(url: str) -> None:
+    assert price_of(judge_reference("smollm2", url)) == FREE
+    assert price_of(judge_reference("gpt-4o", url)) == known_model("gpt-4o").price
 
 
 @pytest.mark.parametrize("url", ["http://localhost.example.org/v1", "http://10.0.0.1/v1", "https://127.0.0.1.nip.io"])
