@@ -8,8 +8,9 @@ None of these numbers is an AlpacaEval 2.0 score.
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals.alpaca_eval2 import compare_annotations, score_annotations
@@ -35,6 +36,7 @@ def calibrate(
     calibration: Calibration | None,
     judge: str,
     *,
+    shown_first: Collection[int] = (),
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def calibrate(
 
     Only instructions that both judged count, joined by index. By model and overall: `agreement` (per cent of verdicts
     with the same winner), Cohen's `kappa`, and rank correlations of the preferences (overall: their mean over models).
+    The latter are those among instructions with the same order of the outputs, `shown_first` being those with the
+    model's first: two judges that like the same place, and nothing else, would seem to agree over all instructions.
     For each of `SCORES` both judges' score, the `shift` (judge minus reference, in points) and `left_out`, the bridged
     estimate made from all other models; overall, the mean shift, the rank correlations of the scores over models, and
     the `bridge`, how good those estimates are. The length-controlled score needs a `calibration`, whose gamed baselines
@@ -50,8 +54,11 @@ def calibrate(
     """
     pairs = _shared_verdicts(reference, other)
     metrics = [metric for metric in SCORES if calibration or metric == "win_rate"]
-    models = {model: {"n": len(pair[0].index), **_agreement([pair], resamples, seed)} for model, pair in pairs.items()}
-    overall = _agreement(list(pairs.values()), resamples, seed)
+    models = {
+        model: {"n": len(pair[0].index), **_agreement([pair], shown_first, resamples, seed)}
+        for model, pair in pairs.items()
+    }
+    overall = _agreement(list(pairs.values()), shown_first, resamples, seed)
     for metric in metrics:
         points = _points(pairs, metric, calibration)
         left_out = _left_out(points, pairs)
@@ -146,7 +153,9 @@ def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, A
 # Verdicts
 
 
-def _agreement(pairs: Sequence[tuple[Annotations, Annotations]], resamples: int, seed: int) -> dict[str, Any]:
+def _agreement(
+    pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int, seed: int
+) -> dict[str, Any]:
     """Agreement of the verdicts of one or several models, resampled by instruction."""
     import numpy as np
 
@@ -162,9 +171,25 @@ def _agreement(pairs: Sequence[tuple[Annotations, Annotations]], resamples: int,
         "kappa": _with_interval(kappa_statistic(tables), counts),
     }
     for name, correlation in (("spearman", spearman), ("kendall", kendall)):
-        each = np.array([correlation(np.array(one.preference), np.array(another.preference)) for one, another in pairs])
+        each = np.array([_within_orders(correlation, pair, shown_first) for pair in pairs])
         found[name] = float(np.mean(each[~np.isnan(each)])) if not np.isnan(each).all() else None
     return found
+
+
+def _within_orders(
+    correlation: Callable[[FloatArray, FloatArray], float],
+    pair: tuple[Annotations, Annotations],
+    shown_first: Collection[int],
+) -> float:
+    """The mean of the correlations in either order of the outputs, weighted by instructions; NaN where neither is."""
+    import numpy as np
+
+    with_model_first = set(shown_first)
+    is_first = np.array([index in with_model_first for index in pair[0].index])
+    first, second = (np.array(each.preference) for each in pair)
+    found = [(correlation(first[part], second[part]), part.sum()) for part in (is_first, ~is_first) if part.sum() > 1]
+    known = [(value, n) for value, n in found if not np.isnan(value)]
+    return sum(value * n for value, n in known) / sum(n for _, n in known) if known else math.nan
 
 
 def _with_interval(statistic: Statistic, counts: FloatArray) -> dict[str, Any]:
@@ -343,8 +368,8 @@ def shown(result: Mapping[str, Any]) -> str:
     overall = result["overall"]
     text = (
         f"{result['n_models']} models. Same winner as the reference judge: {_estimated(overall['agreement'])} %; kappa "
-        f"{_estimated(overall['kappa'], 2)}; rank correlation of the preferences: Spearman "
-        f"{_number(overall['spearman'], 2)}, Kendall {_number(overall['kendall'], 2)}."
+        f"{_estimated(overall['kappa'], 2)}; rank correlation of the preferences within either order of outputs: "
+        f"Spearman {_number(overall['spearman'], 2)}, Kendall {_number(overall['kendall'], 2)}."
     )
     interval = overall["kappa"]["ci95"]
     if interval is None or interval[0] <= 0:

@@ -7,12 +7,14 @@ from evals import calibration
 from evals.alpaca_eval2_steps import annotations_of, positions_of, read_length_calibration
 from evals.formats import read_annotations
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.records import Response
+from harness.steps.judge_prompt import official_order
 
 RESULT = "calibration.json"
 RESAMPLES = 1000
 
 
-@step(version=1)
+@step(version=2)
 def calibrate_judge(
     out: Output,
     *,
@@ -38,7 +40,12 @@ def calibrate_judge(
         for model, path in published.items()
     }
     other = {model: annotations_of(rows, positions) for model, rows in zip(models, judgments, strict=True)}
-    result = calibration.calibrate(reference, other, lengths, judge, resamples=resamples)
+    shown_first = [
+        positions[row.prompt.id]
+        for row in baselines.rows(Response)
+        if official_order(row.prompt.text) == "output_first"
+    ]
+    result = calibration.calibrate(reference, other, lengths, judge, shown_first=shown_first, resamples=resamples)
     if bridged:
         new = annotations_of(bridged, positions)
         result["bridged"] = calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)

@@ -239,3 +239,21 @@ def test_on_published_verdicts_a_noisier_judge_keeps_the_ranking(alpaca_data: Pa
     assert overall["win_rate"]["spearman"] > 0.9
     assert overall["win_rate"]["bridge"]["says_something"]
     assert overall["win_rate"]["bridge"]["n_covered"] >= 10
+
+
+def test_judges_that_share_a_liking_for_a_place_and_nothing_else_do_not_correlate() -> None:
+    rng = np.random.default_rng(0)
+    shown_first = range(0, 400, 2)
+    liking = np.where(np.isin(np.arange(400), shown_first), 1.0, -1.0)
+
+    def place_lover() -> Annotations:
+        preference = 1 + 1 / (1 + np.exp(-(liking + rng.normal(size=400))))
+        return Annotations("m", tuple(range(400)), tuple(preference.tolist()), (9,) * 400, (9,) * 400, "simulated")
+
+    reference, other = ({"m": place_lover()} for _ in range(2))
+    naive = calibrate(reference, other, None, "j", resamples=10)["models"]["m"]
+    found = calibrate(reference, other, None, "j", shown_first=shown_first, resamples=10)["models"]["m"]
+    assert naive["spearman"] > 0.3
+    assert abs(found["spearman"]) < 0.15 and abs(found["kendall"]) < 0.15
+    same = calibrate(reference, reference, None, "j", shown_first=shown_first, resamples=10)["models"]["m"]
+    assert same["spearman"] == pytest.approx(1)
