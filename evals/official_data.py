@@ -12,14 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from evals import instruction_set
+from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.formats import ModelOutput, instruction_key, read_answers, read_model_outputs, read_questions
 from harness.backends.hub import NotOnHub, fetch, file_names
 from harness.core.errors import UserError, unknown
 from harness.core.records import Prompt, Response, to_line
 
-ALPACA_EVAL_BASELINE = "gpt4_1106_preview"
 ARENA_HARD_BASELINE = "gpt-4-0314"
-ARENA_HARD_QUESTIONS = 500
 
 _ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
@@ -101,8 +100,8 @@ def arena_hard_baseline(
     questions, where = _arena_hard_questions(source, revision)
     answers = _arena_hard_answers(questions.parent if source is not None else None, baseline, revision)
     prompts = read_questions(questions)
-    if len(prompts) != ARENA_HARD_QUESTIONS:
-        raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {ARENA_HARD_QUESTIONS}")
+    if len(prompts) != OFFICIAL_QUESTIONS:
+        raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {OFFICIAL_QUESTIONS}")
     # As for Arena-Hard's own tools, the file's name is the model's.
     responses = tuple(Response(row.prompt, row.text, answers.stem) for row in _join_answers(answers, prompts))
     return BenchData(responses, answers.stem, where, fingerprint(responses))

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from evals.formats import read_annotations, read_judgments, read_leaderboard, read_model_outputs
-from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
-from evals.official_data import ARENA_HARD_QUESTIONS
 from harness import cli
 from harness.core.records import Judgment, read_rows
 from tests.batch_routes import BatchRoutes
@@ -267,10 +265,6 @@ def test_a_server_that_is_not_there_is_one_line(evaluate: Evaluate, alpaca: Path
     outcome = evaluate(*from_outputs(alpaca), *judge)
     assert outcome.exit_code == 2
     assert outcome.err.splitlines()[-1].startswith("error: ") and "127.0.0.1:9" in outcome.err.splitlines()[-1]
-
-
-def test_the_official_sets_are_whole(alpaca: Path, arena: Path) -> None:
-    assert len(OFFICIAL_INSTRUCTION_KEYS) == 805 and ARENA_HARD_QUESTIONS == 500
 
 
 def test_published_verdicts_calibrate_another_judge(
