@@ -70,10 +70,13 @@ class FakeBatch:
 
 
 class BatchRoutes:
-    """Adds /v1/files and /v1/batches to `server`. What it holds can be read at any time."""
+    """Adds /v1/files and /v1/batches to `server`. What it holds can be read at any time.
 
-    def __init__(self, server: ChatServer, faults: BatchFaults | None = None) -> None:
-        self._server, self.faults = server, faults or BatchFaults()
+    With `at_once` a batch has ended by the time it is first asked after, so that nobody waits.
+    """
+
+    def __init__(self, server: ChatServer, faults: BatchFaults | None = None, *, at_once: bool = False) -> None:
+        self._server, self.faults, self._at_once = server, faults or BatchFaults(), at_once
         self._random = random.Random(self.faults.seed)
         self._numbers = count(1)
         self.files: dict[str, bytes] = {}
@@ -116,7 +119,8 @@ class BatchRoutes:
             return failure
         file_id = request.json()["input_file_id"]
         end = self.faults.end
-        states = ["validating", "failed"] if end == "failed" else ["validating", "in_progress", "finalizing", end]
+        on_the_way = ["validating"] if end == "failed" else ["validating", "in_progress", "finalizing"]
+        states = [end] if self._at_once else [*on_the_way, end]
         batch = FakeBatch(f"batch-{next(self._numbers)}", file_id, states)
         self.batches[batch.id] = batch
         if end == "failed":

@@ -246,7 +246,7 @@ def test_a_budget_stops_the_run_and_the_next_one_goes_on(evaluate: Evaluate, alp
 
 def test_the_batch_api_gives_the_same_scores(evaluate: Evaluate, alpaca: Path) -> None:
     with ChatServer() as server:
-        routes = BatchRoutes(server)
+        routes = BatchRoutes(server, at_once=True)
         at_once = evaluate(*from_outputs(alpaca), *judged_by(server), "--json").scores
         shutil.rmtree("run")
         batched = evaluate(*from_outputs(alpaca), *judged_by(server), "--batch", "--json").scores
