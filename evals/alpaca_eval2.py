@@ -6,11 +6,11 @@ a bootstrap over instructions in which the length-controlled fit is repeated; `n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness
+from evals import completeness, summaries
 from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
 from harness.core.errors import UserError, unknown
 
@@ -39,20 +39,15 @@ def score_annotations(
     `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no interval.
     The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
-    from evals.stats.bootstrap import resample_counts, score_interval
     from evals.stats.win_rate import win_rate
 
-    asked = n_asked or (len(calibration.difficulty()) if calibration else len(annotations.index))
-    too_few = completeness.withheld(len(annotations.index), asked, allow_missing=allow_missing)
-    withheld = too_few or _withheld(annotations, calibration, allow_missing)
+    n_judged = len(annotations.index)
+    asked = n_asked or _whole_set(calibration) or n_judged
+    too_few = completeness.withheld(n_judged, asked, allow_missing=allow_missing)
+    withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
     statistics = _statistics(annotations, calibration if fitted else None, fitted)
-    counts = resample_counts(len(annotations.index), resamples, seed)
-    intervals = {
-        name: score_interval(statistic.resample(counts), len(annotations.index))
-        for name, statistic in statistics.items()
-        if len(annotations.index) > 1
-    }
+    intervals = summaries.intervals(statistics, n_judged, resamples=resamples, seed=seed)
     scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
     scores |= {
         "mode": "community",
@@ -60,9 +55,9 @@ def score_annotations(
         "length_controlled_winrate": fitted.win_rate if fitted else None,
         "lc_standard_error": fitted.standard_error if fitted else None,
         "length_controlled_withheld": withheld,
-        "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
+        "ci95": {**dict.fromkeys(METRICS), **intervals},
         "n_asked": asked,
-        "n_missing": asked - len(annotations.index),
+        "n_missing": asked - n_judged,
         "withheld": too_few,
         "resamples": resamples,
         "seed": seed,
@@ -81,40 +76,28 @@ def score_training_seeds(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Scores of one method trained with several seeds: `per_seed` (lists), `mean` and `ci95`, each by metric.
+    """Scores of one method trained with several seeds, by metric: see `summaries.over_training_seeds`.
 
-    The interval is that of the mean. Instructions are resampled, the same for all training seeds, and with more than
-    one training seed their draw is added (`resample_training_seeds`); `n_missing` and `n_asked` add up over seeds. A
-    metric that is withheld for one seed is None for all. With one training seed the mean and, of several instructions,
-    the interval are those of `score_annotations`.
+    `n_asked` verdicts are wanted of each seed, by default as many as the calibration has instructions, or any seed has
+    verdicts. A metric that is withheld for one seed is None for all. With one training seed the mean and, of several
+    instructions, the interval are those of `score_annotations`.
     """
-    from evals.stats.bootstrap import bootstrap_interval
-
-    axis = sorted({index for each in annotations for index in each.index})
-    asked = n_asked or (len(calibration.difficulty()) if calibration else len(axis))
-    fewest = min(annotations, key=lambda each: len(each.index))
+    axis = _axis(annotations)
+    asked = n_asked or _whole_set(calibration) or len(axis)
+    fewest = _fewest(annotations)
     too_few = completeness.withheld(len(fewest.index), asked, allow_missing=allow_missing)
-    withheld = too_few or _withheld(fewest, calibration, allow_missing)
-    statistics = _aligned_statistics(annotations, None if withheld else calibration, axis)
-    shown = [] if too_few else [metric for metric in METRICS if metric in statistics[0]]
-    per_seed = {metric: [each[metric].value for each in statistics] for metric in shown}
-    intervals = {
-        metric: bootstrap_interval([each[metric] for each in statistics], len(axis), resamples=resamples, seed=seed)
-        for metric in per_seed
-    }
-    return {
-        "per_seed": {metric: per_seed.get(metric) for metric in METRICS},
-        "mean": {metric: sum(per_seed[metric]) / len(statistics) if metric in per_seed else None for metric in METRICS},
-        "ci95": {metric: list(intervals[metric]) if metric in intervals else None for metric in METRICS},
-        "n_training_seeds": len(annotations),
-        "n_total": len(axis),
-        "n_asked": asked * len(annotations),
-        "n_missing": sum(asked - len(each.index) for each in annotations),
-        "length_controlled_withheld": withheld,
-        "withheld": too_few,
-        "resamples": resamples,
-        "seed": seed,
-    }
+    withheld = too_few or _length_control_withheld(fewest, calibration, allow_missing)
+    by_seed = [_aligned_statistics(each, None if withheld else calibration, axis) for each in annotations]
+    scores = summaries.over_training_seeds(
+        {metric: [each[metric] for each in by_seed if metric in each] for metric in METRICS},
+        len(axis),
+        asked=asked,
+        missing=[asked - len(each.index) for each in annotations],
+        withheld=too_few,
+        resamples=resamples,
+        seed=seed,
+    )
+    return {**scores, "n_total": len(axis), "length_controlled_withheld": withheld}
 
 
 def uncertainty(
@@ -125,29 +108,26 @@ def uncertainty(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in points.
+    """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in points; empty for one set.
 
     `annotations` [training seeds][repeated verdicts]. A metric that would be withheld has none, nor has the discrete
     win rate, which over repeats is that of the mean preference and no mean of theirs.
     """
-    from evals.stats.noise import uncertainty_components
-
+    if not summaries.has_parts(annotations):
+        return {}
     sets = [each for repeats in annotations for each in repeats]
-    axis = sorted({index for each in sets for index in each.index})
-    fewest = min(sets, key=lambda each: len(each.index))
-    aligned = iter(
-        _aligned_statistics(sets, None if _withheld(fewest, calibration, allow_missing) else calibration, axis)
-    )
-    nested = [[next(aligned) for _ in repeats] for repeats in annotations]
-    return {
-        metric: asdict(
-            uncertainty_components(
-                [[each[metric] for each in repeats] for repeats in nested], len(axis), resamples=resamples, seed=seed
-            )
-        )
-        for metric in ("win_rate", "length_controlled_winrate")
-        if metric in nested[0][0]
+    axis = _axis(sets)
+    withheld = _length_control_withheld(_fewest(sets), calibration, allow_missing)
+    nested = [
+        [_aligned_statistics(each, None if withheld else calibration, axis) for each in repeats]
+        for repeats in annotations
+    ]
+    by_metric = {
+        metric: [[each[metric] for each in repeats] for repeats in nested]
+        for metric in nested[0][0]
+        if metric != "discrete_win_rate"
     }
+    return summaries.uncertainty(by_metric, len(axis), resamples=resamples, seed=seed)
 
 
 def compare_annotations(
@@ -168,34 +148,21 @@ def compare_annotations(
     Where these are less than 99 % of what a set has, or of the calibration, the verdict is "withheld" unless
     `allow_missing`, and `withheld` says why. Raises UserError for an unknown metric.
     """
-    from evals.stats.paired import paired_difference
-
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    both = [*first, *second]
-    common = set(both[0].index).intersection(*(each.index for each in both))
+    sets = [*first, *second]
+    axis = sorted(set.intersection(*(set(each.index) for each in sets)))
+    shared = [each.only(axis) for each in sets]
+    largest = max(len(each.index) for each in sets)
     controlled = metric == "length_controlled_winrate"
-    shared = [each.only(common) for each in both]
-    largest = max(len(each.index) for each in both)
-    reason = completeness.withheld_comparison(len(common), largest, allow_missing=allow_missing)
+    reason = completeness.withheld_comparison(len(axis), largest, allow_missing=allow_missing)
     if not reason and controlled:
-        reason = _withheld(shared[0], calibration, allow_missing)
+        reason = _length_control_withheld(shared[0], calibration, allow_missing)
     if reason:
-        return {"metric": metric, "verdict": "withheld", "withheld": reason, "n_prompts": len(common)}
-    statistics = [
-        each[metric] for each in _aligned_statistics(shared, calibration if controlled else None, sorted(common))
-    ]
-    result = paired_difference(
-        statistics[: len(first)], statistics[len(first) :], len(common), resamples=resamples, seed=seed
-    )
-    return {
-        "metric": metric,
-        **asdict(result),
-        "ci95": list(result.ci95),
-        "n_prompts": len(common),
-        "resamples": resamples,
-        "seed": seed,
-    }
+        return summaries.no_comparison(metric, reason, len(axis))
+    statistics = [_aligned_statistics(each, calibration if controlled else None, axis)[metric] for each in shared]
+    of_first, of_second = statistics[: len(first)], statistics[len(first) :]
+    return summaries.comparison(metric, of_first, of_second, len(axis), resamples=resamples, seed=seed)
 
 
 def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, float], source: str) -> Calibration:
@@ -225,12 +192,27 @@ def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]
 
     from evals.stats.length_control import fit_instruction_difficulty
 
-    axis = sorted({index for each in pool for index in each.index})
+    axis = _axis(pool)
     place = {index: column for column, index in enumerate(axis)}
     preferences = np.full((len(pool), len(axis)), np.nan)
     for row, each in enumerate(pool):
         preferences[row, [place[index] for index in each.index]] = np.asarray(each.preference) - 1
     return dict(zip(axis, fit_instruction_difficulty(preferences).tolist(), strict=True))
+
+
+def _axis(annotations: Iterable[Annotations]) -> list[int]:
+    """The instructions that any set has a verdict on."""
+    return sorted({index for each in annotations for index in each.index})
+
+
+def _fewest(annotations: Iterable[Annotations]) -> Annotations:
+    """The set with the fewest verdicts."""
+    return min(annotations, key=lambda each: len(each.index))
+
+
+def _whole_set(calibration: Calibration | None) -> int:
+    """How many instructions the calibration has; 0 without one."""
+    return len(calibration.difficulty()) if calibration else 0
 
 
 def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
@@ -245,7 +227,9 @@ def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
     return sorted(known.keys() - set(annotations.index))
 
 
-def _withheld(annotations: Annotations, calibration: Calibration | None, allow_missing: bool) -> str | None:
+def _length_control_withheld(
+    annotations: Annotations, calibration: Calibration | None, allow_missing: bool
+) -> str | None:
     """Why there is no length-controlled win rate, or None when there is."""
     if calibration is None:
         return f"no calibration given ({LC_CALIBRATION_FLAG})"
@@ -319,15 +303,11 @@ def _statistics(
 
 
 def _aligned_statistics(
-    annotations: Sequence[Annotations], calibration: Calibration | None, axis: Sequence[int]
-) -> list[dict[str, Statistic]]:
-    """The metrics of each set of verdicts as statistics on the prompt axis `axis`, which holds all their indices."""
+    annotations: Annotations, calibration: Calibration | None, axis: Sequence[int]
+) -> dict[str, Statistic]:
+    """The metrics as statistics on the prompt axis `axis`, which holds all indices of `annotations`."""
     import numpy as np
 
     place = {index: position for position, index in enumerate(axis)}
-    aligned = []
-    for each in annotations:
-        positions = np.array([place[index] for index in each.index])
-        statistics = _statistics(each, calibration)
-        aligned.append({name: statistic.at(positions) for name, statistic in statistics.items()})
-    return aligned
+    positions = np.array([place[index] for index in annotations.index])
+    return {name: statistic.at(positions) for name, statistic in _statistics(annotations, calibration).items()}

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from evals import alpaca_eval2
-from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
 from evals.formats import (
     AnnotationRow,
     Annotations,
@@ -28,7 +28,6 @@ from harness.steps.respond import respond
 
 DATASET = "alpaca_eval2"
 CALIBRATION_FILE = "df_gamed.csv"
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +128,15 @@ def score_alpaca_eval2(
     """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
     positions = positions_of(baselines)
     calibrated = read_length_calibration(calibration)
-    limits: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
-    rules = {"n_asked": len(positions), **limits}
+    n_asked = len(positions)
+    rules: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     sets, repeated = [], []
     for number, artifact in enumerate(judgments):
         rows = _rows(artifact.rows(Judgment), positions, names)
         annotations = annotations_from_rows(rows, str(artifact))
         repeats = _repeats(artifact, positions, names)
-        scores = alpaca_eval2.score_annotations(annotations, calibrated, **rules)
-        scores["uncertainty"] = _uncertainty([repeats], calibrated, limits)
+        scores = alpaca_eval2.score_annotations(annotations, calibrated, n_asked=n_asked, **rules)
+        scores["uncertainty"] = alpaca_eval2.uncertainty([repeats], calibrated, **rules)
         folder = out.folder / f"seed-{number}"
         folder.mkdir()
         write_annotations(folder / "annotations.json", rows)
@@ -146,8 +145,9 @@ def score_alpaca_eval2(
         out.write_json(f"seed-{number}/scores.json", scores)
         sets.append(annotations)
         repeated.append(repeats)
-    scores = alpaca_eval2.score_training_seeds(sets, calibrated, **rules)
-    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(repeated, calibrated, limits)})
+    scores = alpaca_eval2.score_training_seeds(sets, calibrated, n_asked=n_asked, **rules)
+    scores["uncertainty"] = alpaca_eval2.uncertainty(repeated, calibrated, **rules)
+    out.write_json("scores.json", scores)
 
 
 @step(version=2)
@@ -191,15 +191,6 @@ def _repeats(artifact: Artifact, positions: dict[str, int], names: Names) -> lis
     """The verdicts of each repeat by themselves."""
     repeats = by_repeat(artifact.rows(Judgment))
     return [annotations_from_rows(_rows(rows, positions, names), str(artifact)) for rows in repeats]
-
-
-def _uncertainty(
-    repeated: Sequence[Sequence[Annotations]], calibration: Calibration | None, limits: dict[str, Any]
-) -> dict[str, Any]:
-    """Of verdicts [training seeds][repeats]; empty where there is one of each."""
-    if len(repeated) == len(repeated[0]) == 1:
-        return {}
-    return alpaca_eval2.uncertainty(repeated, calibration, **limits)
 
 
 def positions_of(baselines: Artifact) -> dict[str, int]:

@@ -8,10 +8,9 @@ score is the probability in per cent that the model beats the baseline, which is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness
+from evals import completeness, summaries
 from evals.formats import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
 
@@ -45,17 +44,15 @@ def score_judgments(
     are None and `withheld` says why, unless `allow_missing`.
     Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
-    from evals.stats.bootstrap import resample_counts, score_interval
-
     axis = _axis([judgments])
     asked, missing = _asked(n_questions, repeats), _missing([judgments], n_questions, repeats)
     too_few = completeness.withheld(asked - missing, asked, allow_missing=allow_missing)
     statistic = _aligned_statistic(judgments, axis)
-    counts = resample_counts(len(axis), resamples, seed)
+    interval = summaries.intervals({"score": statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
     shown = {
         "score": statistic.value,
-        "ci95": list(score_interval(statistic.resample(counts), len(axis))) if several else None,
+        "ci95": interval if several else None,
         "ci95_official": list(official_interval(judgments)),
     }
     return {
@@ -78,45 +75,36 @@ def score_training_seeds(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Scores of one method trained with several seeds: `per_seed`, `mean` and `ci95` of the score, each by metric.
+    """The score of one method trained with several seeds: see `summaries.over_training_seeds`.
 
-    The interval is that of the mean: questions are resampled, the same for all training seeds, and with more than one
-    training seed their draw is added (`resample_training_seeds`). `n_asked` and `n_missing` add up over seeds. When one
-    seed has less than 99 % of its verdicts all is None and `withheld` says why, unless `allow_missing`.
+    Of each seed two verdicts are asked for each of `n_questions`, times `repeats`. When one seed has less than 99 % of
+    them all is None and `withheld` says why, unless `allow_missing`.
     """
-    from evals.stats.bootstrap import bootstrap_interval
-
     asked, missing = _asked(n_questions, repeats), [_missing([each], n_questions, repeats) for each in judgments]
-    too_few = completeness.withheld(asked - max(missing), asked, allow_missing=allow_missing)
     axis = _axis(judgments)
-    statistics = [_aligned_statistic(each, axis) for each in judgments]
-    values = [statistic.value for statistic in statistics]
-    interval = bootstrap_interval(statistics, len(axis), resamples=resamples, seed=seed)
-    return {
-        "per_seed": {"score": None if too_few else values},
-        "mean": {"score": None if too_few else sum(values) / len(values)},
-        "ci95": {"score": None if too_few else list(interval)},
-        "n_training_seeds": len(judgments),
-        "n_asked": asked * len(judgments),
-        "n_missing": sum(missing),
-        "withheld": too_few,
-        "resamples": resamples,
-        "seed": seed,
-    }
+    return summaries.over_training_seeds(
+        {"score": [_aligned_statistic(each, axis) for each in judgments]},
+        len(axis),
+        asked=asked,
+        missing=missing,
+        withheld=completeness.withheld(asked - max(missing), asked, allow_missing=allow_missing),
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def uncertainty(
     judgments: Sequence[Sequence[Sequence[ArenaJudgment]]], *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Where the score's uncertainty comes from: `UncertaintyComponents` in points.
+    """Where the score's uncertainty comes from: `UncertaintyComponents` in points; empty for one set of verdicts.
 
     `judgments` [training seeds][repeated verdicts][questions].
     """
-    from evals.stats.noise import uncertainty_components
-
+    if not summaries.has_parts(judgments):
+        return {}
     axis = _axis([each for repeats in judgments for each in repeats])
     statistics = [[_aligned_statistic(each, axis) for each in repeats] for repeats in judgments]
-    return {"score": asdict(uncertainty_components(statistics, len(axis), resamples=resamples, seed=seed))}
+    return summaries.uncertainty({"score": statistics}, len(axis), resamples=resamples, seed=seed)
 
 
 def compare_judgments(
@@ -134,28 +122,12 @@ def compare_judgments(
     Where these are less than 99 % of what a set has, the verdict is "withheld" unless `allow_missing`, and `withheld`
     says why.
     """
-    from evals.stats.paired import paired_difference
-
     judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in (*first, *second)]
     axis = sorted(set.intersection(*judged))
-    largest = max(map(len, judged))
-    if reason := completeness.withheld_comparison(len(axis), largest, allow_missing=allow_missing):
-        return {"metric": "score", "verdict": "withheld", "withheld": reason, "n_prompts": len(axis)}
-    result = paired_difference(
-        [_aligned_statistic(each, axis) for each in first],
-        [_aligned_statistic(each, axis) for each in second],
-        len(axis),
-        resamples=resamples,
-        seed=seed,
-    )
-    return {
-        "metric": "score",
-        **asdict(result),
-        "ci95": list(result.ci95),
-        "n_prompts": len(axis),
-        "resamples": resamples,
-        "seed": seed,
-    }
+    if reason := completeness.withheld_comparison(len(axis), max(map(len, judged)), allow_missing=allow_missing):
+        return summaries.no_comparison("score", reason, len(axis))
+    of_first, of_second = ([_aligned_statistic(each, axis) for each in sets] for sets in (first, second))
+    return summaries.comparison("score", of_first, of_second, len(axis), resamples=resamples, seed=seed)
 
 
 def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:

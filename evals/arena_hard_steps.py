@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals import arena_hard
-from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
 from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Response
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
-
-RESAMPLES = 1000
 
 
 def _answers(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
@@ -80,10 +78,12 @@ def score_arena_hard(
             write_judgments(folder / f"model_judgment{f'-{repeat}' if repeat else ''}.jsonl", rows)
         write_answers(folder / "model_answer.jsonl", _answers_given(artifact, name))
         scores = arena_hard.score_judgments(_flat(repeats), **rules)
-        out.write_json(f"seed-{number}/scores.json", {**scores, "uncertainty": _uncertainty([repeats], resamples)})
+        scores["uncertainty"] = arena_hard.uncertainty([repeats], resamples=resamples)
+        out.write_json(f"seed-{number}/scores.json", scores)
         sets.append(repeats)
     scores = arena_hard.score_training_seeds(list(map(_flat, sets)), **rules)
-    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(sets, resamples)})
+    scores["uncertainty"] = arena_hard.uncertainty(sets, resamples=resamples)
+    out.write_json("scores.json", scores)
 
 
 @step(version=2)
@@ -94,13 +94,6 @@ def compare_arena_hard(
     first, second = ([_flat(_arena_judgments(artifact)) for artifact in side] for side in (better, worse))
     result = arena_hard.compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"score": result})
-
-
-def _uncertainty(sets: Sequence[Sequence[Sequence[ArenaJudgment]]], resamples: int) -> dict[str, Any]:
-    """Of the judgments [training seeds][repeats]; empty where there is one of each."""
-    if len(sets) == len(sets[0]) == 1:
-        return {}
-    return arena_hard.uncertainty(sets, resamples=resamples)
 
 
 def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:

@@ -3,13 +3,12 @@
 import shutil
 from dataclasses import asdict
 
-from evals.bench import Measurement
+from evals.bench import RESAMPLES, Measurement
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.output import ROWS
 from harness.core.store import RECORD
 from harness.steps.edit_distance import EditDistance, edit_distance
 
-RESAMPLES = 1000
 MEASURES = ("characters", "characters_normalised", "tokens", "tokens_normalised")
 
 

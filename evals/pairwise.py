@@ -6,11 +6,11 @@ points are the mean over its verdicts. Verdict labels are Arena-Hard's, and how 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness
+from evals import completeness, summaries
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
@@ -51,8 +51,6 @@ def score_pairs(
     `n_wins`, `n_draws`, `n_losses` by prompt; `n_total` prompts with a verdict in both orders, of `n_asked`. Below 99 %
     all headlines are None and `withheld` says why, unless `allow_missing`.
     """
-    from evals.stats.bootstrap import resample_counts, score_interval
-
     complete = [pair for pair in pairs if pair.is_complete]
     too_few = completeness.withheld(len(complete), n_prompts, allow_missing=allow_missing)
     result: dict[str, Any] = {
@@ -66,15 +64,11 @@ def score_pairs(
     if too_few or not complete:
         return {**dict.fromkeys((*METRICS, "position_bias")), "ci95": dict.fromkeys(METRICS), **result}
     statistics = _statistics(complete)
-    counts = resample_counts(len(complete), resamples, seed)
     points = _points(complete)
     return {
         **{name: statistic.value for name, statistic in statistics.items()},
         "position_bias": statistics["first_shown_win_rate"].value - 50,
-        "ci95": {
-            name: list(score_interval(statistic.resample(counts), len(complete))) if len(complete) > 1 else None
-            for name, statistic in statistics.items()
-        },
+        "ci95": summaries.intervals(statistics, len(complete), resamples=resamples, seed=seed),
         "n_wins": int((points > 0.5).sum()),
         "n_draws": int((points == 0.5).sum()),
         "n_losses": int((points < 0.5).sum()),
@@ -90,25 +84,21 @@ def score_training_seeds(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """`per_seed`, `mean` and `ci95` of the win rate of one method trained with several seeds, each by metric."""
-    from evals.stats.bootstrap import bootstrap_interval
+    """The win rate of one method trained with several seeds, on the prompts that all share.
 
-    fewest = min(sum(pair.is_complete for pair in pairs) for pairs in sets)
-    too_few = completeness.withheld(fewest, n_prompts, allow_missing=allow_missing)
-    statistics, n_shared = _shared_statistics(sets)
-    values = None if too_few or not n_shared else [statistic.value for statistic in statistics]
-    interval = bootstrap_interval(statistics, n_shared, resamples=resamples, seed=seed) if values else None
-    return {
-        "per_seed": {"win_rate": values},
-        "mean": {"win_rate": sum(values) / len(values) if values else None},
-        "ci95": {"win_rate": list(interval) if interval else None},
-        "n_training_seeds": len(sets),
-        "n_asked": n_prompts * len(sets),
-        "n_missing": sum(n_prompts - sum(pair.is_complete for pair in pairs) for pairs in sets),
-        "withheld": too_few,
-        "resamples": resamples,
-        "seed": seed,
-    }
+    See `summaries.over_training_seeds`. `n_prompts` are asked of each seed, in both orders.
+    """
+    missing = [n_prompts - sum(pair.is_complete for pair in pairs) for pairs in sets]
+    shared = _shared_prompts(sets)
+    return summaries.over_training_seeds(
+        {"win_rate": [_win_rate(pairs, shared) for pairs in sets] if shared else []},
+        len(shared),
+        asked=n_prompts,
+        missing=missing,
+        withheld=completeness.withheld(n_prompts - max(missing), n_prompts, allow_missing=allow_missing),
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def uncertainty(
@@ -116,16 +106,13 @@ def uncertainty(
 ) -> dict[str, Any]:
     """Where the win rate's uncertainty comes from: `UncertaintyComponents` in points, on the prompts that all share.
 
-    `sets` [training seeds][repeated verdicts][prompts].
+    `sets` [training seeds][repeated verdicts][prompts]. Empty for one set, and where they share no prompt.
     """
-    from evals.stats.noise import uncertainty_components
-
-    statistics, n_shared = _shared_statistics([pairs for repeats in sets for pairs in repeats])
-    if not n_shared:
+    shared = _shared_prompts([pairs for repeats in sets for pairs in repeats])
+    if not shared or not summaries.has_parts(sets):
         return {}
-    in_turn = iter(statistics)
-    nested = [[next(in_turn) for _ in repeats] for repeats in sets]
-    return {"win_rate": asdict(uncertainty_components(nested, n_shared, resamples=resamples, seed=seed))}
+    statistics = [[_win_rate(pairs, shared) for pairs in repeats] for repeats in sets]
+    return summaries.uncertainty({"win_rate": statistics}, len(shared), resamples=resamples, seed=seed)
 
 
 def compare_pairs(
@@ -141,24 +128,13 @@ def compare_pairs(
     `difference` (first minus second, in points), `ci95`, `p_value` and `verdict`, on the prompts they share; "withheld"
     where these are less than 99 % of a set, unless `allow_missing`.
     """
-    from evals.stats.paired import paired_difference
-
     sets = [*first, *second]
-    statistics, n_shared = _shared_statistics(sets)
+    shared = _shared_prompts(sets)
     largest = max(sum(pair.is_complete for pair in pairs) for pairs in sets)
-    if reason := completeness.withheld_comparison(n_shared, largest, allow_missing=allow_missing):
-        return {"metric": "win_rate", "verdict": "withheld", "withheld": reason, "n_prompts": n_shared}
-    result = paired_difference(
-        statistics[: len(first)], statistics[len(first) :], n_shared, resamples=resamples, seed=seed
-    )
-    return {
-        "metric": "win_rate",
-        **asdict(result),
-        "ci95": list(result.ci95),
-        "n_prompts": n_shared,
-        "resamples": resamples,
-        "seed": seed,
-    }
+    if reason := completeness.withheld_comparison(len(shared), largest, allow_missing=allow_missing):
+        return summaries.no_comparison("win_rate", reason, len(shared))
+    of_first, of_second = ([_win_rate(pairs, shared) for pairs in each] for each in (first, second))
+    return summaries.comparison("win_rate", of_first, of_second, len(shared), resamples=resamples, seed=seed)
 
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:
@@ -185,10 +161,12 @@ def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
     }
 
 
-def _shared_statistics(sets: Sequence[Sequence[PairVerdicts]]) -> tuple[list[Statistic], int]:
-    """The win rate of each set on the prompts with verdicts in both orders in all of them; how many these are."""
-    by_prompt: list[Mapping[str, PairVerdicts]] = [
-        {pair.prompt_id: pair for pair in pairs if pair.is_complete} for pairs in sets
-    ]
-    shared = sorted(set.intersection(*(set(pairs) for pairs in by_prompt)))
-    return [_statistics([pairs[id] for id in shared])["win_rate"] for pairs in by_prompt], len(shared)
+def _shared_prompts(sets: Sequence[Sequence[PairVerdicts]]) -> list[str]:
+    """The prompts with verdicts in both orders in all sets."""
+    return sorted(set.intersection(*({pair.prompt_id for pair in pairs if pair.is_complete} for pairs in sets)))
+
+
+def _win_rate(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> Statistic:
+    """The win rate as a statistic on `prompts`."""
+    by_prompt = {pair.prompt_id: pair for pair in pairs}
+    return _statistics([by_prompt[id] for id in prompts])["win_rate"]

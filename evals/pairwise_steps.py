@@ -6,14 +6,12 @@ from typing import Any
 
 from evals import pairwise
 from evals.arena_hard import points_of_output
-from evals.bench import COMPARISON_RESAMPLES, Bench, Evaluation
+from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
 from evals.pairwise import PairVerdicts
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Response
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
-
-RESAMPLES = 1000
 
 
 def _answers(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
@@ -54,13 +52,19 @@ def score_pairwise(
         "resamples": resamples,
         "allow_missing": allow_missing,
     }
-    sets = [artifact.rows(Judgment) for artifact in judgments]
-    for number, rows in enumerate(sets):
+    sets, repeated = [], []
+    for number, artifact in enumerate(judgments):
+        rows = artifact.rows(Judgment)
+        pairs, repeats = _pairs(rows), list(map(_pairs, by_repeat(rows)))
         (out.folder / f"seed-{number}").mkdir()
-        scores = pairwise.score_pairs(_pairs(rows), **rules)
-        out.write_json(f"seed-{number}/scores.json", {**scores, "uncertainty": _uncertainty([rows], resamples)})
-    scores = pairwise.score_training_seeds(list(map(_pairs, sets)), **rules)
-    out.write_json("scores.json", {**scores, "uncertainty": _uncertainty(sets, resamples)})
+        scores = pairwise.score_pairs(pairs, **rules)
+        scores["uncertainty"] = pairwise.uncertainty([repeats], resamples=resamples)
+        out.write_json(f"seed-{number}/scores.json", scores)
+        sets.append(pairs)
+        repeated.append(repeats)
+    scores = pairwise.score_training_seeds(sets, **rules)
+    scores["uncertainty"] = pairwise.uncertainty(repeated, resamples=resamples)
+    out.write_json("scores.json", scores)
 
 
 @step(version=1)
@@ -71,14 +75,6 @@ def compare_pairwise(
     first, second = ([_pairs(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
     result = pairwise.compare_pairs(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"win_rate": result})
-
-
-def _uncertainty(sets: Sequence[Sequence[Judgment]], resamples: int) -> dict[str, Any]:
-    """Of the judgments of each training seed; empty where there is one seed and one verdict a pair."""
-    repeats = [by_repeat(rows) for rows in sets]
-    if len(sets) == len(repeats[0]) == 1:
-        return {}
-    return pairwise.uncertainty([list(map(_pairs, each)) for each in repeats], resamples=resamples)
 
 
 def _pairs(judgments: Sequence[Judgment]) -> list[PairVerdicts]:

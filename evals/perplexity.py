@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from evals.bench import Measurement
+from evals.bench import RESAMPLES, Measurement
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.output import ROWS
 from harness.steps.perplexity import Perplexity, perplexity
@@ -13,7 +13,6 @@ from harness.steps.perplexity import Perplexity, perplexity
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, IntArray
 
-RESAMPLES = 1000
 ESTIMATES = ("perplexity", "negative_log_likelihood_per_token", "corpus_perplexity")
 
 
