@@ -15,7 +15,7 @@ from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
 from harness.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from evals.stats.bootstrap import Statistic
+    from evals.stats.bootstrap import FloatArray, Statistic
     from evals.stats.length_control import GamedBaselines, LengthControlledFit, ModelVerdicts
 
 METRICS = ("win_rate", "discrete_win_rate", "length_controlled_winrate")
@@ -188,16 +188,21 @@ def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, flo
 
 def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]:
     """Instruction difficulty by index from several models' verdicts: see `fit_instruction_difficulty`."""
-    import numpy as np
-
     from evals.stats.length_control import fit_instruction_difficulty
 
     axis = _axis(pool)
+    return dict(zip(axis, fit_instruction_difficulty(preference_table(pool, axis)).tolist(), strict=True))
+
+
+def preference_table(annotations: Sequence[Annotations], axis: Sequence[int]) -> FloatArray:
+    """Preferences in [0, 1] as a table [models, instructions of `axis`]; NaN where there is no verdict."""
+    import numpy as np
+
     place = {index: column for column, index in enumerate(axis)}
-    preferences = np.full((len(pool), len(axis)), np.nan)
-    for row, each in enumerate(pool):
-        preferences[row, [place[index] for index in each.index]] = np.asarray(each.preference) - 1
-    return dict(zip(axis, fit_instruction_difficulty(preferences).tolist(), strict=True))
+    table = np.full((len(annotations), len(axis)), np.nan)
+    for row, each in zip(table, annotations, strict=True):
+        row[[place[index] for index in each.index]] = _preferences(each)
+    return table
 
 
 def _axis(annotations: Iterable[Annotations]) -> list[int]:
@@ -243,10 +248,11 @@ def _length_control_withheld(
     )
 
 
-def _preferences(annotations: Annotations) -> Any:
+def _preferences(annotations: Annotations) -> FloatArray:
+    """In [0, 1], the probability that the model beats the baseline."""
     import numpy as np
 
-    return np.asarray(annotations.preference) - 1
+    return np.asarray(annotations.preference, dtype=np.float64) - 1
 
 
 def _model_verdicts(annotations: Annotations, calibration: Calibration) -> ModelVerdicts:

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.alpaca_eval2 import compare_annotations, score_annotations
+from evals.alpaca_eval2 import compare_annotations, preference_table, score_annotations
 from evals.formats import Annotations, Calibration
 from harness.core.errors import UserError
 
@@ -163,7 +163,7 @@ def _agreement(
     from evals.stats.bootstrap import resample_counts
 
     axis = sorted({index for first, _ in pairs for index in first.index})
-    first, second = (_preferences([pair[judge] for pair in pairs], axis) for judge in (0, 1))
+    first, second = (preference_table([pair[judge] for pair in pairs], axis) for judge in (0, 1))
     tables = outcome_tables(first, second)
     counts = resample_counts(len(axis), resamples, seed)
     found: dict[str, Any] = {
@@ -202,17 +202,6 @@ def _with_interval(statistic: Statistic, counts: FloatArray) -> dict[str, Any]:
         "value": statistic.value,
         "ci95": None if np.isnan(resampled).all() else list(percentile_interval(resampled)),
     }
-
-
-def _preferences(annotations: Sequence[Annotations], axis: Sequence[int]) -> FloatArray:
-    """Preferences in [0, 1] as a table [models, instructions]; NaN where there is no verdict."""
-    import numpy as np
-
-    place = {index: position for position, index in enumerate(axis)}
-    table = np.full((len(annotations), len(axis)), np.nan)
-    for row, each in zip(table, annotations, strict=True):
-        row[[place[index] for index in each.index]] = np.asarray(each.preference) - 1
-    return table
 
 
 # Scores
@@ -342,7 +331,7 @@ def _moves_with_instructions(pairs: Pairs, annotations: Annotations, resamples: 
     counts = resample_counts(len(annotations.index), resamples, seed)
 
     def resampled_logits(each: Sequence[Annotations]) -> FloatArray:
-        table = _preferences(each, annotations.index)
+        table = preference_table(each, annotations.index)
         n = counts @ (~np.isnan(table)).T.astype(float)
         with np.errstate(invalid="ignore"):  # a model none of whose instructions was drawn
             return logits(100 * (counts @ np.nan_to_num(table).T) / n, n)

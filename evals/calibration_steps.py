@@ -11,7 +11,6 @@ from harness.core.records import Response
 from harness.steps.judge_prompt import official_order
 
 RESULT = "calibration.json"
-RESAMPLES = 1000
 
 
 @step(version=2)

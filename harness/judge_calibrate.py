@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.alpaca_eval2_steps import EVALUATION
-from evals.calibration_steps import RESAMPLES, RESULT, calibrate_judge
+from evals.bench import RESAMPLES
+from evals.calibration_steps import RESULT, calibrate_judge
 from evals.official_steps import file_digest, stored_outputs
 from harness.backends.judges import JudgeReference
 from harness.benches import OFFICIAL, BenchChoice, calibration_from, choose_bench
