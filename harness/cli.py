@@ -323,7 +323,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
-    from evals.calibration import shown
+    from evals.calibration_text import shown
     from harness.judge_calibrate import Published
     from harness.judge_calibrate import calibrate as run
 

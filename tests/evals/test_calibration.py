@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from evals.alpaca_eval2 import score_annotations
-from evals.calibration import bridge, calibrate, shown, shown_bridge
+from evals.calibration import bridge, calibrate
+from evals.calibration_text import shown, shown_bridge
 from evals.formats import Annotations, read_annotations
 from harness.core.errors import UserError
 from harness.core.records import Response
