@@ -32,6 +32,38 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class HeadedOption(click.Option):
+    """An option that the command's help shows under a heading."""
+
+    def __init__(self, *names: Any, heading: str, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.heading = heading
+
+
+class HeadedCommand(click.Command):
+    """A command with so many options that its help shows them under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        options = (parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option))
+        for option in options:
+            if record := option.get_help_record(ctx):
+                sections.setdefault(getattr(option, "heading", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def _under(heading: str) -> Callable[..., Any]:
+    """`click.option`, shown under the heading."""
+    return functools.partial(click.option, cls=HeadedOption, heading=heading)
+
+
+_scored, _instructions = _under("What is scored"), _under("The instructions and the answers to them")
+_judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
+_score = _under("The scores")
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="preference-harness", prog_name="harness")
 def cli() -> None:
@@ -72,9 +104,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds.")
 @click.option("--models", callback=_names, help="Only these base models (comma-separated).")
 @click.option("--methods", callback=_names, help="Only these methods (comma-separated).")
-@click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="Where artifacts and report go.  [default: runs/SCALE]"
-)
+@click.option("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]")
 def reproduce(
     experiment: str,
     scale: str,
@@ -110,24 +140,26 @@ def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[...,
     With the prefix "judge-" the judge may be left out, and is the scale's; without one it must be named.
     """
     options = (
-        click.option(
+        _judge(
             f"--{prefix}model",
             "judge_model",
             required=not prefix,
             help="The judge: a model's name at the endpoint." + ("  [default: the scale's]" if prefix else ""),
         ),
-        click.option(
-            f"--{prefix}base-url", "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"
+        _judge(f"--{prefix}base-url", "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
+        _judge(f"--{prefix}without", "refused", multiple=True, help="A parameter that it refuses; repeatable."),
+        _pace("--concurrency", default=16, show_default=True, type=click.IntRange(1, 1024), help="Requests at a time."),
+        _pace("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
+        _pace("--tokens-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
+        _pace(
+            "--timeout",
+            default=120.0,
+            show_default=True,
+            type=click.FloatRange(0, min_open=True),
+            help="Seconds to wait for a reply.",
         ),
-        click.option(
-            f"--{prefix}without", "refused", multiple=True, help="A parameter that the endpoint refuses; repeatable."
-        ),
-        click.option("--concurrency", default=16, show_default=True, type=click.IntRange(1, 1024)),
-        click.option("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
-        click.option("--tokens-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
-        click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(0, min_open=True)),
-        click.option("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
-        click.option("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
+        _cost("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
+        _cost("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
     )
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -166,25 +198,25 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...], p
     return judge(model, url, refused)
 
 
-@cli.command("eval")
-@click.option("--bench", "benches", multiple=True, required=True, help="See `harness list evals`; may be repeated.")
-@click.option("--model", help="A checkpoint folder, or mini:qwen2 or mini:llama.")
-@click.option("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
-@click.option("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
-@click.option("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
-@click.option(
-    "--scale", help="Whose instructions: a scale's, or `official`.  [default: mini for its judge, else official]"
+@cli.command("eval", cls=HeadedCommand)
+@_scored("--bench", "benches", multiple=True, required=True, help="See `harness list evals`; may be repeated.")
+@_scored("--model", help="A checkpoint folder, or mini:qwen2 or mini:llama.")
+@_scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
+@_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
+@_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
+@_instructions(
+    "--scale", help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
 )
-@click.option("--data", help="A folder with the official data.  [default: the hub]")
-@click.option("--baseline", help="A model that the official data has answers of, or a file of outputs.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many instructions.")
-@click.option("--max-new-tokens", type=click.IntRange(min=1), help="How long answers may be.  [default: the scale's]")
-@click.option("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair.")
+@_instructions("--data", help="A folder with the official data.  [default: the hub]")
+@_instructions("--baseline", help="A model that the official data has answers of, or a file of outputs.")
+@_instructions("--limit", type=click.IntRange(min=1), help="Only the first so many.")
+@_instructions("--max-new-tokens", type=click.IntRange(min=1), help="How long answers may be.  [default: the scale's]")
 @_judge_options("judge-")
-@click.option("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
-@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
-@click.option("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
-@click.option("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+@_judge("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair and order.")
+@_cost("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
+@_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+@_score("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@_score("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
 @click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def eval_(
@@ -209,29 +241,35 @@ def eval_(
     as_json: bool,
 ) -> None:
     """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
-    if not (model or outputs or annotations or judgments):
-        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
     if annotations or judgments:
         if model or outputs or (annotations and judgments):
             raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
-        results = [_score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)]
-    else:
-        from harness.benches import OFFICIAL, BenchChoice
-        from harness.evaluate import Source, evaluate, forecast
+        stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
+        _show([stored], as_json)
+        return
+    if not (model or outputs):
+        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
+    if reference_outputs:
+        raise click.UsageError("--reference-outputs goes with --annotations")
+    from harness.benches import OFFICIAL, BenchChoice
+    from harness.evaluate import Source, evaluate, forecast
 
-        if reference_outputs:
-            raise click.UsageError("--reference-outputs goes with --annotations")
-        chosen = scale or (OFFICIAL if judge or data or outputs else SCALE)
-        source = Source(model, outputs)
-        choice = BenchChoice(
-            chosen, data, baseline, limit, judge, judge_repeats, allow_missing, lc_calibration, max_new_tokens
-        )
-        where = run_dir or Path("runs") / chosen
-        if dry_run:
-            click.echo(forecast(benches, source, choice, where))
-            return
-        results = evaluate(benches, source, choice, where, limits)
-    _show(results, as_json)
+    choice = BenchChoice(
+        scale=scale or (OFFICIAL if judge or data or outputs else SCALE),
+        data=data,
+        baseline=baseline,
+        limit=limit,
+        judge=judge,
+        judge_repeats=judge_repeats,
+        allow_missing=allow_missing,
+        length_calibration=lc_calibration,
+        max_new_tokens=max_new_tokens,
+    )
+    where = run_dir or Path("runs") / choice.scale
+    if dry_run:
+        click.echo(forecast(benches, Source(model, outputs), choice, where))
+    else:
+        _show(evaluate(benches, Source(model, outputs), choice, where, limits), as_json)
 
 
 def _score_stored(
@@ -284,7 +322,7 @@ def judge() -> None:
     """Whether a judge can be trusted."""
 
 
-@judge.command()
+@judge.command(cls=HeadedCommand)
 @_judge_options("")
 def check(judge: "JudgeReference", limits: "Limits") -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
@@ -298,7 +336,7 @@ def check(judge: "JudgeReference", limits: "Limits") -> None:
         sys.exit(1)
 
 
-@judge.command()
+@judge.command(cls=HeadedCommand)
 @click.argument("annotations", type=PATH)
 @click.option("--outputs", type=PATH, help="The models' outputs.  [default: model_outputs/ beside the folder]")
 @click.option("--data", help="The instructions and baseline outputs.  [default: where the folder is]")
@@ -352,11 +390,11 @@ def mini() -> None:
 
 @mini.command()
 @click.argument("family", type=click.Choice(["qwen2", "llama"]))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option(
     "--tokens", default=20_000_000, show_default=True, type=click.IntRange(min=1), help="How many tokens to train on."
 )
-@click.option("--seed", default=0, show_default=True, type=SEED)
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of the initial weights and of the texts.")
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""
     from harness.core.store import require_writable
@@ -368,9 +406,11 @@ def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
 
 
 @mini.command()
-@click.option("--models", callback=_names, default="qwen,llama", show_default=True)
+@click.option(
+    "--models", callback=_names, default="qwen,llama", show_default=True, help="Base models, comma-separated."
+)
 @click.option("--seed", default=1000, show_default=True, type=SEED, help="Apart from the seeds that experiments use.")
-@click.option("--run-dir", type=click.Path(path_type=Path), default=Path("runs/mini"), show_default=True)
+@click.option("--run-dir", type=PATH, default=Path("runs/mini"), show_default=True, help="Where artifacts go.")
 def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     """Measure what the world was sized on: initial policy, teacher and improver, but no preference method."""
     from harness.core.store import Store

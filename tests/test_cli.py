@@ -8,11 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from harness import __main__ as entry
@@ -66,6 +67,24 @@ def test_help_names_the_commands(harness: Harness) -> None:
     outcome = harness("--help")
     assert (outcome.exit_code, outcome.err) == (0, "")
     assert all(re.search(rf"^  {command} ", outcome.out, re.MULTILINE) for command in ("reproduce", "eval", "list"))
+
+
+def commands(group: click.Group = cli.cli) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield from commands(command) if isinstance(command, click.Group) else (command,)
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=lambda command: command.name)
+def test_the_help_explains_every_option(command: click.Command) -> None:
+    text = command.get_help(click.Context(command))
+    for option in (parameter for parameter in command.params if isinstance(parameter, click.Option)):
+        assert option.help, option.opts
+        assert len(re.findall(rf"^  {option.opts[0]}\b(?!-)", text, re.MULTILINE)) == 1
+
+
+def test_the_help_of_eval_groups_its_options(harness: Harness) -> None:
+    section = harness("eval", "--help").out.split("What it costs:\n")[1].split("\n\n")[0]
+    assert re.findall(r"^  (--[a-z-]+)", section, re.MULTILINE) == ["--max-usd", "--batch", "--dry-run"]
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
