@@ -270,6 +270,11 @@ def instruction_key(instruction: str) -> str:
     return hashlib.sha256(instruction.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
+def holds_half_character(text: str) -> bool:
+    """Whether `text` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _from_columns(model: str, rows: Sequence[tuple[int, float, int, int]], source: str) -> Annotations:
     index, preference, len_1, len_2 = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Annotations(model, index, preference, len_1, len_2, source)
@@ -626,7 +631,7 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
 def _name(row: Mapping[str, Any], name: str, where: str) -> str:
     """A text that is going to be printed, so it must be possible to encode it."""
     value = _text(row, name, where)
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if holds_half_character(value):
         raise UserError(f"{where}: {name} holds half a character ({reprlib.repr(value)}); write the whole one")
     return value
 

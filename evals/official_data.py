@@ -13,7 +13,14 @@ from pathlib import Path
 
 from evals import instruction_set
 from evals.arena_hard import OFFICIAL_QUESTIONS
-from evals.formats import ModelOutput, instruction_key, read_answers, read_model_outputs, read_questions
+from evals.formats import (
+    ModelOutput,
+    holds_half_character,
+    instruction_key,
+    read_answers,
+    read_model_outputs,
+    read_questions,
+)
 from harness.backends.hub import NotOnHub, fetch, file_names
 from harness.core.errors import UserError, unknown
 from harness.core.records import Prompt, Response, to_line
@@ -50,46 +57,40 @@ class BenchData:
     fingerprint: str
 
 
-def load_baseline(
-    bench: str, source: str | None = None, baseline: str | None = None, revision: str | None = None
-) -> BenchData:
+def load_baseline(bench: str, source: str | None = None, baseline: str | None = None) -> BenchData:
     """The instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
 
-    `source` is a folder or file with the data; None is the hub, at `revision`. "pairwise" has no instructions of its
+    `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its
     own: it takes those of any model_outputs.json, of a folder with Arena-Hard's questions, and else AlpacaEval's.
     Raises UserError as the functions for the two benchmarks do.
     """
     if bench not in _BENCHES:
         raise unknown("bench with official data", bench, _BENCHES)
     if bench == "arena_hard":
-        return arena_hard_baseline(source, baseline, revision)
+        return arena_hard_baseline(source, baseline)
     if bench == "pairwise" and source is not None:
         if Path(source).is_file():
             return _outputs_as_baseline(Path(source), baseline)
         if _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,)):
-            return arena_hard_baseline(source, baseline, revision)
-    return alpaca_eval2_baseline(source, baseline, revision)
+            return arena_hard_baseline(source, baseline)
+    return alpaca_eval2_baseline(source, baseline)
 
 
-def alpaca_eval2_baseline(
-    source: str | None = None, baseline: str | None = None, revision: str | None = None
-) -> BenchData:
+def alpaca_eval2_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
     """AlpacaEval 2.0's 805 instructions, each with its place in the official order as id, answered by `baseline`.
 
     `source` is a folder or a model_outputs.json; None is the hub, which has the official baseline alone. `baseline` may
     also be a file. Rows are recognised by their instruction. Raises UserError for what cannot be read, for outputs of
     another model than `baseline`, and unless each official instruction is answered once.
     """
-    path, where = _alpaca_eval_file(source, baseline, revision)
+    path, where = _alpaca_eval_file(source, baseline)
     outputs = read_model_outputs(path)
     responses = _join_outputs(path, outputs, _official_instructions(path, outputs))
     _check_writer(path, responses[0].writer, baseline)
     return BenchData(responses, responses[0].writer, where, fingerprint(responses))
 
 
-def arena_hard_baseline(
-    source: str | None = None, baseline: str | None = None, revision: str | None = None
-) -> BenchData:
+def arena_hard_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
     """Arena-Hard v0.1's 500 questions in the order of question.jsonl, answered by `baseline`, by default gpt-4-0314.
 
     `source` is a folder with question.jsonl and model_answer/<baseline>.jsonl; None is the hub. `baseline` may also be
@@ -97,8 +98,8 @@ def arena_hard_baseline(
     unless each question is answered once.
     """
     baseline = baseline or ARENA_HARD_BASELINE
-    questions, where = _arena_hard_questions(source, revision)
-    answers = _arena_hard_answers(questions.parent if source is not None else None, baseline, revision)
+    questions, where = _arena_hard_questions(source)
+    answers = _arena_hard_answers(questions.parent if source is not None else None, baseline)
     prompts = read_questions(questions)
     if len(prompts) != OFFICIAL_QUESTIONS:
         raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {OFFICIAL_QUESTIONS}")
@@ -107,13 +108,13 @@ def arena_hard_baseline(
     return BenchData(responses, answers.stem, where, fingerprint(responses))
 
 
-def length_calibration(source: str | None = None, revision: str | None = None) -> Path | None:
+def length_calibration(source: str | None = None) -> Path | None:
     """The official df_gamed.csv, on which AlpacaEval 2.0's length control is calibrated; None where it is not there.
 
     `source` is a folder, or a file beside it; None is the hub. Raises UserError where the hub cannot be reached.
     """
     if source is None:
-        return fetch(_ALPACA_EVAL_HUB, _CALIBRATION, revision, instead="--lc-calibration FILE").path
+        return fetch(_ALPACA_EVAL_HUB, _CALIBRATION, instead="--lc-calibration FILE").path
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
 
@@ -152,7 +153,7 @@ def _outputs_as_baseline(path: Path, baseline: str | None) -> BenchData:
 # Finding the files
 
 
-def _alpaca_eval_file(source: str | None, baseline: str | None, revision: str | None) -> tuple[Path, str]:
+def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, str]:
     """The file with the baseline's outputs, and what to call it."""
     path = _as_file(baseline) or _as_file(source)
     if path is None and source is not None:
@@ -162,14 +163,14 @@ def _alpaca_eval_file(source: str | None, baseline: str | None, revision: str | 
             raise UserError(f"{source}: no outputs of a baseline of AlpacaEval 2.0: {' or '.join(_ALPACA_EVAL_FILES)}")
     if path is not None:
         return path, str(path)
-    file = fetch(_ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB, revision)
+    file = fetch(_ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
     return file.path, file.source
 
 
-def _arena_hard_questions(source: str | None, revision: str | None) -> tuple[Path, str]:
+def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
     """The file with the questions, and what to call it."""
     if source is None:
-        file = fetch(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}", revision)
+        file = fetch(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}")
         return file.path, file.source
     path = _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,))
     if path is None:
@@ -177,7 +178,7 @@ def _arena_hard_questions(source: str | None, revision: str | None) -> tuple[Pat
     return path, str(path.parent)
 
 
-def _arena_hard_answers(folder: Path | None, baseline: str, revision: str | None) -> Path:
+def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
     """The file with the baseline's answers, in model_answer/ of `folder` or on the hub."""
     named = _as_file(baseline)
     if named is not None:
@@ -189,9 +190,9 @@ def _arena_hard_answers(folder: Path | None, baseline: str, revision: str | None
         return path
     on_hub = f"{_ARENA_HARD_ON_HUB}/model_answer"
     try:
-        return fetch(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl", revision).path
+        return fetch(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl").path
     except NotOnHub:
-        names = file_names(_ARENA_HARD_HUB, on_hub, revision)
+        names = file_names(_ARENA_HARD_HUB, on_hub)
         raise _no_answers(baseline, f"{_ARENA_HARD_HUB} on the hub", names) from None
 
 
@@ -279,5 +280,5 @@ def _check_writer(path: Path, writer: str, baseline: str | None) -> None:
 
 def _check_whole(texts: Iterable[str], shown: str) -> None:
     """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
-    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+    if any(map(holds_half_character, texts)):
         raise UserError(f"{shown}: holds half a character; write the whole one, or U+FFFD for it")

@@ -67,10 +67,9 @@ class Score:
 class ComparisonResult:
     """One paired test; `difference` is better minus worse, in points.
 
-    `p_value` and `verdict_alone` are of this test by itself; `p_holm` and `verdict` are of it as one of the
-    `Manifest.n_tests` of the report. Beside an undecided verdict stand `minimum_detectable_effect` (points) and
-    `n_needed` (prompts), at the level that Holm's method leaves to the first of these. `note` says why a comparison
-    was withheld.
+    `p_value` is of this test by itself; `p_holm` and `verdict` are of it as one of the `Manifest.n_tests` of the
+    report. Beside an undecided verdict stand `minimum_detectable_effect` (points) and `n_needed` (prompts), at the
+    level that Holm's method leaves to the first of these. `note` says why a comparison was withheld.
     """
 
     model: str
@@ -83,7 +82,6 @@ class ComparisonResult:
     ci95: tuple[float, float] | None = None
     p_value: float | None = None
     p_holm: float | None = None
-    verdict_alone: str = ""
     minimum_detectable_effect: float | None = None
     n_needed: int | None = None
     note: str = ""

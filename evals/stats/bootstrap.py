@@ -49,12 +49,6 @@ def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic
     return Statistic(value, resample)
 
 
-def mean_statistic(statistics: Sequence[Statistic]) -> Statistic:
-    """The mean of scores on the same prompts, such as those by repeated verdicts: a prompt's repeats stay together."""
-    value = sum(statistic.value for statistic in statistics) / len(statistics)
-    return Statistic(value, lambda counts: np.mean([statistic.resample(counts) for statistic in statistics], axis=0))
-
-
 def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
     """How often each prompt is drawn when `n_prompts` prompts are drawn with replacement: [resamples, n_prompts].
 

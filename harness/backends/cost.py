@@ -93,14 +93,8 @@ class CostEstimate:
     most_prompt_tokens: int
     completion_tokens: int
     most_completion_tokens: int
-    exact: bool
     counting: str
     price: Price | None
-
-    @property
-    def price_known(self) -> bool:
-        """Whether dollars can be named at all."""
-        return self.price is not None
 
     def usd(self, *, batch: bool = False) -> float | None:
         """Expected dollars; None where the price is unknown."""
@@ -132,7 +126,6 @@ def estimate(
         most_prompt_tokens=sum(counter.bound(request.messages) for request in asked),
         completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in asked),
         most_completion_tokens=sum(longest_reply(reference, request) for request in asked),
-        exact=counter.exact,
         counting=counter.method,
         price=price_of(reference),
     )

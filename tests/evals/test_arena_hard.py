@@ -126,6 +126,14 @@ def test_one_training_seed_has_the_score_and_interval_of_its_verdicts() -> None:
     assert seeds["n_missing"] == one["n_missing"] == 1
 
 
+def test_repeats_of_the_same_verdicts_change_neither_score_nor_interval() -> None:
+    judgments = simulated.judgments(60)
+    once, thrice = (score_judgments(judgments * k, n_questions=60, repeats=k, resamples=100) for k in (1, 3))
+    assert thrice["score"] == pytest.approx(once["score"])
+    assert thrice["ci95"] == pytest.approx(once["ci95"])
+    assert (thrice["n_asked"], thrice["n_missing"]) == (3 * once["n_asked"], 0)
+
+
 def test_several_training_seeds_give_their_mean() -> None:
     sets = [simulated.judgments(60, seed=seed, ability=seed - 1) for seed in range(3)]
     seeds = score_training_seeds(sets, n_questions=60, resamples=200)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.stats.bootstrap import Statistic, bootstrap_interval, mean_statistic, ratio_statistic, resample_counts
+from evals.stats.bootstrap import Statistic, ratio_statistic, resample_counts
 from evals.stats.length_control import GamedBaselines, ModelVerdicts, length_controlled_statistic
 from evals.stats.noise import uncertainty_components
 from evals.stats.win_rate import win_rate_statistic
@@ -95,19 +95,9 @@ def test_resamples_without_a_verdict_are_left_out() -> None:
     assert np.isfinite(parts.total) and parts.judge == 0
 
 
-def test_a_prompts_repeats_stay_together() -> None:
-    """Repeats of the same verdicts add nothing: the interval is that of one set."""
-    scores = simulated_scores(1, 80, 1, np.random.default_rng(0))
-    single = win_rate_statistic(scores[0, :, 0])
-    repeated = mean_statistic([single, single, single])
-    assert repeated.value == pytest.approx(single.value)
-    intervals = [bootstrap_interval([each], 80, resamples=300, seed=0) for each in (single, repeated)]
-    assert intervals[1] == pytest.approx(intervals[0])
-
-
 def test_repeats_narrow_the_interval_by_the_judges_noise_alone() -> None:
     scores = np.random.default_rng(0).normal(0.5, JUDGE_SD, size=(400, 4))
-    one, four = (mean_statistic([win_rate_statistic(row) for row in scores.T[:k]]) for k in (1, 4))
+    one, four = (win_rate_statistic(scores[:, :k].mean(axis=1)) for k in (1, 4))
     counts = resample_counts(400, 2000, seed=0)
     assert one.resample(counts).std() / four.resample(counts).std() == pytest.approx(2, rel=0.1)
 

@@ -220,10 +220,9 @@ def test_both_benchmarks_are_read_from_the_hub(hub: HubServer) -> None:
     assert len(hub.downloads()) == 3
 
 
-def test_any_baseline_on_the_hub_can_be_named_and_any_revision(hub: HubServer) -> None:
-    data = arena_hard_baseline(None, "llama-3.1-8b-instruct", COMMIT)
+def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:
+    data = arena_hard_baseline(None, "llama-3.1-8b-instruct")
     assert data.responses[0].text == "llama-3.1-8b-instruct on question 0"
-    assert all(f"/resolve/{COMMIT}/" in path for path in hub.downloads())
 
 
 def test_the_calibration_comes_from_the_hub(hub: HubServer) -> None:

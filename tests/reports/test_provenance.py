@@ -18,7 +18,7 @@ HERE, THERE = "f" * 40, "e" * 40
         ({}, ("2.6", "2,500 prompts")),
         ({"n_needed": None}, ("2.6", "more training seeds")),
         ({"n_needed": None, "difference": 0.0}, ("2.6", "—")),
-        ({"verdict": "holds", "verdict_alone": "holds"}, ("", "")),
+        ({"verdict": "holds"}, ("", "")),
         ({"verdict": "not run"}, ("", "")),
     ],
 )
@@ -26,7 +26,7 @@ def test_beside_an_undecided_comparison_stands_what_would_decide_it(
     changes: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     place = {"model": "qwen", "better": "sgpo", "worse": "dpo", "bench": "alpaca_eval2", "metric": "win_rate"}
-    figures = {"verdict": "undecided", "verdict_alone": "undecided", "difference": 1.0, "n_needed": 2500}
+    figures = {"verdict": "undecided", "difference": 1.0, "n_needed": 2500}
     comparison = ComparisonResult(**{**place, **figures, "minimum_detectable_effect": 2.61, **changes})
     assert (detectable(comparison), needed(comparison)) == expected
 
