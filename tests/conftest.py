@@ -1,16 +1,38 @@
 """Fixtures for the whole suite."""
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from harness import cli
 from harness.core.store import Store
+from tests.command import Harness, Outcome
 
 # On a busy machine drawing an example can take seconds; that says nothing of the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Harness:
+    """Runs the command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
+        capfd.readouterr()
+        exit_code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            exit_code = stop.code
+        return Outcome(exit_code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

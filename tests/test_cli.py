@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +18,10 @@ import pytest
 from harness import __main__ as entry
 from harness import cli
 from harness.core import config
+from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "trl", "datasets", "pandas", "scipy", "sklearn", "matplotlib", "numpy", "yaml")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    exit_code: int
-    out: str
-    err: str
-
-
-Harness = Callable[..., Outcome]
-
-
-@pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Harness:
-    """Runs the command in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        capfd.readouterr()
-        exit_code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            exit_code = stop.code
-        return Outcome(exit_code, *capfd.readouterr())
-
-    return run
 
 
 def assert_refused(outcome: Outcome, complaint: str) -> None:

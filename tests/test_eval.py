@@ -3,56 +3,29 @@
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.formats import read_annotations, read_judgments, read_leaderboard, read_model_outputs
-from harness import cli
 from harness.core.records import Judgment, read_rows
 from tests.batch_routes import BatchRoutes
 from tests.chat_server import ChatServer, Faults
+from tests.command import Harness, Outcome
 
 LIMIT = 12
-
-
-@dataclass(frozen=True)
-class Outcome:
-    exit_code: int
-    out: str
-    err: str
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        assert self.exit_code == 0, self.err
-        scores: dict[str, Any] = json.loads(self.out)
-        return scores
 
 
 Evaluate = Callable[..., Outcome]
 
 
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Evaluate:
+def evaluate(harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Evaluate:
     """`harness eval` in this process, in an empty folder, without a key."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-    def run(*arguments: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["harness", "eval", *map(str, arguments), "--run-dir", str(tmp_path / "run")])
-        capfd.readouterr()
-        exit_code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            exit_code = stop.code
-        return Outcome(exit_code, *capfd.readouterr())
-
-    return run
+    return lambda *arguments: harness("eval", *arguments, "--run-dir", tmp_path / "run")
 
 
 def judged_by(server: ChatServer, *more: str) -> tuple[str, ...]:
@@ -267,16 +240,11 @@ def test_a_server_that_is_not_there_is_one_line(evaluate: Evaluate, alpaca: Path
     assert outcome.err.splitlines()[-1].startswith("error: ") and "127.0.0.1:9" in outcome.err.splitlines()[-1]
 
 
-def test_published_verdicts_calibrate_another_judge(
-    alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_published_verdicts_calibrate_another_judge(harness: Harness, alpaca: Path) -> None:
     with ChatServer(answer=likes_long) as server:
-        arguments = ["harness", "judge", "calibrate", alpaca / "annotations", "--model", "judge-1"]
-        options = ["--base-url", server.base_url, "--limit", "40", "--run-dir", tmp_path / "run", "--json"]
-        monkeypatch.setattr(sys, "argv", list(map(str, arguments + options)))
-        cli.main()
+        judge = ("--model", "judge-1", "--base-url", server.base_url, "--limit", "40")
+        found = harness("judge", "calibrate", alpaca / "annotations", *judge, "--run-dir", "run", "--json").scores
         assert sum(server.served.values()) <= 4 * 40
-    found = json.loads(capfd.readouterr().out)
     assert "not AlpacaEval 2.0" in json.dumps(found)
     outputs = {path.stem for path in (alpaca / "model_outputs").iterdir()}
     assert set(found["models"]) <= outputs and len(found["models"]) == 4
