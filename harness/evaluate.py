@@ -1,4 +1,4 @@
-"""`harness eval`: scores of a checkpoint, of stored outputs, or of verdicts that are stored already."""
+"""`harness eval`: scores of a checkpoint or of stored outputs. Those of stored verdicts: `harness.stored_verdicts`."""
 
 import sys
 from collections.abc import Iterable, Sequence

@@ -24,8 +24,8 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
     yield f"{scores['bench']}: {scores['model']}{against}"
     if judge := scores.get("judge"):
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
-        print_ = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
-        yield f"  judged by {judge}{served}{print_}"
+        identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
+        yield f"  judged by {judge}{served}{identity}"
     if departure := scores.get("departure"):
         yield f"  {departure}"
     if scores.get("withheld"):

@@ -1,1 +1,1 @@
-"""What runs models: transformers for generation and likelihoods, TRL for training, the embedded oracles."""
+"""What runs models: transformers for generation and likelihoods, TRL for training, judges at endpoints, oracles."""

@@ -33,7 +33,3 @@ def test_texts_without_a_common_prompt(store: Store) -> None:
 def test_one_pair_has_no_interval(store: Store) -> None:
     measured = made(store, MEASUREMENT.measure(outputs=answers({"a": "xy"}), baselines=answers({"a": "x"})))
     assert measured.json("summary.json")["characters"]["mean"] == {"value": 1, "ci95": None}
-
-
-def test_it_asks_for_what_it_needs() -> None:
-    assert MEASUREMENT.needs == ("outputs", "baselines")

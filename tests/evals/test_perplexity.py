@@ -53,7 +53,3 @@ def test_no_responses_at_all(store: Store) -> None:
     measured = made(store, MEASUREMENT.measure(model=model("mini:llama"), outputs=given_responses(rows=())))
     assert measured.json("summary.json")["n"] == 0
     assert measured.rows(Perplexity) == []
-
-
-def test_it_asks_for_what_it_needs() -> None:
-    assert MEASUREMENT.needs == ("model", "outputs")
