@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.core.errors import HarnessError
+from harness.core.limits import Limits
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
-    from harness.core.limits import Limits
 
 SCALE = "mini"
 LARGEST_SEED = 2**32 - 1
@@ -134,12 +134,9 @@ def reproduce(
     )
 
 
-def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a command that asks a judge, which gets them as `judge` and `limits`.
-
-    With the prefix "judge-" the judge may be left out, and is the scale's; without one it must be named.
-    """
-    options = (
+def _options_of_a_judge(prefix: str) -> tuple[Callable[..., Any], ...]:
+    usual = Limits()
+    return (
         _judge(
             f"--{prefix}model",
             "judge_model",
@@ -148,12 +145,18 @@ def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[...,
         ),
         _judge(f"--{prefix}base-url", "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
         _judge(f"--{prefix}without", "refused", multiple=True, help="A parameter that it refuses; repeatable."),
-        _pace("--concurrency", default=16, show_default=True, type=click.IntRange(1, 1024), help="Requests at a time."),
+        _pace(
+            "--concurrency",
+            default=usual.concurrency,
+            show_default=True,
+            type=click.IntRange(1, 1024),
+            help="Requests at a time.",
+        ),
         _pace("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
         _pace("--tokens-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
         _pace(
             "--timeout",
-            default=120.0,
+            default=usual.timeout_seconds,
             show_default=True,
             type=click.FloatRange(0, min_open=True),
             help="Seconds to wait for a reply.",
@@ -161,6 +164,13 @@ def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[...,
         _cost("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
         _cost("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
     )
+
+
+def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a command that asks a judge, which gets them as `judge` and `limits`.
+
+    With the prefix "judge-" the judge may be left out, and is the scale's; without one it must be named.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -176,12 +186,10 @@ def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[...,
             batch: bool,
             **others: Any,
         ) -> None:
-            from harness.core.limits import Limits
-
             limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
             command(judge=_named_judge(judge_model, judge_url, refused, prefix), limits=limits, **others)
 
-        for option in reversed(options):
+        for option in reversed(_options_of_a_judge(prefix)):
             with_judge = option(with_judge)
         return with_judge
 
@@ -232,7 +240,7 @@ def eval_(
     max_new_tokens: int | None,
     judge_repeats: int,
     judge: "JudgeReference | None",
-    limits: "Limits",
+    limits: Limits,
     dry_run: bool,
     lc_calibration: Path | None,
     reference_outputs: Path | None,
@@ -324,7 +332,7 @@ def judge() -> None:
 
 @judge.command(cls=HeadedCommand)
 @_judge_options("")
-def check(judge: "JudgeReference", limits: "Limits") -> None:
+def check(judge: "JudgeReference", limits: Limits) -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
     from harness.judge_check import check_judge
 
@@ -356,7 +364,7 @@ def calibrate(
     bridge: Path | None,
     lc_calibration: Path | None,
     judge: "JudgeReference",
-    limits: "Limits",
+    limits: Limits,
     run_dir: Path,
     as_json: bool,
 ) -> None:
