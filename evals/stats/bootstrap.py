@@ -76,8 +76,9 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
 def score_interval(scores: FloatArray, n_prompts: int) -> tuple[float, float]:
     """95 % interval of a score in per cent from its values on resampled prompts.
 
-    Where the score is 0, or 100, on all of them, the prompts agree, and resampling cannot show that others might not:
-    the exact binomial interval of `n_prompts` alike outcomes stands in for it (Clopper and Pearson 1934).
+    It ends at 0 and 100, which the draw of few training seeds might pass. Where the score is 0, or 100, on all of them,
+    the prompts agree, and resampling cannot show that others might not: the exact binomial interval of `n_prompts`
+    alike outcomes stands in for it (Clopper and Pearson 1934).
     """
     lower, upper = percentile_interval(scores)
     excluded = 100 * (1 - 0.025 ** (1 / n_prompts))
@@ -85,7 +86,7 @@ def score_interval(scores: FloatArray, n_prompts: int) -> tuple[float, float]:
         return 0.0, excluded
     if lower == upper == 100:
         return 100 - excluded, 100.0
-    return lower, upper
+    return max(0.0, lower), min(100.0, upper)
 
 
 def two_sided_p_value(differences: FloatArray) -> float:

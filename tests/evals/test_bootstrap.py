@@ -66,7 +66,7 @@ def test_a_statistic_finds_its_prompts_on_a_longer_axis() -> None:
 
 
 def test_the_interval_of_a_mean_has_the_width_that_theory_gives() -> None:
-    values = np.random.default_rng(0).normal(size=400)
+    values = np.random.default_rng(0).normal(0.5, 0.1, size=400)
     lower, upper = bootstrap_interval([ratio_statistic(values, np.ones(400))], 400, resamples=4000, seed=0)
     assert upper - lower == pytest.approx(2 * 1.96 * 100 * values.std() / 20, rel=0.05)
 
@@ -129,3 +129,8 @@ def test_prompts_that_all_agree_leave_room_for_others_that_do_not(n_prompts: int
     assert score_interval(np.zeros(50), n_prompts) == pytest.approx((0, 100 * exact.high))
     assert score_interval(np.full(50, 100.0), n_prompts) == pytest.approx((100 - 100 * exact.high, 100))
     assert score_interval(np.full(50, 50.0), n_prompts) == (50, 50)  # a baseline against itself
+
+
+def test_the_interval_of_a_score_ends_at_0_and_100() -> None:
+    """A few training seeds that differ much would have it go on."""
+    assert score_interval(np.linspace(-5, 105, 111), 20) == (0, 100)
