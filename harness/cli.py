@@ -134,17 +134,21 @@ def reproduce(
     )
 
 
-def _options_of_a_judge(prefix: str) -> tuple[Callable[..., Any], ...]:
+def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
     usual = Limits()
+
+    def names(name: str) -> tuple[str, ...]:
+        return (f"--{name}", f"--judge-{name}") if required else (f"--judge-{name}",)
+
     return (
         _judge(
-            f"--{prefix}model",
+            *names("model"),
             "judge_model",
-            required=not prefix,
-            help="The judge: a model's name at the endpoint." + ("  [default: the scale's]" if prefix else ""),
+            required=required,
+            help="The judge: a model's name at the endpoint." + ("" if required else "  [default: the scale's]"),
         ),
-        _judge(f"--{prefix}base-url", "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
-        _judge(f"--{prefix}without", "refused", multiple=True, help="A parameter that it refuses; repeatable."),
+        _judge(*names("base-url"), "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
+        _judge(*names("without"), "refused", multiple=True, help="A parameter that it refuses; repeatable."),
         _pace(
             "--concurrency",
             default=usual.concurrency,
@@ -166,10 +170,10 @@ def _options_of_a_judge(prefix: str) -> tuple[Callable[..., Any], ...]:
     )
 
 
-def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options of a command that asks a judge, which gets them as `judge` and `limits`.
 
-    With the prefix "judge-" the judge may be left out, and is the scale's; without one it must be named.
+    Where it is not `required` it may be left out, and is the scale's. Where it is, --model stands for --judge-model.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -187,19 +191,19 @@ def _judge_options(prefix: str) -> Callable[[Callable[..., None]], Callable[...,
             **others: Any,
         ) -> None:
             limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
-            command(judge=_named_judge(judge_model, judge_url, refused, prefix), limits=limits, **others)
+            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **others)
 
-        for option in reversed(_options_of_a_judge(prefix)):
+        for option in reversed(_options_of_a_judge(required)):
             with_judge = option(with_judge)
         return with_judge
 
     return decorate
 
 
-def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...], prefix: str) -> "JudgeReference | None":
+def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "JudgeReference | None":
     if model is None:
         if url or refused:
-            raise click.UsageError(f"--{prefix}base-url and --{prefix}without go with --{prefix}model")
+            raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
         return None
     from harness.steps.judge import judge
 
@@ -219,7 +223,7 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...], p
 @_instructions("--baseline", help="A model that the official data has answers of, or a file of outputs.")
 @_instructions("--limit", type=click.IntRange(min=1), help="Only the first so many.")
 @_instructions("--max-new-tokens", type=click.IntRange(min=1), help="How long answers may be.  [default: the scale's]")
-@_judge_options("judge-")
+@_judge_options(required=False)
 @_judge("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair and order.")
 @_cost("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
@@ -331,11 +335,13 @@ def judge() -> None:
 
 
 @judge.command(cls=HeadedCommand)
-@_judge_options("")
+@_judge_options(required=True)
 def check(judge: "JudgeReference", limits: Limits) -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
     from harness.judge_check import check_judge
 
+    if limits.batch:
+        raise click.UsageError("judge check asks a few questions at once: leave --batch out")
     failed = False
     for found in check_judge(judge, limits):
         click.echo(str(found))
@@ -352,7 +358,7 @@ def check(judge: "JudgeReference", limits: Limits) -> None:
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many instructions.")
 @click.option("--bridge", type=PATH, help="Outputs of one more model, to estimate its published score.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
-@_judge_options("")
+@_judge_options(required=True)
 @click.option("--run-dir", type=PATH, default=Path("runs/official"), show_default=True, help="Where artifacts go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def calibrate(
