@@ -11,7 +11,6 @@ HEADLINES = (
     "consistency",
     "first_shown_win_rate",
 )
-_WIDTH = 26
 
 
 def scorecard(scores: Mapping[str, Any]) -> str:
@@ -30,20 +29,27 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {departure}"
     if scores.get("withheld"):
         yield f"  scores withheld: {scores['withheld']}"
-    yield from _figures(scores)
+    figures, counts = list(_figures(scores)), list(_counts(scores))
+    width = max((len(name) for name, *_ in (*figures, *counts)), default=0)
+    yield from (_row(name, f"{value:.2f}", tail, width) for name, value, tail in figures)
     if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
         yield f"  length_controlled_winrate withheld: {reason}"
-    yield from _counts(scores)
+    yield from (_row(name, str(count), tail, width) for name, count, tail in counts)
 
 
-def _figures(scores: Mapping[str, Any]) -> Iterator[str]:
+def _row(name: str, number: str, tail: str, width: int) -> str:
+    return f"  {name:{width}} {number:>8}{tail}"
+
+
+def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """(name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
     intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
     for name in HEADLINES:
         if isinstance(value := scores.get(name), float):
             interval = intervals.get(name) if isinstance(intervals, Mapping) else intervals
-            yield _figure(name, value, interval) + _parts(uncertainty.get(name, {}))
+            yield name, value, _interval(interval) + _parts(uncertainty.get(name, {}))
     for name, estimate in _estimates(scores):
-        yield _figure(name, estimate["value"], estimate.get("ci95"))
+        yield name, estimate["value"], _interval(estimate.get("ci95"))
 
 
 def _estimates(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -55,9 +61,8 @@ def _estimates(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield from _estimates(content, f"{prefix}{name} ")
 
 
-def _figure(name: str, value: float, interval: Any) -> str:
-    tail = f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-    return f"  {name:{_WIDTH}} {value:7.2f}{tail}"
+def _interval(interval: Any) -> str:
+    return f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
 
 
 def _parts(uncertainty: Mapping[str, float | None]) -> str:
@@ -67,10 +72,10 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
     return f"  standard error: {', '.join(known)}" if known else ""
 
 
-def _counts(scores: Mapping[str, Any]) -> Iterator[str]:
+def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
-        yield f"  {'cut off at the token limit':{_WIDTH}} {scores['n_cut_off']:7d} answers"
+        yield "cut off at the token limit", scores["n_cut_off"], " answers"
     if (asked := scores.get("n_asked")) is not None:
-        yield f"  {'verdicts':{_WIDTH}} {asked - scores['n_missing']:7d} of {asked}"
+        yield "verdicts", asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
-        yield f"  {'rows':{_WIDTH}} {measured:7d} of {measured + scores['n_missing']}"
+        yield "rows", measured, f" of {measured + scores['n_missing']}"
