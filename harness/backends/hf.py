@@ -174,11 +174,14 @@ def _decoding(sampling: Sampling) -> dict[str, Any]:
 
 
 class Likelihoods:
-    """Log-likelihoods of completions under a checkpoint."""
+    """Log-likelihoods of completions under a checkpoint, computed in float32 whatever its weights are stored in.
+
+    In bfloat16 a likelihood depends on what else is in the batch, by up to half a per cent.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._model, self._tokenizer = load_checkpoint(folder)
-        self._model.eval()
+        model, self._tokenizer = load_checkpoint(folder)
+        self._model = model.float().eval()
 
     def negative_log_likelihoods(self, messages: Sequence[str], completions: Sequence[str]) -> list[tuple[float, int]]:
         """(summed negative log-likelihood in nats, tokens) of each completion, given its message.

@@ -27,7 +27,7 @@ class Perplexity:
         return math.exp(self.negative_log_likelihood / self.tokens)
 
 
-@step(version=1)
+@step(version=2)
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
 

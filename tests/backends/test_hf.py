@@ -131,3 +131,17 @@ def test_rows_that_end_before_their_batch_are_told(
     told = generator.complete(requests(12), LONG, 0, heard.append)
     assert told == generator.complete(requests(12), LONG, 0)
     assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in told)
+
+
+def test_likelihoods_under_half_precision_weights_do_not_depend_on_the_batch(base: Path, tmp_path: Path) -> None:
+    """Equal to the naive loop in float32 to 1e-4, though the checkpoint is stored in bfloat16."""
+    model, tokenizer = load_checkpoint(base)
+    model.bfloat16().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    rows = [row for row in read_role("alpaca_eval2", 12) if isinstance(row, Response)]
+    messages, completions = [row.prompt.text for row in rows], [row.text for row in rows]
+    together = Likelihoods(tmp_path).negative_log_likelihoods(messages, completions)
+    naive = Naive(tmp_path)
+    naive.model.float()
+    one_by_one = [-naive.answer_log_probability(*pair) for pair in zip(messages, completions, strict=True)]
+    assert [nats for nats, _ in together] == pytest.approx(one_by_one, rel=1e-4)

@@ -160,6 +160,7 @@ def test_scales_ask_for_no_more_evaluation_rows_than_there_are() -> None:
             == {
                 "alpaca_eval2": 805,
                 "arena_hard": 500,
+                "pairwise": 805,
             }[name]
         )
 
