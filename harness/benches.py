@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.alpaca_eval2_steps import given_calibration
+from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.bench import Bench
-from evals.official_data import length_calibration
+from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
+from evals.official_data import ARENA_HARD_BASELINE, length_calibration
 from evals.official_steps import file_digest, official_baseline
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import JudgeReference
@@ -101,18 +103,36 @@ def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
 
 def departure(name: str, bench: Bench, choice: BenchChoice) -> str | None:
     """What keeps the score from being the bench's own metric, in words to print beside it; None if nothing does."""
-    official = judge(OFFICIAL_JUDGE)
+    if name not in _METRICS:
+        return None
+    metric, official = _METRICS[name], judge(OFFICIAL_JUDGE)
     reasons = []
     if choice.scale != OFFICIAL:
         reasons.append(f"the instructions are those of scale {choice.scale}")
-    if bench.judge != official:
+    elif choice.limit and choice.limit < metric.n_instructions:
+        reasons.append(f"on {choice.limit} of {metric.n_instructions} instructions")
+    if bench.judge.model != official.model:
         reasons.append(f"judged by {bench.judge.model}, not {official.model}")
-    if choice.limit:
-        reasons.append(f"the first {choice.limit} instructions")
-    if choice.baseline:
-        reasons.append(f"against {bench.baseline_name}")
-    title = {"alpaca_eval2": "AlpacaEval 2.0", "arena_hard": "Arena-Hard v0.1"}.get(name)
-    return f"not {title}: {'; '.join(reasons)}" if title and reasons else None
+    elif bench.judge != official:
+        reasons.append(f"judged by {bench.judge}" + "".join(f" without {name}" for name in bench.judge.without))
+    if choice.scale == OFFICIAL and bench.baseline_name != metric.baseline:
+        reasons.append(f"against {bench.baseline_name}, not {metric.baseline}")
+    return f"not {metric.title}: {'; '.join(reasons)}" if reasons else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """A published metric: what a score must rest on to bear its name."""
+
+    title: str
+    n_instructions: int
+    baseline: str
+
+
+_METRICS = {
+    "alpaca_eval2": _Metric("AlpacaEval 2.0", len(OFFICIAL_INSTRUCTION_KEYS), "gpt4_1106_preview"),
+    "arena_hard": _Metric("Arena-Hard v0.1", OFFICIAL_QUESTIONS, ARENA_HARD_BASELINE),
+}
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:

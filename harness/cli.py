@@ -279,7 +279,11 @@ def eval_(
     )
     where = run_dir or Path("runs") / choice.scale
     if dry_run:
-        click.echo(forecast(benches, Source(model, outputs), choice, where))
+        costs = forecast(benches, Source(model, outputs), choice, where)
+        if as_json:
+            _print_json([cost.as_json() for cost in costs])
+        else:
+            click.echo("\n".join(map(str, costs)) or "nothing is judged, so nothing is paid for")
     else:
         _show(evaluate(benches, Source(model, outputs), choice, where, limits), as_json)
 
@@ -307,12 +311,17 @@ def _score_stored(
     return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
 
 
+def _print_json(results: list[dict[str, Any]]) -> None:
+    """One object: of one bench, or by bench."""
+    import json
+
+    one = results[0] if len(results) == 1 else {result["bench"]: result for result in results}
+    click.echo(json.dumps(one, indent=1))
+
+
 def _show(results: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        import json
-
-        one = results[0] if len(results) == 1 else {scores["bench"]: scores for scores in results}
-        click.echo(json.dumps(one, indent=1))
+        _print_json(results)
     else:
         from harness.scorecard import scorecard
 

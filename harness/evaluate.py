@@ -1,5 +1,6 @@
 """`harness eval`: scores of a checkpoint or of stored outputs. Those of stored verdicts: `harness.stored_verdicts`."""
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 from evals.bench import Bench, Evaluation, Measurement
+from evals.completeness import withheld
 from evals.official_steps import stored_outputs
-from harness.backends.cost import describe, estimate
+from harness.backends.cost import CostEstimate, describe, estimate
 from harness.backends.replies import Spending, is_recorded, spending
 from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
 from harness.core.artifacts import Artifact, labels
@@ -23,6 +25,9 @@ from harness.steps.data import model as model_artifact
 from harness.steps.judge import needs_judge, pair_up
 
 Scores = dict[str, Any]
+
+FAILURES = "failures.json"
+SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Judged:
     evaluation: Evaluation
     bench: Bench
     outputs: Artifact
+    judgments: Artifact
     score: Artifact
 
 
@@ -71,9 +77,13 @@ def evaluate(
     store = Store(run_dir / "store")
     targets = [*(each.score for each in judged), *measured.values()]
     print_plan(plan(targets, store))
+    if source.outputs:
+        _require_outputs(judged, source.outputs, choice, store)
     run_with_bill(targets, store, limits)
     scores = {each.name: _scores(each, source, choice, store) for each in judged}
-    scores |= {name: _summary(name, source, artifact, store) for name, artifact in measured.items()}
+    scores |= {name: _summary(name, source, choice, artifact, store) for name, artifact in measured.items()}
+    for each in judged:
+        _print_failures(each, store)
     for name in benches:
         print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
     return [scores[name] for name in benches]
@@ -88,6 +98,30 @@ def run_with_bill(targets: Iterable[Artifact], store: Store, limits: Limits) -> 
         _print_bill(spending(store.kept, limits.run_id))
 
 
+def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:
+    """Reads stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
+    run([each.outputs for each in judged], store)
+    for each in judged:
+        counts = store.record(each.outputs)["counts"]
+        there, missing = int(counts["rows"]), int(counts["without_output"])
+        if missing and withheld(there, there + missing, allow_missing=choice.allow_missing):
+            raise UserError(
+                f"{path}: no output for {missing} of the {there + missing} instructions of {each.name}, so that nothing"
+                " was judged; complete it, or pass --allow-missing to judge those that are there"
+            )
+        if missing:
+            print(f"{each.name}: no output for {missing} of {there + missing} instructions in {path}", file=sys.stderr)
+
+
+def _print_failures(judged: Judged, store: Store) -> None:
+    """Why verdicts are missing, the commonest reason first."""
+    failures = store.folder(judged.judgments) / FAILURES
+    if failures.is_file():
+        reasons = json.loads(failures.read_text())
+        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
+            print(f"{judged.name}: {count} verdicts failed: {reason}", file=sys.stderr)
+
+
 def _print_bill(paid: Spending) -> None:
     if paid.answers:
         price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
@@ -95,16 +129,50 @@ def _print_bill(paid: Spending) -> None:
         print(f"judge: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
 
 
-def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What judging one bench would cost; `assumes_answers` where the baseline's stand in for answers to come."""
+
+    bench: str
+    cost: CostEstimate
+    assumes_answers: bool
+
+    def __str__(self) -> str:
+        assumed = "\nanswers            not there yet; taken to be as long as the baseline's"
+        return f"{self.bench}\n{describe(self.cost)}{assumed if self.assumes_answers else ''}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same figures; dollars are None where the price is unknown."""
+        cost = self.cost
+        return {
+            "bench": self.bench,
+            "judge": cost.reference.model,
+            "judge_base_url": cost.reference.base_url or None,
+            "calls": cost.calls,
+            "recorded": cost.recorded,
+            "prompt_tokens": cost.prompt_tokens,
+            "counting": cost.counting,
+            "completion_tokens": cost.completion_tokens,
+            "most_completion_tokens": cost.most_completion_tokens,
+            "usd": cost.usd(),
+            "most_usd": cost.most_usd(),
+            "usd_batch": cost.usd(batch=True),
+            "most_usd_batch": cost.most_usd(batch=True),
+            "assumes_answers": self.assumes_answers,
+        }
+
+
+def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[Forecast]:
     """What judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
 
     Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
     """
     judged, _ = _build(benches, source, choice)
     store = Store(run_dir / "store")
-    at_hand = [each.bench.baselines for each in judged] + [each.outputs for each in judged if source.outputs]
-    run(at_hand, store)
-    return "\n".join(_forecast(each, store) for each in judged) or "nothing is judged, so nothing is paid for"
+    run([each.bench.baselines for each in judged], store)
+    if source.outputs:
+        _require_outputs(judged, source.outputs, choice, store)
+    return [_forecast(each, store) for each in judged]
 
 
 def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
@@ -130,8 +198,9 @@ def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoi
         if source.outputs
         else evaluation.answers(bench, source.checkpoint(), 0)
     )
-    score = evaluation.score(bench, [evaluation.judgments(bench, outputs)], source.name)
-    return Judged(name, evaluation, bench, outputs, score)
+    judgments = evaluation.judgments(bench, outputs)
+    score = evaluation.score(bench, [judgments], source.name)
+    return Judged(name, evaluation, bench, outputs, judgments, score)
 
 
 def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
@@ -171,24 +240,32 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "judge_without": list(judge.without),
         "judge_fingerprint": judged.evaluation.fingerprint(judged.bench),
         "departure": departure(judged.name, judged.bench, choice),
+        "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
         **store.bind(judged.score).json("seed-0/scores.json"),
         "folder": str(folder),
     }
 
 
-def _summary(name: str, source: Source, artifact: Artifact, store: Store) -> Scores:
+def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
+    """What was measured, of what, against what or under what."""
+    measurement: Measurement = EVALS.load(name)
+    of: dict[str, Any] = {}
+    if "baselines" in measurement.needs:
+        of["baseline"] = choice.baseline or choice.scale
+    if "model" in measurement.needs:
+        of["checkpoint"] = source.model
+    if measurement.counts_tokens:
+        of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
     summary = store.bind(artifact).json("summary.json")
-    return {"bench": name, "model": source.name, **summary, "folder": str(store.folder(artifact))}
+    return {"bench": name, "model": source.name, **of, **summary, "folder": str(store.folder(artifact))}
 
 
-def _forecast(judged: Judged, store: Store) -> str:
+def _forecast(judged: Judged, store: Store) -> Forecast:
     baselines = store.bind(judged.bench.baselines).rows(Response)
     known = store.has(judged.outputs)
     outputs = store.bind(judged.outputs).rows(Response) if known else baselines
     games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
     requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
     judge = judged.bench.judge
-    cost = estimate(requests, judge, is_recorded(store.kept, judge))
-    assumed = "" if known else "\nanswers            not there yet; taken to be as long as the baseline's"
-    return f"{judged.name}\n{describe(cost)}{assumed}"
+    return Forecast(judged.name, estimate(requests, judge, is_recorded(store.kept, judge)), assumes_answers=not known)

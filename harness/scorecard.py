@@ -10,6 +10,7 @@ HEADLINES = (
     "score",
     "consistency",
     "first_shown_win_rate",
+    "position_bias",
 )
 
 
@@ -25,6 +26,9 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
         identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
         yield f"  judged by {judge}{served}{identity}"
+    for name in ("checkpoint", "length_calibration", "tokens_are"):
+        if scores.get(name):
+            yield f"  {name.replace('_', ' ')} {scores[name]}"
     if departure := scores.get("departure"):
         yield f"  {departure}"
     if scores.get("withheld"):
@@ -76,6 +80,7 @@ def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
         yield "cut off at the token limit", scores["n_cut_off"], " answers"
     if (asked := scores.get("n_asked")) is not None:
-        yield "verdicts", asked - scores["n_missing"], f" of {asked}"
+        judged = "verdicts" if "score" in scores else "instructions judged"
+        yield judged, asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
         yield "rows", measured, f" of {measured + scores['n_missing']}"

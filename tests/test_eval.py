@@ -156,6 +156,19 @@ def test_failed_verdicts_are_counted_never_scored_and_asked_again_by_the_next_ru
     assert {row.state for row in rows} == {"ok"}
 
 
+def test_missing_outputs_are_said_before_anything_is_judged(evaluate: Evaluate, alpaca: Path, tmp_path: Path) -> None:
+    outputs = json.loads((alpaca / "model_outputs/claude-2.json").read_text())
+    (tmp_path / "some.json").write_text(json.dumps(outputs[2:]))
+    command = ("--bench", "alpaca_eval2", "--outputs", tmp_path / "some.json", "--data", alpaca)
+    with ChatServer() as server:
+        refused = evaluate(*command, *judged_by(server))
+        assert refused.exit_code == 2
+        assert "no output for 2 of the 12 instructions" in refused.err.splitlines()[-1]
+        assert not server.calls
+        scores = evaluate(*command, *judged_by(server), "--allow-missing", "--json").scores
+        assert (scores["n_total"], scores["n_missing"], sum(server.calls.values())) == (10, 2, 10)
+
+
 def test_faults_change_nothing_but_the_number_of_calls(evaluate: Evaluate, alpaca: Path, tmp_path: Path) -> None:
     def verdicts(server: ChatServer) -> list[tuple[str, float | None]]:
         folder = Path(evaluate(*from_outputs(alpaca), *judged_by(server), "--json").scores["folder"])
@@ -187,6 +200,9 @@ def test_a_forecast_asks_nothing_and_needs_no_key(evaluate: Evaluate, alpaca: Pa
     assert forecast.exit_code == 0, forecast.err
     assert f"{LIMIT}, and 0 recorded already" in forecast.out
     assert "prompt tokens" in forecast.out and "through the Batch API $" in forecast.out
+    figures = evaluate(*from_outputs(alpaca), "--limit", str(LIMIT), "--dry-run", "--json").scores
+    assert (figures["calls"], figures["recorded"]) == (LIMIT, 0)
+    assert figures["usd_batch"] == pytest.approx(figures["usd"] / 2)
 
 
 def test_repeated_verdicts_take_the_judges_noise_apart(evaluate: Evaluate) -> None:
