@@ -59,6 +59,7 @@ class Annotations:
 
     `preference` is in [1, 2]: 2 means that the model (output 2) beats the baseline (output 1) for certain, 1.5 is a
     draw. `len_1` and `len_2` are the outputs' lengths in characters. `source` names the origin in error messages.
+    `judge` and `baseline` are names, "" where the origin has none, as a published table has not.
     """
 
     model: str
@@ -67,6 +68,8 @@ class Annotations:
     len_1: tuple[int, ...]
     len_2: tuple[int, ...]
     source: str
+    judge: str = ""
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         if not len(self.index) == len(self.preference) == len(self.len_1) == len(self.len_2):
@@ -78,7 +81,7 @@ class Annotations:
         """The verdicts on the instructions in `indices` alone."""
         kept = set(indices)
         rows = [row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in kept]
-        return _from_columns(self.model, rows, self.source)
+        return _from_columns(_Names(self.model, self.judge, self.baseline), rows, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,15 @@ class ModelOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class _Names:
+    """Whose outputs were judged, by whom, and against whose; "" where a file does not say."""
+
+    model: str
+    judge: str = ""
+    baseline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Verdict:
     """A verdict as it stands in a file, with the place to name when it is wrong."""
 
@@ -155,9 +167,9 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     """
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     if suffixes[-1:] == [".json"]:
-        model, verdicts = _json_verdicts(path, reference_outputs)
+        names, verdicts = _json_verdicts(path, reference_outputs)
     elif suffixes[-1:] == [".csv"]:
-        model, verdicts = path.name.removesuffix(".gz").removesuffix(".csv"), list(_csv_verdicts(path))
+        names, verdicts = _Names(path.name.removesuffix(".gz").removesuffix(".csv")), list(_csv_verdicts(path))
     else:
         raise UserError(f"{path}: not a kind of annotations we read; expected .csv, .csv.gz, .json or .json.gz")
     _check_verdicts(verdicts, allow_missing)
@@ -165,7 +177,7 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     if not kept:
         raise UserError(f"{path}: no verdict in it; nothing can be scored")
     rows = [(verdict.index, verdict.preference, verdict.len_1, verdict.len_2) for verdict in kept]
-    return _from_columns(model, sorted(rows), str(path))
+    return _from_columns(names, sorted(rows), str(path))
 
 
 def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotations:
@@ -178,7 +190,8 @@ def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotat
     kept = [(v.index, v.preference, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference)]
     if not kept:
         raise UserError(f"{source}: no verdict in it; nothing can be scored")
-    return _from_columns(rows[0].generator_2, sorted(kept), source)
+    names = _Names(rows[0].generator_2, rows[0].annotator, rows[0].generator_1)
+    return _from_columns(names, sorted(kept), source)
 
 
 def write_annotations(path: Path, rows: Sequence[AnnotationRow]) -> None:
@@ -275,9 +288,9 @@ def holds_half_character(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _from_columns(model: str, rows: Sequence[tuple[int, float, int, int]], source: str) -> Annotations:
+def _from_columns(names: _Names, rows: Sequence[tuple[int, float, int, int]], source: str) -> Annotations:
     index, preference, len_1, len_2 = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Annotations(model, index, preference, len_1, len_2, source)
+    return Annotations(names.model, index, preference, len_1, len_2, source, names.judge, names.baseline)
 
 
 def _csv_verdicts(path: Path) -> Iterator[_Verdict]:
@@ -291,14 +304,17 @@ def _csv_verdicts(path: Path) -> Iterator[_Verdict]:
         )
 
 
-def _json_verdicts(path: Path, reference_outputs: Path | None) -> tuple[str, list[_Verdict]]:
+def _json_verdicts(path: Path, reference_outputs: Path | None) -> tuple[_Names, list[_Verdict]]:
     objects = list(_json_objects(path))
-    model = _only((_name(row, "generator_2", where) for where, row in objects), path, "on several models", "a model")
-    for name, several, each in (
-        ("generator_1", "against several baselines", "a baseline"),
-        ("annotator", "of several judges", "a judge"),
-    ):
-        _only((_name(row, name, where) for where, row in objects if row.get(name) is not None), path, several, each)
+
+    def given(name: str) -> Iterator[str]:
+        return (_name(row, name, where) for where, row in objects if row.get(name) is not None)
+
+    names = _Names(
+        model=_only((_name(row, "generator_2", where) for where, row in objects), path, "on several models", "a model"),
+        judge=_only(given("annotator"), path, "of several judges", "a judge"),
+        baseline=_only(given("generator_1"), path, "against several baselines", "a baseline"),
+    )
     verdicts = [
         _Verdict(
             where,
@@ -309,7 +325,7 @@ def _json_verdicts(path: Path, reference_outputs: Path | None) -> tuple[str, lis
         )
         for (where, row), index in zip(objects, _json_indices(path, objects, reference_outputs), strict=True)
     ]
-    return model, verdicts
+    return names, verdicts
 
 
 def _json_indices(

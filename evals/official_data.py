@@ -6,7 +6,7 @@ out as the data set on the hub, as a clone of the authors' repository, or hold t
 
 import hashlib
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -131,14 +131,34 @@ def read_outputs(
     """
     if bench not in _BENCHES:
         raise unknown("bench with stored outputs", bench, _BENCHES)
-    if bench == "arena_hard" or (bench == "pairwise" and ".jsonl" in path.suffixes):
+    if _holds_answers(bench, path):
         return _join_answers(path, prompts, allow_missing)
     return _join_outputs(path, read_model_outputs(path), prompts, allow_missing)
+
+
+def outputs_model(bench: str, path: Path) -> str:
+    """The model that a file of stored outputs for `bench` says it is of; the file's name where it says nothing.
+
+    Measurements take the files of either benchmark, as "pairwise" does. Raises UserError for a file that cannot be
+    read, and for outputs of several models.
+    """
+    if _holds_answers(bench, path):
+        names = {answer.model for answer in read_answers(path)}
+    else:
+        names = {output.generator for output in read_model_outputs(path)}
+    _check_whole(names, str(path))
+    _check_one_writer(path, names)
+    return names.pop() or Path(path.name.removesuffix(".gz")).stem
 
 
 def fingerprint(responses: Iterable[Response]) -> str:
     """The SHA-256 of the rows."""
     return hashlib.sha256("".join(map(to_line, responses)).encode()).hexdigest()
+
+
+def _holds_answers(bench: str, path: Path) -> bool:
+    """Whether `path` is in Arena-Hard's format, not AlpacaEval's: where `bench` takes either, its name tells."""
+    return bench == "arena_hard" or (bench != "alpaca_eval2" and ".jsonl" in path.suffixes)
 
 
 def _outputs_as_baseline(path: Path, baseline: str | None) -> BenchData:
@@ -258,9 +278,7 @@ def _join(
         if key in prompts:
             _check_whole((key, text, writer), shown)
             responses[key] = Response(prompts[key], text, writer)
-    writers = sorted({row.writer for row in responses.values()})
-    if len(writers) > 1:
-        raise UserError(f"{path}: outputs of several models ({', '.join(writers[:5])}); give one file for each")
+    _check_one_writer(path, {row.writer for row in responses.values()})
     missing, others = len(prompts) - len(responses), len(rows) - len(responses)
     if missing and not (allow_missing and responses):
         raise UserError(
@@ -268,6 +286,12 @@ def _join(
             "are these the outputs of another benchmark, or not all of them?"
         )
     return tuple(responses[key] for key in prompts if key in responses)
+
+
+def _check_one_writer(path: Path, writers: Collection[str]) -> None:
+    """Raises UserError for the outputs of several models in one file."""
+    if len(writers) > 1:
+        raise UserError(f"{path}: outputs of several models ({', '.join(sorted(writers)[:5])}); give one file for each")
 
 
 def _check_writer(path: Path, writer: str, baseline: str | None) -> None:

@@ -1,9 +1,16 @@
 """Scores of verdicts that are stored already, in the official file formats."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
+
 Scores = dict[str, Any]
+
+# The names of the judge that a benchmark is defined with, the one its own tool writes first.
+_ALPACA_EVAL_JUDGES = ("weighted_alpaca_eval_gpt4_turbo", OFFICIAL_JUDGE)
+_ARENA_HARD_JUDGES = (OFFICIAL_JUDGE,)
 
 
 def score_annotations_file(
@@ -17,6 +24,9 @@ def score_annotations_file(
     return {
         "bench": "alpaca_eval2",
         "model": read.model,
+        "baseline": read.baseline or None,
+        "judge": read.judge or None,
+        "departure": _departure("AlpacaEval 2.0", read.judge, _ALPACA_EVAL_JUDGES),
         **score_annotations(read, read_calibration(calibration) if calibration else None, allow_missing=allow_missing),
     }
 
@@ -30,6 +40,12 @@ def score_judgments_file(judgments: Path, *, allow_missing: bool) -> Scores:
     return {
         "bench": "arena_hard",
         "model": read[0].model,
-        "judge": read[0].judge,
+        "judge": read[0].judge or None,
+        "departure": _departure("Arena-Hard v0.1", read[0].judge, _ARENA_HARD_JUDGES),
         **score_judgments(read, allow_missing=allow_missing),
     }
+
+
+def _departure(title: str, judge: str, official: Sequence[str]) -> str | None:
+    """What keeps the score from being the benchmark's own metric; None where nothing does, or the judge is unknown."""
+    return f"not {title}: judged by {judge}, not {official[0]}" if judge and judge not in official else None

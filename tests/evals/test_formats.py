@@ -171,7 +171,17 @@ def write(path: Path, value: Any) -> Path:
 def test_annotations_json_is_joined_by_its_index(tmp_path: Path) -> None:
     path = write(tmp_path / "annotations.json", [row(5, index=5), row(3, index=3)])
     read = read_annotations(path)
-    assert read == Annotations("model", (3, 5), (1.25, 1.25), (10, 10), (13, 15), str(path))
+    assert read == Annotations(
+        "model", (3, 5), (1.25, 1.25), (10, 10), (13, 15), str(path), judge="judge", baseline="baseline"
+    )
+    assert read.only([5]) == Annotations("model", (5,), (1.25,), (10,), (15,), str(path), "judge", "baseline")
+
+
+def test_annotations_json_need_not_name_judge_and_baseline(tmp_path: Path) -> None:
+    nameless = row(5, index=5) | {"annotator": None}
+    del nameless["generator_1"]
+    read = read_annotations(write(tmp_path / "annotations.json", [nameless]))
+    assert (read.model, read.judge, read.baseline) == ("model", "", "")
 
 
 def test_annotations_json_is_joined_by_instruction(tmp_path: Path) -> None:
@@ -323,7 +333,7 @@ def test_official_annotations_json_scores_like_the_table(
     ]
     path = write(tmp_path / "annotations.json", rows[400:] + rows[:400])
     read = read_annotations(path)
-    assert read == replace(table, source=str(path))
+    assert read == replace(table, source=str(path), judge=read.judge, baseline=read.baseline)
     assert score_annotations(read, calibration, resamples=5) == score_annotations(table, calibration, resamples=5)
 
 

@@ -13,6 +13,7 @@ from evals.official_data import (
     fingerprint,
     length_calibration,
     load_baseline,
+    outputs_model,
     read_outputs,
 )
 from harness.core.errors import UserError
@@ -340,6 +341,35 @@ def test_answers_are_joined_by_the_questions_id(tmp_path: Path, bench: str) -> N
     write_answers(path, [ArenaAnswer(row.id, "mine", row.text) for row in reversed(QUESTIONS)])
     rows = read_outputs(bench, path, QUESTIONS)
     assert rows == tuple(Response(row, row.text, "mine") for row in QUESTIONS)
+
+
+# Whose outputs
+
+
+def test_published_outputs_name_the_model_that_their_file_is_named_after(alpaca_data: Path, arena_data: Path) -> None:
+    for bench, folder in (("alpaca_eval2", alpaca_data / "model_outputs"), ("arena_hard", arena_data / "model_answer")):
+        assert {outputs_model(bench, path) == path.stem for path in folder.iterdir()} == {True}
+
+
+@pytest.mark.parametrize(("generator", "model"), [("mine", "mine"), ("", "outputs-1.5")])
+@pytest.mark.parametrize("bench", ["alpaca_eval2", "arena_hard", "pairwise", "perplexity"])
+def test_outputs_are_called_as_they_call_themselves(tmp_path: Path, bench: str, generator: str, model: str) -> None:
+    answers = tmp_path / "outputs-1.5.jsonl"
+    write_answers(answers, [ArenaAnswer("q", generator, "text")])
+    if bench != "alpaca_eval2":
+        assert outputs_model(bench, answers) == model
+    if bench != "arena_hard":
+        assert outputs_model(bench, whole_outputs(tmp_path / "outputs-1.5.json", generator)) == model
+
+
+def test_outputs_of_several_models_have_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "outputs.json"
+    write_model_outputs(path, [ModelOutput(model, "text", model) for model in ("b", "a")])
+    with pytest.raises(UserError, match=r"outputs of several models \(a, b\)"):
+        outputs_model("alpaca_eval2", path)
+    path.write_text('[{"instruction": "i", "output": "o", "generator": "\\ud800"}]')
+    with pytest.raises(UserError, match="half a character"):
+        outputs_model("alpaca_eval2", path)
 
 
 def test_prompts_with_the_same_text_cannot_be_told_apart_by_it(tmp_path: Path) -> None:
