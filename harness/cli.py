@@ -328,6 +328,60 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
         click.echo("\n".join(map(scorecard, results)))
 
 
+class TrainingSeeds(click.ParamType):
+    """One model's stored verdicts: a file, or a comma-separated list of files, one a training seed."""
+
+    name = "files"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Path, ...]:
+        files = tuple(Path(name.strip()) for name in str(value).split(",") if name.strip())
+        return files or self.fail(f"{value!r} names no file", param, ctx)
+
+
+@cli.command()
+@click.argument("first", type=TrainingSeeds())
+@click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
+@click.option(
+    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The bench they are of."
+)
+@click.option("--allow-missing", is_flag=True, help="Compare on what is there, when verdicts are missing.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+def compare(
+    first: tuple[Path, ...],
+    others: tuple[tuple[Path, ...], ...],
+    bench: str,
+    allow_missing: bool,
+    lc_calibration: Path | None,
+    reference_outputs: Path | None,
+    as_json: bool,
+) -> None:
+    """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
+
+    Each is a file of AlpacaEval's annotations or Arena-Hard's judgments. Of a model trained with several seeds give
+    all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
+    """
+    from harness.compare import compare_files, comparison_table
+
+    if bench == "arena_hard" and (lc_calibration or reference_outputs):
+        raise click.UsageError("--lc-calibration and --reference-outputs go with --bench alpaca_eval2")
+    found = compare_files(
+        bench,
+        first,
+        others,
+        calibration=lc_calibration,
+        reference_outputs=reference_outputs,
+        allow_missing=allow_missing,
+    )
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+    else:
+        click.echo(comparison_table(found))
+
+
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "evals", "experiments"]))
 def list_(kind: str) -> None:

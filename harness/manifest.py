@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from math import hypot
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evals.stats.power import SIGNIFICANCE
+from evals.stats.power import SIGNIFICANCE, power
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
 from harness.core.files import replace_file
@@ -161,11 +160,10 @@ def decided(claim: Mapping[str, Any], adjusted: Mapping[TestName, float]) -> dic
     An undecided comparison says what it could have found, and how many prompts would decide a difference of its size,
     at the level that Holm's method leaves to the first of all undecided ones.
     """
-    n_undecided = sum(p_value >= SIGNIFICANCE for p_value in adjusted.values())
-    comparisons = [
-        _decided_comparison(each, adjusted.get(_test_name(each)), SIGNIFICANCE / max(1, n_undecided))
-        for each in claim["comparisons"]
-    ]
+    from evals.stats.multiplicity import level_left
+
+    level = level_left(adjusted.values())
+    comparisons = [_decided_comparison(each, adjusted.get(_test_name(each)), level) for each in claim["comparisons"]]
     return {**claim, "verdict": _verdict([each["verdict"] for each in comparisons]), "comparisons": comparisons}
 
 
@@ -174,17 +172,7 @@ def _decided_comparison(comparison: Mapping[str, Any], p_holm: float | None, lev
         return {**comparison, "verdict": "not run"}
     if p_holm < SIGNIFICANCE:
         return {**comparison, "p_holm": p_holm, "verdict": comparison["verdict_alone"]}
-    return {**comparison, "p_holm": p_holm, "verdict": "undecided", **_power(comparison, level)}
-
-
-def _power(comparison: Mapping[str, Any], level: float) -> dict[str, Any]:
-    from evals.stats.power import minimum_detectable_effect, prompts_needed
-
-    errors = {name: comparison[name] for name in ("prompt_error", "seed_error")}
-    return {
-        "minimum_detectable_effect": minimum_detectable_effect(hypot(*errors.values()), level),
-        "n_needed": prompts_needed(comparison["difference"], comparison["n_prompts"], **errors, significance=level),
-    }
+    return {**comparison, "p_holm": p_holm, "verdict": "undecided", **power(comparison, level)}
 
 
 def _verdict(verdicts: Sequence[str]) -> str:

@@ -2,9 +2,11 @@
 Procedure").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from evals.stats.power import SIGNIFICANCE
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -23,3 +25,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(stepped, 1)
     return [float(value) for value in adjusted]
+
+
+def level_left(adjusted: Iterable[float]) -> float:
+    """The level that Holm's method leaves to the first of the undecided tests, given all its adjusted p-values: 5 %
+    over how many of these are undecided."""
+    n_undecided = sum(p_value >= SIGNIFICANCE for p_value in adjusted)
+    return SIGNIFICANCE / max(1, n_undecided)

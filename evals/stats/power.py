@@ -7,7 +7,9 @@ With two or three training seeds that differ much this is optimistic, since thei
 """
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Any
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
@@ -38,6 +40,19 @@ def prompts_needed(
         return None
     needed = n_prompts * prompt_error**2 / left_for_prompts
     return math.ceil(needed) if math.isfinite(needed) else None
+
+
+def power(comparison: Mapping[str, Any], significance: float) -> dict[str, Any]:
+    """`minimum_detectable_effect` and `n_needed` of a paired comparison, when it is tested at `significance`.
+
+    Of the comparison its `difference`, `n_prompts`, `prompt_error` and `seed_error` are read.
+    """
+    errors = {name: comparison[name] for name in ("prompt_error", "seed_error")}
+    needed = prompts_needed(comparison["difference"], comparison["n_prompts"], **errors, significance=significance)
+    return {
+        "minimum_detectable_effect": minimum_detectable_effect(math.hypot(*errors.values()), significance),
+        "n_needed": needed,
+    }
 
 
 def _standard_errors(significance: float) -> float:

@@ -1,0 +1,265 @@
+"""Paired comparison of models from stored verdicts, in the official file formats."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import UserError
+
+Files = tuple[Path, ...]
+"""Of one model: its verdicts, a file a training seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdicts:
+    """What one file holds; `judge` is "" where it does not say."""
+
+    path: Path
+    model: str
+    judge: str
+    rows: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One model's verdicts, by training seed."""
+
+    name: str
+    seeds: tuple[_Verdicts, ...]
+
+    def files(self) -> list[str]:
+        return [str(each.path) for each in self.seeds]
+
+    def rows(self) -> list[Any]:
+        return [each.rows for each in self.seeds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """How a bench's verdicts are read, and compared: `compare` takes (metric, first, second, resamples)."""
+
+    metrics: tuple[str, ...]
+    read: Callable[[Path], _Verdicts]
+    compare: Callable[[str, Sequence[Any], Sequence[Any], int], dict[str, Any]]
+
+
+def compare_files(
+    bench: str,
+    first: Files,
+    others: Sequence[Files],
+    *,
+    calibration: Path | None = None,
+    reference_outputs: Path | None = None,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Compares the first model with each of the others on the same prompts, by every metric of the bench.
+
+    All tests are one family: `p_holm` is adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or
+    "undecided", of the first) goes by it, at 5 %. `difference` and `ci95`, which is not adjusted, are in points. An
+    undecided test has its `minimum_detectable_effect` (points) and `n_needed` (prompts; None where no number would do),
+    at the level that Holm's method leaves to it. A "withheld" one says why in `withheld`, and is none of the family.
+
+    Models with equally many training seeds are compared seed by seed, in the order given. `calibration` is needed for
+    the length-controlled win rate; it and `reference_outputs` are AlpacaEval's.
+    Raises UserError for files that are wrong or given twice, verdicts of several judges, and models with one prompt in
+    common.
+    """
+    if bench == "alpaca_eval2":
+        known = _alpaca_eval2(calibration, reference_outputs, allow_missing)
+    else:
+        known = _arena_hard(allow_missing)
+    _require_distinct(first, others)
+    models = [tuple(known.read(path) for path in files) for files in (first, *others)]
+    _require_one_judge([each for seeds in models for each in seeds])
+    model, *against = _named(models)
+    resamples = _resamples(len(against) * len(known.metrics))
+    compared = [_compared(known, model, other, resamples) for other in against]
+    n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()])
+    return {
+        "bench": bench,
+        "model": model.name,
+        "files": model.files(),
+        "lc_calibration": str(calibration) if calibration else None,
+        "resamples": resamples,
+        "n_tests": n_tests,
+        "against": compared,
+    }
+
+
+def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
+    from evals.alpaca_eval2 import METRICS, compare_annotations
+    from evals.formats import read_annotations, read_calibration
+
+    control = read_calibration(calibration) if calibration else None
+
+    def read(path: Path) -> _Verdicts:
+        rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        return _Verdicts(path, rows.model, "", rows)
+
+    def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
+        return compare_annotations(
+            first, second, control, metric=metric, resamples=resamples, allow_missing=allow_missing
+        )
+
+    metrics = tuple(metric for metric in METRICS if control or metric != "length_controlled_winrate")
+    return _Bench(metrics, read, compare)
+
+
+def _arena_hard(allow_missing: bool) -> _Bench:
+    from evals.arena_hard import METRICS, compare_judgments
+    from evals.formats import read_judgments
+
+    def read(path: Path) -> _Verdicts:
+        rows = read_judgments(path)
+        return _Verdicts(path, rows[0].model, rows[0].judge, rows)
+
+    def compare(_metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
+        return compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
+
+    return _Bench(METRICS, read, compare)
+
+
+def _require_distinct(first: Files, others: Sequence[Files]) -> None:
+    """A file given twice would pass for a further training seed, or for a further test."""
+    for files in (first, *others):
+        if len(set(files)) < len(files):
+            raise UserError(f"{','.join(map(str, files))}: a file is named twice; a training seed has one of its own")
+    if len(set(others)) < len(others):
+        raise UserError("a model to compare with is given twice; name each once")
+
+
+def _require_one_judge(verdicts: Sequence[_Verdicts]) -> None:
+    for each in verdicts:
+        if each.judge != verdicts[0].judge:
+            raise UserError(
+                f"{verdicts[0].path} holds verdicts of {verdicts[0].judge}, {each.path} of {each.judge}; "
+                "models can be compared by the verdicts of one judge alone"
+            )
+
+
+def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
+    """The models under their names, or under their files where names alone do not tell them apart."""
+    names = [", ".join(dict.fromkeys(each.model for each in seeds)) for seeds in models]
+    if len(set(names)) < len(names):
+        names = [", ".join(str(each.path) for each in seeds) for seeds in models]
+    return [_Model(name, seeds) for name, seeds in zip(names, models, strict=True)]
+
+
+def _resamples(n_tests: int) -> int:
+    """The usual number, or as many as it takes for the smallest p-value there is to be decided among so many tests."""
+    from evals.bench import COMPARISON_RESAMPLES
+    from evals.stats.power import SIGNIFICANCE
+
+    return max(COMPARISON_RESAMPLES, round(2 / SIGNIFICANCE) * n_tests)
+
+
+def _compared(bench: _Bench, first: _Model, second: _Model, resamples: int) -> dict[str, Any]:
+    """The tests of one pair of models by metric, each by itself, and how many prompts they rest on."""
+    results = {metric: bench.compare(metric, first.rows(), second.rows(), resamples) for metric in bench.metrics}
+    n_prompts = next(iter(results.values()))["n_prompts"]
+    if n_prompts == 1:
+        raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
+    names = ("difference", "ci95", "p_value", "verdict", "withheld", "prompt_error", "seed_error", "n_prompts")
+    metrics = {metric: {name: result[name] for name in names if name in result} for metric, result in results.items()}
+    return {"model": second.name, "files": second.files(), "n_prompts": n_prompts, "metrics": metrics}
+
+
+def _decide(comparisons: Sequence[dict[str, Any]]) -> int:
+    """Gives each comparison that is not withheld its verdict by Holm's method; returns how many these are."""
+    from evals.stats.multiplicity import holm, level_left
+    from evals.stats.power import SIGNIFICANCE, power
+
+    family = [comparison for comparison in comparisons if comparison["verdict"] != "withheld"]
+    adjusted = holm([comparison["p_value"] for comparison in family])
+    level = level_left(adjusted)
+    for comparison, p_holm in zip(family, adjusted, strict=True):
+        comparison["p_holm"] = p_holm
+        if p_holm >= SIGNIFICANCE:
+            comparison |= {"verdict": "undecided", **power(comparison, level)}
+    return len(family)
+
+
+# As lines for a terminal
+
+_HEAD = ("", "points", "95 % interval", "p", "Holm p", "verdict", "MDE", "needed")
+_WORDS = (_HEAD.index(""), _HEAD.index("verdict"))
+"""The columns that begin alike; those of figures end alike."""
+_LEGEND = """\
+Points: the first model minus the other. Verdicts are on the first, at 5 %, by the Holm-adjusted p;
+the 95 % intervals are not adjusted."""
+_LEGEND_OF_UNDECIDED = """\
+Undecided does not mean equal. MDE: the true difference, in points, that such a test decides in 80 %
+of repeats. Needed: how many prompts in all would decide one of the size observed. Both at the level
+that Holm's method leaves to the first of the undecided tests."""
+_LEGEND_OF_ONE_SEED = "A model with one training seed stands for that one alone: these tests do not cover its draw."
+
+
+def comparison_table(found: Mapping[str, Any]) -> str:
+    """What `compare_files` returns, as a table with a part for each of the other models."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    count = found["n_tests"]
+    yield f"{found['bench']}: {found['model']}{_seeds(found)}, paired; Holm over {count} test{'s' * (count != 1)}"
+    rows = {(other["model"], metric): _cells(metric, result) for other, metric, result in _results(found)}
+    widths = [max(map(len, column)) for column in zip(_HEAD, *filter(None, rows.values()), strict=True)]
+    yield _line(_HEAD, widths)
+    for other, metric, result in _results(found):
+        if metric == next(iter(other["metrics"])):
+            yield f"against {other['model']}{_seeds(other)}, {other['n_prompts']} prompts"
+        cells = rows[other["model"], metric]
+        yield _line(cells, widths) if cells else f"  {metric} withheld: {result['withheld']}"
+    yield from _legend(found)
+
+
+def _results(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
+    """(other model, metric, result) of every test, withheld ones too."""
+    return ((other, metric, each) for other in found["against"] for metric, each in other["metrics"].items())
+
+
+def _seeds(model: Mapping[str, Any]) -> str:
+    return f" ({len(model['files'])} training seeds)" if len(model["files"]) > 1 else ""
+
+
+def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row of the table, in the columns of `_HEAD`; empty for a withheld test."""
+    if result["verdict"] == "withheld":
+        return ()
+    lower, upper = result["ci95"]
+    return (
+        metric,
+        f"{result['difference']:+.2f}",
+        f"[{lower:.2f}, {upper:.2f}]",
+        f"{result['p_value']:.4f}",
+        f"{result['p_holm']:.4f}",
+        result["verdict"],
+        f"{result['minimum_detectable_effect']:.2f}" if result["verdict"] == "undecided" else "",
+        _needed(result) if result["verdict"] == "undecided" else "",
+    )
+
+
+def _needed(result: Mapping[str, Any]) -> str:
+    """Without a number of prompts it is the training seeds that leave too much open, or there is no difference."""
+    if result["n_needed"] is not None:
+        return f"{result['n_needed']:,}"
+    return "more seeds" if result["difference"] else "–"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        f"{cell:{'<' if column in _WORDS else '>'}{width}}"
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"  {'  '.join(padded)}".rstrip()
+
+
+def _legend(found: Mapping[str, Any]) -> Iterator[str]:
+    verdicts = {result["verdict"] for *_, result in _results(found)}
+    if found["n_tests"]:
+        yield _LEGEND
+        if any(len(model["files"]) == 1 for model in (found, *found["against"])):
+            yield _LEGEND_OF_ONE_SEED
+    if "undecided" in verdicts:
+        yield _LEGEND_OF_UNDECIDED
