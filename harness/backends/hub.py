@@ -28,15 +28,23 @@ def fetch(repository: str, name: str, revision: str | None = None, *, instead: s
     """
     from huggingface_hub import errors, hf_hub_download
 
+    unreachable = _no_connection(repository, name, revision)
     try:
-        fetched = hf_hub_download(repository, name, repo_type="dataset", revision=revision, endpoint=_endpoint())
+        fetched = hf_hub_download(
+            repository,
+            name,
+            repo_type="dataset",
+            revision=revision,
+            endpoint=_endpoint(),
+            local_files_only=unreachable is not None,
+        )
     except errors.RemoteEntryNotFoundError:
         raise NotOnHub(f"the data set {repository} on the hub has no file {name}{_at(revision)}") from None
     except errors.RevisionNotFoundError:
         raise UserError(f"the data set {repository} on the hub has no revision {revision!r}") from None
     except Exception as error:  # whatever is wrong with the connection, the hub's answer or the cache
         raise UserError(
-            f"cannot fetch {name} of the data set {repository} from the hub ({_cause(error)}); "
+            f"cannot fetch {name} of the data set {repository} from the hub ({_cause(unreachable or error)}); "
             f"pass {instead} to read it from this machine"
         ) from None
     path = Path(fetched)
@@ -55,6 +63,24 @@ def file_names(repository: str, folder: str, revision: str | None = None) -> lis
     except Exception:  # the names are for a hint alone
         return []
     return [PurePosixPath(entry.path).name for entry in entries]
+
+
+def _no_connection(repository: str, name: str, revision: str | None) -> Exception | None:
+    """Why the hub cannot be asked, None where it answers, whatever it says.
+
+    Asked once: hf_hub_download would try an unreachable hub for 23 s, with two warnings each time. How long to wait for
+    an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        url = hf_hub_url(repository, name, repo_type="dataset", revision=revision, endpoint=_endpoint())
+        get_hf_file_metadata(url, endpoint=_endpoint())
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        return None
+    except Exception as error:  # of whichever HTTP library is in use
+        return error
+    return None
 
 
 def _endpoint() -> str | None:
