@@ -42,7 +42,7 @@ class TokenCounter:
 
     def __init__(self, reference: JudgeReference) -> None:
         name = known_model(reference.model).tokenizer
-        self._count_text = _tokenizer(name) if name else None
+        self._count_text = text_token_counter(name) if name else None
         self.exact = self._count_text is not None and is_vendor(reference)
         counted = f"counted with {name}" if self._count_text else f"{_BYTES_PER_TOKEN} bytes a token"
         self.method = counted if self.exact else f"an estimate, {counted}"
@@ -67,7 +67,7 @@ def _bytes(text: str) -> int:
 
 
 @cache
-def _tokenizer(name: str) -> Callable[[str], int] | None:
+def text_token_counter(name: str) -> Callable[[str], int] | None:
     """How many tokens a text has, special tokens in it read as plain text; None where rs_bpe is not installed."""
     try:
         from rs_bpe.bpe import openai  # type: ignore[import-not-found]
@@ -220,7 +220,7 @@ class Budget:
         if self._max_usd is not None and taken + most > self._max_usd:
             raise UserError(
                 f"--max-usd {self._max_usd:g} is reached: {dollars(taken)} spent or in flight, and the next request can"
-                f" cost {dollars(most)}; replies so far are kept: run again with a higher --max-usd to go on"
+                f" cost {dollars(most)}; each run may spend as much: run the same command to go on"
             )
         reservation = Reservation(most)
         self._open.add(reservation)

@@ -54,7 +54,7 @@ COOKBOOK_CHAT = [
 
 @pytest.mark.parametrize(("tokenizer", "text", "tokens"), COOKBOOK_WORDS)
 def test_texts_have_the_published_number_of_tokens(tokenizer: str, text: str, tokens: int) -> None:
-    count = cost._tokenizer(tokenizer)
+    count = cost.text_token_counter(tokenizer)
     assert count is not None
     assert count(text) == tokens
 
@@ -64,7 +64,7 @@ def test_a_conversation_has_the_number_of_tokens_that_the_api_charged_for(
     reference: JudgeReference, tokens: int
 ) -> None:
     """The cookbook's conversation; its messages also have names, which cost one token beside their text."""
-    count_text = cost._tokenizer("cl100k_base" if reference is GPT4 else "o200k_base")
+    count_text = cost.text_token_counter("cl100k_base" if reference is GPT4 else "o200k_base")
     assert count_text is not None
     names = sum(1 + count_text(name) for name, _ in COOKBOOK_CHAT if name)
     roles = ["system"] * 5 + ["user"]
@@ -74,7 +74,7 @@ def test_a_conversation_has_the_number_of_tokens_that_the_api_charged_for(
 
 def test_special_tokens_in_a_text_are_plain_text() -> None:
     """What an answer says must not be read as the end of a message."""
-    count = cost._tokenizer("cl100k_base")
+    count = cost.text_token_counter("cl100k_base")
     assert count is not None
     assert count("<|endoftext|>") == 7  # tiktoken's encode_ordinary
     assert count("<|im_start|>") > 1
@@ -83,7 +83,7 @@ def test_special_tokens_in_a_text_are_plain_text() -> None:
 @pytest.mark.parametrize("tokenizer", ["cl100k_base", "o200k_base"])
 @given(st.text())
 def test_no_text_has_more_tokens_than_bytes(tokenizer: str, text: str) -> None:
-    count = cost._tokenizer(tokenizer)
+    count = cost.text_token_counter(tokenizer)
     assert count is not None
     assert (count(text) == 0) == (text == "")
     assert count(text) <= len(text.encode())
@@ -107,14 +107,14 @@ def test_a_count_says_what_it_is() -> None:
 
 def test_without_the_tokenizers_counts_are_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rs_bpe.bpe", None)
-    cost._tokenizer.cache_clear()
+    cost.text_token_counter.cache_clear()
     try:
         counter = TokenCounter(GPT4)
         messages = request("eight by" * 100).messages
         assert not counter.exact
         assert counter.count(messages) < counter.bound(messages)
     finally:
-        cost._tokenizer.cache_clear()
+        cost.text_token_counter.cache_clear()
 
 
 def test_an_estimate_adds_up() -> None:
@@ -192,7 +192,7 @@ def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:
     worst = Budget(GPT4, None).most_usd(asked)
     budget = Budget(GPT4, max_usd=2.5 * worst)
     first, second = budget.reserve(asked), budget.reserve(asked)
-    with pytest.raises(UserError, match=r"--max-usd .* replies so far are kept"):
+    with pytest.raises(UserError, match=r"--max-usd .* each run may spend as much: run the same command to go on"):
         budget.reserve(asked)
     assert budget.in_flight == 2
     budget.release(first)
