@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from harness.backends.endpoint import CannotList, served_models
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
-from harness.backends.judge_models import shutdown_date
+from harness.backends.judge_models import is_local, shutdown_date
 from harness.backends.judges import JudgeReference, load_judge
 from harness.core.errors import UserError, nearest
 from harness.core.limits import Limits
@@ -87,9 +87,7 @@ def check_judge(reference: JudgeReference, limits: Limits, today: date | None = 
     is not there; and for the embedded judge, which has no endpoint.
     """
     if reference.is_embedded:
-        raise UserError(
-            f"{reference.model} has no endpoint to check: name a model by --model, and --base-url if need be"
-        )
+        raise UserError(f"{reference.model} has no endpoint to check: pass --judge-model, and perhaps --judge-base-url")
     served, listed = _check_served(reference, limits)
     yield listed
     yield _check_shutdown(reference, served, today or date.today())
@@ -121,9 +119,12 @@ def _not_served(reference: JudgeReference, models: Sequence[str]) -> str:
 
 def _check_shutdown(reference: JudgeReference, served: Mapping[str, Any], today: date) -> Check:
     """The date that the server gives goes before the one in configs/judges.yaml."""
-    ends = _day(str(served.get("shutdown_date"))) or shutdown_date(reference)
+    said = _day(str(served.get("shutdown_date")))
+    ends = said or shutdown_date(reference)
     if ends is None:
         return Check("ok", "shutdown", "none is known to be announced")
+    if ends <= today and said is None and is_local(reference):  # it can be another model under that name
+        return Check("warning", "shutdown", f"announced for {ends}, which is past, if this is a proxy to the vendor")
     if ends <= today:
         return Check("failure", "shutdown", f"announced for {ends}, which is past: choose another judge")
     if ends - today <= NOTICE:

@@ -234,6 +234,12 @@ def test_the_servers_date_goes_before_the_tables() -> None:
     assert check_shutdown(vendor, {"shutdown_date": None}, TODAY).state == "failure"
 
 
+def test_the_vendors_date_only_warns_of_a_server_here_under_the_models_name() -> None:
+    proxy = check_shutdown(JudgeReference("gpt-4-1106-preview", "http://localhost:8000/v1"), {}, TODAY)
+    assert proxy.state == "warning"
+    assert "2026-10-23" in proxy.detail and "proxy" in proxy.detail
+
+
 def test_log_probabilities_that_do_not_come_are_warned_of(server: ChatServer) -> None:
     server.completion = without_log_probabilities(server.completion)  # type: ignore[method-assign]
     found = check(server)["alpaca_eval2 log-probabilities"]

@@ -103,7 +103,7 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
     except openai.APIConnectionError as error:
         reason = type(error.__cause__ or error).__name__
         raise UserError(
-            f"{reference} cannot be reached ({reason}): check --base-url, and that its server runs"
+            f"{reference} cannot be reached ({reason}): check --judge-base-url, and that its server runs"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotList("what it answers is not a list of models") from None

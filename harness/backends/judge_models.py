@@ -5,16 +5,18 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from harness.backends.judges import JudgeReference
 from harness.core.config import config_path, load_yaml
 
 OPENAI_URL = "https://api.openai.com/v1"
-"""The vendor's own endpoint: the one that the prices and shutdown dates of configs/judges.yaml hold for."""
+"""The vendor's own endpoint: where the prices and shutdown dates of configs/judges.yaml are from."""
 
 Refusable = Literal["temperature", "logprobs", "max_tokens"]
+REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
+"""The request parameters that can be left out for an endpoint that refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,10 @@ def is_vendor(reference: JudgeReference) -> bool:
 
 
 def shutdown_date(reference: JudgeReference) -> date | None:
-    """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows."""
-    announced = known_model(reference.model).shutdown_date if is_vendor(reference) else None
+    """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
+
+    As for prices, a server on this machine under the name of a vendor's model is taken for a proxy.
+    """
+    served_by_vendor = is_vendor(reference) or (is_local(reference) and not reference.is_embedded)
+    announced = known_model(reference.model).shutdown_date if served_by_vendor else None
     return date.fromisoformat(announced) if announced else None

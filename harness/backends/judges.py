@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.backends.interfaces import Judge
-from harness.core.errors import UserError
+from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.mini.identity import world_digest
 
@@ -40,10 +40,13 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
     """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
     `without` adds to what configs/judges.yaml knows of the model. Raises UserError for an embedded judge that there is
-    not, and a base URL that is none.
+    not, a base URL that is none, and a parameter in `without` that cannot be left out.
     """
-    from harness.backends.judge_models import OPENAI_URL, known_model
+    from harness.backends.judge_models import OPENAI_URL, REFUSABLE, known_model
 
+    for parameter in without:
+        if parameter not in REFUSABLE:
+            raise unknown("parameter to leave out", parameter, REFUSABLE)
     if model.startswith("mini:"):
         if model != EMBEDDED or base_url:
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")

@@ -98,7 +98,7 @@ def test_mistakes_in_the_table_are_named(model: Mapping[str, Any], complaint: st
         table(model)
 
 
-def test_prices_and_shutdown_dates_hold_at_the_vendors_own_endpoint_only() -> None:
+def test_prices_and_shutdown_dates_hold_at_no_other_endpoint_on_the_net() -> None:
     vendor = judge_reference("gpt-4-1106-preview")
     elsewhere = judge_reference("gpt-4-1106-preview", "https://llm.example.org/v1")
     assert vendor.base_url == OPENAI_URL
@@ -114,6 +114,8 @@ def test_prices_and_shutdown_dates_hold_at_the_vendors_own_endpoint_only() -> No
 def test_a_server_on_this_machine_is_free_unless_it_may_be_a_proxy_to_the_vendor(url: str) -> None:
     assert price_of(judge_reference("smollm2", url)) == FREE
     assert price_of(judge_reference("gpt-4o", url)) == known_model("gpt-4o").price
+    assert shutdown_date(judge_reference("smollm2", url)) is None
+    assert shutdown_date(judge_reference("gpt-4-1106-preview", url)) == date(2026, 10, 23)
 
 
 @pytest.mark.parametrize("url", ["http://localhost.example.org/v1", "http://10.0.0.1/v1", "https://127.0.0.1.nip.io"])

@@ -60,4 +60,14 @@ def test_a_base_url_without_a_host_is_a_user_error(url: str) -> None:
 def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> None:
     known = judge_reference("o3").without
     assert "temperature" in known
-    assert judge_reference("o3", without=("top_p", "temperature")).without == (*known, "top_p")
+    assert judge_reference("o3", without=("temperature",)).without == known
+    plain = judge_reference("gpt-4o").without
+    assert judge_reference("gpt-4o", without=("logprobs", "temperature")).without == (*plain, "logprobs", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "hint"), [("foo", "known"), ("logprob", "logprobs"), ("top_logprobs", "logprobs")]
+)
+def test_a_parameter_that_is_always_sent_cannot_be_left_out(misspelt: str, hint: str) -> None:
+    with pytest.raises(UserError, match=rf"'{misspelt}'.*\b{hint}\b.*max_tokens"):
+        judge_reference("m", "http://localhost:1/v1", (misspelt,))
