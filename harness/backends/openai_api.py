@@ -11,14 +11,14 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
 from harness.backends.cost import Budget, Reservation, TokenCounter
 from harness.backends.credentials import VARIABLE, api_key, redact
 from harness.backends.endpoint import async_endpoint_client, error_message, may_pass
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.backends.judge_models import Refusable
+from harness.backends.judge_models import REFUSABLE
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Rate, Retries, retry_after
 from harness.backends.replies import RecordedReplies
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 Outcome = tuple[ChatRequest, ChatReply | CallFailure]
 
-_REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(get_args(Refusable))})\b")
+_REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(REFUSABLE)})\b")
 _REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
 
 
@@ -115,6 +115,7 @@ class _Asking:
         self._request_rate = Rate(limits.requests_per_minute)
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
+        self._given_up = 0
         self._answers = 0
         self._landed = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -152,7 +153,9 @@ class _Asking:
                 self._stop_if_hopeless(failure, failed, reached=self._answers > answers)
                 waited = time.monotonic() - started
                 if failed - limited >= self._retries.attempts or (failure.limited and waited > self._retries.patience):
-                    return CallFailure(f"{failure} (after {failed} attempts)")
+                    reason = f"{failure} (after {failed} attempts)"
+                    self._stop_if_useless(reason)
+                    return CallFailure(reason)
                 delay = self._retries.delay(failed, failure.retry_after, random.random())
             await self._sleep(delay)
 
@@ -164,6 +167,16 @@ class _Asking:
         if failure.unreachable and not reached and failed >= attempts:
             raise UserError(
                 f"{self._reference} cannot be reached ({failure}): check --judge-base-url, and that its server runs"
+            )
+
+    def _stop_if_useless(self, reason: str) -> None:
+        """Raises UserError where this run has got no reply, and the first requests were given up, lately for `reason`:
+        the others would fare no better."""
+        self._given_up += 1
+        if not self._record.added and self._given_up >= self._retries.requests_to_convince:
+            raise UserError(
+                f"{self._reference} gives no usable reply, not one to the first {self._given_up} requests: {reason};"
+                " check --judge-base-url, and what its server logs"
             )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
@@ -260,25 +273,25 @@ class _Asking:
             wait = retry_after(error.response.headers, time.time())
             return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
         return UserError(
-            f"{self._reference} refuses (status {status}): {message}{_advice(status, error.param, message)}"
+            f"{self._reference} refuses (status {status}): {message}{self._advice(status, error.param, message)}"
         )
+
+    def _advice(self, status: int, parameter: str | None, message: str) -> str:
+        """How to mend a refusal."""
+        if status in (401, 403):
+            return f" (check {VARIABLE})"
+        if status == 404:
+            usual = "" if self._reference.base_url.endswith("/v1") else ": base URLs usually end in /v1"
+            return f" (check --judge-model and --judge-base-url{usual})"
+        refused = _REFUSABLE.search(parameter or message)
+        if status in (400, 422) and refused and _REFUSAL.search(message):
+            return f" (pass --judge-without {refused[1]}: a verdict's judge is then named without it)"
+        return ""
 
 
 def _is_unreachable(error: "APIConnectionError") -> bool:
     """Whether no connection came about; by name, since the SDK has changed its HTTP library before."""
     return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-
-
-def _advice(status: int, parameter: str | None, message: str) -> str:
-    """How to mend a refusal."""
-    if status in (401, 403):
-        return f" (check {VARIABLE})"
-    if status == 404:
-        return " (check --judge-model and --judge-base-url)"
-    refused = _REFUSABLE.search(parameter or message)
-    if status in (400, 422) and refused and _REFUSAL.search(message):
-        return f" (pass --judge-without {refused[1]}: a verdict's judge is then named without it)"
-    return ""
 
 
 def _in_background(work: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Generator[T, None, None]:

@@ -32,11 +32,13 @@ class Retries:
     A request is given up after `attempts`; refusals for asking too often do not count among them, but end after
     `patience`: with many requests waiting for a small allowance, one may be turned away often before its turn comes.
     An endpoint that asks for more than `longest_wait` is not waited for. One that has never answered counts as
-    unreachable after `attempts_to_connect`.
+    unreachable after `attempts_to_connect`, one that has never replied as useless once `requests_to_convince` requests
+    have been given up.
     """
 
     attempts: int = 6
     attempts_to_connect: int = 3
+    requests_to_convince: int = 5
     first_delay: float = 0.5
     longest_delay: float = 30.0
     longest_wait: float = 300.0

@@ -71,6 +71,8 @@ class RecordedReplies:
         self._file = -1
         self._synced = 0.0
         self._writing = threading.Lock()
+        self.added = 0
+        """How many replies have been kept through this object."""
 
     def __enter__(self) -> Self:
         from filelock import FileLock
@@ -112,6 +114,7 @@ class RecordedReplies:
             "served_model": served_model,
         }
         self._append("reply", request, {**answer, **_charge(reply, usd)})
+        self.added += 1
 
     def add_unusable(self, request: ChatRequest, answer: UnusableAnswer, usd: float | None) -> None:
         """Keeps that an answer without a reply was charged for."""

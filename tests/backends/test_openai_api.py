@@ -87,13 +87,47 @@ def test_with_thirty_percent_faults_every_verdict_arrives_once_and_is_that_of_a_
 def test_what_fails_for_good_is_a_failed_call_that_the_next_run_makes_again(tmp_path, fault):
     limits, retries = Limits(8, timeout_seconds=0.2, run_id="1"), replace(QUICK, attempts=3, patience=0.3)
     with ChatServer(faults=Faults({fault: 1.0}, retry_after="0.02")) as server:
-        failed = all_replies(judge(server, tmp_path, limits, retries), questions(8))
+        failed = all_replies(judge(server, tmp_path, limits, retries), questions(4))
         assert all(isinstance(reply, CallFailure) and "\n" not in reply.reason for reply in failed.values())
         if not fault.startswith("429"):
             assert set(server.calls.values()) == {3}
         server.faults = Faults()
-        mended = all_replies(judge(server, tmp_path, replace(limits, run_id="2"), retries), questions(8))
+        mended = all_replies(judge(server, tmp_path, replace(limits, run_id="2"), retries), questions(4))
         assert all(isinstance(reply, ChatReply) for reply in mended.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("500", "status 500: not now (after 3 attempts)"), ("truncated_json", "the answer is not JSON")],
+)
+def test_a_server_that_answers_nothing_useful_ends_the_run_early(tmp_path, fault, reason):
+    limits, retries = Limits(4, timeout_seconds=1.0), replace(QUICK, attempts=3)
+    with ChatServer() as server:
+        all_replies(judge(server, tmp_path, limits, retries), questions(10))
+        before = server.calls.total()
+        server.faults = Faults({fault: 1.0})
+        line = stop(judge(server, tmp_path, limits, retries), questions(100))
+        assert server.calls.total() - before <= (5 + 4) * 3
+    assert reason in line and "--judge-base-url" in line
+    assert line.endswith("10 of 100 replies are there and kept"), "which excuse no server that fails now"
+
+
+def test_a_server_that_fails_after_its_first_reply_ends_no_run(tmp_path):
+    with ChatServer() as server:
+        this_run = judge(server, tmp_path, Limits(4), replace(QUICK, attempts=2))
+        all_replies(this_run, questions(1))
+        server.faults = Faults({"500": 1.0})
+        replies = all_replies(this_run, questions(20))
+    assert sum(isinstance(reply, CallFailure) for reply in replies.values()) == 19
+
+
+@pytest.mark.parametrize(("path", "hint"), [("/v1", False), ("", True), ("/api", True)])
+def test_nothing_at_the_base_url_recalls_how_base_urls_usually_end(tmp_path, path, hint):
+    with ChatServer() as server:
+        base_url = server.base_url.removesuffix("/v1") + path
+        line = stop(judge(server, tmp_path, base_url=base_url, model="another"), questions(1))
+    assert "status 404" in line and "--judge-base-url" in line
+    assert ("/v1)" in line) == hint
 
 
 def test_a_garbage_reply_is_asked_for_again_by_the_next_run_and_not_before(tmp_path):
