@@ -15,18 +15,22 @@ from evals.formats import (
     Calibration,
     ModelOutput,
     annotations_from_rows,
+    instruction_key,
     read_calibration,
     write_annotations,
     write_calibration,
     write_leaderboard,
     write_model_outputs,
 )
+from evals.instruction_set import official_dataset
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Prompt, Response
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 
-DATASET = "alpaca_eval2"
+OTHER_DATASET = "alpaca_eval2"
+"""In the place of an official instruction's data set, for the instructions of another set."""
+
 CALIBRATION_FILE = "df_gamed.csv"
 
 
@@ -181,9 +185,9 @@ def read_length_calibration(calibration: Artifact | None) -> Calibration | None:
     return read_calibration(calibration.folder / CALIBRATION_FILE) if calibration else None
 
 
-def annotations_of(artifact: Artifact, positions: dict[str, int]) -> Annotations:
-    """The verdicts of a judgments artifact, joined by the `positions_of` its baseline."""
-    rows = _rows(artifact.rows(Judgment), positions, Names(model=artifact.key[:12]))
+def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "") -> Annotations:
+    """The verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
+    rows = _rows(artifact.rows(Judgment), positions, Names(model=model or artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
 
 
@@ -211,7 +215,7 @@ def _rows(judgments: Sequence[Judgment], positions: dict[str, int], names: Names
         AnnotationRow(
             index=positions[prompt.id],
             instruction=prompt.text,
-            dataset=DATASET,
+            dataset=official_dataset(instruction_key(prompt.text)) or OTHER_DATASET,
             output_1=verdicts[0].baseline,
             generator_1=names.baseline,
             output_2=verdicts[0].output,

@@ -7,10 +7,15 @@ from typing import Any
 from evals import arena_hard
 from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
 from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
+from harness.backends.cost import text_token_counter
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Response
-from harness.steps.judge import by_repeat
+from harness.steps import judge
+from harness.steps.judge_prompt import JudgePrompt
 from harness.steps.respond import respond
+
+ANSWER_TOKENIZER = "cl100k_base"
+"""What Arena-Hard counts the tokens of every model's answers with (gen_answer.py: tiktoken's for gpt-3.5-turbo)."""
 
 
 def _answers(bench: Bench, checkpoint: Artifact, seed: int) -> Artifact:
@@ -24,6 +29,7 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
         judgments=judgments,
         name=name,
         judge_name=bench.judge.model,
+        prompt=bench.prompt,
         n_repeats=bench.judge_repeats,
         allow_missing=bench.allow_missing,
         resamples=RESAMPLES,
@@ -55,13 +61,14 @@ def score_arena_hard(
     judgments: Sequence[Artifact],
     name: str,
     judge_name: str,
+    prompt: JudgePrompt,
     n_repeats: int,
     allow_missing: bool,
     resamples: int,
 ) -> None:
     """`scores.json` over all training seeds, and each seed's files in Arena-Hard's own formats in `seed-<n>/`.
 
-    A judge asked repeatedly gives one `model_judgment` file each time.
+    A judge asked repeatedly gives one `model_judgment` file each time. `prompt` is what it was asked with.
     """
     rules: dict[str, Any] = {
         "n_questions": len(baselines.rows(Response)),
@@ -71,7 +78,7 @@ def score_arena_hard(
     }
     sets = []
     for number, artifact in enumerate(judgments):
-        repeats = _arena_judgments(artifact, name, judge_name)
+        repeats = [_games(rows, name, judge_name, prompt) for rows in judge.by_repeat(artifact.rows(Judgment))]
         folder = out.folder / f"seed-{number}"
         folder.mkdir()
         for repeat, rows in enumerate(repeats):
@@ -91,7 +98,7 @@ def compare_arena_hard(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """`comparison.json`: the paired difference between two methods on the same questions."""
-    first, second = ([_flat(_arena_judgments(artifact)) for artifact in side] for side in (better, worse))
+    first, second = ([_verdicts(artifact) for artifact in side] for side in (better, worse))
     result = arena_hard.compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"score": result})
 
@@ -100,21 +107,30 @@ def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:
     return [judgment for judgments in repeats for judgment in judgments]
 
 
-def _arena_judgments(judgments: Artifact, name: str = "model", judge_name: str = "judge") -> list[list[ArenaJudgment]]:
-    """For each repeat the two games of each question, the one with the baseline as A first."""
-    return [_games(rows, name, judge_name) for rows in by_repeat(judgments.rows(Judgment))]
+def _verdicts(judgments: Artifact) -> list[ArenaJudgment]:
+    """The games of all repeats, without names and prompts, which a comparison needs none of."""
+    return _flat([_games(rows, "model", "judge", None) for rows in judge.by_repeat(judgments.rows(Judgment))])
 
 
-def _games(rows: Sequence[Judgment], name: str, judge_name: str) -> list[ArenaJudgment]:
+def _games(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePrompt | None) -> list[ArenaJudgment]:
+    """The two games of each question, the one with the baseline as A first; with what was asked, given the `prompt`."""
     games: dict[str, dict[str, Game]] = defaultdict(dict)
     for row in rows:
-        games[row.prompt.id][row.order] = Game(row.verdict or None, row.reply)
+        asked = _asked(row, prompt) if prompt else ""
+        games[row.prompt.id][row.order] = Game(row.verdict or None, row.reply, asked)
     return [
         ArenaJudgment(question, name, judge_name, (played["baseline_first"], played["output_first"]))
         for question, played in games.items()
     ]
 
 
+def _asked(row: Judgment, prompt: JudgePrompt) -> str:
+    """The user's message that the judge was asked with first."""
+    return judge.Game(row.prompt, row.baseline, row.output, row.order).request(prompt).messages[-1].content
+
+
 def _answers_given(judgments: Artifact, name: str) -> list[ArenaAnswer]:
+    """With their lengths in tokens, where the tokenizer is installed."""
+    count = text_token_counter(ANSWER_TOKENIZER)
     answers = {row.prompt.id: row.output for row in judgments.rows(Judgment)}
-    return [ArenaAnswer(question, name, text) for question, text in answers.items()]
+    return [ArenaAnswer(question, name, text, count(text) if count else None) for question, text in answers.items()]

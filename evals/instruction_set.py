@@ -1,7 +1,7 @@
 """AlpacaEval's 805 instructions in their official order, as keys (`evals.formats.instruction_key`) instead of texts.
 
 With them an annotations.json that lacks indices can be joined by instruction. The texts themselves
-(tatsu-lab/alpaca_eval) are not ours to ship.
+(tatsu-lab/alpaca_eval) are not ours to ship. The set is made of five data sets, one after another.
 """
 
 _KEYS = """
@@ -109,3 +109,14 @@ a68e4eb57f6f e74184b8e32b 9e2ca9e86191 13417583e9bb f78ffd2e4ef2 71c182a91fa8 24
 """
 
 OFFICIAL_INSTRUCTION_KEYS = tuple(_KEYS.split())
+
+# Name and number of instructions, in order: the field "dataset" of alpaca_eval's files.
+_DATASETS = (("helpful_base", 129), ("koala", 156), ("oasst", 188), ("selfinstruct", 252), ("vicuna", 80))
+_DATASET_BY_KEY = dict(
+    zip(OFFICIAL_INSTRUCTION_KEYS, (name for name, size in _DATASETS for _ in range(size)), strict=True)
+)
+
+
+def official_dataset(key: str) -> str | None:
+    """The data set that the official instruction with this key is from; None for any other key."""
+    return _DATASET_BY_KEY.get(key)
