@@ -24,13 +24,14 @@ def calibrate_judge(
     models: Sequence[str],
     judgments: Sequence[Artifact],
     bridged: Artifact | None,
+    bridged_model: str,
     length_calibration: Artifact | None,
     resamples: int,
 ) -> None:
     """`calibration.json`: what `evals.calibration` finds of `judge`, and the bridged estimate of one more model.
 
     `published` are files with the reference judge's verdicts by model (`digests` their content), `judgments` the
-    judge's own on the outputs of `models`, `bridged` those on a model without published verdicts.
+    judge's own on the outputs of `models`, `bridged` those on `bridged_model`, which has no published verdicts.
     """
     positions = positions_of(baselines)
     lengths = read_length_calibration(length_calibration)
@@ -46,6 +47,6 @@ def calibrate_judge(
     ]
     result = calibration.calibrate(reference, other, lengths, judge, shown_first=shown_first, resamples=resamples)
     if bridged:
-        new = annotations_of(bridged, positions)
+        new = annotations_of(bridged, positions, bridged_model)
         result["bridged"] = calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)
     out.write_json(RESULT, result)

@@ -9,6 +9,8 @@ from typing import Any
 from evals.alpaca_eval2_steps import EVALUATION
 from evals.bench import RESAMPLES
 from evals.calibration_steps import RESULT, calibrate_judge
+from evals.formats import read_annotations
+from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.backends.judges import JudgeReference
 from harness.benches import OFFICIAL, BenchChoice, calibration_from, choose_bench
@@ -17,7 +19,7 @@ from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.core.store import Store
 from harness.evaluate import run_with_bill
-from harness.pipeline import plan, print_plan
+from harness.pipeline import plan, print_plan, run
 
 _TABLES = (".csv", ".csv.gz", ".json", ".json.gz")
 
@@ -67,16 +69,21 @@ def calibrate(
 ) -> Mapping[str, Any]:
     """What `evals.calibration` finds of `judge` on the published models, or on those named; `bridge` is one more.
 
-    Raises UserError for files that are not there or wrong, and for a judge that cannot be asked.
+    Every file is read before the judge is asked anything. Raises UserError for files that are not there or wrong, for a
+    `bridge` that is one of the published models, and for a judge that cannot be asked.
     """
     files = published.files(models)
+    for verdicts, _ in files.values():
+        read_annotations(verdicts, allow_missing=True)
+    bridged_model = _bridged_model(bridge, files) if bridge else ""
     data = published.data or str(published.annotations.absolute().parent)
     bench = choose_bench("alpaca_eval2", BenchChoice(OFFICIAL, data=data, limit=limit, judge=judge))
+    stored = {path: stored_outputs("alpaca_eval2", path, bench.baselines) for path in _outputs(files, bridge)}
+    lengths = calibration_from(length_calibration) if length_calibration else None
 
     def judged(path: Path) -> Artifact:
         with labels(f"{judge.model} {path.stem}"):
-            outputs = stored_outputs("alpaca_eval2", path, bench.baselines)
-            return EVALUATION.judgments(bench, outputs)
+            return EVALUATION.judgments(bench, stored[path])
 
     result = calibrate_judge(
         judge=judge.model,
@@ -86,15 +93,32 @@ def calibrate(
         models=tuple(files),
         judgments=[judged(outputs) for _, outputs in files.values()],
         bridged=judged(bridge) if bridge else None,
-        length_calibration=calibration_from(length_calibration) if length_calibration else None,
+        bridged_model=bridged_model,
+        length_calibration=lengths,
         resamples=RESAMPLES,
     )
     store = Store(run_dir / "store")
+    run([*stored.values(), *filter(None, [lengths])], store)
     print_plan(plan([result], store))
     run_with_bill([result], store, limits)
     print(f"the comparison is in {store.folder(result) / RESULT}", file=sys.stderr)
     found: Mapping[str, Any] = store.bind(result).json(RESULT)
     return found
+
+
+def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> list[Path]:
+    return [*(outputs for _, outputs in files.values()), *filter(None, [bridge])]
+
+
+def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:
+    """The name of the model to estimate. Raises UserError where its own published score would help to do so."""
+    model = outputs_model("alpaca_eval2", bridge)
+    if model in files or model in {outputs_model("alpaca_eval2", outputs) for _, outputs in files.values()}:
+        raise UserError(
+            f"{bridge}: outputs of {model}, which is among the models to calibrate on; leave it out of --models"
+            " (by default they are all that have verdicts and outputs)"
+        )
+    return model
 
 
 def _model(path: Path) -> str:
