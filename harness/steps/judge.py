@@ -1,6 +1,7 @@
 """Judging: pairs of outputs shown to a judge, its replies kept and read."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -9,11 +10,15 @@ from typing import Literal
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
 from harness.backends.judges import JudgeReference, judge_reference
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.errors import UserError
 from harness.core.records import Judgment, Order, Prompt, Response
 from harness.steps.judge_prompt import JudgePrompt, official_order
 from harness.steps.verdicts import PARSER_VERSION, Reading, read_identifier, read_label
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
+
+_SHOWN = 80
+"""Characters of a reply that an error shows."""
 
 DRAW = Reading("ok", first_preference=0.5)
 
@@ -74,17 +79,24 @@ def judge_pairs(
     """`Judgment` rows: `outputs` against `baselines`, joined by prompt, each pair judged `repeats` times in each order.
 
     Replies that cost something are kept beside the artifacts as they come, so that a killed run pays for none twice.
-    Failed verdicts are rows too, and the next run asks for them again.
+    Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
+    UserError where the judge was asked and no verdict came of it.
     """
     from harness.backends.judges import load_judge
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
-    progress = out.track(sum(needs_judge(protocol, game) for game in games), "verdicts")
+    asked = sum(needs_judge(protocol, game) for game in games)
+    progress = out.track(asked, "verdicts")
     rows = play(games, load_judge(judge, out.limits, out.kept), prompt, protocol, progress.advance)
-    out.counts["failed"] = sum(row.state != "ok" for row in rows)
+    failed = [row for row in rows if row.state != "ok"]
+    if failed:
+        if len(failed) == asked:
+            raise UserError(_no_verdicts(judge, failed))
+        out.write_json("failures.json", Counter(map(_reason, failed)))
+    out.counts["failed"] = len(failed)
     out.counts["without_output"] = len(baseline_rows) - len({row.prompt for row in rows})
-    out.retry = out.counts["failed"] > 0
+    out.retry = bool(failed)
     out.write_rows(rows)
 
 
@@ -167,6 +179,22 @@ def _judgment(
     if isinstance(last, CallFailure):
         return game.judgment(said, Reading("api_failed"), error=last.reason)
     return game.judgment(said, read_reply(protocol, last))
+
+
+def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
+    """What to say where all verdicts failed: the commonest reason, with an example where it is in the reply."""
+    [(reason, count)] = Counter(map(_reason, failed)).most_common(1)
+    example = next((row.reply for row in failed if _reason(row) == reason and not row.error), "")
+    said = f", such as {example[:_SHOWN]!r}" if example else ""
+    return (
+        f"{judge} gave no verdict on any of {len(failed)} questions; the commonest reason ({count} of {len(failed)}):"
+        f" {reason}{said}; `harness judge check` tells whether it can judge"
+    )
+
+
+def _reason(row: Judgment) -> str:
+    """Why a verdict failed."""
+    return row.error or "the reply has no verdict"
 
 
 def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:

@@ -8,6 +8,7 @@ import pytest
 from harness.backends import judges
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.core.artifacts import Artifact
+from harness.core.errors import UserError
 from harness.core.records import Judgment, Prompt, Response
 from harness.core.store import Store
 from harness.mini.quality import gold_quality
@@ -60,6 +61,17 @@ def prefers_the_longer(protocol: Protocol) -> FakeJudge:
 
 def says(text: str) -> FakeJudge:
     return FakeJudge(lambda message: ChatReply(text))
+
+
+def but_for_the_easy(reply: Callable[[str], Reply]) -> FakeJudge:
+    """`reply` to everything but the prompt "easy", which is answered with a verdict of each protocol."""
+    verdict = ChatReply("[[A>B]]", {"m": -0.1, "M": -3.0})
+    return FakeJudge(lambda message: verdict if message.startswith("prompt easy ") else reply(message))
+
+
+def easy_and(id: str, text: str) -> Artifact:
+    """Answers to the prompts "easy" and `id`."""
+    return answers({"easy": text, id: text})
 
 
 @pytest.fixture
@@ -150,9 +162,9 @@ def test_the_worlds_judge_prefers_what_is_better(store: Store, protocol: Protoco
 def test_failed_judgments_are_rows_without_a_preference_and_are_counted(
     store: Store, use: Use, protocol: Protocol
 ) -> None:
-    use(says("I cannot tell."))
-    artifact = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), protocol))
-    rows = artifact.rows(Judgment)
+    use(but_for_the_easy(lambda message: ChatReply("I cannot tell.")))
+    artifact = made(store, judged(easy_and("a", "x"), easy_and("a", "y"), protocol))
+    rows = [row for row in artifact.rows(Judgment) if row.prompt.id == "a"]
     assert [(row.state, row.preference, row.verdict, row.reply) for row in rows] == [
         ("parse_failed", None, "", "I cannot tell.")
     ] * len(rows)
@@ -168,23 +180,60 @@ def test_a_baseline_without_an_output_is_left_out_and_counted(store: Store, use:
 
 
 def test_what_could_not_be_read_is_rejected_and_judged_again_by_the_next_run(store: Store, use: Use) -> None:
-    fake = use(says("I cannot tell."))
-    artifact = judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard")
+    fake = use(but_for_the_easy(lambda message: ChatReply("I cannot tell.")))
+    artifact = judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard")
     made(store, artifact)
-    assert fake.rejected == fake.asked
+    assert fake.rejected == fake.asked[2:]
     assert not store.has(artifact)
     use(prefers_the_longer("arena_hard"))
     rows = made(store, artifact).rows(Judgment)
-    assert [row.state for row in rows] == ["ok", "ok"]
+    assert [row.state for row in rows] == ["ok"] * 4
     assert store.has(artifact)
 
 
 def test_a_judge_that_cannot_be_asked_leaves_rows_that_say_why(store: Store, use: Use) -> None:
-    use(FakeJudge(lambda message: CallFailure("503 six times")))
-    artifact = judged(answers({"a": "x"}), answers({"a": "y"}), "alpaca_eval2")
-    [row] = made(store, artifact).rows(Judgment)
+    use(but_for_the_easy(lambda message: CallFailure("503 six times")))
+    artifact = judged(easy_and("a", "x"), easy_and("a", "y"), "alpaca_eval2")
+    _, row = made(store, artifact).rows(Judgment)
     assert (row.state, row.preference, row.reply, row.error) == ("api_failed", None, "", "503 six times")
     assert not store.has(artifact)
+
+
+def test_failures_are_counted_by_reason(store: Store, use: Use) -> None:
+    use(but_for_the_easy(lambda message: CallFailure("503") if "prompt a" in message else ChatReply("Well.")))
+    outputs, baselines = (answers(dict.fromkeys(("easy", "a", "b", "c"), text)) for text in "xy")
+    artifact = made(store, judged(outputs, baselines, "arena_hard"))
+    assert artifact.json("failures.json") == {"503": 2, "the reply has no verdict": 4}
+    use(says("[[A>B]]"))
+    assert not (made(store, artifact).folder / "failures.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (lambda message: CallFailure("503" if "prompt a " in message else "cut off"), "(4 of 6): cut off;"),
+        (
+            lambda message: CallFailure("503") if "prompt a " in message else ChatReply("I cannot tell."),
+            "(4 of 6): the reply has no verdict, such as 'I cannot tell.';",
+        ),
+    ],
+)
+def test_no_verdict_at_all_is_an_error_with_the_commonest_reason(
+    store: Store, use: Use, reply: Callable[[str], Reply], reason: str
+) -> None:
+    use(FakeJudge(reply))
+    outputs, baselines = (answers(dict.fromkeys("abc", text)) for text in "xy")
+    with pytest.raises(UserError, match="no verdict on any of 6 questions") as error:
+        made(store, judged(outputs, baselines, "arena_hard"))
+    assert reason in str(error.value)
+
+
+def test_draws_without_a_judge_hide_no_failure(store: Store, use: Use) -> None:
+    use(says("I cannot tell."))
+    with pytest.raises(UserError, match="no verdict"):
+        made(store, judged(answers({"a": "x", "b": "same"}), answers({"a": "y", "b": "same"}), "alpaca_eval2"))
+    equal = judged(answers({"b": "same"}), answers({"b": "same"}), "alpaca_eval2")
+    assert [row.preference for row in made(store, equal).rows(Judgment)] == [0.5]
 
 
 def test_a_reply_without_a_label_is_followed_by_a_second_attempt(store: Store, use: Use) -> None:
@@ -204,17 +253,17 @@ def test_a_reply_without_a_label_is_followed_by_a_second_attempt(store: Store, u
 
 def test_contradicting_labels_are_no_verdict_and_get_no_second_attempt(store: Store, use: Use) -> None:
     insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
-    fake = use(says("[[A>B]] or rather [[B>A]]"))
-    rows = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard", insists)).rows(Judgment)
-    assert [row.state for row in rows] == ["parse_failed"] * 2
-    assert len(fake.asked) == 2
+    fake = use(but_for_the_easy(lambda message: ChatReply("[[A>B]] or rather [[B>A]]")))
+    rows = made(store, judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard", insists)).rows(Judgment)
+    assert [row.state for row in rows] == ["ok"] * 2 + ["parse_failed"] * 2
+    assert len(fake.asked) == 4
 
 
 def test_a_failed_second_attempt_is_a_failed_call(store: Store, use: Use) -> None:
     insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
-    use(FakeJudge(lambda text: CallFailure("cut off") if text == "A label, please." else ChatReply("Hard to say.")))
-    rows = made(store, judged(answers({"a": "x"}), answers({"a": "y"}), "arena_hard", insists)).rows(Judgment)
-    assert [(row.state, row.error) for row in rows] == [("api_failed", "cut off")] * 2
+    use(but_for_the_easy(lambda said: CallFailure("cut off") if said == "A label, please." else ChatReply("Hm.")))
+    rows = made(store, judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard", insists)).rows(Judgment)
+    assert [(row.state, row.error) for row in rows[2:]] == [("api_failed", "cut off")] * 2
 
 
 def test_repeated_verdicts_are_rows_of_their_own(store: Store) -> None:
