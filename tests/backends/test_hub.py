@@ -91,26 +91,21 @@ def test_the_hub_is_the_one_that_the_environment_names(hub: HubServer, tmp_path:
     assert done.stdout == "[1]\n"
 
 
-def test_an_unreachable_hub_is_given_up_at_once_and_in_silence(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_given_up_without_retries_and_in_silence(tmp_path: Path) -> None:
     with serving(tmp_path) as closed:
         pass
     code = f"""
-import time
 from harness.backends.hub import fetch
 from harness.core.errors import UserError
-started = time.monotonic()
 try:
     fetch({SET!r}, "top.json")
 except UserError as error:
     print(error)
-print(time.monotonic() - started < 6)  # of huggingface_hub's own waits, the first three take 7 s
 """
     environment = {**os.environ, "HF_ENDPOINT": closed.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    message, quick = done.stdout.splitlines()
-    assert "cannot fetch top.json" in message and "(ConnectError)" in message
-    assert quick == "True"
-    assert done.stderr == ""
+    assert "cannot fetch top.json" in done.stdout and "(ConnectError)" in done.stdout
+    assert done.stderr == "", "huggingface_hub speaks of each retry"
 
 
 def test_a_fetched_file_is_found_when_the_hub_is_gone(
