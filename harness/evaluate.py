@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from evals.bench import Bench, Evaluation, Measurement
 from evals.completeness import withheld
+from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
 from harness.backends.cost import CostEstimate, describe, estimate
 from harness.backends.replies import Spending, is_recorded, spending
@@ -30,7 +32,7 @@ FAILURES = "failures.json"
 SHOWN_REASONS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """What is evaluated: a checkpoint, or outputs that are stored in a file.
 
@@ -40,10 +42,12 @@ class Source:
     model: str | None = None
     outputs: Path | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """What official files call it."""
-        return self.outputs.stem if self.outputs else str(self.model).rstrip("/").rpartition("/")[2]
+        """What official files call it: the model that stored outputs name themselves."""
+        if self.outputs:
+            return outputs_model("pairwise", self.outputs)
+        return str(self.model).rstrip("/").rpartition("/")[2]
 
     def checkpoint(self) -> Artifact:
         """The model. Raises UserError where none is given, or it is no checkpoint."""
