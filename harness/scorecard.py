@@ -20,7 +20,7 @@ def scorecard(scores: Mapping[str, Any]) -> str:
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
-    against = f" against {scores['baseline']}" if "baseline" in scores else ""
+    against = f" against {scores['baseline']}" if scores.get("baseline") else ""
     yield f"{scores['bench']}: {scores['model']}{against}"
     if judge := scores.get("judge"):
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
