@@ -456,7 +456,7 @@ def test_scores_are_shown_as_text_too(harness: Harness, tmp_path: Path) -> None:
     assert lines[0] == ["alpaca_eval2:", "verdicts"]
     [win_rate] = [line for line in lines if line[0] == "win_rate"]
     assert win_rate[1] == "50.00" and win_rate[2].startswith("[")
-    assert ["verdicts", "12", "of", "12"] in lines
+    assert ["instructions", "judged", "12", "of", "12"] in lines
     assert "length_controlled_winrate withheld: no calibration given (--lc-calibration)" in outcome.out
 
 
