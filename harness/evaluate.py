@@ -185,6 +185,8 @@ def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple
         if name not in EVALS.names():
             raise unknown("bench", name, EVALS.names())
         entry = EVALS.load(name)
+        if source.outputs and source.model and not isinstance(entry, Measurement):
+            raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
         with labels(f"{source.name} {name}"):
             if isinstance(entry, Measurement):
                 measured[name] = _measured(entry, source, choice)
@@ -194,8 +196,6 @@ def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple
 
 
 def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoice) -> Judged:
-    if source.outputs and source.model:
-        raise UserError(f"{name} judges the outputs of a model or those in a file: give --model or --outputs, not both")
     bench = choose_bench(name, choice)
     outputs = (
         stored_outputs(name, source.outputs, bench.baselines)
