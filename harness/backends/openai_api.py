@@ -23,6 +23,7 @@ from harness.backends.judges import JudgeReference
 from harness.backends.pace import Rate, Retries, retry_after
 from harness.backends.replies import RecordedReplies
 from harness.core.errors import UserError
+from harness.core.files import no_room
 from harness.core.limits import Limits
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class OpenAIJudge:
                         yield place, reply
         except UserError as stop:
             raise UserError(f"{stop}; {there} of {len(requests)} replies are there and kept") from None
+        except OSError as error:
+            raise no_room(error, self._record.path) or error from None
 
     def reject(self, request: ChatRequest) -> None:
         """As the Judge protocol says."""

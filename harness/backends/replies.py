@@ -71,6 +71,7 @@ class RecordedReplies:
         self._file = -1
         self._synced = 0.0
         self._writing = threading.Lock()
+        self._torn = False
         self.added = 0
         """How many replies have been kept through this object."""
 
@@ -146,8 +147,11 @@ class RecordedReplies:
             "messages_sha256": _digest([asdict(message) for message in request.messages]),
             **content,
         }
+        text = json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n"
         with self._writing:
-            self._write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+            begin, self._torn = "\n" if self._torn else "", True  # a line that a full disk cut short is ended first
+            self._write(begin + text)
+            self._torn = False
             self._take(line)
 
     def _write(self, line: str) -> None:

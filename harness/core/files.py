@@ -1,8 +1,29 @@
-"""Files that readers never see half written."""
+"""Files that readers never see half written, and places where nothing more can be written."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+from harness.core.errors import UserError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
+
+def no_room(error: BaseException, place: Path) -> UserError | None:
+    """What to tell the user where `error`, or what led to it, is that a disk is full or read-only; None elsewhere.
+
+    `place` is where the writing was to be, for errors that do not say.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            return UserError(
+                f"cannot write to {cause.filename or place} ({cause.strerror}); see to that and run the same command:"
+                " what was made and paid for before is kept"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.core.artifacts import Artifact
 from harness.core.errors import HarnessError, StepFailed, UserError, WorkerDied
+from harness.core.files import no_room
 from harness.core.limits import Limits
 from harness.core.progress import Event
 from harness.core.store import Store
@@ -192,7 +193,11 @@ def _attempt(task: bytes, store: Store, limits: Limits, report: Callable[[Event]
     except UserError as error:
         log.unlink(missing_ok=True)
         return Failed(str(error), by_user=True)
-    except Exception:
+    except Exception as error:
+        if full := no_room(error, store.root):
+            with contextlib.suppress(OSError):
+                log.unlink(missing_ok=True)
+            return Failed(str(full), by_user=True)
         return Failed(f"step {artifact} failed{_printed(log)}\n{traceback.format_exc().rstrip()}", by_user=False)
 
 

@@ -1,6 +1,7 @@
 import json
 import logging
 import multiprocessing
+import os
 import random
 import socket
 import threading
@@ -119,6 +120,25 @@ def test_a_server_that_fails_after_its_first_reply_ends_no_run(tmp_path):
         server.faults = Faults({"500": 1.0})
         replies = all_replies(this_run, questions(20))
     assert sum(isinstance(reply, CallFailure) for reply in replies.values()) == 19
+
+
+def test_a_full_disk_ends_the_run_with_one_line_and_costs_no_recorded_reply(tmp_path, monkeypatch):
+    whole, lines = os.write, []
+
+    def fills_up(file: int, data: bytes) -> int:
+        if b'"kind": "reply"' not in data:
+            return whole(file, data)
+        lines.append(data)
+        return whole(file, data if len(lines) <= 5 else data[:7])
+
+    with ChatServer() as server:
+        monkeypatch.setattr(os, "write", fills_up)
+        line = stop(judge(server, tmp_path, Limits(2)), questions(20))
+        monkeypatch.setattr(os, "write", whole)
+        assert f"cannot write to {tmp_path}" in line and "No space left on device" in line
+        all_replies(judge(server, tmp_path, Limits(2)), questions(20))
+        assert server.served.total() <= 20 + 2, "only what was in flight is asked for again"
+        assert server.served.total() > 20
 
 
 @pytest.mark.parametrize(("path", "hint"), [("/v1", False), ("", True), ("/api", True)])

@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from dataclasses import fields, replace
 
@@ -230,3 +231,16 @@ def test_only_one_has_a_record_open_and_who_waits_finds_what_was_added(tmp_path)
 def test_a_record_is_not_opened_twice_by_the_same_judge(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "run") as record, pytest.raises(RuntimeError, match="open here already"):
         record.__enter__()
+
+
+def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path, monkeypatch):
+    whole = os.write
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(numbered(0), REPLY, None)
+        monkeypatch.setattr(os, "write", lambda file, data: whole(file, data[: len(data) // 2]))
+        with pytest.raises(OSError, match="No space left"):
+            record.add(numbered(1), REPLY, None)
+        monkeypatch.setattr(os, "write", whole)
+        record.add(numbered(2), REPLY, None)
+    with RecordedReplies(tmp_path, REFERENCE, "later") as record:
+        assert [record.get(numbered(number)) for number in range(3)] == [REPLY, None, REPLY]
