@@ -95,7 +95,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
 
     def read(path: Path) -> _Verdicts:
         rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
-        return _Verdicts(path, rows.model, "", rows)
+        return _Verdicts(path, rows.model, rows.judge, rows)
 
     def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
         return compare_annotations(
@@ -130,10 +130,11 @@ def _require_distinct(first: Files, others: Sequence[Files]) -> None:
 
 
 def _require_one_judge(verdicts: Sequence[_Verdicts]) -> None:
-    for each in verdicts:
-        if each.judge != verdicts[0].judge:
+    named = [each for each in verdicts if each.judge]
+    for each in named:
+        if each.judge != named[0].judge:
             raise UserError(
-                f"{verdicts[0].path} holds verdicts of {verdicts[0].judge}, {each.path} of {each.judge}; "
+                f"{named[0].path} holds verdicts of {named[0].judge}, {each.path} of {each.judge}; "
                 "models can be compared by the verdicts of one judge alone"
             )
 

@@ -267,3 +267,27 @@ def test_verdicts_of_two_judges_are_not_compared(harness: Harness, judgments: Ca
 def test_one_prompt_is_no_sample(harness: Harness, tmp_path: Path) -> None:
     files = annotated(tmp_path / "a.csv", [2.0]), annotated(tmp_path / "b.csv", [1.0])
     assert_refused(alpaca(harness, *files), "a and b have one prompt in common")
+
+
+def test_annotations_of_two_judges_are_not_compared(harness: Harness, tmp_path: Path) -> None:
+    def written(name: str, judge: str) -> Path:
+        rows = [
+            {
+                "index": place,
+                "instruction": f"instruction {place}",
+                "output_1": "theirs",
+                "output_2": "mine",
+                "generator_1": "baseline",
+                "generator_2": name,
+                "annotator": judge,
+                "preference": 1.0 + place % 2,
+            }
+            for place in range(6)
+        ]
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(rows))
+        return path
+
+    first = written("a", "judge-1")
+    assert_refused(harness("compare", "--bench", "alpaca_eval2", first, written("b", "judge-2")), "of one judge alone")
+    assert harness("compare", "--bench", "alpaca_eval2", first, written("c", "judge-1")).exit_code == 0
