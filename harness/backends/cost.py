@@ -218,9 +218,11 @@ class Budget:
         most = self.most_usd(request)
         taken = self.spent + math.fsum(reservation.usd for reservation in self._open)
         if self._max_usd is not None and taken + most > self._max_usd:
+            enough = most <= self._max_usd
+            advice = "each run may spend as much: run the same command to go on" if enough else "raise --max-usd"
             raise UserError(
                 f"--max-usd {self._max_usd:g} is reached: {dollars(taken)} spent or in flight, and the next request can"
-                f" cost {dollars(most)}; each run may spend as much: run the same command to go on"
+                f" cost {dollars(most)}; {advice}"
             )
         reservation = Reservation(most)
         self._open.add(reservation)

@@ -201,6 +201,12 @@ def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:
     budget.reserve(asked)  # what was charged is less than what was reserved
 
 
+def test_a_budget_too_small_for_one_request_must_be_raised() -> None:
+    asked = request()
+    with pytest.raises(UserError, match="; raise --max-usd$"):
+        Budget(GPT4, max_usd=Budget(GPT4, None).most_usd(asked) / 2).reserve(asked)
+
+
 def test_what_earlier_rounds_spent_counts() -> None:
     asked = request()
     worst = Budget(GPT4, None).most_usd(asked)
