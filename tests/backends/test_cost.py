@@ -203,7 +203,7 @@ def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:
 
 def test_a_budget_too_small_for_one_request_must_be_raised() -> None:
     asked = request()
-    with pytest.raises(UserError, match="; raise --max-usd$"):
+    with pytest.raises(UserError, match=r"; raise --max-usd$"):
         Budget(GPT4, max_usd=Budget(GPT4, None).most_usd(asked) / 2).reserve(asked)
 
 
