@@ -24,11 +24,10 @@ from harness.core.store import Store
 from harness.pipeline import plan, print_plan, run
 from harness.registries import EVALS
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import needs_judge, pair_up
+from harness.steps.judge import FAILURES, needs_judge, pair_up
 
 Scores = dict[str, Any]
 
-FAILURES = "failures.json"
 SHOWN_REASONS = 3
 
 

@@ -22,6 +22,9 @@ _SHOWN = 80
 
 DRAW = Reading("ok", first_preference=0.5)
 
+FAILURES = "failures.json"
+"""In a judging artifact, how many verdicts failed for which reason; absent where none did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Game:
@@ -93,7 +96,7 @@ def judge_pairs(
     if failed:
         if len(failed) == asked:
             raise UserError(_no_verdicts(judge, failed))
-        out.write_json("failures.json", Counter(map(_reason, failed)))
+        out.write_json(FAILURES, Counter(map(_reason, failed)))
     out.counts["failed"] = len(failed)
     out.counts["without_output"] = len(baseline_rows) - len({row.prompt for row in rows})
     out.retry = bool(failed)
