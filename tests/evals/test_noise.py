@@ -47,7 +47,8 @@ def test_equals_the_mean_squares_of_a_crossed_analysis(seed: int, n_seeds: int, 
     prompts, judge, seeds = naive_components(scores)
     assert parts.prompts == pytest.approx(100 * np.sqrt(prompts), rel=0.06)
     assert parts.judge == pytest.approx(100 * np.sqrt(judge), rel=0.06)
-    assert (parts.training_seeds or 0) ** 2 == pytest.approx(1e4 * seeds, abs=0.3)
+    # 6 % of a standard error are 12 % of its square.
+    assert (parts.training_seeds or 0) ** 2 == pytest.approx(1e4 * seeds, rel=0.12, abs=0.3)
     assert parts.total == pytest.approx(np.sqrt(parts.prompts**2 + parts.judge**2 + parts.training_seeds**2))
 
 
