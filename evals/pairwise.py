@@ -139,25 +139,30 @@ def compare_pairs(
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:
     """The output's points on each prompt [prompts], both orders with the same weight."""
+    second, first = _points_by_order(pairs)
+    return (first + second) / 2
+
+
+def _points_by_order(pairs: Sequence[PairVerdicts]) -> tuple[FloatArray, FloatArray]:
+    """The output's points on each prompt, shown second and shown first."""
     import numpy as np
 
-    return np.array([(np.mean(pair.shown_second) + np.mean(pair.shown_first)) / 2 for pair in pairs])
+    second = np.array([np.mean(pair.shown_second) for pair in pairs])
+    first = np.array([np.mean(pair.shown_first) for pair in pairs])
+    return second, first
 
 
 def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
     import numpy as np
 
-    from evals.stats.bootstrap import ratio_statistic
+    from evals.stats.win_rate import win_rate_statistic
 
-    second, first = (
-        np.array([np.mean(getattr(pair, order)) for pair in pairs]) for order in ("shown_second", "shown_first")
-    )
+    second, first = _points_by_order(pairs)
     same_winner = np.sign(first - 0.5) == np.sign(second - 0.5)
-    ones = np.ones(len(pairs))
     return {
-        "win_rate": ratio_statistic((first + second) / 2, ones),
-        "consistency": ratio_statistic(same_winner.astype(float), ones),
-        "first_shown_win_rate": ratio_statistic((first + 1 - second) / 2, ones),
+        "win_rate": win_rate_statistic(_points(pairs)),
+        "consistency": win_rate_statistic(same_winner.astype(float)),
+        "first_shown_win_rate": win_rate_statistic((first + 1 - second) / 2),
     }
 
 
@@ -168,5 +173,7 @@ def _shared_prompts(sets: Sequence[Sequence[PairVerdicts]]) -> list[str]:
 
 def _win_rate(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> Statistic:
     """The win rate as a statistic on `prompts`."""
+    from evals.stats.win_rate import win_rate_statistic
+
     by_prompt = {pair.prompt_id: pair for pair in pairs}
-    return _statistics([by_prompt[id] for id in prompts])["win_rate"]
+    return win_rate_statistic(_points([by_prompt[id] for id in prompts]))

@@ -103,9 +103,9 @@ def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
 
 def departure(name: str, bench: Bench, choice: BenchChoice) -> str | None:
     """What keeps the score from being the bench's own metric, in words to print beside it; None if nothing does."""
-    if name not in _METRICS:
+    if name not in METRICS:
         return None
-    metric, official = _METRICS[name], judge(OFFICIAL_JUDGE)
+    metric, official = METRICS[name], judge(OFFICIAL_JUDGE)
     reasons = []
     if choice.scale != OFFICIAL:
         reasons.append(f"the instructions are those of scale {choice.scale}")
@@ -121,7 +121,7 @@ def departure(name: str, bench: Bench, choice: BenchChoice) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Metric:
+class PublishedMetric:
     """A published metric: what a score must rest on to bear its name."""
 
     title: str
@@ -129,9 +129,9 @@ class _Metric:
     baseline: str
 
 
-_METRICS = {
-    "alpaca_eval2": _Metric("AlpacaEval 2.0", len(OFFICIAL_INSTRUCTION_KEYS), "gpt4_1106_preview"),
-    "arena_hard": _Metric("Arena-Hard v0.1", OFFICIAL_QUESTIONS, ARENA_HARD_BASELINE),
+METRICS = {
+    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", len(OFFICIAL_INSTRUCTION_KEYS), "gpt4_1106_preview"),
+    "arena_hard": PublishedMetric("Arena-Hard v0.1", OFFICIAL_QUESTIONS, ARENA_HARD_BASELINE),
 }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from evals.bench import Bench, Evaluation, Measurement
 from evals.completeness import withheld
@@ -94,7 +93,7 @@ def evaluate(
 
 def run_with_bill(targets: Iterable[Artifact], store: Store, limits: Limits) -> None:
     """Makes all `targets`, and prints what the judge was asked and paid, however the run ends."""
-    limits = replace(limits, run_id=uuid4().hex)
+    limits = limits.of_one_run()
     try:
         run(targets, store, limits=limits)
     finally:

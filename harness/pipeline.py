@@ -4,7 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.core.artifacts import Artifact
 from harness.core.errors import Interrupted, UserError
@@ -70,7 +70,7 @@ def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limi
         return
     try:
         with display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, _of_one_run(limits or Limits()))
+            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run())
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
@@ -98,12 +98,6 @@ def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limit
                     if isinstance(message, Advance) and message.seconds_left is not None:
                         schedule.hear(artifact, message.seconds_left)
             shown.tick(schedule.seconds_left(jobs))
-
-
-def _of_one_run(limits: Limits) -> Limits:
-    from uuid import uuid4
-
-    return limits if limits.run_id else replace(limits, run_id=uuid4().hex)
 
 
 def _row(name: str, width: int, found: int, missing: int) -> str:

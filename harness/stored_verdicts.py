@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.benches import METRICS
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 Scores = dict[str, Any]
@@ -26,7 +27,7 @@ def score_annotations_file(
         "model": read.model,
         "baseline": read.baseline or None,
         "judge": read.judge or None,
-        "departure": _departure("AlpacaEval 2.0", read.judge, _ALPACA_EVAL_JUDGES),
+        "departure": _departure("alpaca_eval2", read.judge, _ALPACA_EVAL_JUDGES),
         **score_annotations(read, read_calibration(calibration) if calibration else None, allow_missing=allow_missing),
     }
 
@@ -41,11 +42,13 @@ def score_judgments_file(judgments: Path, *, allow_missing: bool) -> Scores:
         "bench": "arena_hard",
         "model": read[0].model,
         "judge": read[0].judge or None,
-        "departure": _departure("Arena-Hard v0.1", read[0].judge, _ARENA_HARD_JUDGES),
+        "departure": _departure("arena_hard", read[0].judge, _ARENA_HARD_JUDGES),
         **score_judgments(read, allow_missing=allow_missing),
     }
 
 
-def _departure(title: str, judge: str, official: Sequence[str]) -> str | None:
+def _departure(bench: str, judge: str, official: Sequence[str]) -> str | None:
     """What keeps the score from being the benchmark's own metric; None where nothing does, or the judge is unknown."""
-    return f"not {title}: judged by {judge}, not {official[0]}" if judge and judge not in official else None
+    if not judge or judge in official:
+        return None
+    return f"not {METRICS[bench].title}: judged by {judge}, not {official[0]}"

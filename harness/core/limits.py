@@ -1,6 +1,6 @@
 """How fast a run may ask and how much it may spend."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +18,9 @@ class Limits:
     max_usd: float | None = None
     batch: bool = False
     run_id: str = ""
+
+    def of_one_run(self) -> "Limits":
+        """The same bounds with a run's own id, unless they have one."""
+        from uuid import uuid4
+
+        return self if self.run_id else replace(self, run_id=uuid4().hex)
