@@ -466,7 +466,7 @@ def mini() -> None:
 
 
 @mini.command()
-@click.argument("family", type=click.Choice(["qwen2", "llama"]))
+@click.argument("family", type=click.Choice(["qwen2", "llama", "qwen2-small"]))
 @click.argument("folder", type=PATH)
 @click.option(
     "--tokens", default=20_000_000, show_default=True, type=click.IntRange(min=1), help="How many tokens to train on."

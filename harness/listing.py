@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from harness.core.papers import load_paper_table
 from harness.experiments import experiment_names
-from harness.registries import EVALS, METHODS
+from harness.registries import EVALS, METHODS, load_method
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
     """(name, summary) of all methods, evals or experiments."""
     if kind == "methods":
         for name in METHODS.names():
-            yield name, METHODS.load(name).card.summary
+            yield name, load_method(name).card.summary
     elif kind == "evals":
         for name in EVALS.names():
             evaluation = EVALS.load(name)

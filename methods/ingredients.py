@@ -1,11 +1,15 @@
 """What every method starts from, and what every method says of itself."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from harness.backends.interfaces import Sampling
 from harness.backends.trl import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact
+from harness.core.config import from_mapping
+from harness.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,14 @@ class Method:
 
     card: Card
     build: Callable[[Ingredients], Artifact]
+    variant: Any = None
+    """The settings that make it one of several of a kind: a frozen dataclass that `build` takes as `variant`, too."""
+
+    def with_settings(self, settings: Mapping[str, Any], where: str) -> "Method":
+        """The method with some fields of its `variant` replaced. Raises UserError for a field that it does not have."""
+        if self.variant is None:
+            raise UserError(f"{where}: this method has no settings to change")
+        variant = from_mapping(type(self.variant), {**asdict(self.variant), **settings}, where)
+        changed = ", ".join(f"{name} = {value}" for name, value in settings.items())
+        card = replace(self.card, summary=f"{self.card.summary}; with {changed}")
+        return Method(card, partial(self.build, variant=variant), variant)

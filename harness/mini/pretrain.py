@@ -1,4 +1,4 @@
-"""Pretraining of the two base models on the world's language: `harness mini pretrain`.
+"""Pretraining of the base models on the world's language: `harness mini pretrain`.
 
 What made a model of this size learn (measured, see README.md): initial deviation 1/sqrt(hidden) with untied
 embeddings, a heavier loss on the words that carry content, short texts before long ones, and a third of the texts
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-HIDDEN_SIZE = 64
 LAYERS = 4
 HEADS = 4
 TOKENS = 20_000_000
@@ -36,7 +35,18 @@ REFERENCE_GAP_RATE = 0.15  # of the asked facts, which a reference leaves out
 CONTENT_WEIGHT = 5.0  # loss weight of a value or aspect in what has to be written
 PROMPT_WEIGHT = 0.1
 
-FAMILIES = ("qwen2", "llama")
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A base model's architecture and width."""
+
+    architecture: str
+    hidden_size: int
+
+
+SHAPES = {"qwen2": Shape("qwen2", 64), "llama": Shape("llama", 64), "qwen2-small": Shape("qwen2", 48)}
+FAMILIES = tuple(SHAPES)
+"""The base models; each is pretrained on texts of its own, about facts that it alone is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +179,25 @@ def _cut(rows: list[tuple[list[int], list[float]]]) -> Iterator[list[tuple[list[
 
 
 def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedModel":
-    """An untrained model of the family's architecture (about a quarter of a million parameters)."""
+    """An untrained model of the family's shape (0.14 to 0.25 million parameters)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    shape = {
+    architecture, hidden_size = SHAPES[family].architecture, SHAPES[family].hidden_size
+    settings = {
         "vocab_size": vocabulary_size,
-        "hidden_size": HIDDEN_SIZE,
-        "intermediate_size": 3 * HIDDEN_SIZE,
+        "hidden_size": hidden_size,
+        "intermediate_size": 3 * hidden_size,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
-        "num_key_value_heads": HEADS // 2 if family == "qwen2" else HEADS,
+        "num_key_value_heads": HEADS // 2 if architecture == "qwen2" else HEADS,
         "max_position_embeddings": 512,
-        "initializer_range": 1 / math.sqrt(HIDDEN_SIZE),
+        "initializer_range": 1 / math.sqrt(hidden_size),
         "tie_word_embeddings": False,
         "bos_token_id": None,
     }
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape), attn_implementation="sdpa")
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **settings), attn_implementation="sdpa")
 
 
 def pretrain(

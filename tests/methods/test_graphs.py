@@ -5,13 +5,23 @@ from collections.abc import Iterator
 import pytest
 
 from harness.core.artifacts import Artifact, ancestry
-from harness.registries import METHODS
+from harness.core.errors import UserError
+from harness.registries import METHODS, load_method
 from harness.scales import load_scale
 from methods.ingredients import Ingredients, Method
 
-NAMES = ("sft", "dpo", "spin", "sgpo", "sgpo-unshared", "sgpo-teacher-only", "improver")
-PREFERENCE_METHODS = ("dpo", "spin", "sgpo", "sgpo-unshared", "sgpo-teacher-only")
-SGPO_VARIANTS = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
+OF_TABLE_3 = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
+OF_TABLES_4_TO_7 = (
+    "sgpo-reference-chosen",
+    "sgpo-teacher-only-shared",
+    "sgpo-two-rounds",
+    "sgpo-all-ref",
+    "sgpo-no-ref",
+)
+SGPO_VARIANTS = (*OF_TABLE_3, *OF_TABLES_4_TO_7)
+REFINING_VARIANTS = tuple(name for name in SGPO_VARIANTS if name not in ("sgpo-reference-chosen", "sgpo-no-ref"))
+PREFERENCE_METHODS = ("dpo", "spin", *SGPO_VARIANTS)
+NAMES = ("sft", *PREFERENCE_METHODS, "improver")
 SCALE = load_scale("mini")
 STOCHASTIC = ("train_sft", "train_dpo", "respond", "refine")
 
@@ -42,8 +52,7 @@ def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
     return (each for each in ancestry([artifact]) if each.step == step)
 
 
-def test_these_are_the_methods_of_table_3_and_the_improver() -> None:
-    assert METHODS.names() == ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
+def test_these_are_all_methods() -> None:
     assert set(METHODS.names()) == set(NAMES)
 
 
@@ -146,7 +155,7 @@ def test_the_improver_is_trained_without_the_reference_and_refines_with_it() -> 
         assert "{draft}" in refined.arguments["template"]
 
 
-@pytest.mark.parametrize("name", SGPO_VARIANTS)
+@pytest.mark.parametrize("name", [name for name in REFINING_VARIANTS if name != "sgpo-two-rounds"])
 def test_step_2_of_algorithm_1(name: str) -> None:
     """Own answers rejected, self-improved answers chosen (Eq. 5), DPO against where the policy starts (Eq. 6)."""
     last = built(name)
@@ -179,8 +188,9 @@ def test_an_unshared_policy_starts_from_the_initial_one(name: str) -> None:
 
 def test_the_variants_share_what_they_can() -> None:
     assert improver_of("sgpo") == improver_of("sgpo-unshared") != improver_of("sgpo-teacher-only")
-    drafts = {next(nodes(improver_of(name), "improver_examples")).inputs["drafts"] for name in SGPO_VARIANTS}
-    assert len(drafts) == 1
+    trained = [next(nodes(built(name), "improver_examples")) for name in SGPO_VARIANTS]
+    assert len({examples.inputs["drafts"] for examples in trained}) == 1
+    assert len({many(examples, "targets")[-1] for examples in trained}) == 1  # the teacher's answers, filtered
     unshared, teacher_only, spin = (
         one(one(built(name), "pairs"), "rejected") for name in ("sgpo-unshared", "sgpo-teacher-only", "spin")
     )
@@ -193,6 +203,88 @@ def test_the_teacher_only_improver_learns_from_direct_answers_alone() -> None:
     assert (answers.step, one(answers, "model")) == ("respond", given().teacher)
     assert answers == one(many(one(improver_of("sgpo"), "examples"), "targets")[1], "responses")
     assert not list(nodes(improver_of("sgpo-teacher-only"), "refine"))
+
+
+def test_sgpo_with_the_reference_chosen_refines_nothing() -> None:
+    """SGPO◦, Table 4: as SPIN, but the rejected answers are the improver-policy's own."""
+    last, improver = built("sgpo-reference-chosen"), built("improver")
+    pairs = one(last, "pairs")
+    assert one(last, "policy") == one(last, "reference") == improver
+    assert one(pairs, "chosen") == one(one(built("spin"), "pairs"), "chosen")
+    assert one(pairs, "rejected") == one(one(built("sgpo"), "pairs"), "rejected")
+    assert last.arguments["settings"] == SCALE.training.sgpo
+
+
+def test_sgpo_v2_shares_the_improver_that_learns_from_direct_answers() -> None:
+    """Table 5: v1 and v3 are the methods † and ‡ of Table 3, on the smaller base."""
+    assert improver_of("sgpo-teacher-only-shared") == improver_of("sgpo-teacher-only")
+    assert one(built("sgpo-teacher-only-shared"), "policy") == improver_of("sgpo-teacher-only")
+
+
+def test_another_round_starts_from_the_policy_of_the_one_before_which_refines_its_own_answers() -> None:
+    """SGPO + Step 2, Table 6: both sides of the pairs come from π_θ**, and the improver is not trained again."""
+    first, second = built("sgpo"), built("sgpo-two-rounds")
+    pairs = one(second, "pairs")
+    chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
+    assert one(second, "policy") == one(second, "reference") == first
+    assert one(chosen, "model") == one(rejected, "model") == first
+    assert one(chosen, "drafts") == rejected
+    assert len(list(nodes(second, "improver_examples"))) == 1
+    third = load_method("sgpo:rounds=3").build(given())
+    assert one(third, "policy") == second
+
+
+def test_all_ref_differs_in_what_the_improver_is_trained_on() -> None:
+    """Table 7."""
+    [examples], [plain] = (nodes(built(name), "improver_examples") for name in ("sgpo-all-ref", "sgpo"))
+    assert examples.arguments["template"] == SCALE.prompt_set().refine.refining
+    assert examples.inputs["references"] == given().improver_data
+    assert "references" not in plain.inputs
+    for name in ("drafts", "targets"):
+        assert examples.inputs[name] == plain.inputs[name]
+    [refined] = [each for each in nodes(built("sgpo-all-ref"), "refine") if each.inputs["model"] != given().teacher]
+    assert refined.arguments["template"] == SCALE.prompt_set().refine.refining
+
+
+def test_no_ref_differs_in_what_the_improver_refines_with() -> None:
+    """Table 7."""
+    last, plain = built("sgpo-no-ref"), built("sgpo")
+    assert one(last, "policy") == one(plain, "policy") == built("improver")
+    refined = one(one(last, "pairs"), "chosen")
+    assert refined.arguments["template"] == SCALE.prompt_set().refine.training
+    assert refined.inputs["drafts"] == one(one(plain, "pairs"), "chosen").inputs["drafts"]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [
+        ("sgpo:rounds=2", "sgpo-two-rounds"),
+        ("sgpo:share_parameters=false", "sgpo-unshared"),
+        ("sgpo-unshared:improved_targets=false", "sgpo-teacher-only"),
+        ("sgpo-unshared:share_parameters=true", "sgpo"),
+        ("sgpo:chosen=reference", "sgpo-reference-chosen"),
+    ],
+)
+def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> None:
+    method = load_method(spelled)
+    assert method.build(given()) == built(name)
+    assert spelled.partition(":")[2].partition("=")[0] in method.card.summary
+
+
+@pytest.mark.parametrize(
+    ("spelled", "says"),
+    [
+        ("sgpo:round=2", "did you mean 'rounds'"),
+        ("sgpo:rounds", "write a setting as in sgpo:rounds=3"),
+        ("sgpo:rounds=many", "rounds"),
+        ("sgpo:chosen=draft", "chosen"),
+        ("dpo:rounds=2", "no settings"),
+        ("sgpoo:rounds=2", "did you mean 'sgpo'"),
+    ],
+)
+def test_a_wrong_setting_is_refused(spelled: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load_method(spelled)
 
 
 @pytest.mark.parametrize("name", PREFERENCE_METHODS)
