@@ -69,7 +69,7 @@ class Method:
     """A method as the registry knows it: `build` composes the steps that lead to its checkpoint."""
 
     card: Card
-    build: Callable[[Ingredients], Artifact]
+    build: Callable[..., Artifact]
     variant: Any = None
     """The settings that make it one of several of a kind: a frozen dataclass that `build` takes as `variant`, too."""
 
