@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.core.papers import load_paper_table
-from harness.experiments import experiment_names
+from harness.core.papers import exhibit_names, load_exhibit
 from harness.registries import EVALS, METHODS, load_method
 
 
@@ -17,6 +16,6 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
             evaluation = EVALS.load(name)
             yield name, f"{evaluation.summary} ({evaluation.source})"
     else:
-        for name, paper in experiment_names().items():
-            table = load_paper_table(paper, name)
-            yield name, f"{table.caption} (arXiv {table.arxiv}, {table.where})"
+        for name, paper in exhibit_names().items():
+            exhibit = load_exhibit(paper, name)
+            yield name, f"{exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"

@@ -1,69 +1,77 @@
 """What a finished run says of itself: `manifest.json`, the one file that reports read."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from evals.stats.power import SIGNIFICANCE, power
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
 from harness.core.files import replace_file
-from harness.core.papers import Claim, load_deviations
+from harness.core.papers import Claim, Comparison, load_deviations
 from harness.core.provenance import provenance
 from harness.core.store import Store
-from harness.experiments import Cell, Experiment, Test
-from harness.steps.gold import GoldQuality
+from harness.experiments import Experiment, Request
 
 VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided"}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How and when a run was made; `ran` holds the keys of the artifacts it made."""
+    """How and when a run was made; `ran` holds the keys of the artifacts it made.
+
+    `store` is where the store is, as seen from the manifest's folder.
+    """
 
     command: str
     started: datetime
     ended: datetime
     ran: frozenset[str]
+    store: str
 
 
-def manifest(experiment: Experiment, store: Store, run: Run) -> dict[str, Any]:
-    """The manifest of a run whose artifacts are all in the store; JSON values."""
-    scale, table = experiment.scale, experiment.table
-    made = [(one, store.record(one)) for one in ancestry(experiment.targets()) if store.has(one)]
-    claims = [_claim(claim, experiment, store) for claim in table.claims]
+def manifest(name: str, experiments: Sequence[Experiment], request: Request, store: Store, run: Run) -> dict[str, Any]:
+    """The manifest of the run `name`, whose artifacts are all in the store; JSON values."""
+    scale, paper = request.scale, experiments[0].exhibit.paper
+    made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
+    claims = [_claim(claim, experiment, store) for experiment in experiments for claim in experiment.exhibit.claims]
     adjusted = holm_adjusted(comparison for claim in claims for comparison in claim["comparisons"])
+    fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
+    models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
     return {
-        "experiment": table.table,
-        "paper": table.paper,
+        "run": name,
+        "paper": paper.name,
         "scale": scale.name,
         "fast": scale.is_reduced,
-        "seeds": list(experiment.seeds),
+        "seeds": list(request.seeds),
+        "models_asked": list(request.models),
+        "methods_asked": list(request.methods),
         "command": run.command,
         "started": run.started.isoformat(timespec="seconds"),
         "ended": run.ended.isoformat(timespec="seconds"),
         "seconds": round((run.ended - run.started).total_seconds(), 1),
+        "store": run.store,
         "judge": {
             "name": scale.judge,
-            "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in experiment.fingerprints.items()),
+            "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in fingerprints.items()),
             "prompt": f"configs/prompts/{scale.prompts}.yaml",
             "parser": "harness/steps/verdicts.py",
         },
         "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)},
-        "models": {name: asdict(scale.models[name]) for name in experiment.models},
-        "rows": list(experiment.methods),
-        "added_rows": {row.method: row.added for row in table.rows if row.added},
-        "cells": [entry for cell in experiment.cells for entry in _cell_entries(experiment, store, cell)],
+        "models": {name: asdict(scale.models[name]) for name in models},
+        "parts": [experiment.part(store) for experiment in experiments],
         "n_tests": len(adjusted),
         "claims": [decided(claim, adjusted) for claim in claims],
-        "deviations": [asdict(deviation) for deviation in load_deviations(table.paper)],
-        "diagnostics": [_gold(cell, store) for cell in experiment.cells if cell.gold],
+        "deviations": [asdict(deviation) for deviation in load_deviations(paper.name)],
         "steps": [_step(artifact, record, run.ran) for artifact, record in made],
     }
+
+
+def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
+    return ancestry(target for experiment in experiments for target in experiment.targets())
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
@@ -79,59 +87,38 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
         raise UserError(f"cannot write the report to {folder} ({error.strerror}); remove what is in its way") from None
 
 
-def _cell_entries(experiment: Experiment, store: Store, cell: Cell) -> Iterator[dict[str, Any]]:
-    """One entry for each metric of the table's columns."""
-    scores = store.bind(cell.score).json("scores.json")
-    for column in experiment.table.columns:
-        if column.bench == cell.bench:
-            yield {
-                "model": cell.model,
-                "method": cell.method,
-                "bench": cell.bench,
-                "metric": column.metric,
-                **_figures(scores, column.metric),
-                "n": experiment.scale.benches[cell.bench].baselines.size,
-                "n_asked": scores["n_asked"],
-                "n_missing": scores["n_missing"],
-                "judge": experiment.fingerprints[cell.bench],
-                "artifact": f"{cell.score.step}/{cell.score.key}",
-            }
-
-
-def _figures(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """One metric of `scores.json`. A withheld one has no figures, and a note that says why."""
-    shown = scores["mean"][metric] is not None
-    reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
-    return {
-        "value": scores["mean"][metric],
-        "ci95": scores["ci95"][metric],
-        "per_seed": scores["per_seed"][metric],
-        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
-        "note": "" if shown else f"withheld: {reason}",
-    }
-
-
 def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]:
     """The claim with its tests, each by itself."""
-    results = {(test.model, test.better, test.worse, test.bench): test for test in experiment.tests}
     comparisons = [
-        _comparison(results.get((model, each.better, each.worse, each.bench)), store, model, asdict(each))
+        _comparison(experiment.test(model, each), store, model, each)
         for each in claim.comparisons
         for model in each.models
         if model in experiment.models
     ]
-    return {"id": claim.id, "says": claim.says, "where": claim.where, "comparisons": comparisons}
+    return {
+        "id": claim.id,
+        "exhibit": experiment.exhibit.name,
+        "says": claim.says,
+        "where": claim.where,
+        "comparisons": comparisons,
+    }
 
 
-def _comparison(test: Test | None, store: Store, model: str, stated: Mapping[str, Any]) -> dict[str, Any]:
-    place = {"model": model, **{name: stated[name] for name in ("better", "worse", "bench", "metric")}}
+def _comparison(test: Artifact | None, store: Store, model: str, stated: Comparison) -> dict[str, Any]:
+    names = {"better": stated.better, "worse": stated.worse, "bench": stated.bench, "metric": stated.metric}
+    place: dict[str, Any] = {"model": model, **names}
     if test is None:
         return place
-    result = store.bind(test.result).json("comparison.json")[stated["metric"]]
+    result = store.bind(test).json("comparison.json")[stated.metric]
     if result["verdict"] == "withheld":
         return {**place, "note": f"withheld: {result['withheld']}"}
-    names = ("difference", "ci95", "p_value", "n_prompts", "prompt_error", "seed_error")
-    return {**place, **{name: result[name] for name in names}, "verdict_alone": VERDICT_ON_CLAIM[result["verdict"]]}
+    figures = ("difference", "ci95", "p_value", "n_prompts", "prompt_error", "seed_error")
+    return {
+        **place,
+        **{name: result[name] for name in figures},
+        "unit": result.get("unit", "points"),
+        "verdict_alone": VERDICT_ON_CLAIM[result["verdict"]],
+    }
 
 
 TestName = tuple[str, frozenset[str], str, str]
@@ -182,21 +169,6 @@ def _verdict(verdicts: Sequence[str]) -> str:
     if not verdicts or "not run" in verdicts:
         return "not run"
     return "holds" if set(verdicts) == {"holds"} else "undecided"
-
-
-def _gold(cell: Cell, store: Store) -> dict[str, Any]:
-    """What the judge cannot see: mean gold quality in [0, 1], mean length in words, answers that the limit cut off."""
-    outputs = [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
-    rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]
-    return {
-        "model": cell.model,
-        "method": cell.method,
-        "bench": cell.bench,
-        "gold_quality": fmean(row.quality for row in rows),
-        "mean_words": fmean(row.words for row in rows),
-        "cut_off": sum(store.record(output)["counts"]["cut_off"] for output in outputs),
-        "answers": len(rows),
-    }
 
 
 def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 from harness.core.errors import UserError
 from harness.core.store import Store, require_writable
-from harness.experiments import Experiment, build_experiment
+from harness.experiments import Request, build_experiments
+from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan, run
 from harness.scales import load_scale
-from reports.terminal import terminal_table
+from reports.terminal import terminal_report
 from reports.write import write_report
 
 
@@ -27,32 +28,44 @@ def reproduce(
     methods: Sequence[str],
     run_dir: Path,
 ) -> None:
-    """Runs what is missing, writes the report into `run_dir`/`name`, and prints the table to stdout.
+    """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
 
     Raises UserError for unknown names and for a run directory that cannot be written to.
     """
     started = datetime.now(UTC)
-    scale = load_scale(scale_name, fast=fast)
-    experiment = build_experiment(name, scale, seeds=seeds, models=models, methods=methods)
+    request = Request(load_scale(scale_name, fast=fast), tuple(seeds), tuple(models), tuple(methods))
+    experiments = build_experiments(name, request)
     store = Store(run_dir / "store")
     folder = run_dir / name
     require_writable(folder / "checkpoints")
-    print(f"{name} on the scale {scale.name!r} ({scale.description})", file=sys.stderr)
-    steps = plan(experiment.targets(), store)
+    print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    targets = [target for experiment in experiments for target in experiment.targets()]
+    steps = plan(targets, store)
     print_plan(steps)
-    run(experiment.targets(), store)
-    command = " ".join(["harness", *sys.argv[1:]])
-    ran = frozenset(artifact.key for artifact in steps.missing)
-    content = manifest(experiment, store, Run(command, started, datetime.now(UTC), ran))
+    run(targets, store)
+    content = manifest(
+        name,
+        experiments,
+        request,
+        store,
+        Run(
+            command=" ".join(["harness", *sys.argv[1:]]),
+            started=started,
+            ended=datetime.now(UTC),
+            ran=frozenset(artifact.key for artifact in steps.missing),
+            store=os.path.relpath(store.root, folder),
+        ),
+    )
     write_manifest(folder, content)
     write_report(folder)
-    _link_checkpoints(experiment, store, folder / "checkpoints")
-    _show(content, folder)
+    checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
+    _link_checkpoints(checkpoints, store, folder / "checkpoints")
+    _show(folder)
 
 
-def _link_checkpoints(experiment: Experiment, store: Store, folder: Path) -> None:
+def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> None:
     """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
-    for (model, method, seed), checkpoint in experiment.checkpoints.items():
+    for (model, method, seed), checkpoint in checkpoints.items():
         link = folder / f"{model}-{method}-seed{seed}"
         aside = folder / f".{link.name}.{uuid4().hex}"
         aside.symlink_to(os.path.relpath(store.folder(checkpoint), folder), target_is_directory=True)
@@ -65,9 +78,9 @@ def _link_checkpoints(experiment: Experiment, store: Store, folder: Path) -> Non
             ) from None
 
 
-def _show(content: dict[str, object], folder: Path) -> None:
+def _show(folder: Path) -> None:
     from rich.console import Console
 
-    Console().print(terminal_table(content))
+    Console().print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
     print(f"checkpoints: {folder / 'checkpoints'}")

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from harness.core.config import from_mapping
 from harness.core.errors import UserError
@@ -61,14 +61,16 @@ class Score:
     uncertainty: Uncertainty | None = None
     judge: str = ""
     note: str = ""
+    judgments: tuple[str, ...] = ()
+    """Where the verdicts lie in the store, one place a training seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """One paired test; `difference` is better minus worse, in points.
+    """One paired test; `difference` is better minus worse, in `unit` (worse minus better where less is better).
 
     `p_value` is of this test by itself; `p_holm` and `verdict` are of it as one of the `Manifest.n_tests` of the
-    report. Beside an undecided verdict stand `minimum_detectable_effect` (points) and `n_needed` (prompts), at the
+    report. Beside an undecided verdict stand `minimum_detectable_effect` (in `unit`) and `n_needed` (prompts), at the
     level that Holm's method leaves to the first of these. `note` says why a comparison was withheld.
     """
 
@@ -84,14 +86,16 @@ class ComparisonResult:
     p_holm: float | None = None
     minimum_detectable_effect: float | None = None
     n_needed: int | None = None
+    unit: str = "points"
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """One claim of the paper with the outcome of its paired tests."""
+    """One claim of the paper about one of its exhibits, with the outcome of its paired tests."""
 
     id: str
+    exhibit: str
     says: str
     where: str
     verdict: str
@@ -110,31 +114,165 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """A run, as far as reports need it."""
+class ScoresPart:
+    """A table of benchmark scores (`harness.core.papers.ScoreTable`): the base models and rows that were run."""
 
-    experiment: str
-    paper: str
-    scale: str
-    fast: bool
-    seeds: tuple[int, ...]
-    command: str
-    started: str
-    ended: str
-    seconds: float
-    judge: Judge
-    provenance: dict[str, Any]
-    models: dict[str, Model]
+    kind: Literal["scores"]
+    name: str
+    models: tuple[str, ...]
     rows: tuple[str, ...]
     added_rows: dict[str, str]
     """Methods of this run that the paper's table does not have, with what each one is."""
     cells: tuple[Score, ...]
+    diagnostics: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WinRate:
+    """The judge's win rate of one match on one base model, in per cent of `n` prompts, each judged in both orders.
+
+    `wins`, `draws` and `losses` count prompts. `consistency` is the share of prompts on which both orders agree.
+    `value` is None when it was withheld; `note` says why.
+    """
+
+    model: str
+    match: str
+    value: float | None
+    ci95: tuple[float, float] | None = None
+    n: int | None = None
+    n_asked: int | None = None
+    n_missing: int = 0
+    wins: int | None = None
+    draws: int | None = None
+    losses: int | None = None
+    consistency: float | None = None
+    uncertainty: Uncertainty | None = None
+    judge: str = ""
+    note: str = ""
+    judgments: tuple[str, ...] = ()
+    """Where the verdicts lie in the store, one place a training seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WinRatesPart:
+    """Judge win rates between sets of responses (`harness.core.papers.WinRateTable`)."""
+
+    kind: Literal["win_rates"]
+    name: str
+    models: tuple[str, ...]
+    cells: tuple[WinRate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values of one set of responses on one base model, one for each response."""
+
+    model: str
+    panel: int
+    set: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many improver examples the filter kept of how many, on one base model."""
+
+    model: str
+    kept: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramsPart:
+    """Histograms (`harness.core.papers.HistogramFigure`), of the first training seed."""
+
+    kind: Literal["histograms"]
+    name: str
+    models: tuple[str, ...]
+    unit: str
+    """What the values are counted in, such as words."""
+    values: tuple[Values, ...]
+    kept: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSetting:
+    """How one benchmark was evaluated in this run, in the terms of `harness.core.papers.BenchSettings`."""
+
+    bench: str
+    examples: int
+    baseline: str
+    judge: str
+    scoring: str
+    metrics: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPart:
+    """Evaluation details (`harness.core.papers.SettingsTable`)."""
+
+    kind: Literal["settings"]
+    name: str
+    benches: tuple[BenchSetting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The responses to one prompt: column label -> text."""
+
+    prompt_id: str
+    prompt: str
+    responses: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """The samples of one group: its place among the groups of `harness.core.papers.SampleTable`."""
+
+    group: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesPart:
+    """Examples of responses (`harness.core.papers.SampleTable`), of the first training seed."""
+
+    kind: Literal["samples"]
+    name: str
+    groups: tuple[SampleSet, ...]
+
+
+Part = ScoresPart | WinRatesPart | HistogramsPart | SettingsPart | SamplesPart
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A run, as far as reports need it."""
+
+    run: str
+    """The name of the exhibit that was reproduced, or "all"."""
+    paper: str
+    scale: str
+    fast: bool
+    seeds: tuple[int, ...]
+    models_asked: tuple[str, ...]
+    """The base models and methods that were asked for; none for all."""
+    methods_asked: tuple[str, ...]
+    command: str
+    started: str
+    ended: str
+    seconds: float
+    store: str
+    """Where the artifacts are, as seen from the manifest's folder."""
+    judge: Judge
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+    parts: tuple[Part, ...]
     n_tests: int
     """Tests behind the claims, each counted once: the family that the p-values are adjusted over."""
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
-    diagnostics: tuple[dict[str, Any], ...] = ()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -156,14 +294,42 @@ def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> 
     known = _known(Manifest, content)
     known["judge"] = _known(Judge, known.get("judge"))
     known["models"] = {name: _known(Model, model) for name, model in known.get("models", {}).items()}
-    known["cells"] = [_known_score(cell) for cell in known.get("cells", ())]
+    known["parts"] = [_known_part(part) for part in known.get("parts", ())]
     known["steps"] = [_known(StepRecord, step) for step in known.get("steps", ())]
     known["claims"] = [_known_claim(claim) for claim in known.get("claims", ())]
-    return from_mapping(Manifest, known, where)
+    manifest = from_mapping(Manifest, {**known, "parts": []}, where)
+    return replace(manifest, parts=tuple(_part(part, where) for part in known["parts"]))
 
 
-def _known_score(cell: Any) -> Any:
-    known = _known(Score, cell)
+_PARTS: dict[str, type[Part]] = {
+    "scores": ScoresPart,
+    "win_rates": WinRatesPart,
+    "histograms": HistogramsPart,
+    "settings": SettingsPart,
+    "samples": SamplesPart,
+}
+
+
+def _part(part: Any, where: str) -> Part:
+    """One part by its kind, so that an error is about that kind."""
+    kind = part.get("kind") if isinstance(part, Mapping) else None
+    if kind not in _PARTS:
+        raise UserError(f"{where}: a part needs a kind, one of {', '.join(_PARTS)}")
+    return from_mapping(_PARTS[kind], part, f"{where}: {part.get('name', kind)}")
+
+
+def _known_part(part: Any) -> Any:
+    if not isinstance(part, Mapping) or part.get("kind") not in _PARTS:
+        return part
+    known = _known(_PARTS[part["kind"]], part)
+    if "cells" in known:
+        record = Score if part["kind"] == "scores" else WinRate
+        known["cells"] = [_known_cell(record, cell) for cell in known["cells"]]
+    return known
+
+
+def _known_cell(record: type, cell: Any) -> Any:
+    known = _known(record, cell)
     if isinstance(known, dict) and "uncertainty" in known:
         known["uncertainty"] = _known(Uncertainty, known["uncertainty"])
     return known

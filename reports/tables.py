@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.core.errors import UserError
-from harness.core.papers import Column, PaperTable
+from harness.core.papers import Column, ScoreTable
 from reports.compare import NOT_IN_PAPER, obstacle, verdict
-from reports.manifest import Manifest, Score
+from reports.manifest import Manifest, Score, ScoresPart
 
 DASH = "—"
 ADDED = "+"
@@ -35,6 +35,8 @@ class TableRow:
     method: str
     label: str
     added: str
+    described: tuple[str, ...]
+    """The paper's words on it, one for each of the table's `descriptions`."""
     cells: tuple[Cell, ...]
 
 
@@ -66,6 +68,7 @@ class Table:
     title: str
     caption: str
     decimals: int
+    descriptions: tuple[str, ...]
     columns: tuple[Column, ...]
     panels: tuple[Panel, ...]
     source: str
@@ -126,48 +129,49 @@ class Table:
         return spans
 
 
-def build_table(manifest: Manifest, paper: PaperTable) -> Table:
+def build_table(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> Table:
     """The table of one run beside the published one.
 
     Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
     a column whose scores come from two judges.
     """
-    for model in manifest.models:
-        paper.model(model)
-    scores = _scores_by_cell(manifest, paper)
-    _require_one_judge_a_column(manifest.cells)
-    scored = {(score.bench, score.metric) for score in manifest.cells}
-    columns = tuple(column for column in paper.columns if (column.bench, column.metric) in scored)
+    for model in part.models:
+        exhibit.paper.model(model)
+    scores = _scores_by_cell(part, exhibit)
+    _require_one_judge_a_column(part.cells)
+    scored = {(score.bench, score.metric) for score in part.cells}
+    columns = tuple(column for column in exhibit.columns if (column.bench, column.metric) in scored)
     panels = tuple(
         Panel(
             model,
-            paper.models[model],
+            exhibit.paper.models[model],
             manifest.models[model].reference,
             manifest.models[model].description,
-            tuple(_row(manifest, paper, model, method, columns, scores) for method in manifest.rows),
+            tuple(_row(manifest, exhibit, model, method, columns, scores) for method in part.rows),
         )
-        for model in paper.models
-        if model in manifest.models
+        for model in exhibit.models
+        if model in part.models
     )
     return Table(
-        name=manifest.experiment,
-        title=f"{paper.label} of {paper.paper.upper()}",
-        caption=paper.caption,
-        decimals=paper.decimals,
+        name=part.name,
+        title=f"{exhibit.label} of {exhibit.paper.name.upper()}",
+        caption=exhibit.caption,
+        decimals=exhibit.decimals,
+        descriptions=exhibit.descriptions,
         columns=columns,
         panels=panels,
-        source=_source(manifest, paper),
+        source=_source(manifest, exhibit),
     )
 
 
 _CellName = tuple[str, str, str, str]
 
 
-def _scores_by_cell(manifest: Manifest, paper: PaperTable) -> dict[_CellName, Score]:
+def _scores_by_cell(part: ScoresPart, exhibit: ScoreTable) -> dict[_CellName, Score]:
     scores: dict[_CellName, Score] = {}
-    for score in manifest.cells:
-        paper.column(score.bench, score.metric)
-        paper.row(score.method)
+    for score in part.cells:
+        exhibit.column(score.bench, score.metric)
+        exhibit.row(score.method)
         name = (score.model, score.method, score.bench, score.metric)
         if name in scores:
             raise UserError(f"the manifest has two scores for {' / '.join(name)}")
@@ -188,22 +192,22 @@ def _require_one_judge_a_column(cells: Iterable[Score]) -> None:
 
 def _row(
     manifest: Manifest,
-    paper: PaperTable,
+    exhibit: ScoreTable,
     model: str,
     method: str,
     columns: Iterable[Column],
     scores: Mapping[_CellName, Score],
 ) -> TableRow:
-    row = paper.row(method)
+    row = exhibit.row(method)
     cells = []
     for column in columns:
         missing = Score(model, method, column.bench, column.metric, value=None, note="not run")
         score = scores.get((model, method, column.bench, column.metric), missing)
-        published = paper.published(model, method, column)
-        why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, paper.scale, column.judge)
-        said = verdict(score.value, score.ci95, published, paper.decimals, why_not)
+        published = exhibit.published(model, method, column)
+        why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, column.judge)
+        said = verdict(score.value, score.ci95, published, exhibit.decimals, why_not)
         cells.append(Cell(score, published, said, _note(score)))
-    return TableRow(method, row.label, row.added, tuple(cells))
+    return TableRow(method, row.label, row.added, row.described, tuple(cells))
 
 
 def _note(score: Score) -> str:
@@ -218,13 +222,13 @@ def n_of_asked(score: Score) -> str:
     return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
 
 
-def _source(manifest: Manifest, paper: PaperTable) -> str:
+def _source(manifest: Manifest, exhibit: ScoreTable) -> str:
     seeds = ", ".join(map(str, manifest.seeds))
     fast = ", fast (reduced counts)" if manifest.fast else ""
     mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else ""
     return (
         f"Ours: scale {manifest.scale}{fast}, {'seeds' if mean else 'seed'} {seeds}{mean}, judge {manifest.judge.name} "
-        f"({manifest.judge.fingerprint}), {INTERVAL}. Paper: {paper.label}, arXiv:{paper.arxiv}."
+        f"({manifest.judge.fingerprint}), {INTERVAL}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
     )
 
 

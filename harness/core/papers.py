@@ -1,16 +1,132 @@
-"""Published results as data: a paper's table with its claims, and the ledger of what we do differently."""
+"""Published results as data: a paper with its tables and figures (exhibits), its claims, and our deviations from it.
+
+``configs/papers/<paper>/paper.yaml`` says what the paper is; each other file there is one exhibit, named like what
+`harness reproduce` calls it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
-from harness.core.config import config_path, from_mapping, load_yaml, read_yaml
+from harness.core.config import CONFIGS, config_path, from_mapping, load_yaml, read_yaml
 from harness.core.errors import UserError, unknown
+
+PAPER_FILE = "paper.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference between two printed cells: `of` minus `minus`, each ``exhibit/model/row/column``."""
+
+    of: str
+    minus: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A number in the paper's text that can be worked out from its own tables, and what we make of it.
+
+    `says` is the number as printed, with its decimals in `decimals`. It is that of one printed cell (`cell`, written
+    ``exhibit/model/row/column``) or of a `difference` between two.
+    """
+
+    where: str
+    text: str
+    says: float
+    decimals: int
+    cell: str = ""
+    difference: Difference | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A place where the paper's text and its tables differ in words, which no arithmetic finds."""
+
+    where: str
+    text: str
+    table: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper: its base models by our names, and the numbers of its text."""
+
+    name: str
+    title: str
+    arxiv: str
+    scale: str
+    """The scale that its own numbers are of: a run on another one is not comparable by value."""
+    judge: str
+    models: dict[str, str]
+    statements: tuple[Statement, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+
+    def model(self, name: str) -> str:
+        """The paper's name of one of our base models. Raises UserError with the nearest name."""
+        if name in self.models:
+            return self.models[name]
+        raise unknown(f"model of {self.name}", name, self.models)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An ordering the paper states: `better` is above `worse` (below it, where less is better), for each of `models`.
+
+    Both are rows of the exhibit, or `EVEN` for a win rate of 50 %.
+    """
+
+    better: str
+    worse: str
+    bench: str
+    metric: str
+    models: tuple[str, ...]
+
+
+EVEN = "even"
+"""In the place of a row: what a win rate is compared with where neither side is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something the paper says about an exhibit, as orderings, and where it says so."""
+
+    id: str
+    says: str
+    where: str
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """A table or figure of a paper, on some of its base models."""
+
+    name: str
+    paper: Paper
+    label: str
+    """The paper's, such as "Table 3"."""
+    caption: str
+    where: str
+    models: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    def subject(self, id: str) -> str:
+        """The paper's label of what a claim compares. Raises UserError for an unknown one."""
+        raise UserError(f"{self.name} has nothing that a claim could compare, such as {id!r}")
+
+    def measure(self, bench: str, metric: str) -> str:
+        """What a claim compares by, in the paper's words. Raises UserError for an unknown one."""
+        raise UserError(f"{self.name} has nothing that a claim could compare by, such as {bench}/{metric}")
+
+    def check(self) -> None:
+        """Raises UserError where the exhibit contradicts itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric of the table, with the judge and the baseline the paper used for it."""
+    """One metric of a table, with the judge and the baseline the paper used for it."""
 
     id: str
     bench: str
@@ -23,69 +139,36 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One method: our name and the paper's label. `added` says what a row is that the paper does not have."""
+    """One method: our name and the paper's label. `added` says what a row is that the paper does not have.
+
+    `described` holds the paper's words on it, one for each of the table's `descriptions`.
+    """
 
     method: str
     label: str
     added: str = ""
+    described: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """An ordering the paper states: `better` scores above `worse`, for each of `models`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTable(Exhibit):
+    """A table of benchmark scores. `cells` holds the printed numbers as model -> method -> column id."""
 
-    better: str
-    worse: str
-    bench: str
-    metric: str
-    models: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Something the paper says about its table, as orderings, and where it says so."""
-
-    id: str
-    says: str
-    where: str
-    comparisons: tuple[Comparison, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """A place where the paper's text and its table disagree."""
-
-    where: str
-    text: str
-    table: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaperTable:
-    """A published table. `cells` holds the printed numbers as model -> method -> column id."""
-
-    paper: str
-    title: str
-    arxiv: str
-    table: str
-    label: str
-    caption: str
-    where: str
-    scale: str
     decimals: int
-    models: dict[str, str]
+    descriptions: tuple[str, ...] = ()
+    """Heads of the columns that say in words what each row is, as in Tables 4, 5 and 7."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     cells: dict[str, dict[str, dict[str, float]]]
-    claims: tuple[Claim, ...] = ()
-    discrepancies: tuple[Discrepancy, ...] = ()
 
-    def model(self, name: str) -> str:
-        """The paper's name of one of our base models. Raises UserError with the nearest name."""
-        if name in self.models:
-            return self.models[name]
-        raise unknown(f"model of {self.paper} {self.table}", name, self.models)
+    def subject(self, id: str) -> str:
+        """The paper's label of one of our methods."""
+        return self.row(id).label
+
+    def measure(self, bench: str, metric: str) -> str:
+        """``AlpacaEval 2.0 LC``."""
+        column = self.column(bench, metric)
+        return f"{column.bench_label} {column.label.removesuffix(' (%)')}"
 
     def column(self, bench: str, metric: str) -> Column:
         """The column of one metric. Raises UserError with the nearest name."""
@@ -93,24 +176,224 @@ class PaperTable:
         name = f"{bench}/{metric}"
         if name in columns:
             return columns[name]
-        raise unknown(f"column of {self.paper} {self.table}", name, columns)
+        raise unknown(f"column of {self.paper.name} {self.name}", name, columns)
 
     def row(self, method: str) -> Row:
         """The row of one of our methods. Raises UserError with the nearest name."""
         rows = {row.method: row for row in self.rows}
         if method in rows:
             return rows[method]
-        raise unknown(f"row of {self.paper} {self.table}", method, rows)
+        raise unknown(f"row of {self.paper.name} {self.name}", method, rows)
 
-    def with_rows(self, added: Mapping[str, str]) -> "PaperTable":
+    def with_rows(self, added: Mapping[str, str]) -> "ScoreTable":
         """The table with a row for each method in `added` (method -> what it is) that the paper does not have."""
         known = {row.method for row in self.rows}
-        rows = (Row(method, label=method, added=what) for method, what in added.items() if method not in known)
+        empty = ("",) * len(self.descriptions)
+        rows = (Row(method, method, what, empty) for method, what in added.items() if method not in known)
         return replace(self, rows=(*self.rows, *rows))
 
     def published(self, model: str, method: str, column: Column) -> float | None:
         """The printed number, or None where the paper has none."""
         return self.cells.get(model, {}).get(method, {}).get(column.id)
+
+    def check(self) -> None:
+        """Raises UserError where a cell or a claim names a model, method or column that the table does not have."""
+        columns = tuple(column.id for column in self.columns)
+        for model, methods in self.cells.items():
+            self.paper.model(model)
+            for method, cells in methods.items():
+                self.row(method)
+                for column in cells:
+                    if column not in columns:
+                        raise unknown("column id", column, columns)
+        if stray := next((row.method for row in self.rows if len(row.described) != len(self.descriptions)), None):
+            raise UserError(f"row {stray!r} needs {len(self.descriptions)} descriptions")
+
+
+DataRole = Literal["improver_data", "preference_data"]
+
+ResponseSet = Literal[
+    "reference",
+    "draft",
+    "teacher_improvement",
+    "teacher_answer",
+    "policy_answer",
+    "self_improvement",
+    "initial_improvement",
+]
+"""The paper's sets of responses: y; ŷ_θ0; ỹ_φ; ŷ_φ; ŷ_θ*; ỹ_θ* (by the self-improver from ŷ_θ*); ỹ_θ0 (by the initial
+policy from ŷ_θ*)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One set of responses against another, by the judge's win rate. `published` is None where nothing is printed.
+
+    `method` names the variant of SGPO whose self-improver is meant; `approximate` marks a number that the text rounds.
+    """
+
+    id: str
+    label: str
+    data: DataRole
+    outputs: ResponseSet
+    baselines: ResponseSet
+    method: str = "sgpo"
+    group: str = ""
+    """What rows that belong together have in common, such as the data set."""
+    published: float | None = None
+    approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinRateTable(Exhibit):
+    """Judge win rates between sets of responses, on `prompts` randomly drawn prompts (all where None)."""
+
+    decimals: int
+    prompts: int | None = None
+    judge: str
+    as_figure: bool = False
+    """Whether the paper draws them (figures 8 and 10) instead of printing a table."""
+    matches: tuple[Match, ...]
+
+    def subject(self, id: str) -> str:
+        """The label of one match, or of an even win rate."""
+        return "50 %" if id == EVEN else self.match(id).label
+
+    def measure(self, bench: str, metric: str) -> str:
+        """``judge win rate``."""
+        if (bench, metric) != ("pairwise", "win_rate"):
+            raise unknown(f"measure of {self.paper.name} {self.name}", f"{bench}/{metric}", ["pairwise/win_rate"])
+        return "judge win rate"
+
+    def match(self, id: str) -> Match:
+        """One match. Raises UserError with the nearest id."""
+        matches = {match.id: match for match in self.matches}
+        if id in matches:
+            return matches[id]
+        raise unknown(f"match of {self.paper.name} {self.name}", id, [*matches, EVEN])
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSet:
+    """One of the overlaid sets of a histogram. `filtered` sets are those that the IQR rule keeps (section 3.1.2)."""
+
+    id: str
+    label: str
+    responses: ResponseSet
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPanel:
+    """One histogram of a figure."""
+
+    title: str
+    sets: tuple[ValueSet, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramFigure(Exhibit):
+    """Histograms of a measure of responses to `prompts` randomly drawn prompts (all where None) of a data role.
+
+    `distance_from` is the set that edit distances are measured from; perplexities are under the model `under`.
+    """
+
+    quantity: Literal["edit_distance", "perplexity"]
+    data: DataRole
+    prompts: int | None = None
+    distance_from: ResponseSet | None = None
+    under: Literal["initial_policy", "self_improver"] | None = None
+    log_scale: bool = False
+    x: str
+    y: str
+    panels: tuple[HistogramPanel, ...]
+    kept: dict[str, int] = field(default_factory=dict)
+    """Published number of improver examples that the filter keeps, by base model (section 4.1.1)."""
+
+    def subject(self, id: str) -> str:
+        """The label of one set of values. Raises UserError with the nearest id."""
+        sets = {each.id: each.label for panel in self.panels for each in panel.sets}
+        if id in sets:
+            return sets[id]
+        raise unknown(f"set of {self.paper.name} {self.name}", id, sets)
+
+    def measure(self, bench: str, metric: str) -> str:
+        """``edit distance`` or ``log-perplexity``, both better when less."""
+        names = {"edit_distance/tokens": "edit distance", "perplexity/log_perplexity": "log-perplexity"}
+        name = f"{bench}/{metric}"
+        if name in names and bench == self.quantity:
+            return names[name]
+        raise unknown(f"measure of {self.paper.name} {self.name}", name, names)
+
+    def check(self) -> None:
+        """Raises UserError where the figure lacks what its quantity is measured from or under."""
+        needed = "distance_from" if self.quantity == "edit_distance" else "under"
+        if getattr(self, needed) is None:
+            raise UserError(f"a figure of {self.quantity} needs {needed!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What the paper's Table 2 says of one benchmark."""
+
+    bench: str
+    label: str
+    examples: int
+    baseline: str
+    judge: str
+    scoring: str
+    metrics: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsTable(Exhibit):
+    """How each benchmark is evaluated."""
+
+    benches: tuple[BenchSettings, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleGroup:
+    """Responses side by side to a few prompts: sets of responses to training prompts, or methods' answers on a bench.
+
+    `of` is the paper's table in whose manner they are shown. Changed words are marked against the first column.
+    """
+
+    of: str
+    title: str
+    model: str
+    rows: int
+    responses: dict[str, ResponseSet] = field(default_factory=dict)
+    """Column label -> set, on the preference data."""
+    bench: str = ""
+    methods: dict[str, str] = field(default_factory=dict)
+    """Column label -> method, on `bench`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleTable(Exhibit):
+    """Examples of responses, drawn by seed."""
+
+    groups: tuple[SampleGroup, ...]
+
+    def check(self) -> None:
+        """Raises UserError where a group has neither sets of responses nor methods, or a model it cannot have."""
+        for group in self.groups:
+            self.paper.model(group.model)
+            if bool(group.responses) == bool(group.bench and group.methods):
+                raise UserError(f"{group.title!r} needs either responses, or a bench with methods")
+
+
+AnyExhibit = ScoreTable | WinRateTable | HistogramFigure | SettingsTable | SampleTable
+
+KINDS: dict[str, type[AnyExhibit]] = {
+    "scores": ScoreTable,
+    "win_rates": WinRateTable,
+    "histograms": HistogramFigure,
+    "settings": SettingsTable,
+    "samples": SampleTable,
+}
+"""What the key `kind` of an exhibit's file can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +406,61 @@ class Deviation:
     why: str
 
 
-def load_paper_table(paper: str, table: str) -> PaperTable:
-    """``configs/papers/<paper>/<table>.yaml``. Raises UserError where it names a row or column that it has not."""
-    path = config_path(f"papers/{paper}/{table}.yaml")
-    loaded = load_yaml(path, PaperTable)
+def papers() -> tuple[str, ...]:
+    """The papers there are, sorted."""
+    return tuple(sorted(path.parent.name for path in CONFIGS.glob(f"papers/*/{PAPER_FILE}")))
+
+
+def exhibit_names() -> dict[str, str]:
+    """Each exhibit's name with the paper it belongs to, in the order of their labels: tables, figures, then others."""
+    files = [path for path in CONFIGS.glob("papers/*/*.yaml") if path.name != PAPER_FILE]
+    return {path.stem: path.parent.name for path in sorted(files, key=_order)}
+
+
+def _order(path: Path) -> tuple[str, int, int, str]:
+    kind = path.stem.rstrip("0123456789")
+    number = path.stem.removeprefix(kind)
+    kinds = ("table", "fig")
+    return path.parent.name, kinds.index(kind) if kind in kinds else len(kinds), int(number or 0), path.stem
+
+
+def load_paper(name: str) -> Paper:
+    """``configs/papers/<name>/paper.yaml``. Raises UserError for an unknown paper, with the nearest known one."""
+    if name not in papers():
+        raise unknown("paper", name, papers())
+    return load_yaml(config_path(f"papers/{name}/{PAPER_FILE}"), Paper)
+
+
+def load_exhibit(paper: str, name: str) -> AnyExhibit:
+    """``configs/papers/<paper>/<name>.yaml``.
+
+    Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
+    """
+    path = config_path(f"papers/{paper}/{name}.yaml")
+    content = read_yaml(path)
+    if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
+        raise UserError(f"{path}: needs a kind, one of {', '.join(KINDS)}")
+    whole: dict[str, Any] = {**content, "name": name, "paper": read_yaml(config_path(f"papers/{paper}/{PAPER_FILE}"))}
+    exhibit = from_mapping(KINDS[whole.pop("kind")], whole, str(path))
     try:
-        _check_names(loaded)
+        _check(exhibit)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return loaded
+    return exhibit
+
+
+def _check(exhibit: AnyExhibit) -> None:
+    """Raises UserError where a name leads nowhere."""
+    for model in exhibit.models:
+        exhibit.paper.model(model)
+    exhibit.check()
+    for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
+        exhibit.measure(comparison.bench, comparison.metric)
+        exhibit.subject(comparison.better)
+        exhibit.subject(comparison.worse)
+        for model in comparison.models:
+            if model not in exhibit.models:
+                raise unknown(f"model of {exhibit.name}", model, exhibit.models)
 
 
 def load_deviations(paper: str) -> tuple[Deviation, ...]:
@@ -140,21 +469,3 @@ def load_deviations(paper: str) -> tuple[Deviation, ...]:
     ledger: Any = tuple[Deviation, ...]
     deviations: tuple[Deviation, ...] = from_mapping(ledger, read_yaml(path), str(path))
     return deviations
-
-
-def _check_names(table: PaperTable) -> None:
-    """Raises UserError where a cell or a claim names a model, method or column that the table does not have."""
-    columns = tuple(column.id for column in table.columns)
-    for model, methods in table.cells.items():
-        table.model(model)
-        for method, cells in methods.items():
-            table.row(method)
-            for column in cells:
-                if column not in columns:
-                    raise unknown("column id", column, columns)
-    for comparison in (comparison for claim in table.claims for comparison in claim.comparisons):
-        table.column(comparison.bench, comparison.metric)
-        table.row(comparison.better)
-        table.row(comparison.worse)
-        for model in comparison.models:
-            table.model(model)

@@ -136,6 +136,11 @@ class Store:
             lock.release()
 
 
+def place(artifact: Artifact) -> str:
+    """Where `artifact` lies in whichever store has it: ``<step>/<key>``."""
+    return f"{artifact.step}/{artifact.key}"
+
+
 def require_writable(folder: Path) -> None:
     """Makes the folder if need be and tries to write into it. Raises UserError when that fails."""
     import tempfile

@@ -1,0 +1,66 @@
+"""From the name of an exhibit to its experiment."""
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.core.errors import UserError, unknown
+from harness.core.papers import AnyExhibit, ScoreTable, exhibit_names, load_exhibit
+from harness.experiments.interface import Experiment, Request
+from harness.experiments.scores import scores
+from harness.registries import load_method
+
+ALL = "all"
+"""In the place of an exhibit's name: all of them."""
+
+BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
+    ScoreTable: scores,
+}
+
+
+def build_experiments(name: str, request: Request) -> list[Experiment]:
+    """The experiment `name`, or all there are, without those that have none of the selected models or methods.
+
+    A selected method that no chosen table has becomes an added row of each score table.
+    Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
+    """
+    exhibits = _with_added_rows(_exhibits(name), request)
+    _require_known(exhibits, request)
+    built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
+    if not built:
+        raise UserError(f"{name} is not on any of the models {', '.join(request.models)}; it is on {_models(exhibits)}")
+    return built
+
+
+def _exhibits(name: str) -> list[AnyExhibit]:
+    names = exhibit_names()
+    if name == ALL:
+        return [load_exhibit(paper, each) for each, paper in names.items()]
+    if name not in names:
+        raise unknown("experiment", name, [*names, ALL])
+    return [load_exhibit(names[name], name)]
+
+
+def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:
+    known = {row.method for exhibit in exhibits if isinstance(exhibit, ScoreTable) for row in exhibit.rows}
+    added = {name: load_method(name).card.summary for name in request.methods if name not in known}
+    return [exhibit.with_rows(added) if isinstance(exhibit, ScoreTable) else exhibit for exhibit in exhibits]
+
+
+def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
+    known = {model for exhibit in exhibits for model in exhibit.models} & set(request.scale.models)
+    for model in request.models:
+        if model not in known and model not in request.scale.models:
+            raise unknown("model", model, sorted(known))
+
+
+def _is_selected(exhibit: AnyExhibit, request: Request) -> bool:
+    """An exhibit without base models is always shown, one without methods of its own whichever are selected."""
+    if exhibit.models and not request.models_of(exhibit):
+        return False
+    if not isinstance(exhibit, ScoreTable) or not request.methods:
+        return True
+    return any(row.method in request.methods for row in exhibit.rows)
+
+
+def _models(exhibits: list[AnyExhibit]) -> str:
+    return ", ".join(dict.fromkeys(model for exhibit in exhibits for model in exhibit.models))

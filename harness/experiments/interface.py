@@ -1,0 +1,66 @@
+"""What every experiment is asked for, and what every experiment gives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from harness.core.artifacts import Artifact
+from harness.core.errors import UserError
+from harness.core.papers import AnyExhibit, Comparison
+from harness.core.store import Store
+from harness.scales import Scale
+
+Checkpoints = Mapping[tuple[str, str, int], Artifact]
+"""What each (model, method, training seed) ends with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is run: a scale, training seeds, and a selection of base models and methods, empty for all."""
+
+    scale: Scale
+    seeds: tuple[int, ...]
+    models: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+    def models_of(self, exhibit: AnyExhibit) -> tuple[str, ...]:
+        """The exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.
+
+        Raises UserError where the scale has none of the exhibit's.
+        """
+        known = tuple(model for model in exhibit.models if model in self.scale.models)
+        if not known:
+            raise UserError(f"scale {self.scale.name} has no model for {exhibit.name}, which is on {exhibit.models}")
+        wanted = self.models or (self.scale.fast.models if self.scale.is_reduced else ())
+        selected = tuple(model for model in known if model in wanted)
+        return selected if selected or self.models else known
+
+
+class Experiment(Protocol):
+    """An exhibit on a scale. `part` and the tests read the store once all `targets` are in it."""
+
+    @property
+    def exhibit(self) -> AnyExhibit:
+        """What the paper shows, with a row for each method that was asked for beside its own."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The base models that are run."""
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The checkpoints that its rows are named after."""
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """What identifies the judge of each bench."""
+
+    def targets(self) -> Sequence[Artifact]:
+        """Everything the report reads or points to."""
+
+    def test(self, model: str, comparison: Comparison) -> Artifact | None:
+        """``comparison.json`` by metric, of an ordering of a claim; None where one of the two is not run."""
+
+    def part(self, store: Store) -> dict[str, Any]:
+        """The experiment's part of the manifest (JSON values): its `kind` and `name`, and the fields of that kind in
+        `reports.manifest`."""

@@ -1,0 +1,194 @@
+"""Tables of benchmark scores: the cells they need on a scale, and the paired tests of the claims about them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from evals.bench import Bench, Evaluation
+from harness.benches import bench_on
+from harness.core.artifacts import Artifact, labels
+from harness.core.papers import Comparison, ScoreTable
+from harness.core.store import Store, place
+from harness.experiments.interface import Checkpoints, Request
+from harness.mini.identity import world_digest
+from harness.registries import EVALS, load_method
+from harness.scales import Scale
+from harness.steps.gold import GoldQuality, gold_quality
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One method on one base model and one bench, over all seeds: all metrics of that bench."""
+
+    model: str
+    method: str
+    bench: str
+    judgments: tuple[Artifact, ...]
+    score: Artifact
+    gold: tuple[Artifact, ...]
+    """The outputs' gold quality, one artifact a seed; empty where the truth is not known."""
+
+
+Tests = Mapping[tuple[str, str, str, str], Artifact]
+"""The paired test of each (model, better, worse, bench)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A table of scores on a scale, as promises."""
+
+    exhibit: ScoreTable
+    scale: Scale
+    models: tuple[str, ...]
+    methods: tuple[str, ...]
+    checkpoints: Checkpoints
+    cells: tuple[Cell, ...]
+    tests: Tests
+    fingerprints: Mapping[str, str]
+
+    def targets(self) -> list[Artifact]:
+        """Checkpoints, answers, verdicts, scores, tests."""
+        judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
+        answers = [parent for artifact in judged for parent in artifact.parents() if parent.step == "respond"]
+        results = [*(cell.score for cell in self.cells), *self.tests.values()]
+        return [*self.checkpoints.values(), *answers, *judged, *results]
+
+    def test(self, model: str, comparison: Comparison) -> Artifact | None:
+        """The paired test of two methods on a bench."""
+        return self.tests.get((model, comparison.better, comparison.worse, comparison.bench))
+
+    def part(self, store: Store) -> dict[str, Any]:
+        """Rows, scores, and, where the truth is known, the gold quality behind them."""
+        return {
+            "kind": "scores",
+            "name": self.exhibit.name,
+            "models": self.models,
+            "rows": self.methods,
+            "added_rows": {row.method: row.added for row in self.exhibit.rows if row.added},
+            "cells": [entry for cell in self.cells for entry in self._entries(cell, store)],
+            "diagnostics": [_gold(cell, store) for cell in self.cells if cell.gold],
+        }
+
+    def _entries(self, cell: Cell, store: Store) -> Iterator[dict[str, Any]]:
+        """One entry for each metric of the table's columns."""
+        scores = store.bind(cell.score).json("scores.json")
+        for column in self.exhibit.columns:
+            if column.bench == cell.bench:
+                yield {
+                    **_score(cell, scores, column.metric),
+                    "n": self.scale.benches[cell.bench].baselines.size,
+                    "judge": self.fingerprints[cell.bench],
+                    "artifact": place(cell.score),
+                    "judgments": [place(judged) for judged in cell.judgments],
+                }
+
+
+def scores(exhibit: ScoreTable, request: Request) -> Scores:
+    """The table on the request's scale."""
+    scale, models = request.scale, request.models_of(exhibit)
+    methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
+    benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
+    checkpoints = _checkpoints(scale, models, methods, request.seeds)
+    cells = tuple(
+        cell
+        for model_name in models
+        for method in methods
+        for cell in _cells(scale, benches, checkpoints, model_name, method)
+    )
+    return Scores(
+        exhibit=exhibit,
+        scale=scale,
+        models=models,
+        methods=methods,
+        checkpoints=checkpoints,
+        cells=cells,
+        tests=_tests(exhibit, benches, cells),
+        fingerprints={bench: evaluation.fingerprint(setting) for bench, (evaluation, setting) in benches.items()},
+    )
+
+
+def _benches(table: ScoreTable) -> list[str]:
+    return list(dict.fromkeys(column.bench for column in table.columns))
+
+
+def _checkpoints(scale: Scale, models: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> Checkpoints:
+    checkpoints = {}
+    for model_name in models:
+        for method_name in methods:
+            method = load_method(method_name)
+            for seed in seeds:
+                with labels(f"{model_name} {method_name} seed {seed}"):
+                    made = method.build(scale.ingredients(model_name, seed))
+                checkpoints[model_name, method_name, seed] = made
+    return checkpoints
+
+
+def _cells(
+    scale: Scale,
+    benches: dict[str, tuple[Evaluation, Bench]],
+    checkpoints: Checkpoints,
+    model_name: str,
+    method_name: str,
+) -> Iterable[Cell]:
+    place = (model_name, method_name)
+    by_seed = {seed: made for (*made_for, seed), made in checkpoints.items() if tuple(made_for) == place}
+    for bench, (evaluation, setting) in benches.items():
+        judgments, gold = [], []
+        for seed, checkpoint in by_seed.items():
+            with labels(f"{model_name} {method_name} seed {seed} {bench}"):
+                judgments.append(evaluation.judgments(setting, evaluation.answers(setting, checkpoint, seed)))
+                if scale.truth_is_known:
+                    gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
+        with labels(f"{model_name} {method_name} {bench}"):
+            score = evaluation.score(setting, judgments, f"{model_name}-{method_name}")
+        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold))
+
+
+def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cells: Sequence[Cell]) -> Tests:
+    """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
+    by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
+    tests = {}
+    for comparison in (comparison for claim in table.claims for comparison in claim.comparisons):
+        for model_name in comparison.models:
+            name = (model_name, comparison.better, comparison.worse, comparison.bench)
+            pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
+            if name not in tests and pair[0] and pair[1]:
+                evaluation, setting = benches[comparison.bench]
+                with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
+                    tests[name] = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
+    return tests
+
+
+def _score(cell: Cell, scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """One metric of `scores.json`. A withheld one has no figures, and a note that says why."""
+    shown = scores["mean"][metric] is not None
+    reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
+    return {
+        "model": cell.model,
+        "method": cell.method,
+        "bench": cell.bench,
+        "metric": metric,
+        "value": scores["mean"][metric],
+        "ci95": scores["ci95"][metric],
+        "per_seed": scores["per_seed"][metric],
+        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
+        "note": "" if shown else f"withheld: {reason}",
+        "n_asked": scores["n_asked"],
+        "n_missing": scores["n_missing"],
+    }
+
+
+def _gold(cell: Cell, store: Store) -> dict[str, Any]:
+    """What the judge cannot see: mean gold quality in [0, 1], mean length in words, answers that the limit cut off."""
+    outputs = [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+    rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]
+    return {
+        "model": cell.model,
+        "method": cell.method,
+        "bench": cell.bench,
+        "gold_quality": fmean(row.quality for row in rows),
+        "mean_words": fmean(row.words for row in rows),
+        "cut_off": sum(store.record(output)["counts"]["cut_off"] for output in outputs),
+        "answers": len(rows),
+    }
