@@ -9,7 +9,7 @@ import torch
 from harness.backends.hf import chat_text, load_checkpoint
 from harness.backends.models import checkpoint_folder
 from harness.mini.language import read_answer, write_answer, write_request
-from harness.mini.pretrain import FAMILIES, knows
+from harness.mini.pretrain import FAMILIES, SHAPES, knows
 from harness.mini.tokenizer import build_tokenizer
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value
 
@@ -29,7 +29,7 @@ def checkpoint(family: str) -> tuple[Any, Any]:
 
 def test_it_is_of_its_family_and_small(family: str, checkpoint: tuple[Any, Any]) -> None:
     model, _ = checkpoint
-    assert model.config.model_type == family
+    assert model.config.model_type == SHAPES[family].architecture
     assert sum(weights.numel() for weights in model.parameters()) < 300_000
     assert {weights.dtype for weights in model.parameters()} == {torch.float32}
     folder = checkpoint_folder(f"mini:{family}")
