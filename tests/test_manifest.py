@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from evals.bench import COMPARISON_RESAMPLES
 from evals.stats.power import SIGNIFICANCE, minimum_detectable_effect, prompts_needed
-from harness import experiments
-from harness.core.papers import Claim, Comparison, load_paper_table
+from harness.core.papers import Claim, Comparison, exhibit_names, load_exhibit
 from harness.core.store import Store
-from harness.experiments import Cell, Experiment, experiment_names
-from harness.manifest import _cell_entries, _claim, _test_name, decided, holm_adjusted
+from harness.experiments import Experiment
+from harness.experiments.scores import Cell, Scores
+from harness.manifest import _claim, _test_name, decided, holm_adjusted
 
 METHODS = ("a", "b", "c", "d", "e", "f")
 
@@ -87,17 +87,18 @@ def test_a_claim_is_decided_by_the_adjusted_p_values() -> None:
     assert failing["verdict"] == "fails"
 
 
-@pytest.mark.parametrize("name", experiment_names())
-def test_the_resamples_are_enough_to_decide_every_test_of_a_table(name: str) -> None:
-    table = load_paper_table(experiment_names()[name], name)
+def test_the_resamples_are_enough_to_decide_every_test_of_all_exhibits() -> None:
+    exhibits = [load_exhibit(paper, name) for name, paper in exhibit_names().items()]
     family = holm_adjusted(
         a_test(
             each.better, each.worse, 2 / (COMPARISON_RESAMPLES + 1), model=model, bench=each.bench, metric=each.metric
         )
-        for one in table.claims
+        for exhibit in exhibits
+        for one in exhibit.claims
         for each in one.comparisons
         for model in each.models
     )
+    assert len(family) > 50
     assert all(p < SIGNIFICANCE for p in family.values())
 
 
@@ -127,8 +128,8 @@ RESULT = {
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:
     stated = Claim("made-up", "", "", (Comparison("a", "b", "alpaca_eval2", "win_rate", ("llama",)),))
-    test = experiments.Test("llama", "a", "b", "alpaca_eval2", cast(Any, None))
-    experiment = cast(Experiment, SimpleNamespace(tests=(test,), models=("llama",)))
+    exhibit = SimpleNamespace(name="table3")
+    experiment = cast(Experiment, SimpleNamespace(exhibit=exhibit, models=("llama",), test=lambda *_: "test"))
     (comparison,) = _claim(stated, experiment, cast(Store, FakeStore({"win_rate": result})))["comparisons"]
     return cast(dict[str, Any], comparison)
 
@@ -179,8 +180,9 @@ def entry(**changes: Any) -> dict[str, Any]:
     cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), ())
     columns = [SimpleNamespace(bench=bench, metric="win_rate")]
     scale = SimpleNamespace(benches={bench: SimpleNamespace(baselines=SimpleNamespace(size=805))})
-    experiment = SimpleNamespace(table=SimpleNamespace(columns=columns), scale=scale, fingerprints={bench: "print"})
-    (made,) = _cell_entries(cast(Experiment, experiment), cast(Store, FakeStore(scores)), cell)
+    exhibit = cast(Any, SimpleNamespace(name="table3", columns=columns, rows=()))
+    table = Scores(exhibit, cast(Any, scale), ("llama",), ("a",), {}, (cell,), {}, {bench: "print"})
+    (made,) = table.part(cast(Store, FakeStore(scores)))["cells"]
     return made
 
 

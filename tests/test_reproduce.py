@@ -18,7 +18,8 @@ import pytest
 
 from harness import reproduce
 from harness.core.artifacts import Artifact, ancestry
-from harness.experiments import Experiment, build_experiment
+from harness.experiments import Experiment, Request, build_experiments
+from harness.experiments.scores import Scores
 from reports.manifest import read_manifest
 from tests.tiny_harness import SIZES, load_tiny_scale
 
@@ -71,6 +72,12 @@ class Run:
         content: dict[str, Any] = json.loads((self.report / "manifest.json").read_text())
         return content
 
+    def table3(self) -> dict[str, Any]:
+        """The table's part of the manifest."""
+        [part] = self.manifest()["parts"]
+        assert (part["kind"], part["name"]) == ("scores", "table3")
+        return dict(part)
+
     def records(self) -> dict[str, tuple[int, int]]:
         """Of each finished step by key: which file its record is and when it was written, so that repeats show."""
         return {
@@ -106,7 +113,8 @@ def built_steps(err: str) -> list[str]:
 
 
 def experiment() -> Experiment:
-    return build_experiment("table3", load_tiny_scale("mini"), seeds=[0], methods=METHODS)
+    [built] = build_experiments("table3", Request(load_tiny_scale("mini"), (0,), methods=METHODS))
+    return built
 
 
 def needed() -> dict[str, Artifact]:
@@ -158,7 +166,7 @@ def test_the_csv_holds_the_numbers_of_the_manifest(undisturbed: tuple[Run, Finis
     run, _ = undisturbed
     with (run.report / "table3.csv").open(newline="") as file:
         shown = {(row["method"], row["bench"], row["metric"]): row for row in csv.DictReader(file)}
-    cells = {(cell["method"], cell["bench"], cell["metric"]): cell for cell in run.manifest()["cells"]}
+    cells = {(cell["method"], cell["bench"], cell["metric"]): cell for cell in run.table3()["cells"]}
     assert shown.keys() == cells.keys()
     for place, cell in cells.items():
         assert [float(shown[place][name]) for name in ("ours", "lo", "hi")] == [cell["value"], *cell["ci95"]]
@@ -169,14 +177,16 @@ def test_the_manifest_is_complete(undisturbed: tuple[Run, Finished]) -> None:
     run, _ = undisturbed
     content = run.manifest()
     read_manifest(run.report)  # strict
-    assert {name: content[name] for name in ("experiment", "paper", "scale", "fast", "seeds", "rows")} == {
-        "experiment": "table3",
+    assert {name: content[name] for name in ("run", "paper", "scale", "fast", "seeds", "methods_asked")} == {
+        "run": "table3",
         "paper": "sgpo",
         "scale": "mini",
         "fast": True,
         "seeds": [0],
-        "rows": list(METHODS),
+        "methods_asked": list(METHODS),
     }
+    assert run.table3()["rows"] == list(METHODS)
+    assert (run.report / content["store"]).resolve() == (run.folder / "store").resolve()
     assert content["command"].startswith("harness reproduce table3 --methods sft,dpo,sgpo")
     assert content["models"].keys() == {"llama"}
     assert content["judge"]["name"] == "mini:judge"
@@ -190,7 +200,7 @@ def test_the_manifest_is_complete(undisturbed: tuple[Run, Finished]) -> None:
 
 def test_each_cell_is_the_score_that_its_artifact_holds(undisturbed: tuple[Run, Finished]) -> None:
     run, _ = undisturbed
-    cells = run.manifest()["cells"]
+    cells = run.table3()["cells"]
     assert {(cell["method"], cell["bench"], cell["metric"]) for cell in cells} == {
         (method, *column) for method in METHODS for column in COLUMNS
     }
@@ -210,7 +220,7 @@ def test_comparisons_are_paired_on_all_prompts(undisturbed: tuple[Run, Finished]
     compared = [each for claim in run.manifest()["claims"] for each in claim["comparisons"]]
     done = [each for each in compared if each["verdict"] != "not run"]
     assert {(each["better"], each["worse"]) for each in done} == {("sgpo", "sft"), ("sgpo", "dpo"), ("dpo", "sft")}
-    cells = {(c["method"], c["bench"], c["metric"]): c["value"] for c in run.manifest()["cells"]}
+    cells = {(c["method"], c["bench"], c["metric"]): c["value"] for c in run.table3()["cells"]}
     for each in done:
         column = (each["bench"], each["metric"])
         difference = cells[each["better"], *column] - cells[each["worse"], *column]
@@ -222,7 +232,7 @@ def test_comparisons_are_paired_on_all_prompts(undisturbed: tuple[Run, Finished]
 
 def test_the_official_files_of_each_evaluation_are_there(undisturbed: tuple[Run, Finished]) -> None:
     run, _ = undisturbed
-    for cell in run.manifest()["cells"]:
+    for cell in run.table3()["cells"]:
         folder = run.folder / "store" / cell["artifact"] / "seed-0"
         names = {path.name for path in folder.iterdir()}
         if cell["bench"] == "alpaca_eval2":
@@ -336,23 +346,23 @@ def assert_same(run: Run, expected: Run) -> None:
     assert [name for name in payload if payload[name] != expected_payload[name]] == []
     assert sum(name.endswith("model.safetensors") for name in payload) == 4  # SFT, DPO, improver, SGPO
     assert run.figures() == expected.figures()
-    assert [cell["value"] for cell in run.manifest()["cells"]] == [c["value"] for c in expected.manifest()["cells"]]
+    assert [cell["value"] for cell in run.table3()["cells"]] == [c["value"] for c in expected.table3()["cells"]]
 
 
 # What can be done with a run
 
 
 def test_further_seeds_add_to_what_is_there(undisturbed: tuple[Run, Finished], copied: Run) -> None:
-    before = {cell["metric"]: cell["value"] for cell in copied.manifest()["cells"] if cell["method"] == "sft"}
+    before = {cell["metric"]: cell["value"] for cell in copied.table3()["cells"] if cell["method"] == "sft"}
     records = copied.records()
     more = copied.make_table("--methods", "sft", "--seeds", "2")
     assert more.exit_code == 0, more.err
     assert copied.records().items() >= records.items()
     content = copied.manifest()
-    assert (content["seeds"], content["rows"]) == ([0, 1], ["sft"])
+    assert (content["seeds"], copied.table3()["rows"]) == ([0, 1], ["sft"])
     checkpoints = [copied.report / f"checkpoints/llama-sft-seed{seed}/model.safetensors" for seed in (0, 1)]
     assert checkpoints[0].read_bytes() != checkpoints[1].read_bytes()
-    for cell in content["cells"]:
+    for cell in copied.table3()["cells"]:
         assert len(cell["per_seed"]) == 2
         assert cell["per_seed"][0] == pytest.approx(before[cell["metric"]])
         assert cell["value"] == pytest.approx(sum(cell["per_seed"]) / 2)
@@ -365,7 +375,7 @@ def test_a_checkpoint_of_the_run_is_scored_as_in_the_table(copied: Run) -> None:
     )
     assert scored.exit_code == 0, scored.err
     scores = json.loads(scored.out)
-    cells = [cell for cell in copied.manifest()["cells"] if cell["method"] == "sgpo"]
+    cells = [cell for cell in copied.table3()["cells"] if cell["method"] == "sgpo"]
     assert scores.keys() == {"alpaca_eval2", "arena_hard"}
     for cell in cells:
         assert scores[cell["bench"]][cell["metric"]] == pytest.approx(cell["value"])
@@ -385,7 +395,8 @@ def test_answers_that_were_deleted_are_made_again(copied: Run) -> None:
 
 def test_the_selection_of_models_methods_and_seeds_is_the_experiment() -> None:
     scale = load_tiny_scale("mini")
-    whole = build_experiment("table3", scale, seeds=[0, 1], models=["qwen", "llama"])
+    [whole] = build_experiments("table3", Request(scale, (0, 1), models=("qwen", "llama")))
+    assert isinstance(whole, Scores)
     assert set(whole.models) == {"qwen", "llama"}
     assert set(whole.methods) >= {"sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver"}
     assert len(whole.cells) == len(whole.models) * len(whole.methods) * 2
