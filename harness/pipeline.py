@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.core.artifacts import Artifact
+from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import Interrupted, UserError
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
@@ -21,6 +21,13 @@ class Plan:
     found: tuple[Artifact, ...]
     missing: tuple[Artifact, ...]
     """To be run, inputs before what needs them."""
+    behind: int
+    """How many steps the targets are made by in all, those included that nothing needs to look at."""
+
+    @property
+    def share_found(self) -> float:
+        """The share of all steps behind the targets that need not be run."""
+        return 1 - len(self.missing) / self.behind if self.behind else 1.0
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
@@ -38,9 +45,10 @@ def plan(targets: Iterable[Artifact], store: Store) -> Plan:
             visit(parent)
         missing[artifact.key] = artifact
 
-    for target in targets:
+    wanted = list(targets)
+    for target in wanted:
         visit(target)
-    return Plan(tuple(found.values()), tuple(missing.values()))
+    return Plan(tuple(found.values()), tuple(missing.values()), len(ancestry(wanted)))
 
 
 def print_plan(plan: Plan) -> None:
@@ -51,7 +59,9 @@ def print_plan(plan: Plan) -> None:
     print(f"{'step':{width}}  total  found  to run", file=sys.stderr)
     for name in names:
         print(_row(name, width, found[name], missing[name]), file=sys.stderr)
-    print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr, flush=True)
+    print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr)
+    found_behind = plan.behind - len(plan.missing)
+    print(f"{found_behind} of {plan.behind} steps are done already ({plan.share_found:.0%})", file=sys.stderr, flush=True)
 
 
 def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limits: Limits | None = None) -> None:

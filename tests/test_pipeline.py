@@ -215,14 +215,14 @@ def test_a_plan_needs_only_what_is_missing(store: Store):
     items = numbers(count=3)
     parts = [squares(items=items), items]
     target = total(parts=parts)
-    assert plan([target, target], store) == pipeline.Plan((), (items, parts[0], target))
+    assert plan([target, target], store) == pipeline.Plan((), (items, parts[0], target), 3)
     store.build(items)
-    assert plan([target], store) == pipeline.Plan((items,), (parts[0], target))
+    assert plan([target], store) == pipeline.Plan((items,), (parts[0], target), 3)
     store.build(parts[0])
     store.build(target)
     for part in parts:  # what a found target was made from may be gone
         (store.folder(part) / "artifact.json").unlink()
-    assert plan([target], store) == pipeline.Plan((target,), ())
+    assert plan([target], store) == pipeline.Plan((target,), (), 3)
 
 
 def test_a_second_run_starts_no_worker(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -242,6 +242,7 @@ def test_the_printed_plan(store: Store, capsys: pytest.CaptureFixture[str]):
         "squares      3      0       3",
         "total        4      0       4",
         "in all      10      1       9",
+        "1 of 10 steps are done already (10%)",
     ]
 
 
