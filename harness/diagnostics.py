@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.core.artifacts import Artifact, labels
+from harness.core.papers import DataRole
 from harness.core.records import Judgment
 from harness.core.store import Store
+from harness.experiments.response_sets import response_set
 from harness.mini.identity import world_digest
 from harness.scales import Scale
-from harness.steps.data import chosen_responses
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge, judge_pairs
 from harness.steps.perplexity import Perplexity, perplexity
-from harness.steps.respond import refine, respond
+from harness.steps.respond import respond
+from methods.ingredients import Ingredients
 from methods.sft import sft
-from methods.sgpo import train_improver
+from methods.sgpo import Variant
+
+DATA: dict[str, DataRole] = {"improver data": "improver_data", "preference data": "preference_data"}
 
 
 @dataclass(frozen=True)
@@ -37,34 +41,8 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
     """The diagnostics of one base model, as promises."""
     given = scale.ingredients(model_name, seed)
     with labels(f"{model_name} diagnostics"):
-        policy, improver = sft(given), train_improver(given)
-        references = chosen_responses(preference_data=given.preference_data)
-        data = {"improver data": given.improver_data, "preference data": references}
-        responses: dict[str, Artifact] = {}
-        for name, rows in data.items():
-            drafts = respond(model=policy, prompts=rows, sampling=given.sampling, seed=seed)
-            responses[f"reference, {name}"] = rows
-            responses[f"SFT's draft, {name}"] = drafts
-            responses[f"teacher's improvement, {name}"] = refine(
-                model=given.teacher,
-                template=given.prompts.target,
-                references=rows,
-                drafts=drafts,
-                sampling=given.sampling,
-                seed=seed,
-            )
-        drafts = respond(model=improver, prompts=references, sampling=given.sampling, seed=seed)
-        responses["θ*'s draft"] = drafts
-        for writer, checkpoint in {"θ*": improver, "SFT": policy}.items():
-            for name, template in {"with": given.prompts.refining, "without": given.prompts.training}.items():
-                responses[f"{writer}'s improvement of θ*'s draft, {name} reference"] = refine(
-                    model=checkpoint,
-                    template=template,
-                    references=references,
-                    drafts=drafts,
-                    sampling=given.sampling,
-                    seed=seed,
-                )
+        policy = sft(given)
+        responses = _responses(given)
         for bench, role in scale.benches.items():
             responses[f"SFT on {bench}"] = respond(
                 model=policy, prompts=role.baselines.artifact(), sampling=given.sampling, seed=seed
@@ -78,7 +56,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
                 outputs=responses[f"teacher's improvement, {name}"],
                 baselines=responses[f"{other}, {name}"],
             )
-            for name in data
+            for name in DATA
             for other in ("SFT's draft", "reference")
         }
         perplexities = {
@@ -93,6 +71,23 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
         judged,
         perplexities,
     )
+
+
+def _responses(given: Ingredients) -> dict[str, Artifact]:
+    """The sets of responses to the training prompts, by the names of their figures."""
+    sets = {}
+    for name, data in DATA.items():
+        sets[f"reference, {name}"] = response_set(given, data, "reference")
+        sets[f"SFT's draft, {name}"] = response_set(given, data, "draft")
+        sets[f"teacher's improvement, {name}"] = response_set(given, data, "teacher_improvement")
+    sets["θ*'s draft"] = response_set(given, "preference_data", "policy_answer")
+    for writer in ("θ*", "SFT"):
+        for name in ("with", "without"):
+            variant = Variant(reference_in_refining=name == "with")
+            sets[f"{writer}'s improvement of θ*'s draft, {name} reference"] = response_set(
+                given, "preference_data", "self_improvement" if writer == "θ*" else "initial_improvement", variant
+            )
+    return sets
 
 
 def report(found: Diagnostics, store: Store) -> list[str]:
