@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 METRICS = ("win_rate", "consistency", "first_shown_win_rate")
 
+EVEN = 50.0
+"""The win rate, in per cent, of two sets that are equally good; position bias does not move it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairVerdicts:
@@ -135,6 +138,33 @@ def compare_pairs(
         return summaries.no_comparison("win_rate", reason, len(shared))
     of_first, of_second = ([_win_rate(pairs, shared) for pairs in each] for each in (first, second))
     return summaries.comparison("win_rate", of_first, of_second, len(shared), resamples=resamples, seed=seed)
+
+
+def compare_with_even(
+    sets: Sequence[Sequence[PairVerdicts]],
+    *,
+    even_is_better: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
+
+    The keys are those of `compare_pairs`; `difference` is the win rate minus 50, in points, or 50 minus the win rate
+    where it is said to be below (`even_is_better`). "withheld" where less than 99 % of the prompts have their verdicts
+    in all sets, unless `allow_missing`, and where none has.
+    """
+    from evals.stats.means import constant_statistic
+
+    shared = _shared_prompts(sets)
+    asked = max(len(pairs) for pairs in sets)
+    too_few = completeness.withheld(len(shared), asked, allow_missing=allow_missing)
+    if too_few or not shared:
+        return summaries.no_comparison("win_rate", too_few or "no verdicts", len(shared))
+    found = [_win_rate(pairs, shared) for pairs in sets]
+    even = [constant_statistic(EVEN)] * len(found)
+    first, second = (even, found) if even_is_better else (found, even)
+    return summaries.comparison("win_rate", first, second, len(shared), resamples=resamples, seed=seed)
 
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:

@@ -77,6 +77,28 @@ def compare_pairwise(
     out.write_json("comparison.json", {"win_rate": result})
 
 
+def pairwise_against_even(bench: Bench, judgments: Sequence[Artifact], *, even_is_better: bool) -> Artifact:
+    """`comparison.json` of one win rate, one artifact of judgments a training seed, against 50 %."""
+    return compare_pairwise_with_even(
+        judgments=judgments,
+        even_is_better=even_is_better,
+        allow_missing=bench.allow_missing,
+        resamples=COMPARISON_RESAMPLES,
+    )
+
+
+@step(version=1)
+def compare_pairwise_with_even(
+    out: Output, *, judgments: Sequence[Artifact], even_is_better: bool, allow_missing: bool, resamples: int
+) -> None:
+    """`comparison.json`: how far above 50 % (below it, where even is better) the win rate of a set over another is."""
+    sets = [_pairs(artifact.rows(Judgment)) for artifact in judgments]
+    result = pairwise.compare_with_even(
+        sets, even_is_better=even_is_better, resamples=resamples, allow_missing=allow_missing
+    )
+    out.write_json("comparison.json", {"win_rate": result})
+
+
 def _pairs(judgments: Sequence[Judgment]) -> list[PairVerdicts]:
     points: dict[str, dict[Order, list[float]]] = defaultdict(lambda: {"baseline_first": [], "output_first": []})
     for row in judgments:

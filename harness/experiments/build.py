@@ -4,9 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.core.errors import UserError, unknown
-from harness.core.papers import AnyExhibit, ScoreTable, exhibit_names, load_exhibit
+from harness.core.papers import (
+    AnyExhibit,
+    HistogramFigure,
+    SampleTable,
+    ScoreTable,
+    SettingsTable,
+    WinRateTable,
+    exhibit_names,
+    load_exhibit,
+)
+from harness.experiments.histograms import histograms
 from harness.experiments.interface import Experiment, Request
+from harness.experiments.samples import samples
 from harness.experiments.scores import scores
+from harness.experiments.settings import settings
+from harness.experiments.win_rates import win_rates
 from harness.registries import load_method
 
 ALL = "all"
@@ -14,6 +27,10 @@ ALL = "all"
 
 BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     ScoreTable: scores,
+    WinRateTable: win_rates,
+    HistogramFigure: histograms,
+    SettingsTable: settings,
+    SampleTable: samples,
 }
 
 

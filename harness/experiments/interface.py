@@ -1,6 +1,6 @@
 """What every experiment is asked for, and what every experiment gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +34,15 @@ class Request:
         wanted = self.models or (self.scale.fast.models if self.scale.is_reduced else ())
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known
+
+
+def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:
+    """Each ordering of the exhibit's claims, with each of `models` that it is stated for."""
+    known = set(models)
+    for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
+        for model in comparison.models:
+            if model in known:
+                yield model, comparison
 
 
 class Experiment(Protocol):

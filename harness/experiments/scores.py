@@ -10,7 +10,7 @@ from harness.benches import bench_on
 from harness.core.artifacts import Artifact, labels
 from harness.core.papers import Comparison, ScoreTable
 from harness.core.store import Store, place
-from harness.experiments.interface import Checkpoints, Request
+from harness.experiments.interface import Checkpoints, Request, stated
 from harness.mini.identity import world_digest
 from harness.registries import EVALS, load_method
 from harness.scales import Scale
@@ -149,14 +149,13 @@ def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cell
     """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
-    for comparison in (comparison for claim in table.claims for comparison in claim.comparisons):
-        for model_name in comparison.models:
-            name = (model_name, comparison.better, comparison.worse, comparison.bench)
-            pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
-            if name not in tests and pair[0] and pair[1]:
-                evaluation, setting = benches[comparison.bench]
-                with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
-                    tests[name] = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
+    for model_name, comparison in stated(table, {cell.model for cell in cells}):
+        name = (model_name, comparison.better, comparison.worse, comparison.bench)
+        pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
+        if name not in tests and pair[0] and pair[1]:
+            evaluation, setting = benches[comparison.bench]
+            with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
+                tests[name] = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
     return tests
 
 

@@ -1,0 +1,178 @@
+"""Histograms of edit distances and perplexities of the paper's sets of responses, with the tests of their claims."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evals.measures import measured_less
+from harness.core.artifacts import Artifact, labels
+from harness.core.errors import UserError
+from harness.core.papers import Comparison, HistogramFigure, ResponseSet, ValueSet
+from harness.core.records import Response
+from harness.core.store import Store
+from harness.experiments.interface import Checkpoints, Request, stated
+from harness.experiments.response_sets import drawn_set, response_set
+from harness.steps.edit_distance import EditDistance, edit_distance
+from harness.steps.filter import iqr_filter
+from harness.steps.perplexity import Perplexity, perplexity
+from methods.ingredients import Ingredients
+from methods.sft import sft
+from methods.sgpo import train_improver
+
+UNITS = {"edit_distance": "tokens", "perplexity": ""}
+"""What values are counted in: tokens of the base model, as training does; a perplexity has no unit."""
+
+FILTERED: tuple[ResponseSet, ...] = ("teacher_improvement", "teacher_answer")
+"""What the improver learns from, each filtered on its own (Eq. 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One set of values on one base model, over all seeds."""
+
+    model: str
+    panel: int
+    set: ValueSet
+    measurements: tuple[Artifact, ...]
+    """`EditDistance` or `Perplexity` rows, one artifact a training seed."""
+    kept: Artifact | None
+    """What the filter keeps, of the first training seed; None for a whole set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histograms:
+    """A figure of histograms on a scale, as promises."""
+
+    exhibit: HistogramFigure
+    models: tuple[str, ...]
+    sets: tuple[Measured, ...]
+    filters: Mapping[str, tuple[Artifact, ...]]
+    """By model, what the filter keeps of each set that the improver learns from; empty where none is shown filtered."""
+    tests: Mapping[tuple[str, str, str], Artifact]
+    """The test of each (model, better, worse)."""
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """None: sets of responses are named, not methods."""
+        return {}
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """None: nothing is judged."""
+        return {}
+
+    def targets(self) -> list[Artifact]:
+        """Measurements, filters, tests."""
+        measurements = [artifact for each in self.sets for artifact in each.measurements]
+        filters = [artifact for each in self.filters.values() for artifact in each]
+        return [*measurements, *filters, *self.tests.values()]
+
+    def test(self, model: str, comparison: Comparison) -> Artifact | None:
+        """The paired test of two sets, over all training seeds."""
+        return self.tests.get((model, comparison.better, comparison.worse))
+
+    def part(self, store: Store) -> dict[str, Any]:
+        """The values of the first training seed, and how many improver examples its filter kept."""
+        return {
+            "kind": "histograms",
+            "name": self.exhibit.name,
+            "models": self.models,
+            "unit": UNITS[self.exhibit.quantity],
+            "values": [self._values(each, store) for each in self.sets],
+            "kept": [_kept(model, filters, store) for model, filters in self.filters.items()],
+        }
+
+    def _values(self, measured: Measured, store: Store) -> dict[str, Any]:
+        values = _read(store.bind(measured.measurements[0]), self.exhibit.quantity)
+        if measured.kept:
+            inside = {row.prompt.id for row in store.bind(measured.kept).rows(Response)}
+            values = {id: value for id, value in values.items() if id in inside}
+        place = {"model": measured.model, "panel": measured.panel, "set": measured.set.id}
+        return {**place, "values": list(values.values())}
+
+
+def histograms(exhibit: HistogramFigure, request: Request) -> Histograms:
+    """The figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
+    models = request.models_of(exhibit)
+    all_given = {model: [request.scale.ingredients(model, seed) for seed in request.seeds] for model in models}
+    sets = tuple(
+        _measured(exhibit, model, number, each, all_given[model])
+        for model in models
+        for number, panel in enumerate(exhibit.panels)
+        for each in panel.sets
+    )
+    has_filtered = any(each.set.filtered for each in sets)
+    return Histograms(
+        exhibit=exhibit,
+        models=models,
+        sets=sets,
+        filters={model: _improver_filters(model, all_given[model][0]) for model in models} if has_filtered else {},
+        tests=_tests(exhibit, sets),
+    )
+
+
+def _measured(
+    exhibit: HistogramFigure, model: str, panel: int, shown: ValueSet, all_given: Sequence[Ingredients]
+) -> Measured:
+    measurements = []
+    for given in all_given:
+        with labels(f"{model} seed {given.seed}"):
+            measurements.append(_measurement(exhibit, given, shown.responses))
+    kept = _filter(exhibit, model, all_given[0], shown) if shown.filtered else None
+    return Measured(model, panel, shown, tuple(measurements), kept)
+
+
+def _measurement(exhibit: HistogramFigure, given: Ingredients, name: ResponseSet) -> Artifact:
+    """The figure's quantity of the responses to the drawn prompts."""
+    responses = drawn_set(given, exhibit.data, name, exhibit.prompts)
+    if exhibit.quantity == "edit_distance":
+        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts)
+        return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).labelled(name)
+    model = train_improver(given) if exhibit.under == "self_improver" else sft(given)
+    return perplexity(model=model, responses=responses).labelled(name)
+
+
+def _filter(exhibit: HistogramFigure, model: str, given: Ingredients, shown: ValueSet) -> Artifact:
+    """What the filter keeps of a set that the improver learns from. Raises UserError for any other set."""
+    if exhibit.data != "improver_data" or shown.responses not in FILTERED:
+        raise UserError(
+            f"{exhibit.name}: {shown.id!r} is never filtered, only {' and '.join(FILTERED)} of improver_data"
+        )
+    return _improver_filters(model, given)[FILTERED.index(shown.responses)]
+
+
+def _improver_filters(model: str, given: Ingredients) -> tuple[Artifact, ...]:
+    """What the filter keeps of each of `FILTERED`: what the improver is trained on (section 3.1.2)."""
+    with labels(f"{model} seed {given.seed}"):
+        policy = sft(given)
+        all_responses = [response_set(given, "improver_data", name) for name in FILTERED]
+        return tuple(
+            iqr_filter(responses=each, perplexities=perplexity(model=policy, responses=each)) for each in all_responses
+        )
+
+
+def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str, str, str], Artifact]:
+    by_place = {(each.model, each.set.id): each for each in sets}
+    tests = {}
+    for model, comparison in stated(exhibit, {each.model for each in sets}):
+        better, worse = by_place[model, comparison.better], by_place[model, comparison.worse]
+        if filtered := next((each.set.id for each in (better, worse) if each.kept), None):
+            raise UserError(f"{exhibit.name}: a claim compares whole sets, not the filtered {filtered!r}")
+        with labels(f"{model} {comparison.better} against {comparison.worse}"):
+            test = measured_less(metric=comparison.metric, better=better.measurements, worse=worse.measurements)
+        tests[model, comparison.better, comparison.worse] = test
+    return tests
+
+
+def _kept(model: str, filters: Sequence[Artifact], store: Store) -> dict[str, Any]:
+    """`reports.manifest.Kept`: of the examples from all sets together."""
+    counts = [store.record(each)["counts"] for each in filters]
+    kept = sum(each["rows"] for each in counts)
+    return {"model": model, "kept": kept, "of": kept + sum(each["outliers"] for each in counts)}
+
+
+def _read(measured: Artifact, quantity: str) -> dict[str, float]:
+    """The value of each prompt's response: the distance in tokens, or the perplexity."""
+    if quantity == "edit_distance":
+        return {row.prompt_id: row.tokens for row in measured.rows(EditDistance)}
+    return {row.prompt_id: row.value for row in measured.rows(Perplexity)}

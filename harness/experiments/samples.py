@@ -1,0 +1,114 @@
+"""Examples of responses side by side, rows drawn by seed (in the manner of Tables 8 to 12)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evals.bench import Evaluation
+from harness.benches import bench_on
+from harness.core.artifacts import Artifact, labels
+from harness.core.papers import Comparison, SampleGroup, SampleTable
+from harness.core.records import Response
+from harness.core.store import Store
+from harness.experiments.interface import Checkpoints, Request
+from harness.experiments.response_sets import DRAW_SEED, response_set
+from harness.registries import EVALS, load_method
+from harness.scales import Scale
+from harness.steps.draw import drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one group: label -> `Response` rows; `number` is its place among the exhibit's groups."""
+
+    number: int
+    group: SampleGroup
+    responses: Mapping[str, Artifact]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Examples of responses on a scale, as promises."""
+
+    exhibit: SampleTable
+    models: tuple[str, ...]
+    checkpoints: Checkpoints
+    groups: tuple[Columns, ...]
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """None: nothing is judged."""
+        return {}
+
+    def targets(self) -> list[Artifact]:
+        """Checkpoints and their answers, sets of responses."""
+        responses = [artifact for columns in self.groups for artifact in columns.responses.values()]
+        return [*self.checkpoints.values(), *responses]
+
+    def test(self, model: str, comparison: Comparison) -> Artifact | None:
+        """None: there is nothing to test."""
+        return None
+
+    def part(self, store: Store) -> dict[str, Any]:
+        """The samples."""
+        return {
+            "kind": "samples",
+            "name": self.exhibit.name,
+            "groups": [{"group": each.number, "samples": _samples(each, store)} for each in self.groups],
+        }
+
+
+def samples(exhibit: SampleTable, request: Request) -> Samples:
+    """The samples of the first training seed on the request's scale, of the groups whose base model is selected."""
+    models, seed = request.models_of(exhibit), request.seeds[0]
+    groups = [(number, each) for number, each in enumerate(exhibit.groups) if each.model in models]
+    checkpoints = _checkpoints(request.scale, [group for _, group in groups], seed)
+    return Samples(
+        exhibit=exhibit,
+        models=models,
+        checkpoints=checkpoints,
+        groups=tuple(
+            Columns(number, group, _responses(request.scale, group, seed, checkpoints)) for number, group in groups
+        ),
+    )
+
+
+def _checkpoints(scale: Scale, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
+    """Those whose answers are shown."""
+    checkpoints = {}
+    for model, method in dict.fromkeys((group.model, method) for group in groups for method in group.methods.values()):
+        with labels(f"{model} {method} seed {seed}"):
+            checkpoints[model, method, seed] = load_method(method).build(scale.ingredients(model, seed))
+    return checkpoints
+
+
+def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
+    """Sets of responses to the preference data, or the answers that the score tables judge."""
+    with labels(f"{group.model} seed {seed}"):
+        if group.responses:
+            given = scale.ingredients(group.model, seed)
+            return {label: response_set(given, "preference_data", name) for label, name in group.responses.items()}
+        evaluation: Evaluation = EVALS.load(group.bench)
+        bench = bench_on(scale, group.bench)
+        return {
+            label: evaluation.answers(bench, checkpoints[group.model, method, seed], seed)
+            for label, method in group.methods.items()
+        }
+
+
+def _samples(columns: Columns, store: Store) -> list[dict[str, Any]]:
+    """`reports.manifest.Sample` of prompts drawn from those that every column answers."""
+    by_prompt = {
+        label: {row.prompt.id: row for row in store.bind(artifact).rows(Response)}
+        for label, artifact in columns.responses.items()
+    }
+    answered: Sequence[Mapping[str, Response]] = list(by_prompt.values())
+    shared = [id for id in answered[0] if all(id in rows for rows in answered)]
+    return [
+        {
+            "prompt_id": id,
+            "prompt": answered[0][id].prompt.text,
+            "responses": {label: rows[id].text for label, rows in by_prompt.items()},
+        }
+        for id in drawn(shared, columns.group.rows, DRAW_SEED)
+    ]

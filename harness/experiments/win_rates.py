@@ -1,0 +1,175 @@
+"""Judge win rates between the paper's sets of responses (Table 1, figures 8 and 10), with the tests of their claims."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from evals.bench import Bench, Evaluation
+from evals.pairwise_steps import pairwise_against_even
+from harness.benches import bench_on
+from harness.core.artifacts import Artifact, labels
+from harness.core.papers import EVEN, Comparison, Match, WinRateTable
+from harness.core.store import Store, place
+from harness.experiments.interface import Checkpoints, Request, stated
+from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.registries import EVALS
+from harness.scales import Scale
+
+BENCH = "pairwise"
+METRIC = "win_rate"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One match on one base model, over all seeds."""
+
+    model: str
+    match: Match
+    judgments: tuple[Artifact, ...]
+    """One artifact a training seed."""
+    score: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class WinRates:
+    """Win rates on a scale, as promises."""
+
+    exhibit: WinRateTable
+    models: tuple[str, ...]
+    played: tuple[Played, ...]
+    tests: Mapping[tuple[str, str, str], Artifact]
+    """The test of each (model, better, worse)."""
+    fingerprints: Mapping[str, str]
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """None: sets of responses are named, not methods."""
+        return {}
+
+    def targets(self) -> list[Artifact]:
+        """Verdicts, scores, tests."""
+        judged = [artifact for played in self.played for artifact in played.judgments]
+        return [*judged, *(played.score for played in self.played), *self.tests.values()]
+
+    def test(self, model: str, comparison: Comparison) -> Artifact | None:
+        """The test of a match against 50 %, or of two matches on the same prompts."""
+        return self.tests.get((model, comparison.better, comparison.worse))
+
+    def part(self, store: Store) -> dict[str, Any]:
+        """The win rates."""
+        return {
+            "kind": "win_rates",
+            "name": self.exhibit.name,
+            "models": self.models,
+            "cells": [self._cell(played, store) for played in self.played],
+        }
+
+    def _cell(self, played: Played, store: Store) -> dict[str, Any]:
+        return {
+            **_win_rate(played, store),
+            "judge": self.fingerprints[BENCH],
+            "artifact": place(played.score),
+            "judgments": [place(judged) for judged in played.judgments],
+        }
+
+
+def win_rates(exhibit: WinRateTable, request: Request) -> WinRates:
+    """The exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
+    models, bench = request.models_of(exhibit), bench_on(request.scale, BENCH)
+    evaluation: Evaluation = EVALS.load(BENCH)
+    played = tuple(
+        _play(exhibit, match, request.scale, model, request.seeds, evaluation, bench)
+        for model in models
+        for match in exhibit.matches
+    )
+    return WinRates(
+        exhibit=exhibit,
+        models=models,
+        played=played,
+        tests=_tests(exhibit, evaluation, bench, played),
+        fingerprints={BENCH: evaluation.fingerprint(bench)},
+    )
+
+
+def _play(
+    exhibit: WinRateTable,
+    match: Match,
+    scale: Scale,
+    model: str,
+    seeds: Sequence[int],
+    evaluation: Evaluation,
+    bench: Bench,
+) -> Played:
+    """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
+    variant = variant_of(match.method)
+    judgments, settings = [], []
+    for seed in seeds:
+        given = scale.ingredients(model, seed)
+        with labels(f"{model} {match.method} seed {seed}"):
+            outputs = response_set(given, match.data, match.outputs, variant)
+            baselines = drawn_set(given, match.data, match.baselines, exhibit.prompts, variant)
+        settings.append(replace(bench, baselines=baselines, baseline_name=match.baselines))
+        with labels(f"{model} {match.id} seed {seed}"):
+            judgments.append(evaluation.judgments(settings[-1], outputs))
+    with labels(f"{model} {match.id}"):
+        score = evaluation.score(settings[0], judgments, f"{model}-{match.id}")
+    return Played(model, match, tuple(judgments), score)
+
+
+def _tests(
+    exhibit: WinRateTable, evaluation: Evaluation, bench: Bench, played: Sequence[Played]
+) -> dict[tuple[str, str, str], Artifact]:
+    by_place = {(each.model, each.match.id): each.judgments for each in played}
+    tests = {}
+    for model, comparison in stated(exhibit, {each.model for each in played}):
+        judgments = {id: by_place[model, id] for id in _matches(comparison)}
+        with labels(f"{model} {comparison.better} against {comparison.worse}"):
+            test = _test(evaluation, bench, comparison, judgments)
+        tests[model, comparison.better, comparison.worse] = test
+    return tests
+
+
+def _matches(comparison: Comparison) -> Iterator[str]:
+    """The matches that a comparison is of: one where the other side is an even win rate."""
+    return (id for id in (comparison.better, comparison.worse) if id != EVEN)
+
+
+def _test(
+    evaluation: Evaluation, bench: Bench, comparison: Comparison, judgments: Mapping[str, Sequence[Artifact]]
+) -> Artifact:
+    if EVEN in (comparison.better, comparison.worse):
+        [one] = judgments.values()
+        return pairwise_against_even(bench, one, even_is_better=comparison.better == EVEN)
+    return evaluation.compare(bench, judgments[comparison.better], judgments[comparison.worse])
+
+
+def _win_rate(played: Played, store: Store) -> dict[str, Any]:
+    """`reports.manifest.WinRate` of a match. A withheld one has no figures, and a note that says why."""
+    score = store.bind(played.score)
+    scores = score.json("scores.json")
+    shown = scores["mean"][METRIC] is not None
+    return {
+        "model": played.model,
+        "match": played.match.id,
+        "value": scores["mean"][METRIC],
+        "ci95": scores["ci95"][METRIC],
+        "per_seed": scores["per_seed"][METRIC],
+        "uncertainty": scores["uncertainty"].get(METRIC) if shown else None,
+        "note": "" if shown else f"withheld: {scores['withheld'] or 'no verdicts'}",
+        "n": scores["n_asked"] // scores["n_training_seeds"],
+        "n_asked": scores["n_asked"],
+        "n_missing": scores["n_missing"],
+        **(_by_prompt(score, scores["n_training_seeds"]) if shown else {}),
+    }
+
+
+def _by_prompt(score: Artifact, n_seeds: int) -> dict[str, Any]:
+    """Prompts won, drawn and lost, added up over the training seeds, and the mean share of them whose orders agree."""
+    each = [score.json(f"seed-{number}/scores.json") for number in range(n_seeds)]
+    return {
+        "wins": sum(scores["n_wins"] for scores in each),
+        "draws": sum(scores["n_draws"] for scores in each),
+        "losses": sum(scores["n_losses"] for scores in each),
+        "consistency": fmean(scores["consistency"] for scores in each),
+    }
