@@ -184,4 +184,5 @@ def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) ->
         "key": artifact.key,
         "seconds": record["seconds"],
         "found": artifact.key not in ran,
+        "counts": record["counts"],
     }
