@@ -461,6 +461,22 @@ def calibrate(
 
 
 @cli.group(cls=Commands)
+def paper() -> None:
+    """A paper as data: its numbers and its claims."""
+
+
+@paper.command("check")
+@click.argument("name", required=False)
+def check_paper(name: str | None) -> None:
+    """Show where the paper NAME disagrees with itself; all there are if no name is given."""
+    from harness.core.paper_check import shown
+    from harness.core.papers import papers
+
+    for each in [name] if name else papers():
+        click.echo(shown(each))
+
+
+@cli.group(cls=Commands)
 def mini() -> None:
     """The embedded world."""
 

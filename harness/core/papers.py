@@ -4,7 +4,7 @@
 `harness reproduce` calls it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,27 +16,35 @@ PAPER_FILE = "paper.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference between two printed cells: `of` minus `minus`, each ``exhibit/model/row/column``."""
+class Number:
+    """A number as the paper prints it, rounded to `decimals` (-1: to tens)."""
 
-    of: str
-    minus: str
+    value: float
+    decimals: int
+    quantity: tuple[str, ...]
+    """What it is of. Two numbers of one quantity are the same number, wherever they are printed."""
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.{max(self.decimals, 0)}f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A number in the paper's text that can be worked out from its own tables, and what we make of it.
 
-    `says` is the number as printed, with its decimals in `decimals`. It is that of one printed cell (`cell`, written
-    ``exhibit/model/row/column``) or of a `difference` between two.
+    `says` is the number as printed, rounded to `decimals`. It is that of each cell in `of`, less the one in `minus`
+    where there is one; where it is a `bound`, none of them may be above it. A cell is written as in `Exhibit.numbers`,
+    after the exhibit's name and a slash.
     """
 
     where: str
     text: str
     says: float
     decimals: int
-    cell: str = ""
-    difference: Difference | None = None
+    of: tuple[str, ...]
+    minus: str = ""
+    bound: bool = False
     note: str = ""
 
 
@@ -120,6 +128,14 @@ class Exhibit:
         """What a claim compares by, in the paper's words. Raises UserError for an unknown one."""
         raise UserError(f"{self.name} has nothing that a claim could compare by, such as {bench}/{metric}")
 
+    def numbers(self) -> dict[str, Number]:
+        """The printed numbers, by their place in the exhibit."""
+        return {}
+
+    def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
+        """The printed number of what a claim compares, or None where nothing is printed."""
+        return None
+
     def check(self) -> None:
         """Raises UserError where the exhibit contradicts itself."""
 
@@ -196,6 +212,23 @@ class ScoreTable(Exhibit):
         """The printed number, or None where the paper has none."""
         return self.cells.get(model, {}).get(method, {}).get(column.id)
 
+    def numbers(self) -> dict[str, Number]:
+        """By ``model/method/column id``."""
+        cells = ((model, row, column) for model in self.models for row in self.rows for column in self.columns)
+        return {
+            f"{model}/{row.method}/{column.id}": number
+            for model, row, column in cells
+            if (number := self.number(model, row.method, column.bench, column.metric))
+        }
+
+    def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
+        """The printed cell of a method."""
+        value = self.published(model, id, self.column(bench, metric))
+        if value is None:
+            return None
+        label = f"{self.label}: {self.paper.model(model)}, {self.subject(id)}, {self.measure(bench, metric)}"
+        return Number(value, self.decimals, (model, id, bench, metric), label)
+
     def check(self) -> None:
         """Raises UserError where a cell or a claim names a model, method or column that the table does not have."""
         columns = tuple(column.id for column in self.columns)
@@ -208,6 +241,8 @@ class ScoreTable(Exhibit):
                         raise unknown("column id", column, columns)
         if stray := next((row.method for row in self.rows if len(row.described) != len(self.descriptions)), None):
             raise UserError(f"row {stray!r} needs {len(self.descriptions)} descriptions")
+        _require_distinct("row", (row.method for row in self.rows))
+        _require_distinct("column id", columns)
 
 
 DataRole = Literal["improver_data", "preference_data"]
@@ -256,8 +291,11 @@ class WinRateTable(Exhibit):
     matches: tuple[Match, ...]
 
     def subject(self, id: str) -> str:
-        """The label of one match, or of an even win rate."""
-        return "50 %" if id == EVEN else self.match(id).label
+        """The label of one match with its group, or of an even win rate."""
+        if id == EVEN:
+            return "50 %"
+        match = self.match(id)
+        return f"{match.group}: {match.label}" if match.group else match.label
 
     def measure(self, bench: str, metric: str) -> str:
         """``judge win rate``."""
@@ -271,6 +309,25 @@ class WinRateTable(Exhibit):
         if id in matches:
             return matches[id]
         raise unknown(f"match of {self.paper.name} {self.name}", id, [*matches, EVEN])
+
+    def numbers(self) -> dict[str, Number]:
+        """By the match's id."""
+        printed = ((match.id, self._number(match)) for match in self.matches)
+        return {id: number for id, number in printed if number}
+
+    def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
+        """The printed win rate, which is of all base models where the exhibit has several."""
+        return Number(50, 0, (EVEN,), self.subject(EVEN)) if id == EVEN else self._number(self.match(id))
+
+    def _number(self, match: Match) -> Number | None:
+        if match.published is None:
+            return None
+        decimals = -1 if match.approximate else self.decimals
+        return Number(match.published, decimals, (self.name, match.id), f"{self.label}: {self.subject(match.id)}")
+
+    def check(self) -> None:
+        """Raises UserError where two matches have one id."""
+        _require_distinct("match", [EVEN, *(match.id for match in self.matches)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,11 +382,22 @@ class HistogramFigure(Exhibit):
             return names[name]
         raise unknown(f"measure of {self.paper.name} {self.name}", name, names)
 
+    def numbers(self) -> dict[str, Number]:
+        """The published number of kept examples, by base model."""
+        return {
+            model: Number(count, 0, (self.name, model), f"examples kept for {self.paper.model(model)}")
+            for model, count in self.kept.items()
+        }
+
     def check(self) -> None:
-        """Raises UserError where the figure lacks what its quantity is measured from or under."""
+        """Raises UserError where the figure lacks what its quantity is measured from or under, or repeats an id."""
         needed = "distance_from" if self.quantity == "edit_distance" else "under"
         if getattr(self, needed) is None:
             raise UserError(f"a figure of {self.quantity} needs {needed!r}")
+        for model in self.kept:
+            if model not in self.models:
+                raise unknown(f"model of {self.name}", model, self.models)
+        _require_distinct("set", (each.id for panel in self.panels for each in panel.sets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +418,13 @@ class SettingsTable(Exhibit):
     """How each benchmark is evaluated."""
 
     benches: tuple[BenchSettings, ...]
+
+    def numbers(self) -> dict[str, Number]:
+        """The number of examples, by bench."""
+        return {
+            each.bench: Number(each.examples, 0, (self.name, each.bench), f"{self.label}: {each.label}, # Exs.")
+            for each in self.benches
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +454,8 @@ class SampleTable(Exhibit):
     def check(self) -> None:
         """Raises UserError where a group has neither sets of responses nor methods, or a model it cannot have."""
         for group in self.groups:
-            self.paper.model(group.model)
+            if group.model not in self.models:
+                raise unknown(f"model of {self.name}", group.model, self.models)
             if bool(group.responses) == bool(group.bench and group.methods):
                 raise UserError(f"{group.title!r} needs either responses, or a bench with methods")
 
@@ -447,6 +523,30 @@ def load_exhibit(paper: str, name: str) -> AnyExhibit:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return exhibit
+
+
+def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
+    """Every exhibit of the paper.
+
+    Raises UserError as `load_exhibit` does, and where two claims, or two matches, have one id.
+    """
+    exhibits = tuple(load_exhibit(paper, name) for name, its_paper in exhibit_names().items() if its_paper == paper)
+    matches = (match.id for exhibit in exhibits if isinstance(exhibit, WinRateTable) for match in exhibit.matches)
+    try:
+        _require_distinct("claim", (claim.id for exhibit in exhibits for claim in exhibit.claims))
+        _require_distinct("match", matches)
+    except UserError as error:
+        raise UserError(f"configs/papers/{paper}: {error}") from None
+    return exhibits
+
+
+def _require_distinct(kind: str, ids: Iterable[str]) -> None:
+    """Raises UserError that names the first id which is there twice."""
+    seen: set[str] = set()
+    for id in ids:
+        if id in seen:
+            raise UserError(f"{kind} {id!r} is there twice; give each its own")
+        seen.add(id)
 
 
 def _check(exhibit: AnyExhibit) -> None:
