@@ -148,9 +148,27 @@ def compare_annotations(
     Where these are less than 99 % of what a set has, or of the calibration, the verdict is "withheld" unless
     `allow_missing`, and `withheld` says why. Raises UserError for an unknown metric.
     """
+    shared = on_shared_instructions([*first, *second], calibration, metric=metric, allow_missing=allow_missing)
+    if shared.withheld:
+        return summaries.no_comparison(metric, shared.withheld, shared.n_prompts)
+    of_first, of_second = shared.statistics[: len(first)], shared.statistics[len(first) :]
+    return summaries.comparison(metric, of_first, of_second, shared.n_prompts, resamples=resamples, seed=seed)
+
+
+def on_shared_instructions(
+    sets: Sequence[Annotations],
+    calibration: Calibration | None,
+    *,
+    metric: str = "length_controlled_winrate",
+    allow_missing: bool = False,
+) -> summaries.SharedPrompts:
+    """The metric of every set, on the instructions that all have a verdict on.
+
+    Withheld where these are less than 99 % of what a set has, or of the calibration, unless `allow_missing`. Raises
+    UserError for an unknown metric.
+    """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    sets = [*first, *second]
     axis = sorted(set.intersection(*(set(each.index) for each in sets)))
     shared = [each.only(axis) for each in sets]
     largest = max(len(each.index) for each in sets)
@@ -159,10 +177,11 @@ def compare_annotations(
     if not reason and controlled:
         reason = _length_control_withheld(shared[0], calibration, allow_missing)
     if reason:
-        return summaries.no_comparison(metric, reason, len(axis))
-    statistics = [_aligned_statistics(each, calibration if controlled else None, axis)[metric] for each in shared]
-    of_first, of_second = statistics[: len(first)], statistics[len(first) :]
-    return summaries.comparison(metric, of_first, of_second, len(axis), resamples=resamples, seed=seed)
+        return summaries.SharedPrompts((), len(axis), reason)
+    control = calibration if controlled else None
+    return summaries.SharedPrompts(
+        tuple(_aligned_statistics(each, control, axis)[metric] for each in shared), len(axis)
+    )
 
 
 def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, float], source: str) -> Calibration:

@@ -122,12 +122,23 @@ def compare_judgments(
     Where these are less than 99 % of what a set has, the verdict is "withheld" unless `allow_missing`, and `withheld`
     says why.
     """
-    judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in (*first, *second)]
+    shared = on_shared_questions([*first, *second], allow_missing=allow_missing)
+    if shared.withheld:
+        return summaries.no_comparison("score", shared.withheld, shared.n_prompts)
+    of_first, of_second = shared.statistics[: len(first)], shared.statistics[len(first) :]
+    return summaries.comparison("score", of_first, of_second, shared.n_prompts, resamples=resamples, seed=seed)
+
+
+def on_shared_questions(
+    sets: Sequence[Sequence[ArenaJudgment]], *, allow_missing: bool = False
+) -> summaries.SharedPrompts:
+    """The score of every set, on the questions that all have a verdict on; withheld where these are less than 99 % of
+    what a set has, unless `allow_missing`."""
+    judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in sets]
     axis = sorted(set.intersection(*judged))
     if reason := completeness.withheld_comparison(len(axis), max(map(len, judged)), allow_missing=allow_missing):
-        return summaries.no_comparison("score", reason, len(axis))
-    of_first, of_second = ([_aligned_statistic(each, axis) for each in sets] for sets in (first, second))
-    return summaries.comparison("score", of_first, of_second, len(axis), resamples=resamples, seed=seed)
+        return summaries.SharedPrompts((), len(axis), reason)
+    return summaries.SharedPrompts(tuple(_aligned_statistic(each, axis) for each in sets), len(axis))
 
 
 def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:

@@ -98,7 +98,7 @@ def compare_arena_hard(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """`comparison.json`: the paired difference between two methods on the same questions."""
-    first, second = ([_verdicts(artifact) for artifact in side] for side in (better, worse))
+    first, second = ([verdicts_of(artifact) for artifact in side] for side in (better, worse))
     result = arena_hard.compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"score": result})
 
@@ -107,8 +107,8 @@ def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:
     return [judgment for judgments in repeats for judgment in judgments]
 
 
-def _verdicts(judgments: Artifact) -> list[ArenaJudgment]:
-    """The games of all repeats, without names and prompts, which a comparison needs none of."""
+def verdicts_of(judgments: Artifact) -> list[ArenaJudgment]:
+    """The games of all repeats of a judgments artifact, without names and prompts, which a comparison needs none of."""
     return _flat([_games(rows, "model", "judge", None) for rows in judge.by_repeat(judgments.rows(Judgment))])
 
 

@@ -6,11 +6,22 @@ Every metric comes as a `Statistic` on the same prompts; the results are JSON va
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
+
+
+@dataclass(frozen=True)
+class SharedPrompts:
+    """A metric of several sets of verdicts as `statistics`, all on the `n_prompts` prompts that every set has verdicts
+    on. Where these are too few there are no statistics, and `withheld` says why.
+    """
+
+    statistics: tuple[Statistic, ...]
+    n_prompts: int
+    withheld: str | None = None
 
 
 def intervals(
