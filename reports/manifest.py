@@ -63,6 +63,8 @@ class Score:
     note: str = ""
     judgments: tuple[str, ...] = ()
     """Where the verdicts lie in the store, one place a training seed."""
+    artifact: str = ""
+    """Where the score lies in the store."""
 
 
 @dataclass(frozen=True, slots=True)
