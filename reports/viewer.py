@@ -1,0 +1,179 @@
+"""The pair viewer: prompts with two answers side by side and the judge's verdicts on them, as HTML that loads nothing.
+
+What the page carries is one `<script>` of data: lines of base64, each a gzip-compressed JSON value. The first is the
+index, all that the list shows; every other is a chunk, an array of texts. Prompts, answers and replies are numbered in
+the order of their first use, each kept once, and the index refers to them by number. So the list is there before the
+texts are unpacked, and a pair opens after one or two chunks.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+START = 160
+"""Characters of a prompt that its row in the list shows."""
+
+CHUNK = 1_000_000
+"""Characters after which a chunk of texts is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two answers, with what gave it, such as a method or a baseline."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge said of a pair in one order.
+
+    `shown` says in words which answer stood first, or whose run the verdict is of. `label` is the judge's own, such as
+    ``A>>B`` or ``m``. `preference` is the probability that the right answer beats the left one, where the judge gives
+    one; `outcome` is the right answer's. `reply` is the judge's raw reply, or the error in place of one.
+    """
+
+    shown: str
+    label: str
+    preference: float | None
+    outcome: Literal["win", "tie", "loss", "failed"]
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one prompt, the baseline's left and the method's right.
+
+    `id` is what a link names, so it stays the same from run to run. `facets` is what one can filter by, in this order;
+    the values of each are offered in the order in which they first come. A facet named ``verdict`` is left out of the
+    list's rows, which show every verdict's outcome anyway.
+    """
+
+    id: str
+    facets: Mapping[str, str]
+    prompt: str
+    left: Side
+    right: Side
+    verdicts: tuple[Verdict, ...]
+
+
+def viewer_html(pairs: Sequence[Pair], *, heading: str, note: str = "") -> str:
+    """The viewer as an HTML fragment for a page that defines the colours of ``templates/colours.css``.
+
+    Raises ValueError where two pairs have one id, an id has no UTF-8 form, or pairs differ in their facets' names.
+    """
+    return _render(
+        "viewer.html.j2",
+        heading=heading,
+        note=note,
+        style=_template("viewer.css"),
+        script=_template("viewer.js"),
+        data="\n".join(_packed(value) for value in _values(pairs)),
+    )
+
+
+def viewer_page(pairs: Sequence[Pair], *, title: str, heading: str, note: str = "", before: str = "") -> str:
+    """A complete page with the viewer; `before` is trusted HTML to stand above it.
+
+    Raises ValueError as `viewer_html`.
+    """
+    return _render(
+        "viewer.page.html.j2", title=title, before=before, viewer=viewer_html(pairs, heading=heading, note=note)
+    )
+
+
+@dataclass(slots=True)
+class _Texts:
+    """Texts, each kept once and numbered in the order of first use."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def number(self, text: str) -> int:
+        return self.numbers.setdefault(text, len(self.numbers))
+
+    def chunks(self) -> Iterator[list[str]]:
+        chunk: list[str] = []
+        size = 0
+        for text in self.numbers:
+            chunk.append(text)
+            size += len(text)
+            if size >= CHUNK:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+
+
+def _values(pairs: Sequence[Pair]) -> Iterator[Any]:
+    """The index, then every chunk of texts."""
+    facets = _facets(pairs)
+    texts = _Texts()
+    entries = [_entry(pair, facets, texts) for pair in pairs]
+    chunks = list(texts.chunks())
+    yield {"facets": facets, "chunks": [len(chunk) for chunk in chunks], "pairs": entries}
+    yield from chunks
+
+
+def _facets(pairs: Sequence[Pair]) -> list[str]:
+    """The names of the facets, once the pairs are found to be in order."""
+    facets = list(pairs[0].facets) if pairs else []
+    seen: set[str] = set()
+    for pair in pairs:
+        pair.id.encode("utf-8")
+        if pair.id in seen:
+            raise ValueError(f"two pairs have the id {pair.id!r}")
+        if pair.facets.keys() != set(facets):
+            raise ValueError(f"pair {pair.id!r} has the facets {list(pair.facets)}, not {facets}")
+        seen.add(pair.id)
+    return facets
+
+
+def _entry(pair: Pair, facets: Sequence[str], texts: _Texts) -> dict[str, Any]:
+    return {
+        "id": pair.id,
+        "facets": [pair.facets[name] for name in facets],
+        "start": " ".join(pair.prompt[: 2 * START].split())[:START],
+        "prompt": texts.number(pair.prompt),
+        "left": {"label": pair.left.label, "text": texts.number(pair.left.text)},
+        "right": {"label": pair.right.label, "text": texts.number(pair.right.text)},
+        "verdicts": [
+            {
+                "shown": verdict.shown,
+                "label": verdict.label,
+                "preference": verdict.preference,
+                "outcome": verdict.outcome,
+                "reply": texts.number(verdict.reply),
+            }
+            for verdict in pair.verdicts
+        ],
+    }
+
+
+def _packed(value: Any) -> str:
+    """JSON in ASCII, which keeps even half of a surrogate pair; the same bytes at any time."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _render(template: str, **values: str) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(values)
