@@ -164,7 +164,26 @@ def compare_with_even(
     found = [_win_rate(pairs, shared) for pairs in sets]
     even = [constant_statistic(EVEN)] * len(found)
     first, second = (even, found) if even_is_better else (found, even)
-    return summaries.comparison("win_rate", first, second, len(shared), resamples=resamples, seed=seed)
+    result = summaries.comparison("win_rate", first, second, len(shared), resamples=resamples, seed=seed)
+    return {**result, **_unanimous(result)} if abs(result["difference"]) == EVEN else result
+
+
+def _unanimous(comparison: dict[str, Any]) -> dict[str, Any]:
+    """Interval, p-value and verdict of a comparison of a win rate of 0 or 100 % with an even one.
+
+    Resampled prompts that are all won cannot show that others might not be: the exact binomial interval of as many
+    alike outcomes stands in for theirs, as for a score, and the p-value is at least that of the sign test.
+    """
+    import numpy as np
+
+    from evals.stats.bootstrap import score_interval
+    from evals.stats.power import SIGNIFICANCE
+
+    n_prompts, is_above = comparison["n_prompts"], comparison["difference"] > 0
+    lower, upper = score_interval(np.array([100.0 if is_above else 0.0]), n_prompts)
+    p_value = max(comparison["p_value"], 2 * 0.5**n_prompts)
+    verdict = comparison["verdict"] if p_value < SIGNIFICANCE else "undecided"
+    return {"ci95": [lower - EVEN, upper - EVEN], "p_value": p_value, "verdict": verdict}
 
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:

@@ -3,10 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from evals.pairwise import METRICS, PairVerdicts, compare_pairs, score_pairs, score_training_seeds
+from evals.pairwise import METRICS, PairVerdicts, compare_pairs, compare_with_even, score_pairs, score_training_seeds
+from evals.stats.bootstrap import resample_counts
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
 PAIRS = st.lists(st.tuples(POINTS, POINTS), min_size=2, max_size=30).map(
@@ -21,6 +23,18 @@ def simulated(n: int, strength: float, bias: float = 0.0, seed: int = 0) -> list
     second = rng.random(n) < 1 / (1 + np.exp(-(liking - bias)))
     first = rng.random(n) < 1 / (1 + np.exp(-(liking + bias)))
     return [PairVerdicts(str(i), (float(second[i]),), (float(first[i]),)) for i in range(n)]
+
+
+def exchanged(pairs: list[PairVerdicts]) -> list[PairVerdicts]:
+    """The same verdicts with outputs and baselines exchanged."""
+    return [
+        replace(
+            pair,
+            shown_second=tuple(1 - points for points in pair.shown_first),
+            shown_first=tuple(1 - points for points in pair.shown_second),
+        )
+        for pair in pairs
+    ]
 
 
 def test_points_of_a_hand_made_example() -> None:
@@ -42,15 +56,7 @@ def test_points_of_a_hand_made_example() -> None:
 
 @given(pairs=PAIRS)
 def test_exchanging_the_sets_mirrors_the_win_rate_and_nothing_else(pairs: list[PairVerdicts]) -> None:
-    exchanged = [
-        replace(
-            pair,
-            shown_second=tuple(1 - points for points in pair.shown_first),
-            shown_first=tuple(1 - points for points in pair.shown_second),
-        )
-        for pair in pairs
-    ]
-    scores, mirrored = (score_pairs(each, n_prompts=len(pairs), resamples=5) for each in (pairs, exchanged))
+    scores, mirrored = (score_pairs(each, n_prompts=len(pairs), resamples=5) for each in (pairs, exchanged(pairs)))
     assert scores["win_rate"] + mirrored["win_rate"] == pytest.approx(100)
     assert scores["consistency"] == mirrored["consistency"]
     assert scores["first_shown_win_rate"] == pytest.approx(mirrored["first_shown_win_rate"])
@@ -103,3 +109,109 @@ def test_training_seeds_give_their_mean_and_comparisons_are_antisymmetric() -> N
     assert (forward["verdict"], backward["verdict"]) == ("better", "worse")
     assert forward["difference"] == pytest.approx(-backward["difference"])
     assert compare_pairs([strong[0]], [weak[0][:100]], resamples=10)["verdict"] == "withheld"
+
+
+def naive_test_against_even(pairs: list[PairVerdicts], resamples: int, seed: int) -> tuple[float, list[float], float]:
+    """Difference from 50, interval and p-value, by a loop over resamples that draws the prompts one by one."""
+    points = {pair.prompt_id: (pair.shown_second[0] + pair.shown_first[0]) / 2 for pair in pairs}
+    prompts = sorted(points)
+    differences = []
+    for counts in resample_counts(len(prompts), resamples, seed):
+        drawn = [points[id] for id, count in zip(prompts, counts, strict=True) for _ in range(int(count))]
+        differences.append(100 * sum(drawn) / len(drawn) - 50)
+    extreme = min(sum(d <= 1e-9 for d in differences), sum(d >= -1e-9 for d in differences))
+    interval = [float(np.percentile(differences, end)) for end in (2.5, 97.5)]
+    return 100 * sum(points.values()) / len(points) - 50, interval, min(1.0, 2 * (1 + extreme) / (1 + resamples))
+
+
+@given(pairs=PAIRS, seed=st.integers(0, 3))
+@settings(max_examples=40)
+def test_the_test_against_an_even_win_rate_equals_a_slow_loop(pairs: list[PairVerdicts], seed: int) -> None:
+    result = compare_with_even([pairs], resamples=60, seed=seed)
+    difference, interval, p_value = naive_test_against_even(pairs, 60, seed)
+    assert result["difference"] == pytest.approx(difference)
+    if abs(difference) < 50:
+        assert (result["p_value"], result["ci95"]) == (pytest.approx(p_value), pytest.approx(interval, abs=1e-9))
+    assert result["n_prompts"] == len(pairs)
+
+
+@given(pairs=PAIRS, others=PAIRS, both_seeds=st.booleans())
+@settings(max_examples=40)
+def test_exchanging_outputs_or_sides_changes_the_sign_and_nothing_else(
+    pairs: list[PairVerdicts], others: list[PairVerdicts], both_seeds: bool
+) -> None:
+    sets = [pairs, others[: len(pairs)]] if both_seeds and len(others) >= len(pairs) else [pairs]
+    forward = compare_with_even(sets, resamples=60)
+    for backward in (
+        compare_with_even([exchanged(each) for each in sets], resamples=60),
+        compare_with_even(sets, even_is_better=True, resamples=60),
+    ):
+        assert forward["difference"] == pytest.approx(-backward["difference"], abs=1e-9)
+        assert forward["ci95"] == pytest.approx([-end for end in reversed(backward["ci95"])], abs=1e-9)
+        for name in ("p_value", "prompt_error", "seed_error", "n_prompts", "minimum_detectable_effect"):
+            assert forward[name] == pytest.approx(backward[name]), name
+        opposite = {"better": "worse", "worse": "better", "undecided": "undecided"}
+        assert forward["verdict"] == opposite[backward["verdict"]]
+
+
+def test_a_comparison_with_an_even_win_rate_has_the_keys_of_one_between_two() -> None:
+    pairs = simulated(50, 1.0)
+    even, two = compare_with_even([pairs], resamples=50), compare_pairs([pairs], [simulated(50, 0.0)], resamples=50)
+    assert even.keys() == two.keys()
+    assert json.loads(json.dumps(even, allow_nan=False)) == even
+
+
+@pytest.mark.parametrize(("strength", "verdict"), [(1.0, "better"), (0.0, "undecided"), (-1.0, "worse")])
+def test_what_is_preferred_wins_more_than_half(strength: float, verdict: str) -> None:
+    """Whatever stands first is liked better, too: as both orders are judged, that decides nothing."""
+    result = compare_with_even([simulated(400, strength, bias=2.0, seed=3)], resamples=400)
+    assert result["verdict"] == verdict
+
+
+def test_training_seeds_that_differ_widen_the_test_against_an_even_win_rate() -> None:
+    alike = [simulated(300, 0.4, seed=1)] * 3
+    apart = [simulated(300, strength, seed=1) for strength in (-0.6, 0.4, 1.4)]
+    [narrow, wide] = (compare_with_even(sets, resamples=500) for sets in (alike, apart))
+    assert narrow["ci95"] == pytest.approx(compare_with_even(alike[:1], resamples=500)["ci95"])
+    assert narrow["seed_error"] == 0 < wide["seed_error"]
+    assert wide["ci95"][1] - wide["ci95"][0] > 2 * (narrow["ci95"][1] - narrow["ci95"][0])
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 6, 12, 40])
+def test_unanimous_prompts_are_tested_as_by_the_binomial_test(n: int) -> None:
+    pairs = [PairVerdicts(str(i), (1.0,), (1.0,)) for i in range(n)]
+    won, lost = compare_with_even([pairs], resamples=999), compare_with_even([exchanged(pairs)], resamples=999)
+    exact = binomtest(n, n, 0.5)
+    low, high = exact.proportion_ci(method="exact")
+    assert won["p_value"] == lost["p_value"] == pytest.approx(max(exact.pvalue, 2 / 1000))
+    assert won["ci95"] == pytest.approx([100 * low - 50, 100 * high - 50])
+    assert lost["ci95"] == pytest.approx([50 - 100 * high, 50 - 100 * low])
+    assert (won["verdict"], lost["verdict"]) == (("better", "worse") if n > 5 else ("undecided", "undecided"))
+
+
+def test_without_the_verdicts_there_is_no_test_against_an_even_win_rate() -> None:
+    pairs = [*simulated(97, 0.0), *(PairVerdicts(f"failed {i}", (), (1.0,)) for i in range(3))]
+    held = compare_with_even([pairs], resamples=5)
+    assert held["verdict"] == "withheld"
+    assert "only 97 of 100" in held["withheld"]
+    assert compare_with_even([pairs], resamples=5, allow_missing=True)["n_prompts"] == 97
+    none = compare_with_even([[PairVerdicts("a", (), ())]], allow_missing=True)
+    assert (none["verdict"], none["withheld"]) == ("withheld", "no verdicts")
+
+
+def test_two_matches_on_other_prompts_are_not_compared() -> None:
+    others = [replace(pair, prompt_id=f"other {pair.prompt_id}") for pair in simulated(50, 1.0)]
+    held = compare_pairs([simulated(50, 1.0)], [others], resamples=5)
+    assert (held["verdict"], held["n_prompts"]) == ("withheld", 0)
+
+
+@given(pairs=PAIRS, others=PAIRS)
+@settings(max_examples=20)
+def test_two_matches_are_joined_by_prompt_whatever_their_order(
+    pairs: list[PairVerdicts], others: list[PairVerdicts]
+) -> None:
+    n = min(len(pairs), len(others))
+    first, second = pairs[:n], others[:n]
+    result, shuffled = (compare_pairs([first], [each], resamples=30) for each in (second, second[::-1]))
+    assert result == shuffled
+    assert result["n_prompts"] == n
