@@ -5,6 +5,7 @@ one process do the work while the others wait for it.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.artifacts import Artifact, find_step, input_keys
+from harness.core.code import code_of
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.output import Output
@@ -85,6 +87,7 @@ class Store:
                 return False
             partial = self._open_partial(artifact)
             started, clock = datetime.now(UTC), time.monotonic()
+            code = code_of(artifact)  # before it is imported: what runs is what is read now
             output = Output(partial, report, kept=self.kept, limits=limits)
             step = find_step(artifact)
             step.run(output, self.bind(artifact))
@@ -94,22 +97,29 @@ class Store:
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - clock, 3),
             }
-            retry = output.retry or any(self.record(parent)["retry"] for parent in artifact.parents())
-            _write_record(partial, {**_identity(artifact), **times, "counts": output.counts, "retry": retry})
+            parents = {parent.key: self.record(parent) for parent in artifact.parents()}
+            origin = {
+                "code": code,
+                "made_from": {key: record.get("content") for key, record in parents.items()},
+                "content": _content(partial, output.counts),
+            }
+            retry = output.retry or any(record["retry"] for record in parents.values())
+            _write_record(partial, {**_identity(artifact), **times, **origin, "counts": output.counts, "retry": retry})
             _publish(partial, self.folder(artifact))
             return True
 
+    def adopt(self, artifact: Artifact, folder: Path) -> None:
+        """Makes `folder`, where another store has `artifact`, part of this store too.
+
+        Its files are linked, and copied where that cannot be.
+        """
+        partial = self.folder(artifact).with_name(f".adopted-{artifact.key}")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(folder, partial, copy_function=_link_or_copy)
+        _publish(partial, self.folder(artifact))
+
     def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
-        folder = self.folder(artifact)
-        try:
-            record = json.loads((folder / RECORD).read_bytes())
-            record.setdefault("retry", False)  # as records from before failed rows were tried again
-            complete = record["key"] == artifact.key and all(
-                (folder / name).stat().st_size == size for name, size in record["files"].items()
-            )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return None
-        return record if complete else None
+        return read_record(self.folder(artifact), artifact.key)
 
     def _open_partial(self, artifact: Artifact) -> Path:
         partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
@@ -134,6 +144,23 @@ class Store:
             yield
         finally:
             lock.release()
+
+
+def read_record(folder: Path, key: str) -> dict[str, Any] | None:
+    """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
+
+    `code` is what made it (`harness.core.code`), `made_from` the content of its inputs by key and `content` its own, a
+    digest of payload and counts; records from before these were kept do not have them.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
+        record.setdefault("retry", False)  # as records from before failed rows were tried again
+        complete = record["key"] == key and all(
+            (folder / name).stat().st_size == size for name, size in record["files"].items()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if complete else None
 
 
 def place(artifact: Artifact) -> str:
@@ -168,8 +195,16 @@ def _identity(artifact: Artifact) -> dict[str, Any]:
     }
 
 
+def _content(folder: Path, counts: Mapping[str, Any]) -> str:
+    digests = {}
+    for path in _payload(folder):
+        with path.open("rb") as file:
+            digests[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps([digests, counts], sort_keys=True).encode()).hexdigest()
+
+
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder) if path.name != RECORD}
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in _payload(folder)}
     text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
@@ -181,6 +216,17 @@ def _publish(partial: Path, folder: Path) -> None:
         shutil.rmtree(folder)
     os.replace(partial, folder)
     _sync(folder.parent)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
+
+
+def _payload(folder: Path) -> list[Path]:
+    return [path for path in _files(folder) if path.name != RECORD]
 
 
 def _files(folder: Path) -> list[Path]:
