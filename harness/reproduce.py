@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from harness.core.errors import UserError
 from harness.core.store import Store, require_writable
-from harness.experiments import Request, build_experiments
+from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan, run
@@ -43,6 +43,25 @@ def reproduce(
     steps = plan(targets, store)
     print_plan(steps)
     run(targets, store)
+    ran = frozenset(artifact.key for artifact in steps.missing)
+    write_run(name, experiments, request, store, folder, started=started, ran=ran)
+    _show(folder)
+
+
+def write_run(
+    name: str,
+    experiments: Sequence[Experiment],
+    request: Request,
+    store: Store,
+    folder: Path,
+    *,
+    started: datetime,
+    ran: frozenset[str],
+) -> None:
+    """Writes manifest, report and links to the checkpoints into `folder`, from a store that has all targets.
+
+    `ran` holds the keys of the artifacts that this run made. Raises UserError where the folder cannot be written to.
+    """
     content = manifest(
         name,
         experiments,
@@ -52,7 +71,7 @@ def reproduce(
             command=" ".join(["harness", *sys.argv[1:]]),
             started=started,
             ended=datetime.now(UTC),
-            ran=frozenset(artifact.key for artifact in steps.missing),
+            ran=ran,
             store=os.path.relpath(store.root, folder),
         ),
     )
@@ -60,7 +79,6 @@ def reproduce(
     write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
     _link_checkpoints(checkpoints, store, folder / "checkpoints")
-    _show(folder)
 
 
 def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> None:
