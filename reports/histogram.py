@@ -1,10 +1,14 @@
 """Overlaid histograms of several sets of values, as in SGPO's figures 3, 4, 5 and 9."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
+from reports.blocks import HistogramPanel, Histograms
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, safe for colour-blind readers; the line style tells the sets apart in grey too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -12,70 +16,75 @@ LINES = ("solid", "dashed", "dashdot", "dotted")
 BINS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Axes:
-    """What the figure says of itself. With `log_scale` the bins are equally wide in the logarithm of the values."""
+def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
+    """The panels one below the other, over the same bins: counts, not densities.
 
-    x: str
-    y: str = "number of responses"
-    title: str = ""
-    log_scale: bool = False
-
-
-def draw_histogram(values: Mapping[str, Sequence[float]], axes: Axes, path: Path) -> tuple[Path, Path]:
-    """Draws the sets of `values` (name -> values) over the same bins, to `path` with the suffixes .pdf and .png.
-
-    Counts, not densities. The PDF is a vector graphic with its fonts embedded as TrueType (Type 42), the PNG has 200
-    dots per inch. Equal values give equal files. Returns the paths of the two. Raises UserError where there is nothing
-    to draw, for more than four sets, and for values that a logarithmic scale cannot show.
+    Raises UserError where there is nothing to draw, for more than four sets in a panel, and for values that a
+    logarithmic scale cannot show.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    edges = bin_edges(histograms)
+    count = len(histograms.panels)
+    figure = Figure(figsize=(5.2, 0.6 + 2.4 * count), layout="constrained")
+    grid = figure.subplots(count, 1, squeeze=False, sharex=True)[:, 0]
+    for axes, panel in zip(grid, histograms.panels, strict=True):
+        _draw(axes, panel, edges)
+        _style(axes, histograms, edges, ink)
+        if panel.title:
+            axes.set_title(panel.title, loc="left", fontsize=9, color=ink)
+    grid[-1].set_xlabel(histograms.x, color=ink)
+    return figure
+
+
+def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
+    for (name, values), colour, line in zip(panel.sets, COLOURS, LINES, strict=False):
+        label = f"{name} (n = {len(values):,})"
+        axes.hist(values, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
+        axes.hist(values, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
+
+
+def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: str) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    edges = bin_edges(values, axes.log_scale)
-    with rc_context({"pdf.fonttype": 42, "pdf.compression": 9, "font.size": 9}):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        plot = figure.subplots()
-        for (name, each), colour, line in zip(values.items(), COLOURS, LINES, strict=False):
-            label = f"{name} (n = {len(each):,})"
-            plot.hist(each, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
-            plot.hist(each, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
-        if axes.log_scale:
-            plot.set_xscale("log")
-            plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            plot.xaxis.set_major_formatter("{x:g}")
-            plot.xaxis.set_minor_formatter(NullFormatter())
-        plot.set(xlabel=axes.x, ylabel=axes.y, title=axes.title, xlim=(edges[0], edges[-1]))
-        plot.yaxis.set_major_locator(MaxNLocator(integer=True))
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.legend(frameon=False)
-        pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
-        figure.savefig(pdf, metadata={"CreationDate": None})
-        figure.savefig(png, dpi=200, metadata={"Software": None})
-    return pdf, png
+    if histograms.log_scale:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylabel(histograms.y, color=ink)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(colors=ink, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(ink)
+    axes.legend(frameon=False, labelcolor=ink)
 
 
-def bin_edges(values: Mapping[str, Sequence[float]], log_scale: bool) -> list[float]:
+def bin_edges(histograms: Histograms) -> list[float]:
     """`BINS` bins from the smallest to the largest of all values; a single value stands in the middle.
 
-    Raises UserError as `draw_histogram`.
+    Raises UserError as `histogram_figure`.
     """
     import numpy as np
 
-    every = np.array([value for each in values.values() for value in each], dtype=float)
+    every = np.array(list(_every(histograms.panels)), dtype=float)
     if not len(every):
         raise UserError("there are no values to draw a histogram of")
-    if len(values) > len(COLOURS):
-        raise UserError(f"a histogram shows at most {len(COLOURS)} sets of values, not {len(values)}; leave some out")
+    if (most := max(len(panel.sets) for panel in histograms.panels)) > len(COLOURS):
+        raise UserError(f"a histogram shows at most {len(COLOURS)} sets of values, not {most}; leave some out")
     if not np.isfinite(every).all():
         raise UserError("a histogram cannot show values that are not finite")
-    if log_scale and every.min() <= 0:
+    if histograms.log_scale and every.min() <= 0:
         raise UserError("a logarithmic histogram cannot show values of 0 or less")
     low, high = every.min(), every.max()
     if low == high:
-        low, high = (low / 2, high * 2) if log_scale else (low - 0.5, high + 0.5)
-    edges = np.geomspace(low, high, BINS + 1) if log_scale else np.linspace(low, high, BINS + 1)
+        low, high = (low / 2, high * 2) if histograms.log_scale else (low - 0.5, high + 0.5)
+    edges = np.geomspace(low, high, BINS + 1) if histograms.log_scale else np.linspace(low, high, BINS + 1)
     edges[0], edges[-1] = low, high  # geomspace may miss its own ends
     found: list[float] = edges.tolist()
     return found
+
+
+def _every(panels: Iterable[HistogramPanel]) -> Iterable[float]:
+    return (value for panel in panels for _, values in panel.sets for value in values)

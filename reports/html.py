@@ -1,19 +1,17 @@
 """The report as one self-contained page."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from harness.core.papers import PaperTable
-from reports import claims, provenance, uncertainty
-from reports.manifest import Manifest
-from reports.tables import Table
+from reports.blocks import DASH, Report
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html_report(manifest: Manifest, paper: PaperTable, table: Table, chart: str) -> str:
-    """`index.html`: table, chart, claims, deviations, provenance, steps. `chart` is an `<svg>` element.
+def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") -> str:
+    """`index.html`: everything there is. `drawings` are `<svg>` elements by figure, `pairs` is the viewer's fragment.
 
-    The page loads nothing: style and chart are inside it, and it has no script.
+    The page loads nothing: style, figures and viewer are inside it.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -24,14 +22,6 @@ def html_report(manifest: Manifest, paper: PaperTable, table: Table, chart: str)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    columns = dict.fromkeys(name for entry in manifest.diagnostics for name in entry)
-    return environment.get_template("report.html.j2").render(
-        run=manifest,
-        paper=paper,
-        table=table,
-        chart=chart,
-        claims=claims,
-        provenance=provenance,
-        uncertainty=uncertainty,
-        diagnostic_columns=list(columns),
-    )
+    # The macros choose by the kind of a block or cell; a text has none.
+    environment.tests["kind"] = lambda value, name: type(value).__name__ == name
+    return environment.get_template("report.html.j2").render(report=report, drawings=drawings, pairs=pairs, dash=DASH)

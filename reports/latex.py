@@ -1,12 +1,31 @@
-"""LaTeX with booktabs."""
+"""LaTeX with booktabs: each exhibit, the tests, and the whole report as a document."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.core.papers import PaperTable
-from reports import uncertainty
-from reports.claims import HEAD, coverage, distinct, line
-from reports.manifest import Manifest
-from reports.tables import ADDED, Cell, Table, TableRow
+from reports.blocks import (
+    ADDED,
+    Block,
+    Cell,
+    Claims,
+    Column,
+    Differing,
+    Entries,
+    ExhibitView,
+    Figure,
+    Group,
+    Measured,
+    Outcome,
+    Piece,
+    Prose,
+    Report,
+    Row,
+    Samples,
+    Section,
+    Table,
+)
+
+LONG = 30
+"""Rows above which a table of the whole report runs over pages instead of floating."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -38,7 +57,46 @@ _LATEX = {
     "θ": r"$\theta$",
     "π": r"$\pi$",
     "φ": r"$\phi$",
+    "λ": r"$\lambda$",
+    "σ": r"$\sigma$",
+    "ŷ": r"$\hat{y}$",
+    "ỹ": r"$\tilde{y}$",
+    "◦": r"\textsuperscript{$\circ$}",
+    "≈": r"$\approx$",
+    "≠": r"$\neq$",
+    "≫": r"$\gg$",
+    "∪": r"$\cup$",
+    "½": r"$\frac{1}{2}$",
+    "✓": r"\ding{51}",
+    "✗": r"\ding{55}",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "|": r"$|$",
 }
+
+
+_PACKAGES = r"""\usepackage[utf8]{inputenc}
+\usepackage{array,booktabs,graphicx,longtable,pifont}
+\usepackage[margin=2cm]{geometry}
+"""
+
+_ALONE_HEAD = r"""% Compiles on its own; inside a document that loads array, booktabs, graphicx, longtable and pifont, \input{%s} gives it alone.
+\makeatletter
+\newif\ifharnessalone
+\ifx\@nodocument\relax \harnessalonefalse \else \harnessalonetrue \fi
+\makeatother
+\ifharnessalone
+\documentclass{article}
+%p\begin{document}
+\fi
+"""
+
+_ALONE_FOOT = r"""
+\ifharnessalone \def\harnessend{\end{document}} \else \let\harnessend\relax \fi
+\harnessend
+"""
 
 
 def latex_text(text: str) -> str:
@@ -50,130 +108,280 @@ def latex_text(text: str) -> str:
 def _latex_character(character: str) -> str:
     if character in _LATEX:
         return _LATEX[character]
+    if character.isspace():
+        return " "
     # Latin-1 letters are in every font; what lies beyond would stop the compiler.
-    return character if character.isascii() or "¡" <= character <= "ÿ" else rf"\texttt{{U+{ord(character):04X}}}"
+    known = character.isprintable() and (character.isascii() or "¡" <= character <= "ÿ")
+    return character if known else rf"\texttt{{U+{ord(character):04X}}}"
 
 
-_LATEX_HEAD = r"""% Compiles on its own; inside a document that loads booktabs, \input{%s} gives the table alone.
-\makeatletter
-\newif\ifharnessalone
-\ifx\@nodocument\relax \harnessalonefalse \else \harnessalonetrue \fi
-\makeatother
-\ifharnessalone
-\documentclass{article}
-\usepackage[utf8]{inputenc}
-\usepackage{booktabs}
-\usepackage[margin=2cm]{geometry}
-\begin{document}
-\fi
-"""
-
-_LATEX_FOOT = r"""
-\ifharnessalone \def\harnessend{\end{document}} \else \let\harnessend\relax \fi
-\harnessend
-"""
+def latex_exhibit(view: ExhibitView) -> str:
+    """What the paper shows and we set beside it; the file compiles alone and can be \\input."""
+    blocks = [block for block in view.section.blocks if _is_essential(block)]
+    return _alone(view.name, [line for block in blocks for line in _block(block)])
 
 
-def latex(table: Table) -> str:
-    """A booktabs table with a part for each base model; the file compiles alone and can be \\input."""
-    width = 1 + 2 * len(table.columns)
-    lines = [
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{latex_text(table.caption)}. Ours with 95\,\% interval, and the paper's.}}",
-        rf"\label{{tab:{''.join(c for c in table.name if c.isalnum())}}}",
-        r"\footnotesize",
-        r"\setlength{\tabcolsep}{5pt}",
-        rf"\begin{{tabular}}{{l*{{{len(table.columns)}}}{{r@{{\hspace{{3pt}}}}r}}}}",
-        r"\toprule",
-        *_latex_head(table),
-    ]
-    for panel in table.panels:
-        lines += _part_head(panel.heading, width)
-        lines += [_latex_row(table, row) for row in panel.rows]
-    footnotes = [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes()]
-    lines += [r"\bottomrule", r"\end{tabular}", *_note([*footnotes, latex_text(table.source)]), r"\end{table}"]
-    return _alone(table.name, lines)
+def _is_essential(block: Block) -> bool:
+    return not (isinstance(block, Prose) or (isinstance(block, Table) and block.folded) or _is_beside(block))
 
 
-def latex_tests(manifest: Manifest, paper: PaperTable, name: str) -> str:
+def _is_beside(block: Block) -> bool:
+    return isinstance(block, Figure) and block.beside
+
+
+def latex_tests(report: Report) -> str:
     """The tests of the claims, each once, and where the uncertainty of the scores comes from, where that is known.
 
-    The file `name`.tex compiles alone and can be \\input.
+    The file compiles alone and can be \\input.
     """
-    caption = f"Paired tests of the orderings that the paper's claims about {paper.label} rest on."
-    tests = (line(paper, comparison) for comparison in distinct(manifest))
-    lines = _text_table(caption, coverage(manifest), "llrrrlrl", HEAD, tests)
-    if parts := uncertainty.components(manifest, paper):
-        caption = f"{uncertainty.TITLE}."
-        lines += ["", *_text_table(caption, uncertainty.EXPLANATION, "llrrrr", uncertainty.HEAD, parts)]
-    return _alone(name, lines)
+    return _alone("tests", [line for table in [report.tests, *_uncertainties(report)] for line in _long_table(table)])
 
 
-def _text_table(caption: str, note: str, columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A small booktabs table of plain text with a part for each first cell, and a note below."""
-    parts: dict[str, list[str]] = {}
-    for first, *others in rows:
-        parts.setdefault(first, []).append(_text_row(others))
-    return [
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{latex_text(caption)}}}",
-        r"\scriptsize",
-        r"\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        _text_row(head[1:]),
-        *(row for first, its_rows in parts.items() for row in (*_part_head(first, len(columns)), *its_rows)),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *_note([latex_text(note)]),
-        r"\end{table}",
+def _uncertainties(report: Report) -> list[Table]:
+    blocks = [block for view in report.exhibits for block in view.section.blocks]
+    return [block for block in blocks if isinstance(block, Table) and block.name.endswith("-uncertainty")]
+
+
+def latex_report(report: Report) -> str:
+    """`report.tex`: a document with everything but the pairs of answers; it needs the PDF of each figure beside it."""
+    lines = [
+        r"\documentclass{article}",
+        _PACKAGES + r"\usepackage[hidelinks]{hyperref}",
+        r"\setcounter{totalnumber}{9}\setcounter{topnumber}{9}\setcounter{bottomnumber}{9}",
+        rf"\title{{{latex_text(report.title)}}}",
+        rf"\author{{of {latex_text(report.lead)} (arXiv:{latex_text(report.arxiv)})}}",
+        r"\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+        r"\tableofcontents",
+        *(line for section in report.all_sections for line in _section(section, report)),
+        r"\end{document}",
     ]
+    return "\n".join(lines) + "\n"
 
 
-def _text_row(cells: Iterable[str]) -> str:
-    return " & ".join(map(latex_text, cells)) + r" \\"
+def _section(section: Section, report: Report) -> Iterator[str]:
+    yield r"\clearpage"  # so that no exhibit's floats wander into the next one
+    yield rf"\section{{{latex_text(section.title)}}}"
+    for block in section.blocks:
+        if isinstance(block, Table) and len(list(block.rows)) > LONG:
+            yield from _long_table(block)
+        else:
+            yield from _block(block)
+        if isinstance(block, Claims):
+            yield from _long_table(report.tests)
 
 
-def _part_head(text: str, width: int) -> list[str]:
-    """The line above a part of a table with `width` columns."""
-    return [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(text)}}}}} \\"]
+def _block(block: Block) -> Iterator[str]:
+    if isinstance(block, Prose):
+        yield latex_text(block.text) + "\n"
+    elif isinstance(block, Table):
+        yield from _floating_table(block)
+    elif isinstance(block, Figure):
+        yield from _figure(block)
+    elif isinstance(block, Samples):
+        yield from _samples(block)
+    elif isinstance(block, Entries):
+        yield from _entries(block)
+    else:
+        yield from _claims(block)
 
 
-def _note(lines: Iterable[str]) -> list[str]:
+def _floating_table(table: Table) -> Iterator[str]:
+    yield r"\begin{table}[htbp]"
+    yield r"\centering"
+    yield from _caption(table)
+    yield r"\footnotesize"
+    yield r"\setlength{\tabcolsep}{4pt}"
+    # No wider than the line; narrower tables keep their size.
+    yield r"\setbox0=\hbox{%"
+    yield rf"\begin{{tabular}}{{{_layout(table.columns)}}}"
+    yield r"\toprule"
+    yield from _head(table.columns, table)
+    yield from _body(table)
+    yield r"\bottomrule"
+    yield r"\end{tabular}}"
+    yield r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+    yield from _notes(table)
+    yield r"\end{table}"
+
+
+def _long_table(table: Table) -> Iterator[str]:
+    yield r"{\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}"
+    yield rf"\begin{{longtable}}{{{_layout(table.columns)}}}"
+    caption = "".join(_caption(table))
+    yield rf"{caption} \\" if caption else ""
+    yield r"\toprule"
+    yield from _head(table.columns, table)
+    yield r"\midrule"
+    yield r"\endhead"
+    yield r"\bottomrule"
+    yield r"\endlastfoot"
+    yield from _body(table, begun=True)
+    yield r"\end{longtable}}"
+    yield from _notes(table)
+
+
+def _caption(table: Table) -> Iterator[str]:
+    if table.caption:
+        label = "".join(c for c in table.name if c.isalnum())
+        yield rf"\caption{{{latex_text(table.caption)}.}}" + (rf"\label{{tab:{label}}}" if label else "")
+
+
+def _layout(columns: Sequence[Column]) -> str:
+    return "".join(map(_column_layout, columns))
+
+
+def _column_layout(column: Column) -> str:
+    if column.measured:
+        return r"r@{\hspace{3pt}}r"
+    if column.wraps:
+        return rf">{{\raggedright\arraybackslash}}p{{{column.wraps}\linewidth}}"
+    return "r" if column.number else "l"
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(2 if column.measured else 1 for column in columns)
+
+
+def _head(columns: Sequence[Column], table: Table) -> Iterator[str]:
+    if any(column.over for column in columns):
+        spans, rules, start = [], [], 1
+        for label, under in table.spans():
+            width = _width(under)
+            spans.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(label)}}}")
+            if label:
+                rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        yield " & ".join(spans) + r" \\"
+        yield "".join(rules)
+    if any(column.head for column in columns):
+        yield " & ".join(map(_column_head, columns)) + r" \\"
+
+
+def _column_head(column: Column) -> str:
+    head = latex_text(column.head)
+    return rf"{head} & paper{_sup(column.paper_mark)}" if column.measured else head
+
+
+def _body(table: Table, begun: bool = False) -> Iterator[str]:
+    """The lines of all groups, each below its heading; `begun` where a rule stands above the first already."""
+    for place, group in enumerate(table.groups):
+        if place or not begun:
+            yield r"\midrule"
+        if group.heading:
+            yield _group_head(group, _width(table.columns))
+        yield from map(_row, group.rows)
+
+
+def _group_head(group: Group, width: int) -> str:
+    heading = f"{group.heading}, here {group.detail}" if group.detail else group.heading
+    return rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(heading)}}}}} \\"
+
+
+def _row(row: Row) -> str:
+    first, *others = row.cells
+    shown = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
+    return " & ".join([shown, *map(_cell, others)]) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Measured):
+        paper = latex_text(cell.paper) + _sup(cell.paper_mark)
+        return f"{latex_text(cell.ours)}{_interval(cell)}{_sup(cell.mark)} & {paper}"
+    if isinstance(cell, Outcome):
+        return latex_text(f"{cell.verdict} (withheld)" if cell.note else cell.verdict)
+    if isinstance(cell, Differing):
+        return rf"$\neq$~\textbf{{{latex_text(cell.text)}}}"
+    return latex_text(cell)
+
+
+def _interval(cell: Measured) -> str:
+    return "" if cell.interval is None else rf" {{\scriptsize [{cell.interval[0]},~{cell.interval[1]}]}}"
+
+
+def _notes(table: Table) -> Iterator[str]:
     """Small print below a table."""
-    return ["", r"\smallskip", r"\begin{minipage}{\linewidth}\scriptsize\raggedright", *lines, r"\end{minipage}"]
+    lines = [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes]
+    if table.source:
+        lines.append(latex_text(table.source))
+    if lines:
+        yield from (
+            "",
+            r"\smallskip",
+            r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
+            *lines,
+            r"\end{minipage}",
+            "",
+        )
+
+
+def _figure(figure: Figure) -> Iterator[str]:
+    yield r"\begin{figure}[htbp]"
+    yield r"\centering"
+    # At its own size, unless that is wider than the line.
+    yield rf"\setbox0=\hbox{{\includegraphics{{{figure.name}.pdf}}}}%"
+    yield r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+    yield rf"\caption{{{latex_text(figure.caption)}.}}"
+    yield r"\end{figure}"
+
+
+def _samples(block: Samples) -> Iterator[str]:
+    yield rf"\subsection*{{{latex_text(block.title)}}}"
+    yield latex_text(block.detail) + "."
+    for sample in block.samples:
+        yield r"\begin{description}\raggedright\setlength{\itemsep}{1pt}"
+        yield rf"\item[Prompt] {_paragraphs(latex_text_lines(sample.prompt))}"
+        for label, pieces in sample.responses:
+            yield rf"\item[{{{latex_text(label)}}}] {''.join(map(_piece, pieces))}"
+        yield r"\end{description}"
+        yield r"\medskip\hrule\medskip"
+
+
+def latex_text_lines(text: str) -> list[str]:
+    """Each line of `text`, safe for pdfLaTeX."""
+    return [latex_text(line) for line in text.split("\n")]
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    return r"\par ".join(lines)
+
+
+def _piece(piece: Piece) -> str:
+    """Bold where it is added; in brackets, behind a minus sign, where it is missing."""
+    if piece.kind == "missing":
+        return rf"{{\footnotesize[$-$\,{latex_text(piece.text)}]}} "
+    if piece.kind == "added":
+        return rf"\textbf{{{latex_text(piece.text)}}}"
+    return _paragraphs(latex_text_lines(piece.text))
+
+
+def _entries(block: Entries) -> Iterator[str]:
+    if not block.entries:
+        return
+    yield r"\begin{description}\raggedright"
+    for term, said in block.entries:
+        yield rf"\item[{{{latex_text(term)}}}] " + r"\\ ".join(
+            rf"\emph{{{latex_text(word)}:}} {latex_text(text)}" for word, text in said if text
+        )
+    yield r"\end{description}"
+
+
+def _claims(block: Claims) -> Iterator[str]:
+    columns = (
+        Column("", wraps=0.08),
+        Column("claim", wraps=0.36),
+        Column("where", wraps=0.18),
+        Column("here"),
+        Column("comparisons", wraps=0.2),
+    )
+    rows = (Row((claim.label, claim.says, claim.where, claim.outcome, claim.tally)) for claim in block.claims)
+    yield from _long_table(Table(columns, (Group(tuple(rows)),)))
 
 
 def _alone(name: str, lines: Iterable[str]) -> str:
     """The lines as a file that compiles alone and can be \\input."""
-    return _LATEX_HEAD.replace("%s", name) + "\n".join(lines) + _LATEX_FOOT
-
-
-def _latex_head(table: Table) -> Iterator[str]:
-    spans, rules, start = [], [], 2
-    for label, count in table.spanned_columns():
-        spans.append(rf"\multicolumn{{{2 * count}}}{{c}}{{{latex_text(label)}}}")
-        rules.append(rf"\cmidrule(lr){{{start}-{start + 2 * count - 1}}}")
-        start += 2 * count
-    paper = "paper" + _sup(table.common_mark)
-    yield " & ".join(["", *spans]) + r" \\"
-    yield "".join(rules)
-    yield " & ".join(["Method", *(rf"{latex_text(column.label)} & {paper}" for column in table.columns)]) + r" \\"
-
-
-def _latex_row(table: Table, row: TableRow) -> str:
-    cells = [rf"\textit{{{latex_text(row.label)}}} (ours){_sup(ADDED)}" if row.added else latex_text(row.label)]
-    for cell in row.cells:
-        cells.append(_ours(table, cell) + _sup(table.note_mark(cell)))
-        cells.append(latex_text(table.number(cell.published)) + _sup(table.verdict_mark(cell)))
-    return " & ".join(cells) + r" \\"
-
-
-def _ours(table: Table, cell: Cell) -> str:
-    value, interval = table.number(cell.score.value), table.interval(cell.score.ci95)
-    return latex_text(value) + (rf" {{\scriptsize {latex_text(interval)}}}" if interval else "")
+    return _ALONE_HEAD.replace("%s", name).replace("%p", _PACKAGES) + "\n".join(lines) + _ALONE_FOOT
 
 
 def _sup(mark: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -106,13 +106,17 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of the graph: how long it took when it was run, and whether this run found it in the store."""
+    """One step of the graph: how long it took when it was run, and whether this run found it in the store.
+
+    `counts` is what its record counts, such as rows, calls, tokens and dollars.
+    """
 
     step: str
     label: str
     key: str
     seconds: float
     found: bool
+    counts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

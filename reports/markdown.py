@@ -2,90 +2,163 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.core.papers import PaperTable
-from reports import uncertainty
-from reports.claims import HEAD, coverage, line, tally
-from reports.manifest import ClaimResult, Manifest
-from reports.provenance import facts, shown
-from reports.tables import ADDED, Panel, Table
+from reports.blocks import (
+    ADDED,
+    Block,
+    Cell,
+    Claims,
+    Column,
+    Differing,
+    Entries,
+    Figure,
+    Group,
+    Measured,
+    Outcome,
+    Piece,
+    Prose,
+    Report,
+    Row,
+    Samples,
+    Section,
+    Table,
+)
 
 
-def markdown(table: Table) -> str:
-    """The table alone: one part for each base model, footnotes below."""
-    footnotes = [f"<sup>{mark}</sup> {_text(text)}  " for mark, text in table.footnotes()]
-    blocks = [_panel(table, panel) for panel in table.panels]
-    return "\n\n".join([*blocks, "\n".join([*footnotes, _text(table.source)])])
+def markdown_report(report: Report) -> str:
+    """`report.md`: everything but the pairs of answers. Figures are linked by their file names."""
+    lead = f"{_text(report.lead)} (arXiv:{report.arxiv})."
+    contents = "\n".join(f"- [{_text(_heading(section))}](#{section.id})" for section in report.all_sections)
+    sections = [text for section in report.all_sections for text in _section(section)]
+    return "\n\n".join([f"# {_text(report.title)}", lead, contents, *sections]) + "\n"
 
 
-def markdown_report(manifest: Manifest, paper: PaperTable, table: Table, figure: str) -> str:
-    """The whole report; `figure` is the file name of the chart beside it."""
-    parts = [
-        f"# {_text(table.title)}, reproduced at scale {_text(manifest.scale)}",
-        f"{_text(paper.title)} ({paper.label} in {paper.where}, arXiv:{paper.arxiv}). {_text(paper.caption)}.",
-        markdown(table),
-        f"![{_text(table.title)}: ours with 95 % intervals, and the paper's]({figure})",
-        "## The paper's claims, tested here",
-        _text(coverage(manifest)),
-        *_claims(manifest.claims, paper),
-    ]
-    if components := uncertainty.components(manifest, paper):
-        parts += [f"## {uncertainty.TITLE}", _text(uncertainty.EXPLANATION), _rows(uncertainty.HEAD, components)]
-    parts += [
-        "## Deviations from the paper",
-        _rows(
-            ("", "the paper says", "we do", "why"),
-            ((d.id, d.paper_says, d.we_do, d.why) for d in manifest.deviations),
-        ),
-    ]
-    if paper.discrepancies:
-        parts += [
-            "## Where the paper's text and its table disagree",
-            _rows(
-                ("where", "text", "table", "note"), ((d.where, d.text, d.table, d.note) for d in paper.discrepancies)
-            ),
-        ]
-    if manifest.diagnostics:
-        names = list(dict.fromkeys(name for entry in manifest.diagnostics for name in entry))
-        entries = ([shown(entry.get(name)) for name in names] for entry in manifest.diagnostics)
-        parts += ["## Diagnostics", _rows([name.replace("_", " ") for name in names], entries)]
-    parts += ["## Provenance", _rows(("", ""), facts(manifest))]
-    return "\n\n".join(parts) + "\n"
+def _heading(section: Section) -> str:
+    return f"{section.title}: {section.about}" if section.about else section.title
 
 
-def _panel(table: Table, panel: Panel) -> str:
-    head = ["Method"]
-    for column in table.columns:
-        head += [_text(f"{column.bench_label} {column.label}"), "paper" + _sup(table.common_mark)]
-    lines = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
-    for row in panel.rows:
-        cells = [f"*{_text(row.label)}* (ours){_sup(ADDED)}" if row.added else _text(row.label)]
-        for cell in row.cells:
-            cells.append(table.ours(cell) + _sup(table.note_mark(cell)))
-            cells.append(table.number(cell.published) + _sup(table.verdict_mark(cell)))
-        lines.append(_row(cells))
-    return f"**{_text(panel.heading)}**\n\n" + "\n".join(lines)
+def _section(section: Section) -> Iterator[str]:
+    yield f'<a id="{section.id}"></a>\n\n## {_text(section.title)}'
+    for block in section.blocks:
+        yield from markdown(block)
 
 
-def _claims(claims: Sequence[ClaimResult], paper: PaperTable) -> Iterator[str]:
-    yield _rows(
-        ("claim", "where", "here", "comparisons"),
-        ((claim.says, claim.where, claim.verdict, tally(claim)) for claim in claims),
-    )
-    comparisons = ((claim.id, *line(paper, each)) for claim in claims for each in claim.comparisons)
-    yield (
-        "<details><summary>Every comparison: difference in points, 95 % interval, p of the paired test by itself and "
-        "Holm-adjusted</summary>"
-    )
-    yield _rows(("claim", *HEAD), comparisons)
+def markdown(block: Block) -> Iterator[str]:
+    """The paragraphs of one block."""
+    if isinstance(block, Prose):
+        yield _text(block.text)
+    elif isinstance(block, Table):
+        yield from _folded_table(block) if block.folded else _table(block)
+    elif isinstance(block, Figure):
+        yield f"![{_text(block.alt)}]({block.name}.png)"
+        yield f"*{_text(block.caption)}*"
+    elif isinstance(block, Samples):
+        yield from _samples(block)
+    elif isinstance(block, Entries):
+        words = [word for word, _ in block.entries[0][1]] if block.entries else []
+        yield _rows(["", *words], ([term, *(text for _, text in said)] for term, said in block.entries))
+    else:
+        yield from _claims(block)
+
+
+def _folded_table(table: Table) -> Iterator[str]:
+    yield f"<details><summary>{_text(table.folded)}</summary>"
+    yield from _table(table)
     yield "</details>"
 
 
-def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [_row(map(_text, head)), _row(["---"] * len(head)), *(_row(map(_text, row)) for row in rows)]
+def _table(table: Table) -> Iterator[str]:
+    for group in table.groups:
+        if group.heading:
+            yield f"**{_text(group.heading)}**" + (f", here {_text(group.detail)}" if group.detail else "")
+        yield _grid(table, group)
+    footnotes = [f"<sup>{mark}</sup> {_text(text)}  " for mark, text in table.footnotes]
+    if footnotes or table.source:
+        yield "\n".join([*footnotes, _text(table.source)]).rstrip()
+
+
+def _grid(table: Table, group: Group) -> str:
+    head, ruler = [], []
+    for column in table.columns:
+        head += _heads(column)
+        ruler += ["---:" if column.number else "---"] * (2 if column.measured else 1)
+    lines = [_line(head), _line(ruler)]
+    lines += [_line(cell for cell in _cells(row, table.columns)) for row in group.rows]
     return "\n".join(lines)
 
 
-def _row(cells: Iterable[str]) -> str:
+def _heads(column: Column) -> list[str]:
+    head = _text(f"{column.over} {column.head}".strip())
+    return [head, "paper" + _sup(column.paper_mark)] if column.measured else [head]
+
+
+def _cells(row: Row, columns: Sequence[Column]) -> Iterator[str]:
+    for place, cell in enumerate(row.cells):
+        if isinstance(cell, Measured):
+            yield _ours(cell) + _sup(cell.mark)
+            yield _text(cell.paper) + _sup(cell.paper_mark)
+        elif place == 0 and row.added:
+            yield f"*{_cell(cell)}* (ours){_sup(ADDED)}"
+        else:
+            yield _cell(cell)
+
+
+def _ours(cell: Measured) -> str:
+    return cell.ours if cell.interval is None else f"{cell.ours} [{cell.interval[0]},\u00a0{cell.interval[1]}]"
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Outcome):
+        return _text(f"{cell.verdict} (withheld)" if cell.note else cell.verdict)
+    if isinstance(cell, Differing):
+        return f"≠ **{_text(cell.text)}**"
+    if isinstance(cell, Measured):
+        return _ours(cell)
+    return _text(cell)
+
+
+def _claims(block: Claims) -> Iterator[str]:
+    yield _rows(
+        ("", "claim", "where", "here", "comparisons"),
+        ((claim.label, claim.says, claim.where, claim.outcome.verdict, claim.tally) for claim in block.claims),
+    )
+    for label, claims in block.by_exhibit():
+        columns = claims[0].comparisons.columns
+        rows = [Row((claim.id, *row.cells)) for claim in claims for row in claim.comparisons.rows]
+        if rows:
+            table = Table((Column("claim"), *columns), (Group(tuple(rows)),), folded=f"{label}: every comparison")
+            yield from _folded_table(table)
+
+
+def _samples(block: Samples) -> Iterator[str]:
+    yield f"**{_text(block.title)}**. {_text(block.detail)}."
+    for sample in block.samples:
+        yield _quote("prompt", _text(sample.prompt))
+        for label, pieces in sample.responses:
+            yield _quote(label, "".join(map(_piece, pieces)).strip())
+
+
+def _quote(label: str, text: str) -> str:
+    """A text beside its label, every line of it in the same block."""
+    return "\n".join(f"> {line}".rstrip() for line in f"**{_text(label)}:** {text}".split("\n"))
+
+
+def _piece(piece: Piece) -> str:
+    if piece.kind == "missing":
+        return f"~~{_inline(piece.text)}~~ "
+    return f"**{_inline(piece.text)}**" if piece.kind == "added" else _escaped(piece.text)
+
+
+def _inline(text: str) -> str:
+    """On one line, since a mark does not reach over two."""
+    return _escaped(" ".join(text.split()))
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [_line(map(_text, head)), _line(["---"] * len(head)), *(_line(map(_text, row)) for row in rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
@@ -94,7 +167,12 @@ def _sup(mark: str) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, with the characters escaped that Markdown or a table in it would take as markup."""
-    for character in "\\`*_[]<>|":
+    """`text` on one line, safe in Markdown and in a table of it."""
+    return _escaped(text).replace("\n", " ")
+
+
+def _escaped(text: str) -> str:
+    """`text` with the characters escaped that Markdown or a table in it would take as markup."""
+    for character in "\\`*_[]<>|~#":
         text = text.replace(character, "\\" + character)
-    return text.replace("\n", " ")
+    return text

@@ -1,12 +1,78 @@
-"""Where the numbers of a report come from, as (name, value) lines."""
+"""Where the numbers of a report come from: the run, its versions, and what each kind of step cost."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reports.manifest import Manifest
-from reports.tables import DASH
+from reports.blocks import Column, Group, Prose, Row, Section, Table
+from reports.manifest import Manifest, StepRecord
 
 _COMMITS = "artifact_commits"
+
+COSTS = {"calls": "calls", "prompt_tokens": "tokens read", "completion_tokens": "tokens written", "usd": "dollars"}
+"""What a step's record may count of what a judge or teacher cost -> the head of its column."""
+
+EMBEDDED = "mini:"
+"""How the names of judges begin that are part of the harness and cost nothing."""
+
+
+def section(manifest: Manifest) -> Section:
+    """Versions, seeds, judge, machine."""
+    rows = tuple(Row((name, value)) for name, value in facts(manifest))
+    table = Table((Column(""), Column("", wraps=0.75)), (Group(rows),), name="provenance")
+    return Section("provenance", "Provenance", (table,))
+
+
+def cost_section(manifest: Manifest) -> Section:
+    """What each kind of step took, the costliest first."""
+    steps: dict[str, list[StepRecord]] = {}
+    for step in manifest.steps:
+        steps.setdefault(step.step, []).append(step)
+    costs = [name for name in COSTS if any(name in step.counts for step in manifest.steps)]
+    in_order = sorted(steps.items(), key=lambda item: -sum(step.seconds for step in item[1]))
+    heads = (
+        Column("step"),
+        Column("count", number=True),
+        Column("found", number=True, says="found in the store by this run"),
+        Column("time", number=True, says="recorded when each was run"),
+        Column("slowest", number=True),
+        Column("which", wraps=0.25, brief=False),
+        *(Column(COSTS[name], number=True) for name in costs),
+    )
+    rows = tuple(Row(_costs(name, each, costs)) for name, each in in_order)
+    lead = f"{work(manifest)}. Times are those of when a step was run, also of what this run found in the store. "
+    table = Table(heads, (Group(rows),), name="steps", caption="Time and cost of each kind of step")
+    return Section("steps", "Cost and time", (Prose(lead + money(manifest)), table))
+
+
+def _costs(name: str, steps: list[StepRecord], costs: list[str]) -> tuple[str, ...]:
+    slowest = max(steps, key=lambda step: step.seconds)
+    totals: Counter[str] = Counter()
+    for step in steps:
+        totals.update({cost: step.counts[cost] for cost in costs if cost in step.counts})
+    return (
+        name,
+        f"{len(steps):,}",
+        f"{sum(step.found for step in steps):,}",
+        duration(sum(step.seconds for step in steps)),
+        duration(slowest.seconds),
+        slowest.label,
+        *(_cost(cost, totals[cost]) if cost in totals else "" for cost in costs),
+    )
+
+
+def _cost(name: str, total: float) -> str:
+    return f"{total:,.2f}" if name == "usd" else f"{total:,.0f}"
+
+
+def money(manifest: Manifest) -> str:
+    """How many verdicts were asked for, and what the judge cost as far as the records say."""
+    verdicts = sum(step.counts.get("rows", 0) for step in manifest.steps if step.step == "judge_pairs")
+    counted = f"{verdicts:,.0f} verdicts by {manifest.judge.name}" if verdicts else f"Judge {manifest.judge.name}"
+    if manifest.judge.name.startswith(EMBEDDED):
+        return f"{counted}: embedded judge, no cost (0 tokens, 0 dollars)."
+    spent = [step.counts["usd"] for step in manifest.steps if "usd" in step.counts]
+    return f"{counted}: {sum(spent):,.2f} dollars." if spent else f"{counted}; their cost is not on record."
 
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
@@ -43,13 +109,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def shown(value: Any) -> str:
-    """A diagnostic value for people: numbers to three places, text as it is, a dash for nothing."""
-    if value is None:
-        return DASH
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _made_by(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -1,101 +1,164 @@
-"""The table and the claims in a terminal."""
+"""The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.core.papers import PaperTable, load_paper_table
-from reports.claims import coverage, detectable, difference, distinct, metric, needed, ordering, tally
-from reports.manifest import ComparisonResult, Manifest, parse_manifest
-from reports.tables import ADDED, INTERVAL, Cell, Panel, Table, build_table
+from reports import claims
+from reports.blocks import (
+    ADDED,
+    Block,
+    Cell,
+    Claims,
+    Column,
+    Differing,
+    ExhibitView,
+    Figure,
+    Group,
+    Measured,
+    Outcome,
+    Row,
+    Samples,
+    Table,
+)
+from reports.manifest import Manifest, read_manifest
+from reports.measured import INTERVAL
+from reports.report import build_report, exhibit_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table as RichTable
     from rich.text import Text
 
 _STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "not run": "dim"}
 
 
-def terminal_table(manifest: Mapping[str, Any]) -> "RenderableType":
-    """The table and the claims of a run (the content of its manifest.json), for a rich console."""
-    from rich.console import Group
+def terminal_report(folder: Path) -> "RenderableType":
+    """The run in `folder`, for a rich console of 80 columns or more: each exhibit, then the claims.
+
+    Raises UserError as `reports.write.write_report`.
+    """
+    from rich.console import Group as Lines
     from rich.text import Text
 
-    run = parse_manifest(manifest)
-    paper = load_paper_table(run.paper, run.experiment).with_rows(run.added_rows)
-    table = build_table(run, paper)
-    footnotes = [Text(f"{_superscript(mark)} {text}", style="dim") for mark, text in table.footnotes()]
-    parts: list[RenderableType] = [_terminal_panel(table, panel) for panel in table.panels]
-    source = Text(table.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
-    parts += [*footnotes, source, Text(), _terminal_claims(run)]
-    if undecided := [comparison for comparison in distinct(run) if comparison.verdict == "undecided"]:
-        parts.append(_terminal_undecided(undecided, paper))
-    return Group(*parts, Text(coverage(run), style="dim"))
+    manifest = read_manifest(folder)
+    report = build_report(manifest)
+    lines: list[RenderableType] = []
+    for view in report.exhibits:
+        lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
+    found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
+    for block in found:
+        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest, len(report.exhibits) == 1)]
+    return Lines(*lines)
 
 
-def _terminal_panel(table: Table, panel: Panel) -> "RenderableType":
+def _tests(manifest: Manifest, in_full: bool) -> Iterator["RenderableType"]:
+    """What is behind the verdicts; of a run of one exhibit also what is undecided, line by line."""
+    from rich.text import Text
+
+    exhibits = {part.name: exhibit_of(manifest, part.name) for part in manifest.parts}
+    if in_full and (undecided := claims.undecided(manifest, exhibits)):
+        yield _grid(undecided, undecided.groups[0])
+    yield Text(claims.coverage(manifest), style="dim")
+
+
+def _exhibit(view: ExhibitView, alone: bool) -> Iterator["RenderableType"]:
+    from rich.text import Text
+
+    if not alone:
+        yield Text(f"{view.section.title}. {view.section.about}", style="bold")
+    for block in view.section.blocks:
+        yield from _block(block)
+
+
+def _block(block: Block) -> Iterator["RenderableType"]:
+    from rich.text import Text
+
+    if isinstance(block, Table) and not block.folded:
+        yield from (_grid(block, group) for group in block.groups)
+        yield from (Text(f"{_superscript(mark)} {text}", style="dim") for mark, text in block.footnotes)
+        if block.source:
+            yield Text(block.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
+    elif isinstance(block, Figure):
+        yield Text(f"drawn in {block.name}.pdf, .png, .svg", style="dim")
+    elif isinstance(block, Samples):
+        yield Text(f"{block.detail}: {block.title}, {len(block.samples)} prompts in report.md")
+
+
+def _grid(table: Table, group: Group) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich = RichTable(box=box.SIMPLE_HEAD, title=Text(panel.heading), title_justify="left", pad_edge=False, padding=0)
-    rich.add_column("Method", no_wrap=True)
-    for column in table.columns:
-        rich.add_column(Text(f"{column.bench_label}\n{column.label}"), justify="right")
-        rich.add_column(Text(f"\npaper{_superscript(table.common_mark)}"), style="dim")
-    for row in panel.rows:
-        label = f"{row.label} (ours){_superscript(ADDED)}" if row.added else row.label
-        cells = [Text(label, style="italic" if row.added else "")]
-        for cell in row.cells:
-            paper = f"{table.number(cell.published):>4}{_superscript(table.verdict_mark(cell))}"
-            cells += [_ours(table, cell), Text(paper)]
-        rich.add_row(*cells)
+    heading = f"{group.heading}, here {group.detail}" if group.detail else group.heading
+    rich = RichTable(
+        box=box.SIMPLE_HEAD, title=Text(heading) if heading else None, title_justify="left", pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    shown = [place for place, column in enumerate(table.columns) if column.brief]
+    for place in shown:
+        _add_column(rich, table.columns[place], any(column.over for column in table.columns))
+    for row in group.rows:
+        rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
     return rich
 
 
-def _ours(table: Table, cell: Cell) -> "Text":
-    """Value and interval without a space in it, since rich would wrap there."""
+def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
     from rich.text import Text
 
-    text = Text(table.number(cell.score.value), style="bold")
-    if cell.score.ci95:
-        low, high = cell.score.ci95
-        text.append(f" {table.number(low)}–{table.number(high)}", style="not bold dim")
-    return text.append(_superscript(table.note_mark(cell)))
+    head = f"{column.over}\n{column.head}" if two_lines else column.head
+    rich.add_column(Text(head), justify="right" if column.number else "left", no_wrap=column.measured)
+    if column.measured:
+        paper = f"paper{_superscript(column.paper_mark)}"
+        rich.add_column(Text(f"\n{paper}" if two_lines else paper), style="dim", no_wrap=True)
 
 
-def _terminal_claims(run: Manifest) -> "RenderableType":
-    from rich import box
-    from rich.table import Table as RichTable
+def _cells(row: Row, place: int) -> Iterator["Text"]:
     from rich.text import Text
 
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    rich.add_column("The paper's claims")
-    rich.add_column("Here", no_wrap=True)
-    rich.add_column("Comparisons")
-    for claim in run.claims:
-        rich.add_row(Text(claim.says), Text(claim.verdict, style=_STYLES.get(claim.verdict, "")), Text(tally(claim)))
-    return rich
+    cell = row.cells[place]
+    if isinstance(cell, Measured):
+        yield _ours(cell)
+        yield Text(f"{cell.paper:>4}{_superscript(cell.paper_mark)}")
+    elif place == 0 and row.added:
+        yield Text(f"{_plain(cell)} (ours){_superscript(ADDED)}", style="italic")
+    else:
+        style = _STYLES.get(cell.verdict, "") if isinstance(cell, Outcome) else ""
+        yield Text(_plain(cell), style=style)
 
 
-def _terminal_undecided(undecided: Sequence[ComparisonResult], paper: PaperTable) -> "RenderableType":
-    """What each of them could have found, and what would decide it."""
+def _plain(cell: Cell) -> str:
+    if isinstance(cell, Outcome):
+        return cell.verdict
+    if isinstance(cell, Differing):
+        return f"≠ {cell.text}"
+    return cell if isinstance(cell, str) else cell.ours
+
+
+def _ours(cell: Measured) -> "Text":
+    from rich.text import Text
+
+    text = Text(cell.ours, style="bold")
+    if cell.interval:
+        text.append(f" {cell.interval[0]}–{cell.interval[1]}", style="not bold dim")
+    return text.append(_superscript(cell.mark))
+
+
+def _claims(block: Claims, with_exhibit: bool) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in ("Undecided", "", "", "difference", "detectable", "needed"):
-        rich.add_column(head, justify="right" if head == "detectable" else "left")
-    for each in undecided:
-        cells = (
-            ordering(paper, each),
-            each.model,
-            metric(paper, each),
-            difference(each),
-            detectable(each),
-            needed(each),
-        )
-        rich.add_row(*map(Text, cells))
+    if with_exhibit:
+        rich.add_column("")
+    rich.add_column("The paper's claims")
+    rich.add_column("Here", no_wrap=True)
+    rich.add_column("Comparisons")
+    for claim in block.claims:
+        label = [claim.label] if with_exhibit else []
+        verdict = claim.outcome.verdict
+        rich.add_row(*map(Text, [*label, claim.says]), Text(verdict, style=_STYLES.get(verdict, "")), Text(claim.tally))
     return rich
 
 

@@ -1,27 +1,52 @@
-"""Where the uncertainty of the scores comes from, as lines of a table."""
+"""Where the uncertainty of the scores comes from."""
 
-from harness.core.papers import PaperTable
-from reports.claims import metric
-from reports.manifest import Manifest
-from reports.tables import DASH
+from collections.abc import Iterable, Iterator
+
+from harness.core.papers import ScoreTable, WinRateTable
+from reports.blocks import DASH, Column, Group, Row, Table
+from reports.manifest import Score, Uncertainty, WinRate
+from reports.measured import number
 
 TITLE = "Where the uncertainty comes from"
-HEAD = ("model", "method", "metric", "prompts", "judge's noise", "training seeds", "total")
 EXPLANATION = (
-    "Standard errors of the scores, in points. With one verdict a pair the judge's noise cannot be told apart and is "
-    "in that of the prompts; total is the root of the sum of squares."
+    "Standard errors, in points. With one verdict a pair the judge's noise cannot be told apart and is in that of the "
+    "prompts; total is the root of the sum of squares, and the last column the training seeds' share of its square."
 )
 
 
-def components(manifest: Manifest, paper: PaperTable) -> list[tuple[str, ...]]:
-    """One line, as in `HEAD`, for each score whose uncertainty is known by its parts, in the order of the cells."""
-    lines = []
-    for score in manifest.cells:
-        if parts := score.uncertainty:
-            names = paper.model(score.model), paper.row(score.method).label, metric(paper, score)
-            lines.append((*names, *map(_points, (parts.prompts, parts.judge, parts.training_seeds, parts.total))))
-    return lines
+def table(cells: Iterable[Score | WinRate], exhibit: ScoreTable | WinRateTable) -> Table | None:
+    """One line for each cell whose uncertainty is known by its parts, in their order; None where there is no such."""
+    rows = tuple(_rows(cells, exhibit))
+    if not rows:
+        return None
+    heads = ("prompts", "judge's noise", "training seeds", "total", "of it training (%)")
+    return Table(
+        columns=(Column("model"), Column("of"), Column("metric"), *(Column(head, number=True) for head in heads)),
+        groups=(Group(rows),),
+        name=f"{exhibit.name}-uncertainty",
+        caption=f"{exhibit.label}: {TITLE[0].lower()}{TITLE[1:]}",
+        source=EXPLANATION,
+        folded=TITLE,
+    )
 
 
-def _points(value: float | None) -> str:
-    return DASH if value is None else f"{value:.2f}"
+def _rows(cells: Iterable[Score | WinRate], exhibit: ScoreTable | WinRateTable) -> Iterator[Row]:
+    for cell in cells:
+        if parts := cell.uncertainty:
+            errors = (parts.prompts, parts.judge, parts.training_seeds, parts.total)
+            points = (number(error, 2) for error in errors)
+            yield Row((exhibit.paper.model(cell.model), *_names(cell, exhibit), *points, _training_share(parts)))
+
+
+def _names(cell: Score | WinRate, exhibit: ScoreTable | WinRateTable) -> tuple[str, str]:
+    """What was measured, and by which metric."""
+    if isinstance(cell, WinRate):
+        return exhibit.subject(cell.match), exhibit.measure("pairwise", "win_rate")
+    return exhibit.subject(cell.method), exhibit.measure(cell.bench, cell.metric)
+
+
+def _training_share(parts: Uncertainty) -> str:
+    """How much of the variance is training noise, in per cent."""
+    if parts.training_seeds is None or not parts.total:
+        return DASH
+    return number(100 * parts.training_seeds**2 / parts.total**2, 0)

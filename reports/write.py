@@ -4,37 +4,42 @@ from pathlib import Path
 
 from harness.core.errors import UserError
 from harness.core.files import replace_file
-from harness.core.papers import load_paper_table
-from reports import figures
+from reports.blocks import Report
+from reports.csv_files import csv_text
+from reports.figures import draw
 from reports.html import html_report
-from reports.latex import latex, latex_tests
+from reports.latex import latex_exhibit, latex_report, latex_tests
 from reports.manifest import read_manifest
 from reports.markdown import markdown_report
-from reports.tables import build_table, csv_text
+from reports.report import build_report
 
 
 def write_report(folder: Path) -> None:
-    """Reads `folder`/manifest.json and writes <experiment>.md, .tex, .csv, .png, .svg, <experiment>_tests.tex and
-    index.html beside it.
+    """Reads `folder`/manifest.json and writes the report of all its parts beside it.
 
-    Every file is replaced as a whole. Raises UserError for a missing or damaged manifest, for names that the published
-    table does not have, for a column with two judges, and for a folder that cannot be written.
+    index.html, report.md and report.tex hold everything; <exhibit>.csv and .tex each exhibit, tests.csv and .tex the
+    tests of the claims, and <figure>.pdf, .png and .svg what is drawn. Every file is replaced as a whole, and none
+    before all are made. Raises UserError for a missing or damaged manifest, for what the paper does not have, for a
+    column with two judges, and for a folder that cannot be written.
     """
     manifest = read_manifest(folder)
-    paper = load_paper_table(manifest.paper, manifest.experiment).with_rows(manifest.added_rows)
-    table = build_table(manifest, paper)
-    chart, name = figures.svg(table), manifest.experiment
-    texts = {
-        f"{name}.md": markdown_report(manifest, paper, table, f"{name}.png"),
-        f"{name}.tex": latex(table),
-        f"{name}_tests.tex": latex_tests(manifest, paper, f"{name}_tests"),
-        f"{name}.csv": csv_text(table),
-        f"{name}.svg": figures.svg_file(chart),
-        "index.html": html_report(manifest, paper, table, chart),
-    }
+    report = build_report(manifest)
+    drawings = {figure.name: draw(figure) for figure in report.figures}
+    files: dict[str, bytes] = {name: text.encode("utf-8") for name, text in _texts(report).items()}
+    for name, drawing in drawings.items():
+        files |= {f"{name}.pdf": drawing.pdf, f"{name}.png": drawing.png, f"{name}.svg": drawing.svg_file}
+    page = html_report(report, {name: drawing.svg for name, drawing in drawings.items()})
+    files["index.html"] = page.encode("utf-8")
     try:
-        for file, text in texts.items():
-            replace_file(folder / file, text.encode("utf-8"))
-        replace_file(folder / f"{name}.png", figures.png(table))
+        for name, content in files.items():
+            replace_file(folder / name, content)
     except OSError as error:
         raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None
+
+
+def _texts(report: Report) -> dict[str, str]:
+    """File name -> content, without the page."""
+    texts = {"report.md": markdown_report(report), "report.tex": latex_report(report)}
+    for view in report.exhibits:
+        texts |= {f"{view.name}.csv": csv_text(view.records), f"{view.name}.tex": latex_exhibit(view)}
+    return texts | {"tests.csv": csv_text(report.test_records), "tests.tex": latex_tests(report)}

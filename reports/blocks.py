@@ -1,0 +1,309 @@
+"""What a report is made of: a few kinds of block, which every format knows how to print.
+
+Exhibits of all kinds, claims, ledger and provenance become these blocks; formats know no exhibit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+DASH = "—"
+ADDED = "+"
+"""The footnote mark of what is ours and not in the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """One paragraph; `quiet` ones are explanations, in small print where a format has it."""
+
+    text: str
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Ours with its interval, and the paper's number beside it, each with the mark of its footnote.
+
+    `says` is what else there is to know of the cell, for a format that can show it on demand.
+    """
+
+    ours: str
+    interval: tuple[str, str] | None = None
+    mark: str = ""
+    paper: str = DASH
+    paper_mark: str = ""
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a claim or of one test of it, such as "holds"; `note` says why where that needs saying."""
+
+    verdict: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """A text that differs from the one it is to be compared with."""
+
+    text: str
+
+
+Cell = str | Measured | Outcome | Differing
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The head of a column. `over` is what columns side by side have in common.
+
+    A `measured` column holds `Measured` cells: ours and the paper's, whose head bears `paper_mark`. `brief` is False
+    for what a narrow format may leave out. `wraps` is the share of the line that a column of sentences may take.
+    """
+
+    head: str
+    over: str = ""
+    measured: bool = False
+    paper_mark: str = ""
+    number: bool = False
+    wraps: float = 0
+    brief: bool = True
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table, with a cell for each column. `added` rows are ours and not in the paper."""
+
+    cells: tuple[Cell, ...]
+    added: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lines that belong together, such as all methods on one base model; `detail` is what stands for it here."""
+
+    rows: tuple[Row, ...]
+    heading: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in groups, with footnotes (mark, text) and a line on where it comes from.
+
+    A `folded` table is a detail: `folded` is what stands on it while it is closed, where a format can close it, and
+    formats that show only the essence leave it out. `name` is set for the table that is a file of its own.
+    """
+
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    name: str = ""
+    caption: str = ""
+    footnotes: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+    folded: str = ""
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """The lines of all groups."""
+        return (row for group in self.groups for row in group.rows)
+
+    def spans(self) -> list[tuple[str, tuple[Column, ...]]]:
+        """What stands over the columns, with the columns that it stands over."""
+        found: list[tuple[str, tuple[Column, ...]]] = []
+        for column in self.columns:
+            if found and column.over and found[-1][0] == column.over:
+                found[-1] = (column.over, (*found[-1][1], column))
+            else:
+                found.append((column.over, (column,)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a chart. `value` and `published` may be missing; `shares` are those of wins, ties and losses."""
+
+    label: str
+    value: float | None
+    ci95: tuple[float, float] | None = None
+    published: float | None = None
+    added: bool = False
+    shares: tuple[float, float, float] | None = None
+    beside: str = ""
+    """What is printed beside the bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarPanel:
+    """One small chart of bars: `row` and `column` are the headings of its place in a grid of them."""
+
+    row: str
+    column: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Bars with intervals and the paper's numbers as marks; `stacked` bars are shares of wins, ties and losses."""
+
+    panels: tuple[BarPanel, ...]
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPanel:
+    """Sets of values (label, values) over the same bins."""
+
+    title: str
+    sets: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histograms:
+    """Histograms one below the other, with common bins and axes. With `log_scale` bins are of equal ratio."""
+
+    panels: tuple[HistogramPanel, ...]
+    x: str
+    y: str
+    log_scale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing that has files of its own, `name` with .pdf, .png and .svg. `alt` says what is to be seen.
+
+    One `beside` a table draws what the table says, and is not itself what the paper shows.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    drawing: BarChart | Histograms
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some words of a response beside the first one: in both, in this one alone, or in the first alone."""
+
+    text: str
+    kind: Literal["same", "added", "missing"] = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The responses to one prompt: label and pieces of each, the first being what the others are compared with."""
+
+    id: str
+    prompt: str
+    responses: tuple[tuple[str, tuple[Piece, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Responses to a few prompts."""
+
+    title: str
+    detail: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A ledger: entries of (term, ((word, text), ...))."""
+
+    entries: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Claims, each with its outcome, what it says, where, a tally, and a table of its comparisons."""
+
+    claims: tuple["Claim", ...]
+
+    def by_exhibit(self) -> list[tuple[str, list["Claim"]]]:
+        """The claims about each exhibit, by its label."""
+        found: dict[str, list[Claim]] = {}
+        for claim in self.claims:
+            found.setdefault(claim.label, []).append(claim)
+        return list(found.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim with its tests. `exhibit` is what its section is named, `label` what the paper calls it."""
+
+    id: str
+    exhibit: str
+    label: str
+    says: str
+    where: str
+    outcome: Outcome
+    tally: str
+    comparisons: Table
+
+
+Block = Prose | Table | Figure | Samples | Entries | Claims
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Blocks under a heading. `id` is what a link names; `about` says in few words what is shown."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The numbers behind an exhibit, unrounded, as lines of `fields`."""
+
+    fields: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitView:
+    """One exhibit, ready to be printed in any format, with its numbers as records."""
+
+    section: Section
+    records: Records
+
+    @property
+    def name(self) -> str:
+        """What its files are named after."""
+        return self.section.id
+
+    @property
+    def figures(self) -> list[Figure]:
+        """What is drawn."""
+        return [block for block in self.section.blocks if isinstance(block, Figure)]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report: the exhibits, then what is said of the run as a whole.
+
+    `tests` are the tests behind the claims, each once, as a table and as records.
+    """
+
+    title: str
+    lead: str
+    arxiv: str
+    exhibits: tuple[ExhibitView, ...]
+    sections: tuple[Section, ...]
+    tests: Table
+    test_records: Records
+
+    @property
+    def all_sections(self) -> tuple[Section, ...]:
+        """In the order in which they are printed."""
+        return (*(view.section for view in self.exhibits), *self.sections)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All that is drawn."""
+        return [figure for view in self.exhibits for figure in view.figures]

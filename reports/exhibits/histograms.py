@@ -1,0 +1,149 @@
+"""Histograms of a measure of responses (figures 3, 4, 5 and 9 of SGPO)."""
+
+from collections.abc import Iterator, Sequence
+from statistics import quantiles
+
+from harness.core.errors import UserError
+from harness.core.papers import HistogramFigure
+from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, Records, Row, Table
+from reports.manifest import HistogramsPart, Manifest
+from reports.measured import number, source
+
+_DECIMALS = 1
+
+
+def histograms(manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigure) -> tuple[list[Block], Records]:
+    """A figure for each base model, a table of what is in it, and how many examples the filter kept.
+
+    Raises UserError for a model or a set the exhibit does not have, and for a set that is there twice.
+    """
+    values = _values(part, exhibit)
+    models = [model for model in exhibit.models if model in part.models]
+    figures = [_figure(manifest, part, exhibit, model, values) for model in models]
+    found: list[Block] = [*figures, _summary(manifest, part, exhibit, values)]
+    if part.kept:
+        found.append(_kept(part, exhibit))
+    return found, _records(part, exhibit, values)
+
+
+_Place = tuple[str, int, str]
+
+
+def _values(part: HistogramsPart, exhibit: HistogramFigure) -> dict[_Place, tuple[float, ...]]:
+    """(model, panel, set) -> values, in the order of the exhibit."""
+    given: dict[_Place, tuple[float, ...]] = {}
+    for each in part.values:
+        exhibit.paper.model(each.model)
+        exhibit.subject(each.set)
+        place = (each.model, each.panel, each.set)
+        if place in given:
+            raise UserError(f"the manifest has two sets {each.set!r} in panel {each.panel} of {each.model}")
+        given[place] = each.values
+    order = [
+        (model, number, each.id)
+        for model in exhibit.models
+        for number, panel in enumerate(exhibit.panels)
+        for each in panel.sets
+    ]
+    return {place: given[place] for place in order if place in given}
+
+
+def _figure(
+    manifest: Manifest,
+    part: HistogramsPart,
+    exhibit: HistogramFigure,
+    model: str,
+    values: dict[_Place, tuple[float, ...]],
+) -> Figure:
+    panels = []
+    for place, panel in enumerate(exhibit.panels):
+        sets = [(each.label, values.get((model, place, each.id), ())) for each in panel.sets]
+        panels.append(HistogramPanel(panel.title, tuple((label, found) for label, found in sets if found)))
+    label = exhibit.paper.model(model)
+    about = manifest.models[model].description or manifest.models[model].reference
+    return Figure(
+        name=exhibit.name if len(part.models) == 1 else f"{exhibit.name}-{model}",
+        caption=f"{exhibit.label}: {exhibit.caption}. {label}, here {about}",
+        alt=f"Histograms for {label}; n, median and quartiles of each set are in the table below",
+        drawing=Histograms(
+            tuple(panel for panel in panels if panel.sets),
+            _with_unit(exhibit.x, part.unit),
+            exhibit.y,
+            exhibit.log_scale,
+        ),
+    )
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return f"{name} ({unit})" if unit and unit not in name else name
+
+
+def _summary(
+    manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]]
+) -> Table:
+    """n, median and quartiles of each set."""
+    titled = any(panel.title for panel in exhibit.panels)
+    heads = ("n", "first quartile", "median", "third quartile")
+    return Table(
+        columns=(
+            *([Column("histogram")] if titled else []),
+            Column("set"),
+            *(Column(head, number=True) for head in heads),
+        ),
+        groups=tuple(
+            Group(
+                tuple(_rows(exhibit, {place: found for place, found in values.items() if place[0] == model}, titled)),
+                heading=exhibit.paper.model(model),
+            )
+            for model in exhibit.models
+            if model in part.models
+        ),
+        name=exhibit.name,
+        caption=f"{exhibit.x} of each set in {exhibit.label}, ours",
+        source=source(manifest, exhibit, about=f"values in {part.unit}" if part.unit else ""),
+    )
+
+
+def _rows(exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]], titled: bool) -> Iterator[Row]:
+    for (_, panel, name), found in values.items():
+        figures = (number(value, _DECIMALS) for value in quartiles(found))
+        title = [exhibit.panels[panel].title] if titled else []
+        yield Row((*title, exhibit.subject(name), f"{len(found):,}", *figures))
+
+
+def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Q1, median, Q3, by linear interpolation between the values (as numpy.percentile); None without values."""
+    if len(values) < 2:
+        return (values[0],) * 3 if values else (None, None, None)
+    first, median, third = quantiles(values, n=4, method="inclusive")
+    return first, median, third
+
+
+def _kept(part: HistogramsPart, exhibit: HistogramFigure) -> Table:
+    """How many improver examples the filter kept, ours beside the paper's."""
+    rows = []
+    for each in part.kept:
+        published = exhibit.kept.get(each.model)
+        share = number(100 * each.kept / each.of, _DECIMALS) if each.of else number(None, 0)
+        paper = number(None, 0) if published is None else f"{published:,}"
+        rows.append(Row((exhibit.paper.model(each.model), f"{each.kept:,}", f"{each.of:,}", share, paper)))
+    heads = ("ours kept", "of", "ours kept (%)", "the paper kept")
+    return Table(
+        columns=(Column("base model"), *(Column(head, number=True) for head in heads)),
+        groups=(Group(tuple(rows)),),
+        name=f"{exhibit.name}-kept",
+        caption="Improver examples that the filter kept",
+    )
+
+
+def _records(part: HistogramsPart, exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]]) -> Records:
+    """One line for each value, and two for what the filter kept on each base model."""
+    fields = ("model", "model_label", "panel", "set", "label", "quantity", "value", "paper")
+    rows: list[tuple[object, ...]] = []
+    for (model, panel, name), found in values.items():
+        names = (model, exhibit.paper.model(model), exhibit.panels[panel].title, name, exhibit.subject(name))
+        rows += [(*names, exhibit.quantity, value, None) for value in found]
+    for each in part.kept:
+        names = (each.model, exhibit.paper.model(each.model), "", "", "")
+        rows += [(*names, "kept", each.kept, exhibit.kept.get(each.model)), (*names, "filtered", each.of, None)]
+    return Records(fields, tuple(rows))

@@ -1,0 +1,51 @@
+"""Examples of responses, in the manner of Tables 8 to 12 of SGPO."""
+
+from harness.core.errors import UserError
+from harness.core.papers import SampleTable
+from reports import blocks
+from reports.blocks import Block, Piece, Prose, Records, Samples
+from reports.manifest import Manifest, Sample, SamplesPart
+from reports.worddiff import pieces
+
+
+def samples(manifest: Manifest, part: SamplesPart, exhibit: SampleTable) -> tuple[list[Block], Records]:
+    """The responses to each prompt, words that differ from the first response marked.
+
+    Raises UserError for a group that the exhibit does not have.
+    """
+    found: list[Block] = [Prose(legend(), quiet=True)]
+    records: list[tuple[object, ...]] = []
+    for each in part.groups:
+        if not 0 <= each.group < len(exhibit.groups):
+            raise UserError(
+                f"{exhibit.name} has {len(exhibit.groups)} groups of samples, none with the number {each.group}"
+            )
+        group = exhibit.groups[each.group]
+        about = manifest.models[group.model].description or manifest.models[group.model].reference
+        model = exhibit.paper.model(group.model)
+        found.append(
+            Samples(
+                title=group.title,
+                detail=f"In the manner of {group.of}; {model}, here {about}",
+                samples=tuple(_marked(sample) for sample in each.samples),
+            )
+        )
+        for sample in each.samples:
+            names = (group.of, group.title, group.model, model, sample.prompt_id, sample.prompt)
+            records += [(*names, label, text) for label, text in sample.responses.items()]
+    fields = ("of", "title", "model", "model_label", "prompt_id", "prompt", "label", "response")
+    return found, Records(fields, tuple(records))
+
+
+def legend() -> str:
+    """What the marks mean."""
+    return "In every response below the first, words that the first does not have are marked, and words that it has and this one lacks are crossed out."
+
+
+def _marked(sample: Sample) -> blocks.Sample:
+    (first_label, first), *others = sample.responses.items()
+    return blocks.Sample(
+        sample.prompt_id,
+        sample.prompt,
+        ((first_label, (Piece(first),)), *((label, pieces(first, text)) for label, text in others)),
+    )

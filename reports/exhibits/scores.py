@@ -1,0 +1,167 @@
+"""Tables of benchmark scores (Tables 3 to 7 of SGPO)."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from harness.core.errors import UserError
+from harness.core.papers import Column, ScoreTable
+from harness.core.papers import Row as PaperRow
+from reports import blocks, diagnostics, uncertainty
+from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
+from reports.compare import obstacle, verdict
+from reports.manifest import Manifest, Score, ScoresPart
+from reports.measured import INTERVAL, Compared, marks, measured, require_one_judge, source
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One method on one base model, with a cell for each column."""
+
+    model: str
+    row: PaperRow
+    cells: tuple[Compared, ...]
+
+
+def scores(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> tuple[list[Block], Records]:
+    """The table of one run beside the published one, its chart, and the details of both.
+
+    Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
+    a column whose scores come from two judges.
+    """
+    exhibit = exhibit.with_rows(part.added_rows)
+    columns = _columns(part, exhibit)
+    lines = list(_lines(manifest, part, exhibit, columns))
+    table = _table(manifest, part, exhibit, columns, lines)
+    details = [uncertainty.table(part.cells, exhibit), diagnostics.table(part.diagnostics, exhibit)]
+    found: list[Block] = [table, _figure(exhibit, table, columns, lines), *filter(None, details)]
+    return found, _records(exhibit, columns, lines)
+
+
+def _columns(part: ScoresPart, exhibit: ScoreTable) -> list[Column]:
+    """The columns that were scored."""
+    scored: dict[tuple[str, str], list[str]] = {}
+    for score in part.cells:
+        exhibit.column(score.bench, score.metric)
+        exhibit.row(score.method)
+        scored.setdefault((score.bench, score.metric), []).append(score.judge)
+    for name, judges in scored.items():
+        require_one_judge("/".join(name), judges)
+    return [column for column in exhibit.columns if (column.bench, column.metric) in scored]
+
+
+def _lines(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable, columns: Sequence[Column]) -> Iterator[_Line]:
+    for model in part.models:
+        exhibit.paper.model(model)
+    scores = _by_cell(part.cells)
+    for model in exhibit.models:
+        if model in part.models:
+            for method in part.rows:
+                cells = (_compared(manifest, exhibit, scores, model, method, column) for column in columns)
+                yield _Line(model, exhibit.row(method), tuple(cells))
+
+
+_CellName = tuple[str, str, str, str]
+
+
+def _by_cell(cells: Iterable[Score]) -> dict[_CellName, Score]:
+    scores: dict[_CellName, Score] = {}
+    for score in cells:
+        name = (score.model, score.method, score.bench, score.metric)
+        if name in scores:
+            raise UserError(f"the manifest has two scores for {' / '.join(name)}")
+        scores[name] = score
+    return scores
+
+
+def _compared(
+    manifest: Manifest, exhibit: ScoreTable, scores: Mapping[_CellName, Score], model: str, method: str, column: Column
+) -> Compared:
+    missing = Score(model, method, column.bench, column.metric, value=None, note="not run")
+    score = scores.get((model, method, column.bench, column.metric), missing)
+    published = exhibit.published(model, method, column)
+    why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, column.judge)
+    said = verdict(score.value, score.ci95, published, exhibit.decimals, why_not)
+    return Compared(score, published, said)
+
+
+def _table(
+    manifest: Manifest, part: ScoresPart, exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]
+) -> Table:
+    marking = marks([cell for line in lines for cell in line.cells])
+    judges = dict.fromkeys(f"{score.bench} {score.judge}" for score in part.cells if score.judge)
+    return Table(
+        columns=(
+            blocks.Column("Method"),
+            *(blocks.Column(name, brief=False) for name in exhibit.descriptions),
+            *(_head(column, marking.common) for column in columns),
+        ),
+        groups=tuple(
+            Group(
+                tuple(
+                    Row(
+                        (
+                            line.row.label,
+                            *line.row.described,
+                            *(measured(cell, exhibit.decimals, marking) for cell in line.cells),
+                        ),
+                        added=bool(line.row.added),
+                    )
+                    for line in of_model
+                ),
+                heading=exhibit.paper.model(model),
+                detail=manifest.models[model].description or manifest.models[model].reference,
+            )
+            for model, of_model in groupby(lines, key=lambda line: line.model)
+        ),
+        name=exhibit.name,
+        caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
+        footnotes=marking.footnotes(line.row.added for line in lines if line.row.added),
+        source=source(manifest, exhibit, judges, INTERVAL),
+    )
+
+
+def _head(column: Column, mark: str) -> blocks.Column:
+    says = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
+    return blocks.Column(column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, says=says)
+
+
+def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines: Sequence[_Line]) -> Figure:
+    """Base models down, metrics across, a bar for each method."""
+    headings = {group.heading: f"{group.heading}, here {group.detail}" for group in table.groups}
+    panels = []
+    for model, of_model in groupby(lines, key=lambda line: line.model):
+        methods = list(of_model)
+        for place, column in enumerate(columns):
+            bars = (_bar(line.row, line.cells[place]) for line in methods)
+            heading = headings[exhibit.paper.model(model)]
+            panels.append(BarPanel(heading, f"{column.bench_label} {column.label}", tuple(bars)))
+    return Figure(
+        name=exhibit.name,
+        caption=f"{exhibit.label}: ours with 95 % intervals, and the paper's numbers",
+        alt="Bars of the table above: ours with 95 % intervals, the paper's numbers as diamonds",
+        drawing=BarChart(tuple(panels)),
+        beside=True,
+    )
+
+
+def _bar(row: PaperRow, cell: Compared) -> Bar:
+    label = f"{row.label} (ours)" if row.added else row.label
+    return Bar(label, cell.score.value, cell.score.ci95, cell.published, added=bool(row.added))
+
+
+def _records(exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]) -> Records:
+    """One line for each cell; numbers unrounded."""
+    fields = (
+        "model", "model_label", "method", "label", *exhibit.descriptions, "added", "bench", "metric",
+        "ours", "lo", "hi", "paper", "verdict", "n", "n_asked", "n_missing", "judge", "note",
+    )  # fmt: skip
+    rows = []
+    for line in lines:
+        names = (line.model, exhibit.paper.model(line.model), line.row.method, line.row.label, *line.row.described)
+        for column, cell in zip(columns, line.cells, strict=True):
+            score = cell.score
+            figures = (score.value, *(score.ci95 or (None, None)), cell.published, cell.verdict)
+            counts = (score.n, score.n_asked, score.n_missing, score.judge, score.note)
+            rows.append((*names, bool(line.row.added), column.bench, column.metric, *figures, *counts))
+    return Records(fields, tuple(rows))

@@ -1,0 +1,151 @@
+"""Judge win rates between sets of responses (Table 1, figures 8 and 10 of SGPO)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from harness.core.errors import UserError
+from harness.core.papers import Match, WinRateTable
+from reports import uncertainty
+from reports.blocks import DASH, Bar, BarChart, BarPanel, Block, Column, Figure, Group, Records, Row, Table
+from reports.compare import obstacle, verdict
+from reports.manifest import Manifest, WinRate, WinRatesPart
+from reports.measured import INTERVAL, Compared, Marks, marks, measured, number, require_one_judge, source
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One match on one base model."""
+
+    model: str
+    match: Match
+    cell: Compared
+    rate: WinRate
+
+
+def win_rates(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> tuple[list[Block], Records]:
+    """Ours beside the paper's, match by match, drawn too where the paper draws them.
+
+    Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two judges.
+    """
+    lines = list(_lines(manifest, part, exhibit))
+    require_one_judge("win_rate", (line.rate.judge for line in lines))
+    found: list[Block] = []
+    if exhibit.as_figure and lines:
+        found.append(_figure(manifest, exhibit, lines))
+    found.append(_table(manifest, exhibit, lines))
+    if details := uncertainty.table(part.cells, exhibit):
+        found.append(details)
+    return found, _records(exhibit, lines)
+
+
+def _lines(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> Iterator[_Line]:
+    """In the order of the exhibit's models and matches."""
+    rates: dict[tuple[str, str], WinRate] = {}
+    for rate in part.cells:
+        exhibit.paper.model(rate.model)
+        exhibit.match(rate.match)
+        if (rate.model, rate.match) in rates:
+            raise UserError(f"the manifest has two win rates for {rate.model} / {rate.match}")
+        rates[rate.model, rate.match] = rate
+    why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, exhibit.judge)
+    for model in (model for model in exhibit.models if model in part.models):
+        for match in exhibit.matches:
+            rate = rates.get((model, match.id), WinRate(model, match.id, value=None, note="not run"))
+            said = verdict(rate.value, rate.ci95, match.published, exhibit.decimals, why_not)
+            yield _Line(model, match, Compared(rate, match.published, said, match.approximate), rate)
+
+
+def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Table:
+    marking = marks([line.cell for line in lines])
+    grouped = any(line.match.group for line in lines)
+    judges = dict.fromkeys(f"pairwise {line.rate.judge}" for line in lines if line.rate.judge)
+    return Table(
+        columns=(
+            *([Column("of")] if grouped else []),
+            Column("comparison"),
+            Column("win rate (%)", measured=True, paper_mark=marking.common, number=True),
+            Column("n", number=True),
+            Column("win / tie / loss", number=True),
+            Column("orders agree (%)", number=True, says="prompts on which the verdicts in both orders agree"),
+        ),
+        groups=tuple(
+            Group(
+                tuple(_rows(list(of_model), exhibit, marking, grouped)),
+                heading=exhibit.paper.model(model),
+                detail=manifest.models[model].description or manifest.models[model].reference,
+            )
+            for model, of_model in groupby(lines, key=lambda line: line.model)
+        ),
+        name=exhibit.name,
+        caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
+        footnotes=marking.footnotes(),
+        source=source(manifest, exhibit, judges, INTERVAL),
+    )
+
+
+def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped: bool) -> Iterator[Row]:
+    """A group's name stands beside the first of its matches."""
+    before = ""
+    for line in lines:
+        group = "" if line.match.group == before else line.match.group
+        before = line.match.group
+        rate = line.rate
+        yield Row(
+            (
+                *([group] if grouped else []),
+                line.match.label,
+                measured(line.cell, exhibit.decimals, marking),
+                DASH if rate.n is None else f"{rate.n:,}",
+                " / ".join(DASH if count is None else f"{count:,}" for count in (rate.wins, rate.draws, rate.losses)),
+                DASH if rate.consistency is None else number(100 * rate.consistency, 1),
+            )
+        )
+
+
+def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Figure:
+    """Shares of wins, ties and losses, base models down."""
+    panels = []
+    for model, of_model in groupby(lines, key=lambda line: line.model):
+        about = manifest.models[model].description or manifest.models[model].reference
+        bars = tuple(_bar(line, exhibit) for line in of_model)
+        panels.append(BarPanel(f"{exhibit.paper.model(model)}, here {about}", "", bars))
+    return Figure(
+        name=exhibit.name,
+        caption=f"{exhibit.label}: prompts won, tied and lost, ours; printed beside, the win rate (%)",
+        alt="Stacked bars of wins, ties and losses for each comparison of the table below; the paper's win rate as a mark",
+        drawing=BarChart(tuple(panels), stacked=True),
+    )
+
+
+def _bar(line: _Line, exhibit: WinRateTable) -> Bar:
+    rate, decimals = line.rate, exhibit.decimals
+    interval = "" if rate.ci95 is None else f" [{number(rate.ci95[0], decimals)}, {number(rate.ci95[1], decimals)}]"
+    beside = number(rate.value, decimals) + interval
+    return Bar(
+        exhibit.subject(line.match.id), rate.value, rate.ci95, line.match.published, shares=_shares(rate), beside=beside
+    )
+
+
+def _shares(rate: WinRate) -> tuple[float, float, float] | None:
+    """Of wins, ties and losses, in per cent of the prompts judged."""
+    if rate.wins is None or rate.draws is None or rate.losses is None:
+        return None
+    total = rate.wins + rate.draws + rate.losses
+    return (100 * rate.wins / total, 100 * rate.draws / total, 100 * rate.losses / total) if total else None
+
+
+def _records(exhibit: WinRateTable, lines: Sequence[_Line]) -> Records:
+    """One line for each match on each base model; numbers unrounded."""
+    fields = (
+        "model", "model_label", "match", "group", "label", "ours", "lo", "hi", "paper", "paper_approximate", "verdict",
+        "n", "n_asked", "n_missing", "wins", "draws", "losses", "consistency", "judge", "note",
+    )  # fmt: skip
+    rows = []
+    for line in lines:
+        rate, match = line.rate, line.match
+        names = (line.model, exhibit.paper.model(line.model), match.id, match.group, match.label)
+        figures = (rate.value, *(rate.ci95 or (None, None)), match.published, match.approximate, line.cell.verdict)
+        counts = (rate.n, rate.n_asked, rate.n_missing, rate.wins, rate.draws, rate.losses, rate.consistency)
+        rows.append((*names, *figures, *counts, rate.judge, rate.note))
+    return Records(fields, tuple(rows))

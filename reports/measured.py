@@ -1,0 +1,121 @@
+"""Our numbers beside the paper's: the cell, its verdict and its footnotes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.core.errors import UserError
+from harness.core.papers import Exhibit
+from reports.blocks import ADDED, DASH, Measured
+from reports.compare import NOT_IN_PAPER
+from reports.manifest import Manifest, Score, WinRate
+
+INTERVAL = "[95 % interval]"
+"""How a table's source says what stands beside a value; the terminal prints it otherwise."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Ours, the paper's and the verdict. An `approximate` number is one that the paper's text rounds."""
+
+    score: Score | WinRate
+    published: float | None
+    verdict: str
+    approximate: bool = False
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of ours, mostly empty: why it was withheld, and its n/N where verdicts are missing."""
+        counts = f"n/N = {n_of_asked(self.score)} verdicts" if self.score.n_missing else ""
+        withheld = "withheld" if self.score.value is None and not self.score.note else self.score.note
+        return "; ".join(part for part in (withheld, counts) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The footnotes of a table: a letter for each verdict on a published number, a number for each note on a cell.
+
+    When every published number has the same verdict, its letter stands once, in the head of the paper's columns
+    (`common`); else each published number carries its own.
+    """
+
+    verdicts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def common(self) -> str:
+        """The footnote letter for the heads of the paper's columns, or nothing."""
+        return "a" if len(self.verdicts) == 1 else ""
+
+    def of_verdict(self, cell: Compared) -> str:
+        """The footnote letter of one published number, or nothing."""
+        return "" if self.common or cell.verdict == NOT_IN_PAPER else _LETTERS[self.verdicts.index(cell.verdict)]
+
+    def of_note(self, cell: Compared) -> str:
+        """The footnote number of one of our cells, or nothing."""
+        return str(self.notes.index(cell.note) + 1) if cell.note else ""
+
+    def footnotes(self, added: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+        """(mark, text): verdicts by letter, notes by number, and what the `added` rows are."""
+        numbered = [(str(number), note) for number, note in enumerate(self.notes, start=1)]
+        ours = [(ADDED, f"ours, not in the paper: {text}") for text in dict.fromkeys(added)]
+        return (*zip(_LETTERS, self.verdicts, strict=False), *numbered, *ours)
+
+
+def marks(cells: Sequence[Compared]) -> Marks:
+    """The footnotes that these cells need, in order of appearance."""
+    verdicts = dict.fromkeys(cell.verdict for cell in cells if cell.verdict != NOT_IN_PAPER)
+    return Marks(tuple(verdicts), tuple(dict.fromkeys(cell.note for cell in cells if cell.note)))
+
+
+def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
+    """The cell to the paper's number of decimals."""
+    score = cell.score
+    return Measured(
+        ours=number(score.value, decimals),
+        interval=score.ci95 and (number(score.ci95[0], decimals), number(score.ci95[1], decimals)),
+        mark=marks.of_note(cell),
+        paper=("≈ " if cell.approximate else "") + number(cell.published, decimals),
+        paper_mark=marks.of_verdict(cell),
+        says="; ".join(part for part in _says(cell) if part),
+    )
+
+
+def _says(cell: Compared) -> tuple[str, ...]:
+    n = "" if cell.score.n is None else f"n = {cell.score.n}"
+    judge = f"judge {cell.score.judge}" if cell.score.judge else ""
+    return cell.verdict, n, judge, cell.note
+
+
+def number(value: float | None, decimals: int) -> str:
+    """`value` with that many decimals; a dash where there is none."""
+    return DASH if value is None else f"{value:.{decimals}f}"
+
+
+def n_of_asked(score: Score | WinRate) -> str:
+    """``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
+    return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
+
+
+def require_one_judge(column: str, judges: Iterable[str]) -> None:
+    """Raises UserError where the scores of a column come from two judges."""
+    first, *others = dict.fromkeys(judges)
+    if others:
+        raise UserError(
+            f"column {column} mixes the judges {first or 'none'} and {others[0] or 'none'}; "
+            "scores of two judges cannot stand in one column: run again with one judge"
+        )
+
+
+def source(manifest: Manifest, exhibit: Exhibit, judges: Iterable[str] = (), about: str = "") -> str:
+    """What ours rests on, and where the paper's stands. `judges` are fingerprints, `about` what else there is to say."""
+    seeds = ", ".join(map(str, manifest.seeds))
+    fast = ", fast (reduced counts)" if manifest.fast else ""
+    mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 and judges else ""
+    fingerprints = ", ".join(judges)
+    judge = f", judge {manifest.judge.name} ({fingerprints})" if fingerprints else ""
+    return (
+        f"Ours: scale {manifest.scale}{fast}, {'seeds' if len(manifest.seeds) > 1 else 'seed'} {seeds}{mean}{judge}"
+        f"{about and ', '}{about}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
+    )

@@ -1,0 +1,65 @@
+"""A run as a report, before it takes any format."""
+
+from harness.core.papers import AnyExhibit, Paper, ScoreTable, load_exhibit, load_paper
+from reports import claims, provenance
+from reports.blocks import Entries, ExhibitView, Report, Section
+from reports.exhibits import view
+from reports.manifest import Manifest, ScoresPart
+
+
+def build_report(manifest: Manifest) -> Report:
+    """All that is printed of a run. Raises UserError for what the paper does not have."""
+    paper = load_paper(manifest.paper)
+    exhibits = {part.name: exhibit_of(manifest, part.name) for part in manifest.parts}
+    views = tuple(view(manifest, part, exhibits[part.name]) for part in manifest.parts)
+    return Report(
+        title=_title(manifest, paper, views),
+        lead=paper.title,
+        arxiv=paper.arxiv,
+        exhibits=views,
+        sections=tuple(_sections(manifest, paper, exhibits)),
+        tests=claims.tests(manifest, exhibits),
+        test_records=claims.records(manifest, exhibits),
+    )
+
+
+def exhibit_of(manifest: Manifest, name: str) -> AnyExhibit:
+    """The exhibit as published, with the rows that the run adds to it."""
+    exhibit = load_exhibit(manifest.paper, name)
+    for part in manifest.parts:
+        if part.name == name and isinstance(part, ScoresPart) and isinstance(exhibit, ScoreTable):
+            return exhibit.with_rows(part.added_rows)
+    return exhibit
+
+
+def _title(manifest: Manifest, paper: Paper, views: tuple[ExhibitView, ...]) -> str:
+    of = f"{views[0].section.title} of {paper.name.upper()}" if len(views) == 1 else paper.name.upper()
+    return f"{of}, reproduced at scale {manifest.scale}" + (" (fast: reduced counts)" if manifest.fast else "")
+
+
+def _sections(manifest: Manifest, paper: Paper, exhibits: dict[str, AnyExhibit]) -> list[Section]:
+    """What is said of the run as a whole; sections that would be empty are left out."""
+    found = [claims.section(manifest, exhibits)] if manifest.claims else []
+    if manifest.deviations:
+        found.append(_deviations(manifest))
+    if paper.disagreements:
+        found.append(_disagreements(paper))
+    if manifest.steps:
+        found.append(provenance.cost_section(manifest))
+    return [*found, provenance.section(manifest)]
+
+
+def _deviations(manifest: Manifest) -> Section:
+    """The ledger of all that we do otherwise or had to choose."""
+    entries = (
+        (each.id.replace("-", " "), (("paper", each.paper_says), ("we do", each.we_do), ("why", each.why)))
+        for each in manifest.deviations
+    )
+    return Section("deviations", "Deviations from the paper", (Entries(tuple(entries)),))
+
+
+def _disagreements(paper: Paper) -> Section:
+    entries = (
+        (each.where, (("text", each.text), ("table", each.table), ("note", each.note))) for each in paper.disagreements
+    )
+    return Section("disagreements", "Where the paper disagrees with itself", (Entries(tuple(entries)),))
