@@ -512,11 +512,20 @@ def load_exhibit(paper: str, name: str) -> AnyExhibit:
 
     Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
     """
+    return _exhibit(paper, _read_paper(paper), name)
+
+
+def _read_paper(paper: str) -> Any:
+    return read_yaml(config_path(f"papers/{paper}/{PAPER_FILE}"))
+
+
+def _exhibit(paper: str, about_paper: Any, name: str) -> AnyExhibit:
+    """`load_exhibit`, with the content of `PAPER_FILE`, which is the slowest to read."""
     path = config_path(f"papers/{paper}/{name}.yaml")
     content = read_yaml(path)
     if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
         raise UserError(f"{path}: needs a kind, one of {', '.join(KINDS)}")
-    whole: dict[str, Any] = {**content, "name": name, "paper": read_yaml(config_path(f"papers/{paper}/{PAPER_FILE}"))}
+    whole: dict[str, Any] = {**content, "name": name, "paper": about_paper}
     exhibit = from_mapping(KINDS[whole.pop("kind")], whole, str(path))
     try:
         _check(exhibit)
@@ -530,7 +539,9 @@ def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
 
     Raises UserError as `load_exhibit` does, and where two claims, or two matches, have one id.
     """
-    exhibits = tuple(load_exhibit(paper, name) for name, its_paper in exhibit_names().items() if its_paper == paper)
+    about_paper = _read_paper(paper)
+    names = [name for name, its_paper in exhibit_names().items() if its_paper == paper]
+    exhibits = tuple(_exhibit(paper, about_paper, name) for name in names)
     matches = (match.id for exhibit in exhibits if isinstance(exhibit, WinRateTable) for match in exhibit.matches)
     try:
         _require_distinct("claim", (claim.id for exhibit in exhibits for claim in exhibit.claims))
