@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/viewer.py [--pairs 10000] [--data ../shared/data] [--keep page.html]
 
 With --data, prompts are AlpacaEval 2.0's, the left answers are its baseline's and the right ones those of eight models,
-each with another word in ten so that no two are alike; without it, texts are drawn from made-up words, prompts of 165
-characters and answers of 1,500. Each verdict comes with a reply of 600 characters. Every time is the median of `REPEATS`
-in one run of the browser; the reader's own pause before a search starts (150 ms) is part of it.
+each with one word in ten replaced so that no two are alike; without it, texts are drawn from made-up words, prompts of
+165 characters and answers of 1,500. Each verdict comes with a reply of 600 characters. Times are medians in one run of
+the browser; that of a search contains the pause (150 ms) after which it starts.
 """
 
 import argparse

@@ -324,7 +324,10 @@
     const parts = index.facets.map((name, facet) =>
       element("div", "", element("dt", "", name), element("dd", "", pair.facets[facet])),
     );
-    return element("dl", "pv-facts", ...parts, element("div", "", element("dt", "", "id"), element("dd", "", pair.id)));
+    const outcomes = pair.verdicts.map(({ shown, outcome }) => element("div", "", chip(outcome), element("span", "", shown)));
+    const verdicts = element("div", "pv-facts", ...outcomes);
+    const facets = element("dl", "pv-facts", ...parts, element("div", "", element("dt", "", "id"), element("dd", "", pair.id)));
+    return element("div", "", verdicts, facets);
   }
 
   function block(title, content) {
@@ -386,7 +389,7 @@
     const cells = left.words.length * right.words.length;
     const say = (side, words) => (columns[side].querySelector(".pv-words").textContent = words);
     if (cells > MOST_CELLS) {
-      columns.forEach((_, side) => say(side, "too long to compare word by word"));
+      columns.forEach((_, side) => say(side, "too long to mark differences"));
       return;
     }
     const mark = () => {
@@ -394,7 +397,7 @@
       [left, right].forEach((each, side) => {
         const { content, tag, says } = sides[side];
         const only = each.words.length - same[side].size;
-        say(side, `${number(only)} of ${number(each.words.length)} words ${says}`);
+        say(side, `${number(only)} of ${number(each.words.length)} words and signs ${says}`);
         if (content) boxes[side].replaceChildren(...marked(content, each, same[side], tag));
       });
     };
@@ -416,14 +419,16 @@
     return { words, starts };
   }
 
-  // Runs of words that the other text lacks go into `tag`, with the spaces between them and no others.
+  const lineBreak = (content, from, to) => content.slice(from, to).includes("\n");
+
+  // Runs of words that the other text lacks go into `tag`, with the spaces between them; none reaches over a line's end.
   function marked(content, { words, starts }, same, tag) {
     const nodes = [];
     let done = 0;
     for (let word = 0; word < words.length; word += 1) {
       if (same.has(word)) continue;
       let last = word;
-      while (last + 1 < words.length && !same.has(last + 1)) last += 1;
+      while (last + 1 < words.length && !same.has(last + 1) && !lineBreak(content, starts[last], starts[last + 1])) last += 1;
       const end = starts[last] + words[last].length;
       nodes.push(content.slice(done, starts[word]), element(tag, "", content.slice(starts[word], end)));
       done = end;

@@ -57,8 +57,8 @@ def chromium() -> Iterator["Browser"]:
 def open_page(chromium: "Browser", tmp_path: Path) -> Iterator[OpenPage]:
     """Opens HTML from a file: ``open_page(html, fragment="#x", width=360, dark=True)``.
 
-    Afterwards the test fails where a page wrote an error or a warning to the console, threw one, opened a dialog or asked
-    for anything but itself, unless it was opened with ``faulty=True``. Other keywords go to the browser's context.
+    Afterwards the test fails where a page wrote an error or a warning to the console, threw one, opened a dialog or
+    asked for anything but itself, unless it was opened with ``faulty=True``. Other keywords go to the browser context.
     """
     problems: list[str] = []
     contexts = []
