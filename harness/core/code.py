@@ -119,6 +119,7 @@ def _reading(place: Place) -> _Reading:
     if place.name == _IMPORTING:
         statements = [each for each in module.statements if _acts_on_import(each, module)]
         reached = {Place(name, _IMPORTING) for name in (*_packages_of(place.module), *module.imported)}
+        reached |= {Place(name, _WHOLE) for name in module.imported_by_star}
     else:
         statements = module.definitions[place.name]
         reached = {Place(place.module, _IMPORTING)}
@@ -150,6 +151,11 @@ class _Module:
     def imported(self) -> list[str]:
         """Our modules that are imported with this one."""
         return [each for targets in self.bindings.values() for target in targets for each in _imports(target, self)]
+
+    @cached_property
+    def imported_by_star(self) -> list[str]:
+        """Those of them whose names are all taken."""
+        return [target.module for target in self.bindings.get("*", ()) if target.module in self.imported]
 
 
 _BODIES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
