@@ -113,9 +113,9 @@
   }
 
   function showCount() {
-    const total = number(index.pairs.length);
-    find(".pv-count").textContent =
-      shown.length === index.pairs.length ? `${total} pairs` : `${number(shown.length)} of ${total} pairs`;
+    const all = index.pairs.length;
+    const total = `${number(all)} ${all === 1 ? "pair" : "pairs"}`;
+    find(".pv-count").textContent = shown.length === all ? total : `${number(shown.length)} of ${total}`;
     find(".pv-clear").hidden = !search.value && selects.every((select) => !select.value);
   }
 

@@ -424,7 +424,7 @@ def test_two_viewers_on_a_page_do_not_disturb_each_other(open_page: "OpenPage") 
     second = viewer_html([pair(place, id=f"other/{place}") for place in range(3)], heading="Others")
     page = open_page(viewer_page([pair(0)], title="Two", heading="First", before=second), fragment="#pair=other%2F1")
     page.wait_for_selector(".pv-dialog[open]")
-    assert page.locator(".pv-count").all_inner_texts() == ["3 pairs", "1 pairs"]
+    assert page.locator(".pv-count").all_inner_texts() == ["3 pairs", "1 pair"]
     assert page.locator(".pv-dialog[open]").count() == 1
 
 
