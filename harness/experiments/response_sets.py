@@ -59,7 +59,7 @@ def drawn_set(
         return responses
     prompts = response_set(given, data, "reference")
     drawn = drawn_responses(responses=responses, prompts=prompts, size=size, seed=DRAW_SEED)
-    return drawn.shared_as(f"{responses.label}, {size} drawn")
+    return drawn.labelled(f"{name}, {size} drawn")
 
 
 def _references(given: Ingredients, data: DataRole) -> Artifact:
