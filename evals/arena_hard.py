@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evals import completeness, summaries
 from evals.formats import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
+from harness.core.records import WIN_OF_FIRST
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
@@ -22,8 +23,6 @@ OFFICIAL_QUESTIONS = 500
 DECISIVE_WEIGHT = 3
 OFFICIAL_ROUNDS = 100
 OFFICIAL_SEED = 42
-
-_WIN_OF_A = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 
 
 def score_judgments(
@@ -159,7 +158,7 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
 
 def points_of_output(label: str, *, output_is_a: bool) -> float:
     """The output's share of the win, 1, ½ or 0, under a verdict label; how decisive it is does not count."""
-    return _WIN_OF_A[label] if output_is_a else 1 - _WIN_OF_A[label]
+    return WIN_OF_FIRST[label] if output_is_a else 1 - WIN_OF_FIRST[label]
 
 
 def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:

@@ -11,6 +11,7 @@ from harness.core.errors import UserError
 
 T = TypeVar("T")
 
+Outcome = Literal["win", "tie", "loss", "failed"]
 Order = Literal["baseline_first", "output_first"]
 State = Literal["ok", "parse_failed", "api_failed"]
 
@@ -67,6 +68,21 @@ class Judgment:
     def __post_init__(self) -> None:
         if self.preference is not None and not 0 <= self.preference <= 1:
             raise ValueError(f"preference must lie in [0, 1], not {self.preference}")
+
+
+WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
+"""Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
+
+
+def outcome(judgment: Judgment) -> Outcome:
+    """What a verdict says of the output, by its preference where there is one; "failed" where there is no verdict."""
+    if judgment.state != "ok":
+        return "failed"
+    share = judgment.preference
+    if share is None:
+        first = WIN_OF_FIRST[judgment.verdict]
+        share = first if judgment.order == "output_first" else 1 - first
+    return "tie" if share == 0.5 else "win" if share > 0.5 else "loss"
 
 
 def to_json(record: Any) -> dict[str, Any]:

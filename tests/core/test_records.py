@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import UserError
-from harness.core.records import Judgment, PreferencePair, Prompt, Response, from_json, read_rows, to_json, write_rows
+from harness.core.records import (
+    Judgment,
+    PreferencePair,
+    Prompt,
+    Response,
+    from_json,
+    outcome,
+    read_rows,
+    to_json,
+    write_rows,
+)
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 prompts = st.builds(Prompt, id=text, text=text)
@@ -83,3 +93,24 @@ def test_a_preference_is_a_probability(preference: str):
     row = to_json(Judgment(Prompt("1", "a"), "b", "c", "output_first", "m", "m", 0.5, "ok"))
     with pytest.raises(UserError, match=r"^here:3: .*preference"):
         from_json(Judgment, {**row, "preference": json.loads(preference)}, "here:3")
+
+
+@pytest.mark.parametrize(
+    ("order", "verdict", "preference", "state", "expected"),
+    [
+        ("baseline_first", "A>>B", None, "ok", "loss"),
+        ("output_first", "A>>B", None, "ok", "win"),
+        ("baseline_first", "B>A", None, "ok", "win"),
+        ("output_first", "B>A", None, "ok", "loss"),
+        ("baseline_first", "A=B", None, "ok", "tie"),
+        ("output_first", "A=B", None, "ok", "tie"),
+        ("baseline_first", "m", 0.2, "ok", "loss"),
+        ("output_first", "M", 0.7, "ok", "win"),
+        ("output_first", "", 0.5, "ok", "tie"),
+        ("output_first", "", None, "parse_failed", "failed"),
+        ("output_first", "", None, "api_failed", "failed"),
+    ],
+)
+def test_outcome_is_the_outputs_in_whichever_order_it_was_shown(order, verdict, preference, state, expected):
+    row = Judgment(Prompt("a", "b"), "baseline", "output", order, "reply", verdict, preference, state)
+    assert outcome(row) == expected
