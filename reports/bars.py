@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours of the Okabe-Ito palette and greys, of different lightness; bars and diamonds differ in shape as well.
-OURS = "#56B4E9"
-OURS_ADDED = "#B8C4CC"
+# A blue, a vermilion and greys of different lightness; bars and diamonds differ in shape as well. The bars are of a medium
+# lightness, on which both the dark lines of a light page and the light ones of a dark page can be seen.
+OURS = "#3F9BD1"
+OURS_ADDED = "#8C99A3"
 PAPER = "#D55E00"
+EVEN = "#6E6E6E"
 SHARES = {"win": "#0072B2", "tie": "#E6E6E6", "loss": "#9A9A9A"}
 
 _SHARE_FIELDS = ("win", "tie", "loss")
@@ -85,7 +87,7 @@ def _draw_shares(axes: "Axes", panel: BarPanel, ink: str) -> None:
             bar.beside, (100, position), (6, 0), textcoords="offset points", va="center", fontsize=8, color=ink,
             annotation_clip=False,
         )  # fmt: skip
-    axes.axvline(50, color=ink, linewidth=0.8, linestyle=(0, (2, 2)), zorder=3)
+    axes.axvline(50, color=EVEN, linewidth=0.9, linestyle=(0, (2, 2)), zorder=3)
     axes.set_xlim(0, 100)
     axes.set_xlabel("prompts (%)", fontsize=8, color=ink)
 

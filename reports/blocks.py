@@ -211,7 +211,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A ledger: entries of (term, ((word, text), ...))."""
+    """A ledger, not empty: entries of (term, ((word, text), ...)), all with the same words."""
 
     entries: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 

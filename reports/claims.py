@@ -28,8 +28,8 @@ _COLUMNS = (
 def section(manifest: Manifest, exhibits: Exhibits) -> Section:
     """Every claim with its verdict and its tests."""
     lead = (
-        "Each claim is a set of orderings. Every ordering is a paired test on the same prompts; differences are in points "
-        f"where no other unit stands. {coverage(manifest)}"
+        "Each claim is a set of orderings. Every ordering is a paired test on the same prompts; differences are in "
+        f"points where no other unit stands. {coverage(manifest)}"
     )
     found = Claims(tuple(_claim(claim, _exhibit(exhibits, claim)) for claim in manifest.claims))
     return Section("claims", TITLE, (Prose(lead, quiet=True), found))
@@ -112,9 +112,9 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
     comparisons = list(_every(manifest))
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (
-            "Undecided does not mean equal. Detectable: the true difference that such a test decides in 80 % of repeats. "
-            "Needed: how many prompts in all would decide one of the size observed. Both at the level that Holm's method "
-            "leaves to the first of the undecided tests."
+            "Undecided does not mean equal. Detectable: the true difference that such a test decides in 80 % of "
+            "repeats. Needed: how many prompts in all would decide one of the size observed. Both at the level that "
+            "Holm's method leaves to the first of the undecided tests."
         )
     yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
 

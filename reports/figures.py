@@ -40,8 +40,11 @@ def draw(figure: Figure) -> Drawing:
     from matplotlib import rc_context
 
     # Nothing that differs from run to run, and ids that are the figure's own: several stand on one page.
-    with rc_context({**FONTS, "svg.hashsalt": figure.name}):
+    settings: Any = {**FONTS, "svg.hashsalt": figure.name}
+    with rc_context(settings):
         drawn = _drawn(figure)
+        drawn.draw_without_rendering()  # lays it out, once for all three
+        drawn.set_layout_engine("none")
         pdf = _saved(drawn, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         png = _saved(drawn, "png", metadata={"Software": None}, dpi=200, facecolor="white")
         svg = _saved(drawn, "svg", metadata={"Date": None, "Creator": None}, transparent=True)

@@ -42,6 +42,7 @@ def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
         label = f"{name} (n = {len(values):,})"
         axes.hist(values, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
         axes.hist(values, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
+    axes.set_ylim(top=axes.get_ylim()[1] * (1 + 0.11 * len(panel.sets)))  # room for the legend
 
 
 def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: str) -> None:

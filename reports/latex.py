@@ -50,8 +50,8 @@ _LATEX = {
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
     "…": r"\ldots{}",
-    "†": r"\textsuperscript{\textdagger}",
-    "‡": r"\textsuperscript{\textdaggerdbl}",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
     "θ": r"$\theta$",
@@ -61,14 +61,14 @@ _LATEX = {
     "σ": r"$\sigma$",
     "ŷ": r"$\hat{y}$",
     "ỹ": r"$\tilde{y}$",
-    "◦": r"\textsuperscript{$\circ$}",
+    "◦": r"$^\circ$",
     "≈": r"$\approx$",
     "≠": r"$\neq$",
     "≫": r"$\gg$",
     "∪": r"$\cup$",
     "½": r"$\frac{1}{2}$",
-    "✓": r"\ding{51}",
-    "✗": r"\ding{55}",
+    "✓": r"$\checkmark$",
+    "✗": r"$\times$",
     "“": "``",
     "”": "''",
     "‘": "`",
@@ -78,11 +78,12 @@ _LATEX = {
 
 
 _PACKAGES = r"""\usepackage[utf8]{inputenc}
-\usepackage{array,booktabs,graphicx,longtable,pifont}
+\usepackage{amssymb,array,booktabs,graphicx,longtable}
 \usepackage[margin=2cm]{geometry}
 """
 
-_ALONE_HEAD = r"""% Compiles on its own; inside a document that loads array, booktabs, graphicx, longtable and pifont, \input{%s} gives it alone.
+_ALONE_HEAD = r"""% Compiles on its own. Inside a document that loads amssymb, array, booktabs, graphicx and longtable,
+% \input{%s} gives the content alone.
 \makeatletter
 \newif\ifharnessalone
 \ifx\@nodocument\relax \harnessalonefalse \else \harnessalonetrue \fi
@@ -357,8 +358,6 @@ def _piece(piece: Piece) -> str:
 
 
 def _entries(block: Entries) -> Iterator[str]:
-    if not block.entries:
-        return
     yield r"\begin{description}\raggedright"
     for term, said in block.entries:
         yield rf"\item[{{{latex_text(term)}}}] " + r"\\ ".join(

@@ -54,7 +54,7 @@ def markdown(block: Block) -> Iterator[str]:
     elif isinstance(block, Samples):
         yield from _samples(block)
     elif isinstance(block, Entries):
-        words = [word for word, _ in block.entries[0][1]] if block.entries else []
+        words = [word for word, _ in block.entries[0][1]]
         yield _rows(["", *words], ([term, *(text for _, text in said)] for term, said in block.entries))
     else:
         yield from _claims(block)

@@ -26,7 +26,7 @@ class Compared:
 
     @property
     def note(self) -> str:
-        """What a reader must know of ours, mostly empty: why it was withheld, and its n/N where verdicts are missing."""
+        """What a reader must know of ours, mostly empty: why it was withheld, its n/N where verdicts are missing."""
         counts = f"n/N = {n_of_asked(self.score)} verdicts" if self.score.n_missing else ""
         withheld = "withheld" if self.score.value is None and not self.score.note else self.score.note
         return "; ".join(part for part in (withheld, counts) if part)
@@ -100,16 +100,16 @@ def n_of_asked(score: Score | WinRate) -> str:
 
 def require_one_judge(column: str, judges: Iterable[str]) -> None:
     """Raises UserError where the scores of a column come from two judges."""
-    first, *others = dict.fromkeys(judges)
-    if others:
+    distinct = list(dict.fromkeys(judges))
+    if len(distinct) > 1:
         raise UserError(
-            f"column {column} mixes the judges {first or 'none'} and {others[0] or 'none'}; "
+            f"column {column} mixes the judges {distinct[0] or 'none'} and {distinct[1] or 'none'}; "
             "scores of two judges cannot stand in one column: run again with one judge"
         )
 
 
 def source(manifest: Manifest, exhibit: Exhibit, judges: Iterable[str] = (), about: str = "") -> str:
-    """What ours rests on, and where the paper's stands. `judges` are fingerprints, `about` what else there is to say."""
+    """What ours rests on, and where the paper's stands; `judges` are fingerprints, `about` is what else to say."""
     seeds = ", ".join(map(str, manifest.seeds))
     fast = ", fast (reduced counts)" if manifest.fast else ""
     mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 and judges else ""

@@ -1,16 +1,19 @@
 """A run as a report, before it takes any format."""
 
+from collections.abc import Sequence
+
+from harness.core.paper_check import Finding, check_paper
 from harness.core.papers import AnyExhibit, Paper, ScoreTable, load_exhibit, load_paper
 from reports import claims, provenance
 from reports.blocks import Entries, ExhibitView, Report, Section
 from reports.exhibits import view
-from reports.manifest import Manifest, ScoresPart
+from reports.manifest import Manifest, Part, ScoresPart
 
 
 def build_report(manifest: Manifest) -> Report:
     """All that is printed of a run. Raises UserError for what the paper does not have."""
     paper = load_paper(manifest.paper)
-    exhibits = {part.name: exhibit_of(manifest, part.name) for part in manifest.parts}
+    exhibits = exhibits_of(manifest)
     views = tuple(view(manifest, part, exhibits[part.name]) for part in manifest.parts)
     return Report(
         title=_title(manifest, paper, views),
@@ -23,12 +26,15 @@ def build_report(manifest: Manifest) -> Report:
     )
 
 
-def exhibit_of(manifest: Manifest, name: str) -> AnyExhibit:
-    """The exhibit as published, with the rows that the run adds to it."""
-    exhibit = load_exhibit(manifest.paper, name)
-    for part in manifest.parts:
-        if part.name == name and isinstance(part, ScoresPart) and isinstance(exhibit, ScoreTable):
-            return exhibit.with_rows(part.added_rows)
+def exhibits_of(manifest: Manifest) -> dict[str, AnyExhibit]:
+    """The exhibits as published, by name, with the rows that the run adds to them."""
+    return {part.name: _exhibit(manifest, part) for part in manifest.parts}
+
+
+def _exhibit(manifest: Manifest, part: Part) -> AnyExhibit:
+    exhibit = load_exhibit(manifest.paper, part.name)
+    if isinstance(part, ScoresPart) and isinstance(exhibit, ScoreTable):
+        return exhibit.with_rows(part.added_rows)
     return exhibit
 
 
@@ -42,8 +48,8 @@ def _sections(manifest: Manifest, paper: Paper, exhibits: dict[str, AnyExhibit])
     found = [claims.section(manifest, exhibits)] if manifest.claims else []
     if manifest.deviations:
         found.append(_deviations(manifest))
-    if paper.disagreements:
-        found.append(_disagreements(paper))
+    if findings := check_paper(manifest.paper):
+        found.append(_disagreements(findings))
     if manifest.steps:
         found.append(provenance.cost_section(manifest))
     return [*found, provenance.section(manifest)]
@@ -58,8 +64,10 @@ def _deviations(manifest: Manifest) -> Section:
     return Section("deviations", "Deviations from the paper", (Entries(tuple(entries)),))
 
 
-def _disagreements(paper: Paper) -> Section:
+def _disagreements(findings: Sequence[Finding]) -> Section:
+    """What arithmetic finds in the paper's numbers, then what reading found."""
     entries = (
-        (each.where, (("text", each.text), ("table", each.table), ("note", each.note))) for each in paper.disagreements
+        (each.where, (("says", each.says), ("found", each.found), ("note", each.note)))
+        for each in sorted(findings, key=lambda finding: finding.read)
     )
     return Section("disagreements", "Where the paper disagrees with itself", (Entries(tuple(entries)),))

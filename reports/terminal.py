@@ -23,7 +23,7 @@ from reports.blocks import (
 )
 from reports.manifest import Manifest, read_manifest
 from reports.measured import INTERVAL
-from reports.report import build_report, exhibit_of
+from reports.report import build_report, exhibits_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,7 +56,7 @@ def _tests(manifest: Manifest, in_full: bool) -> Iterator["RenderableType"]:
     """What is behind the verdicts; of a run of one exhibit also what is undecided, line by line."""
     from rich.text import Text
 
-    exhibits = {part.name: exhibit_of(manifest, part.name) for part in manifest.parts}
+    exhibits = exhibits_of(manifest)
     if in_full and (undecided := claims.undecided(manifest, exhibits)):
         yield _grid(undecided, undecided.groups[0])
     yield Text(claims.coverage(manifest), style="dim")

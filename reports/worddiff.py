@@ -1,7 +1,7 @@
 """What differs between two texts, word by word."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reports.blocks import Piece
 
@@ -9,7 +9,7 @@ _WORD = re.compile(r"\S+\s*")
 
 
 def pieces(first: str, second: str) -> tuple[Piece, ...]:
-    """`second` beside `first`: what is in both, what only `second` has, and, where it is missing, what only `first` has.
+    """`second` beside `first`: what is in both, what only `second` has, and, where it is missing, what `first` has.
 
     Joined without the missing ones the pieces are `second`. A longest common sequence of words counts as the same; a
     missing piece has no white space at its ends, an added one none at its end.
@@ -19,28 +19,33 @@ def pieces(first: str, second: str) -> tuple[Piece, ...]:
     before, after = _WORD.findall(first), _WORD.findall(second)
     steps = Indel.opcodes([word.rstrip() for word in before], [word.rstrip() for word in after])
     found = [Piece(second[: len(second) - len(second.lstrip())])]
+    missing = added = ""
     for step in steps:
-        ours = "".join(after[step.dest_start : step.dest_end])
         if step.tag == "delete":
-            found.append(Piece("".join(before[step.src_start : step.src_end]).rstrip(), "missing"))
+            missing += "".join(before[step.src_start : step.src_end])
         elif step.tag == "insert":
-            found += [Piece(ours.rstrip(), "added"), Piece(ours[len(ours.rstrip()) :])]
+            added += "".join(after[step.dest_start : step.dest_end])
         else:
-            found.append(Piece(ours))
-    return tuple(_merged(found))
+            found += [*_changed(missing, added), Piece("".join(after[step.dest_start : step.dest_end]))]
+            missing = added = ""
+    return tuple(_merged([*found, *_changed(missing, added)]))
 
 
-def _merged(pieces: list[Piece]) -> Iterator[Piece]:
+def _changed(missing: str, added: str) -> list[Piece]:
+    """What is missing before what stands in its place."""
+    words = added.rstrip()
+    return [Piece(missing.rstrip(), "missing"), Piece(words, "added"), Piece(added[len(words) :])]
+
+
+def _merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Without empty pieces, and with neighbours that are the same joined."""
-    kept: Piece | None = None
-    for piece in pieces:
-        if not piece.text:
-            continue
-        if kept and kept.kind == piece.kind == "same":
+    kept = Piece("")
+    for piece in filter(lambda piece: piece.text, pieces):
+        if kept.text and kept.kind == piece.kind == "same":
             kept = Piece(kept.text + piece.text)
             continue
-        if kept:
+        if kept.text:
             yield kept
         kept = piece
-    if kept:
+    if kept.text:
         yield kept

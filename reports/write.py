@@ -9,9 +9,11 @@ from reports.csv_files import csv_text
 from reports.figures import draw
 from reports.html import html_report
 from reports.latex import latex_exhibit, latex_report, latex_tests
-from reports.manifest import read_manifest
+from reports.manifest import Manifest, read_manifest
 from reports.markdown import markdown_report
-from reports.report import build_report
+from reports.pairs import judged_pairs
+from reports.report import build_report, exhibits_of
+from reports.viewer import viewer_html
 
 
 def write_report(folder: Path) -> None:
@@ -28,13 +30,21 @@ def write_report(folder: Path) -> None:
     files: dict[str, bytes] = {name: text.encode("utf-8") for name, text in _texts(report).items()}
     for name, drawing in drawings.items():
         files |= {f"{name}.pdf": drawing.pdf, f"{name}.png": drawing.png, f"{name}.svg": drawing.svg_file}
-    page = html_report(report, {name: drawing.svg for name, drawing in drawings.items()})
+    page = html_report(report, {name: drawing.svg for name, drawing in drawings.items()}, _viewer(manifest, folder))
     files["index.html"] = page.encode("utf-8")
     try:
         for name, content in files.items():
             replace_file(folder / name, content)
     except OSError as error:
         raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None
+
+
+def _viewer(manifest: Manifest, folder: Path) -> str:
+    """The pair viewer; nothing for a run that judged no pairs."""
+    judged = judged_pairs(manifest, exhibits_of(manifest), folder)
+    if not judged.pairs and not judged.note:
+        return ""
+    return viewer_html(judged.pairs, heading="Pairs of answers", note=judged.note)
 
 
 def _texts(report: Report) -> dict[str, str]:

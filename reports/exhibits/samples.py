@@ -7,13 +7,18 @@ from reports.blocks import Block, Piece, Prose, Records, Samples
 from reports.manifest import Manifest, Sample, SamplesPart
 from reports.worddiff import pieces
 
+LEGEND = (
+    "In each response after the first, words that the first does not have are marked, underlined or bold; words that "
+    "only the first has are crossed out, or in brackets behind a minus sign."
+)
+
 
 def samples(manifest: Manifest, part: SamplesPart, exhibit: SampleTable) -> tuple[list[Block], Records]:
     """The responses to each prompt, words that differ from the first response marked.
 
     Raises UserError for a group that the exhibit does not have.
     """
-    found: list[Block] = [Prose(legend(), quiet=True)]
+    found: list[Block] = [Prose(LEGEND, quiet=True)]
     records: list[tuple[object, ...]] = []
     for each in part.groups:
         if not 0 <= each.group < len(exhibit.groups):
@@ -35,11 +40,6 @@ def samples(manifest: Manifest, part: SamplesPart, exhibit: SampleTable) -> tupl
             records += [(*names, label, text) for label, text in sample.responses.items()]
     fields = ("of", "title", "model", "model_label", "prompt_id", "prompt", "label", "response")
     return found, Records(fields, tuple(records))
-
-
-def legend() -> str:
-    """What the marks mean."""
-    return "In every response below the first, words that the first does not have are marked, and words that it has and this one lacks are crossed out."
 
 
 def _marked(sample: Sample) -> blocks.Sample:

@@ -29,7 +29,6 @@ def scores(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> tuple[l
     Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
     a column whose scores come from two judges.
     """
-    exhibit = exhibit.with_rows(part.added_rows)
     columns = _columns(part, exhibit)
     lines = list(_lines(manifest, part, exhibit, columns))
     table = _table(manifest, part, exhibit, columns, lines)

@@ -26,10 +26,11 @@ class _Line:
 def win_rates(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> tuple[list[Block], Records]:
     """Ours beside the paper's, match by match, drawn too where the paper draws them.
 
-    Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two judges.
+    Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two
+    judges.
     """
     lines = list(_lines(manifest, part, exhibit))
-    require_one_judge("win_rate", (line.rate.judge for line in lines))
+    require_one_judge(f"{exhibit.name}/win_rate", (rate.judge for rate in part.cells))
     found: list[Block] = []
     if exhibit.as_figure and lines:
         found.append(_figure(manifest, exhibit, lines))
@@ -113,7 +114,7 @@ def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -
     return Figure(
         name=exhibit.name,
         caption=f"{exhibit.label}: prompts won, tied and lost, ours; printed beside, the win rate (%)",
-        alt="Stacked bars of wins, ties and losses for each comparison of the table below; the paper's win rate as a mark",
+        alt="Stacked bars of wins, ties and losses for each comparison of the table below; a mark at the paper's rate",
         drawing=BarChart(tuple(panels), stacked=True),
     )
 

@@ -1,10 +1,15 @@
-"""A made-up manifest: every number in it is invented, to exercise the report, and stands for no run."""
+"""A made-up run: every number in it is invented, to exercise the report, and stands for no run."""
 
+import json
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from harness.core.papers import PaperTable, load_paper_table
+from reports.blocks import ExhibitView, Report
+from reports.manifest import Manifest, parse_manifest
+from reports.report import build_report
 
 METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
 METRICS = (
@@ -12,15 +17,68 @@ METRICS = (
     ("alpaca_eval2", "win_rate", 805),
     ("arena_hard", "score", 500),
 )
+EVERY = ("table1", "table2", "table3", "table5", "fig3", "fig5", "fig8", "fig9", "fig10", "samples")
+"""Exhibits of every kind, each with something of its own."""
+
+MODELS = ("qwen", "llama", "qwen-small")
 
 
-def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any) -> dict[str, Any]:
-    """Two base models, seven rows; SPIN's LC on Llama is withheld, and DPO's Arena-Hard score on Qwen lacks verdicts.
+def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
+    """A manifest with a part for each exhibit in `names`, ``table3`` without any. `changes` replace whole entries."""
+    names = names or ("table3",)
+    parts = [PARTS[name]() for name in names]
+    claims = [claim for name in names for claim in (made_up_claims() if name == "table3" else [])]
+    claims += [claim for name in names if name == "fig3" for claim in [_claim_on_fig3()]]
+    manifest: dict[str, Any] = {
+        "run": names[0] if len(names) == 1 else "all",
+        "paper": "sgpo",
+        "scale": "mini",
+        "fast": False,
+        "seeds": [0],
+        "models_asked": [],
+        "methods_asked": [],
+        "command": "harness reproduce table3 --run-dir runs/made_up",
+        "started": "2000-01-01T00:00:00Z",
+        "ended": "2000-01-01T00:08:31Z",
+        "seconds": 511.2,
+        "store": "../store",
+        "judge": {"name": "mini:made-up", "fingerprint": "0123456789ab", "prompt": "none", "parser": "none"},
+        "provenance": {
+            "git": {"commit": "f" * 40, "dirty": False},
+            "packages": {"torch": "0.0", "trl": "0.0"},
+            "python": "3.11",
+            "platform": "made-up",
+        },
+        "models": {
+            model: {"reference": f"mini:{model}", "description": f"a made-up model & {model}_tiny"} for model in MODELS
+        },
+        "parts": parts,
+        "n_tests": 8,
+        "claims": claims,
+        "deviations": [
+            {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
+            {"id": "another-one", "paper_says": "nothing", "we_do": "something", "why": "it had to be chosen"},
+        ],
+        "steps": [
+            _step("train_sft", "qwen sft", 61.0, False),
+            _step("respond", "qwen sft drafts", 3.2, True, rows=48),
+            _step("judge_pairs", "qwen sft alpaca_eval2", 1.5, False, rows=805, failed=0),
+            _step("judge_pairs", "qwen dpo alpaca_eval2", 2.5, True, rows=795, failed=10),
+        ],
+    }
+    return manifest | changes
 
-    `changes` replace whole entries.
-    """
+
+def _step(step: str, label: str, seconds: float, found: bool, **counts: float) -> dict[str, Any]:
+    key = f"{step}{label}".encode().hex().ljust(64, "0")[:64]
+    return {"step": step, "label": label, "key": key, "seconds": seconds, "found": found, "counts": counts}
+
+
+def scores_part() -> dict[str, Any]:
+    """Table 3: two base models, seven rows; SPIN's LC on Llama is withheld, DPO's Arena-Hard on Qwen lacks verdicts."""
+    models = ("qwen", "llama")
     cells = [
-        _cell(model, method, *metric, value=20 + 4.25 * row + 10 * column + 3 * (model == "llama"))
+        score(model, method, *metric, value=20 + 4.25 * row + 10 * column + 3 * (model == "llama"))
         for model in models
         for row, method in enumerate(METHODS)
         for column, metric in enumerate(METRICS)
@@ -30,48 +88,139 @@ def made_up_manifest(models: tuple[str, ...] = ("qwen", "llama"), **changes: Any
             cell.update(value=None, ci95=None, n_missing=19, note="withheld: verdicts are missing")
         if (cell["model"], cell["method"], cell["metric"]) == ("qwen", "dpo", "score"):
             cell.update(n_missing=7)
-    manifest: dict[str, Any] = {
-        "experiment": "table3",
-        "paper": "sgpo",
-        "scale": "mini",
-        "fast": False,
-        "seeds": [0],
-        "command": "harness reproduce table3 --run-dir runs/made_up",
-        "started": "2000-01-01T00:00:00Z",
-        "ended": "2000-01-01T00:08:31Z",
-        "seconds": 511.2,
-        "judge": {"name": "made-up-judge", "fingerprint": "0123456789ab", "prompt": "none", "parser": "none"},
-        "provenance": {
-            "git": {"commit": "f" * 40, "dirty": False},
-            "packages": {"torch": "0.0", "trl": "0.0"},
-            "python": "3.11",
-            "platform": "made-up",
-        },
-        "models": {
-            model: {"reference": f"mini:{model}", "description": f"a made-up model & {model}_tiny"} for model in models
-        },
+    return {
+        "kind": "scores",
+        "name": "table3",
+        "models": list(models),
         "rows": list(METHODS),
         "added_rows": {},
         "cells": cells,
-        "n_tests": 4 * len(models),
-        "claims": made_up_claims(models),
-        "deviations": [
-            {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
-            {"id": "another", "paper_says": "nothing", "we_do": "something", "why": "it had to be chosen"},
-        ],
         "diagnostics": [
             {"model": "qwen", "method": "sft", "gold_quality": 0.4512345, "mean_length": 31.0},
             {"model": "qwen", "method": "sgpo", "gold_quality": 0.5, "mean_length": None},
         ],
-        "steps": [
-            {"step": "train_sft", "label": "qwen·sft", "key": "a" * 64, "seconds": 61.0, "found": False},
-            {"step": "respond", "label": "qwen·sft drafts", "key": "b" * 64, "seconds": 3.2, "found": True},
-        ],
     }
-    return manifest | changes
 
 
-def made_up_claims(models: tuple[str, ...]) -> list[dict[str, Any]]:
+def described_part() -> dict[str, Any]:
+    """Table 5: one base model, columns that describe the rows, scores to two decimals."""
+    methods = ("sgpo-teacher-only", "sgpo-teacher-only-shared", "sgpo-unshared", "sgpo", "sft")
+    cells = [
+        score("qwen-small", method, *metric, value=2.125 + row + 3 * column)
+        for row, method in enumerate(methods)
+        for column, metric in enumerate(METRICS[:2])
+    ]
+    part = {"models": ["qwen-small"], "rows": list(methods), "added_rows": {}, "cells": cells}
+    return {"kind": "scores", "name": "table5", **part}
+
+
+def score(model: str, method: str, bench: str, metric: str, n: int, value: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "method": method,
+        "bench": bench,
+        "metric": metric,
+        "value": value,
+        "ci95": [value - 2.5, value + 2.75],
+        "per_seed": [value],
+        "n": n,
+        "n_asked": 2 * n if bench == "arena_hard" else n,
+        "n_missing": 0,
+        "uncertainty": None,
+        "judge": f"judge-of-{bench}",
+        "artifact": f"store/{bench}/none",
+        "note": "",
+    }
+
+
+def win_rates_part(name: str, models: tuple[str, ...], matches: tuple[str, ...]) -> dict[str, Any]:
+    """Win rates of `matches`; the last one on the last base model is withheld."""
+    cells = []
+    for model in models:
+        for place, match in enumerate(matches):
+            wins, draws = 120 - 11 * place, 40 + place
+            value = 100 * (wins + draws / 2) / 200
+            cells.append(
+                {
+                    "model": model,
+                    "match": match,
+                    "value": value,
+                    "ci95": [value - 5.125, value + 4.875],
+                    "n": 200,
+                    "n_asked": 400,
+                    "wins": wins,
+                    "draws": draws,
+                    "losses": 200 - wins - draws,
+                    "consistency": 0.815,
+                    "judge": "judge-of-pairs",
+                }
+            )
+    empty = {"value": None, "ci95": None, "n": None, "wins": None, "draws": None, "losses": None, "consistency": None}
+    cells[-1] |= {**empty, "n_missing": 30, "note": "withheld: verdicts are missing"}
+    return {"kind": "win_rates", "name": name, "models": list(models), "cells": cells}
+
+
+def histograms_part(name: str, models: tuple[str, ...], sets: tuple[tuple[int, str], ...], **more: Any) -> dict[str, Any]:
+    """Log-normal values, the same in every run; each set is half as wide as the one before."""
+    generator = Random(0)
+    values = [
+        {
+            "model": model,
+            "panel": panel,
+            "set": name,
+            "values": [round(generator.lognormvariate(2 + 0.2 * place, 0.6 / (1 + place)), 3) for _ in range(150)],
+        }
+        for model in models
+        for place, (panel, name) in enumerate(sets)
+    ]
+    return {"kind": "histograms", "name": name, "models": list(models), "unit": "", "values": values, **more}
+
+
+def settings_part() -> dict[str, Any]:
+    benches = [
+        {"bench": "alpaca_eval2", "examples": 805, "baseline": "GPT-4 Turbo", "judge": "mini:made-up"},
+        {"bench": "arena_hard", "examples": 16, "baseline": "mini:expert", "judge": "mini:made-up"},
+    ]
+    same = {"scoring": "Pairwise comparison", "metrics": "Win rate"}
+    return {"kind": "settings", "name": "table2", "benches": [bench | same for bench in benches]}
+
+
+def samples_part() -> dict[str, Any]:
+    """One prompt of a group of training prompts, and one of a bench; the texts are hostile to every format."""
+    first = {"Policy response ŷ_θ*": "its color is red .", "Improved response ỹ_θ*": "its color is blue , and *sharp* ."}
+    hostile = "<script>alert(1)</script> 100 % of $x_1$ & {y} #1 ~ ^ \\ `code` | [a](b)\nsecond line"
+    second = {"SFT": hostile, "DPO": "", "SGPO": hostile.replace("second", "third 汉")}
+    groups = [
+        {"group": 0, "samples": [{"prompt_id": "train-7", "prompt": "describe it .", "responses": first}]},
+        {"group": 3, "samples": [{"prompt_id": "alpaca_eval2-1", "prompt": "what <b>is</b> it?", "responses": second}]},
+    ]
+    return {"kind": "samples", "name": "samples", "groups": groups}
+
+
+PARTS: dict[str, Any] = {
+    "table1": lambda: win_rates_part(
+        "table1", ("qwen", "llama"), ("ultrafeedback-b", "ultrafeedback-a", "dpo-mix-b", "dpo-mix-a")
+    ),
+    "table2": settings_part,
+    "table3": scores_part,
+    "table5": described_part,
+    "fig3": lambda: histograms_part("fig3", ("qwen",), ((0, "improved"), (0, "response-a"))),
+    "fig5": lambda: histograms_part(
+        "fig5",
+        ("qwen", "llama"),
+        ((0, "improved-before"), (0, "improved-after"), (1, "direct-before"), (1, "direct-after")),
+        kept=[{"model": "qwen", "kept": 43, "of": 48}, {"model": "llama", "kept": 1234, "of": 1500}],
+    ),
+    "fig8": lambda: win_rates_part("fig8", ("llama",), ("self-vs-initial", "self-vs-reference")),
+    "fig9": lambda: histograms_part("fig9", ("llama",), ((0, "initial"), (0, "self"), (0, "reference"))),
+    "fig10": lambda: win_rates_part(
+        "fig10", ("qwen",), ("all-ref-vs-initial", "all-ref-vs-reference", "sgpo-vs-initial", "sgpo-vs-reference")
+    ),
+    "samples": samples_part,
+}
+
+
+def made_up_claims(models: tuple[str, ...] = ("qwen", "llama")) -> list[dict[str, Any]]:
     """One claim of each verdict, and one that is undecided by Holm's adjustment alone; each on a pair of its own."""
     outcomes = (
         ("holds", "holds", "sft", 6.5, 0.0001, 0.0008, None),
@@ -89,7 +238,8 @@ def made_up_claims(models: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def _claim(verdict: str, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "id": f"claim-{verdict.replace(' ', '-')}",
+        "id": f"claim-{verdict.replace(' ', '-')}-{comparisons[0]['worse']}",
+        "exhibit": "table3",
         "says": f"SGPO is above another (the one that {verdict})",
         "where": "section 4.4.1",
         "verdict": verdict,
@@ -114,34 +264,47 @@ def _comparison(
         "minimum_detectable_effect": 2.8567,
         "n_needed": needed,
         "n_prompts": 805,
+        "unit": "points",
         "verdict": verdict,
     }
 
 
-def _cell(model: str, method: str, bench: str, metric: str, n: int, value: float) -> dict[str, Any]:
-    return {
-        "model": model,
-        "method": method,
-        "bench": bench,
-        "metric": metric,
-        "value": value,
-        "ci95": [value - 2.5, value + 2.75],
-        "per_seed": [value],
-        "n": n,
-        "n_asked": 2 * n if bench == "arena_hard" else n,
-        "n_missing": 0,
-        "uncertainty": None,
-        "judge": f"judge-of-{bench}",
-        "artifact": f"store/{bench}/none",
-        "note": "",
-    }
+def _claim_on_fig3() -> dict[str, Any]:
+    """One in another unit than points."""
+    place = {"model": "qwen", "better": "improved", "worse": "response-a", "bench": "edit_distance", "metric": "tokens"}
+    figures = {"difference": 4.125, "ci95": [2.25, 6.5], "p_value": 0.0002, "p_holm": 0.0004, "unit": "words"}
+    comparison = {**place, **figures, "verdict": "holds"}
+    names = {"id": "near", "exhibit": "fig3", "says": "The improved responses are closer", "where": "section 3.1.1"}
+    return {**names, "verdict": "holds", "comparisons": [comparison]}
+
+
+def run_of(manifest: dict[str, Any]) -> Manifest:
+    return parse_manifest(manifest)
+
+
+def report_of(manifest: dict[str, Any]) -> Report:
+    return build_report(parse_manifest(manifest))
+
+
+def view_of(manifest: dict[str, Any]) -> ExhibitView:
+    """The only exhibit."""
+    [view] = report_of(manifest).exhibits
+    return view
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
 def manifest() -> dict[str, Any]:
+    """Table 3 alone."""
     return made_up_manifest()
 
 
 @pytest.fixture
-def paper() -> PaperTable:
-    return load_paper_table("sgpo", "table3")
+def everything() -> dict[str, Any]:
+    """Exhibits of every kind."""
+    return made_up_manifest(*EVERY)
