@@ -382,6 +382,30 @@ def compare(
         click.echo(comparison_table(found))
 
 
+@cli.command()
+@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/table3.")
+@click.option("--candidate", type=PATH, required=True, help="The run after it.")
+@click.option("--rerun-affected", is_flag=True, help="Make the candidate first: run again what the change reaches.")
+@click.option("--out", type=PATH, help="Where regress.html and regress.json go.  [default: the candidate]")
+def regress(baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None) -> None:
+    """Compare two runs on the same prompts; exit 1 if a change made anything worse.
+
+    Each run is the folder of an exhibit with scores, or of all. With three training seeds or more in the baseline
+    (`harness reproduce ... --seeds 3`) their spread counts; with one in each run nothing can be told.
+    """
+    from harness.regress import regress as run
+    from reports.regress import comparison_table
+
+    if rerun_affected:
+        from harness.affected import make_candidate
+
+        make_candidate(baseline, candidate)
+    comparison, page = run(baseline, candidate, out)
+    click.echo(f"{comparison_table(comparison)}\npage: {page}")
+    if comparison.is_worse:
+        sys.exit(1)
+
+
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "evals", "experiments"]))
 def list_(kind: str) -> None:

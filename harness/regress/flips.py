@@ -1,0 +1,77 @@
+"""The pairs whose verdict flipped: won against the bench's baseline in one run and not in the other."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Literal
+
+from evals.arena_hard import points_of_output
+from harness.core.records import Judgment
+from harness.regress.runs import Cell, CellName
+from reports.viewer import Pair, Side, Verdict
+
+Outcome = Literal["win", "tie", "loss", "failed"]
+
+
+def flipped_pairs(name: CellName, before: Cell, after: Cell) -> Iterator[Pair]:
+    """The flipped pairs of one cell. Seeds that both runs have are compared with themselves, others in their order."""
+    shared = before.shared_seeds(after)
+    seeds = [(seed, seed) for seed in shared] if shared else list(zip(before.verdicts, after.verdicts, strict=False))
+    for of_baseline, of_candidate in seeds:
+        first, second = _by_prompt(before.rows[of_baseline]), _by_prompt(after.rows[of_candidate])
+        for prompt_id in first.keys() & second.keys():
+            pair = _pair(name, (of_baseline, first[prompt_id]), (of_candidate, second[prompt_id]))
+            if pair:
+                yield pair
+
+
+SeedVerdicts = tuple[int, Sequence[Judgment]]
+"""A training seed, and the verdicts on its answer to one prompt."""
+
+
+def _pair(name: CellName, baseline: SeedVerdicts, candidate: SeedVerdicts) -> Pair | None:
+    flip = [outcome(verdicts) for _, verdicts in (baseline, candidate)]
+    if "failed" in flip or (flip[0] == "win") == (flip[1] == "win"):
+        return None
+    model, method, bench = name
+    prompt = baseline[1][0].prompt
+    seeds = f"{baseline[0]}-{candidate[0]}"
+    return Pair(
+        id="/".join((*name, seeds, prompt.id)),
+        facets={"model": model, "method": method, "bench": bench, "flip": f"{flip[0]} → {flip[1]}"},
+        prompt=prompt.text,
+        left=Side(f"baseline, seed {baseline[0]}", baseline[1][0].output),
+        right=Side(f"candidate, seed {candidate[0]}", candidate[1][0].output),
+        verdicts=tuple(
+            _verdict(run, row) for run, (_, rows) in (("baseline", baseline), ("candidate", candidate)) for row in rows
+        ),
+    )
+
+
+def _verdict(run: str, row: Judgment) -> Verdict:
+    place = "second" if row.order == "baseline_first" else "first"
+    return Verdict(
+        f"{run} run, its answer {place}", row.verdict, row.preference, outcome([row]), row.reply or row.error
+    )
+
+
+def outcome(rows: Sequence[Judgment]) -> Outcome:
+    """Of an answer against the bench's baseline, by the mean of the verdicts that did not fail."""
+    points = [_points(row) for row in rows if row.state == "ok"]
+    if not points:
+        return "failed"
+    mean = fmean(points)
+    return "win" if mean > 0.5 else "tie" if mean == 0.5 else "loss"
+
+
+def _points(row: Judgment) -> float:
+    if row.preference is not None:
+        return row.preference
+    return points_of_output(row.verdict, output_is_a=row.order == "output_first")
+
+
+def _by_prompt(rows: Sequence[Judgment]) -> Mapping[str, Sequence[Judgment]]:
+    by_prompt: dict[str, list[Judgment]] = defaultdict(list)
+    for row in rows:
+        by_prompt[row.prompt.id].append(row)
+    return by_prompt

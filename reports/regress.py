@@ -1,0 +1,220 @@
+"""The comparison of two runs: `regress.json`, a table for a terminal, a page with the pairs whose verdict flipped."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from reports.viewer import Pair, viewer_page
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+PAGE, FIGURES = "regress.html", "regress.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One of the two runs; `folder` as it was given."""
+
+    folder: str
+    name: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedScore:
+    """One score in both runs, in per cent; `difference` and what follows are candidate minus baseline, in points.
+
+    `verdict` is on the candidate. A score whose outputs are the same in both runs is "same" and not tested. The figures
+    are those of `evals.stats.regression.Change`; they are None where nothing was tested, and `note` says why.
+    """
+
+    model: str
+    method: str
+    bench: str
+    metric: str
+    label: str
+    verdict: Literal["better", "worse", "cannot tell", "same"]
+    baseline: float | None
+    candidate: float | None
+    difference: float | None = None
+    ci95: tuple[float, float] | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    minimum_detectable_effect: float | None = None
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+    n_prompts: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs compared. `only_baseline` and `only_candidate` name the cells that one run alone has."""
+
+    baseline: ComparedRun
+    candidate: ComparedRun
+    scale: str
+    fast: bool
+    judges: dict[str, str]
+    """The judge's fingerprint by bench."""
+    resamples: int
+    n_tests: int
+    scores: tuple[ComparedScore, ...]
+    only_baseline: tuple[str, ...] = ()
+    only_candidate: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What must not be overlooked, such as too few training seeds."""
+
+    def of(self, verdict: str) -> list[ComparedScore]:
+        """The scores with this verdict."""
+        return [score for score in self.scores if score.verdict == verdict]
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether anything got worse."""
+        return bool(self.of("worse"))
+
+    def conclusion(self) -> str:
+        """What came of it, in one line."""
+        if not self.scores:
+            return "The runs have no score in common: nothing was compared."
+        counts = [(len(self.of(verdict)), verdict) for verdict in ("worse", "better", "cannot tell", "same")]
+        return ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
+
+
+def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:
+    """Writes the page and the same numbers as JSON; returns where the page is. Raises OSError."""
+    (folder / FIGURES).write_text(json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(comparison_page(comparison, pairs), encoding="utf-8")
+    return folder / PAGE
+
+
+HEADS = ("", "baseline", "candidate", "difference", "95 % interval", "Holm p", "catches", "verdict")
+
+LEGEND = """\
+Difference: candidate minus baseline, in points; its 95 % interval is that of the score by itself. The
+verdict goes by Holm's p over all tests, at 5 %. Catches: the true difference that such a comparison
+decides in 80 % of repeats. Cannot tell does not mean equal."""
+
+
+def cells(score: ComparedScore) -> tuple[str, ...]:
+    """The score under `HEADS`, as text."""
+    return (
+        score.label,
+        _number(score.baseline),
+        _number(score.candidate),
+        "" if score.difference is None else f"{score.difference:+.1f}",
+        f"[{score.ci95[0]:+.1f}, {score.ci95[1]:+.1f}]" if score.ci95 else "",
+        "" if score.p_holm is None else f"{score.p_holm:.4f}",
+        _number(score.minimum_detectable_effect),
+        score.verdict,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def heading(comparison: Comparison) -> str:
+    """What is compared, in one line."""
+    fast = ", --fast" if comparison.fast else ""
+    return f"{comparison.candidate.folder} against {comparison.baseline.folder} (scale {comparison.scale}{fast})"
+
+
+def seeds_line(comparison: Comparison) -> str:
+    """How many training seeds the runs have, and how many tests were made of them."""
+    runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
+    seeds = "; ".join(f"{what}: seed{'s' * (len(run.seeds) > 1)} {_ranges(run.seeds)}" for what, run in runs)
+    count = comparison.n_tests
+    return f"{seeds}; {count} test{'s' * (count != 1)}, one family"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """``0–2, 7``."""
+    runs = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
+    ends = [[seed for _, seed in run] for _, run in runs]
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
+
+
+def same_line(comparison: Comparison) -> str:
+    """The methods whose outputs are the same in both runs; "" for none."""
+    names = dict.fromkeys(f"{score.model} {score.method} {score.bench}" for score in comparison.of("same"))
+    return f"same outputs in both runs, not tested: {', '.join(names)}" if names else ""
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """The comparison for a terminal, in lines of less than 100 characters."""
+    from textwrap import wrap
+
+    lines = [heading(comparison), seeds_line(comparison), *_rows(comparison)]
+    for what, names in (("baseline", comparison.only_baseline), ("candidate", comparison.only_candidate)):
+        if names:
+            lines.append(f"only in the {what}: {', '.join(names)}")
+    lines += [line for line in (same_line(comparison), *comparison.notes) if line]
+    wrapped = [part for line in lines for part in ([line] if line.startswith("  ") else wrap(line, 98))]
+    return "\n".join([*wrapped, *[LEGEND] * bool(comparison.n_tests), comparison.conclusion()])
+
+
+def changed(comparison: Comparison) -> Iterator[tuple[str, list[ComparedScore]]]:
+    """The scores that are not the same in both runs, by base model and method."""
+    tested = [score for score in comparison.scores if score.verdict != "same"]
+    for (model, method), scores in groupby(tested, key=lambda score: (score.model, score.method)):
+        yield f"{model} {method}", list(scores)
+
+
+def _rows(comparison: Comparison) -> Iterator[str]:
+    rows = [cells(score) for _, scores in changed(comparison) for score in scores]
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
+    yield _line(HEADS, widths)
+    for name, scores in changed(comparison):
+        yield f"  {name}"
+        for score in scores:
+            yield _line(cells(score), widths)
+            if score.note:
+                yield f"      {score.note}"
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    last = len(row) - 1
+    padded = (
+        f"{cell:{'<' if at in (0, last) else '>'}{width}}"
+        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return f"    {'  '.join(padded)}".rstrip()
+
+
+def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:
+    """`regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    table = environment.get_template("regress.html.j2").render(
+        comparison=comparison,
+        heading=heading(comparison),
+        seeds=seeds_line(comparison),
+        same=same_line(comparison),
+        heads=HEADS,
+        groups=[(name, [(score, cells(score)) for score in scores]) for name, scores in changed(comparison)],
+        legend=LEGEND,
+    )
+    return viewer_page(
+        pairs,
+        title="Did the change make it worse?",
+        heading="Flipped pairs",
+        note=(
+            "Prompts won against the bench's baseline in one run and not in the other: the baseline run's answer left, "
+            "the candidate's right, each with the judge's verdict on it against the bench's baseline."
+        ),
+        before=table,
+    )
