@@ -265,6 +265,10 @@ def test_back_closes_a_pair_and_forward_opens_it_again(open_page: "OpenPage", ma
     page.wait_for_selector(".pv-dialog", state="hidden")
     page.evaluate("history.forward()")
     assert opened_id(page) == "pair/5"
+    page.keyboard.press("Escape")  # goes back, and so leaves no entry of its own
+    page.wait_for_function("location.hash === ''")
+    page.evaluate("history.forward()")
+    assert opened_id(page) == "pair/5"
 
 
 def test_a_link_opens_its_pair_even_one_that_the_filters_hide(open_page: "OpenPage", many: str) -> None:
