@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# A blue, a vermilion and greys of different lightness; bars and diamonds differ in shape as well. The bars are of a medium
-# lightness, on which both the dark lines of a light page and the light ones of a dark page can be seen.
+# A blue, a vermilion and greys of different lightness; bars and diamonds differ in shape as well. On bars of medium
+# lightness both the dark lines of a light page and the light ones of a dark page can be seen.
 OURS = "#3F9BD1"
 OURS_ADDED = "#8C99A3"
 PAPER = "#D55E00"

@@ -108,14 +108,26 @@ def require_one_judge(column: str, judges: Iterable[str]) -> None:
         )
 
 
-def source(manifest: Manifest, exhibit: Exhibit, judges: Iterable[str] = (), about: str = "") -> str:
-    """What ours rests on, and where the paper's stands; `judges` are fingerprints, `about` is what else to say."""
+def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
+    """What ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
+    fast = ["fast (reduced counts)"] if manifest.fast else []
+    ours = ", ".join([f"scale {manifest.scale}", *fast, *filter(None, about)])
+    return f"Ours: {ours}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
+
+
+def all_seeds(manifest: Manifest) -> str:
+    """``seeds 0, 1, 2 (mean of 3)``."""
     seeds = ", ".join(map(str, manifest.seeds))
-    fast = ", fast (reduced counts)" if manifest.fast else ""
-    mean = f" (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 and judges else ""
-    fingerprints = ", ".join(judges)
-    judge = f", judge {manifest.judge.name} ({fingerprints})" if fingerprints else ""
-    return (
-        f"Ours: scale {manifest.scale}{fast}, {'seeds' if len(manifest.seeds) > 1 else 'seed'} {seeds}{mean}{judge}"
-        f"{about and ', '}{about}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
-    )
+    return f"seeds {seeds} (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else f"seed {seeds}"
+
+
+def first_seed(manifest: Manifest) -> str:
+    """``seed 0 (the first of 3)``: what is shown of one training seed alone."""
+    others = f" (the first of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else ""
+    return f"seed {manifest.seeds[0]}{others}"
+
+
+def judge(manifest: Manifest, fingerprints: Iterable[str]) -> str:
+    """The judge with what identifies it, bench by bench."""
+    shown = ", ".join(fingerprints)
+    return f"judge {manifest.judge.name} ({shown})" if shown else f"judge {manifest.judge.name}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from reports import claims
 from reports.blocks import (
@@ -91,10 +91,14 @@ def _grid(table: Table, group: Group) -> "RichTable":
     from rich.text import Text
 
     heading = f"{group.heading}, here {group.detail}" if group.detail else group.heading
+    dense = sum(column.measured for column in table.columns) > 1  # three scores beside the paper's fit 80 columns
     rich = RichTable(
-        box=box.SIMPLE_HEAD, title=Text(heading) if heading else None, title_justify="left", pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )  # fmt: skip
+        box=box.SIMPLE_HEAD,
+        title=Text(heading) if heading else None,
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 0 if dense else 1, 0, 0),
+    )
     shown = [place for place, column in enumerate(table.columns) if column.brief]
     for place in shown:
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
@@ -107,7 +111,8 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
     from rich.text import Text
 
     head = f"{column.over}\n{column.head}" if two_lines else column.head
-    rich.add_column(Text(head), justify="right" if column.number else "left", no_wrap=column.measured)
+    justify: Literal["left", "right"] = "right" if column.number else "left"
+    rich.add_column(Text(head), justify=justify, no_wrap=column.number, overflow="fold")
     if column.measured:
         paper = f"paper{_superscript(column.paper_mark)}"
         rich.add_column(Text(f"\n{paper}" if two_lines else paper), style="dim", no_wrap=True)

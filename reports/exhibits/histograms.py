@@ -7,9 +7,9 @@ from harness.core.errors import UserError
 from harness.core.papers import HistogramFigure
 from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, Records, Row, Table
 from reports.manifest import HistogramsPart, Manifest
-from reports.measured import number, source
+from reports.measured import first_seed, number, source
 
-_DECIMALS = 1
+_DECIMALS = {"edit_distance": 1, "perplexity": 2}
 
 
 def histograms(manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigure) -> tuple[list[Block], Records]:
@@ -100,13 +100,13 @@ def _summary(
         ),
         name=exhibit.name,
         caption=f"{exhibit.x} of each set in {exhibit.label}, ours",
-        source=source(manifest, exhibit, about=f"values in {part.unit}" if part.unit else ""),
+        source=source(manifest, exhibit, first_seed(manifest), f"values in {part.unit}" if part.unit else ""),
     )
 
 
 def _rows(exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]], titled: bool) -> Iterator[Row]:
     for (_, panel, name), found in values.items():
-        figures = (number(value, _DECIMALS) for value in quartiles(found))
+        figures = (number(value, _DECIMALS[exhibit.quantity]) for value in quartiles(found))
         title = [exhibit.panels[panel].title] if titled else []
         yield Row((*title, exhibit.subject(name), f"{len(found):,}", *figures))
 
@@ -124,7 +124,7 @@ def _kept(part: HistogramsPart, exhibit: HistogramFigure) -> Table:
     rows = []
     for each in part.kept:
         published = exhibit.kept.get(each.model)
-        share = number(100 * each.kept / each.of, _DECIMALS) if each.of else number(None, 0)
+        share = number(100 * each.kept / each.of, 1) if each.of else number(None, 0)
         paper = number(None, 0) if published is None else f"{published:,}"
         rows.append(Row((exhibit.paper.model(each.model), f"{each.kept:,}", f"{each.of:,}", share, paper)))
     heads = ("ours kept", "of", "ours kept (%)", "the paper kept")

@@ -5,6 +5,7 @@ from harness.core.papers import SampleTable
 from reports import blocks
 from reports.blocks import Block, Piece, Prose, Records, Samples
 from reports.manifest import Manifest, Sample, SamplesPart
+from reports.measured import first_seed, source
 from reports.worddiff import pieces
 
 LEGEND = (
@@ -18,7 +19,7 @@ def samples(manifest: Manifest, part: SamplesPart, exhibit: SampleTable) -> tupl
 
     Raises UserError for a group that the exhibit does not have.
     """
-    found: list[Block] = [Prose(LEGEND, quiet=True)]
+    found: list[Block] = [Prose(f"{LEGEND} {source(manifest, exhibit, first_seed(manifest))}", quiet=True)]
     records: list[tuple[object, ...]] = []
     for each in part.groups:
         if not 0 <= each.group < len(exhibit.groups):

@@ -11,7 +11,7 @@ from reports import blocks, diagnostics, uncertainty
 from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
 from reports.manifest import Manifest, Score, ScoresPart
-from reports.measured import INTERVAL, Compared, marks, measured, require_one_judge, source
+from reports.measured import INTERVAL, Compared, all_seeds, judge, marks, measured, require_one_judge, source
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _table(
         name=exhibit.name,
         caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
         footnotes=marking.footnotes(line.row.added for line in lines if line.row.added),
-        source=source(manifest, exhibit, judges, INTERVAL),
+        source=source(manifest, exhibit, all_seeds(manifest), judge(manifest, judges), INTERVAL),
     )
 
 

@@ -10,7 +10,18 @@ from reports import uncertainty
 from reports.blocks import DASH, Bar, BarChart, BarPanel, Block, Column, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
 from reports.manifest import Manifest, WinRate, WinRatesPart
-from reports.measured import INTERVAL, Compared, Marks, marks, measured, number, require_one_judge, source
+from reports.measured import (
+    INTERVAL,
+    Compared,
+    Marks,
+    all_seeds,
+    judge,
+    marks,
+    measured,
+    number,
+    require_one_judge,
+    source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +77,9 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
             *([Column("of")] if grouped else []),
             Column("comparison"),
             Column("win rate (%)", measured=True, paper_mark=marking.common, number=True),
-            Column("n", number=True),
+            Column("n", number=True, brief=False),
             Column("win / tie / loss", number=True),
-            Column("orders agree (%)", number=True, says="prompts on which the verdicts in both orders agree"),
+            Column("orders agree (%)", number=True, brief=False, says="prompts on which both orders have one winner"),
         ),
         groups=tuple(
             Group(
@@ -81,7 +92,7 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
         name=exhibit.name,
         caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
         footnotes=marking.footnotes(),
-        source=source(manifest, exhibit, judges, INTERVAL),
+        source=source(manifest, exhibit, all_seeds(manifest), judge(manifest, judges), INTERVAL),
     )
 
 
@@ -99,7 +110,7 @@ def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped
                 measured(line.cell, exhibit.decimals, marking),
                 DASH if rate.n is None else f"{rate.n:,}",
                 " / ".join(DASH if count is None else f"{count:,}" for count in (rate.wins, rate.draws, rate.losses)),
-                DASH if rate.consistency is None else number(100 * rate.consistency, 1),
+                DASH if rate.consistency is None else number(rate.consistency, 1),
             )
         )
 

@@ -151,7 +151,7 @@ def win_rates_part(name: str, models: tuple[str, ...], matches: tuple[str, ...])
                     "wins": wins,
                     "draws": draws,
                     "losses": 200 - wins - draws,
-                    "consistency": 0.815,
+                    "consistency": 81.5,
                     "judge": "judge-of-pairs",
                 }
             )
@@ -160,7 +160,9 @@ def win_rates_part(name: str, models: tuple[str, ...], matches: tuple[str, ...])
     return {"kind": "win_rates", "name": name, "models": list(models), "cells": cells}
 
 
-def histograms_part(name: str, models: tuple[str, ...], sets: tuple[tuple[int, str], ...], **more: Any) -> dict[str, Any]:
+def histograms_part(
+    name: str, models: tuple[str, ...], sets: tuple[tuple[int, str], ...], **more: Any
+) -> dict[str, Any]:
     """Log-normal values, the same in every run; each set is half as wide as the one before."""
     generator = Random(0)
     values = [
@@ -187,7 +189,10 @@ def settings_part() -> dict[str, Any]:
 
 def samples_part() -> dict[str, Any]:
     """One prompt of a group of training prompts, and one of a bench; the texts are hostile to every format."""
-    first = {"Policy response ŷ_θ*": "its color is red .", "Improved response ỹ_θ*": "its color is blue , and *sharp* ."}
+    first = {
+        "Policy response ŷ_θ*": "its color is red .",
+        "Improved response ỹ_θ*": "its color is blue , and *sharp* .",
+    }
     hostile = "<script>alert(1)</script> 100 % of $x_1$ & {y} #1 ~ ^ \\ `code` | [a](b)\nsecond line"
     second = {"SFT": hostile, "DPO": "", "SGPO": hostile.replace("second", "third 汉")}
     groups = [

@@ -1,0 +1,76 @@
+"""Histograms: figures by base model, quartiles, and what the filter kept."""
+
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.core.errors import UserError
+from reports.blocks import Histograms, Table
+from reports.exhibits.histograms import quartiles
+from tests.reports.conftest import made_up_manifest, view_of
+
+
+def tables_of(manifest: dict[str, Any]) -> list[Table]:
+    return [block for block in view_of(manifest).section.blocks if isinstance(block, Table)]
+
+
+def test_one_figure_for_each_base_model() -> None:
+    figures = view_of(made_up_manifest("fig5")).figures
+    assert [figure.name for figure in figures] == ["fig5-qwen", "fig5-llama"]
+    assert [figure.name for figure in view_of(made_up_manifest("fig3")).figures] == ["fig3"]
+    drawing = figures[0].drawing
+    assert isinstance(drawing, Histograms)
+    assert [panel.title for panel in drawing.panels] == ["Improved responses ỹ_φ", "External LLM responses ŷ_φ"]
+    assert [[label for label, _ in panel.sets] for panel in drawing.panels] == [
+        ["Before filtering", "After filtering"]
+    ] * 2
+    assert (drawing.x, drawing.y, drawing.log_scale) == ("Perplexity", "Count", False)
+
+
+def test_the_unit_stands_at_the_axis_once() -> None:
+    manifest = made_up_manifest("fig3")
+    manifest["parts"][0]["unit"] = "tokens"
+    assert view_of(manifest).figures[0].drawing.x == "Edit distance from response-B (tokens)"  # type: ignore[union-attr]
+    manifest["parts"][0]["unit"] = "words"
+    assert view_of(manifest).figures[0].drawing.x.endswith("(tokens) (words)")  # type: ignore[union-attr]
+
+
+def test_median_and_quartiles_of_each_set() -> None:
+    manifest = made_up_manifest("fig3")
+    [table] = tables_of(manifest)
+    values = manifest["parts"][0]["values"][0]["values"]
+    first = next(iter(table.rows)).cells
+    assert first[:2] == ("Improved response", "150")
+    assert first[3] == f"{median(values):.1f}"
+
+
+def test_what_the_filter_kept_stands_beside_the_papers() -> None:
+    kept = tables_of(made_up_manifest("fig5"))[1]
+    assert [row.cells for row in kept.rows] == [
+        ("Qwen2.5-Base (7B)", "43", "48", "89.6", "13,092"),
+        ("Llama3-Base (8B)", "1,234", "1,500", "82.3", "11,561"),
+    ]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
+def test_quartiles_are_numpys(values: list[float]) -> None:
+    assert quartiles(values) == pytest.approx(tuple(np.percentile(values, [25, 50, 75])), rel=1e-9, abs=1e-6)
+
+
+def test_no_values_have_no_quartiles() -> None:
+    assert quartiles([]) == (None, None, None)
+
+
+def test_unknown_and_repeated_sets_are_errors() -> None:
+    manifest = made_up_manifest("fig3")
+    values = manifest["parts"][0]["values"]
+    values.append(values[0])
+    with pytest.raises(UserError, match="two sets 'improved' in panel 0 of qwen"):
+        view_of(manifest)
+    values[-1] = values[0] | {"set": "improvd"}
+    with pytest.raises(UserError, match="unknown set of sgpo fig3 'improvd'; did you mean 'improved'"):
+        view_of(manifest)

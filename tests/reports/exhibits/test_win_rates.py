@@ -1,0 +1,83 @@
+"""Judge win rates: the table, and the bars where the paper draws them."""
+
+from typing import Any
+
+import pytest
+
+from harness.core.errors import UserError
+from reports.blocks import BarChart, Table
+from reports.markdown import markdown
+from tests.reports.conftest import made_up_manifest, view_of
+
+
+def table_of(manifest: dict[str, Any]) -> Table:
+    return next(block for block in view_of(manifest).section.blocks if isinstance(block, Table))
+
+
+def bars_of(manifest: dict[str, Any]) -> BarChart:
+    [figure] = view_of(manifest).figures
+    assert not figure.beside and isinstance(figure.drawing, BarChart)
+    return figure.drawing
+
+
+def test_a_line_for_each_match_on_each_model() -> None:
+    text = "\n".join(markdown(table_of(made_up_manifest("table1"))))
+    row = "improved\\_response vs response-B | 70.00 [64.88,\u00a074.88] | 87.00 | 200 | 120 / 40 / 40 | 81.5 |"
+    assert f"| UltraFeedback | {row}" in text
+    assert "|  | improved\\_response vs response-A | — <sup>1</sup> | 45.00 | — | — / — / — | — |" in text
+    assert "<sup>1</sup> withheld: verdicts are missing; n/N = 370/400 verdicts" in text
+    assert text.count("| UltraFeedback |") == text.count("| DPO-Mix-7K |") == 2
+    assert not view_of(made_up_manifest("table1")).figures
+
+
+def test_rounded_numbers_of_the_text_are_marked() -> None:
+    assert "| ≈ 70.0 |" in "\n".join(markdown(table_of(made_up_manifest("fig8"))))
+
+
+def test_matches_without_groups_have_no_column_for_them() -> None:
+    assert [column.head for column in table_of(made_up_manifest("fig8")).columns][:2] == ["comparison", "win rate (%)"]
+
+
+def test_shares_add_up_and_the_papers_rate_is_marked() -> None:
+    chart = bars_of(made_up_manifest("fig10"))
+    assert chart.stacked
+    bars = chart.panels[0].bars
+    first = bars[0]
+    assert first.shares == (60.0, 20.0, 20.0)
+    assert (first.value, first.published) == (70.0, 51.8)
+    assert first.beside == "70.00 [64.88, 74.88]"
+    assert first.label == "SGPO (All Ref): B vs A (improved by the initial policy)"
+    assert all(sum(bar.shares) == pytest.approx(100) for bar in bars if bar.shares)
+    assert [bar.shares is None for bar in bars] == [False, False, True, True, False, True]  # not run, and withheld
+
+
+def test_an_unknown_match_is_an_error() -> None:
+    manifest = made_up_manifest("fig8")
+    manifest["parts"][0]["cells"][0]["match"] = "self-vs-initail"
+    with pytest.raises(UserError, match="unknown match of sgpo fig8 'self-vs-initail'; did you mean 'self-vs-initial'"):
+        view_of(manifest)
+
+
+def test_two_rates_of_one_match_and_two_judges_are_errors() -> None:
+    manifest = made_up_manifest("fig8")
+    cells = manifest["parts"][0]["cells"]
+    cells[1]["judge"] = "another"
+    with pytest.raises(UserError, match="column fig8/win_rate mixes the judges judge-of-pairs and another"):
+        view_of(manifest)
+    cells[1] = cells[0]
+    with pytest.raises(UserError, match="two win rates for llama / self-vs-initial"):
+        view_of(manifest)
+
+
+def test_training_noise_of_a_win_rate() -> None:
+    manifest = made_up_manifest("fig8", seeds=[0, 1, 2])
+    manifest["parts"][0]["cells"][0]["uncertainty"] = {
+        "prompts": 3.0,
+        "judge": None,
+        "training_seeds": 4.0,
+        "total": 5.0,
+    }
+    details = view_of(manifest).section.blocks[-1]
+    assert isinstance(details, Table) and details.folded
+    cells = ("Llama3-Base (8B)", "B vs A (improved by the initial policy)", "judge win rate")
+    assert [row.cells for row in details.rows] == [(*cells, "3.00", "—", "4.00", "5.00", "64")]
