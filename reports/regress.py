@@ -79,8 +79,6 @@ class Comparison:
 
     def conclusion(self) -> str:
         """What came of it, in one line."""
-        if not self.scores:
-            return "The runs have no score in common: nothing was compared."
         counts = [(len(self.of(verdict)), verdict) for verdict in ("worse", "better", "cannot tell", "same")]
         return ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
 
@@ -92,25 +90,27 @@ def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path
     return folder / PAGE
 
 
-HEADS = ("", "baseline", "candidate", "difference", "95 % interval", "Holm p", "catches", "verdict")
+HEADS = ("", "verdict", "baseline", "candidate", "difference", "95 % interval", "Holm p", "catches")
+_WORDS = (HEADS.index(""), HEADS.index("verdict"))
+"""The columns that begin alike; those of figures end alike."""
 
 LEGEND = """\
-Difference: candidate minus baseline, in points; its 95 % interval is that of the score by itself. The
-verdict goes by Holm's p over all tests, at 5 %. Catches: the true difference that such a comparison
-decides in 80 % of repeats. Cannot tell does not mean equal."""
+Difference: candidate minus baseline, in points; its 95 % interval is that of the score by itself.
+The verdict goes by Holm's p over all tests, at 5 %. Catches: the true difference that such a
+comparison decides in 80 % of repeats. Cannot tell does not mean equal."""
 
 
 def cells(score: ComparedScore) -> tuple[str, ...]:
     """The score under `HEADS`, as text."""
     return (
         score.label,
+        score.verdict,
         _number(score.baseline),
         _number(score.candidate),
         "" if score.difference is None else f"{score.difference:+.1f}",
         f"[{score.ci95[0]:+.1f}, {score.ci95[1]:+.1f}]" if score.ci95 else "",
         "" if score.p_holm is None else f"{score.p_holm:.4f}",
         _number(score.minimum_detectable_effect),
-        score.verdict,
     )
 
 
@@ -140,8 +140,12 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 
 def same_line(comparison: Comparison) -> str:
-    """The methods whose outputs are the same in both runs; "" for none."""
-    names = dict.fromkeys(f"{score.model} {score.method} {score.bench}" for score in comparison.of("same"))
+    """The cells whose outputs are the same in both runs, by method where all of its are; "" for none."""
+    others = {(score.model, score.method) for score in comparison.scores if score.verdict != "same"}
+    names = dict.fromkeys(
+        " ".join((score.model, score.method, score.bench)[: 3 if (score.model, score.method) in others else 2])
+        for score in comparison.of("same")
+    )
     return f"same outputs in both runs, not tested: {', '.join(names)}" if names else ""
 
 
@@ -180,9 +184,8 @@ def _rows(comparison: Comparison) -> Iterator[str]:
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    last = len(row) - 1
     padded = (
-        f"{cell:{'<' if at in (0, last) else '>'}{width}}"
+        f"{cell:{'<' if at in _WORDS else '>'}{width}}"
         for at, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
     return f"    {'  '.join(padded)}".rstrip()

@@ -28,10 +28,10 @@ from typing import Literal
 import numpy as np
 
 from evals.stats.bootstrap import FloatArray, Statistic, resample_counts
-from evals.stats.moderation import UNKNOWN, Prior, fit_prior
+from evals.stats.moderation import Prior, fit_prior
 from evals.stats.multiplicity import holm, level_left
 from evals.stats.power import POWER, SIGNIFICANCE
-from evals.stats.student import quantile, two_sided_tail
+from evals.stats.student import detectable, quantile, two_sided_tail
 
 Outcome = Literal["better", "worse", "cannot tell"]
 
@@ -73,7 +73,7 @@ class Change:
     minimum_detectable_effect: float | None = None
 
 
-def test_changes(
+def compare_runs(
     changed: Sequence[Sides], unchanged: Sequence[Unchanged] = (), *, resamples: int = 1000, seed: int = 0
 ) -> list[Change]:
     """Test all changed scores of two runs as one family, by Holm's method at 5 %; in the order given.
@@ -94,9 +94,6 @@ def test_changes(
         _change(_difference(sides), test, adjusted_p, level)
         for sides, test, adjusted_p in zip(changed, tests, p_holm, strict=True)
     ]
-
-
-test_changes.__test__ = False  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -171,10 +168,8 @@ def _test(sides: Sides, spread: _Spread, prior: Prior, total: int) -> _Test | No
 
 def _moderated(spread: _Spread, prior: Prior, total: int) -> tuple[float, float]:
     """The variance between seeds and its degrees of freedom, with what the family's others say of it."""
-    if not spread.by_prompts > 0:
-        prior = UNKNOWN
     own = spread.degrees_of_freedom
-    lent = min(prior.degrees_of_freedom, total - own)
+    lent = min(prior.degrees_of_freedom, total - own) if spread.by_prompts > 0 else 0
     common = (lent * prior.variance * spread.by_prompts + own * spread.between) / (lent + own)
     return max(spread.between, common), lent + own
 
@@ -183,7 +178,6 @@ def _change(difference: float, test: _Test | None, p_holm: float | None, level: 
     if test is None or p_holm is None:
         return Change(difference, "cannot tell")
     reach = quantile(1 - SIGNIFICANCE / 2, test.degrees_of_freedom) * test.standard_error
-    detectable = quantile(1 - level / 2, test.degrees_of_freedom) + quantile(POWER, test.degrees_of_freedom)
     return Change(
         difference,
         _outcome(difference, p_holm),
@@ -192,7 +186,7 @@ def _change(difference: float, test: _Test | None, p_holm: float | None, level: 
         ci95=(difference - reach, difference + reach),
         p_value=test.p_value,
         p_holm=p_holm,
-        minimum_detectable_effect=detectable * test.standard_error,
+        minimum_detectable_effect=detectable(level, POWER, test.degrees_of_freedom) * test.standard_error,
     )
 
 

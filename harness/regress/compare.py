@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evals.bench import RESAMPLES
-from evals.stats.regression import Change, Sides, Unchanged, test_changes
+from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
 from harness.core.store import require_writable
 from harness.regress.flips import flipped_pairs
@@ -117,7 +117,7 @@ def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
     measured = [one for each in cells for one in _measured(each)]
     known = [one for one in measured if not one.shared.withheld]
     unchanged = [Unchanged(one.shared.statistics, one.shared.n_prompts) for one in known if one.cell.is_same]
-    changes = iter(test_changes([one.sides for one in known if not one.cell.is_same], unchanged, resamples=RESAMPLES))
+    changes = iter(compare_runs([one.sides for one in known if not one.cell.is_same], unchanged, resamples=RESAMPLES))
     return [
         _untested(one.cell, one.metric, one.shared.withheld)
         if one.cell.is_same or one.shared.withheld

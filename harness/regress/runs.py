@@ -143,12 +143,16 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
     if before.fast != after.fast:
         fast, full = (baseline, candidate) if before.fast else (candidate, baseline)
         raise UserError(f"{fast.folder} was run with --fast, {full.folder} was not; run both alike")
-    for name, cell in baseline.cells.items():
-        if name in candidate.cells:
-            _require_one_measure(name[2], cell, candidate.cells[name])
+    shared = [name for name in baseline.cells if name in candidate.cells]
+    if not shared:
+        raise UserError(
+            f"{baseline.folder} and {candidate.folder} have no model, method and bench in common; run the same of them"
+        )
+    for name in shared:
+        _require_one_judge(name[2], baseline.cells[name], candidate.cells[name])
 
 
-def _require_one_measure(bench: str, before: Cell, after: Cell) -> None:
+def _require_one_judge(bench: str, before: Cell, after: Cell) -> None:
     if before.judge != after.judge:
         raise UserError(
             f"{bench} was judged by {before.judge} in the baseline, by {after.judge} in the candidate (fingerprints of "
