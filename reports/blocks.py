@@ -171,7 +171,7 @@ class Histograms:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing that has files of its own, `name` with .pdf, .png and .svg. `alt` says what is to be seen.
+    """A drawing that has files of its own, `path` with .pdf, .png and .svg. `alt` says what is to be seen.
 
     One `beside` a table draws what the table says, and is not itself what the paper shows.
     """
@@ -181,6 +181,11 @@ class Figure:
     alt: str
     drawing: BarChart | Histograms
     beside: bool = False
+
+    @property
+    def path(self) -> str:
+        """From the folder of the report. In a folder of their own, since a PDF made from <name>.tex is <name>.pdf."""
+        return f"figures/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

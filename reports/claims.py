@@ -13,15 +13,15 @@ Exhibits = Mapping[str, AnyExhibit]
 TITLE = "The paper's claims, tested here"
 
 _COLUMNS = (
-    Column("ordering", wraps=0.2),
-    Column("model"),
-    Column("metric", wraps=0.12),
+    Column("ordering", wraps=0.19),
+    Column("model", wraps=0.09),
+    Column("metric", wraps=0.09),
     Column("difference [95 %]", number=True),
     Column("p", number=True),
     Column("Holm p", number=True),
     Column("here"),
     Column("detectable", number=True),
-    Column("needed"),
+    Column("needed", wraps=0.09),
 )
 
 

@@ -309,7 +309,7 @@ def _notes(table: Table) -> Iterator[str]:
     if lines:
         yield from (
             "",
-            r"\smallskip",
+            r"\smallskip\noindent",
             r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
             *lines,
             r"\end{minipage}",
@@ -321,7 +321,7 @@ def _figure(figure: Figure) -> Iterator[str]:
     yield r"\begin{figure}[htbp]"
     yield r"\centering"
     # At its own size, unless that is wider than the line.
-    yield rf"\setbox0=\hbox{{\includegraphics{{{figure.name}.pdf}}}}%"
+    yield rf"\setbox0=\hbox{{\includegraphics{{{figure.path}.pdf}}}}%"
     yield r"\ifdim\wd0>\linewidth \resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
     yield rf"\caption{{{latex_text(figure.caption)}.}}"
     yield r"\end{figure}"

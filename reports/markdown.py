@@ -49,7 +49,7 @@ def markdown(block: Block) -> Iterator[str]:
     elif isinstance(block, Table):
         yield from _folded_table(block) if block.folded else _table(block)
     elif isinstance(block, Figure):
-        yield f"![{_text(block.alt)}]({block.name}.png)"
+        yield f"![{_text(block.alt)}]({block.path}.png)"
         yield f"*{_text(block.caption)}*"
     elif isinstance(block, Samples):
         yield from _samples(block)

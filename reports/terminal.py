@@ -80,7 +80,7 @@ def _block(block: Block) -> Iterator["RenderableType"]:
         if block.source:
             yield Text(block.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
     elif isinstance(block, Figure):
-        yield Text(f"drawn in {block.name}.pdf, .png, .svg", style="dim")
+        yield Text(f"drawn in {block.path}.pdf, .png, .svg", style="dim")
     elif isinstance(block, Samples):
         yield Text(f"{block.detail}: {block.title}, {len(block.samples)} prompts in report.md")
 

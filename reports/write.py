@@ -20,20 +20,23 @@ def write_report(folder: Path) -> None:
     """Reads `folder`/manifest.json and writes the report of all its parts beside it.
 
     index.html, report.md and report.tex hold everything; <exhibit>.csv and .tex each exhibit, tests.csv and .tex the
-    tests of the claims, and <figure>.pdf, .png and .svg what is drawn. Every file is replaced as a whole, and none
-    before all are made. Raises UserError for a missing or damaged manifest, for what the paper does not have, for a
-    column with two judges, and for a folder that cannot be written.
+    tests of the claims, and figures/<name>.pdf, .png and .svg what is drawn. Every file is replaced as a whole, and
+    none before all are made. Raises UserError for a missing or damaged manifest, for what the paper does not have,
+    for a column with two judges, and for a folder that cannot be written.
     """
     manifest = read_manifest(folder)
     report = build_report(manifest)
-    drawings = {figure.name: draw(figure) for figure in report.figures}
+    drawings = {figure: draw(figure) for figure in report.figures}
     files: dict[str, bytes] = {name: text.encode("utf-8") for name, text in _texts(report).items()}
-    for name, drawing in drawings.items():
-        files |= {f"{name}.pdf": drawing.pdf, f"{name}.png": drawing.png, f"{name}.svg": drawing.svg_file}
-    page = html_report(report, {name: drawing.svg for name, drawing in drawings.items()}, _viewer(manifest, folder))
+    for figure, drawing in drawings.items():
+        path = figure.path
+        files |= {f"{path}.pdf": drawing.pdf, f"{path}.png": drawing.png, f"{path}.svg": drawing.svg_file}
+    svgs = {figure.name: drawing.svg for figure, drawing in drawings.items()}
+    page = html_report(report, svgs, _viewer(manifest, folder))
     files["index.html"] = page.encode("utf-8")
     try:
         for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             replace_file(folder / name, content)
     except OSError as error:
         raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None

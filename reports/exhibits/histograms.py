@@ -9,6 +9,7 @@ from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histogr
 from reports.manifest import HistogramsPart, Manifest
 from reports.measured import first_seed, number, source
 
+_LOG_SCALE = ". The axis is logarithmic; its marks are the values themselves"
 _DECIMALS = {"edit_distance": 1, "perplexity": 2}
 
 
@@ -63,7 +64,7 @@ def _figure(
     about = manifest.models[model].description or manifest.models[model].reference
     return Figure(
         name=exhibit.name if len(part.models) == 1 else f"{exhibit.name}-{model}",
-        caption=f"{exhibit.label}: {exhibit.caption}. {label}, here {about}",
+        caption=f"{exhibit.label}: {exhibit.caption}. {label}, here {about}{_LOG_SCALE if exhibit.log_scale else ''}",
         alt=f"Histograms for {label}; n, median and quartiles of each set are in the table below",
         drawing=Histograms(
             tuple(panel for panel in panels if panel.sets),
