@@ -1,6 +1,6 @@
 """A finished run as `harness regress` reads it, and whether two of them can be compared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from evals.completeness import REQUIRED_SHARE
 from harness.core.artifacts import Artifact
 from harness.core.errors import UserError
+from harness.core.papers import ScoreTable, load_exhibit
 from harness.core.records import Judgment
 from harness.core.store import RECORD, read_record
 from reports.manifest import Manifest, Score, ScoresPart, read_manifest
@@ -70,28 +71,17 @@ def read_run(folder: Path) -> FinishedRun:
     store = (folder / manifest.store).resolve()
     scores: dict[CellName, dict[str, Score]] = {}
     labels: dict[CellName, dict[str, str]] = {}
-    for part, score in _scores(manifest):
-        name = (score.model, score.method, score.bench)
-        scores.setdefault(name, {}).setdefault(score.metric, score)
-        labels.setdefault(name, {}).setdefault(score.metric, _label(manifest, part, score))
+    for part in (part for part in manifest.parts if isinstance(part, ScoresPart)):
+        exhibit = load_exhibit(manifest.paper, part.name)
+        assert isinstance(exhibit, ScoreTable)
+        for score in part.cells:
+            name = (score.model, score.method, score.bench)
+            scores.setdefault(name, {}).setdefault(score.metric, score)
+            labels.setdefault(name, {})[score.metric] = exhibit.measure(score.bench, score.metric)
     if not scores:
         raise UserError(f"{folder} has no table of scores; compare runs of one, such as table3, or of all")
     cells = {name: _cell(folder, manifest, store, each, labels[name]) for name, each in scores.items()}
     return FinishedRun(folder, manifest, cells)
-
-
-def _scores(manifest: Manifest) -> Iterator[tuple[ScoresPart, Score]]:
-    for part in manifest.parts:
-        if isinstance(part, ScoresPart):
-            yield from ((part, score) for score in part.cells)
-
-
-def _label(manifest: Manifest, part: ScoresPart, score: Score) -> str:
-    from harness.core.papers import ScoreTable, load_exhibit
-
-    exhibit = load_exhibit(manifest.paper, part.name)
-    assert isinstance(exhibit, ScoreTable)
-    return exhibit.measure(score.bench, score.metric)
 
 
 def _cell(
