@@ -194,7 +194,8 @@ def _tell(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
         _print(f"{cause}: {_counted(artifacts)}")
     if following:
         _print(f"{AFTER}: {_counted(following)}")
-    _print(f"{len(missing)} of {len(rerun.graph)} steps to run, {len(rerun.settled)} as in the baseline")
+    most = "up to " if any(map(rerun.may_come_out_as_before, missing)) else ""
+    _print(f"{most}{len(missing)} of {len(rerun.graph)} steps to run, {len(rerun.settled)} as in the baseline")
     _tell_versions(rerun.settled.values())
 
 

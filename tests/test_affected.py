@@ -166,7 +166,9 @@ def test_a_change_reaches_the_step_and_what_follows_it(toys: Toys, capsys: pytes
     assert toys.rerun() == {"double": 2, "add": 1}
     assert [toys.value(target) for target in toys.targets] == [60, -1]
     said = capsys.readouterr().err
-    assert "toys.helpers changed: double 2 (2 steps)\nafter those: add 1 (1 step)\n3 of 6 steps to run, 3 as" in said
+    assert (
+        "toys.helpers changed: double 2 (2 steps)\nafter those: add 1 (1 step)\nup to 3 of 6 steps to run, 3 as" in said
+    )
     assert toys.rerun() == {}
 
 
@@ -262,9 +264,14 @@ def test_replies_that_were_paid_for_are_copied(toys: Toys):
 METHODS = ("sft", "spin")
 
 
+SMALL = {**SIZES, "demonstrations": 32, "preference_data": 64, "alpaca_eval2": 12, "arena_hard": 8}
+
+
 def load_small_scale(name: str, *, fast: bool = False) -> Scale:
     """A tiny scale on which a preference stage has a second step: the first has a learning rate of 0."""
-    return replace(load_scale(name), fast=Fast(("llama",), {**SIZES, "preference_data": 64})).faster()
+    scale = load_scale(name)
+    sampling = replace(scale.sampling, max_new_tokens=24)
+    return replace(scale, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
 
 
 @dataclass(frozen=True)
@@ -299,6 +306,8 @@ def recorded(run: Callable[[], object]) -> set[code.Place]:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """A run of two methods, made in this process."""
+    from trl import DPOTrainer, SFTTrainer  # noqa: F401  (imported without being traced)
+
     folder = tmp_path_factory.mktemp("baseline")
     request = Request(load_small_scale("mini"), (0,), (), METHODS)
     experiments = build_experiments("table3", request)
@@ -357,7 +366,7 @@ def test_swapped_pairs_are_trained_on_again_and_all_else_is_kept(table: Table, t
     before = table.contents()
 
     killed = start_candidate(checkout, table.folder, candidate)
-    finished = candidate / affected.STORE / "train_dpo"
+    finished = candidate / affected.STORE / "preference_pairs"
     deadline = time.monotonic() + 120
     while not any(finished.glob("[!.]*")):
         assert killed.poll() is None and time.monotonic() < deadline
@@ -365,12 +374,12 @@ def test_swapped_pairs_are_trained_on_again_and_all_else_is_kept(table: Table, t
     os.kill(killed.pid, signal.SIGKILL)
     _, said = killed.communicate()
     assert "harness.steps.data changed: preference_pairs 1 (1 step)\nafter those: train_dpo 1, respond 2," in said
-    trained = next(finished.glob("[!.]*/artifact.json")).stat()
+    paired = next(finished.glob("[!.]*/artifact.json")).stat()
 
     last = start_candidate(checkout, table.folder, candidate)
     _, said = last.communicate(timeout=300)
     assert last.returncode == 0, said
-    assert next(finished.glob("[!.]*/artifact.json")).stat() == trained
+    assert next(finished.glob("[!.]*/artifact.json")).stat() == paired
     assert table.contents() == before
 
     again, original = read_manifest(candidate), read_manifest(table.folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.core import store as store_module
+from harness.core.code import code_digests
 from harness.core.errors import UserError
 from harness.core.progress import Waiting
 from harness.core.store import Store
@@ -44,6 +45,40 @@ def test_an_artifact_is_a_folder_with_payload_and_record(store: Store):
     assert set(record["provenance"]) == {"git", "packages", "python", "platform", "device"}
     assert record["started"] <= record["ended"]
     assert record["seconds"] >= 0
+
+
+def test_a_record_holds_the_code_the_content_and_that_of_the_inputs(store: Store, tmp_path: Path):
+    items, artifact = numbers(count=3), squares(items=numbers(count=3))
+    other = Store(tmp_path / "other")
+    for one in (items, artifact, numbers(count=4)):
+        store.build(one)
+        other.build(one)
+    record = store.record(artifact)
+    assert record["code"] == code_digests("tests.core.sample_steps:squares")
+    assert record["made_from"] == {items.key: store.record(items)["content"]}
+    assert [record[name] for name in ("content", "made_from", "code")] == [
+        other.record(artifact)[name] for name in ("content", "made_from", "code")
+    ]
+    assert len({store.record(one)["content"] for one in (items, artifact, numbers(count=4))}) == 3
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_artifact_of_another_store_is_taken_over(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+):
+    def refuse(*args, **kwargs):
+        raise OSError(18, "Invalid cross-device link")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    other, items = Store(tmp_path / "other"), numbers(count=3)
+    other.build(items)
+    store.adopt(items, other.folder(items))
+    assert store.has(items)
+    assert store.record(items) == other.record(items)
+    rows = [each.folder(items) / "rows.jsonl" for each in (store, other)]
+    assert rows[0].read_bytes() == rows[1].read_bytes()
+    assert rows[0].samefile(rows[1]) is links
 
 
 def test_binding_gives_folders_to_all_that_is_there(store: Store):
