@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from harness.core.records import Judgment, Order, Prompt, State, write_rows
 from reports.blocks import ExhibitView, Report
-from reports.manifest import Manifest, parse_manifest
+from reports.manifest import parse_manifest
 from reports.report import build_report
+from reports.write import write_report
 
 METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
 METRICS = (
@@ -227,7 +229,7 @@ PARTS: dict[str, Any] = {
 
 def made_up_claims(models: tuple[str, ...] = ("qwen", "llama")) -> list[dict[str, Any]]:
     """One claim of each verdict, and one that is undecided by Holm's adjustment alone; each on a pair of its own."""
-    outcomes = (
+    outcomes: tuple[tuple[Any, ...], ...] = (
         ("holds", "holds", "sft", 6.5, 0.0001, 0.0008, None),
         ("fails", "fails", "dpo", -3.25, 0.004, 0.028, None),
         ("undecided", "undecided", "spin", 0.4, 0.7, 0.7, 12345),
@@ -283,8 +285,33 @@ def _claim_on_fig3() -> dict[str, Any]:
     return {**names, "verdict": "holds", "comparisons": [comparison]}
 
 
-def run_of(manifest: dict[str, Any]) -> Manifest:
-    return parse_manifest(manifest)
+def made_up_judgments(label: str, n: int = 3) -> list[Judgment]:
+    """Two verdicts a prompt: both orders agree on the first, they differ on the second, one failed on the others."""
+    rows = []
+    for number in range(n):
+        prompt = Prompt(f"made-up-{number}", f"describe thing {number} & <b>more</b>")
+        texts = (f"baseline {number}", f"{label} {number}")
+        verdicts: tuple[tuple[Order, str, State, str], ...] = (
+            ("baseline_first", "B>A" if number == 0 else "A>B", "ok", "[[verdict]] by a made-up judge"),
+            ("output_first", "A>>B", "ok" if number < 2 else "api_failed", ""),
+        )
+        for order, verdict, state, reply in verdicts:
+            error = "" if state == "ok" else "the server is away"
+            rows.append(Judgment(prompt, *texts, order, reply, verdict, None, state, 0, error))
+    return rows
+
+
+def with_judgments(manifest: dict[str, Any], store: Path) -> dict[str, Any]:
+    """The manifest with verdicts in the store behind every cell of its scores and win rates."""
+    for part in manifest["parts"]:
+        for cell in part.get("cells", ()):
+            name = "-".join(str(cell[key]) for key in ("model", "method", "match", "bench") if key in cell)
+            place = f"judge_pairs/{name}"
+            cell["judgments"] = [place, "judge_pairs/of-the-second-seed"]
+            if not (store / place).exists():
+                (store / place).mkdir(parents=True)
+                write_rows(store / place / "rows.jsonl", made_up_judgments(name))
+    return manifest
 
 
 def report_of(manifest: dict[str, Any]) -> Report:
@@ -309,7 +336,10 @@ def manifest() -> dict[str, Any]:
     return made_up_manifest()
 
 
-@pytest.fixture
-def everything() -> dict[str, Any]:
-    """Exhibits of every kind."""
-    return made_up_manifest(*EVERY)
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of everything, with its report written, and its store beside it. To be read only."""
+    folder = tmp_path_factory.mktemp("run")
+    manifest = with_judgments(made_up_manifest(*EVERY), folder / "store")
+    write_report(write_manifest(folder / "all", manifest))
+    return folder / "all"

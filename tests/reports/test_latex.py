@@ -1,4 +1,4 @@
-"""The LaTeX table."""
+"""LaTeX: escaping, shape, and that all of it compiles."""
 
 import re
 import shutil
@@ -8,16 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.core.papers import PaperTable
-from reports.latex import latex, latex_tests, latex_text
-from reports.manifest import parse_manifest
-from reports.tables import build_table
-
-
-@pytest.fixture
-def source(manifest: dict[str, Any], paper: PaperTable) -> str:
-    manifest["models"]["qwen"]["description"] = r"every & special % $ # _ { } ~ ^ \ < > — é 汉 character"
-    return latex(build_table(parse_manifest(manifest), paper))
+from reports.latex import latex_exhibit, latex_report, latex_tests, latex_text
+from tests.reports.conftest import made_up_manifest, report_of, view_of
 
 
 @pytest.mark.parametrize(
@@ -25,13 +17,20 @@ def source(manifest: dict[str, Any], paper: PaperTable) -> str:
     [
         ("a_b & 5 %", r"a\_b \& 5 \%"),
         ("\\{x}^~#$", r"\textbackslash{}\{x\}\textasciicircum{}\textasciitilde{}\#\$"),
-        ("θ* < SGPO†", r"$\theta$* $<$ SGPO\textsuperscript{\textdagger}"),
+        ("θ* < SGPO†", r"$\theta$* $<$ SGPO$^\dagger$"),
         ("--seeds 3 – 4", "-{}-seeds 3 -- 4"),
-        ("é 汉", r"é \texttt{U+6C49}"),
+        ("é 汉\tx\u0007", r"é \texttt{U+6C49} x\texttt{U+0007}"),
+        ("ŷ_φ, ỹ_φ ✓ ✗ ≈ |", r"$\hat{y}$\_$\phi$, $\tilde{y}$\_$\phi$ $\checkmark$ $\times$ $\approx$ $|$"),
     ],
 )
 def test_escaping(text: str, expected: str) -> None:
     assert latex_text(text) == expected
+
+
+@pytest.fixture
+def source(manifest: dict[str, Any]) -> str:
+    manifest["models"]["qwen"]["description"] = r"every & special % $ # _ { } ~ ^ \ < > — é 汉 character"
+    return latex_exhibit(view_of(manifest))
 
 
 def test_rows(source: str) -> None:
@@ -39,10 +38,21 @@ def test_rows(source: str) -> None:
     assert r"\textit{$\theta$*} (ours)\textsuperscript{+} & " in source
     assert r"SPIN & ---\textsuperscript{2} & 7.5 & " in source
     assert r"\textsuperscript{2} withheld: verdicts are missing; n/N = 786/805 verdicts." in source
-    assert r"\textsuperscript{1} & 23.9" in source
-    assert r"\textsuperscript{1} n/N = 993/1000 verdicts." in source
+    assert r"{\scriptsize [41.8,~47.0]}\textsuperscript{1} & 23.9" in source
     assert r"paper\textsuperscript{a}" in source
     assert r"\textsuperscript{a} not comparable: scale." in source
+    assert r"\multicolumn{4}{c}{AlpacaEval 2.0} & \multicolumn{2}{c}{Arena-Hard}" in source
+    assert r"\includegraphics" not in source
+
+
+def test_ticks_of_described_rows_are_printed() -> None:
+    source = latex_exhibit(view_of(made_up_manifest("table5")))
+    assert r"SGPO-v1 & $\hat{y}$\_$\phi$ & $\times$ & 2.12" in source
+    assert r"SGPO-v2 & $\hat{y}$\_$\phi$ & $\checkmark$ & 3.12" in source
+
+
+def test_a_figure_of_the_paper_is_in_its_file() -> None:
+    assert r"\includegraphics{figures/fig3.pdf}" in latex_exhibit(view_of(made_up_manifest("fig3")))
 
 
 def test_every_row_has_as_many_cells_as_the_table_has_columns(source: str) -> None:
@@ -52,36 +62,76 @@ def test_every_row_has_as_many_cells_as_the_table_has_columns(source: str) -> No
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {6}
 
 
-@pytest.fixture
-def tests_source(manifest: dict[str, Any], paper: PaperTable) -> str:
-    manifest["cells"][0]["uncertainty"] = {"prompts": 1.25, "judge": 0.5, "training_seeds": None, "total": 1.346}
-    return latex_tests(parse_manifest(manifest), paper, "table3_tests")
-
-
-def test_the_tests_of_the_claims(tests_source: str) -> None:
-    assert r"Holm-adjusted over 8 tests; the 95 \% intervals are not adjusted." in tests_source
+def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
+    assert "uncertainty" not in latex_tests(report_of(manifest))
+    manifest["parts"][0]["cells"][0]["uncertainty"] = {
+        "prompts": 1.25,
+        "judge": 0.5,
+        "training_seeds": None,
+        "total": 1.346,
+    }
+    source = latex_tests(report_of(manifest))
+    assert r"Holm-adjusted over 8 tests; the 95 \% intervals are not adjusted." in source
     undecided = "AlpacaEval 2.0 WR & +0.4 [-1.6,~2.4] & 0.700 & 0.700 & undecided & 2.9 & 12,345 prompts"
-    assert rf"SGPO $>$ SPIN & {undecided} \\" in tests_source
-    assert r"SFT & AlpacaEval 2.0 LC & 1.25 & 0.50 & --- & 1.35 \\" in tests_source
-    assert tests_source.count("SGPO $>$ ") == 10
-    assert tests_source.count(r"\multicolumn{8}{l}{\textit{Llama3-Base (8B)}}") == 1
+    assert rf"SGPO $>$ SPIN & Llama3-Base (8B) & {undecided} \\" in source
+    assert r"SFT & AlpacaEval 2.0 LC & 1.25 & 0.50 & --- & 1.35 & --- \\" in source
+    assert source.count("SGPO $>$ ") == 10
 
 
-def test_without_parts_of_the_uncertainty_there_is_no_table_of_them(
-    manifest: dict[str, Any], paper: PaperTable
-) -> None:
-    assert "uncertainty" not in latex_tests(parse_manifest(manifest), paper, "table3_tests")
+def test_samples_mark_what_is_added_and_what_is_missing() -> None:
+    source = latex_exhibit(view_of(made_up_manifest("samples")))
+    assert r"its color is {\footnotesize[$-$\,red]} \textbf{blue , and *sharp*} ." in source
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-@pytest.mark.parametrize("alone", [True, False])
-def test_compiles_alone_and_inside_a_document(tmp_path: Path, source: str, tests_source: str, alone: bool) -> None:
-    (tmp_path / "table3.tex").write_text(source, encoding="utf-8")
-    (tmp_path / "table3_tests.tex").write_text(tests_source, encoding="utf-8")
-    body = r"\input{table3}\input{table3}\input{table3_tests}"
-    host = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
-    (tmp_path / "host.tex").write_text(host, encoding="utf-8")
-    for file in ("table3.tex", "table3_tests.tex") if alone else ("host.tex",):
-        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file]
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+def test_a_long_table_runs_over_pages(manifest: dict[str, Any]) -> None:
+    source = latex_report(report_of(manifest))
+    assert source.count(r"\begin{longtable}") == 2  # the claims and their tests
+    step = manifest["steps"][0]
+    manifest["steps"] = [step | {"step": f"step_{number}"} for number in range(40)]
+    assert latex_report(report_of(manifest)).count(r"\begin{longtable}") == 3
+
+
+def compiled(folder: Path, file: str) -> str:
+    """What pdflatex says, run twice as references ask for."""
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file]
+    for _ in range(2):
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120)
         assert run.returncode == 0, run.stdout[-2000:]
+    return run.stdout
+
+
+needs_pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy of the report of everything."""
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    return copy
+
+
+@needs_pdflatex
+def test_the_whole_report_compiles_and_nothing_is_too_wide(folder: Path) -> None:
+    log = compiled(folder, "report.tex")
+    assert "Overfull" not in log
+    assert not re.search(r"undefined|multiply defined", log)
+
+
+@needs_pdflatex
+@pytest.mark.parametrize("name", ["table5", "fig5", "samples", "tests"])
+def test_an_exhibit_compiles_alone_and_spoils_no_figure(folder: Path, name: str) -> None:
+    before = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
+    compiled(folder, f"{name}.tex")
+    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == before
+
+
+@needs_pdflatex
+def test_all_compile_inside_a_document(folder: Path) -> None:
+    names = [path.stem for path in folder.glob("*.tex") if path.stem != "report"]
+    assert len(names) == 11
+    packages = r"\usepackage{amssymb,array,booktabs,graphicx,longtable}"
+    body = "".join(rf"\input{{{name}}}\clearpage" for name in [*names, *names])
+    host = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"
+    (folder / "host.tex").write_text(host, encoding="utf-8")
+    compiled(folder, "host.tex")

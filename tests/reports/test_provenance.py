@@ -1,63 +1,49 @@
-"""Where the numbers come from, and what the tests cover, in words."""
+"""Where the numbers come from, what they cost, and where the paper disagrees with itself."""
 
 from typing import Any
 
 import pytest
 
-from reports.claims import coverage, detectable, distinct, needed
-from reports.manifest import ComparisonResult, parse_manifest
-from reports.provenance import facts, work
-from tests.reports.conftest import made_up_manifest
+from reports.blocks import Entries, Section, Table
+from reports.manifest import parse_manifest
+from reports.markdown import markdown_report
+from reports.provenance import cost_section, facts, money, work
+from tests.reports.conftest import made_up_manifest, report_of
 
 HERE, THERE = "f" * 40, "e" * 40
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, ("2.6", "2,500 prompts")),
-        ({"n_needed": None}, ("2.6", "more training seeds")),
-        ({"n_needed": None, "difference": 0.0}, ("2.6", "—")),
-        ({"verdict": "holds"}, ("", "")),
-        ({"verdict": "not run"}, ("", "")),
-    ],
-)
-def test_beside_an_undecided_comparison_stands_what_would_decide_it(
-    changes: dict[str, Any], expected: tuple[str, str]
-) -> None:
-    place = {"model": "qwen", "better": "sgpo", "worse": "dpo", "bench": "alpaca_eval2", "metric": "win_rate"}
-    figures = {"verdict": "undecided", "difference": 1.0, "n_needed": 2500}
-    comparison = ComparisonResult(**{**place, **figures, "minimum_detectable_effect": 2.61, **changes})
-    assert (detectable(comparison), needed(comparison)) == expected
-
-
-def test_a_comparison_in_two_claims_is_shown_once(manifest: dict[str, Any]) -> None:
-    manifest["claims"] += manifest["claims"][:2]
-    assert len(distinct(parse_manifest(manifest))) == 10
-
-
-def test_coverage_depends_on_the_number_of_training_seeds() -> None:
-    one, two = (coverage(parse_manifest(made_up_manifest(seeds=seeds))) for seeds in ([4], [0, 1]))
-    assert one.startswith("With one training seed these tests cover the draw of prompts, not of the")
-    assert two.startswith("These tests cover the draw of prompts and of training seeds.")
-
-
-def test_coverage_says_what_the_verdicts_rest_on(manifest: dict[str, Any]) -> None:
-    assert "Holm-adjusted over 8 tests; the 95 % intervals are not adjusted." in coverage(parse_manifest(manifest))
-    nothing_tested = coverage(parse_manifest(manifest | {"n_tests": 0, "claims": manifest["claims"][-1:]}))
-    assert "Holm" not in nothing_tested and "Detectable" not in nothing_tested
-
-
-def test_coverage_gives_the_reason_why_comparisons_were_withheld_once(manifest: dict[str, Any]) -> None:
-    for comparison in manifest["claims"][-1]["comparisons"]:
-        comparison["note"] = "withheld: the sets share 7 of 805 prompts"
-    assert coverage(parse_manifest(manifest)).count("Not run, withheld: the sets share 7 of 805 prompts.") == 1
+def rows_of(section: Section) -> list[tuple[Any, ...]]:
+    table = section.blocks[1]
+    assert isinstance(table, Table)
+    return [row.cells for row in table.rows]
 
 
 def test_a_run_that_finds_everything_keeps_the_times(manifest: dict[str, Any]) -> None:
     for step in manifest["steps"]:
         step["found"] = True
-    assert work(parse_manifest(manifest)) == "2 steps, 1 min 04 s of work; 2 found in the store, 0 run now"
+    assert work(parse_manifest(manifest)) == "4 steps, 1 min 08 s of work; 4 found in the store, 0 run now"
+
+
+def test_steps_are_grouped_by_what_they_do_the_costliest_first(manifest: dict[str, Any]) -> None:
+    assert rows_of(cost_section(parse_manifest(manifest))) == [
+        ("train_sft", "1", "0", "1 min 01 s", "1 min 01 s", "qwen sft"),
+        ("judge_pairs", "2", "1", "4.0 s", "2.5 s", "qwen dpo alpaca_eval2"),
+        ("respond", "1", "1", "3.2 s", "3.2 s", "qwen sft drafts"),
+    ]
+
+
+def test_what_a_judge_cost_where_the_records_say(manifest: dict[str, Any]) -> None:
+    assert money(parse_manifest(manifest)).startswith("1,600 verdicts by mini:made-up: embedded judge, no cost")
+    manifest["judge"]["name"] = "gpt-4-1106-preview"
+    assert money(parse_manifest(manifest)).endswith("their cost is not on record.")
+    manifest["steps"][2]["counts"] |= {"calls": 805, "prompt_tokens": 1_000_000, "completion_tokens": 805, "usd": 10.5}
+    manifest["steps"][3]["counts"] |= {"calls": 795, "prompt_tokens": 500_000, "completion_tokens": 795, "usd": 5.25}
+    run = parse_manifest(manifest)
+    assert money(run) == "1,600 verdicts by gpt-4-1106-preview: 15.75 dollars."
+    by_step = {row[0]: row[6:] for row in rows_of(cost_section(run))}
+    assert by_step["judge_pairs"] == ("1,600", "1,500,000", "1,600", "15.75")
+    assert by_step["train_sft"] == ("", "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -79,3 +65,32 @@ def test_commits_of_the_artifacts(manifest: dict[str, Any], commits: list[str], 
 def test_run_without_steps_or_known_commits_says_nothing_of_them() -> None:
     names = dict(facts(parse_manifest(made_up_manifest(steps=[]))))
     assert not {"steps", "made by commits"} & names.keys()
+
+
+def test_ledger_and_provenance_in_markdown(manifest: dict[str, Any]) -> None:
+    text = markdown_report(report_of(manifest))
+    assert r"| made up | a \< b & c\_d | 100 % \| of it | because θ\* ≠ π |" in text
+    assert "| qwen | sft | 0.451 | 31.000 |" in text
+    assert "| time | 8 min 31 s |" in text
+    assert "| git dirty | False |" in text
+    assert "| steps | 4 steps, 1 min 08 s of work; 2 found in the store, 2 run now |" in text
+
+
+def test_where_the_paper_disagrees_with_itself_arithmetic_comes_before_reading(manifest: dict[str, Any]) -> None:
+    [section] = [section for section in report_of(manifest).sections if section.id == "disagreements"]
+    [entries] = section.blocks
+    assert isinstance(entries, Entries)
+    said = [dict(said) for _, said in entries.entries]
+    assert all(each["says"] and each["found"] for each in said)
+    misprint = next(place for place, each in enumerate(said) if "16.18" in each["says"])
+    read = next(place for place, each in enumerate(said) if "modestly" in each["says"])
+    assert "16.02" in said[misprint]["note"] and misprint < read
+
+
+def test_the_title_says_what_was_run() -> None:
+    assert report_of(made_up_manifest("table2")).title == "Table 2 of SGPO, reproduced at scale mini"
+    both = report_of(made_up_manifest("table2", "table3", fast=True))
+    assert both.title == "SGPO, reproduced at scale mini (fast: reduced counts)"
+    text = markdown_report(both)
+    assert "- [Table 2: Evaluation details for AlpacaEval 2.0 and Arena-Hard](#table2)" in text
+    assert '<a id="table2"></a>\n\n## Table 2' in text

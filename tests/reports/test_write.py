@@ -9,37 +9,45 @@ import pytest
 
 from harness.core.errors import UserError
 from reports.write import write_report
+from tests.reports.conftest import EVERY, made_up_manifest, write_manifest
 
-FILES = {"table3.md", "table3.tex", "table3_tests.tex", "table3.csv", "table3.svg", "table3.png", "index.html"}
+WHOLE = {"manifest.json", "index.html", "report.md", "report.tex", "tests.csv", "tests.tex"}
+OF_TABLE2 = {"table2.csv", "table2.tex"}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, manifest: dict[str, Any]) -> Path:
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return tmp_path
+def folder(tmp_path: Path) -> Path:
+    """Of a run of one exhibit that is not drawn."""
+    return write_manifest(tmp_path / "run", made_up_manifest("table2"))
 
 
-def test_writes_every_file_and_nothing_else(folder: Path) -> None:
+def test_writes_every_file_and_nothing_else(folder: Path, written: Path) -> None:
     write_report(folder)
-    assert {path.name for path in folder.iterdir()} == FILES | {"manifest.json"}
-    assert (folder / "table3.png").read_bytes().startswith(b"\x89PNG")
+    assert files_of(folder).keys() == WHOLE | OF_TABLE2
+    of_exhibits = {f"{name}.{suffix}" for name in EVERY for suffix in ("csv", "tex")}
+    assert {name for name in files_of(written) if "/" not in name} == WHOLE | of_exhibits
 
 
 def test_same_manifest_same_bytes(folder: Path) -> None:
     write_report(folder)
-    first = {name: (folder / name).read_bytes() for name in FILES}
+    first = files_of(folder)
     write_report(folder)
-    assert {name: (folder / name).read_bytes() for name in FILES} == first
+    assert files_of(folder) == first
 
 
-def test_a_failed_report_leaves_the_old_one(folder: Path, manifest: dict[str, Any]) -> None:
+def test_a_failed_report_leaves_the_old_one(folder: Path) -> None:
     write_report(folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
-    manifest["rows"].append("simpo")
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(UserError, match="simpo"):
+    before = {name: content for name, content in files_of(folder).items() if name != "manifest.json"}
+    broken = made_up_manifest("table2", command="another")
+    broken["parts"][0]["benches"][0]["bench"] = "alpaca"
+    write_manifest(folder, broken)
+    with pytest.raises(UserError, match="alpaca"):
         write_report(folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"} == before
+    assert {name: content for name, content in files_of(folder).items() if name != "manifest.json"} == before
 
 
 def test_no_manifest(tmp_path: Path) -> None:
@@ -53,6 +61,32 @@ def test_damaged_manifest(folder: Path) -> None:
         write_report(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "scorez"}, "a part needs a kind, one of scores, win_rates"),
+        (
+            {"kind": "scores", "models": [], "rows": [], "added_rows": {}, "cells": []},
+            "table2 of sgpo is no exhibit of",
+        ),
+        ({"name": "table9"}, "table9"),
+    ],
+)
+def test_a_part_that_does_not_fit_the_paper(folder: Path, change: dict[str, Any], message: str) -> None:
+    manifest = made_up_manifest("table2")
+    manifest["parts"][0] |= change
+    write_manifest(folder, manifest)
+    with pytest.raises(UserError, match=message):
+        write_report(folder)
+
+
+def test_a_claim_about_what_was_not_run(folder: Path) -> None:
+    claims = made_up_manifest("table3")["claims"]
+    write_manifest(folder, made_up_manifest("table2", claims=claims))
+    with pytest.raises(UserError, match="a claim about table3, of which it has no part"):
+        write_report(folder)
+
+
 def test_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -60,4 +94,5 @@ def test_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(UserError, match=r"cannot write the report in .*: Permission denied"):
         write_report(folder)
-    assert {path.name for path in folder.iterdir()} == {"manifest.json"}
+    assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["run"] == "table2"
+    assert files_of(folder).keys() == {"manifest.json"}

@@ -1,0 +1,86 @@
+"""The report in a terminal."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.core.errors import UserError
+from reports.terminal import terminal_report
+from tests.reports.conftest import EVERY, made_up_manifest, write_manifest
+
+
+def printed(folder: Path, manifest: dict[str, Any], width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal_report(write_manifest(folder, manifest)))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def text(tmp_path: Path, manifest: dict[str, Any]) -> str:
+    """Table 3 alone, on 80 columns."""
+    return printed(tmp_path, manifest)
+
+
+def test_each_cell_keeps_to_one_line(text: str) -> None:
+    assert re.search(r"^ *SGPO +41\.2 38\.8–44\.0 25\.2 +51\.2 48\.8–54\.0 29\.6 +61\.2", text, re.MULTILINE)
+
+
+def test_footnotes(text: str) -> None:
+    assert text.count("not comparable: scale") == 1
+    assert re.search(r"SPIN +—² +7\.5", text)
+    assert "² withheld: verdicts are missing; n/N = 786/805 verdicts" in text
+    assert re.search(r"44\.2 41\.8–47\.0¹ +23\.9", text)
+    assert "\n¹ n/N = 993/1000 verdicts" in text
+    assert "θ* (ours)⁺" in text
+    assert "drawn in figures/table3.pdf, .png, .svg" in text
+
+
+def test_shows_each_claims_verdict(text: str) -> None:
+    for line in ("holds +2 hold of 2", "fails +2 fail of 2", "undecided +2 undecided of 2", "not run +2 not run of 2"):
+        assert re.search(line, text)
+
+
+def test_shows_what_would_decide_the_undecided(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    lines = [line.strip() for line in printed(tmp_path, manifest, width=100).splitlines()]
+    for model in ("qwen", "llama"):
+        line = rf"SGPO > SPIN +{model} +AlpacaEval 2\.0 WR +\+0\.4 \[-1\.6,.2\.4\] +2\.9 +12,345 prompts"
+        assert sum(bool(re.fullmatch(line, shown)) for shown in lines) == 1
+    manifest["claims"] = manifest["claims"][:2]
+    assert "detectable" not in printed(tmp_path, manifest)
+
+
+def test_says_how_it_prints_intervals_and_what_the_tests_cover(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    text = printed(tmp_path, manifest, width=300)
+    assert ", low–high: 95 % interval. Paper" in text
+    assert "[95 % interval]" not in text
+    assert "\nWith one training seed these tests cover the draw of prompts, not of the training seed" in text
+    assert "Holm-adjusted over 8 tests" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_everything_fits_and_what_is_drawn_is_named(tmp_path: Path, width: int) -> None:
+    text = printed(tmp_path, made_up_manifest(*EVERY), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for label in ("Table 1.", "Table 2.", "Table 3.", "Table 5.", "Figure 3.", "Figure 10.", "Tables 8–12."):
+        assert f"\n{label}" in f"\n{text}"
+    assert "drawn in figures/fig5-qwen.pdf, .png, .svg\ndrawn in figures/fig5-llama.pdf" in text
+    assert re.search(r"≠ mini:\s?", text)
+    assert re.search(r"Figure 3 +The improved", text)
+    assert re.search(r"Qwen2\.5-Base \(7B\) +43 +48 +89\.6 +13,092", text)
+    assert "Where the uncertainty comes from" not in text and "Provenance" not in text
+
+
+def test_a_run_without_claims_is_short(tmp_path: Path) -> None:
+    text = printed(tmp_path, made_up_manifest("table2", claims=[], n_tests=0))
+    assert "claims" not in text and "seed these tests" not in text
+
+
+def test_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*manifest\.json"):
+        terminal_report(tmp_path)
