@@ -66,10 +66,13 @@ def measure(pairs: int) -> dict[str, float]:
 
 def _draw(measured: Artifact, folder: Path) -> None:
     from harness.steps.edit_distance import EditDistance
-    from reports.histogram import Axes, draw_histogram
+    from reports.blocks import Figure, HistogramPanel, Histograms
+    from reports.figures import draw
 
-    values = [float(row.characters) for row in measured.rows(EditDistance)]
-    draw_histogram({"simulated": values}, Axes("edit distance (characters)"), folder / "figure")
+    values = tuple(float(row.characters) for row in measured.rows(EditDistance))
+    panel = HistogramPanel("", (("simulated", values),))
+    drawing = draw(Figure("figure", "", "", Histograms((panel,), "edit distance (characters)", "Count")))
+    (folder / "figure.pdf").write_bytes(drawing.pdf)
 
 
 def _peak() -> float:
