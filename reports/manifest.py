@@ -137,8 +137,8 @@ class ScoresPart:
 class WinRate:
     """The judge's win rate of one match on one base model, in per cent of `n` prompts, each judged in both orders.
 
-    `wins`, `draws` and `losses` count prompts. `consistency` is the share of prompts, in per cent, on which both orders
-    agree.
+    `wins`, `draws` and `losses` count prompts, over all training seeds. `consistency` is the share of prompts, in per
+    cent, on which both orders agree.
     `value` is None when it was withheld; `note` says why.
     """
 

@@ -71,6 +71,7 @@ def _lines(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> Ite
 def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Table:
     marking = marks([line.cell for line in lines])
     grouped = any(line.match.group for line in lines)
+    counts = "wins, ties and losses over all of them" if len(manifest.seeds) > 1 else ""
     judges = dict.fromkeys(f"pairwise {line.rate.judge}" for line in lines if line.rate.judge)
     return Table(
         columns=(
@@ -92,7 +93,7 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
         name=exhibit.name,
         caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
         footnotes=marking.footnotes(),
-        source=source(manifest, exhibit, all_seeds(manifest), judge(manifest, judges), INTERVAL),
+        source=source(manifest, exhibit, all_seeds(manifest), counts, judge(manifest, judges), INTERVAL),
     )
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from harness.core.records import Judgment, Order, Prompt, State, write_rows
 from reports.blocks import ExhibitView, Report
+from reports.exhibits import view
 from reports.manifest import parse_manifest
-from reports.report import build_report
+from reports.report import build_report, exhibits_of
 from reports.write import write_report
 
 METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
@@ -320,8 +321,9 @@ def report_of(manifest: dict[str, Any]) -> Report:
 
 def view_of(manifest: dict[str, Any]) -> ExhibitView:
     """The only exhibit."""
-    [view] = report_of(manifest).exhibits
-    return view
+    run = parse_manifest(manifest)
+    [part] = run.parts
+    return view(run, part, exhibits_of(run)[part.name])
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> Path:
