@@ -412,8 +412,10 @@ def list_(kind: str) -> None:
     """Show what there is."""
     from harness.listing import listing
 
-    for name, summary in listing(kind):
-        click.echo(f"{name:20} {summary}")
+    lines = list(listing(kind))
+    width = max(len(name) for name, _ in lines)
+    for name, summary in lines:
+        click.echo(f"{name:{width}}  {summary}")
 
 
 @cli.group(cls=Commands)

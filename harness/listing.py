@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from harness.core.papers import exhibit_names, load_exhibit
+from harness.experiments import ALL
 from harness.registries import EVALS, METHODS, load_method
 
 
@@ -18,4 +19,5 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
     else:
         for name, paper in exhibit_names().items():
             exhibit = load_exhibit(paper, name)
-            yield name, f"{exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"
+            yield name, f"{exhibit.label}: {exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"
+        yield ALL, "all of these in one report"

@@ -18,6 +18,7 @@ import pytest
 from harness import __main__ as entry
 from harness import cli
 from harness.core import config
+from harness.registries import METHODS
 from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[1]
@@ -86,9 +87,12 @@ def imported_by(arguments: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("methods", ["sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver"]),
+        ("methods", list(METHODS.builtin)),
         ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
-        ("experiments", ["table3"]),
+        (
+            "experiments",
+            [*(f"table{n}" for n in range(1, 8)), *(f"fig{n}" for n in (3, 4, 5, 8, 9, 10)), "samples", "all"],
+        ),
     ],
 )
 def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, names: list[str]) -> None:
