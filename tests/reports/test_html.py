@@ -90,6 +90,7 @@ def test_has_every_part(source: str) -> None:
         'title="not comparable: scale; n = 805; judge judge-of-alpaca_eval2"',
         '<span class="chip not-run">not run</span>',
         '<td class="right">+6.5 [4.5,\u00a08.5]</td>',
+        '<span class="chip holds">holds</span> <a href="#claim-fig3-near">The improved responses are closer</a>',
         "+4.12 [2.25,\u00a06.50]\u00a0words",
         "&lt; 0.001",
         "Holm-adjusted over 8 tests",
@@ -132,7 +133,7 @@ def test_tables_side_by_side_have_a_heading_each() -> None:
 def test_nothing_overflows_a_phone(open_page: Any, source: str, dark: bool) -> None:
     page = open_page(source, width=360, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    page.click("text=SGPO is above another (the one that holds)")
+    page.click("summary >> text=SGPO is above another (the one that holds)")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 

@@ -78,6 +78,7 @@ def test_training_noise_of_a_win_rate() -> None:
         "total": 5.0,
     }
     details = view_of(manifest).section.blocks[-1]
+    assert "seeds 0, 1, 2 (mean of 3), wins, ties and losses over all of them, judge" in table_of(manifest).source
     assert isinstance(details, Table) and details.folded
     cells = ("Llama3-Base (8B)", "B vs A (improved by the initial policy)", "judge win rate")
     assert [row.cells for row in details.rows] == [(*cells, "3.00", "—", "4.00", "5.00", "64")]
