@@ -283,7 +283,8 @@ def _group_head(group: Group, width: int) -> str:
 def _row(row: Row) -> str:
     first, *others = row.cells
     shown = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
-    return " & ".join([shown, *map(_cell, others)]) + r" \\"
+    line = " & ".join([shown, *map(_cell, others)]) + r" \\"
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line  # or it would be an option of the line before
 
 
 def _cell(cell: Cell) -> str:

@@ -1,5 +1,6 @@
 """The report in Markdown."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from reports.blocks import (
@@ -132,14 +133,25 @@ def _claims(block: Claims) -> Iterator[str]:
 def _samples(block: Samples) -> Iterator[str]:
     yield f"**{_text(block.title)}**. {_text(block.detail)}."
     for sample in block.samples:
-        yield _quote("prompt", _text(sample.prompt))
+        yield _quote("prompt", _escaped(sample.prompt))
         for label, pieces in sample.responses:
             yield _quote(label, "".join(map(_piece, pieces)).strip())
 
 
 def _quote(label: str, text: str) -> str:
-    """A text beside its label, every line of it in the same block."""
-    return "\n".join(f"> {line}".rstrip() for line in f"**{_text(label)}:** {text}".split("\n"))
+    """A text beside its label, every line of it a line of the same quotation, and none of them a list or a heading."""
+    lines = [
+        f"**{_text(label)}:** {first}" if place == 0 else _plain_line(first)
+        for place, first in enumerate(text.split("\n"))
+    ]
+    return "  \n".join(f"> {line}".rstrip() for line in lines)
+
+
+def _plain_line(line: str) -> str:
+    """An escaped line with nothing at its start that Markdown takes as markup."""
+    words = line.lstrip(" \t")
+    indent = "\u00a0" * (len(line) - len(words))
+    return indent + re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", words)
 
 
 def _piece(piece: Piece) -> str:

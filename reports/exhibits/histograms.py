@@ -20,7 +20,8 @@ def histograms(manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigur
     """
     values = _values(part, exhibit)
     models = [model for model in exhibit.models if model in part.models]
-    figures = [_figure(manifest, part, exhibit, model, values) for model in models]
+    measured = [model for model in models if any(found for (of, *_), found in values.items() if of == model)]
+    figures = [_figure(manifest, part, exhibit, model, values) for model in measured]
     found: list[Block] = [*figures, _summary(manifest, part, exhibit, values)]
     if part.kept:
         found.append(_kept(part, exhibit))

@@ -33,7 +33,8 @@ def scores(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> tuple[l
     lines = list(_lines(manifest, part, exhibit, columns))
     table = _table(manifest, part, exhibit, columns, lines)
     details = [uncertainty.table(part.cells, exhibit), diagnostics.table(part.diagnostics, exhibit)]
-    found: list[Block] = [table, _figure(exhibit, table, columns, lines), *filter(None, details)]
+    figures = [_figure(exhibit, table, columns, lines)] if lines and columns else []
+    found: list[Block] = [table, *figures, *filter(None, details)]
     return found, _records(exhibit, columns, lines)
 
 

@@ -62,6 +62,11 @@ def test_every_row_has_as_many_cells_as_the_table_has_columns(source: str) -> No
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {6}
 
 
+def test_a_row_that_begins_with_a_bracket_is_no_option_of_the_one_before(manifest: dict[str, Any]) -> None:
+    manifest["steps"][0]["step"] = "[step]"
+    assert "\n{}[step] & 1 & 0 &" in latex_report(report_of(manifest))
+
+
 def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
     assert "uncertainty" not in latex_tests(report_of(manifest))
     manifest["parts"][0]["cells"][0]["uncertainty"] = {

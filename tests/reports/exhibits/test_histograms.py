@@ -65,6 +65,13 @@ def test_no_values_have_no_quartiles() -> None:
     assert quartiles([]) == (None, None, None)
 
 
+def test_a_model_without_values_is_not_drawn() -> None:
+    manifest = made_up_manifest("fig5")
+    part = manifest["parts"][0]
+    part["values"] = [each for each in part["values"] if each["model"] == "llama"]
+    assert [figure.name for figure in view_of(manifest).figures] == ["fig5-llama"]
+
+
 def test_unknown_and_repeated_sets_are_errors() -> None:
     manifest = made_up_manifest("fig3")
     values = manifest["parts"][0]["values"]

@@ -25,6 +25,24 @@ def test_changed_words_are_marked_against_the_first_response() -> None:
     assert r"> **Improved response ỹ\_θ\*:** its color is ~~red~~ **blue , and \*sharp\*** ." in text
 
 
+def test_lines_of_a_response_are_neither_lists_nor_headings_in_markdown() -> None:
+    manifest = made_up_manifest("samples")
+    text = "so:\n- one\n1. two\n    three\n\n===\n# four\n12) five"
+    manifest["parts"][0]["groups"][0]["samples"][0]["responses"] = {"SFT": text}
+    shown = "\n".join(markdown(view_of(manifest).section.blocks[2]))
+    lines = [
+        "**SFT:** so:",
+        r"\- one",
+        r"1\. two",
+        "\u00a0\u00a0\u00a0\u00a0three",
+        "",
+        r"\===",
+        r"\# four",
+        r"12\) five",
+    ]
+    assert "  \n".join(f"> {line}".rstrip() for line in lines) in shown
+
+
 def test_an_unknown_group_is_an_error() -> None:
     manifest = made_up_manifest("samples")
     manifest["parts"][0]["groups"][0]["group"] = 9
