@@ -192,8 +192,8 @@ def _floating_table(table: Table) -> Iterator[str]:
     yield r"\begin{table}[htbp]"
     yield r"\centering"
     yield from _caption(table)
-    yield r"\footnotesize"
-    yield r"\setlength{\tabcolsep}{4pt}"
+    yield r"\smallskip\footnotesize"
+    yield r"\setlength{\tabcolsep}{5pt}"
     # No wider than the line; narrower tables keep their size.
     yield r"\setbox0=\hbox{%"
     yield rf"\begin{{tabular}}{{{_layout(table.columns)}}}"

@@ -140,10 +140,8 @@ def _samples(block: Samples) -> Iterator[str]:
 
 def _quote(label: str, text: str) -> str:
     """A text beside its label, every line of it a line of the same quotation, and none of them a list or a heading."""
-    lines = [
-        f"**{_text(label)}:** {first}" if place == 0 else _plain_line(first)
-        for place, first in enumerate(text.split("\n"))
-    ]
+    first, *others = text.split("\n")
+    lines = [f"**{_text(label)}:** {first}", *map(_plain_line, others)]
     return "  \n".join(f"> {line}".rstrip() for line in lines)
 
 
