@@ -109,9 +109,15 @@ def cells(score: ComparedScore) -> tuple[str, ...]:
         _number(score.candidate),
         "" if score.difference is None else f"{score.difference:+.1f}",
         f"[{score.ci95[0]:+.1f}, {score.ci95[1]:+.1f}]" if score.ci95 else "",
-        "" if score.p_holm is None else f"{score.p_holm:.4f}",
+        _p_value(score.p_holm),
         _number(score.minimum_detectable_effect),
     )
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def _number(value: float | None) -> str:
@@ -176,11 +182,11 @@ def _rows(comparison: Comparison) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
     yield _line(HEADS, widths)
     for name, scores in changed(comparison):
-        yield f"  {name}"
+        yield name
         for score in scores:
             yield _line(cells(score), widths)
             if score.note:
-                yield f"      {score.note}"
+                yield f"    {score.note}"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -188,7 +194,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         f"{cell:{'<' if at in _WORDS else '>'}{width}}"
         for at, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
-    return f"    {'  '.join(padded)}".rstrip()
+    return f"  {'  '.join(padded)}".rstrip()
 
 
 def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:

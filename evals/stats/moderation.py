@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEWEST_VARIANCES = 3
-"""Of fewer, how much variances differ among themselves cannot be estimated."""
+FEWEST_VARIANCES = 4
+"""Of fewer, how much variances differ among themselves is hardly known: of three, false alarms were too many."""
 
 _SMALLEST_SHARE = 1e-5
 """Of the median: what stands in for a variance of 0, which has no logarithm."""

@@ -13,8 +13,9 @@ difference over its root is referred to Student's t with Satterthwaite's degrees
 
 With three seeds on either side S has four degrees of freedom, which decides little once several tests are one family.
 S is therefore moderated (`evals.stats.moderation`): in units of what the draw of prompts would have checkpoints differ
-by, the spreads of all scores of a run have much in common. Moderation only ever raises a variance. What it finds in
-common lends degrees of freedom, but a method whose seeds differ more than others' is judged by its own spread.
+by, the spreads of all scores of a run have much in common. Moderation only ever raises a variance: a method
+whose seeds differ more than others' is judged by its own spread, and the further that lies above what is common, the
+fewer degrees of freedom are lent to it.
 
 Runs that share training seeds are treated as if they did not: where a seed does well before and after a change, the
 test is on the safe side. docs/regress.md says what else was tried, and what was measured.
@@ -171,7 +172,9 @@ def _moderated(spread: _Spread, prior: Prior, total: int) -> tuple[float, float]
     own = spread.degrees_of_freedom
     lent = min(prior.degrees_of_freedom, total - own) if spread.by_prompts > 0 else 0
     common = (lent * prior.variance * spread.by_prompts + own * spread.between) / (lent + own)
-    return max(spread.between, common), lent + own
+    if spread.between > common:
+        return spread.between, max(own, (lent + own) * common / spread.between)
+    return common, lent + own
 
 
 def _change(difference: float, test: _Test | None, p_holm: float | None, level: float) -> Change:

@@ -37,11 +37,11 @@ def test_equal_variances_lend_all_they_have() -> None:
 
 
 def test_too_few_or_no_variation_tells_nothing() -> None:
-    assert fit_prior([1.0, 2.0], [4, 4]) == UNKNOWN
-    assert fit_prior([0.0, 0.0, 0.0], [4, 4, 4]) == UNKNOWN
+    assert fit_prior([1.0, 2.0, 3.0], [4, 4, 4]) == UNKNOWN
+    assert fit_prior([0.0, 0.0, 0.0, 1.0], [4, 4, 4, 4]) == UNKNOWN
 
 
-@given(st.lists(st.floats(0.01, 100), min_size=3, max_size=9), st.floats(0.01, 100))
+@given(st.lists(st.floats(0.01, 100), min_size=4, max_size=9), st.floats(0.01, 100))
 def test_the_unit_does_not_matter(variances: list[float], factor: float) -> None:
     plain = fit_prior(variances, [4] * len(variances))
     scaled = fit_prior([factor * each for each in variances], [4] * len(variances))

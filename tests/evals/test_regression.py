@@ -69,11 +69,14 @@ def naive(changed: Sequence[Sides]) -> list[tuple[float, float, float, float]]:
     found = []
     for sides, s2, e2, draw, own in zip(changed, between, within, by_draw, freedom, strict=True):
         lent = min(d0, d.sum() - own)
-        moderated = max(s2, e2 * (lent * common + own * s2 / e2) / (lent + own))
+        common_variance = e2 * (lent * common + own * s2 / e2) / (lent + own)
+        moderated, d_seeds = common_variance, lent + own
+        if s2 > common_variance:
+            moderated, d_seeds = s2, max(own, (lent + own) * common_variance / s2)
         per_seed = 1 / len(sides.baseline) + 1 / len(sides.candidate)
         by_seeds, by_prompts = moderated * per_seed, max(0, draw - e2 * per_seed)
         variance = by_seeds + by_prompts
-        nu = variance**2 / (by_seeds**2 / (lent + own) + by_prompts**2 / (N_PROMPTS - 1))
+        nu = variance**2 / (by_seeds**2 / d_seeds + by_prompts**2 / (N_PROMPTS - 1))
         difference = np.mean([one.value for one in sides.candidate]) - np.mean([one.value for one in sides.baseline])
         found.append((difference, variance**0.5, nu, 2 * stats.t.sf(abs(difference) / variance**0.5, nu)))
     return found
@@ -238,7 +241,7 @@ def test_a_change_of_the_size_that_it_says_it_catches_is_caught_in_four_of_five_
         compared([replace(first, candidate=_lower(first.candidate, size)), *others])[0].outcome == "worse"
         for first, *others in repeats
     ]
-    assert 0.68 <= np.mean(caught) <= 0.92
+    assert 0.62 <= np.mean(caught) <= 0.92  # of repeats that differ in their standard error
 
 
 def _lower(run: Sequence[Statistic], by: float) -> list[Statistic]:
