@@ -18,6 +18,7 @@ import pytest
 
 from harness import reproduce
 from harness.core.artifacts import Artifact, ancestry
+from harness.core.store import Store
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.scores import Scores
 from reports.manifest import read_manifest
@@ -95,7 +96,8 @@ class Run:
 
     def figures(self) -> dict[str, bytes]:
         """The files of the report that say nothing of times."""
-        return {name: (self.report / name).read_bytes() for name in ("table3.csv", "table3.tex", "table3.svg")}
+        names = ("table3.csv", "table3.tex", "tests.csv", "tests.tex", "figures/table3.svg", "figures/table3.pdf")
+        return {name: (self.report / name).read_bytes() for name in names}
 
 
 def finished(process: "subprocess.Popen[str]") -> Finished:
@@ -149,8 +151,12 @@ def test_every_step_is_made_once_and_announced_beforehand(undisturbed: tuple[Run
 
 def test_the_report_is_there_and_printed(undisturbed: tuple[Run, Finished]) -> None:
     run, first = undisturbed
-    expected = {"table3.md", "table3.tex", "table3.csv", "table3.png", "table3.svg", "index.html", "manifest.json"}
-    assert expected <= {path.name for path in run.report.iterdir()}
+    figures = {f"figures/table3.{kind}" for kind in ("pdf", "png", "svg")}
+    texts = {"report.md", "report.tex", "index.html", "table3.tex", "table3.csv", "tests.tex", "tests.csv"}
+    expected = {*texts, *figures, "manifest.json"}
+    assert expected == {str(path.relative_to(run.report)) for path in run.report.rglob("*.*") if path.is_file()} - {
+        str(path.relative_to(run.report)) for path in (run.report / "checkpoints").rglob("*")
+    }
     assert all((run.report / name).stat().st_size > 200 for name in expected)
     assert str(run.report / "index.html") in first.out
     assert "not comparable: scale" in first.out
@@ -382,7 +388,8 @@ def test_a_checkpoint_of_the_run_is_scored_as_in_the_table(copied: Run) -> None:
 
 
 def test_answers_that_were_deleted_are_made_again(copied: Run) -> None:
-    answers = next((copied.folder / "store" / "respond").glob("*/rows.jsonl"))
+    judged = next(target for target in experiment().targets() if target.step == "respond")
+    answers = Store(copied.folder / "store").folder(judged) / "rows.jsonl"
     before = answers.read_bytes()
     answers.unlink()
     repaired = copied.make_table()
