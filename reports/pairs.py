@@ -1,5 +1,6 @@
 """The judged pairs of answers behind a run's tables, read from its store for the pair viewer."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from harness.core.records import Judgment, outcome, read_rows
 from reports.manifest import Manifest, ScoresPart, WinRatesPart
 from reports.viewer import Pair, Side, Verdict
 
-MOST = 10_000
-"""Pairs above which a page is no longer quick to open: of a larger run it has the first prompts of every set."""
+MOST = 30_000_000
+"""Characters, as many as 10,000 pairs of real answers have, above which a page is no longer quick to open
+(benchmarks/viewer.py): of a larger run it has the first prompts of every set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,21 @@ def judged_pairs(manifest: Manifest, exhibits: Mapping[str, AnyExhibit], folder:
     sets = list(_sets(manifest, exhibits))
     files = {each: folder / manifest.store / each.place / ROWS for each in sets}
     there = [each for each in sets if files[each].is_file()]
-    share = MOST // max(len(there), 1)
-    judged = [(each, _by_prompt(read_rows(files[each], Judgment))) for each in there]
-    cut = sum(len(prompts) for _, prompts in judged) > MOST
-    pairs = tuple(
-        _pair(each, rows)
-        for each, prompts in judged
-        for rows in (list(prompts.values())[:share] if cut else prompts.values())
-    )
-    return JudgedPairs(pairs, " ".join(_note(manifest, sets, there, share if cut else None)))
+    pairs = [[_pair(each, rows) for rows in _by_prompt(read_rows(files[each], Judgment)).values()] for each in there]
+    share = min(1.0, MOST / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
+    shown = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
+    return JudgedPairs(shown, " ".join(_note(manifest, sets, there, share)))
 
 
-def _note(manifest: Manifest, sets: list[_Set], there: list[_Set], share: int | None) -> Iterator[str]:
+def _characters(pair: Pair) -> int:
+    return len(pair.left.text) + len(pair.right.text) + sum(len(verdict.reply) for verdict in pair.verdicts)
+
+
+def _note(manifest: Manifest, sets: list[_Set], there: list[_Set], share: float) -> Iterator[str]:
     if len(manifest.seeds) > 1:
         yield f"Training seed {manifest.seeds[0]}, the first of {len(manifest.seeds)}."
-    if share is not None:
-        yield f"The first {share:,} prompts of each of {len(there)} sets; the others are in the store."
+    if share < 1:
+        yield f"The first {share:.0%} of the prompts of each of {len(there)} sets; the others are in the store."
     if missing := len(sets) - len(there):
         yield f"{missing} of {len(sets)} sets of verdicts are no longer in the store and left out."
 
