@@ -1,5 +1,6 @@
 """Overlaid histograms of several sets of values, as in SGPO's figures 3, 4, 5 and 9."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: st
 def bin_edges(histograms: Histograms) -> list[float]:
     """`BINS` bins from the smallest to the largest of all values; a single value stands in the middle.
 
+    Counts get bins of equally many whole numbers, at most `BINS`: others would hold now one, now two of them.
     Raises UserError as `histogram_figure`.
     """
     import numpy as np
@@ -79,12 +81,20 @@ def bin_edges(histograms: Histograms) -> list[float]:
     if histograms.log_scale and every.min() <= 0:
         raise UserError("a logarithmic histogram cannot show values of 0 or less")
     low, high = every.min(), every.max()
+    if not histograms.log_scale and (every == np.round(every)).all():
+        return _whole_number_edges(int(low), int(high))
     if low == high:
         low, high = (low / 2, high * 2) if histograms.log_scale else (low - 0.5, high + 0.5)
     edges = np.geomspace(low, high, BINS + 1) if histograms.log_scale else np.linspace(low, high, BINS + 1)
     edges[0], edges[-1] = low, high  # geomspace may miss its own ends
     found: list[float] = edges.tolist()
     return found
+
+
+def _whole_number_edges(low: int, high: int) -> list[float]:
+    width = math.ceil((high - low + 1) / BINS)
+    count = math.ceil((high - low + 1) / width)
+    return [low - 0.5 + width * place for place in range(count + 1)]
 
 
 def _every(panels: Iterable[HistogramPanel]) -> Iterable[float]:

@@ -9,7 +9,7 @@ from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histogr
 from reports.manifest import HistogramsPart, Manifest
 from reports.measured import first_seed, number, source
 
-_LOG_SCALE = ". The axis is logarithmic; its marks are the values themselves"
+_LOG_SCALE = ". The axis is logarithmic; its marks are the perplexities themselves"
 _DECIMALS = {"edit_distance": 1, "perplexity": 2}
 
 
