@@ -19,8 +19,9 @@ ONE_SEED = (
     "With one training seed in each run nothing can be called better or worse: how far seeds differ is not known. "
     "Run the baseline with --seeds 3 or more, better both runs."
 )
-ONE_SEED_IN_CANDIDATE = (
-    "The {run} has one training seed: how far seeds differ is known from the {other} alone, and taken to be the same."
+ONE_SEED_IN_ONE_RUN = (
+    "The {run} has one training seed: how far seeds differ is known from the {other} alone, and taken to be the same. "
+    "False alarms may then come in more than 5 %."
 )
 
 
@@ -93,7 +94,7 @@ def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedSco
         yield ONE_SEED
     elif min(seeds.values()) == 1:
         run, other = sorted(seeds, key=lambda name: seeds[name])
-        yield ONE_SEED_IN_CANDIDATE.format(run=run, other=other)
+        yield ONE_SEED_IN_ONE_RUN.format(run=run, other=other)
 
 
 @dataclass(frozen=True)
