@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize, special
 
 FEWEST_VARIANCES = 4
 """Of fewer, how much variances differ among themselves is hardly known: of three, false alarms were too many."""
@@ -50,37 +51,14 @@ def fit_prior(variances: Sequence[float], degrees_of_freedom: Sequence[float]) -
 
 def _log_bias(degrees_of_freedom: float) -> float:
     """How far log s² lies below log σ² in the mean."""
-    return math.log(degrees_of_freedom / 2) - digamma(degrees_of_freedom / 2)
-
-
-def digamma(x: float) -> float:
-    """The derivative of log Γ at x > 0, by recurrence and its asymptotic series (Abramowitz and Stegun, 6.3.18)."""
-    value = 0.0
-    while x < 10:
-        value -= 1 / x
-        x += 1
-    square = 1 / (x * x)
-    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
-    return value + math.log(x) - 1 / (2 * x) - series
+    return math.log(degrees_of_freedom / 2) - float(special.digamma(degrees_of_freedom / 2))
 
 
 def trigamma(x: float) -> float:
-    """The second derivative of log Γ at x > 0, by recurrence and its asymptotic series (6.4.12)."""
-    value = 0.0
-    while x < 10:
-        value += 1 / (x * x)
-        x += 1
-    square = 1 / (x * x)
-    series = square * (1 / 6 - square * (1 / 30 - square * (1 / 42 - square * (1 / 30 - square * 5 / 66))))
-    return value + (1 + series) / x + square / 2
+    """The second derivative of log Γ at x > 0."""
+    return float(special.polygamma(1, x))
 
 
 def inverse_trigamma(value: float) -> float:
-    """The x > 0 whose trigamma is `value` > 0, by bisection of its logarithm: trigamma falls from ∞ to 0."""
-    low, high = -60.0, 60.0
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if trigamma(math.exp(middle)) > value else (low, middle)
-    return math.exp((low + high) / 2)
+    """The x > 0 whose trigamma is `value` > 0, by its logarithm: trigamma falls from ∞ to 0."""
+    return math.exp(optimize.brentq(lambda log_x: trigamma(math.exp(log_x)) - value, -60.0, 60.0, xtol=1e-12))

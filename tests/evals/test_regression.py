@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from evals.stats.bootstrap import Statistic, resample_counts
 from evals.stats.multiplicity import holm
-from evals.stats.regression import Change, Sides, Unchanged, compare_runs
+from evals.stats.regression import Change, Sides, Unchanged, compare_runs, detectable
 from evals.stats.win_rate import win_rate_statistic
 
 N_PROMPTS = 80
@@ -246,3 +246,10 @@ def test_a_change_of_the_size_that_it_says_it_catches_is_caught_in_four_of_five_
 
 def _lower(run: Sequence[Statistic], by: float) -> list[Statistic]:
     return [Statistic(one.value - by, lambda counts, one=one: one.resample(counts) - by) for one in run]
+
+
+@given(st.floats(0.0005, 0.05), st.floats(2, 500))
+def test_a_detectable_difference_is_decided_in_four_of_five_repeats(level: float, degrees_of_freedom: float) -> None:
+    limit = stats.t.ppf(1 - level / 2, degrees_of_freedom)
+    power = stats.nct.sf(limit, degrees_of_freedom, detectable(level, degrees_of_freedom))
+    assert power == pytest.approx(0.8, abs=0.02)
