@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check clean
+.PHONY: help install reproduce report test check clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -13,6 +13,12 @@ install: $(STAMP)  ## create .venv/ with the exact versions of constraints.txt
 
 reproduce: $(STAMP)  ## reproduce Table 3 of the SGPO paper on the embedded scale
 	$(VENV)/bin/harness reproduce table3
+
+report: $(STAMP)  ## reproduce everything on the embedded scale and put its report into docs/report/
+	$(VENV)/bin/harness reproduce all
+	mkdir -p docs/report/figures
+	cp runs/mini/all/report.md docs/report/
+	cp runs/mini/all/figures/*.png docs/report/figures/
 
 test: $(STAMP)  ## run the test suite
 	$(VENV)/bin/python -m pytest
