@@ -60,8 +60,8 @@ def print_plan(plan: Plan) -> None:
     for name in names:
         print(_row(name, width, found[name], missing[name]), file=sys.stderr)
     print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr)
-    found_behind = plan.behind - len(plan.missing)
-    print(f"{found_behind} of {plan.behind} steps are done already ({plan.share_found:.0%})", file=sys.stderr, flush=True)
+    done = plan.behind - len(plan.missing)
+    print(f"{done} of {plan.behind} steps are done already ({plan.share_found:.0%})", file=sys.stderr, flush=True)
 
 
 def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limits: Limits | None = None) -> None:
