@@ -1,11 +1,9 @@
 """The report as one self-contained page."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from reports.blocks import DASH, Claim, Claims, Report
-
-TEMPLATES = Path(__file__).parent / "templates"
+from reports.templating import templates
 
 
 def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") -> str:
@@ -13,15 +11,7 @@ def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") ->
 
     The page loads nothing: style, figures and viewer are inside it.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     # The macros choose by the kind of a block or cell; a text has none.
     environment.tests["kind"] = lambda value, name: type(value).__name__ == name
     return environment.get_template("report.html.j2").render(

@@ -7,9 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from reports.templating import templates
 from reports.viewer import Pair, viewer_page
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 PAGE, FIGURES = "regress.html", "regress.json"
 
@@ -199,16 +198,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:
     """`regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    table = environment.get_template("regress.html.j2").render(
+    table = templates().get_template("regress.html.j2").render(
         comparison=comparison,
         heading=heading(comparison),
         seeds=seeds_line(comparison),

@@ -11,10 +11,9 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-TEMPLATES = Path(__file__).parent / "templates"
+from reports.templating import TEMPLATES, templates
 
 START = 160
 """Characters of a prompt that its row in the list shows."""
@@ -167,13 +166,4 @@ def _template(name: str) -> str:
 
 
 def _render(template: str, **values: str) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(values)
+    return templates().get_template(template).render(values)
