@@ -198,7 +198,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:
     """`regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
-    table = templates().get_template("regress.html.j2").render(
+    template = templates().get_template("regress.html.j2")
+    table = template.render(
         comparison=comparison,
         heading=heading(comparison),
         seeds=seeds_line(comparison),
