@@ -1,5 +1,6 @@
 """LaTeX with booktabs: each exhibit, the tests, and the whole report as a document."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from reports.blocks import (
@@ -103,7 +104,7 @@ _ALONE_FOOT = r"""
 def latex_text(text: str) -> str:
     """`text` safe for pdfLaTeX; a character it has no glyph for is printed by its code point."""
     # Two hyphens, as in the name of an option, would be printed as one dash.
-    return "-{}-".join("".join(map(_latex_character, part)) for part in text.split("--"))
+    return "{}".join("".join(map(_latex_character, part)) for part in re.split(r"(?<=-)(?=-)", text))
 
 
 def _latex_character(character: str) -> str:

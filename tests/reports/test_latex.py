@@ -140,3 +140,7 @@ def test_all_compile_inside_a_document(folder: Path) -> None:
     host = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"
     (folder / "host.tex").write_text(host, encoding="utf-8")
     compiled(folder, "host.tex")
+
+
+def test_hyphens_in_a_row_stay_hyphens() -> None:
+    assert latex_text("--fast a---b – c") == "-{}-fast a-{}-{}-b -- c"
