@@ -99,11 +99,11 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @cli.command()
 @click.argument("experiment")
 @click.option("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales.")
-@click.option("--fast", is_flag=True, help="The same code on small counts and one base model.")
+@click.option("--fast", is_flag=True, help="The same code on small counts.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="The first training seed.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds.")
 @click.option("--models", callback=_names, help="Only these base models (comma-separated).")
-@click.option("--methods", callback=_names, help="Only these methods (comma-separated).")
+@click.option("--methods", callback=_names, help="Only these methods (comma-separated); sgpo:rounds=3 changes a setting.")
 @click.option("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]")
 def reproduce(
     experiment: str,
@@ -115,7 +115,7 @@ def reproduce(
     methods: tuple[str, ...],
     run_dir: Path | None,
 ) -> None:
-    """Train, generate, judge and score what EXPERIMENT (such as table3) needs, and write its report.
+    """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
 
     What is in the run directory already is not computed again.
     """
