@@ -82,7 +82,7 @@ def _draw_shares(axes: "Axes", panel: BarPanel, ink: str) -> None:
     for position, bar in enumerate(panel.bars):
         _stack(axes, bar, position, ink)
         if bar.published is not None:
-            axes.plot(bar.published, position, zorder=4, **_DIAMOND)
+            _mark_rounded(axes, bar.published, bar.rounding, position)
         axes.annotate(
             bar.beside, (100, position), (6, 0), textcoords="offset points", va="center", fontsize=8, color=ink,
             annotation_clip=False,
@@ -90,6 +90,15 @@ def _draw_shares(axes: "Axes", panel: BarPanel, ink: str) -> None:
     axes.axvline(50, color=EVEN, linewidth=0.9, linestyle=(0, (2, 2)), zorder=3)
     axes.set_xlim(0, 100)
     axes.set_xlabel("prompts (%)", fontsize=8, color=ink)
+
+
+def _mark_rounded(axes: "Axes", published: float, rounding: float, position: int) -> None:
+    """The paper's number, with a line over all that would be rounded to it where that can be seen."""
+    if rounding:
+        ends = (published - rounding, published + rounding)
+        axes.plot(ends, (position, position), color="white", linewidth=3.4, solid_capstyle="butt", zorder=4)
+        axes.plot(ends, (position, position), color=PAPER, linewidth=1.8, solid_capstyle="butt", zorder=4)
+    axes.plot(published, position, zorder=5, **_DIAMOND)
 
 
 def _stack(axes: "Axes", bar: Bar, position: int, ink: str) -> None:
@@ -121,7 +130,9 @@ def _legend(figure: "Figure", chart: BarChart, ink: str, has_paper: bool) -> Non
         if any(bar.added for panel in chart.panels for bar in panel.bars):
             handles.append(Patch(color=OURS_ADDED, label="ours, not in the paper"))
     if has_paper:
-        label = "the paper's win rate" if chart.stacked else "the paper"
+        rounded = any(bar.rounding for panel in chart.panels for bar in panel.bars)
+        name = "the paper's win rate" if chart.stacked else "the paper"
+        label = f"{name}, as rounded" if rounded else name
         handles.append(Line2D([], [], label=label, **_DIAMOND))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8, labelcolor=ink

@@ -122,7 +122,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a chart. `value` and `published` may be missing; `shares` are those of wins, ties and losses."""
+    """A bar of a chart. `value` and `published` may be missing; `shares` are those of wins, ties and losses.
+
+    `rounding` is by how much `published` may be off where that is enough to be seen.
+    """
 
     label: str
     value: float | None
@@ -132,6 +135,7 @@ class Bar:
     shares: tuple[float, float, float] | None = None
     beside: str = ""
     """What is printed beside the bar."""
+    rounding: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

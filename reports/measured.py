@@ -17,7 +17,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Ours, the paper's and the verdict. An `approximate` number is one that the paper's text rounds."""
+    """Ours, the paper's and the verdict. An `approximate` number is one that the paper's text rounds to tens."""
 
     score: Score | WinRate
     published: float | None
@@ -76,7 +76,7 @@ def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
         ours=number(score.value, decimals),
         interval=score.ci95 and (number(score.ci95[0], decimals), number(score.ci95[1], decimals)),
         mark=marks.of_note(cell),
-        paper=("≈ " if cell.approximate else "") + number(cell.published, decimals),
+        paper=f"≈ {number(cell.published, 0)}" if cell.approximate else number(cell.published, decimals),
         paper_mark=marks.of_verdict(cell),
         says="; ".join(part for part in _says(cell) if part),
     )

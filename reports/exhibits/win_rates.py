@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.core.errors import UserError
-from harness.core.papers import Match, WinRateTable
+from harness.core.papers import Match, Number, WinRateTable
 from reports import uncertainty
 from reports.blocks import DASH, Bar, BarChart, BarPanel, Block, Column, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
@@ -30,6 +30,7 @@ class _Line:
 
     model: str
     match: Match
+    printed: Number | None
     cell: Compared
     rate: WinRate
 
@@ -61,11 +62,14 @@ def _lines(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> Ite
             raise UserError(f"the manifest has two win rates for {rate.model} / {rate.match}")
         rates[rate.model, rate.match] = rate
     why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, exhibit.judge)
+    all_printed = exhibit.numbers()
     for model in (model for model in exhibit.models if model in part.models):
         for match in exhibit.matches:
             rate = rates.get((model, match.id), WinRate(model, match.id, value=None, note="not run"))
-            said = verdict(rate.value, rate.ci95, match.published, exhibit.decimals, why_not)
-            yield _Line(model, match, Compared(rate, match.published, said, match.approximate), rate)
+            printed = all_printed.get(match.id)
+            decimals = printed.decimals if printed else exhibit.decimals
+            said = verdict(rate.value, rate.ci95, match.published, decimals, why_not)
+            yield _Line(model, match, printed, Compared(rate, match.published, said, match.approximate), rate)
 
 
 def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Table:
@@ -136,7 +140,13 @@ def _bar(line: _Line, exhibit: WinRateTable) -> Bar:
     interval = "" if rate.ci95 is None else f" [{number(rate.ci95[0], decimals)}, {number(rate.ci95[1], decimals)}]"
     beside = number(rate.value, decimals) + interval
     return Bar(
-        exhibit.subject(line.match.id), rate.value, rate.ci95, line.match.published, shares=_shares(rate), beside=beside
+        exhibit.subject(line.match.id),
+        rate.value,
+        rate.ci95,
+        line.match.published,
+        shares=_shares(rate),
+        beside=beside,
+        rounding=0.5 * 10.0**-line.printed.decimals if line.printed and line.printed.decimals < 0 else 0.0,
     )
 
 
@@ -151,14 +161,15 @@ def _shares(rate: WinRate) -> tuple[float, float, float] | None:
 def _records(exhibit: WinRateTable, lines: Sequence[_Line]) -> Records:
     """One line for each match on each base model; numbers unrounded."""
     fields = (
-        "model", "model_label", "match", "group", "label", "ours", "lo", "hi", "paper", "paper_approximate", "verdict",
+        "model", "model_label", "match", "group", "label", "ours", "lo", "hi", "paper", "paper_rounded_to", "verdict",
         "n", "n_asked", "n_missing", "wins", "draws", "losses", "consistency", "judge", "note",
     )  # fmt: skip
     rows = []
     for line in lines:
         rate, match = line.rate, line.match
         names = (line.model, exhibit.paper.model(line.model), match.id, match.group, match.label)
-        figures = (rate.value, *(rate.ci95 or (None, None)), match.published, match.approximate, line.cell.verdict)
+        rounded_to = line.printed and 10.0**-line.printed.decimals
+        figures = (rate.value, *(rate.ci95 or (None, None)), match.published, rounded_to, line.cell.verdict)
         counts = (rate.n, rate.n_asked, rate.n_missing, rate.wins, rate.draws, rate.losses, rate.consistency)
         rows.append((*names, *figures, *counts, rate.judge, rate.note))
     return Records(fields, tuple(rows))

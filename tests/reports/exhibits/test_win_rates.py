@@ -31,7 +31,18 @@ def test_a_line_for_each_match_on_each_model() -> None:
 
 
 def test_rounded_numbers_of_the_text_are_marked() -> None:
-    assert "| ≈ 70.0 |" in "\n".join(markdown(table_of(made_up_manifest("fig8"))))
+    assert "| ≈ 70 |" in "\n".join(markdown(table_of(made_up_manifest("fig8"))))
+
+
+@pytest.mark.parametrize(("interval", "verdict"), [([70.5, 73.5], "within"), ([75.1, 78.0], "outside")])
+def test_a_number_rounded_to_tens_stands_for_all_that_is_rounded_to_it(interval: list[float], verdict: str) -> None:
+    manifest = made_up_manifest("fig8", scale="paper")
+    manifest["judge"]["name"] = "gpt-4-1106-preview"
+    manifest["parts"][0]["cells"][0] |= {"value": 72.0, "ci95": interval}
+    view = view_of(manifest)
+    [line, *_] = [dict(zip(view.records.fields, row, strict=True)) for row in view.records.rows]
+    assert (line["paper"], line["paper_rounded_to"], line["verdict"]) == (70, 10, verdict)
+    assert [bar.rounding for bar in bars_of(manifest).panels[0].bars] == [5.0, 5.0]
 
 
 def test_matches_without_groups_have_no_column_for_them() -> None:
