@@ -31,6 +31,10 @@ class Variant:
     rounds: int = 1
     """How often step 2 is done, each from the policy of the one before, without training the improver again."""
 
+    def __post_init__(self) -> None:
+        if self.rounds < 1:  # θ*, or supervised fine-tuning alone, must not go by this name
+            raise ValueError(f"rounds must be 1 or more, not {self.rounds}")
+
 
 SGPO = Variant()
 
