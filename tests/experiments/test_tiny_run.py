@@ -82,10 +82,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     store = Store(tmp_path_factory.mktemp("run") / "store")
     experiments = [BUILDERS[type(exhibit)](exhibit, request(*SEEDS)) for exhibit in EXHIBITS]
     started = datetime.now(UTC)
-    # One worker, so that torch and TRL are imported once.
-    run(
-        [target for experiment in experiments for target in experiment.targets()], store, jobs=1
-    )  # one worker imports torch and TRL once
+    targets = [target for experiment in experiments for target in experiment.targets()]
+    run(targets, store, jobs=1)  # one worker imports torch and TRL once
     made = Run("harness", started, datetime.now(UTC), frozenset(), "store")
     content = json.loads(json.dumps(manifest("all", experiments, request(*SEEDS), store, made), allow_nan=False))
     return Finished(store, experiments, parse_manifest(content), content)
