@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from harness.core.errors import UserError
+from harness.core.files import replace_file
 from reports.templating import templates
 from reports.viewer import Pair, viewer_page
 
@@ -83,9 +85,20 @@ class Comparison:
 
 
 def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:
-    """Writes the page and the same numbers as JSON; returns where the page is. Raises OSError."""
-    (folder / FIGURES).write_text(json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text(comparison_page(comparison, pairs), encoding="utf-8")
+    """Writes the page and the same numbers as JSON; returns where the page is.
+
+    Both are made before either is written, and each is replaced as a whole. Raises UserError for a folder that cannot
+    be written.
+    """
+    files = {
+        FIGURES: json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n",
+        PAGE: comparison_page(comparison, pairs),
+    }
+    try:
+        for name, content in files.items():
+            replace_file(folder / name, content.encode("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot write the comparison in {folder}: {error.strerror}") from None
     return folder / PAGE
 
 

@@ -1,11 +1,25 @@
 """The page of `harness regress` in a real browser, and its lines."""
 
+import errno
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from reports.regress import ComparedRun, ComparedScore, Comparison, comparison_page, comparison_table
+from harness.core.errors import UserError
+from reports import regress
+from reports.regress import (
+    FIGURES,
+    PAGE,
+    ComparedRun,
+    ComparedScore,
+    Comparison,
+    comparison_page,
+    comparison_table,
+    write_comparison,
+)
 from reports.viewer import Pair, Side, Verdict
 
 if TYPE_CHECKING:
@@ -101,3 +115,23 @@ def test_seeds_are_shown_in_ranges(seeds: tuple[int, ...]) -> None:
 def test_a_method_with_one_changed_bench_is_named_with_the_other() -> None:
     table = comparison_table(comparison(TESTED, replace(UNTESTED, method="sgpo", bench="alpaca_eval2"), UNTESTED))
     assert "not tested: llama sgpo alpaca_eval2, llama sft" in table
+
+
+def test_what_is_written_replaces_whole_files(tmp_path: Path) -> None:
+    """A reader that has the page open keeps the old one: it is not written in place."""
+    for name in (FIGURES, PAGE):
+        (tmp_path / name).write_text("old")
+    with (tmp_path / FIGURES).open() as figures, (tmp_path / PAGE).open() as page:
+        assert write_comparison(comparison(TESTED), [], tmp_path) == tmp_path / PAGE
+        assert figures.read() == page.read() == "old"
+    assert json.loads((tmp_path / FIGURES).read_text(encoding="utf-8"))["scores"][0]["verdict"] == "worse"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((FIGURES, PAGE))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(regress, "replace_file", full)
+    with pytest.raises(UserError, match=r"cannot write the comparison in .*: No space left on device$"):
+        write_comparison(comparison(TESTED), [], tmp_path)
