@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from harness import pipeline
 from harness.core import workers
 from harness.core.artifacts import ancestry
-from harness.core.errors import StepFailed, UserError, WorkerDied
+from harness.core.errors import Interrupted, StepFailed, UserError, WorkerDied
 from harness.core.store import Store
 from harness.pipeline import plan, print_plan, run
 from tests.core.sample_steps import (
@@ -152,12 +153,26 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(runs: Runs):
     wait_until(lambda: runs.events("pid"))
     [(_, pid)] = runs.events("pid")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=40)  # the step sleeps for 60 s; a busy machine takes its time
     assert process.returncode == 130
     assert stderr.splitlines()[1:] == [
         "error: interrupted; finished steps are kept, the same command goes on from here"
     ]
     assert not is_running(int(pid))
+
+
+def test_ctrl_c_while_a_worker_starts_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch):
+    start = SpawnProcess.start
+
+    def interrupted(process: SpawnProcess) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    with pytest.raises(Interrupted):
+        run([numbers(count=1)], store, jobs=1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_user_error_in_a_step_travels_as_one_line(store: Store):

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -106,7 +107,8 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.artifact: Artifact | None = None
         self._process = context.Process(target=_work, args=(theirs, root, limits))
-        with _environment(ENVIRONMENT), _interrupts_ignored():
+        resource_tracker.ensure_running()  # starting it would let interrupts through
+        with _environment(ENVIRONMENT), _interrupts_held():
             self._process.start()
         theirs.close()  # so that the worker's death shows as end of file
 
@@ -156,18 +158,25 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C reaches the whole group, and a process started inside ignores it from its first moment."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches the whole group: a process started inside is spared from its first moment, and this one hears of
+    it on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
+    heard: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))  # other threads may take it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process inherits it
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _work(connection: Connection, root: Path, limits: Limits) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
     _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for what it starts too; until here it was held back
     store = Store(root)
     while True:
         try:
