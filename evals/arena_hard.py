@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evals import completeness, summaries
 from evals.formats import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
-from harness.core.records import WIN_OF_FIRST
+from harness.core.records import share_by_label
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
@@ -156,17 +156,12 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
     return float(lower), float(upper)
 
 
-def points_of_output(label: str, *, output_is_a: bool) -> float:
-    """The output's share of the win, 1, ½ or 0, under a verdict label; how decisive it is does not count."""
-    return WIN_OF_FIRST[label] if output_is_a else 1 - WIN_OF_FIRST[label]
-
-
 def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
     """The model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
     verdicts = []
     for game, reply in enumerate(judgment.games):
         if reply.score is not None:
-            win = points_of_output(reply.score, output_is_a=game == 1)
+            win = share_by_label(reply.score, shown_first=game == 1)
             verdicts.append((win, DECISIVE_WEIGHT if len(reply.score) == len("A>>B") else 1))
     return verdicts
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals import pairwise
-from evals.arena_hard import points_of_output
 from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
 from evals.pairwise import PairVerdicts
 from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Order, Response
+from harness.core.records import Judgment, Order, Response, share_of_output
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 
@@ -103,9 +102,8 @@ def _pairs(judgments: Sequence[Judgment]) -> list[PairVerdicts]:
     points: dict[str, dict[Order, list[float]]] = defaultdict(lambda: {"baseline_first": [], "output_first": []})
     for row in judgments:
         of_prompt = points[row.prompt.id]
-        if row.state == "ok":
-            shown_first = row.order == "output_first"
-            of_prompt[row.order].append(points_of_output(row.verdict, output_is_a=shown_first))
+        if (share := share_of_output(row)) is not None:
+            of_prompt[row.order].append(share)
     return [
         PairVerdicts(prompt_id, tuple(by_order["baseline_first"]), tuple(by_order["output_first"]))
         for prompt_id, by_order in points.items()

@@ -146,7 +146,7 @@ def _pair(one: _Set, rows: list[Judgment]) -> Pair:
 def _verdict(one: _Set, row: Judgment) -> Verdict:
     first = one.right if row.order == "output_first" else one.left
     shown = f"{first} first" + (f", repeat {row.repeat + 1}" if row.repeat else "")
-    return Verdict(shown, row.verdict, row.preference, outcome(row), row.reply or row.error)
+    return Verdict(shown, row.verdict, row.preference, outcome([row]), row.reply or row.error)
 
 
 def _agreed(verdicts: Iterable[Verdict]) -> str:

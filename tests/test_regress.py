@@ -14,7 +14,7 @@ import pytest
 from evals.stats.regression import Sides, compare_runs
 from evals.stats.win_rate import win_rate_statistic
 from harness.core.records import Judgment
-from harness.regress.flips import flipped_pairs, outcome
+from harness.regress.flips import flipped_pairs
 from harness.regress.runs import read_run
 from tests.command import Harness, Outcome
 from tests.stored_runs import Skill, judgments, shuffled, without_prompts, write_run
@@ -298,12 +298,6 @@ def _mean_points(rows: list[Judgment]) -> list[float]:
             value = win_of_a[row.verdict] if row.order == "output_first" else 1 - win_of_a[row.verdict]
         points.setdefault(row.prompt.id, []).append(value)
     return [fmean(each) for each in points.values()]
-
-
-def test_a_failed_verdict_is_no_outcome() -> None:
-    row = judgments("sgpo", SGPO, "arena_hard", 0)[0]
-    assert outcome([replace(row, state="parse_failed", verdict="")]) == "failed"
-    assert outcome([row, replace(row, state="parse_failed", verdict="")]) == outcome([row])
 
 
 # The command

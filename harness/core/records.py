@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from harness.core.codec import decode, encode
@@ -74,15 +75,27 @@ WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A":
 """Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
 
 
-def outcome(judgment: Judgment) -> Outcome:
-    """What a verdict says of the output, by its preference where there is one; "failed" where there is no verdict."""
+def share_by_label(label: str, *, shown_first: bool) -> float:
+    """The share of the win that a verdict label gives to the answer that was shown first, or to the other."""
+    return WIN_OF_FIRST[label] if shown_first else 1 - WIN_OF_FIRST[label]
+
+
+def share_of_output(judgment: Judgment) -> float | None:
+    """The output's share of the win in [0, 1]: its preference where there is one; None where there is no verdict."""
     if judgment.state != "ok":
+        return None
+    if judgment.preference is not None:
+        return judgment.preference
+    return share_by_label(judgment.verdict, shown_first=judgment.order == "output_first")
+
+
+def outcome(judgments: Iterable[Judgment]) -> Outcome:
+    """What verdicts on one output say of it, by its mean share of the win; "failed" where all failed."""
+    shares = [share for share in map(share_of_output, judgments) if share is not None]
+    if not shares:
         return "failed"
-    share = judgment.preference
-    if share is None:
-        first = WIN_OF_FIRST[judgment.verdict]
-        share = first if judgment.order == "output_first" else 1 - first
-    return "tie" if share == 0.5 else "win" if share > 0.5 else "loss"
+    mean = fmean(shares)
+    return "tie" if mean == 0.5 else "win" if mean > 0.5 else "loss"
 
 
 def to_json(record: Any) -> dict[str, Any]:

@@ -2,15 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
-from typing import Literal
 
-from evals.arena_hard import points_of_output
-from harness.core.records import Judgment
+from harness.core.records import Judgment, outcome
 from harness.regress.runs import Cell, CellName
 from reports.viewer import Pair, Side, Verdict
-
-Outcome = Literal["win", "tie", "loss", "failed"]
 
 
 def flipped_pairs(name: CellName, before: Cell, after: Cell) -> Iterator[Pair]:
@@ -53,21 +48,6 @@ def _verdict(run: str, row: Judgment) -> Verdict:
     return Verdict(
         f"{run} run, its answer {place}", row.verdict, row.preference, outcome([row]), row.reply or row.error
     )
-
-
-def outcome(rows: Sequence[Judgment]) -> Outcome:
-    """Of an answer against the bench's baseline, by the mean of the verdicts that did not fail."""
-    points = [_points(row) for row in rows if row.state == "ok"]
-    if not points:
-        return "failed"
-    mean = fmean(points)
-    return "win" if mean > 0.5 else "tie" if mean == 0.5 else "loss"
-
-
-def _points(row: Judgment) -> float:
-    if row.preference is not None:
-        return row.preference
-    return points_of_output(row.verdict, output_is_a=row.order == "output_first")
 
 
 def _by_prompt(rows: Sequence[Judgment]) -> Mapping[str, Sequence[Judgment]]:

@@ -14,6 +14,7 @@ from harness.core.records import (
     from_json,
     outcome,
     read_rows,
+    share_of_output,
     to_json,
     write_rows,
 )
@@ -113,4 +114,17 @@ def test_a_preference_is_a_probability(preference: str):
 )
 def test_outcome_is_the_outputs_in_whichever_order_it_was_shown(order, verdict, preference, state, expected):
     row = Judgment(Prompt("a", "b"), "baseline", "output", order, "reply", verdict, preference, state)
-    assert outcome(row) == expected
+    assert outcome([row]) == expected
+    assert (share_of_output(row) is None) == (expected == "failed")
+
+
+def test_several_verdicts_count_by_their_mean_and_failed_ones_not_at_all():
+    def verdict(order, label, state="ok"):
+        return Judgment(Prompt("a", "b"), "baseline", "output", order, "reply", label, None, state)
+
+    won, lost, tied = (verdict("output_first", label) for label in ("A>B", "B>>A", "A=B"))
+    failed = verdict("baseline_first", "", "parse_failed")
+    assert [outcome(rows) for rows in ([won, lost], [won, tied], [lost, tied], [failed, lost], [failed], [])] == [
+        *("tie", "win", "loss", "loss", "failed", "failed")
+    ]
+    assert share_of_output(verdict("baseline_first", "A>>B")) == 0

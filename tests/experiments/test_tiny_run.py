@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from evals.arena_hard import points_of_output
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.papers import DataRole, ResponseSet
-from harness.core.records import Judgment, Response, read_rows
+from harness.core.records import Judgment, Response, read_rows, share_by_label
 from harness.core.store import Store
 from harness.experiments import Experiment
 from harness.experiments.build import BUILDERS
@@ -103,7 +102,7 @@ def points(rows: Sequence[Judgment]) -> dict[str, tuple[float, float]]:
     by_prompt: dict[str, dict[str, float]] = {}
     for row in rows:
         shown_first = row.order == "output_first"
-        by_prompt.setdefault(row.prompt.id, {})[row.order] = points_of_output(row.verdict, output_is_a=shown_first)
+        by_prompt.setdefault(row.prompt.id, {})[row.order] = share_by_label(row.verdict, shown_first=shown_first)
     return {id: (orders["baseline_first"], orders["output_first"]) for id, orders in by_prompt.items()}
 
 
@@ -221,9 +220,9 @@ def test_settings_are_those_of_the_scale(finished: Finished) -> None:
     assert (alpaca.bench, alpaca.examples, arena.bench, arena.examples) == ("alpaca_eval2", 24, "arena_hard", 16)
     assert (alpaca.baseline, arena.baseline) == ("teacher (mini:alpaca_eval2)", "scholar (mini:arena_hard)")
     assert alpaca.judge == arena.judge == SCALE.judge
-    assert alpaca.scoring == "Pairwise comparison, one order"
-    assert arena.scoring == "Pairwise comparison, both orders"
-    assert (alpaca.metrics, arena.metrics) == ("length controlled winrate & win rate", "score")
+    assert alpaca.scoring == arena.scoring == "Pairwise comparison"
+    assert (alpaca.orders, arena.orders) == ("one order", "both orders")
+    assert (alpaca.metrics, arena.metrics) == (("length_controlled_winrate", "win_rate"), ("score",))
 
 
 def test_samples_are_drawn_rows_of_their_sets_and_of_the_judged_answers(finished: Finished) -> None:
