@@ -96,7 +96,9 @@ def test_win_rates(written: Path, name: str, decimals: int, format: str) -> None
     rows = [[row[0], *row[-5:]] if format == "html" else [row[0], *row[-6:]] for row in ALL[format](written, name)]
     label = re.compile(r"^.*?(?=—|\d)")  # the comparison, which has letters but no figures
     for cell in pd.read_csv(written / f"{name}.csv").to_dict("records"):
-        figures = [f"{cell[key]:.{decimals}f}" for key in ("ours", "lo", "hi", "paper") if not pd.isna(cell[key])]
+        figures = [f"{cell[key]:.{decimals}f}" for key in ("ours", "lo", "hi") if not pd.isna(cell[key])]
+        if not pd.isna(cell["paper"]):
+            figures.append(f"{cell['paper']:.{0 if cell['paper_rounded_to'] > 1 else decimals}f}")
         counts = [f"{cell[key]:.0f}" for key in ("n", "wins", "draws", "losses") if not pd.isna(cell[key])]
         agreement = [] if pd.isna(cell["consistency"]) else [f"{cell['consistency']:.1f}"]
         expected = [*figures, *counts, *agreement]

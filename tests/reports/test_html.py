@@ -95,7 +95,7 @@ def test_has_every_part(source: str) -> None:
         "&lt; 0.001",
         "Holm-adjusted over 8 tests",
         '<td class="right">2.9</td>\n<td class="wraps">12,345 prompts</td>',
-        "paper ≈ 70.0",
+        "paper ≈ 70",
         '<span class="differing">≠ mini:made-up</span>',
         "<del>red</del> <ins>blue , and *sharp*</ins>",
         '<td class="right">13,092</td>',
