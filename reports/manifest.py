@@ -204,14 +204,18 @@ class HistogramsPart:
 
 @dataclass(frozen=True, slots=True)
 class BenchSetting:
-    """How one benchmark was evaluated in this run, in the terms of `harness.core.papers.BenchSettings`."""
+    """How one benchmark was evaluated in this run, in the terms of `harness.core.papers.BenchSettings`.
+
+    `orders` says in how many orders the judge is shown a pair.
+    """
 
     bench: str
     examples: int
     baseline: str
     judge: str
     scoring: str
-    metrics: str
+    orders: str
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -402,7 +402,7 @@ class HistogramFigure(Exhibit):
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """What the paper's Table 2 says of one benchmark."""
+    """What the paper's Table 2 says of one benchmark: its `metrics` by our names, and in its words."""
 
     bench: str
     label: str
@@ -410,7 +410,8 @@ class BenchSettings:
     baseline: str
     judge: str
     scoring: str
-    metrics: str
+    metrics: tuple[str, ...]
+    metrics_label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

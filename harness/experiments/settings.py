@@ -70,6 +70,7 @@ def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> d
         "examples": len(rows),
         "baseline": f"{writers} ({bench.baseline_name})",
         "judge": str(bench.judge),
-        "scoring": f"Pairwise comparison, {'one order' if has_one_order else 'both orders'}",
-        "metrics": " & ".join(metric.replace("_", " ") for metric in evaluation.metrics),
+        "scoring": "Pairwise comparison",
+        "orders": "one order" if has_one_order else "both orders",
+        "metrics": evaluation.metrics,
     }

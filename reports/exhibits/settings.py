@@ -1,7 +1,7 @@
 """How each benchmark was evaluated (Table 2 of SGPO)."""
 
 from harness.core.errors import unknown
-from harness.core.papers import SettingsTable
+from harness.core.papers import BenchSettings, SettingsTable
 from reports.blocks import Block, Cell, Column, Differing, Group, Records, Row, Table
 from reports.manifest import BenchSetting, Manifest, SettingsPart
 from reports.measured import source
@@ -24,11 +24,12 @@ def settings(manifest: Manifest, part: SettingsPart, exhibit: SettingsTable) -> 
         if ours.bench not in published:
             raise unknown(f"bench of {exhibit.paper.name} {exhibit.name}", ours.bench, published)
         paper = published[ours.bench]
-        pairs = {name: (_shown(ours, name), str(getattr(paper, name))) for name in SETTINGS}
-        cells: tuple[Cell, ...] = tuple(here if here == there else Differing(here) for here, there in pairs.values())
-        theirs = tuple(there for _, there in pairs.values())
-        groups.append(Group((Row(("ours", *cells)), Row(("the paper", *theirs))), heading=paper.label))
-        records += [(ours.bench, name, here, there, here != there) for name, (here, there) in pairs.items()]
+        differ = {name: getattr(ours, name) != getattr(paper, name) for name in SETTINGS}
+        here = {name: _ours(ours, paper, name) for name in SETTINGS}
+        there = {name: _papers(paper, name) for name in SETTINGS}
+        cells: tuple[Cell, ...] = tuple(Differing(here[name]) if differ[name] else here[name] for name in SETTINGS)
+        groups.append(Group((Row(("ours", *cells)), Row(("the paper", *there.values()))), heading=paper.label))
+        records += [(ours.bench, name, here[name], there[name], differ[name]) for name in SETTINGS]
     table = Table(
         columns=(
             Column(""),
@@ -42,5 +43,13 @@ def settings(manifest: Manifest, part: SettingsPart, exhibit: SettingsTable) -> 
     return [table], Records(("bench", "setting", "ours", "paper", "differs"), tuple(records))
 
 
-def _shown(setting: BenchSetting, name: str) -> str:
-    return str(getattr(setting, name))
+def _ours(setting: BenchSetting, paper: BenchSettings, name: str) -> str:
+    """Our setting in words, the same metrics in the paper's. Of orders the paper says nothing: they are only told."""
+    if name == "metrics":
+        same = setting.metrics == paper.metrics
+        return paper.metrics_label if same else " & ".join(metric.replace("_", " ") for metric in setting.metrics)
+    return f"{setting.scoring}, {setting.orders}" if name == "scoring" else str(getattr(setting, name))
+
+
+def _papers(setting: BenchSettings, name: str) -> str:
+    return setting.metrics_label if name == "metrics" else str(getattr(setting, name))

@@ -127,7 +127,9 @@ def likelihood_figure(**changes: Any) -> HistogramFigure:
 
 def settings_table(*benches: str) -> SettingsTable:
     """As Table 2."""
-    rows = tuple(BenchSettings(bench, bench, 1, "", "", "", "") for bench in benches or ("alpaca_eval2", "arena_hard"))
+    rows = tuple(
+        BenchSettings(bench, bench, 1, "", "", "", (), "") for bench in benches or ("alpaca_eval2", "arena_hard")
+    )
     return SettingsTable(**common("details"), benches=rows)
 
 

@@ -186,7 +186,7 @@ def settings_part() -> dict[str, Any]:
         {"bench": "alpaca_eval2", "examples": 805, "baseline": "GPT-4 Turbo", "judge": "mini:made-up"},
         {"bench": "arena_hard", "examples": 16, "baseline": "mini:expert", "judge": "mini:made-up"},
     ]
-    same = {"scoring": "Pairwise comparison", "metrics": "Win rate"}
+    same = {"scoring": "Pairwise comparison", "orders": "both orders", "metrics": ["score"]}
     return {"kind": "settings", "name": "table2", "benches": [bench | same for bench in benches]}
 
 
