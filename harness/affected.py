@@ -67,25 +67,41 @@ def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old:
     """
     for partial in store.root.glob("*/.partial-*"):  # rows in it may be of other code
         shutil.rmtree(partial)
+    store = _CandidateStore(store.root)
     rerun = _Rerun(ancestry(targets), before, old, store)
     missing = rerun.settle()
     _tell(rerun, missing)
-    ran: set[str] = set()
     while missing:
-        first = [artifact for artifact in missing if artifact.key not in ran and rerun.may_come_out_as_before(artifact)]
-        ran.update(artifact.key for artifact in plan(first or targets, store).missing)
+        first = [artifact for artifact in missing if rerun.may_come_out_as_before(artifact)]
+        to_run = plan(first or targets, store).missing
         run(first or targets, store)
+        store.ran.update(artifact.key for artifact in to_run)
         if not first:
             break
         missing = rerun.settle()
         _tell_outcome(rerun, first, missing)
-    return frozenset(ran)
+    return frozenset(store.ran)
+
+
+class _CandidateStore(Store):
+    """Has what this command ran, also where rows of it failed again: they are tried once a command."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.ran: set[str] = set()
+        """Keys."""
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether it is there and not to be made again by this command."""
+        return artifact.key in self.ran or super().has(artifact)
 
 
 class _Rerun:
     """The graph as it is now, beside what the baseline has of it."""
 
-    def __init__(self, graph: Sequence[Artifact], before: Sequence[StepRecord], old: Path, store: Store) -> None:
+    def __init__(
+        self, graph: Sequence[Artifact], before: Sequence[StepRecord], old: Path, store: _CandidateStore
+    ) -> None:
         self.graph, self.before, self.old, self.store = graph, before, old, store
         self.settled: dict[str, Record] = {}
         """By key, the records of what is in the store and right."""
@@ -149,7 +165,9 @@ class _Rerun:
 
     def _right(self, root: Path, artifact: Artifact) -> Record | None:
         record = read_record(root / place(artifact), artifact.key)
-        if record is None or record["retry"] or not record.get("code") or record["code"] != code_of(artifact):
+        if record is None or not record.get("code") or record["code"] != code_of(artifact):
+            return None
+        if record["retry"] and (root != self.store.root or artifact.key not in self.store.ran):
             return None
         return record if record["made_from"] == self._inputs(artifact) else None
 

@@ -69,6 +69,13 @@ def negate(out, *, value):
     out.write_json("value.json", -value.json("value.json"))
 
 
+@step()
+def stumble(out, *, value):
+    log("stumble")
+    out.retry = True  # rows of it fail, always
+    out.write_json("value.json", twice(value.json("value.json")))
+
+
 @step(resumable=True)
 def extend(out, *, value):
     log("extend")
@@ -237,6 +244,21 @@ def test_what_the_baseline_cannot_vouch_for_is_run_again(
     assert said in capsys.readouterr().err
     assert ran["count"] == executed.get("count", 0)
     assert toys.value(toys.targets[0]) == 6
+
+
+@pytest.mark.parametrize("helpers", [HELPERS, HELPERS.replace("2 * value", "value + value")])
+def test_rows_that_fail_again_are_tried_once_a_command(toys: Toys, helpers: str):
+    """Alone, and beside a change that is looked at first; what follows them is made of what there is."""
+    targets = [toys.steps.negate(value=toys.steps.stumble(value=each.inputs["value"])) for each in toys.targets[1:]]
+    targets += toys.targets
+    toys.run(targets, toys.baseline, toys.candidate, [])
+    toys.files = toys.contents()
+    toys.write(helpers)
+    for again in range(2):
+        ran = toys.rerun(targets)
+        assert (ran["stumble"], ran["negate"]) == (1, 1)
+        assert ran["double"] == (2 if helpers != HELPERS and not again else 0)
+        assert toys.value(targets[0]) == -2
 
 
 def test_versions_of_packages_are_told_and_rerun_nothing(toys: Toys, capsys: pytest.CaptureFixture[str]):
