@@ -1,15 +1,17 @@
 """Published results as data: a paper with its tables and figures (exhibits), its claims, and our deviations from it.
 
 ``configs/papers/<paper>/paper.yaml`` says what the paper is; each other file there is one exhibit, named like what
-`harness reproduce` calls it.
+`harness reproduce` calls it; no two papers have one of the same name.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.core.config import CONFIGS, config_path, from_mapping, load_yaml, read_yaml
+from harness.core import config
+from harness.core.config import config_path, from_mapping, load_yaml, read_yaml
 from harness.core.errors import UserError, unknown
 
 PAPER_FILE = "paper.yaml"
@@ -485,27 +487,48 @@ class Deviation:
 
 def papers() -> tuple[str, ...]:
     """The papers there are, sorted."""
-    return tuple(sorted(path.parent.name for path in CONFIGS.glob(f"papers/*/{PAPER_FILE}")))
+    return tuple(sorted(path.parent.name for path in config.CONFIGS.glob(f"papers/*/{PAPER_FILE}")))
 
 
 def exhibit_names() -> dict[str, str]:
-    """Each exhibit's name with the paper it belongs to, in the order of their labels: tables, figures, then others."""
-    files = [path for path in CONFIGS.glob("papers/*/*.yaml") if path.name != PAPER_FILE]
-    return {path.stem: path.parent.name for path in sorted(files, key=_order)}
+    """Each exhibit's name with the paper it belongs to, paper by paper, each in the order of `_names_in`.
+
+    Raises UserError where two papers have an exhibit of the same name.
+    """
+    owners: dict[str, str] = {}
+    for paper in papers():
+        for name in _names_in(paper):
+            if name in owners:
+                raise UserError(
+                    f"the papers {owners[name]} and {paper} both have an exhibit {name!r}; rename the file of one"
+                )
+            owners[name] = paper
+    return owners
 
 
-def _order(path: Path) -> tuple[str, int, int, str]:
-    kind = path.stem.rstrip("0123456789")
-    number = path.stem.removeprefix(kind)
+def _names_in(paper: str) -> list[str]:
+    """The names of a paper's exhibits in the order of their labels: tables, figures, then others."""
+    files = (config.CONFIGS / "papers" / paper).glob("*.yaml")
+    return sorted((path.stem for path in files if path.name != PAPER_FILE), key=_order)
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    kind = name.rstrip("0123456789")
+    number = name.removeprefix(kind)
     kinds = ("table", "fig")
-    return path.parent.name, kinds.index(kind) if kind in kinds else len(kinds), int(number or 0), path.stem
+    return kinds.index(kind) if kind in kinds else len(kinds), int(number or 0), name
 
 
 def load_paper(name: str) -> Paper:
     """``configs/papers/<name>/paper.yaml``. Raises UserError for an unknown paper, with the nearest known one."""
     if name not in papers():
         raise unknown("paper", name, papers())
-    return load_yaml(config_path(f"papers/{name}/{PAPER_FILE}"), Paper)
+    return _paper(config_path(f"papers/{name}/{PAPER_FILE}"))
+
+
+@cache
+def _paper(path: Path) -> Paper:
+    return load_yaml(path, Paper)
 
 
 def load_exhibit(paper: str, name: str) -> AnyExhibit:
@@ -513,20 +536,16 @@ def load_exhibit(paper: str, name: str) -> AnyExhibit:
 
     Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
     """
-    return _exhibit(paper, _read_paper(paper), name)
+    return _exhibit(config_path(f"papers/{paper}/{PAPER_FILE}"), config_path(f"papers/{paper}/{name}.yaml"))
 
 
-def _read_paper(paper: str) -> Any:
-    return read_yaml(config_path(f"papers/{paper}/{PAPER_FILE}"))
-
-
-def _exhibit(paper: str, about_paper: Any, name: str) -> AnyExhibit:
-    """`load_exhibit`, with the content of `PAPER_FILE`, which is the slowest to read."""
-    path = config_path(f"papers/{paper}/{name}.yaml")
+@cache
+def _exhibit(about_paper: Path, path: Path) -> AnyExhibit:
+    """`load_exhibit` from its two files. A report asks for each exhibit many times; none changes during a run."""
     content = read_yaml(path)
     if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
         raise UserError(f"{path}: needs a kind, one of {', '.join(KINDS)}")
-    whole: dict[str, Any] = {**content, "name": name, "paper": about_paper}
+    whole: dict[str, Any] = {**content, "name": path.stem, "paper": _content(about_paper)}
     exhibit = from_mapping(KINDS[whole.pop("kind")], whole, str(path))
     try:
         _check(exhibit)
@@ -535,14 +554,17 @@ def _exhibit(paper: str, about_paper: Any, name: str) -> AnyExhibit:
     return exhibit
 
 
+@cache
+def _content(path: Path) -> Any:
+    return read_yaml(path)
+
+
 def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
     """Every exhibit of the paper.
 
     Raises UserError as `load_exhibit` does, and where two claims, or two matches, have one id.
     """
-    about_paper = _read_paper(paper)
-    names = [name for name, its_paper in exhibit_names().items() if its_paper == paper]
-    exhibits = tuple(_exhibit(paper, about_paper, name) for name in names)
+    exhibits = tuple(load_exhibit(paper, name) for name in _names_in(paper))
     matches = (match.id for exhibit in exhibits if isinstance(exhibit, WinRateTable) for match in exhibit.matches)
     try:
         _require_distinct("claim", (claim.id for exhibit in exhibits for claim in exhibit.claims))

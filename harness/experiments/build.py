@@ -51,10 +51,17 @@ def build_experiments(name: str, request: Request) -> list[Experiment]:
 def _exhibits(name: str) -> list[AnyExhibit]:
     names = exhibit_names()
     if name == ALL:
+        _require_one_paper(set(names.values()))
         return [load_exhibit(paper, each) for each, paper in names.items()]
     if name not in names:
         raise unknown("experiment", name, [*names, ALL])
     return [load_exhibit(names[name], name)]
+
+
+def _require_one_paper(papers: set[str]) -> None:
+    """A report is on one paper. Raises UserError where there are exhibits of several."""
+    if len(papers) > 1:
+        raise UserError(f"{ALL} is a report on one paper, and there are {', '.join(sorted(papers))}; name one exhibit")
 
 
 def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:

@@ -1,12 +1,13 @@
 """The papers as data: published numbers, claims, deviations."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.core import papers
+from harness.core import config, papers
 from harness.core.errors import UserError
 from harness.core.papers import (
     EVEN,
@@ -20,6 +21,7 @@ from harness.core.papers import (
     load_exhibits,
     load_paper,
 )
+from harness.experiments import Request, build_experiments
 from harness.registries import EVALS, METHODS
 from harness.scales import load_scale
 
@@ -40,6 +42,47 @@ def tables(exhibits: tuple[AnyExhibit, ...]) -> list[ScoreTable]:
 def test_exhibits_are_in_the_papers_order() -> None:
     tables, figures = [f"table{n}" for n in range(1, 8)], [f"fig{n}" for n in (3, 4, 5, 8, 9, 10)]
     assert list(exhibit_names()) == [*tables, *figures, "samples"]
+
+
+@pytest.fixture
+def second_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a paper without exhibits beside the ones there are, in a copy of the configuration."""
+    configs = tmp_path / "configs"
+    shutil.copytree(config.CONFIGS, configs)
+    monkeypatch.setattr(config, "CONFIGS", configs)
+    folder = configs / "papers" / "another"
+    folder.mkdir()
+    about = (configs / "papers" / "sgpo" / "paper.yaml").read_text(encoding="utf-8")
+    (folder / "paper.yaml").write_text(about.replace("name: sgpo", "name: another"), encoding="utf-8")
+    return folder
+
+
+def test_two_papers_cannot_have_an_exhibit_of_one_name(second_paper: Path) -> None:
+    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "table2.yaml")
+    with pytest.raises(UserError, match="the papers another and sgpo both have an exhibit 'table2'; rename the file"):
+        exhibit_names()
+
+
+def test_the_exhibits_of_a_paper_are_those_in_its_folder(second_paper: Path) -> None:
+    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "another-table2.yaml")
+    [only] = load_exhibits("another")
+    assert (only.name, only.paper.name) == ("another-table2", "another")
+    assert [each.paper.name for each in load_exhibits("sgpo")] == ["sgpo"] * 14
+    assert list(exhibit_names())[:2] == ["another-table2", "table1"]
+
+
+def test_all_is_of_one_paper(second_paper: Path) -> None:
+    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "another-table2.yaml")
+    request = Request(load_scale("mini"), (0,))
+    with pytest.raises(UserError, match="all is a report on one paper, and there are another, sgpo; name one exhibit"):
+        build_experiments("all", request)
+    [one] = build_experiments("another-table2", request)
+    assert one.exhibit.paper.name == "another"
+
+
+def test_an_exhibit_is_read_once() -> None:
+    assert load_exhibit("sgpo", "table3") is load_exhibit("sgpo", "table3")
+    assert load_paper("sgpo") is load_paper("sgpo")
 
 
 def test_every_row_of_the_paper_has_every_number_and_an_added_one_none(tables: list[ScoreTable]) -> None:
