@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from harness.core.errors import UserError
 from harness.core.files import replace_file
 from harness.core.papers import Claim, Comparison, load_deviations
 from harness.core.provenance import provenance
-from harness.core.store import Store
+from harness.core.store import Store, place
 from harness.experiments import Experiment, Request
 
 VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided"}
@@ -90,7 +90,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]:
     """The claim with its tests, each by itself."""
     comparisons = [
-        _comparison(experiment.test(model, each), store, model, each)
+        _comparison(experiment, store, model, each)
         for each in claim.comparisons
         for model in each.models
         if model in experiment.models
@@ -104,30 +104,36 @@ def _claim(claim: Claim, experiment: Experiment, store: Store) -> dict[str, Any]
     }
 
 
-def _comparison(test: Artifact | None, store: Store, model: str, stated: Comparison) -> dict[str, Any]:
+def _comparison(experiment: Experiment, store: Store, model: str, stated: Comparison) -> dict[str, Any]:
     names = {"better": stated.better, "worse": stated.worse, "bench": stated.bench, "metric": stated.metric}
-    place: dict[str, Any] = {"model": model, **names}
+    where: dict[str, Any] = {"model": model, **names}
+    test = experiment.test(model, stated)
     if test is None:
-        return place
+        return where
+    where["test"] = _place_of(test, experiment.test(model, replace(stated, better=stated.worse, worse=stated.better)))
     result = store.bind(test).json("comparison.json")[stated.metric]
     if result["verdict"] == "withheld":
-        return {**place, "note": f"withheld: {result['withheld']}"}
+        return {**where, "note": f"withheld: {result['withheld']}"}
     figures = ("difference", "ci95", "p_value", "n_prompts", "prompt_error", "seed_error")
     return {
-        **place,
+        **where,
         **{name: result[name] for name in figures},
         "unit": result.get("unit", "points"),
         "verdict_alone": VERDICT_ON_CLAIM[result["verdict"]],
     }
 
 
-TestName = tuple[str, frozenset[str], str, str]
+def _place_of(test: Artifact, reverse: Artifact | None) -> str:
+    """Where a test lies in the store. It is one test with its reverse, where an exhibit states it both ways round."""
+    return min(place(each) for each in (test, reverse) if each is not None)
+
+
+TestName = tuple[str, str]
 
 
 def _test_name(comparison: Mapping[str, Any]) -> TestName:
-    """What makes two comparisons the same test, whichever of the pair is said to be better."""
-    pair = frozenset((comparison["better"], comparison["worse"]))
-    return comparison["model"], pair, comparison["bench"], comparison["metric"]
+    """What makes two comparisons the same test: where it lies, and which of its metrics is meant."""
+    return comparison["test"], comparison["metric"]
 
 
 def holm_adjusted(comparisons: Iterable[Mapping[str, Any]]) -> dict[TestName, float]:
@@ -150,13 +156,16 @@ def decided(claim: Mapping[str, Any], adjusted: Mapping[TestName, float]) -> dic
     from evals.stats.multiplicity import level_left
 
     level = level_left(adjusted.values())
-    comparisons = [_decided_comparison(each, adjusted.get(_test_name(each)), level) for each in claim["comparisons"]]
+    comparisons = [_decided_comparison(each, adjusted, level) for each in claim["comparisons"]]
     return {**claim, "verdict": _verdict([each["verdict"] for each in comparisons]), "comparisons": comparisons}
 
 
-def _decided_comparison(comparison: Mapping[str, Any], p_holm: float | None, level: float) -> dict[str, Any]:
-    if p_holm is None:
+def _decided_comparison(
+    comparison: Mapping[str, Any], adjusted: Mapping[TestName, float], level: float
+) -> dict[str, Any]:
+    if "p_value" not in comparison:
         return {**comparison, "verdict": "not run"}
+    p_holm = adjusted[_test_name(comparison)]
     if p_holm < SIGNIFICANCE:
         return {**comparison, "p_holm": p_holm, "verdict": comparison["verdict_alone"]}
     return {**comparison, "p_holm": p_holm, "verdict": "undecided", **power(comparison, level)}

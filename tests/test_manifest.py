@@ -21,6 +21,7 @@ METHODS = ("a", "b", "c", "d", "e", "f")
 def a_test(better: str, worse: str, p_value: float, alone: str = "holds", **place: str) -> dict[str, Any]:
     where = {"model": "llama", "bench": "alpaca_eval2", "metric": "win_rate", **place}
     figures = {"difference": 1.0, "prompt_error": 1.0, "seed_error": 0.0, "n_prompts": 100}
+    where.setdefault("test", "/".join((where["model"], where["bench"], *sorted((better, worse)))))
     return {**where, **figures, "better": better, "worse": worse, "p_value": p_value, "verdict_alone": alone}
 
 
@@ -65,8 +66,8 @@ def test_the_same_test_in_two_claims_counts_once_whichever_way_round_it_is_state
     assert [each["verdict"] for one in claims for each in one["comparisons"]] == ["holds", "holds", "fails"]
 
 
-@pytest.mark.parametrize("place", [{"model": "qwen"}, {"bench": "arena_hard"}, {"metric": "score"}])
-def test_another_model_bench_or_metric_is_another_test(place: dict[str, str]) -> None:
+@pytest.mark.parametrize("place", [{"test": "compare/another"}, {"metric": "score"}])
+def test_another_artifact_of_the_same_names_or_another_metric_is_another_test(place: dict[str, str]) -> None:
     adjusted = holm_adjusted([a_test("a", "b", 0.02), a_test("a", "b", 0.02, **place)])
     assert list(adjusted.values()) == [0.04, 0.04]
 
@@ -126,21 +127,47 @@ RESULT = {
 }
 
 
+def stated(result: dict[str, Any], tests: dict[tuple[str, str], str], *pairs: tuple[str, str]) -> list[dict[str, Any]]:
+    """The comparisons of a claim about `pairs`, in an experiment with `tests`: pair -> key of its artifact."""
+    made_up = Claim("", "", "", tuple(Comparison(*pair, "alpaca_eval2", "win_rate", ("llama",)) for pair in pairs))
+
+    def test(_: str, one: Comparison) -> SimpleNamespace | None:
+        key = tests.get((one.better, one.worse))
+        return SimpleNamespace(step="compare", key=key) if key else None
+
+    experiment = SimpleNamespace(exhibit=SimpleNamespace(name="table3"), models=("llama",), test=test)
+    claim = _claim(made_up, cast(Experiment, experiment), cast(Store, FakeStore({"win_rate": result})))
+    return cast(list[dict[str, Any]], claim["comparisons"])
+
+
 def compared(result: dict[str, Any]) -> dict[str, Any]:
-    stated = Claim("made-up", "", "", (Comparison("a", "b", "alpaca_eval2", "win_rate", ("llama",)),))
-    exhibit = SimpleNamespace(name="table3")
-    experiment = cast(Experiment, SimpleNamespace(exhibit=exhibit, models=("llama",), test=lambda *_: "test"))
-    (comparison,) = _claim(stated, experiment, cast(Store, FakeStore({"win_rate": result})))["comparisons"]
-    return cast(dict[str, Any], comparison)
+    (comparison,) = stated(result, {("a", "b"): "key"}, ("a", "b"))
+    return comparison
+
+
+def test_a_test_is_known_by_its_artifact() -> None:
+    """One artifact is one test wherever it is stated; two are two, though the sides have the same names."""
+    here = stated(RESULT, {("a", "b"): "key"}, ("a", "b"))
+    again = stated(RESULT, {("a", "b"): "key"}, ("a", "b"), ("a", "b"))
+    elsewhere = stated(RESULT, {("a", "b"): "another"}, ("a", "b"))
+    assert list(holm_adjusted([*here, *again])) == [("compare/key", "win_rate")]
+    assert len(holm_adjusted([*here, *again, *elsewhere])) == 2
+
+
+def test_a_test_and_its_reverse_are_one() -> None:
+    both = {("a", "b"): "one", ("b", "a"): "other", ("a", "c"): "third"}
+    comparisons = stated(RESULT, both, ("a", "b"), ("b", "a"), ("a", "c"), ("c", "a"))
+    assert [each.get("test") for each in comparisons] == ["compare/one", "compare/one", "compare/third", None]
+    assert len(holm_adjusted(comparisons)) == 2
 
 
 def test_an_undecided_comparison_carries_what_it_could_have_found() -> None:
     """At 5 % over the two tests that are undecided; a decided one carries nothing of the kind."""
     comparison = compared(RESULT)
     undecided = {
-        ("a", frozenset("ab"), "", ""): 0.3,
-        ("b", frozenset("ab"), "", ""): 0.4,
-        ("c", frozenset(), "", ""): 0,
+        ("compare/a", ""): 0.3,
+        ("compare/b", ""): 0.4,
+        ("compare/c", ""): 0,
     }
     adjusted = {**undecided, _test_name(comparison): 0.4}
     [shown] = decided({"comparisons": [comparison]}, adjusted)["comparisons"]
