@@ -143,18 +143,22 @@ def compare_pairs(
 def compare_with_even(
     sets: Sequence[Sequence[PairVerdicts]],
     *,
-    even_is_better: bool = False,
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
     """Whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
 
-    The keys are those of `compare_pairs`; `difference` is the win rate minus 50, in points, or 50 minus the win rate
-    where it is said to be below (`even_is_better`). "withheld" where less than 99 % of the prompts have their verdicts
-    in all sets, unless `allow_missing`, and where none has.
+    The keys are those of `compare_pairs`; `difference` is the win rate minus 50, in points. The p-value is at least
+    that of the exact sign test on the prompts, each with its mean points over the training seeds: a bootstrap of few
+    prompts that are nearly all won takes them for all there are. "withheld" where less than 99 % of the prompts have
+    their verdicts in all sets, unless `allow_missing`, and where none has.
     """
+    import numpy as np
+
     from evals.stats.means import constant_statistic
+    from evals.stats.power import SIGNIFICANCE
+    from evals.stats.sign_test import sign_test
 
     shared = _shared_prompts(sets)
     asked = max(len(pairs) for pairs in sets)
@@ -163,27 +167,28 @@ def compare_with_even(
         return summaries.no_comparison("win_rate", too_few or "no verdicts", len(shared))
     found = [_win_rate(pairs, shared) for pairs in sets]
     even = [constant_statistic(EVEN)] * len(found)
-    first, second = (even, found) if even_is_better else (found, even)
-    result = summaries.comparison("win_rate", first, second, len(shared), resamples=resamples, seed=seed)
-    return {**result, **_unanimous(result)} if abs(result["difference"]) == EVEN else result
+    result = summaries.comparison("win_rate", found, even, len(shared), resamples=resamples, seed=seed)
+    points = np.mean([_points_on(pairs, shared) for pairs in sets], axis=0)
+    result["p_value"] = max(result["p_value"], sign_test(points - 0.5))
+    if result["p_value"] >= SIGNIFICANCE:
+        result["verdict"] = "undecided"
+    if abs(result["difference"]) == EVEN:
+        result["ci95"] = _unanimous_interval(len(shared), is_above=result["difference"] > 0)
+    return result
 
 
-def _unanimous(comparison: dict[str, Any]) -> dict[str, Any]:
-    """Interval, p-value and verdict of a comparison of a win rate of 0 or 100 % with an even one.
+def _unanimous_interval(n_prompts: int, *, is_above: bool) -> list[float]:
+    """95 % interval of a win rate of 0 or 100 %, less 50.
 
     Resampled prompts that are all won cannot show that others might not be: the exact binomial interval of as many
-    alike outcomes stands in for theirs, as for a score, and the p-value is at least that of the sign test.
+    alike outcomes stands in for theirs, as for a score.
     """
     import numpy as np
 
     from evals.stats.bootstrap import score_interval
-    from evals.stats.power import SIGNIFICANCE
 
-    n_prompts, is_above = comparison["n_prompts"], comparison["difference"] > 0
     lower, upper = score_interval(np.array([100.0 if is_above else 0.0]), n_prompts)
-    p_value = max(comparison["p_value"], 2 * 0.5**n_prompts)
-    verdict = comparison["verdict"] if p_value < SIGNIFICANCE else "undecided"
-    return {"ci95": [lower - EVEN, upper - EVEN], "p_value": p_value, "verdict": verdict}
+    return [lower - EVEN, upper - EVEN]
 
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:
@@ -224,5 +229,10 @@ def _win_rate(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> Statisti
     """The win rate as a statistic on `prompts`."""
     from evals.stats.win_rate import win_rate_statistic
 
+    return win_rate_statistic(_points_on(pairs, prompts))
+
+
+def _points_on(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> FloatArray:
+    """The output's points on each of `prompts`."""
     by_prompt = {pair.prompt_id: pair for pair in pairs}
-    return win_rate_statistic(_points([by_prompt[id] for id in prompts]))
+    return _points([by_prompt[id] for id in prompts])

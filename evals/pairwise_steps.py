@@ -76,25 +76,20 @@ def compare_pairwise(
     out.write_json("comparison.json", {"win_rate": result})
 
 
-def pairwise_against_even(bench: Bench, judgments: Sequence[Artifact], *, even_is_better: bool) -> Artifact:
+def pairwise_against_even(bench: Bench, judgments: Sequence[Artifact]) -> Artifact:
     """`comparison.json` of one win rate, one artifact of judgments a training seed, against 50 %."""
     return compare_pairwise_with_even(
-        judgments=judgments,
-        even_is_better=even_is_better,
-        allow_missing=bench.allow_missing,
-        resamples=COMPARISON_RESAMPLES,
+        judgments=judgments, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
     )
 
 
-@step(version=1)
+@step(version=2)
 def compare_pairwise_with_even(
-    out: Output, *, judgments: Sequence[Artifact], even_is_better: bool, allow_missing: bool, resamples: int
+    out: Output, *, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`comparison.json`: how far above 50 % (below it, where even is better) the win rate of a set over another is."""
+    """`comparison.json`: how far above 50 % the win rate of a set over another is."""
     sets = [_pairs(artifact.rows(Judgment)) for artifact in judgments]
-    result = pairwise.compare_with_even(
-        sets, even_is_better=even_is_better, resamples=resamples, allow_missing=allow_missing
-    )
+    result = pairwise.compare_with_even(sets, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"win_rate": result})
 
 

@@ -52,7 +52,7 @@ def win_rate_table(prompts: int | None = 20, **changes: Any) -> WinRateTable:
     )
     stated = claims(
         ordering("self-initial", EVEN, "pairwise", "win_rate"),
-        ordering(EVEN, "self-reference", "pairwise", "win_rate"),
+        ordering("self-reference", EVEN, "pairwise", "win_rate"),
         ordering("self-initial", "self-reference", "pairwise", "win_rate"),
     )
     fields = {"decimals": 1, "prompts": prompts, "judge": "", "models": ("qwen", "llama"), "matches": matches}

@@ -129,6 +129,12 @@ def test_every_training_seed_and_model_is_played_and_tested() -> None:
     assert experiment.test("llama", other) is None
 
 
+def test_an_even_win_rate_is_never_the_better_side() -> None:
+    stated = claims(ordering(EVEN, "self-reference", "pairwise", "win_rate"))
+    with pytest.raises(UserError, match="even over self-reference cannot be tested; state it of the match"):
+        built(win_rate_table(claims=stated))
+
+
 def seeds_behind(artifact: Artifact) -> set[int]:
     return {each.arguments["seed"] for each in ancestry([artifact]) if each.step == "train_sft"}
 

@@ -137,11 +137,11 @@ def test_win_rates_are_those_of_the_verdicts_on_the_drawn_prompts(finished: Fini
 
 def test_the_tests_of_win_rates_are_against_even_and_between_matches(finished: Finished) -> None:
     values = {cell.match: cell.value for cell in finished.part(WinRatesPart).cells}
-    above, below, between = finished.comparisons(0)
-    assert above.difference == pytest.approx(values["self-initial"] - 50)
-    assert below.difference == pytest.approx(50 - values["self-reference"])
+    initial, reference, between = finished.comparisons(0)
+    assert initial.difference == pytest.approx(values["self-initial"] - 50)
+    assert reference.difference == pytest.approx(values["self-reference"] - 50)
     assert between.difference == pytest.approx(values["self-initial"] - values["self-reference"])
-    assert {each.unit for each in (above, below, between)} == {"points"}
+    assert {each.unit for each in (initial, reference, between)} == {"points"}
     assert {each["n_prompts"] for each in finished.content["claims"][0]["comparisons"]} == {20}
     assert finished.manifest.n_tests == 6
 
