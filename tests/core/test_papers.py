@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import config, papers
+from harness.core import config
 from harness.core.errors import UserError
 from harness.core.papers import (
     EVEN,
@@ -20,6 +20,7 @@ from harness.core.papers import (
     load_exhibit,
     load_exhibits,
     load_paper,
+    loading,
 )
 from harness.experiments import Request, build_experiments
 from harness.registries import EVALS, METHODS
@@ -155,14 +156,14 @@ Edit = Callable[[str, str, str], Path]
 @pytest.fixture
 def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     """Reads one file of the paper with a text in it replaced."""
-    original = papers.config_path
+    original = loading.config_path
 
     def edit(name: str, old: str, new: str) -> Path:
         published = original(f"papers/sgpo/{name}.yaml").read_text(encoding="utf-8")
         assert old in published
         broken = tmp_path / f"{name}.yaml"
         broken.write_text(published.replace(old, new, 1), encoding="utf-8")
-        monkeypatch.setattr(papers, "config_path", lambda path: broken if Path(path).stem == name else original(path))
+        monkeypatch.setattr(loading, "config_path", lambda path: broken if Path(path).stem == name else original(path))
         return broken
 
     return edit
@@ -218,11 +219,11 @@ def test_ids_are_distinct_over_the_whole_paper(edited: Edit, name: str, old: str
 
 
 def test_matches_of_two_exhibits_cannot_share_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = papers.config_path
+    original = loading.config_path
     figure = original("papers/sgpo/fig8.yaml").read_text(encoding="utf-8")
     clashing = tmp_path / "fig8.yaml"
     clashing.write_text(figure.replace("self-vs-initial", "sgpo-vs-initial"), encoding="utf-8")
-    monkeypatch.setattr(papers, "config_path", lambda path: clashing if Path(path).stem == "fig8" else original(path))
+    monkeypatch.setattr(loading, "config_path", lambda path: clashing if Path(path).stem == "fig8" else original(path))
     with pytest.raises(UserError, match="match 'sgpo-vs-initial' is there twice; give each its own"):
         load_exhibits("sgpo")
 

@@ -1,84 +1,11 @@
-"""Published results as data: a paper with its tables and figures (exhibits), its claims, and our deviations from it.
-
-``configs/papers/<paper>/paper.yaml`` says what the paper is; each other file there is one exhibit, named like what
-`harness reproduce` calls it; no two papers have one of the same name.
-"""
+"""The tables and figures of a paper (exhibits) as they are printed, and what it claims about them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from harness.core import config
-from harness.core.config import config_path, from_mapping, load_yaml, read_yaml
 from harness.core.errors import UserError, unknown
-
-PAPER_FILE = "paper.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number as the paper prints it, rounded to `decimals` (-1: to tens)."""
-
-    value: float
-    decimals: int
-    quantity: tuple[str, ...]
-    """What it is of. Two numbers of one quantity are the same number, wherever they are printed."""
-    label: str
-
-    def __str__(self) -> str:
-        return f"{self.value:.{max(self.decimals, 0)}f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A number in the paper's text that can be worked out from its own tables, and what we make of it.
-
-    `says` is the number as printed, rounded to `decimals`. It is that of each cell in `of`, less the one in `minus`
-    where there is one; where it is a `bound`, none of them may be above it. A cell is written as in `Exhibit.numbers`,
-    after the exhibit's name and a slash.
-    """
-
-    where: str
-    text: str
-    says: float
-    decimals: int
-    of: tuple[str, ...]
-    minus: str = ""
-    bound: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A place where the paper's text and its tables differ in words, which no arithmetic finds."""
-
-    where: str
-    text: str
-    table: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """A paper: its base models by our names, and the numbers of its text."""
-
-    name: str
-    title: str
-    arxiv: str
-    scale: str
-    """The scale that its own numbers are of: a run on another one is not comparable by value."""
-    judge: str
-    models: dict[str, str]
-    statements: tuple[Statement, ...] = ()
-    disagreements: tuple[Disagreement, ...] = ()
-
-    def model(self, name: str) -> str:
-        """The paper's name of one of our base models. Raises UserError with the nearest name."""
-        if name in self.models:
-            return self.models[name]
-        raise unknown(f"model of {self.name}", name, self.models)
+from harness.core.papers.paper import Number, Paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +170,8 @@ class ScoreTable(Exhibit):
                         raise unknown("column id", column, columns)
         if stray := next((row.method for row in self.rows if len(row.described) != len(self.descriptions)), None):
             raise UserError(f"row {stray!r} needs {len(self.descriptions)} descriptions")
-        _require_distinct("row", (row.method for row in self.rows))
-        _require_distinct("column id", columns)
+        require_distinct("row", (row.method for row in self.rows))
+        require_distinct("column id", columns)
 
 
 DataRole = Literal["improver_data", "preference_data"]
@@ -329,7 +256,7 @@ class WinRateTable(Exhibit):
 
     def check(self) -> None:
         """Raises UserError where two matches have one id."""
-        _require_distinct("match", [EVEN, *(match.id for match in self.matches)])
+        require_distinct("match", [EVEN, *(match.id for match in self.matches)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +326,7 @@ class HistogramFigure(Exhibit):
         for model in self.kept:
             if model not in self.models:
                 raise unknown(f"model of {self.name}", model, self.models)
-        _require_distinct("set", (each.id for panel in self.panels for each in panel.sets))
+        require_distinct("set", (each.id for panel in self.panels for each in panel.sets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,131 +402,10 @@ KINDS: dict[str, type[AnyExhibit]] = {
 """What the key `kind` of an exhibit's file can be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """What the paper says (or leaves open), what we do, and why."""
-
-    id: str
-    paper_says: str
-    we_do: str
-    why: str
-
-
-def papers() -> tuple[str, ...]:
-    """The papers there are, sorted."""
-    return tuple(sorted(path.parent.name for path in config.CONFIGS.glob(f"papers/*/{PAPER_FILE}")))
-
-
-def exhibit_names() -> dict[str, str]:
-    """Each exhibit's name with the paper it belongs to, paper by paper, each in the order of `_names_in`.
-
-    Raises UserError where two papers have an exhibit of the same name.
-    """
-    owners: dict[str, str] = {}
-    for paper in papers():
-        for name in _names_in(paper):
-            if name in owners:
-                raise UserError(
-                    f"the papers {owners[name]} and {paper} both have an exhibit {name!r}; rename the file of one"
-                )
-            owners[name] = paper
-    return owners
-
-
-def _names_in(paper: str) -> list[str]:
-    """The names of a paper's exhibits in the order of their labels: tables, figures, then others."""
-    files = (config.CONFIGS / "papers" / paper).glob("*.yaml")
-    return sorted((path.stem for path in files if path.name != PAPER_FILE), key=_order)
-
-
-def _order(name: str) -> tuple[int, int, str]:
-    kind = name.rstrip("0123456789")
-    number = name.removeprefix(kind)
-    kinds = ("table", "fig")
-    return kinds.index(kind) if kind in kinds else len(kinds), int(number or 0), name
-
-
-def load_paper(name: str) -> Paper:
-    """``configs/papers/<name>/paper.yaml``. Raises UserError for an unknown paper, with the nearest known one."""
-    if name not in papers():
-        raise unknown("paper", name, papers())
-    return _paper(config_path(f"papers/{name}/{PAPER_FILE}"))
-
-
-@cache
-def _paper(path: Path) -> Paper:
-    return load_yaml(path, Paper)
-
-
-def load_exhibit(paper: str, name: str) -> AnyExhibit:
-    """``configs/papers/<paper>/<name>.yaml``.
-
-    Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
-    """
-    return _exhibit(config_path(f"papers/{paper}/{PAPER_FILE}"), config_path(f"papers/{paper}/{name}.yaml"))
-
-
-@cache
-def _exhibit(about_paper: Path, path: Path) -> AnyExhibit:
-    """`load_exhibit` from its two files. A report asks for each exhibit many times; none changes during a run."""
-    content = read_yaml(path)
-    if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
-        raise UserError(f"{path}: needs a kind, one of {', '.join(KINDS)}")
-    whole: dict[str, Any] = {**content, "name": path.stem, "paper": _content(about_paper)}
-    exhibit = from_mapping(KINDS[whole.pop("kind")], whole, str(path))
-    try:
-        _check(exhibit)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return exhibit
-
-
-@cache
-def _content(path: Path) -> Any:
-    return read_yaml(path)
-
-
-def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
-    """Every exhibit of the paper.
-
-    Raises UserError as `load_exhibit` does, and where two claims, or two matches, have one id.
-    """
-    exhibits = tuple(load_exhibit(paper, name) for name in _names_in(paper))
-    matches = (match.id for exhibit in exhibits if isinstance(exhibit, WinRateTable) for match in exhibit.matches)
-    try:
-        _require_distinct("claim", (claim.id for exhibit in exhibits for claim in exhibit.claims))
-        _require_distinct("match", matches)
-    except UserError as error:
-        raise UserError(f"configs/papers/{paper}: {error}") from None
-    return exhibits
-
-
-def _require_distinct(kind: str, ids: Iterable[str]) -> None:
+def require_distinct(kind: str, ids: Iterable[str]) -> None:
     """Raises UserError that names the first id which is there twice."""
     seen: set[str] = set()
     for id in ids:
         if id in seen:
             raise UserError(f"{kind} {id!r} is there twice; give each its own")
         seen.add(id)
-
-
-def _check(exhibit: AnyExhibit) -> None:
-    """Raises UserError where a name leads nowhere."""
-    for model in exhibit.models:
-        exhibit.paper.model(model)
-    exhibit.check()
-    for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
-        exhibit.measure(comparison.bench, comparison.metric)
-        exhibit.subject(comparison.better)
-        exhibit.subject(comparison.worse)
-        for model in comparison.models:
-            if model not in exhibit.models:
-                raise unknown(f"model of {exhibit.name}", model, exhibit.models)
-
-
-def load_deviations(paper: str) -> tuple[Deviation, ...]:
-    """The ledger ``configs/deviations/<paper>.yaml``, in its order."""
-    path = config_path(f"deviations/{paper}.yaml")
-    ledger: Any = tuple[Deviation, ...]
-    deviations: tuple[Deviation, ...] = from_mapping(ledger, read_yaml(path), str(path))
-    return deviations
