@@ -236,16 +236,21 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         f"{result['p_value']:.4f}",
         f"{result['p_holm']:.4f}",
         result["verdict"],
-        f"{result['minimum_detectable_effect']:.2f}" if result["verdict"] == "undecided" else "",
+        _detectable(result) if result["verdict"] == "undecided" else "",
         _needed(result) if result["verdict"] == "undecided" else "",
     )
 
 
+def _detectable(result: Mapping[str, Any]) -> str:
+    effect = result["minimum_detectable_effect"]
+    return "–" if effect is None else f"{effect:.2f}"
+
+
 def _needed(result: Mapping[str, Any]) -> str:
-    """Without a number of prompts it is the training seeds that leave too much open, or there is no difference."""
+    """Without a number of prompts it is the training seeds that leave too much open, unless nothing can be told."""
     if result["n_needed"] is not None:
         return f"{result['n_needed']:,}"
-    return "more seeds" if result["difference"] else "–"
+    return "more seeds" if result["difference"] and result["seed_error"] else "–"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

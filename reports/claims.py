@@ -184,9 +184,11 @@ def p_value(value: float | None) -> str:
 
 
 def detectable(comparison: ComparisonResult) -> str:
-    """Beside an undecided comparison its minimum detectable effect, ``2.6`` points; else nothing."""
-    if comparison.verdict != "undecided" or comparison.minimum_detectable_effect is None:
+    """Beside an undecided comparison its minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
+    if comparison.verdict != "undecided":
         return ""
+    if comparison.minimum_detectable_effect is None:  # all prompts say the same: how far others differ is not known
+        return DASH
     decimals = 1 if comparison.unit == "points" else 2
     return f"{comparison.minimum_detectable_effect:.{decimals}f}{_unit(comparison)}"
 
@@ -197,5 +199,6 @@ def needed(comparison: ComparisonResult) -> str:
         return ""
     if comparison.n_needed is not None:
         return f"{comparison.n_needed:,} prompts"
-    # Without a number of prompts it is the training seeds that leave too much open, unless there is nothing to decide.
-    return "more training seeds" if comparison.difference else DASH
+    # Without a number of prompts it is the training seeds that leave too much open, unless there is nothing to decide
+    # or nothing to tell it by.
+    return "more training seeds" if comparison.difference and comparison.minimum_detectable_effect else DASH

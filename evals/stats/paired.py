@@ -25,8 +25,8 @@ class PairedDifference:
 
     `prompt_error` and `seed_error` are the difference's standard errors by the draw of prompts (judge noise included)
     and of training seeds. `minimum_detectable_effect` is the true difference that such a comparison decides in 80 % of
-    repeats. `n_needed` is how many prompts would decide one of the observed size in 80 % of repeats; None where no
-    number of prompts would (see `evals.stats.power`).
+    repeats, None where they all say the same. `n_needed` is how many prompts would decide one of the observed size in
+    80 % of repeats; None where no number of prompts would or none can be told (see `evals.stats.power`).
     """
 
     difference: float
@@ -35,7 +35,7 @@ class PairedDifference:
     verdict: Literal["better", "worse", "undecided"]
     prompt_error: float
     seed_error: float
-    minimum_detectable_effect: float
+    minimum_detectable_effect: float | None
     n_needed: int | None
 
 

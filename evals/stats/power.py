@@ -15,9 +15,12 @@ SIGNIFICANCE = 0.05
 POWER = 0.8
 
 
-def minimum_detectable_effect(standard_error: float, significance: float = SIGNIFICANCE) -> float:
-    """The true difference that a comparison with this standard error decides in 80 % of repeats; in the same unit."""
-    return _standard_errors(significance) * standard_error
+def minimum_detectable_effect(standard_error: float, significance: float = SIGNIFICANCE) -> float | None:
+    """The true difference that a comparison with this standard error decides in 80 % of repeats; in the same unit.
+
+    None for an error of 0: prompts that all say the same do not tell how far others would differ.
+    """
+    return _standard_errors(significance) * standard_error if standard_error else None
 
 
 def prompts_needed(
@@ -32,9 +35,12 @@ def prompts_needed(
 
     `prompt_error` is the standard error from the draw of `n_prompts` prompts, judge noise included; it is taken to
     shrink with the square root of their number, so further prompts must be like those seen. `seed_error`, from the draw
-    of training seeds, does not shrink with prompts. None for no difference, and where the training seeds alone leave
-    too much open: then more prompts do not help, more training seeds do.
+    of training seeds, does not shrink with prompts. None for no difference, for a `prompt_error` of 0, of which nothing
+    can be told, and where the training seeds alone leave too much open: then more prompts do not help, more training
+    seeds do.
     """
+    if not prompt_error:
+        return None
     left_for_prompts = (difference / _standard_errors(significance)) ** 2 - seed_error**2
     if left_for_prompts <= 0:
         return None

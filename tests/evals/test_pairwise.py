@@ -199,6 +199,7 @@ def test_unanimous_prompts_are_tested_as_by_the_binomial_test(n: int) -> None:
     assert won["ci95"] == pytest.approx([100 * low - 50, 100 * high - 50])
     assert lost["ci95"] == pytest.approx([50 - 100 * high, 50 - 100 * low])
     assert (won["verdict"], lost["verdict"]) == (("better", "worse") if n > 5 else ("undecided", "undecided"))
+    assert won["minimum_detectable_effect"] is won["n_needed"] is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evals.stats.bootstrap import Statistic
 from evals.stats.paired import PairedDifference, paired_difference
-from evals.stats.power import minimum_detectable_effect, prompts_needed
+from evals.stats.power import minimum_detectable_effect, power, prompts_needed
 from evals.stats.win_rate import win_rate_statistic
 
 
@@ -29,12 +29,13 @@ def test_with_the_prompts_needed_the_difference_is_just_detectable(
 ) -> None:
     needed = prompts_needed(difference, n, prompt_error=error, seed_error=seeds)
     if needed is None:
-        assert minimum_detectable_effect(seeds) >= difference
+        assert (minimum_detectable_effect(seeds) or 0) >= difference
         return
     detectable, just_not = (
         minimum_detectable_effect(math.hypot(error * math.sqrt(n / prompts), seeds))
         for prompts in (needed, max(needed - 1, 1))
     )
+    assert detectable is not None and just_not is not None
     assert detectable <= difference * (1 + 1e-9)
     assert needed == 1 or just_not >= difference * (1 - 1e-9)
 
@@ -48,6 +49,11 @@ def test_no_number_of_prompts_decides_nothing_or_what_training_seeds_leave_open(
     assert prompts_needed(0.0, 100, prompt_error=1.0) is None
     assert prompts_needed(1.0, 100, prompt_error=1.0, seed_error=1.0) is None
     assert prompts_needed(3.0, 100, prompt_error=1.0, seed_error=1.0) is not None
+
+
+def test_prompts_that_all_say_the_same_do_not_tell_what_others_would() -> None:
+    unanimous = {"difference": 50.0, "n_prompts": 5, "prompt_error": 0.0, "seed_error": 0.0}
+    assert power(unanimous, 0.05) == {"minimum_detectable_effect": None, "n_needed": None}
 
 
 def pilot(n: int, difference: float) -> np.ndarray:
@@ -67,6 +73,7 @@ def compared(preferences: np.ndarray, seed: int = 0, resamples: int = 1000) -> P
 def test_a_comparison_says_what_it_takes_to_decide_it() -> None:
     undecided, decided = compared(pilot(150, 0.015)), compared(pilot(150, 0.1))
     assert undecided.verdict == "undecided" and decided.verdict == "better"
+    assert undecided.minimum_detectable_effect is not None and decided.minimum_detectable_effect is not None
     assert undecided.difference < undecided.minimum_detectable_effect
     assert undecided.n_needed is not None and undecided.n_needed > 150
     assert decided.difference > decided.minimum_detectable_effect
@@ -77,7 +84,7 @@ def test_a_comparison_says_what_it_takes_to_decide_it() -> None:
 
 def test_a_stricter_level_takes_a_larger_effect_and_more_prompts() -> None:
     levels = (0.05, 0.05 / 10)
-    effects = [minimum_detectable_effect(1.0, level) for level in levels]
+    effects = [minimum_detectable_effect(1.0, level) or 0 for level in levels]
     needed = [prompts_needed(1.0, 100, prompt_error=1.0, significance=level) for level in levels]
     assert effects == pytest.approx([1.959964 + 0.841621, 2.807034 + 0.841621], abs=1e-5)
     assert needed == [math.ceil(100 * effect**2) for effect in effects]
@@ -85,7 +92,7 @@ def test_a_stricter_level_takes_a_larger_effect_and_more_prompts() -> None:
 
 def test_identical_models_have_nothing_to_decide() -> None:
     result = compared(np.tile(pilot(50, 0.0)[0], (2, 1)))
-    assert (result.minimum_detectable_effect, result.n_needed) == (0, None)
+    assert result.minimum_detectable_effect is result.n_needed is None
     json.dumps(asdict(result), allow_nan=False)
 
 
@@ -117,4 +124,4 @@ def test_with_the_prompts_named_four_of_five_repeats_decide() -> None:
 @pytest.mark.slow
 def test_the_minimum_detectable_effect_is_decided_in_four_of_five_repeats() -> None:
     effect = compared(pilot(400, 0.0)).minimum_detectable_effect
-    assert share_decided(pilot(400, effect / 100), 400, 1000) == pytest.approx(0.8, abs=0.05)
+    assert share_decided(pilot(400, (effect or 0) / 100), 400, 1000) == pytest.approx(0.8, abs=0.05)

@@ -27,6 +27,7 @@ def comparison(**changes: Any) -> ComparisonResult:
         ({"unit": "nats"}, ("2.61\u00a0nats", "2,500 prompts")),
         ({"n_needed": None}, ("2.6", "more training seeds")),
         ({"n_needed": None, "difference": 0.0}, ("2.6", "—")),
+        ({"n_needed": None, "minimum_detectable_effect": None, "difference": 50.0}, ("—", "—")),
         ({"verdict": "holds"}, ("", "")),
         ({"verdict": "not run"}, ("", "")),
     ],
