@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.core.errors import UserError
 from harness.core.files import replace_file
@@ -13,6 +13,9 @@ from reports.templating import templates
 from reports.viewer import Pair, viewer_page
 
 PAGE, FIGURES = "regress.html", "regress.json"
+
+Verdict = Literal["worse", "better", "cannot tell", "rescored", "same"]
+"""On a score, in the order in which they are counted up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class ComparedRun:
 class ComparedScore:
     """One score in both runs, in per cent; `difference` and what follows are candidate minus baseline, in points.
 
-    `verdict` is on the candidate. A score whose outputs are the same in both runs is "same" and not tested. The figures
-    are those of `evals.stats.regression.Change`; they are None where nothing was tested, and `note` says why.
+    `verdict` is on the candidate. A score whose outputs are the same in both runs is "same" and not tested, or
+    "rescored" where its value still differs: the verdicts or their scoring changed, not the method. The figures are
+    those of `evals.stats.regression.Change`; they are None where nothing was tested, and `note` says why.
     """
 
     model: str
@@ -37,7 +41,7 @@ class ComparedScore:
     bench: str
     metric: str
     label: str
-    verdict: Literal["better", "worse", "cannot tell", "same"]
+    verdict: Verdict
     baseline: float | None
     candidate: float | None
     difference: float | None = None
@@ -80,7 +84,7 @@ class Comparison:
 
     def conclusion(self) -> str:
         """What came of it, in one line."""
-        counts = [(len(self.of(verdict)), verdict) for verdict in ("worse", "better", "cannot tell", "same")]
+        counts = [(len(self.of(verdict)), verdict) for verdict in get_args(Verdict)]
         return ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
 
 

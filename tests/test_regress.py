@@ -157,6 +157,72 @@ def test_the_same_key_in_another_store_may_hold_other_answers(runs: Runs, regres
     }
 
 
+def less(points: float, folder: Path) -> Path:
+    """The run with all its scores lower, as other scoring code would have it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for cell in manifest["parts"][0]["cells"]:
+        cell["value"] -= points
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_another_score_of_the_same_answers_is_shouted_but_no_verdict(runs: Runs, regress: Regress) -> None:
+    candidate = less(20, runs("candidate", into="elsewhere"))
+    outcome = regress(runs("baseline"), candidate)
+    assert outcome.exit_code == 0
+    found = scores(candidate)
+    assert {score["verdict"] for score in found.values()} == {"rescored"}
+    rows = [line for line in outcome.out.splitlines() if " rescored " in line]
+    assert len(rows) == len(found) == 6
+    for score, row in zip(found.values(), rows, strict=True):
+        assert score["baseline"] - score["candidate"] == pytest.approx(20)
+        assert row.split()[-2:] == [f"{score['baseline']:.1f}", f"{score['candidate']:.1f}"]
+        assert score["note"] == "the scoring of the same verdicts changed, not the answers"
+    page = (candidate / "regress.html").read_text(encoding="utf-8")
+    for text in (" ".join(outcome.out.split()), page):
+        assert "6 rescored." in text and score["note"] in text
+        assert "6 scores differ though the answers are the same" in text
+        assert "find out which run is right" in text
+    assert all(len(line) < 100 for line in outcome.out.splitlines() if "/" not in line)
+
+
+def test_other_verdicts_on_the_same_answers_are_told_from_other_scoring(runs: Runs, regress: Regress) -> None:
+    def harsher(bench: str, _seed: int, rows: list[Judgment]) -> list[Judgment]:
+        return [replace(row, preference=row.preference / 2) if row.preference else row for row in rows]
+
+    candidate = runs("candidate", changed(-2.5), into="elsewhere", change=harsher)
+    outcome = regress(runs("baseline"), candidate)
+    found = scores(candidate)
+    assert outcome.exit_code == 1, "what is tested is tested as ever"
+    assert "2 worse, 2 rescored, 2 same." in outcome.out
+    for method in ("sft", "dpo"):
+        score = found[method, "alpaca_eval2", "win_rate"]
+        assert (score["verdict"], score["p_value"]) == ("rescored", None)
+        assert score["note"] == "the judge's verdicts changed, not the answers"
+        assert found[method, "arena_hard", "score"]["verdict"] == "same"
+
+
+@pytest.mark.parametrize(("points", "seeds"), [(1e-10, (0, 1, 2)), (20, (0, 1))])
+def test_rounding_and_other_seeds_are_not_rescored(
+    runs: Runs, regress: Regress, points: float, seeds: tuple[int, ...]
+) -> None:
+    candidate = less(points, runs("candidate", into="elsewhere", seeds=seeds))
+    assert "6 same." in regress(runs("baseline"), candidate).out
+
+
+def test_a_single_shared_prompt_cannot_tell_and_says_so(runs: Runs, regress: Regress) -> None:
+    def one(bench: str, _seed: int, rows: list[Judgment]) -> list[Judgment]:
+        return [row for row in rows if row.prompt.id == f"{bench}-0"]
+
+    candidate = runs("candidate", changed(-5), change=one)
+    outcome = regress(runs("baseline", change=one), candidate)
+    assert outcome.exit_code == 0
+    found = [score for score in scores(candidate).values() if score["method"] == "sgpo"]
+    assert {score["verdict"] for score in found} == {"cannot tell"}
+    assert all("a single prompt" in score["note"] for score in found)
+    assert "a single prompt" in outcome.out
+
+
 def test_one_seed_in_each_run_cannot_tell_and_says_so(runs: Runs, regress: Regress) -> None:
     candidate = runs("candidate", changed(-5), seeds=(0,))
     outcome = regress(runs("baseline", seeds=(0,)), candidate)

@@ -62,7 +62,8 @@ class Change:
     `standard_error` and `degrees_of_freedom` are those of the t test behind `p_value` and `ci95` (of this score by
     itself). `p_holm` and `outcome` are of it as one of the family. `minimum_detectable_effect` is the true difference
     that such a test decides in 80 % of repeats, at the level that Holm's method leaves to the first of the undecided
-    tests. With one training seed on either side the spread between seeds is not known: all but the difference is None.
+    tests. With one training seed on either side the spread between seeds is not known, with a single prompt that of
+    prompts: all but the difference is None.
     """
 
     difference: float
@@ -151,8 +152,11 @@ def _prior(spreads: Sequence[_Spread]) -> tuple[Prior, int]:
 
 
 def _test(sides: Sides, spread: _Spread, prior: Prior, total: int) -> _Test | None:
-    """The test by itself; None where no run has two seeds. `total` bounds what the prior may lend (Smyth 2004)."""
-    if not spread.degrees_of_freedom:
+    """The test by itself; None where no run has two seeds or the prompt is one alone, whose draw nothing tells of.
+
+    `total` bounds what the prior may lend (Smyth 2004).
+    """
+    if not spread.degrees_of_freedom or sides.n_prompts == 1:
         return None
     between, degrees_of_freedom = _moderated(spread, prior, total)
     draws = 1 / len(sides.baseline) + 1 / len(sides.candidate)

@@ -8,13 +8,23 @@ from pathlib import Path
 from evals.bench import RESAMPLES
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
+from harness.core.records import Judgment
 from harness.core.store import require_writable
 from harness.regress.flips import flipped_pairs
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
-from reports.regress import ComparedRun, ComparedScore, Comparison, write_comparison
+from reports.regress import ComparedRun, ComparedScore, Comparison, Verdict, write_comparison
 from reports.viewer import Pair
 
+ROUNDING = 1e-9
+"""How far two scores may be apart that are the same."""
+
+ONE_PROMPT = "The runs share a single prompt: what another would have said is not known."
+RESCORED = (
+    "{count} differ{s} though the answers are the same: {what} changed, not the method. This is no verdict on a change "
+    "of the method: find out which run is right."
+)
+VERDICTS, SCORING = "the judge's verdicts", "the scoring of the same verdicts"
 ONE_SEED = (
     "With one training seed in each run nothing can be called better or worse: how far seeds differ is not known. "
     "Run the baseline with --seeds 3 or more, better both runs."
@@ -59,6 +69,25 @@ class _Compared:
     def metrics(self) -> list[str]:
         return [metric for metric in self.before.scores if metric in self.after.scores]
 
+    def is_rescored(self, metric: str) -> bool:
+        """Whether the same answers have another score. Of other training seeds the score is another by itself."""
+        if not self.is_same or self.before.verdicts.keys() != self.after.verdicts.keys():
+            return False
+        before, after = self.before.scores[metric].value, self.after.scores[metric].value
+        if before is None or after is None:
+            return before is not after
+        return abs(before - after) > ROUNDING
+
+    @cached_property
+    def has_same_verdicts(self) -> bool:
+        """Whether the judge said the same of the same answers."""
+        return all(_by_game(self.before.rows[seed]) == _by_game(self.after.rows[seed]) for seed in self.before.rows)
+
+
+def _by_game(rows: Sequence[Judgment]) -> dict[tuple[str, str, int], tuple[str, str, float | None]]:
+    """What the judge said, by prompt, order and repeat."""
+    return {(row.prompt.id, row.order, row.repeat): (row.state, row.verdict, row.preference) for row in rows}
+
 
 def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> Comparison:
     scores = _scores(cells)
@@ -87,7 +116,11 @@ def _missing(run: FinishedRun, other: FinishedRun) -> tuple[str, ...]:
 
 
 def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedScore]) -> Iterator[str]:
-    if all(score.verdict == "same" for score in scores):
+    for what in (VERDICTS, SCORING):
+        if count := sum(score.note.startswith(what) for score in scores):
+            names = "score" if count == 1 else "scores"
+            yield RESCORED.format(count=f"{count} {names}", s="s" * (count == 1), what=what)
+    if all(score.verdict in ("same", "rescored") for score in scores):
         return
     seeds = {"baseline": len(before.manifest.seeds), "candidate": len(after.manifest.seeds)}
     if max(seeds.values()) == 1:
@@ -136,22 +169,32 @@ def _measured(each: _Compared) -> Iterator[_Measured]:
 
 
 def _untested(each: _Compared, metric: str, withheld: str | None = None) -> ComparedScore:
-    before, after = each.before.scores[metric], each.after.scores[metric]
+    verdict, note = _plain_verdict(each, metric, withheld)
     return ComparedScore(
         *each.name,
         metric,
         label=each.before.labels[metric],
-        verdict="same" if each.is_same else "cannot tell",
-        baseline=before.value,
-        candidate=after.value,
-        note=f"withheld: {withheld}" if withheld and not each.is_same else "",
+        verdict=verdict,
+        baseline=each.before.scores[metric].value,
+        candidate=each.after.scores[metric].value,
+        note=note,
     )
+
+
+def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[Verdict, str]:
+    """Verdict and note of a score that is not tested."""
+    if each.is_rescored(metric):
+        return "rescored", f"{SCORING if each.has_same_verdicts else VERDICTS} changed, not the answers"
+    if each.is_same:
+        return "same", ""
+    return "cannot tell", f"withheld: {withheld}" if withheld else ""
 
 
 def _tested(one: _Measured, change: Change) -> ComparedScore:
     figures = {name: value for name, value in asdict(change).items() if name != "outcome"}
     plain = _untested(one.cell, one.metric)
-    return replace(plain, verdict=change.outcome, n_prompts=one.shared.n_prompts, **figures)
+    note = ONE_PROMPT if one.shared.n_prompts == 1 else plain.note
+    return replace(plain, verdict=change.outcome, n_prompts=one.shared.n_prompts, note=note, **figures)
 
 
 def _flips(cells: Sequence[_Compared]) -> list[Pair]:

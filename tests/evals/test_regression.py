@@ -178,6 +178,15 @@ def test_one_seed_on_either_side_cannot_tell() -> None:
         assert change.p_value is change.p_holm is change.ci95 is change.minimum_detectable_effect is None
 
 
+@pytest.mark.parametrize("values", [(10.0, 90.0), (50.0, 50.0)])
+def test_a_single_prompt_cannot_tell_and_leaves_the_others_as_they_are(values: tuple[float, float]) -> None:
+    before, after = ([win_rate_statistic(np.array([value / 100]))] * 3 for value in values)
+    others = family(3, shift=-1.0)
+    found = compared([*others, Sides(before, after, 1)])
+    assert found[-1] == Change(pytest.approx(values[1] - values[0]), "cannot tell")
+    assert found[:-1] == compared(others)
+
+
 def test_many_seeds_in_one_run_make_up_for_one_in_the_other() -> None:
     found = compared(family(3, seeds=(5, 1), shift=-3.0, noises=(0.1, 0.1, 0.1)))
     assert [change.outcome for change in found] == ["worse"] * 3
