@@ -18,7 +18,18 @@ SCALE = "mini"
 LARGEST_SEED = 2**32 - 1
 SEED = click.IntRange(0, LARGEST_SEED)
 """What numpy takes, which the trainers seed."""
-PATH = click.Path(path_type=Path)
+
+
+class NamedPath(click.Path):
+    """A path that is named: an empty one, as of a variable that is not set, would be the folder one stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NamedPath(path_type=Path)
 
 
 class Commands(click.Group):
@@ -92,8 +103,13 @@ def _fail(message: str, exit_code: int) -> None:
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """A comma-separated list."""
-    return tuple(name.strip() for name in value.split(",") if name.strip()) if value else ()
+    """A comma-separated list; none where it is left out."""
+    if value is None:
+        return ()
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter("a name is empty; leave the option out for all")
+    return names
 
 
 @cli.command()
@@ -103,7 +119,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--seed", default=0, show_default=True, type=SEED, help="The first training seed.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds.")
 @click.option("--models", callback=_names, help="Only these base models (comma-separated).")
-@click.option("--methods", callback=_names, help="Only these methods (comma-separated); sgpo:rounds=3 changes a setting.")
+@click.option("--methods", callback=_names, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3.")
 @click.option("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]")
 def reproduce(
     experiment: str,

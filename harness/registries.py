@@ -49,13 +49,17 @@ def load_method(name: str) -> Method:
 
 
 def _settings(name: str, changes: list[str]) -> Iterator[tuple[str, bool | int | str]]:
+    seen: set[str] = set()
     for change in changes:
         setting, equals, value = change.partition("=")
         if not (setting and equals and value):
             raise UserError(f"{name}: write a setting as in sgpo:rounds=3, not {change!r}")
+        if setting in seen:
+            raise UserError(f"{name}: the setting {setting!r} is given twice")
+        seen.add(setting)
         yield setting, _value(value)
 
 
 def _value(text: str) -> bool | int | str:
     words: dict[str, bool] = {"true": True, "false": False}
-    return words.get(text, int(text) if text.isdigit() else text)
+    return words.get(text, int(text) if text.removeprefix("-").isdecimal() else text)

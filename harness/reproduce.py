@@ -8,6 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.core.errors import UserError
+from harness.core.paper_check import check_paper
+from harness.core.papers import ScoreTable, load_deviations
 from harness.core.store import Store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
@@ -16,6 +18,9 @@ from harness.pipeline import plan, print_plan, run
 from harness.scales import load_scale
 from reports.terminal import terminal_report
 from reports.write import write_report
+
+NARROWEST = 80
+"""Columns that a table needs."""
 
 
 def reproduce(
@@ -35,10 +40,12 @@ def reproduce(
     started = datetime.now(UTC)
     request = Request(load_scale(scale_name, fast=fast), tuple(seeds), tuple(models), tuple(methods))
     experiments = build_experiments(name, request)
+    require_readable(experiments)
     store = Store(run_dir / "store")
     folder = run_dir / name
     require_writable(folder / "checkpoints")
     print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     steps = plan(targets, store)
     print_plan(steps)
@@ -46,6 +53,20 @@ def reproduce(
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)
+
+
+def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:
+    """Methods are the rows of score tables; other exhibits show what they show."""
+    others = [each.exhibit.name for each in experiments if not isinstance(each.exhibit, ScoreTable)]
+    if request.methods and others:
+        print(f"--methods selects rows of score tables; {', '.join(others)} as without it", file=sys.stderr)
+
+
+def require_readable(experiments: Sequence[Experiment]) -> None:
+    """Raises UserError, before anything is computed, where what a report says of the paper cannot be read."""
+    paper = experiments[0].exhibit.paper.name
+    load_deviations(paper)
+    check_paper(paper)
 
 
 def write_run(
@@ -99,6 +120,10 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
 def _show(folder: Path) -> None:
     from rich.console import Console
 
-    Console().print(terminal_report(folder))
+    console = Console()
+    # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
+    console.width = max(console.width, NARROWEST)
+    console.print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
-    print(f"checkpoints: {folder / 'checkpoints'}")
+    if any((folder / "checkpoints").iterdir()):
+        print(f"checkpoints: {folder / 'checkpoints'}")

@@ -14,6 +14,9 @@ from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
 
+MOST_ROUNDS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """What the paper's ablations change. The defaults are SGPO itself."""
@@ -32,8 +35,9 @@ class Variant:
     """How often step 2 is done, each from the policy of the one before, without training the improver again."""
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:  # θ*, or supervised fine-tuning alone, must not go by this name
-            raise ValueError(f"rounds must be 1 or more, not {self.rounds}")
+        # Without a round θ*, or supervised fine-tuning alone, would go by this name; each round deepens the graph.
+        if not 1 <= self.rounds <= MOST_ROUNDS:
+            raise ValueError(f"rounds must be 1 to {MOST_ROUNDS}, not {self.rounds}")
 
 
 SGPO = Variant()

@@ -212,11 +212,10 @@ def _long_table(table: Table) -> Iterator[str]:
     yield r"{\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}"
     yield rf"\begin{{longtable}}{{{_layout(table.columns)}}}"
     caption = "".join(_caption(table))
+    head = [r"\toprule", *_head(table.columns, table), r"\midrule"]
     yield rf"{caption} \\" if caption else ""
-    yield r"\toprule"
-    yield from _head(table.columns, table)
-    yield r"\midrule"
-    yield r"\endhead"
+    yield from (*head, r"\endfirsthead")
+    yield from (*head, r"\endhead")
     yield r"\bottomrule"
     yield r"\endlastfoot"
     yield from _body(table, begun=True)

@@ -294,7 +294,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name the folder of a finished run") from None
     except ValueError:
-        raise UserError(f"{path} is not JSON; run the same command again to write it anew") from None
+        raise UserError(f"{path} is not JSON; run the command that made it again") from None
     return parse_manifest(content, str(path))
 
 
@@ -303,6 +303,11 @@ def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> 
     if not isinstance(content, Mapping):
         raise UserError(f"{where}: expected a mapping")
     known = _known(Manifest, content)
+    for name in ("parts", "steps", "claims"):
+        if not isinstance(known.get(name, []), list):
+            raise UserError(f"{where}: {name}: expected a list")
+    if not isinstance(known.get("models", {}), Mapping):
+        raise UserError(f"{where}: models: expected a mapping")
     known["judge"] = _known(Judge, known.get("judge"))
     known["models"] = {name: _known(Model, model) for name, model in known.get("models", {}).items()}
     known["parts"] = [_known_part(part) for part in known.get("parts", ())]

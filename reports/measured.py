@@ -56,10 +56,14 @@ class Marks:
         """The footnote number of one of our cells, or nothing."""
         return str(self.notes.index(cell.note) + 1) if cell.note else ""
 
-    def footnotes(self, added: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
-        """(mark, text): verdicts by letter, notes by number, and what the `added` rows are."""
+    def footnotes(self, added: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
+        """(mark, text): verdicts by letter, notes by number, and what the `added` rows, (label, text), are."""
         numbered = [(str(number), note) for number, note in enumerate(self.notes, start=1)]
-        ours = [(ADDED, f"ours, not in the paper: {text}") for text in dict.fromkeys(added)]
+        rows = dict(added)
+        ours = [
+            (ADDED, f"ours, not in the paper: {f'{label}, ' if len(rows) > 1 else ''}{text}")
+            for label, text in rows.items()
+        ]
         return (*zip(_LETTERS, self.verdicts, strict=False), *numbered, *ours)
 
 

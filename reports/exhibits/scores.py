@@ -116,7 +116,7 @@ def _table(
         ),
         name=exhibit.name,
         caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
-        footnotes=marking.footnotes(line.row.added for line in lines if line.row.added),
+        footnotes=marking.footnotes((line.row.label, line.row.added) for line in lines if line.row.added),
         source=source(manifest, exhibit, all_seeds(manifest), judge(manifest, judges), INTERVAL),
     )
 

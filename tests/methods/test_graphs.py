@@ -276,9 +276,11 @@ def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> Non
     [
         ("sgpo:round=2", "did you mean 'rounds'"),
         ("sgpo:rounds", "write a setting as in sgpo:rounds=3"),
+        ("sgpo:rounds=2:rounds=3", "'rounds' is given twice"),
         ("sgpo:rounds=many", "rounds"),
-        ("sgpo:rounds=0", "sgpo:rounds=0: rounds must be 1 or more, not 0"),
-        ("sgpo-unshared:rounds=-1", "rounds: expected a whole number"),
+        ("sgpo:rounds=0", "sgpo:rounds=0: rounds must be 1 to 100, not 0"),
+        ("sgpo-unshared:rounds=-1", "rounds must be 1 to 100, not -1"),
+        ("sgpo:rounds=1500", "rounds must be 1 to 100, not 1500"),
         ("sgpo:chosen=draft", "chosen"),
         ("dpo:rounds=2", "no settings"),
         ("sgpoo:rounds=2", "did you mean 'sgpo'"),

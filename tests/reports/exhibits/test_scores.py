@@ -209,7 +209,7 @@ def test_a_method_the_paper_does_not_have_is_a_marked_row(manifest: dict[str, An
     last = table_of(manifest).groups[0].rows[-1]
     assert (last.cells[0], last.added) == ("mine", True)
     assert all(cell.paper == "—" for cell in last.cells[1:] if isinstance(cell, Measured))
-    assert ("+", "ours, not in the paper: a method of another package") in table_of(manifest).footnotes
+    assert ("+", "ours, not in the paper: mine, a method of another package") in table_of(manifest).footnotes
 
 
 def test_where_the_uncertainty_comes_from(manifest: dict[str, Any]) -> None:
