@@ -13,7 +13,6 @@ from harness.steps.train import improver_examples, train_dpo, train_sft
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
-
 MOST_ROUNDS = 100
 
 
