@@ -12,6 +12,9 @@ Exhibits = Mapping[str, AnyExhibit]
 
 TITLE = "The paper's claims, tested here"
 
+MOST_PROMPTS = 1_000_000
+"""More than anybody would judge; how many more is of no use."""
+
 _COLUMNS = (
     Column("ordering", wraps=0.19),
     Column("model", wraps=0.09),
@@ -28,8 +31,9 @@ _COLUMNS = (
 def section(manifest: Manifest, exhibits: Exhibits) -> Section:
     """Every claim with its verdict and its tests."""
     lead = (
-        "Each claim is a set of orderings. Every ordering is a paired test on the same prompts; differences are in "
-        f"points where no other unit stands. {coverage(manifest)}"
+        "Each claim is a set of orderings. Every ordering is a paired test on the same prompts. Differences are in "
+        "points where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
+        f"{coverage(manifest)}"
     )
     found = Claims(tuple(_claim(claim, _exhibit(exhibits, claim)) for claim in manifest.claims))
     return Section("claims", TITLE, (Prose(lead, quiet=True), found))
@@ -108,7 +112,8 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
     else:
         yield "With one training seed these tests cover the draw of prompts, not of the training seed: use --seeds 3."
     if manifest.n_tests:
-        yield f"Verdicts, at 5 %, are Holm-adjusted over {manifest.n_tests} tests; the 95 % intervals are not adjusted."
+        tests = f"{manifest.n_tests} test{'s' * (manifest.n_tests != 1)}"
+        yield f"Verdicts, at 5 %, are Holm-adjusted over {tests}; the 95 % intervals are not adjusted."
     comparisons = list(_every(manifest))
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (
@@ -148,8 +153,9 @@ def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
 
 
 def ordering(exhibit: AnyExhibit, comparison: ComparisonResult) -> str:
-    """``SGPO > DPO``, in the paper's names."""
-    return f"{exhibit.subject(comparison.better)} > {exhibit.subject(comparison.worse)}"
+    """``SGPO > DPO`` in the paper's names; ``<`` where less is better."""
+    sign = "<" if exhibit.less_is_better else ">"
+    return f"{exhibit.subject(comparison.better)} {sign} {exhibit.subject(comparison.worse)}"
 
 
 def tally(claim: ClaimResult) -> str:
@@ -198,7 +204,9 @@ def needed(comparison: ComparisonResult) -> str:
     if comparison.verdict != "undecided":
         return ""
     if comparison.n_needed is not None:
-        return f"{comparison.n_needed:,} prompts"
+        return (
+            f"{comparison.n_needed:,} prompts" if comparison.n_needed <= MOST_PROMPTS else f"> {MOST_PROMPTS:,} prompts"
+        )
     # Without a number of prompts it is the training seeds that leave too much open, unless there is nothing to decide
     # or nothing to tell it by.
     return "more training seeds" if comparison.difference and comparison.minimum_detectable_effect else DASH

@@ -63,7 +63,7 @@ def test_claims_are_in_the_words_of_their_exhibits() -> None:
     cells = [next(iter(claim.comparisons.rows)).cells for claim in block.claims]
     assert cells[0][:4] == ("SGPO > SFT", "Qwen2.5-Base (7B)", "AlpacaEval 2.0 WR", "+6.5 [4.5,\u00a08.5]")
     assert cells[-2][:4] == (
-        "Improved response > SFT response (response-A)",
+        "Improved response < SFT response (response-A)",
         "Qwen2.5-Base (7B)",
         "edit distance",
         "+4.12 [2.25,\u00a06.50]\u00a0words",

@@ -49,6 +49,11 @@ class Exhibit:
     models: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
 
+    @property
+    def less_is_better(self) -> bool:
+        """Whether a claim's `better` is the lower one."""
+        return False
+
     def subject(self, id: str) -> str:
         """The paper's label of what a claim compares. Raises UserError for an unknown one."""
         raise UserError(f"{self.name} has nothing that a claim could compare, such as {id!r}")
@@ -295,6 +300,11 @@ class HistogramFigure(Exhibit):
     panels: tuple[HistogramPanel, ...]
     kept: dict[str, int] = field(default_factory=dict)
     """Published number of improver examples that the filter keeps, by base model (section 4.1.1)."""
+
+    @property
+    def less_is_better(self) -> bool:
+        """Distances and perplexities."""
+        return True
 
     def subject(self, id: str) -> str:
         """The label of one set of values. Raises UserError with the nearest id."""
