@@ -213,7 +213,10 @@ def _tell(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
     if following:
         _print(f"{AFTER}: {_counted(following)}")
     most = "up to " if any(map(rerun.may_come_out_as_before, missing)) else ""
-    _print(f"{most}{len(missing)} of {len(rerun.graph)} steps to run, {len(rerun.settled)} as in the baseline")
+    as_before = sum(rerun.is_as_before(each) for each in rerun.graph if each.key in rerun.settled)
+    made = len(rerun.settled) - as_before
+    earlier = f", {made} made before" if made else ""
+    _print(f"{most}{len(missing)} of {len(rerun.graph)} steps to run, {as_before} as in the baseline{earlier}")
     _tell_versions(rerun.settled.values())
 
 
@@ -268,6 +271,8 @@ def _require_usable(baseline: Path, old: Path, candidate: Path) -> None:
         raise UserError(f"{baseline} has no store any more: {old} is not there; make the baseline again")
     if candidate.resolve() == baseline.resolve():
         raise UserError(f"{candidate} is the baseline itself; name a new folder for the candidate")
+    if (candidate / "store").exists():
+        raise UserError(f"{candidate} is a run directory with a store of its own; name a new folder for the candidate")
     if (candidate / "manifest.json").exists() and read_manifest(candidate).store != STORE:
         raise UserError(
             f"{candidate} is a run of its own; name a new folder for the candidate, or leave out --rerun-affected"

@@ -409,14 +409,11 @@ def regress(baseline: Path, candidate: Path, rerun_affected: bool, out: Path | N
     Each run is the folder of an exhibit with scores, or of all. With three training seeds or more in the baseline
     (`harness reproduce ... --seeds 3`) their spread counts; with one in each run nothing can be told.
     """
+    from harness.affected import make_candidate
     from harness.regress import regress as run
     from reports.regress import comparison_table
 
-    if rerun_affected:
-        from harness.affected import make_candidate
-
-        make_candidate(baseline, candidate)
-    comparison, page = run(baseline, candidate, out)
+    comparison, page = run(baseline, candidate, out, make=make_candidate if rerun_affected else None)
     click.echo(f"{comparison_table(comparison)}\npage: {page}")
     if comparison.is_worse:
         sys.exit(1)

@@ -1,6 +1,6 @@
 """Two runs cell by cell: what is the same, what is tested, and the verdicts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,13 +35,18 @@ ONE_SEED_IN_ONE_RUN = (
 )
 
 
-def regress(baseline: Path, candidate: Path, out: Path | None = None) -> tuple[Comparison, Path]:
+def regress(
+    baseline: Path, candidate: Path, out: Path | None = None, make: Callable[[Path, Path], None] | None = None
+) -> tuple[Comparison, Path]:
     """Compares the run in the folder `candidate` with that in `baseline`; returns what was found, and the page's place.
 
-    Writes `regress.html` and `regress.json` into `out`, by default the candidate's folder. Raises UserError for runs
-    that cannot be compared.
+    `make` makes the candidate, once the baseline is found fit, which is compared as it was then. Writes `regress.html`
+    and `regress.json` into `out`, by default the candidate's folder. Raises UserError for runs that cannot be compared.
     """
-    before, after = read_run(baseline), read_run(candidate)
+    before = read_run(baseline)
+    if make:
+        make(baseline, candidate)
+    after = read_run(candidate)
     require_comparable(before, after)
     out = out or candidate
     require_writable(out)

@@ -33,7 +33,13 @@ def _pair(name: CellName, baseline: SeedVerdicts, candidate: SeedVerdicts) -> Pa
     seeds = f"{baseline[0]}-{candidate[0]}"
     return Pair(
         id="/".join((*name, seeds, prompt.id)),
-        facets={"model": model, "method": method, "bench": bench, "flip": f"{flip[0]} → {flip[1]}"},
+        facets={
+            "model": model,
+            "method": method,
+            "bench": bench,
+            "seed": str(baseline[0]) if baseline[0] == candidate[0] else f"{baseline[0]}, {candidate[0]}",
+            "flip": f"{flip[0]} → {flip[1]}",
+        },
         prompt=prompt.text,
         left=Side(f"baseline, seed {baseline[0]}", baseline[1][0].output),
         right=Side(f"candidate, seed {candidate[0]}", candidate[1][0].output),
