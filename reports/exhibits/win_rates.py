@@ -35,6 +35,9 @@ class _Line:
     rate: WinRate
 
 
+READING = "win rates are means over both orders, a tie counting half; a prompt is won where both orders together say so"
+
+
 def win_rates(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> tuple[list[Block], Records]:
     """Ours beside the paper's, match by match, drawn too where the paper draws them.
 
@@ -97,7 +100,7 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
         name=exhibit.name,
         caption=f"{exhibit.caption}. Ours with 95 % interval, and the paper's",
         footnotes=marking.footnotes(),
-        source=source(manifest, exhibit, all_seeds(manifest), counts, judge(manifest, judges), INTERVAL),
+        source=source(manifest, exhibit, all_seeds(manifest), counts, judge(manifest, judges), INTERVAL, READING),
     )
 
 
