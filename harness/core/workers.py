@@ -107,9 +107,10 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.artifact: Artifact | None = None
         self._process = context.Process(target=_work, args=(theirs, root, limits))
-        resource_tracker.ensure_running()  # starting it would let interrupts through
-        with _environment(ENVIRONMENT), _interrupts_held():
-            self._process.start()
+        with _environment(ENVIRONMENT):
+            resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
+            with _interrupts_held():
+                self._process.start()
         theirs.close()  # so that the worker's death shows as end of file
 
     def start(self, artifact: Artifact) -> None:
