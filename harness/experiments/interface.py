@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.core.artifacts import Artifact
+from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError
 from harness.core.papers import AnyExhibit, Comparison
 from harness.core.store import Store
+from harness.registries import load_method
 from harness.scales import Scale
 
 Checkpoints = Mapping[tuple[str, str, int], Artifact]
@@ -35,6 +36,11 @@ class Request:
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known
 
+    def checkpoint(self, model: str, method: str, seed: int) -> Artifact:
+        """What `method` ends with on a base model. Raises UserError for an unknown one of either."""
+        with labels(f"{model} {method} seed {seed}"):
+            return load_method(method).build(self.scale.ingredients(model, seed))
+
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:
     """Each ordering of the exhibit's claims, with each of `models` that it is stated for."""
@@ -43,6 +49,22 @@ def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Co
         for model in comparison.models:
             if model in known:
                 yield model, comparison
+
+
+def figures(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """One metric of `scores.json`, as cells of a manifest hold it. A withheld one has no figures but a note that says
+    why."""
+    shown = scores["mean"][metric] is not None
+    reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
+    return {
+        "value": scores["mean"][metric],
+        "ci95": scores["ci95"][metric],
+        "per_seed": scores["per_seed"][metric],
+        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
+        "note": "" if shown else f"withheld: {reason}",
+        "n_asked": scores["n_asked"],
+        "n_missing": scores["n_missing"],
+    }
 
 
 class Experiment(Protocol):

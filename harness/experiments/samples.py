@@ -12,7 +12,7 @@ from harness.core.records import Response
 from harness.core.store import Store
 from harness.experiments.interface import Checkpoints, Request
 from harness.experiments.response_sets import DRAW_SEED, response_set
-from harness.registries import EVALS, load_method
+from harness.registries import EVALS
 from harness.scales import Scale
 from harness.steps.draw import drawn
 
@@ -62,7 +62,7 @@ def samples(exhibit: SampleTable, request: Request) -> Samples:
     """The samples of the first training seed on the request's scale, of the groups whose base model is selected."""
     models, seed = request.models_of(exhibit), request.seeds[0]
     groups = [(number, each) for number, each in enumerate(exhibit.groups) if each.model in models]
-    checkpoints = _checkpoints(request.scale, [group for _, group in groups], seed)
+    checkpoints = _checkpoints(request, [group for _, group in groups], seed)
     return Samples(
         exhibit=exhibit,
         models=models,
@@ -73,13 +73,10 @@ def samples(exhibit: SampleTable, request: Request) -> Samples:
     )
 
 
-def _checkpoints(scale: Scale, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
+def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
     """Those whose answers are shown."""
-    checkpoints = {}
-    for model, method in dict.fromkeys((group.model, method) for group in groups for method in group.methods.values()):
-        with labels(f"{model} {method} seed {seed}"):
-            checkpoints[model, method, seed] = load_method(method).build(scale.ingredients(model, seed))
-    return checkpoints
+    shown = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
+    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
 
 
 def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:

@@ -10,9 +10,9 @@ from harness.benches import bench_on
 from harness.core.artifacts import Artifact, labels
 from harness.core.papers import Comparison, ScoreTable
 from harness.core.store import Store, place
-from harness.experiments.interface import Checkpoints, Request, stated
+from harness.experiments.interface import Checkpoints, Request, figures, stated
 from harness.mini.identity import world_digest
-from harness.registries import EVALS, load_method
+from harness.registries import EVALS
 from harness.scales import Scale
 from harness.steps.gold import GoldQuality, gold_quality
 
@@ -76,7 +76,11 @@ class Scores:
         for column in self.exhibit.columns:
             if column.bench == cell.bench:
                 yield {
-                    **_score(cell, scores, column.metric),
+                    "model": cell.model,
+                    "method": cell.method,
+                    "bench": cell.bench,
+                    "metric": column.metric,
+                    **figures(scores, column.metric),
                     "n": self.scale.benches[cell.bench].baselines.size,
                     "judge": self.fingerprints[cell.bench],
                     "artifact": place(cell.score),
@@ -89,7 +93,7 @@ def scores(exhibit: ScoreTable, request: Request) -> Scores:
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
     benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
-    checkpoints = _checkpoints(scale, models, methods, request.seeds)
+    checkpoints = _checkpoints(request, models, methods)
     cells = tuple(
         cell
         for model_name in models
@@ -112,16 +116,13 @@ def _benches(table: ScoreTable) -> list[str]:
     return list(dict.fromkeys(column.bench for column in table.columns))
 
 
-def _checkpoints(scale: Scale, models: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> Checkpoints:
-    checkpoints = {}
-    for model_name in models:
-        for method_name in methods:
-            method = load_method(method_name)
-            for seed in seeds:
-                with labels(f"{model_name} {method_name} seed {seed}"):
-                    made = method.build(scale.ingredients(model_name, seed))
-                checkpoints[model_name, method_name, seed] = made
-    return checkpoints
+def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]) -> Checkpoints:
+    return {
+        (model_name, method_name, seed): request.checkpoint(model_name, method_name, seed)
+        for model_name in models
+        for method_name in methods
+        for seed in request.seeds
+    }
 
 
 def _cells(
@@ -157,25 +158,6 @@ def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cell
             with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
                 tests[name] = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
     return tests
-
-
-def _score(cell: Cell, scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """One metric of `scores.json`. A withheld one has no figures, and a note that says why."""
-    shown = scores["mean"][metric] is not None
-    reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
-    return {
-        "model": cell.model,
-        "method": cell.method,
-        "bench": cell.bench,
-        "metric": metric,
-        "value": scores["mean"][metric],
-        "ci95": scores["ci95"][metric],
-        "per_seed": scores["per_seed"][metric],
-        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
-        "note": "" if shown else f"withheld: {reason}",
-        "n_asked": scores["n_asked"],
-        "n_missing": scores["n_missing"],
-    }
 
 
 def _gold(cell: Cell, store: Store) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError
 from harness.core.papers import EVEN, Comparison, Match, WinRateTable
 from harness.core.store import Store, place
-from harness.experiments.interface import Checkpoints, Request, stated
+from harness.experiments.interface import Checkpoints, Request, figures, stated
 from harness.experiments.response_sets import drawn_set, response_set, variant_of
 from harness.registries import EVALS
 from harness.scales import Scale
@@ -148,22 +148,16 @@ def _test(
 
 
 def _win_rate(played: Played, store: Store) -> dict[str, Any]:
-    """`reports.manifest.WinRate` of a match. A withheld one has no figures, and a note that says why."""
+    """`reports.manifest.WinRate` of a match."""
     score = store.bind(played.score)
     scores = score.json("scores.json")
-    shown = scores["mean"][METRIC] is not None
+    found = figures(scores, METRIC)
     return {
         "model": played.model,
         "match": played.match.id,
-        "value": scores["mean"][METRIC],
-        "ci95": scores["ci95"][METRIC],
-        "per_seed": scores["per_seed"][METRIC],
-        "uncertainty": scores["uncertainty"].get(METRIC) if shown else None,
-        "note": "" if shown else f"withheld: {scores['withheld'] or 'no verdicts'}",
+        **found,
         "n": scores["n_asked"] // scores["n_training_seeds"],
-        "n_asked": scores["n_asked"],
-        "n_missing": scores["n_missing"],
-        **(_by_prompt(score, scores["n_training_seeds"]) if shown else {}),
+        **(_by_prompt(score, scores["n_training_seeds"]) if found["value"] is not None else {}),
     }
 
 
