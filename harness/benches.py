@@ -86,7 +86,7 @@ def bench_on(scale: Scale, name: str) -> Bench:
     return Bench(
         baselines=role.baselines.artifact(),
         baseline_name=role.baselines.reference,
-        judge=judge(scale.judge),
+        judge=scale.judge.reference(),
         prompt=scale.prompt_set().judge[name],
         sampling=scale.sampling,
         gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),

@@ -13,6 +13,7 @@ from harness.core.limits import Limits
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
+    from harness.choice import Choice
 
 SCALE = "mini"
 LARGEST_SEED = 2**32 - 1
@@ -73,6 +74,7 @@ def _under(heading: str) -> Callable[..., Any]:
 _scored, _instructions = _under("What is scored"), _under("The instructions and the answers to them")
 _judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
 _score = _under("The scores")
+_run, _machine = _under("What is run"), _under("How the machine runs it")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,42 +114,75 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
     return names
 
 
-@cli.command()
-@click.argument("experiment")
-@click.option("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales.")
-@click.option("--fast", is_flag=True, help="The same code on small counts.")
-@click.option("--seed", default=0, show_default=True, type=SEED, help="The first training seed.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds.")
-@click.option("--models", callback=_names, help="Only these base models (comma-separated).")
-@click.option("--methods", callback=_names, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3.")
-@click.option("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]")
-def reproduce(
-    experiment: str,
-    scale: str,
-    fast: bool,
-    seed: int,
-    seeds: int,
-    models: tuple[str, ...],
-    methods: tuple[str, ...],
-    run_dir: Path | None,
-) -> None:
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """EXPERIMENT and the options that say what is run and on what, which the command gets as `experiment`, `choice` and
+    `run_dir`."""
+
+    @functools.wraps(command)
+    def with_choice(
+        scale: str,
+        fast: bool,
+        limit: int | None,
+        seed: int,
+        seeds: int,
+        models: tuple[str, ...],
+        methods: tuple[str, ...],
+        teacher: str | None,
+        accelerate: str | None,
+        processes: int | None,
+        micro_batch_size: int | None,
+        run_dir: Path | None,
+        **others: Any,
+    ) -> None:
+        from harness.choice import Choice
+
+        if seed + seeds - 1 > LARGEST_SEED:
+            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
+        compute = {"accelerate": accelerate, "processes": processes, "micro_batch_size": micro_batch_size}
+        choice = Choice(
+            scale=scale,
+            fast=fast,
+            limit=limit,
+            seeds=tuple(range(seed, seed + seeds)),
+            models=models,
+            methods=methods,
+            teacher=teacher,
+            compute={name: value for name, value in compute.items() if value is not None},
+        )
+        command(choice=choice, run_dir=run_dir or Path("runs") / (f"{scale}-fast" if fast else scale), **others)
+
+    for option in reversed(_OPTIONS_OF_A_RUN):
+        with_choice = option(with_choice)
+    return with_choice
+
+
+_OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
+    click.argument("experiment"),
+    _run("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales."),
+    _run("--fast", is_flag=True, help="The same code on small counts."),
+    _run("--limit", type=click.IntRange(min=1), help="At most so many rows of each data set."),
+    _run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
+    _run("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds."),
+    _run("--models", callback=_names, help="Only these base models (comma-separated)."),
+    _run("--methods", callback=_names, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."),
+    _run("--teacher", help="Who improves and answers, instead of the scale's teacher."),
+    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]"),
+    _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
+    _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
+    _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),
+)
+
+
+@cli.command(cls=HeadedCommand)
+@_run_options
+def reproduce(experiment: str, choice: "Choice", run_dir: Path) -> None:
     """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
 
     What is in the run directory already is not computed again.
     """
     from harness.reproduce import reproduce as run
 
-    if seed + seeds - 1 > LARGEST_SEED:
-        raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
-    run(
-        experiment,
-        scale,
-        fast=fast,
-        seeds=range(seed, seed + seeds),
-        models=models,
-        methods=methods,
-        run_dir=run_dir or Path("runs") / (f"{scale}-fast" if fast else scale),
-    )
+    run(experiment, choice, run_dir)
 
 
 def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:

@@ -14,7 +14,7 @@ from harness.experiments.response_sets import response_set
 from harness.mini.identity import world_digest
 from harness.scales import Scale
 from harness.steps.gold import GoldQuality, response_gold_quality
-from harness.steps.judge import judge, judge_pairs
+from harness.steps.judge import judge_pairs
 from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.respond import respond
 from methods.ingredients import Ingredients
@@ -50,7 +50,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
             responses[f"baseline of {bench}"] = role.baselines.artifact()
         judged = {
             f"teacher's improvement against {other}, {name}": judge_pairs(
-                judge=judge(scale.judge),
+                judge=scale.judge.reference(),
                 prompt=scale.prompt_set().judge["alpaca_eval2"],
                 protocol="alpaca_eval2",
                 outputs=responses[f"teacher's improvement, {name}"],

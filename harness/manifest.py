@@ -55,7 +55,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "seconds": round((run.ended - run.started).total_seconds(), 1),
         "store": run.store,
         "judge": {
-            "name": scale.judge,
+            "name": scale.judge.model,
             "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in fingerprints.items()),
             "prompt": f"configs/prompts/{scale.prompts}.yaml",
             "parser": "harness/steps/verdicts.py",

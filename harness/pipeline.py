@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.core.artifacts import Artifact, ancestry
+from harness.core.compute import Compute
 from harness.core.errors import Interrupted, UserError
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
@@ -64,10 +65,16 @@ def print_plan(plan: Plan) -> None:
     print(f"{done} of {plan.behind} steps are done already ({plan.share_found:.0%})", file=sys.stderr, flush=True)
 
 
-def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limits: Limits | None = None) -> None:
+def run(
+    targets: Iterable[Artifact],
+    store: Store,
+    jobs: int | None = None,
+    limits: Limits | None = None,
+    compute: Compute | None = None,
+) -> None:
     """Makes all `targets`: runs what `store` does not have on `jobs` worker processes (default: one a processor).
 
-    `limits` bounds what the steps may ask of endpoints.
+    `limits` bounds what the steps may ask of endpoints; `compute` says how they run models.
 
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
@@ -80,19 +87,19 @@ def run(targets: Iterable[Artifact], store: Store, jobs: int | None = None, limi
         return
     try:
         with display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run())
+            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute())
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
 
-def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits) -> None:
+def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits, compute: Compute) -> None:
     from harness.core.workers import Done, Failed, Workers
 
     durations = Durations()
     for artifact in steps.found:
         durations.learn(artifact.step, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
-    with Workers(store, jobs, limits) as workers:
+    with Workers(store, jobs, limits, compute) as workers:
         while not schedule.finished:
             while workers.available and (ready := schedule.take()):
                 shown.start(ready.key, str(ready))

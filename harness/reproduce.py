@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from harness.choice import Choice
 from harness.core.errors import UserError
+from harness.core.limits import Limits
 from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
 from harness.core.store import Store, require_writable
@@ -15,7 +17,6 @@ from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan, run
-from harness.scales import load_scale
 from reports.terminal import terminal_report
 from reports.write import write_report
 
@@ -23,22 +24,13 @@ NARROWEST = 80
 """Columns that a table needs."""
 
 
-def reproduce(
-    name: str,
-    scale_name: str,
-    *,
-    fast: bool,
-    seeds: Sequence[int],
-    models: Sequence[str],
-    methods: Sequence[str],
-    run_dir: Path,
-) -> None:
+def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None) -> None:
     """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
 
     Raises UserError for unknown names and for a run directory that cannot be written to.
     """
     started = datetime.now(UTC)
-    request = Request(load_scale(scale_name, fast=fast), tuple(seeds), tuple(models), tuple(methods))
+    request = choice.request()
     experiments = build_experiments(name, request)
     require_readable(experiments)
     store = Store(run_dir / "store")
@@ -49,7 +41,7 @@ def reproduce(
     targets = [target for experiment in experiments for target in experiment.targets()]
     steps = plan(targets, store)
     print_plan(steps)
-    run(targets, store)
+    run(targets, store, limits=limits, compute=request.scale.compute)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)

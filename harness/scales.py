@@ -1,12 +1,17 @@
 """A scale says what fills each role of a paper: models, data, teacher, judge, settings. One YAML file each."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from harness.backends.interfaces import Sampling
+from harness.backends.judges import EMBEDDED, JudgeReference
 from harness.core.artifacts import Artifact
-from harness.core.config import config_path, load_yaml
+from harness.core.compute import Compute
+from harness.core.config import config_path, from_mapping, load_yaml
 from harness.core.errors import unknown
-from harness.steps.data import data, model
+from harness.steps.data import RowKind, data, model
+from harness.steps.judge import judge
 from harness.steps.judge_prompt import JudgePrompt
 from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
 
@@ -17,18 +22,29 @@ class ModelRole:
 
     reference: str
     description: str
+    chat_template: str = ""
+    """A file of configs/chat_templates, for a base model that has no template of its own."""
+    closing_token: str = ""
+    """What ends an answer, where it is not the tokenizer's EOS."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings in which its training differs from the scale's, nested as there."""
+
+    def artifact(self) -> Artifact:
+        """The checkpoint as an artifact."""
+        return model(self.reference, self.chat_template, self.closing_token)
 
 
 @dataclass(frozen=True, slots=True)
 class DataRole:
-    """The data set that stands for one of the paper's; its first `size` rows are used."""
+    """The data set that stands for one of the paper's; the first `size` rows of its `split` are used."""
 
     reference: str
     size: int
+    split: str = ""
 
-    def artifact(self) -> Artifact:
+    def artifact(self, kind: RowKind = "responses") -> Artifact:
         """The rows as an artifact."""
-        return data(self.reference, self.size)
+        return data(self.reference, self.size, split=self.split, kind=kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,19 @@ class BenchRole:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeRole:
+    """Who judges: "mini:judge", or a model at an OpenAI-compatible endpoint, by default the OpenAI API."""
+
+    model: str
+    base_url: str | None = None
+    without: tuple[str, ...] = ()
+
+    def reference(self) -> JudgeReference:
+        """The judge as steps take it. Raises UserError for one that there cannot be."""
+        return judge(self.model, self.base_url, self.without)
+
+
+@dataclass(frozen=True, slots=True)
 class Fast:
     """What `--fast` makes smaller: the models run unless others are asked for, and the size of each role and bench."""
 
@@ -64,7 +93,7 @@ class Scale:
     name: str
     description: str
     teacher: str
-    judge: str
+    judge: JudgeRole
     prompts: str
     models: dict[str, ModelRole]
     data: TrainingData
@@ -72,13 +101,15 @@ class Scale:
     training: MethodSettings
     benches: dict[str, BenchRole]
     fast: Fast
+    compute: Compute = field(default_factory=Compute)
+    """How the machine that the scale is meant for trains and asks models."""
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
 
     @property
     def truth_is_known(self) -> bool:
         """Whether responses have a gold quality: in the embedded world only."""
-        return self.judge == "mini:judge"
+        return self.judge.model == EMBEDDED
 
     def faster(self) -> "Scale":
         """The same scale with data cut down as its `fast` section says."""
@@ -100,19 +131,29 @@ class Scale:
             benches={name: _resized(bench, min(size, bench.baselines.size)) for name, bench in self.benches.items()},
         )
 
+    def at_most(self, size: int) -> "Scale":
+        """The same scale with at most `size` rows of each data set, evaluation sets included."""
+        cut = {
+            each.name: replace(role, size=min(size, role.size))
+            for each in fields(TrainingData)
+            for role in [getattr(self.data, each.name)]
+        }
+        return replace(self.limited(size), data=TrainingData(**cut), is_reduced=True)
+
     def ingredients(self, model_name: str, seed: int) -> Ingredients:
         """What the methods start from, for one base model and seed. Raises UserError for an unknown model."""
         if model_name not in self.models:
             raise unknown("model", model_name, self.models)
+        role = self.models[model_name]
         return Ingredients(
-            base=model(self.models[model_name].reference),
+            base=role.artifact(),
             teacher=model(self.teacher),
             demonstrations=self.data.demonstrations.artifact(),
             improver_data=self.data.improver_data.artifact(),
-            preference_data=self.data.preference_data.artifact(),
+            preference_data=self.data.preference_data.artifact("pairs"),
             prompts=self.prompt_set().refine,
             sampling=self.sampling,
-            settings=self.training,
+            settings=_changed(self.training, role.training, f"configs/scales/{self.name}.yaml: models.{model_name}"),
             seed=seed,
         )
 
@@ -151,6 +192,19 @@ def _check_names(scale: Scale) -> None:
     ):
         if stray := next((name for name in names if name not in known), None):
             raise unknown(f"{kind} in {where}:", stray, known)
+
+
+def _changed(settings: MethodSettings, changes: Mapping[str, Any], where: str) -> MethodSettings:
+    """`settings` with what one model changes. Raises UserError for a change of what there is not."""
+    return from_mapping(MethodSettings, _merged(asdict(settings), changes), f"{where}.training")
+
+
+def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _merged(before[name], value) if isinstance(value, Mapping) and name in before else value
+        for name, value in changes.items()
+    }
+    return {**before, **inner}
 
 
 def _resized(bench: BenchRole, size: int) -> BenchRole:

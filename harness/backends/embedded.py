@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from harness.backends.interfaces import Advance, ChatReply, ChatRequest, Completion, Sampling, ignore
+from harness.backends.interfaces import Advance, ChatReply, ChatRequest, Completion, Conversation, Sampling, ignore
 from harness.mini import teacher
 from harness.mini.judge import MiniJudge
 
@@ -14,10 +14,15 @@ class EmbeddedTeacher:
     name = "mini:teacher"
 
     def complete(
-        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
     ) -> list[Completion]:
-        """One answer or improvement a message, drawn with a generator seeded by (seed, message)."""
-        texts = [teacher.reply(message, Random(f"{seed} {message}")) for message in messages]
+        """One answer or improvement a conversation, which is one message, drawn with a generator of its own."""
+        messages = [message.content for *_, message in conversations]
+        texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
 
 

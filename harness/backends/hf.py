@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.interfaces import Advance, Completion, Sampling, ignore
+from harness.backends.chat import answer_ids, prompt_ids, prompt_text
+from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.core.errors import UserError
+from harness.core.records import Message
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +55,7 @@ def _prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
     if not tokenizer.chat_template:
         raise UserError(f"the tokenizer in {folder} has no chat template; add chat_template.jinja")
     try:
-        chat_text(tokenizer, "a message")
+        prompt_text(tokenizer, [Message("user", "a message")])
     except TemplateError as error:
         raise UserError(f"the chat template in {folder} does not work: {error}") from None
     if tokenizer.pad_token is None:
@@ -99,16 +101,8 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def chat_text(tokenizer: Any, message: str) -> str:
-    """The message as the model sees it, up to where its answer starts."""
-    text: str = tokenizer.apply_chat_template(
-        [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
-    )
-    return text
-
-
 class TransformersGenerator:
-    """A checkpoint that answers user messages through its chat template."""
+    """A checkpoint that answers conversations through its chat template."""
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
@@ -116,16 +110,18 @@ class TransformersGenerator:
         self._model.eval()
 
     def complete(
-        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
     ) -> list[Completion]:
-        """One completion a message; all messages run as one left-padded batch."""
+        """One completion a conversation; all of them run as one left-padded batch."""
         import torch
 
-        prompts = [chat_text(self._tokenizer, message) for message in messages]
-        encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        encoded = encoded.to(self._model.device)
+        prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
+        encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._model.device)
         watch = _watch_ends(advance, encoded["input_ids"].shape[1], self._tokenizer.eos_token_id)
-        torch.manual_seed(seed)
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=encoded["input_ids"],
@@ -133,7 +129,8 @@ class TransformersGenerator:
                 max_new_tokens=sampling.max_new_tokens,
                 pad_token_id=self._tokenizer.pad_token_id,
                 stopping_criteria=[watch],
-                **_decoding(sampling),
+                do_sample=False,
+                logits_processor=[_draw(sampling, seeds)] if sampling.temperature else [],
             )
         drawn = output[:, encoded["input_ids"].shape[1] :].tolist()
         return [self._completion(token_ids) for token_ids in drawn]
@@ -166,11 +163,39 @@ def _watch_ends(advance: Advance, prompt_length: int, end: int) -> Any:
     return Watch()
 
 
-def _decoding(sampling: Sampling) -> dict[str, Any]:
-    if sampling.temperature == 0:
-        return {"do_sample": False}
-    # top_k=0: transformers' own default would cut the nucleus to 50 tokens.
-    return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+def _draw(sampling: Sampling, seeds: Sequence[int]) -> Any:
+    """Draws each row's next token with the row's own random numbers, and leaves no other choice to greedy decoding.
+
+    transformers draws a batch from one stream, so that a row's text would depend on what stands beside it.
+    """
+    import torch
+    from transformers import LogitsProcessor
+
+    streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+    drawn = torch.stack([torch.rand(sampling.max_new_tokens, generator=stream) for stream in streams], dim=1)
+    uniforms = iter(drawn)
+
+    class Draw(LogitsProcessor):
+        def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            tokens = nucleus_tokens(scores, next(uniforms).to(scores.device), sampling.temperature, sampling.top_p)
+            return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
+
+    return Draw()
+
+
+def nucleus_tokens(
+    logits: "torch.Tensor", uniforms: "torch.Tensor", temperature: float, top_p: float
+) -> "torch.Tensor":
+    """Tokens of the nucleus by inverse transform: logits [rows, vocabulary], uniforms in [0, 1) [rows] -> [rows].
+
+    The nucleus holds the likeliest tokens up to the one with which their probability reaches `top_p`.
+    """
+    probabilities, tokens = (logits.float() / temperature).softmax(dim=-1).sort(dim=-1, descending=True)
+    cumulative = probabilities.cumsum(dim=-1)
+    size = (cumulative - probabilities < top_p).sum(dim=-1)
+    mass = cumulative.gather(1, size[:, None] - 1)
+    place = (cumulative <= uniforms[:, None] * mass).sum(dim=-1).minimum(size - 1)
+    return tokens.gather(1, place[:, None]).squeeze(1)
 
 
 class Likelihoods:
@@ -183,15 +208,17 @@ class Likelihoods:
         model, self._tokenizer = load_checkpoint(folder)
         self._model = model.float().eval()
 
-    def negative_log_likelihoods(self, messages: Sequence[str], completions: Sequence[str]) -> list[tuple[float, int]]:
-        """(summed negative log-likelihood in nats, tokens) of each completion, given its message.
+    def negative_log_likelihoods(
+        self, conversations: Sequence[Conversation], completions: Sequence[str]
+    ) -> list[tuple[float, int]]:
+        """(summed negative log-likelihood in nats, tokens) of each completion, given its conversation.
 
-        The message is shown in the chat template, which also says whether there is a BOS token; none is added. The
-        completion's closing token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has
-        one; the message's tokens do not count. Completions of like length should stand together: forward passes hold
-        neighbours, as many as `LOGITS_AT_ONCE` allows, and at least one.
+        The conversation is rendered as for training and generation (`harness.backends.chat`). The completion's closing
+        token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has one; the conversation's
+        tokens do not count. Completions of like length should stand together: forward passes hold neighbours, as many
+        as `LOGITS_AT_ONCE` allows, and at least one.
         """
-        rows = [self._encode(m, c) for m, c in zip(messages, completions, strict=True)]
+        rows = [self._encode(c, text) for c, text in zip(conversations, completions, strict=True)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
         parts = neighbours([len(ids) for ids, _ in rows], most_tokens)
         return [pair for part in parts for pair in self._measure(rows[part])]
@@ -213,10 +240,9 @@ class Likelihoods:
         counts = inside[:, 1:].sum(1)
         return list(zip(losses.sum(1).tolist(), counts.tolist(), strict=True))
 
-    def _encode(self, message: str, completion: str) -> tuple[list[int], int]:
-        prompt = self._tokenizer(chat_text(self._tokenizer, message), add_special_tokens=False)["input_ids"]
-        answer = self._tokenizer(completion, add_special_tokens=False)["input_ids"]
-        return [*prompt, *answer, self._tokenizer.eos_token_id], len(prompt)
+    def _encode(self, conversation: Conversation, completion: str) -> tuple[list[int], int]:
+        prompt = prompt_ids(self._tokenizer, conversation)
+        return [*prompt, *answer_ids(self._tokenizer, completion)], len(prompt)
 
 
 def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:

@@ -4,18 +4,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from harness.core.records import Message
+
+Engine = Literal["transformers", "vllm"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn. A temperature of 0 means greedy decoding; `max_new_tokens` counts tokens."""
+    """How completions are drawn. A temperature of 0 means greedy decoding; `max_new_tokens` counts tokens.
+
+    `engine` is what draws them: engines round differently and have their own random numbers, so that their samples
+    differ. A teacher behind an endpoint has its own.
+    """
 
     temperature: float
     top_p: float
     max_new_tokens: int
+    engine: Engine = "transformers"
 
     def greedy(self) -> "Sampling":
         """The same limits with greedy decoding."""
-        return Sampling(0.0, 1.0, self.max_new_tokens)
+        return Sampling(0.0, 1.0, self.max_new_tokens, self.engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,9 @@ class Completion:
     finish_reason: str
 
 
+Conversation = tuple[Message, ...]
+"""What was said, oldest first; the last message is the user's."""
+
 Advance = Callable[[int], None]
 
 
@@ -35,26 +47,24 @@ def ignore(count: int) -> None:
 
 
 class Generator(Protocol):
-    """Anything that answers user messages."""
+    """Anything that answers conversations."""
 
     name: str
 
     def complete(
-        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
     ) -> list[Completion]:
-        """One completion a message, in order; the same batch with the same seed gives the same completions.
+        """One completion a conversation, in order, each drawn with its own seed.
+
+        A completion depends on its own conversation and seed: what else is in the batch may turn a last bit, no more.
 
         `advance` hears how many more have ended, so that long batches show progress; it need not hear of all.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation with a chat model."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)

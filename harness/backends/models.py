@@ -9,12 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness.backends.interfaces import Generator
+from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
 from harness.core.store import RECORD
 from harness.mini.identity import world_digest
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 TEACHER = "mini:teacher"
+GGUF = "gguf:"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
 
@@ -33,6 +35,24 @@ def checkpoint_folder(reference: str) -> Path:
         lacking = ", ".join(missing or ["*.safetensors"])
         raise UserError(f"{reference} is not a model folder: {lacking} missing (expected a Hugging Face checkpoint)")
     return folder
+
+
+def needs_preparation(reference: str) -> bool:
+    """Whether the reference leads to no checkpoint folder as it is, so that one has to be made in the store."""
+    return reference.startswith(GGUF)
+
+
+def chat_template_text(name: str) -> str:
+    """The chat template ``configs/chat_templates/<name>.jinja``. Raises UserError for an unknown name."""
+    templates = {path.stem: path for path in (CONFIGS / "chat_templates").glob("*.jinja")}
+    if name not in templates:
+        raise unknown("chat template", name, templates)
+    return templates[name].read_text(encoding="utf-8")
+
+
+def prepare(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
+    """Makes `folder` a checkpoint folder of the model, with another chat format where one is given."""
+    raise NotImplementedError
 
 
 def fingerprint(reference: str) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from harness.backends.chat import answer_ids, conversation, prompt_ids
 from harness.backends.hf import load_checkpoint
 from harness.core.artifacts import Tracker
 from harness.core.records import PreferencePair, Response
@@ -12,19 +13,26 @@ from harness.core.records import PreferencePair, Response
 if TYPE_CHECKING:
     from datasets import Dataset
 
+UNSCORED = -100
+"""The label of a token that bears no loss."""
+
 Track = Callable[[int, str], Tracker]
 """Opens a progress display for (amount of work, unit): `Output.track`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """Optimisation settings, named as in the paper's section 4.2; `batch_size` is the effective one."""
+    """Optimisation settings (section 4.2). `global_batch_size` is the effective one, whatever it is spread over.
+
+    `precision` is that of the forward and backward passes; weights and optimizer are kept in float32.
+    """
 
     learning_rate: float
     epochs: int
-    batch_size: int
+    global_batch_size: int
     max_length: int
     warmup_share: float
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,8 @@ def train_sft(
     model, tokenizer = _load_for_training(model_folder)
     trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(**_arguments(settings, seed, out), completion_only_loss=True, shuffle_dataset=False),
-        train_dataset=_sft_dataset(examples),
+        args=SFTConfig(**_arguments(settings, seed, out), shuffle_dataset=False),
+        train_dataset=_sft_dataset(examples, tokenizer),
         processing_class=tokenizer,
         callbacks=[_progress_callback(track)],
     )
@@ -69,15 +77,15 @@ def train_dpo(
 
     Returns TRL's last logged metrics.
     """
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig
 
     model, tokenizer = _load_for_training(model_folder)
     reference, _ = load_checkpoint(reference_folder)
-    trainer = DPOTrainer(
+    trainer = _tokenized_dpo_trainer()(
         model=model,
         ref_model=reference,
         args=DPOConfig(**_arguments(settings.training, seed, out), beta=settings.beta),
-        train_dataset=_preference_dataset(pairs),
+        train_dataset=_preference_dataset(pairs, tokenizer),
         processing_class=tokenizer,
         callbacks=[_progress_callback(track)],
     )
@@ -96,7 +104,7 @@ def _arguments(settings: TrainingSettings, seed: int, out: Path) -> dict[str, An
         "output_dir": str(out / "trainer"),
         "learning_rate": settings.learning_rate,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch_size,
+        "per_device_train_batch_size": settings.global_batch_size,
         "max_length": settings.max_length,
         "lr_scheduler_type": "cosine",
         "warmup_steps": settings.warmup_share,
@@ -106,35 +114,49 @@ def _arguments(settings: TrainingSettings, seed: int, out: Path) -> dict[str, An
         "report_to": "none",
         "logging_steps": 10,
         "disable_tqdm": True,
-        "bf16": False,
+        "bf16": settings.precision == "bfloat16",
         "gradient_checkpointing": False,  # TRL's default trades time for memory that is not scarce here
         "dataloader_pin_memory": False,
     }
 
 
-def _sft_dataset(examples: Sequence[Response]) -> "Dataset":
+def _sft_dataset(examples: Sequence[Response], tokenizer: Any) -> "Dataset":
     from datasets import Dataset
 
-    return Dataset.from_list([{"prompt": _user(row.prompt.text), "completion": _answer(row.text)} for row in examples])
+    rows = []
+    for row in examples:
+        prompt, answer = prompt_ids(tokenizer, conversation(row.prompt)), answer_ids(tokenizer, row.text)
+        rows.append({"input_ids": [*prompt, *answer], "labels": [UNSCORED] * len(prompt) + answer})
+    return Dataset.from_list(rows)
 
 
-def _preference_dataset(pairs: Sequence[PreferencePair]) -> "Dataset":
+def _preference_dataset(pairs: Sequence[PreferencePair], tokenizer: Any) -> "Dataset":
     from datasets import Dataset
 
     return Dataset.from_list(
         [
-            {"prompt": _user(row.prompt.text), "chosen": _answer(row.chosen), "rejected": _answer(row.rejected)}
+            {
+                "prompt_ids": prompt_ids(tokenizer, conversation(row.prompt)),
+                "chosen_ids": answer_ids(tokenizer, row.chosen),
+                "rejected_ids": answer_ids(tokenizer, row.rejected),
+            }
             for row in pairs
         ]
     )
 
 
-def _user(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text}]
+def _tokenized_dpo_trainer() -> Any:
+    """TRL's DPOTrainer for rows that are token ids already; its SFTTrainer takes such rows as it is."""
+    from trl import DPOTrainer
 
+    class TokenizedDPOTrainer(DPOTrainer):
+        def _prepare_dataset(
+            self, dataset: "Dataset", processing_class: Any, args: Any, dataset_name: str
+        ) -> "Dataset":
+            """Without the pairs whose prompt alone fills the length, as TRL does it."""
+            return dataset.filter(lambda row: len(row["prompt_ids"]) < args.max_length)
 
-def _answer(text: str) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": text}]
+    return TokenizedDPOTrainer
 
 
 def _progress_callback(track: Track) -> Any:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from harness.core.compute import Work
 from harness.core.output import ROWS, Output, RowLog, Tracker
 from harness.core.records import read_rows
 
@@ -124,12 +125,14 @@ def ancestry(targets: Iterable[Artifact]) -> list[Artifact]:
 class StepFunction(Generic[P]):
     """A pure function of inputs, parameters and seed. Calling it gives the `Artifact` it would make."""
 
-    def __init__(self, body: Callable[Concatenate[Output, P], None], version: int, resumable: bool) -> None:
+    def __init__(self, body: Callable[Concatenate[Output, P], None], version: int, resumable: bool, work: Work) -> None:
         functools.update_wrapper(self, body)
         self.name = body.__name__
         self.version = version
         self.resumable = resumable
         """Whether a killed run leaves its half-filled folder for the next one to go on with."""
+        self.work = work
+        """What running it mostly takes, by which it is placed on a machine and its cost is forecast."""
         self.function = f"{body.__module__}:{body.__qualname__}"
         self._body = body
         self._signature = _signature_after_out(body)
@@ -165,7 +168,7 @@ class StepFunction(Generic[P]):
 
 
 def step(
-    *, version: int = 1, resumable: bool = False
+    *, version: int = 1, resumable: bool = False, work: Work = "light"
 ) -> Callable[[Callable[Concatenate[Output, P], None]], StepFunction[P]]:
     """Makes a step of a module-level function whose first parameter is the `Output`, all others keyword-only.
 
@@ -174,7 +177,7 @@ def step(
     """
 
     def decorate(body: Callable[Concatenate[Output, P], None]) -> StepFunction[P]:
-        return StepFunction(body, version, resumable)
+        return StepFunction(body, version, resumable, work)
 
     return decorate
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Si
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Report, silent
@@ -26,13 +27,21 @@ class Output:
     """The folder of a running step. It becomes the artifact when the step returns, and not before."""
 
     def __init__(
-        self, folder: Path, report: Report = silent, *, kept: Path | None = None, limits: Limits | None = None
+        self,
+        folder: Path,
+        report: Report = silent,
+        *,
+        kept: Path | None = None,
+        limits: Limits | None = None,
+        compute: Compute | None = None,
     ) -> None:
         self.folder = folder
         self.kept = kept or folder.parent / ".kept"
         """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
         self.limits = limits or Limits()
         """How fast this run may ask an endpoint, and how much it may spend."""
+        self.compute = compute or Compute()
+        """How this machine trains models and asks them."""
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
         self.retry = False

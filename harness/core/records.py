@@ -18,11 +18,21 @@ State = Literal["ok", "parse_failed", "api_failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One request. `id` is unique within its data set and is what rows are joined by."""
 
     id: str
     text: str
+    history: tuple[Message, ...] = ()
+    """What was said before, oldest first; `text` is the user's last turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.core.artifacts import Artifact, find_step, input_keys
 from harness.core.code import code_of
+from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.output import Output
@@ -77,7 +78,13 @@ class Store:
 
         return bind_one(artifact)
 
-    def build(self, artifact: Artifact, report: Report = silent, limits: Limits | None = None) -> bool:
+    def build(
+        self,
+        artifact: Artifact,
+        report: Report = silent,
+        limits: Limits | None = None,
+        compute: Compute | None = None,
+    ) -> bool:
         """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
@@ -88,7 +95,7 @@ class Store:
             partial = self._open_partial(artifact)
             started, clock = datetime.now(UTC), time.monotonic()
             code = code_of(artifact)  # before it is imported: what runs is what is read now
-            output = Output(partial, report, kept=self.kept, limits=limits)
+            output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
             step = find_step(artifact)
             step.run(output, self.bind(artifact))
             output.close()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.core.artifacts import Artifact
+from harness.core.compute import Compute
 from harness.core.errors import HarnessError, StepFailed, UserError, WorkerDied
 from harness.core.files import no_room
 from harness.core.limits import Limits
@@ -63,9 +64,10 @@ class Workers:
     Killing is safe at any moment: the store holds whole artifacts only.
     """
 
-    def __init__(self, store: Store, limit: int, limits: Limits | None = None) -> None:
-        """`limits` bounds what the steps may ask of endpoints."""
-        self._store, self._limit, self._limits = store, limit, limits or Limits()
+    def __init__(self, store: Store, limit: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
+        """`limits` bounds what the steps may ask of endpoints; `compute` says how they run models."""
+        self._store, self._limit = store, limit
+        self._limits, self._compute = limits or Limits(), compute or Compute()
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -84,7 +86,7 @@ class Workers:
         """Gives the step to an idle worker, a new one if there is none."""
         idle = next((worker for worker in self._workers if worker.artifact is None), None)
         if idle is None:
-            idle = _Worker(self._store.root, self._limits)
+            idle = _Worker(self._store.root, self._limits, self._compute)
             self._workers.append(idle)
         idle.start(artifact)
 
@@ -101,12 +103,12 @@ class Workers:
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, root: Path, limits: Limits) -> None:
+    def __init__(self, root: Path, limits: Limits, compute: Compute) -> None:
         self._root = root
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.artifact: Artifact | None = None
-        self._process = context.Process(target=_work, args=(theirs, root, limits))
+        self._process = context.Process(target=_work, args=(theirs, root, limits, compute))
         with _environment(ENVIRONMENT):
             resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
             with _interrupts_held():
@@ -174,7 +176,7 @@ def _interrupts_held() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _work(connection: Connection, root: Path, limits: Limits) -> None:
+def _work(connection: Connection, root: Path, limits: Limits, compute: Compute) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for what it starts too; until here it was held back
@@ -184,12 +186,14 @@ def _work(connection: Connection, root: Path, limits: Limits) -> None:
             task = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_attempt(task, store, limits, connection.send))
+        connection.send(_attempt(task, store, limits, compute, connection.send))
         gc.collect()  # models lie in reference cycles
         gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
 
 
-def _attempt(task: bytes, store: Store, limits: Limits, report: Callable[[Event], None]) -> Done | Failed:
+def _attempt(
+    task: bytes, store: Store, limits: Limits, compute: Compute, report: Callable[[Event], None]
+) -> Done | Failed:
     try:
         artifact: Artifact = pickle.loads(task)
     except Exception:  # the module of a parameter's class cannot be imported
@@ -197,7 +201,7 @@ def _attempt(task: bytes, store: Store, limits: Limits, report: Callable[[Event]
     log = _log(store.root, artifact)
     try:
         with _output_to(log):
-            built = store.build(artifact, report, limits)
+            built = store.build(artifact, report, limits, compute)
         record = store.record(artifact)
         return Done(built, record["seconds"], record["counts"])
     except UserError as error:

@@ -1,8 +1,8 @@
 """Data roles and models as artifacts: where every graph begins."""
 
-from harness.backends.models import REFERENCE_FILE, fingerprint
+from harness.backends.datasets import RowKind, data_fingerprint
+from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
 from harness.core.records import PreferencePair, Response
 from harness.mini.identity import world_digest
 
@@ -18,11 +18,23 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
-def data(reference: str, size: int) -> Artifact:
-    """The data role that `reference` ("mini:<role>") stands for. Raises UserError for any other kind of reference."""
-    if not reference.startswith("mini:"):
-        raise UserError(f"cannot read the data set {reference!r}: only the embedded world's (mini:<role>) are known")
-    return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
+@step(version=1)
+def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
+    """The first `size` rows of a data set (see `harness.backends.datasets`), which `fingerprint` identifies."""
+    from harness.backends.datasets import read_data
+
+    out.write_rows(read_data(reference, split, kind, size))
+
+
+def data(reference: str, size: int, *, split: str = "", kind: RowKind = "responses") -> Artifact:
+    """The rows that `reference` stands for: "mini:<role>", or a data set as in `harness.backends.datasets`.
+
+    Raises UserError where there are none.
+    """
+    if reference.startswith("mini:"):
+        return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
+    digest = data_fingerprint(reference)
+    return load_rows(reference=reference, split=split, kind=kind, size=size, fingerprint=digest).shared_as(reference)
 
 
 @step(version=1)
@@ -31,8 +43,29 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint})
 
 
-def model(reference: str) -> Artifact:
-    """The model that `reference` stands for (see `harness.backends.models`). Raises UserError where there is none."""
+@step(version=1)
+def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_template: str, closing_token: str) -> None:
+    """A checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
+
+    `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
+    """
+    from harness.backends.models import prepare
+
+    prepare(reference, out.folder, chat_template, closing_token)
+
+
+def model(reference: str, chat_template: str = "", closing_token: str = "") -> Artifact:
+    """The model that `reference` stands for (see `harness.backends.models`), with another chat format if one is named.
+
+    Raises UserError where there is none.
+    """
+    if needs_preparation(reference) or chat_template or closing_token:
+        return prepare_model(
+            reference=reference,
+            fingerprint=fingerprint(reference),
+            chat_template=chat_template_text(chat_template) if chat_template else "",
+            closing_token=closing_token,
+        ).shared_as(reference)
     return load_model(reference=reference, fingerprint=fingerprint(reference)).shared_as(reference)
 
 

@@ -68,7 +68,7 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
     return replace(judge_reference(model, base_url, without), parser_version=PARSER_VERSION)
 
 
-@step(version=4)
+@step(version=4, work="asking")
 def judge_pairs(
     out: Output,
     *,

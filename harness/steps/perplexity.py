@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from harness.backends.chat import conversation
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Response
 from harness.steps.respond import batches_by_length
@@ -27,7 +28,7 @@ class Perplexity:
         return math.exp(self.negative_log_likelihood / self.tokens)
 
 
-@step(version=2)
+@step(version=2, work="likelihood")
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
 
@@ -42,7 +43,7 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     measured: dict[int, Perplexity] = {}
     for batch in batches_by_length([row.prompt.text + row.text for row in rows], BATCH_SIZE):
         pairs = likelihoods.negative_log_likelihoods(
-            [rows[i].prompt.text for i in batch], [rows[i].text for i in batch]
+            [conversation(rows[i].prompt) for i in batch], [rows[i].text for i in batch]
         )
         measured |= {i: Perplexity(rows[i].prompt.id, *pair) for i, pair in zip(batch, pairs, strict=True)}
         progress.advance(len(batch))

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from harness.backends.interfaces import Sampling
+from harness.backends.chat import conversation
+from harness.backends.interfaces import Conversation, Sampling
 from harness.core.artifacts import Artifact, Output, Tracker, step
 from harness.core.records import Prompt, Response
 
@@ -12,14 +13,14 @@ BATCH_TOKENS = 40_960
 """What a batch may come to in new tokens, which bounds memory where answers may be long."""
 
 
-@step(version=1, resumable=True)
+@step(version=2, resumable=True, work="generation")
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x)."""
-    rows = prompts.rows(Response)
-    _answer(out, model, [row.prompt for row in rows], [row.prompt.text for row in rows], sampling, seed)
+    asked = [row.prompt for row in prompts.rows(Response)]
+    _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
-@step(version=1, resumable=True)
+@step(version=2, resumable=True, work="generation")
 def refine(
     out: Output,
     *,
@@ -36,8 +37,8 @@ def refine(
     """
     reference_by_prompt = {row.prompt.id: row.text for row in references.rows(Response)}
     rows = drafts.rows(Response)
-    messages = [render(template, row, reference_by_prompt[row.prompt.id]) for row in rows]
-    _answer(out, model, [row.prompt for row in rows], messages, sampling, seed)
+    shown = [conversation(row.prompt, render(template, row, reference_by_prompt[row.prompt.id])) for row in rows]
+    _answer(out, model, [row.prompt for row in rows], shown, sampling, seed)
 
 
 def render(template: str, draft: Response, reference: str = "") -> str:
@@ -46,22 +47,30 @@ def render(template: str, draft: Response, reference: str = "") -> str:
 
 
 def _answer(
-    out: Output, model: Artifact, prompts: Sequence[Prompt], messages: Sequence[str], sampling: Sampling, seed: int
+    out: Output,
+    model: Artifact,
+    prompts: Sequence[Prompt],
+    conversations: Sequence[Conversation],
+    sampling: Sampling,
+    seed: int,
 ) -> None:
-    """Batches are the same however often a run was killed: each is drawn with its own seed and appended as a whole."""
+    """Batches are the same however often a run was killed, and each is appended as a whole."""
     from harness.backends.models import load_generator, resolve
 
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
     progress = out.track(len(prompts), "rows", done=len(log.done))
     generator = None
     size = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-    for number, batch in enumerate(batches_by_length(messages, size)):
+    for batch in batches_by_length([said[-1].content for said in conversations], size):
         if prompts[batch[0]].id in log.done:
             continue
         generator = generator or load_generator(resolve(model.folder))
         within = _BatchProgress(progress, len(batch))
         completions = generator.complete(
-            [messages[i] for i in batch], sampling, batch_seed(seed, number), within.advance
+            [conversations[i] for i in batch],
+            sampling,
+            [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
+            within.advance,
         )
         log.append(
             [
@@ -97,6 +106,6 @@ def batches_by_length(messages: Sequence[str], size: int) -> Iterator[list[int]]
         yield order[start : start + size]
 
 
-def batch_seed(seed: int, number: int) -> int:
-    """A seed for one batch, unrelated to its neighbours'."""
-    return int.from_bytes(sha256(f"{seed} {number}".encode()).digest()[:7], "big")
+def prompt_seed(seed: int, prompt_id: str, message: str) -> int:
+    """A seed for what one prompt is shown as, unrelated to that of its neighbours and of its other renderings."""
+    return int.from_bytes(sha256(f"{seed} {prompt_id} {message}".encode()).digest()[:7], "big")

@@ -8,7 +8,7 @@ from harness.core.records import PreferencePair, Prompt, Response
 from harness.steps.respond import render
 
 
-@step(version=1)
+@step(version=1, work="training")
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
     """Maximises log π(response | prompt) over the `Response` rows in `examples`."""
     from harness.backends import trl
@@ -25,7 +25,7 @@ def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: Tra
     out.counts.update(metrics)
 
 
-@step(version=1)
+@step(version=1, work="training")
 def train_dpo(
     out: Output, *, policy: Artifact, reference: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
 ) -> None:

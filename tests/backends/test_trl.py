@@ -23,9 +23,9 @@ from harness.mini.tokenizer import ASSISTANT, END, USER
 from tests.backends.naive import Naive, dpo_loss, dpo_margin
 
 ROOT = Path(__file__).parents[2]
-STILL = TrainingSettings(learning_rate=0.0, epochs=1, batch_size=1, max_length=256, warmup_share=0.0)
+STILL = TrainingSettings(learning_rate=0.0, epochs=1, global_batch_size=1, max_length=256, warmup_share=0.0)
 """Ten steps over ten examples that change no weight: TRL then logs the mean loss over the examples."""
-MOVING = TrainingSettings(learning_rate=1e-3, epochs=3, batch_size=4, max_length=256, warmup_share=0.1)
+MOVING = TrainingSettings(learning_rate=1e-3, epochs=3, global_batch_size=4, max_length=256, warmup_share=0.1)
 
 
 def examples() -> list[Response]:
@@ -89,7 +89,7 @@ def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(base: Path, sf
 def test_sft_loss_of_a_batch_is_the_mean_over_all_of_its_tokens(base: Path, sft: Any) -> None:
     model = Naive(base)
     tokens = [p for row in examples() for p in model.log_probabilities(row.prompt.text, row.text)[1]]
-    whole = TrainingSettings(learning_rate=0.0, epochs=10, batch_size=10, max_length=256, warmup_share=0.0)
+    whole = TrainingSettings(learning_rate=0.0, epochs=10, global_batch_size=10, max_length=256, warmup_share=0.0)
     assert sft(whole)["loss"] == pytest.approx(-fmean(tokens), abs=1e-4)
 
 
@@ -121,7 +121,7 @@ def test_the_trained_folder_is_a_checkpoint_like_the_one_it_came_from(base: Path
 
 
 def test_the_settings_reach_the_trainer(sft: Any) -> None:
-    settings = TrainingSettings(learning_rate=3e-4, epochs=2, batch_size=1, max_length=256, warmup_share=0.5)
+    settings = TrainingSettings(learning_rate=3e-4, epochs=2, global_batch_size=1, max_length=256, warmup_share=0.5)
     metrics = sft(settings)
     assert (metrics["step"], metrics["epoch"]) == (20, 2)
     done = (19 - 10) / 10  # the rate of the last step, after a warm-up over half of the 20
@@ -171,7 +171,7 @@ def test_dpo_widens_the_margins_and_leaves_the_reference_alone(base: Path, dpo: 
 
 
 def test_the_learning_rate_of_dpo_reaches_the_trainer(dpo: Any) -> None:
-    metrics = dpo(TrainingSettings(learning_rate=2e-4, epochs=1, batch_size=1, max_length=256, warmup_share=0.0))
+    metrics = dpo(TrainingSettings(learning_rate=2e-4, epochs=1, global_batch_size=1, max_length=256, warmup_share=0.0))
     assert metrics["step"] == 10
     assert metrics["learning_rate"] == pytest.approx(2e-4 * 0.5 * (1 + math.cos(math.pi * 0.9)))
 

@@ -12,7 +12,7 @@ from harness.steps.train import improver_examples, train_dpo, train_sft
 from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_scale("mini").prompt_set().refine
-BRIEF = TrainingSettings(learning_rate=1e-3, epochs=1, batch_size=4, max_length=256, warmup_share=0.1)
+BRIEF = TrainingSettings(learning_rate=1e-3, epochs=1, global_batch_size=4, max_length=256, warmup_share=0.1)
 
 
 def test_the_improver_learns_each_kept_target_from_request_and_draft(store: Store) -> None:
@@ -65,7 +65,7 @@ def test_training_steps_leave_a_checkpoint_that_the_next_one_starts_from(store: 
 
 
 def test_the_last_metrics_are_kept_beside_the_checkpoint(store: Store) -> None:
-    settings = TrainingSettings(learning_rate=1e-3, epochs=5, batch_size=4, max_length=256, warmup_share=0.1)
+    settings = TrainingSettings(learning_rate=1e-3, epochs=5, global_batch_size=4, max_length=256, warmup_share=0.1)
     examples = data("mini:demonstrations", 8)
     trained = made(store, train_sft(model=model("mini:llama"), examples=examples, settings=settings, seed=0))
     counts = store.record(trained)["counts"]

@@ -1,0 +1,42 @@
+"""What a machine gives to steps: no part of any key, for it changes results by rounding alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Work = Literal["light", "asking", "likelihood", "generation", "training"]
+"""What a step mostly does: little; waits for an endpoint; or runs a model, which wants an accelerator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one step occupies while it runs; `memory_gb` is main memory, in GiB."""
+
+    gpus: int = 0
+    cpus: int = 1
+    memory_gb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """How models are trained and asked on the machine at hand.
+
+    `accelerate` names a file of configs/accelerate. `micro_batch_size` is what one process takes at once; by default
+    its whole share of the global batch. `save_every` counts optimizer steps between checkpoints of a running training.
+    """
+
+    accelerate: str = "single"
+    processes: int = 1
+    micro_batch_size: int | None = None
+    gradient_checkpointing: bool = False
+    save_every: int | None = None
+    resources: Mapping[str, Resources] = field(default_factory=dict)
+    """By kind of work; a step of any other kind occupies one processor."""
+
+    def __post_init__(self) -> None:
+        if stray := next((kind for kind in self.resources if kind not in get_args(Work)), None):
+            raise ValueError(f"resources are by kind of work ({', '.join(get_args(Work))}), not {stray!r}")
+
+    def needs(self, work: Work) -> Resources:
+        """What a step of this kind occupies."""
+        return self.resources.get(work, Resources())
