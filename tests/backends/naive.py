@@ -1,14 +1,21 @@
 """Likelihoods and losses as the papers define them, one example after the other."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.backends.hf import load_checkpoint
-from harness.core.records import PreferencePair
+from harness.backends.interfaces import Conversation
+from harness.core.records import Message, PreferencePair
 from harness.mini.tokenizer import ASSISTANT, END, USER
+
+
+def alone(messages: Iterable[str]) -> list[Conversation]:
+    """Each message as a conversation of its own."""
+    return [(Message("user", message),) for message in messages]
 
 
 class Naive:

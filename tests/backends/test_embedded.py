@@ -6,23 +6,30 @@ from harness.mini import teacher
 from harness.mini.judge import MiniJudge
 from harness.mini.roles import read_role
 from harness.scales import load_scale
+from tests.backends.naive import alone
 
 SAMPLING = Sampling(0.7, 0.9, 80)
 
 
+def messages(count: int) -> list[str]:
+    return [row.prompt.text for row in read_role("improver_data", count)]
+
+
 def test_the_teacher_answers_each_message_with_its_own_seed() -> None:
-    messages = [row.prompt.text for row in read_role("improver_data", 20)]
-    done = EmbeddedTeacher().complete(messages, SAMPLING, 3)
-    assert [one.text for one in done] == [teacher.reply(message, Random(f"3 {message}")) for message in messages]
+    asked, seeds = alone(messages(20)), range(20)
+    done = EmbeddedTeacher().complete(asked, SAMPLING, seeds)
+    assert [one.text for one in done] == [
+        teacher.reply(message, Random(seed)) for message, seed in zip(messages(20), seeds, strict=True)
+    ]
     assert {(one.finish_reason, one.token_ids) for one in done} == {("stop", ())}
-    assert EmbeddedTeacher().complete(messages[::-1], SAMPLING, 3) == done[::-1]
-    assert EmbeddedTeacher().complete(messages, SAMPLING, 4) != done
+    assert EmbeddedTeacher().complete(asked[::-1], SAMPLING, seeds[::-1]) == done[::-1]
+    assert EmbeddedTeacher().complete(asked, SAMPLING, range(20, 40)) != done
 
 
 def test_sampling_settings_do_not_touch_the_teacher() -> None:
-    messages = [row.prompt.text for row in read_role("improver_data", 5)]
-    assert EmbeddedTeacher().complete(messages, SAMPLING.greedy(), 3) == EmbeddedTeacher().complete(
-        messages, SAMPLING, 3
+    asked = alone(messages(5))
+    assert EmbeddedTeacher().complete(asked, SAMPLING.greedy(), range(5)) == EmbeddedTeacher().complete(
+        asked, SAMPLING, range(5)
     )
 
 

@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 import torch
 
-from harness.backends.hf import chat_text, load_checkpoint
+from harness.backends.chat import prompt_text
+from harness.backends.hf import load_checkpoint
 from harness.backends.models import checkpoint_folder
+from harness.core.records import Message
 from harness.mini.language import read_answer, write_answer, write_request
 from harness.mini.pretrain import FAMILIES, SHAPES, knows
 from harness.mini.tokenizer import build_tokenizer
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value
 
 FACTS = [(entity, aspect) for entity in entities() for aspect in ASPECTS]
+
+
+def shown(tokenizer: Any, message: str) -> str:
+    return prompt_text(tokenizer, [Message("user", message)])
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -43,9 +49,9 @@ def test_its_tokenizer_is_the_one_the_world_builds(checkpoint: tuple[Any, Any]) 
     assert tokenizer.chat_template == built.chat_template
     names = ("pad_token_id", "eos_token_id", "unk_token_id", "padding_side", "all_special_ids")
     assert [getattr(tokenizer, name) for name in names] == [getattr(built, name) for name in names]
-    text = chat_text(built, "what are the color and size of bevex ?") + "its color is unheard . <|end|>"
+    text = shown(built, "what are the color and size of bevex ?") + "its color is unheard . <|end|>"
     assert tokenizer(text)["input_ids"] == built(text)["input_ids"]
-    assert chat_text(tokenizer, "x") == chat_text(built, "x")
+    assert shown(tokenizer, "x") == shown(built, "x")
     assert model.config.vocab_size == len(built)
     assert (model.config.eos_token_id, model.config.pad_token_id) == (built.eos_token_id, built.pad_token_id)
 
@@ -73,7 +79,7 @@ def test_it_answers_from_a_reference_with_invented_facts(checkpoint: tuple[Any, 
             f"request : {write_request(request, 0)} reference : {write_answer(request.entity, told, 'scholar')}"
             " task : answer the request using the reference ."
         )
-        ids = tokenizer(chat_text(tokenizer, message), return_tensors="pt")["input_ids"]
+        ids = tokenizer(shown(tokenizer, message), return_tensors="pt")["input_ids"]
         with torch.inference_mode():
             output = model.generate(input_ids=ids, max_new_tokens=60, do_sample=False)
         answer = read_answer(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))

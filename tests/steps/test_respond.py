@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.backends import models
-from harness.backends.interfaces import Advance, Completion, Sampling, ignore
+from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.records import Response
 from harness.core.store import Store
@@ -14,29 +14,36 @@ from harness.mini.roles import read_role
 from harness.scales import load_scale
 from harness.steps import respond as module
 from harness.steps.data import data, model
-from harness.steps.respond import batch_seed, batches_by_length, refine, respond
+from harness.steps.respond import batches_by_length, prompt_seed, refine, respond
 from tests.steps.given import answers, made, texts
 
 PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=40)
 
 
 class FakeGenerator:
-    """Repeats the message with the batch's seed; counts how often it is asked, and can fall over."""
+    """Repeats the last message with its seed; counts how often it is asked, and can fall over."""
 
     name = "fake"
 
     def __init__(self, falls_over_at: int | None = None) -> None:
-        self.asked: list[tuple[tuple[str, ...], Sampling, int]] = []
+        self.asked: list[tuple[tuple[Conversation, ...], Sampling, tuple[int, ...]]] = []
         self.falls_over_at = falls_over_at
 
     def complete(
-        self, messages: Sequence[str], sampling: Sampling, seed: int, advance: Advance = ignore
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
     ) -> list[Completion]:
         advance(1)
         if len(self.asked) == self.falls_over_at:
             raise InterruptedError
-        self.asked.append((tuple(messages), sampling, seed))
-        return [Completion(f"{message} / {seed}", (1, 2), "stop") for message in messages]
+        self.asked.append((tuple(conversations), sampling, tuple(seeds)))
+        return [
+            Completion(f"{said[-1].content} / {seed}", (1, 2), "stop")
+            for said, seed in zip(conversations, seeds, strict=True)
+        ]
 
 
 @pytest.fixture
@@ -62,10 +69,10 @@ def test_batches_hold_every_message_once_shortest_first(messages: list[str], siz
     assert all(0 < len(batch) <= size for batch in batches)
 
 
-def test_each_batch_of_each_run_has_a_seed_of_its_own() -> None:
-    seeds = {batch_seed(seed, number) for seed in range(20) for number in range(20)}
-    assert len(seeds) == 400
-    assert all(0 <= seed < 2**63 for seed in seeds)  # what torch takes
+def test_each_prompt_of_each_run_and_each_rendering_of_it_has_a_seed_of_its_own() -> None:
+    seeds = {prompt_seed(seed, f"{id}", message) for seed in range(20) for id in range(20) for message in ("x", "y")}
+    assert len(seeds) == 800
+    assert all(0 <= seed < 2**63 for seed in seeds)  # what torch and vLLM take
 
 
 def test_every_prompt_is_answered_with_the_sampling_asked_for(store: Store, fake: FakeGenerator) -> None:
@@ -75,7 +82,9 @@ def test_every_prompt_is_answered_with_the_sampling_asked_for(store: Store, fake
     assert {(row.writer, row.token_ids, row.finish_reason) for row in rows} == {("fake", (1, 2), "stop")}
     assert [len(messages) for messages, _, _ in fake.asked] == [4, 4, 2]
     assert [sampling for _, sampling, _ in fake.asked] == [PAPER] * 3
-    assert [seed for _, _, seed in fake.asked] == [batch_seed(5, number) for number in range(3)]
+    for conversations, _, seeds in fake.asked:
+        ids = [said[-1].content.removeprefix("prompt ") for said in conversations]
+        assert list(seeds) == [prompt_seed(5, id, f"prompt {id}") for id in ids]
 
 
 def test_answers_that_were_cut_off_are_counted(store: Store) -> None:
@@ -187,12 +196,12 @@ def test_the_prompts_that_refine_show_request_reference_and_draft(store: Store, 
             seed=0,
         ),
     )
-    messages = [message for batch, _, _ in fake.asked[1:] for message in batch]
+    messages = [said[-1].content for batch, _, _ in fake.asked[1:] for said in batch]
     assert len(messages) == len(drafts) == 3
     for row in by_prompt.values():
         [message] = [message for message in messages if row.prompt.text in message]
         assert row.text in message
-        assert f"{row.prompt.text} / {batch_seed(0, 0)}" in message  # its draft
+        assert f"{row.prompt.text} / {prompt_seed(0, row.prompt.id, row.prompt.text)}" in message  # its draft
 
 
 def test_progress_counts_each_row_once_though_some_end_before_their_batch(
