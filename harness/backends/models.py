@@ -1,22 +1,26 @@
 """What a model reference means.
 
-`mini:qwen2` and `mini:llama` are the packaged base models, `mini:teacher` the embedded oracle; anything else is the
-path of a Hugging Face checkpoint folder.
+- `mini:qwen2`, `mini:llama`: the packaged base models; `mini:teacher`: the embedded oracle;
+- `gguf:PACKAGE/FILE.gguf`, `gguf:/folder/FILE.gguf`: a GGUF file in an installed package or a folder;
+- anything else: the path of a Hugging Face checkpoint folder.
 """
 
 import json
-from hashlib import sha256
+import shutil
+from hashlib import file_digest, sha256
 from pathlib import Path
 
+from harness.backends.gguf import GGUF, convert_gguf, gguf_file
 from harness.backends.interfaces import Generator
 from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
+from harness.core.files import link_or_copy
 from harness.core.store import RECORD
 from harness.mini.identity import world_digest
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 TEACHER = "mini:teacher"
-GGUF = "gguf:"
+GENERATION = "generation_config.json"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
 
@@ -51,14 +55,57 @@ def chat_template_text(name: str) -> str:
 
 
 def prepare(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
-    """Makes `folder` a checkpoint folder of the model, with another chat format where one is given."""
-    raise NotImplementedError
+    """Makes `folder` a checkpoint folder of the model, with another chat format where one is given.
+
+    `chat_template` is the template's text; `closing_token` becomes the EOS of the tokenizer and of generation, so that
+    training and every engine agree on what ends an answer. Raises UserError where the model cannot be read, and for a
+    closing token that the tokenizer does not have.
+    """
+    from harness.backends.hf import silence_libraries
+
+    silence_libraries()
+    if reference.startswith(GGUF):
+        convert_gguf(gguf_file(reference), folder)
+    else:
+        _link_files(checkpoint_folder(reference), folder)
+    if chat_template or closing_token:
+        _set_chat_format(reference, folder, chat_template, closing_token)
+
+
+def _link_files(source: Path, folder: Path) -> None:
+    """Copies of the small files, links to the weights; copies of them too on another file system."""
+    for path in source.iterdir():
+        if path.is_file() and path.name not in (RECORD, REFERENCE_FILE):
+            (link_or_copy if path.suffix == ".safetensors" else shutil.copyfile)(path.resolve(), folder / path.name)
+
+
+def _set_chat_format(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
+    from transformers import GenerationConfig
+
+    from harness.backends.hf import load_tokenizer
+
+    tokenizer = load_tokenizer(folder)
+    if closing_token:
+        if closing_token not in tokenizer.get_vocab():
+            raise UserError(
+                f"the tokenizer of {reference} has no token {closing_token!r}; name one of its special tokens"
+            )
+        tokenizer.eos_token = closing_token
+    if chat_template:
+        tokenizer.chat_template = chat_template
+    tokenizer.save_pretrained(folder)
+    declared = (folder / GENERATION).is_file()
+    generation = GenerationConfig.from_pretrained(folder) if declared else GenerationConfig()
+    generation.eos_token_id = tokenizer.eos_token_id
+    generation.save_pretrained(folder)
 
 
 def fingerprint(reference: str) -> str:
     """What identifies the model's content: a digest of its files, or of the world's code for the teacher."""
     if reference == TEACHER:
         return world_digest()
+    if reference.startswith(GGUF):
+        return _digest([gguf_file(reference)])
     files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
     return _digest(sorted(files))
 
@@ -66,7 +113,8 @@ def fingerprint(reference: str) -> str:
 def _digest(paths: list[Path]) -> str:
     digest = sha256()
     for path in paths:
-        digest.update(path.name.encode() + sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -20,6 +20,7 @@ from harness.core.artifacts import Artifact, find_step, input_keys
 from harness.core.code import code_of
 from harness.core.compute import Compute
 from harness.core.errors import UserError
+from harness.core.files import link_or_copy
 from harness.core.limits import Limits
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
@@ -122,7 +123,7 @@ class Store:
         """
         partial = self.folder(artifact).with_name(f".adopted-{artifact.key}")
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(folder, partial, copy_function=_link_or_copy)
+        shutil.copytree(folder, partial, copy_function=link_or_copy)
         _publish(partial, self.folder(artifact))
 
     def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
@@ -223,13 +224,6 @@ def _publish(partial: Path, folder: Path) -> None:
         shutil.rmtree(folder)
     os.replace(partial, folder)
     _sync(folder.parent)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)
 
 
 def _payload(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from harness.backends.hf import TransformersGenerator, load_checkpoint
 from harness.backends.interfaces import Sampling
 from harness.backends.models import checkpoint_folder, fingerprint, load_generator, resolve
 from harness.core.errors import UserError
+from harness.core.records import Message
 from harness.mini.identity import world_digest
 
 
@@ -150,4 +151,5 @@ def test_a_tokenizer_without_a_padding_token_pads_with_the_closing_one(copy: Pat
     path.write_text(json.dumps(config))
     _, tokenizer = load_checkpoint(copy)
     assert tokenizer.pad_token == tokenizer.eos_token
-    assert len(TransformersGenerator(copy).complete(["a", "a b c"], Sampling(0.0, 1.0, 3), seed=0)) == 2
+    conversations = [(Message("user", text),) for text in ("a", "a b c")]
+    assert len(TransformersGenerator(copy).complete(conversations, Sampling(0.0, 1.0, 3), seeds=[0, 1])) == 2
