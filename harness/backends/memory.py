@@ -1,0 +1,196 @@
+"""How much memory and disk models take: arithmetic on a model's shape, no more than an estimate.
+
+All results are bytes of one process. What is not in them is what a process takes before it holds a model (Python,
+torch, the CUDA context: `PROCESS_BYTES`) and what an allocator wastes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.core.errors import UserError
+
+GIB = 2**30
+FLOAT32 = 4
+PROCESS_BYTES = GIB // 2
+"""Python with torch and the trainers' libraries, before any model."""
+
+ADAM_STATES = 2
+"""Moments that AdamW keeps of each parameter, in float32 like the weights (`TrainingSettings.precision`)."""
+
+LOGIT_BYTES = 12
+"""Of one logit in training: itself, its probability and its gradient, in float32 whatever the precision."""
+
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+_WITH_ATTENTION_BIAS = ("qwen2",)
+"""Model types whose queries, keys and values have a bias that config.json does not speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What memory depends on, of a decoder-only transformer with gated feed-forward layers (Llama, Mistral, Qwen2).
+
+    `stored_bytes` is what one parameter takes in the checkpoint.
+    """
+
+    layers: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    key_value_heads: int
+    head: int
+    vocabulary: int
+    tied_embeddings: bool
+    attention_bias: bool = False
+    stored_bytes: int = 2
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        query, key_value = self.heads * self.head, self.key_value_heads * self.head
+        attention = self.hidden * (2 * query + 2 * key_value) + self.attention_bias * (query + 2 * key_value)
+        layer = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
+        return self.layers * layer + self.hidden + embeddings
+
+
+def shape_of(config: Mapping[str, Any]) -> ModelShape:
+    """The shape that a checkpoint's `config.json` describes. Raises KeyError for a model of another kind."""
+    config = config.get("text_config") or config
+    heads = config["num_attention_heads"]
+    return ModelShape(
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        feed_forward=config["intermediate_size"],
+        heads=heads,
+        key_value_heads=config.get("num_key_value_heads") or heads,
+        head=config.get("head_dim") or config["hidden_size"] // heads,
+        vocabulary=config["vocab_size"],
+        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+        attention_bias=bool(config.get("attention_bias", config.get("model_type") in _WITH_ATTENTION_BIAS)),
+        stored_bytes=_BYTES.get(str(config.get("dtype") or config.get("torch_dtype")), FLOAT32),
+    )
+
+
+def shape_in(folder: Path) -> ModelShape:
+    """The shape of the checkpoint in `folder`. Raises UserError where its config.json says nothing of it."""
+    try:
+        return shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / 'config.json'} does not tell the model's size ({error!r})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes by what they are for."""
+
+    weights: float
+    activations: float
+    logits: float
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    cache: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.weights + self.activations + self.logits + self.gradients + self.optimizer + self.cache
+
+
+def training_memory(
+    model: ModelShape,
+    *,
+    rows: int,
+    length: int,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    checkpointing: bool = False,
+    shards: int = 1,
+) -> Memory:
+    """One process that trains on `rows` sequences of `length` tokens at once (for DPO twice the micro batch).
+
+    Weights, gradients and AdamW's two moments are float32; `shards` processes hold them between them (FSDP, ZeRO-3),
+    each with the embeddings and two whole layers at a time besides. In bfloat16 the forward pass has copies of the
+    weights. With `checkpointing` each layer keeps its input alone, and one layer at a time the rest. A reference model
+    is no part of it: its log-probabilities are taken before, with the weights alone in memory.
+    """
+    width = _BYTES[precision]
+    copies = 0 if precision == "float32" else width
+    state = model.parameters / shards
+    layer = (model.parameters - _embeddings(model)) / model.layers
+    gathered = (2 * layer + _embeddings(model)) * width if shards > 1 else 0.0
+    tokens = rows * length
+    kept = _layer_activations(model, width)
+    if checkpointing:
+        activations = tokens * (model.layers * model.hidden * width + kept)
+    else:
+        activations = tokens * model.layers * kept
+    return Memory(
+        weights=state * (FLOAT32 + copies) + gathered,
+        gradients=state * FLOAT32,
+        optimizer=state * FLOAT32 * ADAM_STATES,
+        activations=activations,
+        logits=float(tokens * model.vocabulary * LOGIT_BYTES),
+    )
+
+
+def generation_memory(model: ModelShape, *, rows: int, length: int) -> Memory:
+    """One process that draws `rows` completions at once, prompt and answer up to `length` tokens, as stored.
+
+    vLLM takes what it is given and holds as many rows as fit: there `rows` of 1 is the least that it needs.
+    """
+    cache = 2 * model.layers * model.key_value_heads * model.head * model.stored_bytes
+    return Memory(
+        weights=float(model.parameters * model.stored_bytes),
+        activations=float(rows * length * _layer_activations(model, model.stored_bytes)),
+        logits=float(rows * model.vocabulary * LOGIT_BYTES),
+        cache=float(rows * length * cache),
+    )
+
+
+def likelihood_memory(model: ModelShape, *, rows: int, length: int, most_logits: int) -> Memory:
+    """One process that measures likelihoods in float32; a forward pass holds `most_logits` logits, or one row's."""
+    tokens = max(length, min(rows * length, most_logits // model.vocabulary))
+    return Memory(
+        weights=float(model.parameters * FLOAT32),
+        activations=float(tokens * _layer_activations(model, FLOAT32)),
+        logits=float(tokens * model.vocabulary * FLOAT32),
+    )
+
+
+def checkpoint_bytes(model: ModelShape) -> int:
+    """What a trained checkpoint takes on disk: its weights in float32."""
+    return model.parameters * FLOAT32
+
+
+def resume_bytes(model: ModelShape) -> int:
+    """What a checkpoint takes that training can go on from: weights and AdamW's moments in float32."""
+    return model.parameters * FLOAT32 * (1 + ADAM_STATES)
+
+
+def stored_parameters(folder: Path) -> int:
+    """The parameters in the safetensors files of a checkpoint folder, counted by their headers; no weight is read."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total
+
+
+def _embeddings(model: ModelShape) -> int:
+    return model.vocabulary * model.hidden * (1 if model.tied_embeddings else 2)
+
+
+def _layer_activations(model: ModelShape, width: int) -> float:
+    """Bytes that one layer keeps of one token for the backward pass, at `width` bytes a value.
+
+    Its input and what its matrix products, norms and gate were applied to; the norms work in float32. Attention is
+    computed without keeping its scores.
+    """
+    queries, key_values = model.heads * model.head, model.key_value_heads * model.head
+    products = 4 * model.hidden + 2 * queries + 2 * key_values + 4 * model.feed_forward
+    norms = 4 * model.hidden
+    return products * width + norms * FLOAT32
