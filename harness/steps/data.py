@@ -4,6 +4,7 @@ from harness.backends.datasets import RowKind, data_fingerprint
 from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import PreferencePair, Response
+from harness.core.unresolved import resolved
 from harness.mini.identity import world_digest
 
 
@@ -33,7 +34,7 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     """
     if reference.startswith("mini:"):
         return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
-    digest = data_fingerprint(reference)
+    digest = resolved(reference, lambda: data_fingerprint(reference))
     return load_rows(reference=reference, split=split, kind=kind, size=size, fingerprint=digest).shared_as(reference)
 
 
@@ -59,14 +60,15 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
 
     Raises UserError where there is none.
     """
+    digest = resolved(reference, lambda: fingerprint(reference))
     if needs_preparation(reference) or chat_template or closing_token:
         return prepare_model(
             reference=reference,
-            fingerprint=fingerprint(reference),
+            fingerprint=digest,
             chat_template=chat_template_text(chat_template) if chat_template else "",
             closing_token=closing_token,
         ).shared_as(reference)
-    return load_model(reference=reference, fingerprint=fingerprint(reference)).shared_as(reference)
+    return load_model(reference=reference, fingerprint=digest).shared_as(reference)
 
 
 @step(version=1)
