@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from harness import reproduce
+from harness import choice, reproduce
+from harness.choice import Choice
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.store import Store
 from harness.experiments import Experiment, Request, build_experiments
@@ -326,11 +327,11 @@ def test_two_runs_in_one_directory_share_the_work_and_lose_nothing(
 def test_two_runs_that_end_at_the_same_moment_both_succeed(
     copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reproduce, "load_scale", load_tiny_scale)
+    monkeypatch.setattr(choice, "load_scale", load_tiny_scale)
     genuine, others = getattr(os, moment), 0
 
     def end() -> None:
-        reproduce.reproduce("table3", "mini", fast=True, seeds=[0], models=[], methods=METHODS, run_dir=copied.folder)
+        reproduce.reproduce("table3", Choice("mini", fast=True, methods=METHODS), copied.folder)
 
     def after_another_run_has_ended(*arguments: Any, **options: Any) -> None:
         nonlocal others

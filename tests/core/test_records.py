@@ -56,7 +56,7 @@ def test_a_row_is_one_readable_line(tmp_path: Path):
     path = tmp_path / "rows.jsonl"
     write_rows(path, [Response(Prompt("7", "line\nbreak\u2028é"), "yes", "qwen", (1, 2))])
     assert path.read_text(encoding="utf-8") == (
-        '{"prompt": {"id": "7", "text": "line\\nbreak\u2028é"}, "text": "yes", "writer": "qwen",'
+        '{"prompt": {"id": "7", "text": "line\\nbreak\u2028é", "history": []}, "text": "yes", "writer": "qwen",'
         ' "token_ids": [1, 2], "finish_reason": "stop"}\n'
     )
     assert read_rows(path, Response)[0].prompt.text == "line\nbreak\u2028é"
@@ -68,7 +68,7 @@ def test_a_row_is_one_readable_line(tmp_path: Path):
         ('{"id": "1"}', "rows.jsonl:2: missing key 'text'"),
         (
             '{"id": "1", "text": "a", "txt": 1}',
-            "rows.jsonl:2: unknown key 'txt'; did you mean 'text'? (known: id, text)",
+            "rows.jsonl:2: unknown key 'txt'; did you mean 'text'? (known: id, text, history)",
         ),
         ('{"id": 1, "text": "a"}', "rows.jsonl:2: id: expected text, got 1"),
         ("[]", "rows.jsonl:2: expected a mapping, got []"),

@@ -219,7 +219,7 @@ def test_settings_are_those_of_the_scale(finished: Finished) -> None:
     alpaca, arena = finished.part(SettingsPart).benches
     assert (alpaca.bench, alpaca.examples, arena.bench, arena.examples) == ("alpaca_eval2", 24, "arena_hard", 16)
     assert (alpaca.baseline, arena.baseline) == ("teacher (mini:alpaca_eval2)", "scholar (mini:arena_hard)")
-    assert alpaca.judge == arena.judge == SCALE.judge
+    assert alpaca.judge == arena.judge == SCALE.judge.model
     assert alpaca.scoring == arena.scoring == "Pairwise comparison"
     assert (alpaca.orders, arena.orders) == ("one order", "both orders")
     assert (alpaca.metrics, arena.metrics) == (("length_controlled_winrate", "win_rate"), ("score",))
