@@ -68,7 +68,7 @@ def test_a_row_is_one_readable_line(tmp_path: Path):
         ('{"id": "1"}', "rows.jsonl:2: missing key 'text'"),
         (
             '{"id": "1", "text": "a", "txt": 1}',
-            "rows.jsonl:2: unknown key 'txt'; did you mean 'text'? (known: id, text, history)",
+            "rows.jsonl:2: unknown key 'txt'; did you mean 'text'? (known: history, id, text)",
         ),
         ('{"id": 1, "text": "a"}', "rows.jsonl:2: id: expected text, got 1"),
         ("[]", "rows.jsonl:2: expected a mapping, got []"),
