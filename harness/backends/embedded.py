@@ -25,6 +25,13 @@ class EmbeddedTeacher:
         texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
 
+    def at_once(self, max_new_tokens: int) -> int:
+        """It takes no time."""
+        return 256
+
+    def close(self) -> None:
+        """It holds nothing."""
+
 
 class EmbeddedJudge:
     """The world's judge as a chat model with log-probabilities."""

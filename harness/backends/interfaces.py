@@ -63,7 +63,20 @@ class Generator(Protocol):
         A completion depends on its own conversation and seed: what else is in the batch may turn a last bit, no more.
 
         `advance` hears how many more have ended, so that long batches show progress; it need not hear of all.
+
+        Raises UserError for a conversation that leaves no room for an answer.
         """
+        ...
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """How many conversations to hand over at once where an answer has up to so many tokens.
+
+        Enough to keep the backend busy; a killed run loses the answers to as many at most.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds. It answers nothing any more."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from harness.core.progress import Advance, Report, silent
+from harness.core.progress import Advance, Note, Report, silent
 from harness.core.records import read_rows, to_line, write_rows
 
 T = TypeVar("T")
@@ -71,6 +71,10 @@ class Output:
         """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+    def note(self, line: str) -> None:
+        """Tells the user, in one line, what should not be missed of this step's result; kept nowhere."""
+        self._report(Note(line))
 
     @overload
     def track(self, work: int, unit: str, done: int = 0) -> "Tracker": ...

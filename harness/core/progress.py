@@ -40,7 +40,17 @@ class Waiting:
         return "waiting for another process that is at it"
 
 
-Event = Advance | Waiting
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line that a step has to say of its result, shown once: something nobody should miss."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Event = Advance | Waiting | Note
 Report = Callable[[Event], None]
 
 
@@ -128,7 +138,10 @@ class LiveDisplay(Display):
         self._tasks[key] = self._bars.add_task(f"  {name}", total=None, status="")
 
     def tell(self, key: str, event: Event) -> None:
-        """Moves the step's bar."""
+        """Moves the step's bar; a note is a line above the bars."""
+        if isinstance(event, Note):
+            super().tell(key, event)
+            return
         if isinstance(event, Advance):
             self._running[key].last = event
             self._bars.update(self._tasks[key], total=event.total, completed=event.done)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from harness.core import progress
-from harness.core.progress import Advance, Display, LiveDisplay, Waiting, display, duration
+from harness.core.progress import Advance, Display, LiveDisplay, Note, Waiting, display, duration
 
 
 class Terminal(io.StringIO):
@@ -53,6 +53,15 @@ def test_plain_lines_when_a_step_starts_and_ends(clock):
         "        filter: waiting for another process that is at it",
         "[ 2/10] filter: made by another process, waited 8.1 s, 0.0 s left in all",
     ]
+
+
+def test_a_note_is_a_line_of_its_own():
+    for kind, stream in ((Display, io.StringIO()), (LiveDisplay, Terminal())):
+        with kind(10, stream) as shown:
+            shown.start("a", "respond")
+            shown.tell("a", Note("3 of 100 answers are [cut off]"))
+            shown.end("a", True, None)
+        assert re.findall(r"respond: 3 of 100 answers are \[cut off\]\s*\n", stream.getvalue())
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
