@@ -7,20 +7,24 @@ from evals.alpaca_eval2_steps import given_calibration
 from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.bench import Bench
 from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
-from evals.official_data import ARENA_HARD_BASELINE, length_calibration
-from evals.official_steps import file_digest, official_baseline
+from evals.official_data import ARENA_HARD_BASELINE, length_calibration, load_baseline
+from evals.official_steps import baseline_responses, file_digest, official_baseline
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import JudgeReference
 from harness.core.artifacts import Artifact
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError, unknown
-from harness.scales import Scale, load_scale
+from harness.core.unresolved import resolved
+from harness.scales import BenchRole, DataRole, JudgeRole, Scale, load_scale
 from harness.steps.data import first_responses
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
 
 OFFICIAL = "official"
 """In the place of a scale's name: the instructions, baselines and judging prompts of the benches themselves."""
+
+OFFICIAL_DATA = "official:"
+"""Before a bench's name, as a scale's reference to its instructions and baseline: those of the bench itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,28 @@ def calibration_from(path: Path) -> Artifact:
 
 
 def bench_on(scale: Scale, name: str) -> Bench:
-    """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one."""
+    """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one.
+
+    A judge that is not the embedded one is asked with the official prompts, and calibrates no length control: that
+    would take seven further sets of verdicts.
+    """
     if name not in scale.benches:
         raise unknown("bench", name, scale.benches)
-    role = scale.benches[name]
-    return Bench(
-        baselines=role.baselines.artifact(),
-        baseline_name=role.baselines.reference,
-        judge=scale.judge.reference(),
-        prompt=scale.prompt_set().judge[name],
+    role, judged_by = scale.benches[name], scale.judge.reference()
+    baselines, baseline_name = _baselines_of(role.baselines)
+    bench = Bench(
+        baselines=baselines,
+        baseline_name=baseline_name,
+        judge=judged_by,
+        prompt=scale.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name),
         sampling=scale.sampling,
+        allow_missing=scale.allow_missing,
+        length_calibration=_official_calibration() if _is_official_metric(name, role, judged_by) else None,
+    )
+    if not judged_by.is_embedded:
+        return bench
+    return replace(
+        bench,
         gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
         difficulty_pool=tuple(part.artifact() for part in role.difficulty_pool),
     )
@@ -135,6 +151,37 @@ METRICS = {
 }
 
 
+def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
+    """A scale's instructions with the baseline's answers, and the baseline's name."""
+    if not role.reference.startswith(OFFICIAL_DATA):
+        return role.artifact(), role.reference
+    bench = role.reference.removeprefix(OFFICIAL_DATA)
+    if bench not in METRICS:
+        raise unknown("bench with official data", bench, METRICS)
+    metric = METRICS[bench]
+    digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
+    rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
+    rows = rows.shared_as(f"{bench} {metric.baseline}")
+    if role.size < metric.n_instructions:
+        rows = first_responses(responses=rows, size=role.size).shared_as(rows.label)
+    return rows, metric.baseline
+
+
+def _is_official_metric(name: str, role: BenchRole, judged_by: JudgeReference) -> bool:
+    """Whether the scale's bench is AlpacaEval 2.0 as it is defined, so that its published length calibration holds."""
+    whole = role.baselines.size >= METRICS["alpaca_eval2"].n_instructions
+    own = role.baselines.reference == f"{OFFICIAL_DATA}alpaca_eval2"
+    return name == "alpaca_eval2" and own and whole and judged_by == judge(OFFICIAL_JUDGE)
+
+
+def _official_calibration() -> Artifact:
+    """What AlpacaEval 2.0's length control is calibrated on, from the hub."""
+    name = f"{OFFICIAL_DATA}df_gamed.csv"
+    path = resolved(name, lambda: str(length_calibration()))
+    digest = resolved(name, lambda: file_digest(Path(path)))
+    return given_calibration(path=path, digest=digest).shared_as(Path(path).name)
+
+
 def _limited_scale(choice: BenchChoice) -> Scale:
     if choice.data or choice.baseline:
         raise UserError(f"--data and --baseline go with --scale {OFFICIAL}: scale {choice.scale} has its own")
@@ -143,13 +190,10 @@ def _limited_scale(choice: BenchChoice) -> Scale:
 
 
 def _scale_bench(name: str, choice: BenchChoice) -> Bench:
-    """A judge from elsewhere is asked with the official prompts, and calibrates no length control: that would take
-    some 5,600 further verdicts."""
-    bench = bench_on(_limited_scale(choice), name)
-    if choice.judge is None or choice.judge.is_embedded:
-        return bench
-    prompt = official_prompt(name)
-    return replace(bench, judge=choice.judge, prompt=prompt, gamed_baselines=(), difficulty_pool=())
+    scale = _limited_scale(choice)
+    if choice.judge is not None:
+        scale = replace(scale, judge=JudgeRole.of(choice.judge))
+    return bench_on(scale, name)
 
 
 def _official_bench(name: str, choice: BenchChoice) -> Bench:

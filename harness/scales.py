@@ -12,7 +12,7 @@ from harness.core.config import config_path, from_mapping, load_yaml
 from harness.core.errors import unknown
 from harness.steps.data import RowKind, data, model
 from harness.steps.judge import judge
-from harness.steps.judge_prompt import JudgePrompt
+from harness.steps.judge_prompt import OFFICIAL_PROMPTS, JudgePrompt, official_prompt
 from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
 
 
@@ -77,6 +77,11 @@ class JudgeRole:
         """The judge as steps take it. Raises UserError for one that there cannot be."""
         return judge(self.model, self.base_url, self.without)
 
+    @classmethod
+    def of(cls, reference: JudgeReference) -> "JudgeRole":
+        """The role that is filled by the judge `reference`."""
+        return cls(reference.model, reference.base_url or None, reference.without)
+
 
 @dataclass(frozen=True, slots=True)
 class Fast:
@@ -103,6 +108,8 @@ class Scale:
     fast: Fast
     compute: Compute = field(default_factory=Compute)
     """How the machine that the scale is meant for trains and asks models."""
+    allow_missing: bool = False
+    """Whether scores are shown that rest on less than 99 % of the verdicts."""
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
 
@@ -164,10 +171,14 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """The prompts of a scale; `judge` has one for each bench."""
+    """The prompts of a scale. A bench that `judge` has none for is judged with its own tool's."""
 
     refine: RefinePrompts
-    judge: dict[str, JudgePrompt]
+    judge: dict[str, JudgePrompt] = field(default_factory=dict)
+
+    def judge_prompt(self, bench: str) -> JudgePrompt:
+        """How the judge is asked on `bench`. Raises UserError for one that has no prompt of its own either."""
+        return self.judge.get(bench) or official_prompt(bench)
 
 
 def load_scale(name: str, *, fast: bool = False) -> Scale:
@@ -188,7 +199,7 @@ def _check_names(scale: Scale) -> None:
         ("model", scale.fast.models, list(scale.models)),
         ("role with a size", scale.fast.sizes, roles),
         ("role without a size", roles, list(scale.fast.sizes)),
-        ("bench without a judge prompt", scale.benches, list(scale.prompt_set().judge)),
+        ("bench without a judge prompt", scale.benches, [*scale.prompt_set().judge, *OFFICIAL_PROMPTS]),
     ):
         if stray := next((name for name in names if name not in known), None):
             raise unknown(f"{kind} in {where}:", stray, known)

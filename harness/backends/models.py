@@ -1,6 +1,7 @@
 """What a model reference means.
 
 - `mini:qwen2`, `mini:llama`: the packaged base models; `mini:teacher`: the embedded oracle;
+- `stored:FILE.jsonl`: a teacher whose answers are stored (`harness.backends.stored_teacher`);
 - `gguf:PACKAGE/FILE.gguf`, `gguf:/folder/FILE.gguf`: a GGUF file in an installed package or a folder;
 - anything else: the path of a Hugging Face checkpoint folder.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from harness.backends.gguf import GGUF, convert_gguf, gguf_file
 from harness.backends.interfaces import Generator
+from harness.backends.stored_teacher import STORED, StoredTeacher
 from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
 from harness.core.files import link_or_copy
@@ -104,10 +106,19 @@ def fingerprint(reference: str) -> str:
     """What identifies the model's content: a digest of its files, or of the world's code for the teacher."""
     if reference == TEACHER:
         return world_digest()
+    if reference.startswith(STORED):
+        return _digest([_stored_file(reference)])
     if reference.startswith(GGUF):
         return _digest([gguf_file(reference)])
     files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
     return _digest(sorted(files))
+
+
+def _stored_file(reference: str) -> Path:
+    path = Path(reference.removeprefix(STORED))
+    if not path.is_file():
+        raise UserError(f"there is no file {path} with the teacher's stored answers; name another --teacher")
+    return path
 
 
 def _digest(paths: list[Path]) -> str:
@@ -135,6 +146,8 @@ def load_generator(reference: str) -> Generator:
         from harness.backends.embedded import EmbeddedTeacher
 
         return EmbeddedTeacher()
+    if reference.startswith(STORED):
+        return StoredTeacher(_stored_file(reference))
     from harness.backends.hf import TransformersGenerator
 
     return TransformersGenerator(checkpoint_folder(reference))
