@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from harness.backends.endpoint import CannotList, served_models
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
 from harness.backends.judge_models import is_local, shutdown_date
 from harness.backends.judges import JudgeReference, load_judge
+from harness.core.check import Check
 from harness.core.errors import UserError, nearest
 from harness.core.limits import Limits
 from harness.core.records import Judgment, Prompt
@@ -26,18 +27,6 @@ LONGEST_REPLY = 1024
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
 
 _NAMED_MODELS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at: `detail` says what was found and, unless it is "ok", how to mend it."""
-
-    state: Literal["ok", "warning", "failure"]
-    what: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.state:8} {self.what}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +77,27 @@ def check_judge(reference: JudgeReference, limits: Limits, today: date | None = 
     """
     if reference.is_embedded:
         raise UserError(f"{reference.model} has no endpoint to check: pass --judge-model, and perhaps --judge-base-url")
-    served, listed = _check_served(reference, limits)
-    yield listed
-    yield _check_shutdown(reference, served, today or date.today())
+    yield from check_endpoint(reference, limits.timeout_seconds, today)
     with TemporaryDirectory() as kept:
         judge = load_judge(reference, replace(limits, batch=False), Path(kept))
         for protocol in PROTOCOLS:
             yield from _check_protocol(reference, judge, protocol)
 
 
-def _check_served(reference: JudgeReference, limits: Limits) -> tuple[Mapping[str, Any], Check]:
+def check_endpoint(reference: JudgeReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
+    """Whether the endpoint serves the model, and until when; no completion is asked for.
+
+    Raises UserError where it does not serve it, refuses the key, or is not there.
+    """
+    served, listed = _check_served(reference, timeout_seconds)
+    yield listed
+    yield _check_shutdown(reference, served, today or date.today())
+
+
+def _check_served(reference: JudgeReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
     """The model's entry in the endpoint's list, empty where there is no list, and what that says."""
     try:
-        models = served_models(reference, limits.timeout_seconds)
+        models = served_models(reference, timeout_seconds)
     except CannotList as reason:
         return {}, Check("warning", "model", f"{reference.base_url} cannot list its models ({reason})")
     if reference.model not in models:
