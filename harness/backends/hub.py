@@ -1,10 +1,223 @@
-"""Files of data sets on the Hugging Face hub, fetched once and then found in its cache. No code of theirs is run."""
+"""Models and data sets on the Hugging Face hub, fetched once and then found in its cache. No code of theirs is run.
+
+The hub is the one that the environment variable HF_ENDPOINT names, its cache the one of HF_HOME. `go_offline` keeps a
+process and all that it starts off the network.
+"""
 
 import os
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from harness.core.errors import UserError
+from harness.core.files import no_room, replace_file
+
+Kind = Literal["model", "dataset"]
+
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""What the libraries look at, when they are imported."""
+
+_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def go_offline() -> None:
+    """From here on neither this process nor one that it starts asks the hub."""
+    for name in OFFLINE_VARIABLES:
+        os.environ[name] = "1"
+    for module, name in (("huggingface_hub.constants", "HF_HUB_OFFLINE"), ("datasets.config", "HF_DATASETS_OFFLINE")):
+        if module in sys.modules:
+            setattr(sys.modules[module], name, True)
+
+
+def is_offline() -> bool:
+    """Whether the hub is not to be asked."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A model or data set at one commit."""
+
+    kind: Kind
+    name: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.commit}"
+
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return f"the {_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are in the cache, once they are fetched."""
+        return _storage(self.kind, self.name) / "snapshots" / self.commit
+
+    def cached(self) -> dict[str, int]:
+        """The sizes in bytes of the files in the cache."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
+
+    def files(self) -> dict[str, int]:
+        """The sizes in bytes of all its files.
+
+        Raises NotHere where the hub cannot be asked, and UserError where it has no such repository or commit, or does
+        not give it.
+        """
+        try:
+            info = _ask(self.kind, self.name, self.commit)
+        except _Unreachable as reason:
+            raise _not_here(self.title, reason) from None
+        return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+
+    def fetch(self, names: Collection[str], tell: Callable[[str], None] = lambda name: None) -> Path:
+        """Its folder with the files `names`, of which each is fetched unless it is there; `tell` hears of each.
+
+        Raises UserError for what cannot be fetched.
+        """
+        from huggingface_hub import hf_hub_download
+
+        for name in names:
+            if not (self.folder / name).is_file():
+                what = f"{name} of {self.title}"
+                if is_offline():
+                    raise _not_here(what, _Unreachable("offline"))
+                try:
+                    hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
+                except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
+                    if full := no_room(error, cache_folder()):
+                        raise full from None
+                    raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
+                        what, _Unreachable(_cause(error))
+                    ) from None
+            tell(name)
+        return self.folder
+
+
+def hub_repository(kind: Kind, reference: str) -> Repository | None:
+    """The repository that `reference` names: ``owner/name`` or ``owner/name@<commit>``; None where it is a file's path.
+
+    Without a commit it is the newest, asked for once; the one asked for last where the hub cannot be reached. A file or
+    folder on this machine wins over the hub. Raises UserError for a revision that is no commit, and for what the hub
+    does not have.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or Path(reference).exists():
+        return None
+    name, revision = match["name"], match["revision"]
+    if revision is None:
+        return Repository(kind, name, _newest(kind, name, _endpoint(), cache_folder()))
+    if not _COMMIT.fullmatch(revision):
+        raise UserError(
+            f"the revision {revision!r} of {name} is not a commit of 40 hexadecimal digits; give the whole commit, or"
+            f" {name} alone for the newest"
+        )
+    return Repository(kind, name, revision)
+
+
+@cache
+def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
+    """The newest commit; `_hub` and `_kept` tell apart what is asked of different hubs."""
+    ref = _storage(kind, name) / "refs" / "main"
+    try:
+        commit = str(_ask(kind, name, None).sha)
+    except _Unreachable as reason:
+        if ref.is_file():
+            return ref.read_text().strip()
+        raise _not_here(f"the {_NAMES[kind]} {name}", reason) from None
+    try:  # where the hub's own library keeps it, for when the hub cannot be asked
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(ref, commit.encode())
+    except OSError as error:
+        raise UserError(f"cannot write to the hub's cache {ref} ({error.strerror}); set HF_HOME elsewhere") from None
+    return commit
+
+
+class NotHere(UserError):
+    """The hub cannot be asked for what is not on this machine."""
+
+
+class _Unreachable(Exception):
+    """The hub cannot be asked; the message is the reason in a word."""
+
+
+def _ask(kind: Kind, name: str, revision: str | None) -> Any:
+    """What the hub says of a repository, commit and files included: one request, without the library's retries.
+
+    How long to wait for an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
+    """
+    from huggingface_hub import HfApi, constants
+
+    if is_offline():
+        raise _Unreachable("offline")
+    try:
+        return HfApi(endpoint=_endpoint()).repo_info(
+            name, repo_type=kind, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+        )
+    except Exception as error:  # of whichever HTTP library is in use
+        raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
+
+
+def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> UserError | None:
+    """What to tell the user where the hub has answered, and does not give what was asked for; None elsewhere."""
+    from huggingface_hub import errors
+
+    what = f"the {_NAMES[kind]} {name}"
+    if isinstance(error, errors.GatedRepoError):
+        return UserError(
+            f"{what} is gated: accept its terms on its page at the hub, and give a token (hf auth login, or HF_TOKEN)"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return UserError(
+            f"the hub has no {_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is no"
+            " such folder or file here"
+        )
+    if isinstance(error, errors.HFValidationError):
+        return UserError(f"{name!r} cannot be a {_NAMES[kind]} on the hub, and there is no such folder or file here")
+    if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
+        return UserError(f"the hub refuses {what} (status {error.response.status_code}); check the token in HF_TOKEN")
+    return None
+
+
+def _not_here(what: str, reason: _Unreachable) -> NotHere:
+    if str(reason) == "offline":
+        return NotHere(
+            f"{what} is not on this machine, or not all of it, and the hub is not asked offline; run `harness prefetch`"
+            " with the same experiment and options where there is a network"
+        )
+    return NotHere(
+        f"{what} is not on this machine, or not all of it, and the hub at {_hub()} cannot be asked ({reason}); try"
+        " again, or run `harness prefetch` where it can"
+    )
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    return _endpoint() or constants.ENDPOINT
+
+
+def _storage(kind: Kind, name: str) -> Path:
+    return cache_folder() / f"{kind}s--{name.replace('/', '--')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +256,11 @@ def fetch(repository: str, name: str, revision: str | None = None, *, instead: s
     except errors.RevisionNotFoundError:
         raise UserError(f"the data set {repository} on the hub has no revision {revision!r}") from None
     except Exception as error:  # whatever is wrong with the connection, the hub's answer or the cache
+        if isinstance(error, errors.GatedRepoError) and (refusal := _refusal("dataset", repository, revision, error)):
+            raise refusal from None
+        prefetch = "; run `harness prefetch` where there is a network, or" if is_offline() else ";"
         raise UserError(
-            f"cannot fetch {name} of the data set {repository} from the hub ({_cause(unreachable or error)}); "
+            f"cannot fetch {name} of the data set {repository} from the hub ({_cause(unreachable or error)}){prefetch} "
             f"pass {instead} to read it from this machine"
         ) from None
     path = Path(fetched)

@@ -3,17 +3,23 @@
 - `mini:qwen2`, `mini:llama`: the packaged base models; `mini:teacher`: the embedded oracle;
 - `stored:FILE.jsonl`: a teacher whose answers are stored (`harness.backends.stored_teacher`);
 - `gguf:PACKAGE/FILE.gguf`, `gguf:/folder/FILE.gguf`: a GGUF file in an installed package or a folder;
-- anything else: the path of a Hugging Face checkpoint folder.
+- the path of a Hugging Face checkpoint folder;
+- `owner/name`, `owner/name@COMMIT`: a model on the Hugging Face hub (`harness.backends.hub`), where no such folder is.
 """
 
 import json
 import shutil
+from collections.abc import Callable
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from harness.backends.gguf import GGUF, convert_gguf, gguf_file
-from harness.backends.interfaces import Generator
+from harness.backends.hub import Repository, hub_repository
+from harness.backends.hub_models import fetch_model, lacking_files
+from harness.backends.interfaces import Engine, Generator
 from harness.backends.stored_teacher import STORED, StoredTeacher
+from harness.core.artifacts import Tracker
+from harness.core.compute import Compute
 from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
 from harness.core.files import link_or_copy
@@ -27,20 +33,50 @@ REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
 
 
+def pinned(reference: str) -> str:
+    """The same reference; a model on the hub with its commit. Raises UserError where the hub has no such model."""
+    on_hub = _on_hub(reference)
+    return str(on_hub) if on_hub else reference
+
+
+def located(reference: str) -> str:
+    """The same reference, in which the path of a folder is absolute."""
+    return str(Path(reference).absolute()) if Path(reference).is_dir() else reference
+
+
 def checkpoint_folder(reference: str) -> Path:
-    """The folder that holds the checkpoint. Raises UserError where the reference leads to none."""
+    """The folder that holds the checkpoint; one of the hub is fetched unless it is there.
+
+    Raises UserError where the reference leads to none.
+    """
     if reference.startswith("mini:"):
         name = reference.removeprefix("mini:")
         known = sorted(path.name for path in MINI_MODELS.iterdir())
         if name not in known:
             raise unknown("model", reference, [f"mini:{other}" for other in known])
         return MINI_MODELS / name
-    folder = Path(reference)
-    missing = [name for name in ("config.json", "tokenizer_config.json") if not (folder / name).is_file()]
-    if missing or not list(folder.glob("*.safetensors")):
-        lacking = ", ".join(missing or ["*.safetensors"])
-        raise UserError(f"{reference} is not a model folder: {lacking} missing (expected a Hugging Face checkpoint)")
-    return folder
+    if on_hub := _on_hub(reference):
+        return fetch_model(on_hub) if lacking_files(on_hub.folder) else on_hub.folder
+    if lacking := lacking_files(Path(reference)):
+        raise UserError(
+            f"{reference} is not a model folder: {', '.join(lacking)} missing (expected a Hugging Face checkpoint)"
+        )
+    return Path(reference)
+
+
+def _on_hub(reference: str) -> Repository | None:
+    return hub_repository("model", reference)
+
+
+def fetch(reference: str, track: Callable[[int, str], Tracker]) -> None:
+    """Fetches a model of the hub, all files of it; `track` opens a progress display. Others are where they are."""
+    if on_hub := _on_hub(reference):
+        fetch_model(on_hub, track)
+
+
+def file_digests(reference: str) -> dict[str, str]:
+    """The SHA-256 of each file of the model; none for the embedded teacher, which is code."""
+    return {} if reference == TEACHER else {path.name: _file_digest(path) for path in _files(reference)}
 
 
 def needs_preparation(reference: str) -> bool:
@@ -103,15 +139,21 @@ def _set_chat_format(reference: str, folder: Path, chat_template: str, closing_t
 
 
 def fingerprint(reference: str) -> str:
-    """What identifies the model's content: a digest of its files, or of the world's code for the teacher."""
+    """What identifies the model's content: its commit on the hub, a digest of its files, or of the world's code."""
     if reference == TEACHER:
         return world_digest()
+    if on_hub := _on_hub(reference):
+        return on_hub.commit
+    return _digest(_files(reference))
+
+
+def _files(reference: str) -> list[Path]:
     if reference.startswith(STORED):
-        return _digest([_stored_file(reference)])
+        return [_stored_file(reference)]
     if reference.startswith(GGUF):
-        return _digest([gguf_file(reference)])
-    files = (path for path in checkpoint_folder(reference).iterdir() if path.is_file() and path.name != RECORD)
-    return _digest(sorted(files))
+        return [gguf_file(reference)]
+    folder = checkpoint_folder(reference)
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name != RECORD)
 
 
 def _stored_file(reference: str) -> Path:
@@ -124,9 +166,13 @@ def _stored_file(reference: str) -> Path:
 def _digest(paths: list[Path]) -> str:
     digest = sha256()
     for path in paths:
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + file_digest(file, "sha256").digest())
+        digest.update(path.name.encode() + bytes.fromhex(_file_digest(path)))
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def resolve(folder: Path) -> str:
@@ -140,14 +186,22 @@ def checkpoint_of(folder: Path) -> Path:
     return checkpoint_folder(resolve(folder))
 
 
-def load_generator(reference: str) -> Generator:
-    """The model behind `reference`, ready to answer."""
+def load_generator(reference: str, engine: Engine = "transformers", compute: Compute | None = None) -> Generator:
+    """The model behind `reference`, ready to answer; a checkpoint is run by `engine`, as `compute` says.
+
+    Raises UserError where the reference leads to no model, or the engine is not there or has not what it needs.
+    """
     if reference == TEACHER:
         from harness.backends.embedded import EmbeddedTeacher
 
         return EmbeddedTeacher()
     if reference.startswith(STORED):
         return StoredTeacher(_stored_file(reference))
+    folder = checkpoint_folder(reference)
+    if engine == "vllm":
+        from harness.backends.vllm import VllmGenerator
+
+        return VllmGenerator(folder, (compute or Compute()).needs("generation").gpus)
     from harness.backends.hf import TransformersGenerator
 
-    return TransformersGenerator(checkpoint_folder(reference))
+    return TransformersGenerator(folder)

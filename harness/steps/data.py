@@ -1,7 +1,7 @@
 """Data roles and models as artifacts: where every graph begins."""
 
 from harness.backends.datasets import RowKind, data_fingerprint
-from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
+from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation, pinned
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import PreferencePair, Response
 from harness.core.unresolved import resolved
@@ -38,10 +38,17 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     return load_rows(reference=reference, split=split, kind=kind, size=size, fingerprint=digest).shared_as(reference)
 
 
-@step(version=1)
+@step(version=2)
 def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
-    """A pointer to a model that exists already; its content is identified by `fingerprint`."""
-    out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint})
+    """A pointer to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
+
+    `fingerprint` identifies its content, before anything is fetched.
+    """
+    from harness.backends.models import fetch, file_digests
+
+    fetch(reference, out.track)
+    files = file_digests(reference)
+    out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": files})
 
 
 @step(version=1)
@@ -50,8 +57,9 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
 
     `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
     """
-    from harness.backends.models import prepare
+    from harness.backends.models import fetch, prepare
 
+    fetch(reference, out.track)
     prepare(reference, out.folder, chat_template, closing_token)
 
 
@@ -61,14 +69,15 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
     Raises UserError where there is none.
     """
     digest = resolved(reference, lambda: fingerprint(reference))
+    label, reference = reference, pinned(reference)
     if needs_preparation(reference) or chat_template or closing_token:
         return prepare_model(
             reference=reference,
             fingerprint=digest,
             chat_template=chat_template_text(chat_template) if chat_template else "",
             closing_token=closing_token,
-        ).shared_as(reference)
-    return load_model(reference=reference, fingerprint=digest).shared_as(reference)
+        ).shared_as(label)
+    return load_model(reference=reference, fingerprint=digest).shared_as(label)
 
 
 @step(version=1)
