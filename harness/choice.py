@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.backends.judges import JudgeReference
 from harness.experiments import Request
 from harness.scales import JudgeRole, Scale, load_scale
 
@@ -12,8 +13,9 @@ from harness.scales import JudgeRole, Scale, load_scale
 class Choice:
     """A scale, training seeds, a selection of models and methods (empty for all), and what replaces the scale's own.
 
-    `limit` bounds the rows of each data set, evaluation sets included. `compute` holds the fields of `Compute` that
-    this machine has otherwise.
+    `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`, or on a scale that has it,
+    scores are shown that rest on part of the verdicts. `compute` holds the fields of `Compute` that this machine has
+    otherwise.
     """
 
     scale: str
@@ -24,7 +26,12 @@ class Choice:
     methods: tuple[str, ...] = ()
     judge: JudgeRole | None = None
     teacher: str | None = None
+    allow_missing: bool = False
     compute: Mapping[str, Any] = field(default_factory=dict)
+
+    def judged_by(self, judge: JudgeReference | None, *, allow_missing: bool = False) -> "Choice":
+        """The same choice with another judge, or with the scale's for None."""
+        return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 
     def request(self) -> Request:
         """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
@@ -37,5 +44,6 @@ class Choice:
             scale,
             judge=self.judge or scale.judge,
             teacher=self.teacher or scale.teacher,
+            allow_missing=self.allow_missing or scale.allow_missing,
             compute=replace(scale.compute, **self.compute),
         )

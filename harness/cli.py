@@ -173,18 +173,6 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
 )
 
 
-@cli.command(cls=HeadedCommand)
-@_run_options
-def reproduce(experiment: str, choice: "Choice", run_dir: Path) -> None:
-    """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
-
-    What is in the run directory already is not computed again.
-    """
-    from harness.reproduce import reproduce as run
-
-    run(experiment, choice, run_dir)
-
-
 def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
     usual = Limits()
 
@@ -259,6 +247,27 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -
     from harness.steps.judge import judge
 
     return judge(model, url, refused)
+
+
+@cli.command(cls=HeadedCommand)
+@_run_options
+@_judge_options(required=False)
+@_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+def reproduce(
+    experiment: str,
+    choice: "Choice",
+    run_dir: Path,
+    judge: "JudgeReference | None",
+    limits: Limits,
+    allow_missing: bool,
+) -> None:
+    """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
+
+    What is in the run directory already is not computed again.
+    """
+    from harness.reproduce import reproduce as run
+
+    run(experiment, choice.judged_by(judge, allow_missing=allow_missing), run_dir, limits=limits)
 
 
 @cli.command("eval", cls=HeadedCommand)
@@ -464,6 +473,22 @@ def list_(kind: str) -> None:
     width = max(len(name) for name, _ in lines)
     for name, summary in lines:
         click.echo(f"{name:{width}}  {summary}")
+
+
+@cli.group(cls=Commands)
+def data() -> None:
+    """Data sets for a scale."""
+
+
+@data.command("split")
+@click.argument("source", type=PATH)
+@click.option("--out", type=PATH, default=Path("data/small"), show_default=True, help="Where the data sets go.")
+def split_(source: Path, out: Path) -> None:
+    """Deal AlpacaEval's outputs in the folder SOURCE out to the data roles of the scale `small`."""
+    from harness.small_data import split
+
+    for name, rows in split(source, out).items():
+        click.echo(f"{out / name}.jsonl  {rows} rows")
 
 
 @cli.group(cls=Commands)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,9 @@ from evals.completeness import withheld
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
 from harness.backends.cost import CostEstimate, describe, estimate
-from harness.backends.replies import Spending, is_recorded, spending
+from harness.backends.replies import is_recorded
 from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
+from harness.bill import run_with_bill
 from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
@@ -91,15 +92,6 @@ def evaluate(
     return [scores[name] for name in benches]
 
 
-def run_with_bill(targets: Iterable[Artifact], store: Store, limits: Limits) -> None:
-    """Makes all `targets`, and prints what the judge was asked and paid, however the run ends."""
-    limits = limits.of_one_run()
-    try:
-        run(targets, store, limits=limits)
-    finally:
-        _print_bill(spending(store.kept, limits.run_id))
-
-
 def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:
     """Reads stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
     run([each.outputs for each in judged], store)
@@ -122,13 +114,6 @@ def _print_failures(judged: Judged, store: Store) -> None:
         reasons = json.loads(failures.read_text())
         for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
             print(f"{judged.name}: {count} verdicts failed: {reason}", file=sys.stderr)
-
-
-def _print_bill(paid: Spending) -> None:
-    if paid.answers:
-        price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
-        tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"
-        print(f"judge: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)

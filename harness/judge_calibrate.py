@@ -14,11 +14,11 @@ from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.backends.judges import JudgeReference
 from harness.benches import OFFICIAL, BenchChoice, calibration_from, choose_bench
+from harness.bill import run_with_bill
 from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.core.store import Store
-from harness.evaluate import run_with_bill
 from harness.pipeline import plan, print_plan, run
 
 _TABLES = (".csv", ".csv.gz", ".json", ".json.gz")

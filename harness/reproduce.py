@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from harness.bill import run_with_bill
 from harness.choice import Choice
 from harness.core.errors import UserError
 from harness.core.limits import Limits
@@ -16,7 +17,7 @@ from harness.core.store import Store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
-from harness.pipeline import plan, print_plan, run
+from harness.pipeline import plan, print_plan
 from reports.terminal import terminal_report
 from reports.write import write_report
 
@@ -27,7 +28,8 @@ NARROWEST = 80
 def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None) -> None:
     """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
 
-    Raises UserError for unknown names and for a run directory that cannot be written to.
+    `limits` bounds what judge and teacher may be asked. Raises UserError for unknown names, for a run directory that
+    cannot be written to, and for an endpoint that cannot be asked.
     """
     started = datetime.now(UTC)
     request = choice.request()
@@ -41,7 +43,7 @@ def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None
     targets = [target for experiment in experiments for target in experiment.targets()]
     steps = plan(targets, store)
     print_plan(steps)
-    run(targets, store, limits=limits, compute=request.scale.compute)
+    run_with_bill(targets, store, limits, request.scale.compute)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)

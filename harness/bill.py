@@ -1,0 +1,29 @@
+"""What a run asked of endpoints, and what that cost."""
+
+import sys
+from collections.abc import Iterable
+
+from harness.backends.replies import Spending, spending
+from harness.core.artifacts import Artifact
+from harness.core.compute import Compute
+from harness.core.limits import Limits
+from harness.core.store import Store
+from harness.pipeline import run
+
+
+def run_with_bill(
+    targets: Iterable[Artifact], store: Store, limits: Limits | None = None, compute: Compute | None = None
+) -> None:
+    """Makes all `targets`, and prints what judge and teacher were asked and paid, however the run ends."""
+    limits = (limits or Limits()).of_one_run()
+    try:
+        run(targets, store, limits=limits, compute=compute)
+    finally:
+        _print_bill(spending(store.kept, limits.run_id))
+
+
+def _print_bill(paid: Spending) -> None:
+    if paid.answers:
+        price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
+        tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"
+        print(f"endpoints: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
