@@ -132,6 +132,13 @@ def hub_repository(kind: Kind, reference: str) -> Repository | None:
     return Repository(kind, name, revision)
 
 
+def at_commit(reference: str, commit: str) -> str:
+    """`reference` with the commit that it was resolved to, where it names a repository without one."""
+    match = _REFERENCE.fullmatch(reference)
+    is_open = match is not None and match["revision"] is None and not Path(reference).exists()
+    return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
+
+
 @cache
 def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
     """The newest commit; `_hub` and `_kept` tell apart what is asked of different hubs."""

@@ -10,7 +10,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 from harness.backends.gguf import GGUF, convert_gguf, gguf_file
@@ -22,7 +22,7 @@ from harness.core.artifacts import Tracker
 from harness.core.compute import Compute
 from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
-from harness.core.files import link_or_copy
+from harness.core.files import file_digest, link_or_copy
 from harness.core.store import RECORD
 from harness.mini.identity import world_digest
 
@@ -31,12 +31,6 @@ TEACHER = "mini:teacher"
 GENERATION = "generation_config.json"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
-
-
-def pinned(reference: str) -> str:
-    """The same reference; a model on the hub with its commit. Raises UserError where the hub has no such model."""
-    on_hub = _on_hub(reference)
-    return str(on_hub) if on_hub else reference
 
 
 def located(reference: str) -> str:
@@ -76,7 +70,7 @@ def fetch(reference: str, track: Callable[[int, str], Tracker]) -> None:
 
 def file_digests(reference: str) -> dict[str, str]:
     """The SHA-256 of each file of the model; none for the embedded teacher, which is code."""
-    return {} if reference == TEACHER else {path.name: _file_digest(path) for path in _files(reference)}
+    return {} if reference == TEACHER else {path.name: file_digest(path) for path in _files(reference)}
 
 
 def needs_preparation(reference: str) -> bool:
@@ -166,13 +160,8 @@ def _stored_file(reference: str) -> Path:
 def _digest(paths: list[Path]) -> str:
     digest = sha256()
     for path in paths:
-        digest.update(path.name.encode() + bytes.fromhex(_file_digest(path)))
+        digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     return digest.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def resolve(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Files that readers never see half written, and places where nothing more can be written."""
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -38,6 +39,12 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

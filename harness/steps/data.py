@@ -1,8 +1,10 @@
 """Data roles and models as artifacts: where every graph begins."""
 
 from harness.backends.datasets import RowKind, data_fingerprint
-from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation, pinned
+from harness.backends.hub import at_commit
+from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.files import file_digest
 from harness.core.records import PreferencePair, Response
 from harness.core.unresolved import resolved
 from harness.mini.identity import world_digest
@@ -19,12 +21,18 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
-@step(version=1)
+@step(version=2)
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
-    """The first `size` rows of a data set (see `harness.backends.datasets`), which `fingerprint` identifies."""
-    from harness.backends.datasets import read_data
+    """The first `size` rows of a data set (see `harness.backends.datasets`), which `fingerprint` identifies.
 
+    The SHA-256 of the files they come from are kept beside them.
+    """
+    from harness.backends.datasets import data_files, read_data
+
+    files = data_files(reference, split, out.track)
     out.write_rows(read_data(reference, split, kind, size))
+    digests = {name: file_digest(path) for name, path in files.items()}
+    out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": digests})
 
 
 def data(reference: str, size: int, *, split: str = "", kind: RowKind = "responses") -> Artifact:
@@ -35,7 +43,9 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     if reference.startswith("mini:"):
         return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
     digest = resolved(reference, lambda: data_fingerprint(reference))
-    return load_rows(reference=reference, split=split, kind=kind, size=size, fingerprint=digest).shared_as(reference)
+    return load_rows(
+        reference=at_commit(reference, digest), split=split, kind=kind, size=size, fingerprint=digest
+    ).shared_as(reference)
 
 
 @step(version=2)
@@ -69,7 +79,7 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
     Raises UserError where there is none.
     """
     digest = resolved(reference, lambda: fingerprint(reference))
-    label, reference = reference, pinned(reference)
+    label, reference = reference, at_commit(reference, digest)
     if needs_preparation(reference) or chat_template or closing_token:
         return prepare_model(
             reference=reference,
