@@ -1,10 +1,18 @@
-"""Conversations as token ids: one rendering for training, generation and likelihoods."""
+"""Conversations as token ids, and drawn ids as texts: one rendering for training, generation and likelihoods."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
-from harness.backends.interfaces import Conversation
+from jinja2 import TemplateError
+
+from harness.backends.interfaces import Completion, Conversation
+from harness.core.errors import UserError
 from harness.core.records import Message, Prompt
+
+SHOWN = 60
+"""Characters of a prompt that an error shows."""
 
 
 def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
@@ -13,23 +21,72 @@ def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The conversation in the tokenizer's chat template, up to where the answer starts."""
+    """The conversation in the tokenizer's chat template, up to where the answer starts.
+
+    Raises UserError where the template refuses it, as some do a system turn.
+    """
     turns = [{"role": turn.role, "content": turn.content} for turn in messages]
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        roles = ", ".join(turn.role for turn in messages)
+        raise UserError(f"the model's chat template refuses a conversation of the turns {roles}: {error}") from None
     return text
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """The token ids of `prompt_text`, with one BOS where the tokenizer puts one before texts, and none elsewhere."""
+    """The token ids of `prompt_text`, with one BOS where the tokenizer puts one before texts, and none elsewhere.
+
+    Special tokens that are spelled out in a message are read as such, as every server with a chat template does.
+    """
     ids: list[int] = tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
     start = _start(tokenizer)
     return ids if ids[: len(start)] == start else [*start, *ids]
 
 
 def answer_ids(tokenizer: Any, answer: str) -> list[int]:
-    """The token ids of an answer, its closing token (the tokenizer's EOS) included. They follow `prompt_ids`."""
-    ids: list[int] = tokenizer(answer, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.eos_token_id]
+    """The token ids of an answer, its closing token (the tokenizer's EOS) included. They follow `prompt_ids`.
+
+    A special token that the answer spells out is text: no model can learn from it to end in the middle.
+    """
+    encoded = tokenizer(answer, add_special_tokens=False, split_special_tokens=True)
+    return [*encoded["input_ids"], tokenizer.eos_token_id]
+
+
+def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
+    """The tokens that end an answer: the tokenizer's EOS, and every one that the checkpoint in `folder` declares."""
+    declared: list[int] = []
+    for name in ("generation_config.json", "config.json"):  # the second stands in for the first, as in transformers
+        if (folder / name).is_file():
+            ids = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+            declared = ids if isinstance(ids, list) else [] if ids is None else [ids]
+            break
+    return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))
+
+
+def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:
+    """What was drawn of an answer, up to the first of the tokens `ends`, or cut after `room` tokens."""
+    cut = drawn[:room]
+    end = next((place for place, token in enumerate(cut) if token in ends), None)
+    kept = tuple(cut[:end])
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return Completion(text, kept, "length" if end is None else "stop")
+
+
+def rooms(
+    conversations: Sequence[Conversation], prompts: Sequence[Sequence[int]], most: int, limit: int, model: str
+) -> list[int]:
+    """How many tokens the answer to each prompt may have: `most`, or what is left of the model's `limit`.
+
+    Raises UserError for the first of `conversations` (rendered as `prompts`) that leaves none.
+    """
+    for said, ids in zip(conversations, prompts, strict=True):
+        if len(ids) >= limit:
+            raise UserError(
+                f"the prompt that starts with {said[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
+                f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
+            )
+    return [min(most, limit - len(ids)) for ids in prompts]
 
 
 def _start(tokenizer: Any) -> list[int]:

@@ -1,11 +1,12 @@
 """Generation and likelihoods with transformers."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.chat import answer_ids, prompt_ids, prompt_text
+from harness.backends.chat import answer_ids, closing_ids, completion, prompt_ids, prompt_text, rooms
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.core.errors import UserError
 from harness.core.records import Message
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 STEPS_BETWEEN_LOOKS = 16
 """How often a running generation is looked at for rows that have ended: each look waits for the device."""
 
+BATCH_SIZE = 256
+BATCH_TOKENS = 40_960  # of a batch, which bounds memory where answers may be long
 LOGITS_AT_ONCE = 2**29  # of one forward pass: 2 GiB in single precision
 SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in single precision
 
@@ -42,22 +45,25 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any]:
             f"cannot load the model in {folder}: config.json asks for {len(absent)} weights that are missing or of "
             f"another shape, such as {absent[0]}"
         )
-    _prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
+    prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
     return model.to(_device()), tokenizer
 
 
-def _prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
-    """Pads with the closing token where there is no other. Raises UserError for a tokenizer the model cannot use."""
-    from jinja2 import TemplateError
-
+def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
+    """Pads with the closing token where there is no other. Raises UserError for a tokenizer that a model with so large
+    a `vocabulary` cannot use, or that has no way to show it a message and to end an answer."""
     if len(tokenizer) > vocabulary:
         raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
     if not tokenizer.chat_template:
         raise UserError(f"the tokenizer in {folder} has no chat template; add chat_template.jinja")
     try:
         prompt_text(tokenizer, [Message("user", "a message")])
-    except TemplateError as error:
+    except UserError as error:
         raise UserError(f"the chat template in {folder} does not work: {error}") from None
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"the tokenizer in {folder} has no eos_token, so that no answer would end; name one in its config"
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
 
@@ -80,6 +86,11 @@ def _load_tokenizer(folder: Path) -> Any:
         raise ValueError("tokenizer_config.json is no JSON object")
     is_generic = declared.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
     return (PreTrainedTokenizerFast if is_generic else AutoTokenizer).from_pretrained(folder, padding_side="left")
+
+
+def context_length(config: Any) -> int:
+    """How many tokens a model with this configuration can tell the places of."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
 def silence_libraries() -> None:
@@ -105,9 +116,14 @@ class TransformersGenerator:
     """A checkpoint that answers conversations through its chat template."""
 
     def __init__(self, folder: Path) -> None:
+        from transformers import GenerationConfig
+
         self.name = folder.name
         self._model, self._tokenizer = load_checkpoint(folder)
         self._model.eval()
+        self._ends = closing_ids(self._tokenizer, folder)
+        self._model.generation_config = GenerationConfig()  # the checkpoint's own would fill in what is not said
+        self._limit = context_length(self._model.config)
 
     def complete(
         self,
@@ -116,35 +132,69 @@ class TransformersGenerator:
         seeds: Sequence[int],
         advance: Advance = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; all of them run as one left-padded batch."""
+        """One completion a conversation; all of them run as one left-padded batch, or as several if memory is short."""
+        prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
+        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        drawn = self._draw_or_halve(prompts, sampling, seeds, advance)
+        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """What a forward pass does well with, and memory holds."""
+        return max(1, min(BATCH_SIZE, BATCH_TOKENS // max_new_tokens))
+
+    def close(self) -> None:
+        """Gives the model's memory back."""
+        del self._model
+
+    def _draw_or_halve(
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+    ) -> list[list[int]]:
+        """The tokens drawn for each prompt. What does not fit into memory is drawn in two halves.
+
+        Raises UserError where not even one prompt fits.
+        """
         import torch
 
-        prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
+        try:
+            return self._draw_batch(prompts, sampling, seeds, advance)
+        except torch.OutOfMemoryError as error:
+            if len(prompts) == 1:
+                raise UserError(
+                    f"{self._model.device} has too little memory for {self.name} to answer a prompt of "
+                    f"{len(prompts[0])} tokens: {str(error).splitlines()[0]}"
+                ) from None
+        torch.cuda.empty_cache()
+        middle = len(prompts) // 2
+        halves = (slice(0, middle), slice(middle, None))
+        return [row for half in halves for row in self._draw_or_halve(prompts[half], sampling, seeds[half], advance)]
+
+    def _draw_batch(
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+    ) -> list[list[int]]:
+        import torch
+        from transformers import GenerationConfig
+
         encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._model.device)
-        watch = _watch_ends(advance, encoded["input_ids"].shape[1], self._tokenizer.eos_token_id)
+        width = encoded["input_ids"].shape[1]
+        settings = GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self._ends,
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=encoded["input_ids"],
                 attention_mask=encoded["attention_mask"],
-                max_new_tokens=sampling.max_new_tokens,
-                pad_token_id=self._tokenizer.pad_token_id,
-                stopping_criteria=[watch],
-                do_sample=False,
+                generation_config=settings,
+                stopping_criteria=[_watch_ends(advance, width, self._ends)],
                 logits_processor=[_draw(sampling, seeds)] if sampling.temperature else [],
             )
-        drawn = output[:, encoded["input_ids"].shape[1] :].tolist()
-        return [self._completion(token_ids) for token_ids in drawn]
-
-    def _completion(self, token_ids: list[int]) -> Completion:
-        end = self._tokenizer.eos_token_id
-        if end in token_ids:
-            kept, reason = token_ids[: token_ids.index(end)], "stop"
-        else:
-            kept, reason = token_ids, "length"
-        return Completion(self._tokenizer.decode(kept, skip_special_tokens=True), tuple(kept), reason)
+        drawn: list[list[int]] = output[:, width:].tolist()
+        return drawn
 
 
-def _watch_ends(advance: Advance, prompt_length: int, end: int) -> Any:
+def _watch_ends(advance: Advance, prompt_length: int, ends: Collection[int]) -> Any:
     """Looks at a running generation every now and then, tells `advance` of rows that have ended, and stops nothing."""
     import torch
     from transformers import StoppingCriteria
@@ -155,7 +205,8 @@ def _watch_ends(advance: Advance, prompt_length: int, end: int) -> Any:
         def __call__(self, input_ids: "torch.Tensor", scores: Any, **_: Any) -> "torch.Tensor":
             drawn = input_ids[:, prompt_length:]
             if drawn.shape[1] % STEPS_BETWEEN_LOOKS == 0:
-                ended = int((drawn == end).any(dim=1).sum())
+                closing = torch.tensor(list(ends), device=drawn.device)
+                ended = int(torch.isin(drawn, closing).any(dim=1).sum())
                 advance(ended - self.ended)
                 self.ended = ended
             return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

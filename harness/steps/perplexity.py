@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.backends.chat import conversation
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Response
-from harness.steps.respond import batches_by_length
+from harness.steps.respond import longest_first
 
 BATCH_SIZE = 128
 
@@ -28,7 +28,7 @@ class Perplexity:
         return math.exp(self.negative_log_likelihood / self.tokens)
 
 
-@step(version=2, work="likelihood")
+@step(version=3, work="likelihood")
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
 
@@ -41,7 +41,8 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     likelihoods = Likelihoods(checkpoint_of(model.folder))
     progress = out.track(len(rows), "rows")
     measured: dict[int, Perplexity] = {}
-    for batch in batches_by_length([row.prompt.text + row.text for row in rows], BATCH_SIZE):
+    order = longest_first([len(row.prompt.text) + len(row.text) for row in rows])
+    for batch in (order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)):
         pairs = likelihoods.negative_log_likelihoods(
             [conversation(rows[i].prompt) for i in batch], [rows[i].text for i in batch]
         )

@@ -1,26 +1,28 @@
 """Responses of a model: to prompts as they are, or to prompts rendered from a template."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from hashlib import sha256
 
 from harness.backends.chat import conversation
-from harness.backends.interfaces import Conversation, Sampling
+from harness.backends.hf import BATCH_SIZE as BATCH_SIZE
+from harness.backends.hf import BATCH_TOKENS as BATCH_TOKENS
+from harness.backends.interfaces import Conversation, Generator, Sampling
 from harness.core.artifacts import Artifact, Output, Tracker, step
 from harness.core.records import Prompt, Response
 
-BATCH_SIZE = 256
-BATCH_TOKENS = 40_960
-"""What a batch may come to in new tokens, which bounds memory where answers may be long."""
+CUT_OFF_SHARE = 0.02
+"""Of a step's answers: where the token limit cuts off more, the user hears of it."""
 
 
-@step(version=2, resumable=True, work="generation")
+@step(version=3, resumable=True, work="generation")
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x)."""
     asked = [row.prompt for row in prompts.rows(Response)]
     _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
-@step(version=2, resumable=True, work="generation")
+@step(version=3, resumable=True, work="generation")
 def refine(
     out: Output,
     *,
@@ -55,31 +57,42 @@ def _answer(
     seed: int,
 ) -> None:
     """Batches are the same however often a run was killed, and each is appended as a whole."""
+    log = out.append_rows(Response, key=lambda row: row.prompt.id)
+    lengths = [sum(len(turn.content) for turn in said) for said in conversations]
+    left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
+    if left:
+        progress = out.track(len(prompts), "rows", done=len(log.done))
+        with closing(_generator(out, model, sampling)) as generator:
+            size = generator.at_once(sampling.max_new_tokens)
+            for batch in (left[start : start + size] for start in range(0, len(left), size)):
+                within = _BatchProgress(progress, len(batch))
+                completions = generator.complete(
+                    [conversations[i] for i in batch],
+                    sampling,
+                    [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
+                    within.advance,
+                )
+                log.append(
+                    [
+                        Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
+                        for i, done in zip(batch, completions, strict=True)
+                    ]
+                )
+                within.finish()
+    _count_cut_off(out, list(log.done.values()), sampling)
+
+
+def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
     from harness.backends.models import load_generator, resolve
 
-    log = out.append_rows(Response, key=lambda row: row.prompt.id)
-    progress = out.track(len(prompts), "rows", done=len(log.done))
-    generator = None
-    size = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-    for batch in batches_by_length([said[-1].content for said in conversations], size):
-        if prompts[batch[0]].id in log.done:
-            continue
-        generator = generator or load_generator(resolve(model.folder))
-        within = _BatchProgress(progress, len(batch))
-        completions = generator.complete(
-            [conversations[i] for i in batch],
-            sampling,
-            [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
-            within.advance,
-        )
-        log.append(
-            [
-                Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
-                for i, done in zip(batch, completions, strict=True)
-            ]
-        )
-        within.finish()
-    out.counts["cut_off"] = sum(row.finish_reason == "length" for row in log.done.values())
+    return load_generator(resolve(model.folder), sampling.engine, out.compute)
+
+
+def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) -> None:
+    cut = sum(row.finish_reason == "length" for row in rows)
+    out.counts["cut_off"] = cut
+    if cut > CUT_OFF_SHARE * len(rows):
+        out.note(f"{cut} of {len(rows)} answers are cut off at the limit of {sampling.max_new_tokens} tokens")
 
 
 class _BatchProgress:
@@ -99,11 +112,12 @@ class _BatchProgress:
         self._left = 0
 
 
-def batches_by_length(messages: Sequence[str], size: int) -> Iterator[list[int]]:
-    """Positions of the messages in batches of like length, so that little is spent on padding."""
-    order = sorted(range(len(messages)), key=lambda i: (len(messages[i]), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Positions in the order of length, so that neighbours make batches with little padding.
+
+    The longest come first: what is too long for the model or for the memory shows at once, and not after hours.
+    """
+    return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
 
 
 def prompt_seed(seed: int, prompt_id: str, message: str) -> int:

@@ -1,21 +1,24 @@
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends import models
+from harness.backends import hf, models
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.core.artifacts import Artifact, ancestry
-from harness.core.records import Response
+from harness.core.compute import Compute
+from harness.core.progress import Event, Note
+from harness.core.records import Message, Prompt, Response
 from harness.core.store import Store
 from harness.mini.roles import read_role
 from harness.scales import load_scale
 from harness.steps import respond as module
 from harness.steps.data import data, model
-from harness.steps.respond import batches_by_length, prompt_seed, refine, respond
-from tests.steps.given import answers, made, texts
+from harness.steps.respond import longest_first, prompt_seed, refine, respond
+from tests.steps.given import answers, given_responses, made, texts
 
 PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=40)
 
@@ -26,6 +29,7 @@ class FakeGenerator:
     name = "fake"
 
     def __init__(self, falls_over_at: int | None = None) -> None:
+        self.closed = 0
         self.asked: list[tuple[tuple[Conversation, ...], Sampling, tuple[int, ...]]] = []
         self.falls_over_at = falls_over_at
 
@@ -45,12 +49,21 @@ class FakeGenerator:
             for said, seed in zip(conversations, seeds, strict=True)
         ]
 
+    def at_once(self, max_new_tokens: int) -> int:
+        return 4
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def use(monkeypatch: pytest.MonkeyPatch, generator: FakeGenerator) -> None:
+    monkeypatch.setattr(models, "load_generator", lambda reference, engine, compute: generator)
+
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeGenerator:
     generator = FakeGenerator()
-    monkeypatch.setattr(models, "load_generator", lambda reference: generator)
-    monkeypatch.setattr(module, "BATCH_SIZE", 4)
+    use(monkeypatch, generator)
     return generator
 
 
@@ -58,15 +71,12 @@ def asked(count: int) -> Artifact:
     return answers({str(i): "" for i in range(count)})
 
 
-@given(messages=st.lists(st.text(max_size=8), max_size=50), size=st.integers(1, 9))
-def test_batches_hold_every_message_once_shortest_first(messages: list[str], size: int) -> None:
-    batches = list(batches_by_length(messages, size))
-    flat = [position for batch in batches for position in batch]
-    assert sorted(flat) == list(range(len(messages)))
-    lengths = [len(messages[position]) for position in flat]
-    assert lengths == sorted(lengths)
-    assert all(len(batch) == size for batch in batches[:-1])
-    assert all(0 < len(batch) <= size for batch in batches)
+@given(lengths=st.lists(st.integers(0, 20), max_size=50))
+def test_every_prompt_has_its_place_and_the_longest_come_first(lengths: list[int]) -> None:
+    order = longest_first(lengths)
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
+    assert all(i < j for i, j in pairwise(order) if lengths[i] == lengths[j])
 
 
 def test_each_prompt_of_each_run_and_each_rendering_of_it_has_a_seed_of_its_own() -> None:
@@ -105,12 +115,12 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
     seen = 0
     for fall in (2, 1):  # two runs are killed, after two batches and after one more
         broken = FakeGenerator(falls_over_at=fall)
-        monkeypatch.setattr(models, "load_generator", lambda reference, broken=broken: broken)
+        use(monkeypatch, broken)
         with pytest.raises(InterruptedError):
             made(store, artifact)
         seen += len(broken.asked)
     last = FakeGenerator()
-    monkeypatch.setattr(models, "load_generator", lambda reference: last)
+    use(monkeypatch, last)
     assert (made(store, artifact).folder / "rows.jsonl").read_bytes() == undisturbed
     assert seen + len(last.asked) == complete == 5
 
@@ -118,7 +128,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
 def test_a_real_model_goes_on_with_the_same_bytes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(hf, "BATCH_SIZE", 4)
     artifact = respond(model=model("mini:llama"), prompts=asked_of_the_world(10), sampling=PAPER, seed=1)
     whole = made(Store(tmp_path / "undisturbed"), artifact).folder
     log = (whole / "rows.jsonl").read_bytes()
@@ -213,9 +223,54 @@ def test_progress_counts_each_row_once_though_some_end_before_their_batch(
     assert heard == [1, 3, 1, 3, 1, 1]
 
 
-def test_batches_of_long_answers_are_smaller(
+def test_the_generator_is_closed_however_the_step_ends(
     store: Store, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_TOKENS", 2 * PAPER.max_new_tokens)
-    made(store, respond(model=model("mini:teacher"), prompts=asked(5), sampling=PAPER, seed=0))
-    assert [len(messages) for messages, *_ in fake.asked] == [2, 2, 1]
+    made(store, respond(model=model("mini:teacher"), prompts=asked(2), sampling=PAPER, seed=0))
+    assert fake.closed == 1
+    broken = FakeGenerator(falls_over_at=0)
+    use(monkeypatch, broken)
+    with pytest.raises(InterruptedError):
+        made(store, respond(model=model("mini:teacher"), prompts=asked(3), sampling=PAPER, seed=0))
+    assert broken.closed == 1
+
+
+@pytest.mark.parametrize(("cut", "told"), [(2, []), (3, ["3 of 100 answers are cut off at the limit of 40 tokens"])])
+def test_the_user_hears_of_it_where_more_than_two_per_cent_are_cut_off(
+    store: Store, monkeypatch: pytest.MonkeyPatch, cut: int, told: list[str]
+) -> None:
+    class CutsOff(FakeGenerator):
+        def complete(self, conversations: Sequence[Conversation], *_: object) -> list[Completion]:  # type: ignore[override]
+            return [
+                Completion("x", (), "length" if int(said[-1].content.split()[-1]) < cut else "stop")
+                for said in conversations
+            ]
+
+    use(monkeypatch, CutsOff())
+    artifact = respond(model=model("mini:teacher"), prompts=asked(100), sampling=PAPER, seed=0)
+    for parent in ancestry([artifact])[:-1]:
+        store.build(parent)
+    heard: list[Event] = []
+    store.build(artifact, heard.append)
+    assert [event.text for event in heard if isinstance(event, Note)] == told
+    assert store.record(artifact)["counts"]["cut_off"] == cut
+
+
+def test_a_turn_before_the_prompt_is_shown_and_the_engine_is_the_samplings(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    generator = FakeGenerator()
+
+    def load(reference: str, engine: str, compute: Compute) -> FakeGenerator:
+        loaded.append((reference, engine, compute))
+        return generator
+
+    monkeypatch.setattr(models, "load_generator", load)
+    before = (Message("user", "hello"), Message("assistant", "yes?"))
+    prompts = given_responses(rows=(Response(Prompt("a", "and now?", before), "", "nobody"),))
+    sampling = Sampling(0.7, 0.9, 40, "vllm")
+    made(store, respond(model=model("mini:teacher"), prompts=prompts, sampling=sampling, seed=0))
+    assert loaded == [("mini:teacher", "vllm", Compute())]
+    [(conversations, _, _)] = generator.asked
+    assert conversations == ((*before, Message("user", "and now?")),)
