@@ -101,7 +101,7 @@ def prepare(reference: str, folder: Path, chat_template: str, closing_token: str
     else:
         _link_files(checkpoint_folder(reference), folder)
     if chat_template or closing_token:
-        _set_chat_format(reference, folder, chat_template, closing_token)
+        set_chat_format(reference, folder, chat_template, closing_token)
 
 
 def _link_files(source: Path, folder: Path) -> None:
@@ -111,7 +111,7 @@ def _link_files(source: Path, folder: Path) -> None:
             (link_or_copy if path.suffix == ".safetensors" else shutil.copyfile)(path.resolve(), folder / path.name)
 
 
-def _set_chat_format(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
+def set_chat_format(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
     from transformers import GenerationConfig
 
     from harness.backends.hf import load_tokenizer
