@@ -13,6 +13,7 @@ from evals.completeness import withheld
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
 from harness.backends.cost import CostEstimate, describe, estimate
+from harness.backends.models import located
 from harness.backends.replies import is_recorded
 from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
 from harness.bill import run_with_bill
@@ -52,8 +53,7 @@ class Source:
         """The model. Raises UserError where none is given, or it is no checkpoint."""
         if self.model is None:
             raise UserError("this evaluation needs a checkpoint: pass --model")
-        located = self.model if self.model.startswith("mini:") else str(Path(self.model).absolute())
-        return model_artifact(located)
+        return model_artifact(located(self.model))
 
 
 @dataclass(frozen=True, slots=True)

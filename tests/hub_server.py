@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on loopback: a folder of data sets, served by the hub's file protocol."""
+"""A stand-in for the Hugging Face hub on loopback: a folder of data sets and models, served by its file protocol."""
 
 import hashlib
 import json
@@ -8,16 +8,23 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVISIONS = ("main", COMMIT)
+MODELS = "models"
+LARGE = (".safetensors", ".parquet", ".bin")
+"""What the hub keeps in its large-file storage, and sends by a redirect."""
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serves `folder`/<owner>/<data set>/<file> at `url`, with "main" and `COMMIT` as the revisions of each."""
+    """Serves `folder`/<owner>/<data set>/<file>, and `folder`/models/<owner>/<model>/<file>, at `url`.
+
+    "main" and `COMMIT` are the revisions of each.
+    """
 
     daemon_threads = True
 
@@ -29,10 +36,12 @@ class HubServer(ThreadingHTTPServer):
         """Method and path of each request, in order."""
         self.failing = False
         """Set to answer every request with a server error."""
+        self.gated: set[str] = set()
+        """Repositories, as ``owner/name``, that are given to nobody."""
 
     def downloads(self) -> list[str]:
         """The paths of the files whose content was sent."""
-        return [line.removeprefix("GET ") for line in self.requests if line.startswith("GET /datasets/")]
+        return [line.removeprefix("GET ") for line in self.requests if line.startswith("GET ") and "/resolve/" in line]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,28 +62,44 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(f"{self.command} {path}")
         if self.server.failing:
             return self._send(500)
-        if path.startswith("/api/datasets/"):
-            owner, name, verb, revision, *inner = path.removeprefix("/api/datasets/").split("/")
-            assert verb == "tree"
-        else:
-            owner, name, verb, revision, *inner = path.removeprefix("/datasets/").split("/")
-            assert verb == "resolve"
-        repository = self.server.folder / owner / name
+        if path.startswith("/large/"):
+            return self._send(200, (self.server.folder / path.removeprefix("/large/")).read_bytes())
+        is_api = path.startswith("/api/")
+        kind, *parts = path.removeprefix("/api").strip("/").split("/")
+        if not is_api and kind != "datasets":  # a file of a model: /owner/name/resolve/...
+            kind, parts = MODELS, [kind, *parts]
+        owner, name, *rest = parts
+        verb, revision, *inner = rest or ("revision", "main")
+        repository = self.server.folder / (MODELS if kind == MODELS else ".") / owner / name
+        if f"{owner}/{name}" in self.server.gated:
+            return self._send(401, error="GatedRepo")
         if not repository.is_dir():
             return self._send(404, error="RepoNotFound")
         if revision not in REVISIONS:
             return self._send(404, error="RevisionNotFound")
-        self._send_entry(repository, repository.joinpath(*inner), listing=verb == "tree")
+        if verb == "revision":
+            return self._send_json(_described(f"{owner}/{name}", repository))
+        assert verb == ("tree" if is_api else "resolve")
+        self._send_entry(repository, repository.joinpath(*inner), listing=is_api)
 
     def _send_entry(self, repository: Path, entry: Path, listing: bool) -> None:
         if listing and entry.is_dir():
-            files = [_listed(repository, path) for path in sorted(entry.iterdir())]
-            self._send(200, json.dumps(files).encode(), {"Content-Type": "application/json"})
+            self._send_json([_listed(repository, path) for path in sorted(entry.iterdir())])
         elif entry.is_file() and not listing:
-            content = entry.read_bytes()
-            self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{_digest(content)}"'})
+            self._send_file(entry)
         else:
             self._send(404, error="EntryNotFound")
+
+    def _send_file(self, path: Path) -> None:
+        content = path.read_bytes()
+        if path.suffix not in LARGE:
+            return self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{_digest(content)}"'})
+        linked = {"X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Linked-Size": str(len(content))}
+        place = f"{self.server.url}/large/{path.relative_to(self.server.folder)}"
+        self._send(302, b"", {"X-Repo-Commit": COMMIT, "Location": place, **linked})
+
+    def _send_json(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _send(
         self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None, error: str = ""
@@ -86,6 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content)
+
+
+def _described(name: str, repository: Path) -> dict[str, Any]:
+    paths = sorted(path for path in repository.rglob("*") if path.is_file())
+    siblings = [{"rfilename": str(path.relative_to(repository)), "size": path.stat().st_size} for path in paths]
+    return {"id": name, "sha": COMMIT, "siblings": siblings}
 
 
 def _listed(repository: Path, path: Path) -> dict[str, object]:
