@@ -112,6 +112,7 @@ def _link_files(source: Path, folder: Path) -> None:
 
 
 def set_chat_format(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
+    """Gives the tokenizer in `folder` another template and closing token, as `prepare` does; weights are not needed."""
     from transformers import GenerationConfig
 
     from harness.backends.hf import load_tokenizer
