@@ -1,1 +1,1 @@
-"""Whether a run can go well, before it costs anything: `harness doctor`, and before the first expensive step of a run."""
+"""Whether a run can go well, before it costs anything: `harness doctor`, and what every run looks at by itself."""

@@ -1,0 +1,78 @@
+"""The checks that a run makes by itself, before its first expensive step."""
+
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
+
+from harness.backends.hf import silence_libraries
+from harness.core.artifacts import Artifact
+from harness.core.check import Check
+from harness.core.errors import HarnessError, StepFailed, UserError
+from harness.core.store import Store
+from harness.experiments import Experiment, Request
+from harness.preflight.doctor import FREE, run_checks
+from harness.preflight.subject import EXPENSIVE, Subject, subject_of, works
+
+MOST_ROWS = 2000
+"""Of each data set: more would take longer than a run should be held up."""
+
+
+def preflight(request: Request, experiments: Sequence[Experiment], store: Store, missing: Sequence[Artifact]) -> None:
+    """Looks at what a run needs, if any of its `missing` steps is expensive, and says in a line what it found.
+
+    Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
+    and the GPU stay free; `harness doctor` looks at more.
+    """
+    if not works(missing).keys() & set(EXPENSIVE):
+        return
+    found = _apart(subject_of(request, experiments, store, store, {}, MOST_ROWS))
+    failed = [each for each in found if each.state == "failure"]
+    if failed:
+        others = f" (and {len(failed) - 1} more: see `harness doctor`)" if len(failed) > 1 else ""
+        raise UserError(f"preflight: {failed[0].what}: {failed[0].detail}{others}")
+    print(summary(found), file=sys.stderr)
+
+
+def summary(found: Sequence[Check]) -> str:
+    """Checks in a line: how many, and what they warn of."""
+    warnings = [each for each in found if each.state == "warning"]
+    said = f"preflight: {len(found) - len(warnings)} checks ok"
+    if not warnings:
+        return said
+    counted = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    return f"{said}, {counted} (harness doctor): " + "; ".join(f"{each.what}: {each.detail}" for each in warnings)
+
+
+def _apart(subject: Subject) -> list[Check]:
+    """The free checks, made in another process. Raises UserError as they do, and HarnessError where that one dies."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_look, args=(theirs, subject))
+    process.start()
+    theirs.close()  # so that the other's death shows as end of file
+    try:
+        found: list[Check] | str = ours.recv()
+    except EOFError:
+        raise HarnessError("the preflight ended without an answer; run `harness doctor` to see why") from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(found, str):
+        raise StepFailed(found)
+    return found
+
+
+def _look(answer: Connection, subject: Subject) -> None:
+    """The body of the other process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one is killed by the other
+    try:
+        with TemporaryDirectory() as folder:
+            silence_libraries()
+            answer.send(list(run_checks(replace(subject, aside=Store(folder)), FREE)))
+    except Exception:
+        answer.send(traceback.format_exc())

@@ -1,0 +1,108 @@
+"""Data sets: what is wrong inside each, and what training and evaluation share."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.core.check import Check
+from harness.core.errors import UserError
+from harness.core.records import PreferencePair
+from harness.preflight.subject import Row, Subject
+
+NEAR_WORDS = 8
+NEAR_SHARE = 0.7
+"""An evaluation prompt is near a training prompt that has this share of its sequences of `NEAR_WORDS` words.
+
+PaLM (Chowdhery et al. 2022, section 8) called examples contaminated by these numbers, of all training text together;
+counted within one prompt, they find that prompt's copies."""
+
+
+def data_checks(subject: Subject) -> Iterator[Check]:
+    """Each data set by itself, then each evaluation set against the training sets."""
+    training, benches = {}, {}
+    try:
+        training = subject.training_rows()
+        benches = subject.bench_rows()
+    except UserError as error:
+        yield Check("failure", "data", str(error))
+        return
+    for name, rows in {**training, **benches}.items():
+        yield _inside(name, rows, is_bench=name in benches)
+    prompts = {name: [row.prompt.text for row in rows] for name, rows in training.items()}
+    for name, rows in benches.items():
+        yield _shared(name, [row.prompt.text for row in rows], prompts)
+
+
+def _inside(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
+    """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged."""
+    what = f"rows of {name}"
+    empty = sum(not answer.strip() for row in rows for answer in _answers(row))
+    twice = repeated([row.prompt.text for row in rows])
+    tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
+    if not rows:
+        return Check("failure", what, "there are none: raise its size, or --limit")
+    if empty:
+        return Check("failure", what, f"{empty} of {len(rows)} answers are empty: take their rows out")
+    found = [f"{twice} repeat an earlier prompt"] if twice else []
+    found += [f"{tied} have the same answer chosen and rejected"] if tied else []
+    if not found:
+        return Check("ok", what, f"{len(rows)}, none empty and none twice")
+    weight = "their prompts weigh more in its score" if is_bench else "they weigh more in training"
+    return Check("warning", what, f"{' and '.join(found)}, of {len(rows)}: {weight}")
+
+
+def _answers(row: Row) -> tuple[str, ...]:
+    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else (row.text,)
+
+
+def _shared(name: str, prompts: Sequence[str], training: dict[str, list[str]]) -> Check:
+    """How many prompts of an evaluation set stand in each training set, as they are or nearly so."""
+    found = {role: overlap(prompts, texts) for role, texts in training.items()}
+    counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
+    said = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
+    if any(one.same or one.near for one in found.values()):
+        return Check("warning", f"{name} in training", f"{said}: its score may rest on what was seen")
+    return Check("ok", f"{name} in training", said)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How many evaluation prompts are among training prompts: `same` after normalising, `near` of the others."""
+
+    same: int
+    near: int
+
+
+def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
+    """The evaluation `prompts` that are also in `training`, letter case and blanks apart.
+
+    For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
+    """
+    words = [normalised(prompt) for prompt in prompts]
+    seen = {tuple(each) for each in map(normalised, training)}
+    same = {number for number, each in enumerate(words) if tuple(each) in seen}
+    parts = {number: sequences(each) for number, each in enumerate(words) if number not in same}
+    holders = defaultdict(list)
+    for number, sequences_of_one in parts.items():
+        for part in sequences_of_one:
+            holders[part].append(number)
+    near: set[int] = set()
+    for each in seen:
+        shared = Counter(number for part in sequences(each) for number in holders.get(part, ()))
+        near |= {number for number, count in shared.items() if count >= NEAR_SHARE * len(parts[number])}
+    return Overlap(len(same), len(near))
+
+
+def normalised(text: str) -> list[str]:
+    """Its words in lower case."""
+    return text.casefold().split()
+
+
+def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
+    """Its different sequences of `NEAR_WORDS` words."""
+    return {tuple(words[start : start + NEAR_WORDS]) for start in range(len(words) - NEAR_WORDS + 1)}
+
+
+def repeated(prompts: Sequence[str]) -> int:
+    """How many prompts stand there a second time, letter case and blanks apart."""
+    return len(prompts) - len({tuple(normalised(prompt)) for prompt in prompts})

@@ -1,0 +1,239 @@
+"""The machine: what it has, against what a run takes."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.backends.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
+from harness.backends.launch import require_launchable
+from harness.backends.memory import (
+    GIB,
+    PROCESS_BYTES,
+    Memory,
+    ModelShape,
+    checkpoint_bytes,
+    generation_memory,
+    likelihood_memory,
+    resume_bytes,
+    shape_in,
+    training_memory,
+)
+from harness.backends.training import SINGLE, PreferenceSettings, TrainingSettings, spread
+from harness.core.artifacts import Artifact
+from harness.core.check import Check
+from harness.core.compute import Compute, Resources
+from harness.core.errors import UserError
+from harness.preflight.subject import Stage, Subject, origin, stages, works
+from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+
+TIGHT = 0.8
+"""Of what is there: an estimate above it is warned of."""
+
+PACKAGES = ("torch", "transformers", "trl", "datasets")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a machine has, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
+
+    processors: int
+    memory: int
+    free_memory: int
+    gpus: tuple[int, ...] = ()
+    gpu: str = ""
+
+    def __str__(self) -> str:
+        if self.gpus:
+            return f"{len(self.gpus)} × {self.gpu}, {gib(min(self.gpus))} each"
+        return f"no GPU; {self.processors} processors, {gib(self.memory)} of memory, {gib(self.free_memory)} of it free"
+
+
+def this_machine() -> Machine:
+    """What there is here; inside a container, what it may use."""
+    import torch
+
+    count = torch.cuda.device_count()
+    gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
+    memory, free = _main_memory()
+    return Machine(
+        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory=memory,
+        free_memory=free,
+        gpus=tuple(gpu.total_memory for gpu in gpus),
+        gpu=gpus[0].name if gpus else "",
+    )
+
+
+def _main_memory() -> tuple[int, int]:
+    """(all, free) main memory."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    memory = page * os.sysconf("SC_PHYS_PAGES")
+    free = memory
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            memory = min(memory, int(Path(limit).read_text()))
+    return memory, min(free, memory)
+
+
+def machine_checks(subject: Subject, machine: Machine) -> Iterator[Check]:
+    """Devices, what each kind of step is to occupy, memory, disk and packages."""
+    yield Check("ok", "device", str(machine))
+    yield from _packages(subject)
+    yield from _resources(subject, machine)
+    yield _training_processes(subject, machine)
+    by_model: dict[str, list[Stage]] = {}
+    for stage in stages(subject.missing):
+        by_model.setdefault(subject.name_of(stage.base), []).append(stage)
+    for model, needed in by_model.items():
+        yield _memory(model, needed, subject, machine)
+    yield _disk(subject)
+
+
+def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
+    """What the scale says that steps occupy, if it says anything."""
+    there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
+    for work, wanted in subject.scale.compute.resources.items():
+        lacking = [
+            f"{getattr(wanted, name):g} {unit} (here: {getattr(there, name):.4g})"
+            for name, unit in (("gpus", "GPUs"), ("cpus", "processors"), ("memory_gb", "GiB of main memory"))
+            if getattr(wanted, name) > getattr(there, name)
+        ]
+        where = f"compute.resources.{work} of configs/scales/{subject.scale.name}.yaml"
+        if lacking:
+            yield Check(
+                "failure",
+                f"resources for {work}",
+                f"{where} asks for {', '.join(lacking)}: run it on a machine that has them, or lower it",
+            )
+        else:
+            yield Check("ok", f"resources for {work}", "the machine has what the scale asks for")
+
+
+def _training_processes(subject: Subject, machine: Machine) -> Check:
+    """Whether training can be spread as the scale says: its configuration, its processes, and each stage's batch."""
+    compute, what = subject.scale.compute, "training processes"
+    said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
+    try:
+        require_launchable(compute.accelerate, compute.processes)
+        batches = {training.global_batch_size for training in _trainings(subject.missing)}
+        spreads = [spread(size, compute) for size in sorted(batches)]
+    except UserError as error:
+        return Check("failure", what, str(error))
+    if machine.gpus and compute.processes > len(machine.gpus):
+        mend = f"pass --processes {len(machine.gpus)}, or run it where there are more"
+        return Check("failure", what, f"{said}, and {len(machine.gpus)} GPUs: {mend}")
+    each = "; ".join(
+        f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
+        f" {one.accumulation} passes"
+        for one in spreads
+    )
+    return Check("ok", what, f"{said}; {each}" if each else said)
+
+
+def _packages(subject: Subject) -> Iterator[Check]:
+    scale = subject.scale
+    wanted = dict.fromkeys(PACKAGES, "")
+    if scale.sampling.engine == "vllm":
+        wanted["vllm"] = f"configs/scales/{scale.name}.yaml generates with it"
+    lacking = {name: why for name, why in wanted.items() if find_spec(name) is None}
+    for name, why in lacking.items():
+        yield Check("failure", f"package {name}", f"not installed{f', and {why}' if why else ''}: pip install {name}")
+    if not lacking:
+        yield Check("ok", "packages", ", ".join(wanted))
+
+
+def _memory(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
+    """Of each kind of step with one model, on one GPU or in main memory."""
+    what = f"memory for {model}"
+    try:
+        shape = shape_in(subject.checkpoint(needed[0].base))
+    except UserError as error:
+        return Check("warning", what, f"not estimated: {error}")
+    compute = subject.scale.compute
+    takes: dict[str, float] = {}
+    for stage in needed:
+        estimate = _stage_memory(stage, shape, subject.scale.training.sft.max_length, compute).total + PROCESS_BYTES
+        alike = 1 if machine.gpus or stage.work != "training" else compute.processes
+        takes[stage.artifact.step] = max(takes.get(stage.artifact.step, 0.0), alike * estimate)
+    room, place = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
+    said = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(room)} {place}"
+    most = max(takes.values())
+    side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
+    mend = "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"
+    if most > room:
+        return Check("failure", what, f"{said}: {mend}")
+    if most * side_by_side > TIGHT * room:
+        several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
+        return Check("warning", what, f"{said}{several}: it may not do; {mend}")
+    return Check("ok", what, said)
+
+
+def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute) -> Memory:
+    """An upper estimate: every row as long as training allows, prompt and answer together."""
+    if stage.work == "training":
+        return _training_memory(stage, shape, compute)
+    if stage.work == "likelihood":
+        return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
+    sampling = stage.artifact.arguments["sampling"]
+    rows = 1 if sampling.engine == "vllm" else max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+    return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+
+
+def _training_memory(stage: Stage, shape: ModelShape, compute: Compute) -> Memory:
+    settings = stage.artifact.arguments["settings"]
+    training = _training_settings(settings)
+    rows = compute.micro_batch_size or -(-training.global_batch_size // compute.processes)
+    return training_memory(
+        shape,
+        rows=2 * rows if isinstance(settings, PreferenceSettings) else rows,
+        length=training.max_length,
+        precision=training.precision,
+        checkpointing=compute.gradient_checkpointing,
+        shards=1 if compute.accelerate == SINGLE else compute.processes,
+    )
+
+
+def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:
+    return settings.training if isinstance(settings, PreferenceSettings) else settings
+
+
+def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
+    return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
+
+
+def _disk(subject: Subject) -> Check:
+    """Of the checkpoints that are still to be trained."""
+    trainings = works(subject.missing).get("training", [])
+    needed, unknown = 0, set()
+    for base, count in Counter(map(origin, trainings)).items():
+        try:
+            shape = shape_in(subject.checkpoint(base))
+        except UserError:
+            unknown.add(subject.name_of(base))
+            continue
+        needed += count * checkpoint_bytes(shape)
+        needed += resume_bytes(shape) if subject.scale.compute.save_every else 0
+    free = shutil.disk_usage(subject.store.root).free
+    said = f"{gib(needed)} for {len(trainings)} checkpoints, {gib(free)} free in {subject.store.root}"
+    if needed > free:
+        return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
+    if unknown:
+        return Check(
+            "warning", "disk", f"{said}; not counted, for their size is not known: {', '.join(sorted(unknown))}"
+        )
+    if needed > TIGHT * free:
+        return Check("warning", "disk", f"{said}: it may not do")
+    return Check("ok", "disk", said)
+
+
+def gib(size: float) -> str:
+    """Bytes, to be read by people."""
+    return f"{size / GIB:.3g} GiB" if size >= GIB / 100 else f"{size / 2**20:.2g} MiB"

@@ -1,0 +1,122 @@
+"""Whether training does its arithmetic right, on a few rows of the run, by the code that trains."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.backends.memory import GIB, resume_bytes, shape_in
+from harness.backends.training import PreferenceSettings, TrainingSettings
+from harness.core.artifacts import Tracker
+from harness.core.check import Check
+from harness.core.compute import Compute
+from harness.core.errors import UserError
+from harness.core.progress import silent
+from harness.core.records import PreferencePair, Response, read_rows
+from harness.preflight.machine import Machine, gib, this_machine
+from harness.preflight.subject import Subject
+
+ROWS = 4
+"""Of a batch that is taken at once, and row by row."""
+
+LONGEST = 256
+"""Tokens that a row is cut at here: arithmetic shows as well on short rows."""
+
+LOSS_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
+GRADIENT_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
+"""Of the difference's norm, as a share of the gradient's: rounding alone stays well below, a wrong weight does not."""
+
+LARGEST_SHARE = 0.5
+"""Of free memory that the checks may take."""
+LARGEST_ON_PROCESSORS = 10**9
+"""Parameters; with more, a few rows take many minutes without a GPU."""
+
+
+def training_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
+    """For each base model: the first DPO loss, and the gradient of one batch taken whole and row by row."""
+    machine = machine or this_machine()
+    for name in subject.models:
+        try:
+            if reason := _too_large(subject, name, machine):
+                yield Check("warning", f"training of {name}", f"not tried: {reason}")
+                continue
+            folder = subject.checkpoint(subject.scale.models[name].artifact())
+            rows = subject.training_rows()
+        except UserError as error:
+            yield Check("warning", f"training of {name}", f"not tried: {error}")
+            continue
+        settings = subject.settings_of(name)
+        pairs = [row for row in rows["preference_data"] if isinstance(row, PreferencePair)]
+        answers = [row for row in rows["demonstrations"] if isinstance(row, Response)]
+        yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
+        yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+
+
+def _too_large(subject: Subject, name: str, machine: Machine) -> str:
+    """Why the model is not trained here; empty if it can be."""
+    if not subject.has_weights(name):
+        return "its weights are not on this machine: harness prefetch"
+    shape = shape_in(subject.described(name))
+    needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
+    if needed > LARGEST_SHARE * room:
+        return f"{gib(needed)} of {gib(room)} that are free is too much for a look"
+    if not machine.gpus and shape.parameters > LARGEST_ON_PROCESSORS:
+        return f"{shape.parameters / 1e9:.1f} billion parameters take too long without a GPU"
+    return ""
+
+
+def of_unlike_length(rows: Sequence[Response]) -> list[Response]:
+    """`ROWS` of the rows, from the shortest answer to the longest: means of unlike rows are where weights go wrong."""
+    ordered = sorted(rows[:LONGEST], key=lambda row: len(row.text))
+    return [ordered[number * (len(ordered) - 1) // (ROWS - 1)] for number in range(ROWS)] if ordered else []
+
+
+def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: PreferenceSettings) -> Check:
+    """DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
+    from harness.backends import trl
+    from harness.backends.reference_log_probabilities import References
+
+    what, precision = f"first DPO loss of {name}", settings.training.precision
+    still = _still(settings.training)
+    with TemporaryDirectory() as out:
+        references = References(folder, still.max_length, precision).log_probabilities(pairs)
+        job = PreferenceSettings(settings.beta, still)
+        trl.train_dpo(folder, pairs, references, job, seed=0, out=Path(out), track=_untracked)
+        loss = read_rows(Path(out) / trl.LOSSES, trl.StepLoss)[0].loss
+    tolerance = LOSS_TOLERANCE[precision]
+    said = f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
+    if loss is None or abs(loss - math.log(2)) > tolerance:
+        return Check("failure", what, f"{said}, more than {tolerance:g} apart: report it as a bug")
+    return Check("ok", what, f"{said} (within {tolerance:g}), on {len(pairs)} pairs")
+
+
+def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings: TrainingSettings) -> Check:
+    """The gradient of one global batch must not depend on how many rows a forward pass takes."""
+    from harness.backends import trl
+
+    what = f"gradient of {name}"
+    still = _still(settings)
+    with TemporaryDirectory() as out:
+        whole, single = (
+            trl.sft_gradient(folder, rows, still, out=Path(out), compute=Compute(micro_batch_size=size))
+            for size in (ROWS, 1)
+        )
+    difference = (whole - single).norm().item() / whole.norm().item()
+    tolerance = GRADIENT_TOLERANCE[settings.precision]
+    said = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
+    if not difference <= tolerance:
+        return Check(
+            "failure", what, f"{said}: set compute.micro_batch_size to the whole share, and report it as a bug"
+        )
+    return Check("ok", what, said)
+
+
+def _still(settings: TrainingSettings) -> TrainingSettings:
+    """One step that changes no weight."""
+    length = min(settings.max_length, LONGEST)
+    return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
+
+
+def _untracked(work: int, unit: str, done: int = 0) -> Tracker:
+    return Tracker(work, unit, done, silent)
