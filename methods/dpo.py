@@ -1,7 +1,7 @@
 """Direct preference optimization on given preference data (Rafailov et al. 2023; SGPO's baseline, section 4.2.1)."""
 
 from harness.core.artifacts import Artifact
-from harness.steps.train import train_dpo
+from harness.steps.train import direct_preference_optimization
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
@@ -9,7 +9,7 @@ from methods.sft import sft
 def dpo(given: Ingredients) -> Artifact:
     """The initial policy trained to prefer the data's chosen answers to its rejected ones."""
     policy = sft(given)
-    return train_dpo(
+    return direct_preference_optimization(
         policy=policy, reference=policy, pairs=given.preference_data, settings=given.settings.dpo, seed=given.seed
     ).labelled("DPO")
 

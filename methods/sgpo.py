@@ -9,7 +9,7 @@ from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import perplexity
 from harness.steps.respond import refine, respond
-from harness.steps.train import improver_examples, train_dpo, train_sft
+from harness.steps.train import direct_preference_optimization, improver_examples, train_sft
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
@@ -114,7 +114,7 @@ def optimize_preferences(given: Ingredients, variant: Variant, policy: Artifact,
     else:
         chosen = improvements(given, variant, improver, answers).labelled("self-improvements")  # ỹ, Eq. 5
     pairs = preference_pairs(chosen=chosen, rejected=answers)  # D_P
-    return train_dpo(
+    return direct_preference_optimization(
         policy=policy, reference=policy, pairs=pairs, settings=given.settings.sgpo, seed=given.seed
     ).labelled("preference stage")  # Eq. 6
 

@@ -3,7 +3,7 @@
 from harness.core.artifacts import Artifact
 from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.respond import respond
-from harness.steps.train import train_dpo
+from harness.steps.train import direct_preference_optimization
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
@@ -14,7 +14,7 @@ def spin(given: Ingredients) -> Artifact:
     references = chosen_responses(preference_data=given.preference_data)
     answers = respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed)
     pairs = preference_pairs(chosen=references, rejected=answers.labelled("SFT's answers"))
-    return train_dpo(
+    return direct_preference_optimization(
         policy=policy, reference=policy, pairs=pairs, settings=given.settings.spin, seed=given.seed
     ).labelled("SPIN")
 

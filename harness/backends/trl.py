@@ -1,183 +1,492 @@
 """Training with TRL: the only module that imports it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
-from harness.backends.chat import answer_ids, conversation, prompt_ids
-from harness.backends.hf import load_checkpoint
+from harness.backends.hf import load_checkpoint, load_tokenizer, silence_libraries
+from harness.backends.launch import (
+    Told,
+    die_with_parent,
+    errors_told,
+    launch,
+    mendable_errors,
+    require_launchable,
+    tell,
+    told_job,
+)
+from harness.backends.training import (
+    LOSSES,
+    SINGLE,
+    EpochBatches,
+    Job,
+    PreferenceSettings,
+    Progress,
+    StepLoss,
+    Track,
+    TrainingSettings,
+    last_whole,
+    mark_whole,
+    remove_all_but,
+    spread,
+)
+from harness.backends.training_rows import (
+    LENGTH,
+    UNSCORED,
+    ReferenceLogProbability,
+    Rows,
+    preference_rows,
+    sft_rows,
+)
 from harness.core.artifacts import Tracker
-from harness.core.records import PreferencePair, Response
+from harness.core.compute import Compute
+from harness.core.errors import UserError
+from harness.core.progress import silent
+from harness.core.records import PreferencePair, Response, write_rows
 
 if TYPE_CHECKING:
+    import torch
     from datasets import Dataset
 
-UNSCORED = -100
-"""The label of a token that bears no loss."""
+STEPS_BETWEEN_LOGS = 10
 
-Track = Callable[[int, str], Tracker]
-"""Opens a progress display for (amount of work, unit): `Output.track`."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """Optimisation settings (section 4.2). `global_batch_size` is the effective one, whatever it is spread over.
-
-    `precision` is that of the forward and backward passes; weights and optimizer are kept in float32.
-    """
-
-    learning_rate: float
-    epochs: int
-    global_batch_size: int
-    max_length: int
-    warmup_share: float
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-@dataclass(frozen=True, slots=True)
-class PreferenceSettings:
-    """Settings of a DPO stage: `beta` is Eq. 6's."""
-
-    beta: float
-    training: TrainingSettings
+MakeTrainer = Callable[[Job, "Dataset"], Any]
 
 
 def train_sft(
-    model_folder: Path, examples: Sequence[Response], settings: TrainingSettings, *, seed: int, out: Path, track: Track
+    model_folder: Path,
+    examples: Sequence[Response],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    out: Path,
+    track: Track,
+    compute: Compute | None = None,
 ) -> dict[str, float]:
-    """Supervised fine-tuning on (prompt, response) examples, loss on the response only; saves to `out`.
+    """Supervised fine-tuning on (conversation, response) examples, loss on the assistant's turns only; saves to `out`.
 
-    Returns TRL's last logged metrics.
+    Goes on from the checkpoints that a killed run left in `out`. Returns TRL's last logged metrics, and how many rows
+    were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
     """
-    from trl import SFTConfig, SFTTrainer
-
-    model, tokenizer = _load_for_training(model_folder)
-    trainer = SFTTrainer(
-        model=model,
-        args=SFTConfig(**_arguments(settings, seed, out), shuffle_dataset=False),
-        train_dataset=_sft_dataset(examples, tokenizer),
-        processing_class=tokenizer,
-        callbacks=[_progress_callback(track)],
-    )
-    return _train(trainer, tokenizer, out)
+    job = _job("sft", model_folder, settings, 0.0, seed, out, compute or Compute())
+    return _train(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length), track, _sft_trainer)
 
 
 def train_dpo(
     model_folder: Path,
-    reference_folder: Path,
     pairs: Sequence[PreferencePair],
+    references: Sequence[ReferenceLogProbability],
     settings: PreferenceSettings,
     *,
     seed: int,
     out: Path,
     track: Track,
+    compute: Compute | None = None,
 ) -> dict[str, float]:
-    """DPO (Eq. 6) of the policy in `model_folder` against the frozen reference; saves to `out`.
+    """DPO (Eq. 6) of the policy in `model_folder` against a frozen reference; saves to `out`.
 
-    Returns TRL's last logged metrics.
+    `references` are the reference's log-probabilities of the pairs, so that it need not be in memory. Otherwise as
+    `train_sft`.
     """
-    from trl import DPOConfig
+    training = settings.training
+    job = _job("dpo", model_folder, training, settings.beta, seed, out, compute or Compute())
+    rows = preference_rows(pairs, references, _tokenizer(model_folder), training.max_length)
+    return _train(job, rows, track, _dpo_trainer)
 
-    model, tokenizer = _load_for_training(model_folder)
-    reference, _ = load_checkpoint(reference_folder)
-    trainer = _tokenized_dpo_trainer()(
-        model=model,
-        ref_model=reference,
-        args=DPOConfig(**_arguments(settings.training, seed, out), beta=settings.beta),
-        train_dataset=_preference_dataset(pairs, tokenizer),
-        processing_class=tokenizer,
-        callbacks=[_progress_callback(track)],
+
+def _job(
+    kind: Any, model: Path, settings: TrainingSettings, beta: float, seed: int, out: Path, compute: Compute
+) -> Job:
+    require_launchable(compute.accelerate, compute.processes)
+    return Job(
+        kind=kind,
+        model=str(model),
+        out=str(out),
+        settings=settings,
+        beta=beta,
+        seed=seed,
+        spread=spread(settings.global_batch_size, compute),
+        accelerate=compute.accelerate,
+        gradient_checkpointing=compute.gradient_checkpointing,
+        save_every=compute.save_every,
     )
-    return _train(trainer, tokenizer, out)
 
 
-def _load_for_training(folder: Path) -> tuple[Any, Any]:
+def _train(job: Job, rows: Rows, track: Track, make_trainer: MakeTrainer) -> dict[str, float]:
+    """Trains in this process or in several; leaves the checkpoint and nothing of the way to it."""
+    found = last_whole(job)
+    remove_all_but(job, found[0] if found else None)
+    if job.accelerate == SINGLE:
+        with mendable_errors(Path(job.out)):
+            metrics = _run(job, rows.dataset, track, make_trainer)
+    else:
+        metrics = launch(job, rows.dataset, f"{__package__}.trl", track)
+    remove_all_but(job, None)
+    job.trainer_folder.rmdir()
+    return {**metrics, **rows.counts}
+
+
+def _run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> dict[str, float]:
+    """Trains as one of the job's processes; the first one saves. TRL's last logged metrics."""
+    from transformers import PrinterCallback
+
+    silence_libraries()
+    trainer = make_trainer(job, rows)
+    record = _Record(trainer)
+    trainer.add_callback(_record_callback(record, job, track))
+    trainer.remove_callback(PrinterCallback)
+    found = last_whole(job)
+    if found is not None:
+        record.window = found[1]
+    trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+    _save(trainer, job)
+    if trainer.is_world_process_zero():
+        write_rows(Path(job.out) / LOSSES, record.losses)
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return {name: float(value) for name, value in (logged[-1] if logged else {}).items()}
+
+
+def _save(trainer: Any, job: Job) -> None:
+    """The trained checkpoint, whole, from the first process; the tokenizer beside it."""
+    if job.accelerate == SINGLE:
+        trainer.model.save_pretrained(job.out)
+    else:
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes take part
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if trainer.is_world_process_zero():
+            model.save_pretrained(job.out, state_dict=weights)
+    if trainer.is_world_process_zero():
+        trainer.processing_class.save_pretrained(job.out)
+
+
+# Trainers
+
+
+def _sft_trainer(job: Job, rows: "Dataset") -> Any:
+    from trl import SFTConfig, SFTTrainer
+
+    arguments = SFTConfig(**_arguments(job), shuffle_dataset=False, dataset_kwargs={"skip_prepare_dataset": True})
+    model, tokenizer = _load(job, arguments)
+    trainer = _even_batches(SFTTrainer)(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer.take_batches(job, {"input_ids": [tokenizer.pad_token_id] * 2, "labels": [UNSCORED] * 2})
+    return trainer
+
+
+def _dpo_trainer(job: Job, rows: "Dataset") -> Any:
+    from trl import DPOConfig
+    from trl.trainer import dpo_trainer
+
+    arguments = DPOConfig(**_arguments(job), beta=job.beta, precompute_ref_log_probs=True)
+    model, tokenizer = _load(job, arguments)
+    # TRL would hash the model and, where it is sharded, load a second one: for the log-probabilities that we bring.
+    hashing = patch.object(dpo_trainer, "hash_module", lambda module: "")
+    with hashing, patch.object(dpo_trainer, "create_model_from_path", lambda *_, **__: None):
+        trainer = _given_reference_trainer()(
+            model=model, args=arguments, train_dataset=rows, processing_class=tokenizer
+        )
+    nothing = {"prompt_ids": [tokenizer.pad_token_id] * 2, "chosen_ids": [], "rejected_ids": []}
+    trainer.take_batches(job, {**nothing, "ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0})
+    return trainer
+
+
+def _given_reference_trainer() -> Any:
+    """TRL's DPOTrainer for rows that are token ids with the reference's log-probabilities already."""
+    import torch
+    from trl import DPOTrainer
+
+    class GivenReferenceTrainer(_even_batches(DPOTrainer)):  # type: ignore[misc]
+        loss_is_scaled_for_ga = True
+
+        def _prepare_dataset(self, dataset: "Dataset", *_: Any) -> "Dataset":
+            return dataset
+
+        def _precompute_ref_logps(self, dataset: "Dataset", *_: Any) -> "Dataset":
+            return dataset
+
+        def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> "torch.Tensor":
+            """The pairs of an optimizer step, over all processes."""
+            pairs = torch.stack([_pairs(batch) for batch in batch_samples]).sum().to(device)
+            return self.accelerator.gather(pairs).sum()
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            """Each pair weighs the same in an optimizer step, also where a forward pass has fewer than others.
+
+            Gradients are averaged over processes.
+            """
+            loss = super().compute_loss(model, inputs)
+            return loss * (_pairs(inputs) / num_items_in_batch * self.accelerator.num_processes)
+
+    return GivenReferenceTrainer
+
+
+def _pairs(batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":
+    """How many pairs with an answer a batch of TRL's has: [chosen, rejected] by rows."""
+    return batch["completion_mask"].chunk(2)[0].any(dim=1).sum()
+
+
+def _even_batches(trainer_class: Any) -> Any:
+    """`trainer_class` with global batches that are the same however many processes share them.
+
+    accelerate would fill the last batch with rows from the first one.
+    """
+    from torch.utils.data import DataLoader
+
+    class EvenBatches(trainer_class):
+        def take_batches(self, job: Job, nothing: Mapping[str, Any]) -> None:
+            """`nothing` is a row without a scored token, for passes that a process makes for company."""
+            self._job, self._nothing = job, nothing
+            self.pass_losses: list[torch.Tensor] = []
+            """Of the forward passes since they were last taken out."""
+
+        def get_train_dataloader(self) -> Any:
+            lengths = self.train_dataset[LENGTH][:]
+            process = self.accelerator.process_index
+            batches = EpochBatches(lengths, self._job.spread, process, self._job.seed)
+            return _loader_class()(
+                _rows_or_none(self._remove_unused_columns(self.train_dataset, description="training")),
+                batch_sampler=batches,
+                collate_fn=self._collate,
+            )
+
+        def training_step(self, *args: Any, **kwargs: Any) -> "torch.Tensor":
+            loss = super().training_step(*args, **kwargs)
+            self.pass_losses.append(loss)
+            return loss
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """Checkpoints on the way need none."""
+
+        def _collate(self, rows: list[Any]) -> Any:
+            return self.data_collator(rows or [self._nothing])
+
+    def _loader_class() -> Any:
+        class Loader(DataLoader):
+            def set_epoch(self, epoch: int) -> None:
+                self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+        return Loader
+
+    return EvenBatches
+
+
+def _rows_or_none(dataset: "Dataset") -> Any:
+    """The data set, of which a batch may be empty."""
+
+    class RowsOrNone:
+        def __len__(self) -> int:
+            return len(dataset)
+
+        def __getitem__(self, index: int) -> Any:
+            return dataset[index]
+
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            return list(dataset.__getitems__(indices)) if indices else []
+
+    return RowsOrNone()
+
+
+def _arguments(job: Job) -> dict[str, Any]:
     import torch
 
-    model, tokenizer = load_checkpoint(folder)
-    return model.to(torch.float32), tokenizer
-
-
-def _arguments(settings: TrainingSettings, seed: int, out: Path) -> dict[str, Any]:
+    settings = job.settings
     return {
-        "output_dir": str(out / "trainer"),
+        "output_dir": str(job.trainer_folder),
         "learning_rate": settings.learning_rate,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.global_batch_size,
+        "per_device_train_batch_size": job.spread.micro_batch_size,
+        "gradient_accumulation_steps": job.spread.accumulation,
         "max_length": settings.max_length,
         "lr_scheduler_type": "cosine",
         "warmup_steps": settings.warmup_share,
-        "seed": seed,
-        "data_seed": seed,
-        "save_strategy": "no",
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "save_strategy": "no" if job.save_every is None else "steps",
+        "save_steps": job.save_every or 0,
         "report_to": "none",
-        "logging_steps": 10,
+        "logging_steps": STEPS_BETWEEN_LOGS,
         "disable_tqdm": True,
         "bf16": settings.precision == "bfloat16",
-        "gradient_checkpointing": False,  # TRL's default trades time for memory that is not scarce here
+        "gradient_checkpointing": job.gradient_checkpointing,
         "dataloader_pin_memory": False,
+        "use_cpu": not torch.cuda.is_available(),
     }
 
 
-def _sft_dataset(examples: Sequence[Response], tokenizer: Any) -> "Dataset":
-    from datasets import Dataset
+def _load(job: Job, arguments: Any) -> tuple[Any, Any]:
+    """Model and tokenizer to train; weights in float32, on the way to where `arguments`, made before, put them."""
+    import torch
+    from transformers import AutoModelForCausalLM
 
-    rows = []
-    for row in examples:
-        prompt, answer = prompt_ids(tokenizer, conversation(row.prompt)), answer_ids(tokenizer, row.text)
-        rows.append({"input_ids": [*prompt, *answer], "labels": [UNSCORED] * len(prompt) + answer})
-    return Dataset.from_list(rows)
-
-
-def _preference_dataset(pairs: Sequence[PreferencePair], tokenizer: Any) -> "Dataset":
-    from datasets import Dataset
-
-    return Dataset.from_list(
-        [
-            {
-                "prompt_ids": prompt_ids(tokenizer, conversation(row.prompt)),
-                "chosen_ids": answer_ids(tokenizer, row.chosen),
-                "rejected_ids": answer_ids(tokenizer, row.rejected),
-            }
-            for row in pairs
-        ]
-    )
+    attention = _attention(job)
+    if job.accelerate == SINGLE:
+        arguments._n_gpu = 1  # else the trainer would copy the model to every GPU in sight
+        model, tokenizer = load_checkpoint(Path(job.model))
+        if attention != model.config._attn_implementation:
+            model.set_attn_implementation(attention)
+        return model.to(torch.float32), tokenizer
+    if arguments.use_cpu:
+        _allow_sharding_on_processors()
+    model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation=attention)
+    return model, _tokenizer(Path(job.model))
 
 
-def _tokenized_dpo_trainer() -> Any:
-    """TRL's DPOTrainer for rows that are token ids already; its SFTTrainer takes such rows as it is."""
-    from trl import DPOTrainer
+def _attention(job: Job) -> str:
+    """Flash attention, which knows no single precision, where its package and a CUDA device are present."""
+    import torch
+    from transformers.utils import is_flash_attn_2_available
 
-    class TokenizedDPOTrainer(DPOTrainer):
-        def _prepare_dataset(
-            self, dataset: "Dataset", processing_class: Any, args: Any, dataset_name: str
-        ) -> "Dataset":
-            """Without the pairs whose prompt alone fills the length, as TRL does it."""
-            return dataset.filter(lambda row: len(row["prompt_ids"]) < args.max_length)
-
-    return TokenizedDPOTrainer
+    flashes = job.settings.precision == "bfloat16" and torch.cuda.is_available() and is_flash_attn_2_available()
+    return "flash_attention_2" if flashes else "sdpa"
 
 
-def _progress_callback(track: Track) -> Any:
-    from transformers import TrainerCallback
+def _allow_sharding_on_processors() -> None:
+    """Has accelerate shard models between processes without an accelerator, which it does not by itself."""
+    from accelerate import Accelerator, PartialState  # type: ignore[import-untyped]
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin  # type: ignore[import-untyped]
 
-    class ProgressCallback(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.tracker = track(state.max_steps, "steps")
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.tracker.advance()
-
-    return ProgressCallback()
+    state = Accelerator(cpu=True).state
+    state.fsdp_plugin = FullyShardedDataParallelPlugin()
+    state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
 
 
-def _train(trainer: Any, tokenizer: Any, out: Path) -> dict[str, float]:
-    from transformers import PrinterCallback
+def _tokenizer(folder: Path) -> Any:
+    """The checkpoint's tokenizer. Raises UserError for one without a closing token."""
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"the tokenizer in {folder} has no closing token (eos_token); name one in tokenizer_config.json"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
+
+def sft_gradient(
+    model_folder: Path, examples: Sequence[Response], settings: TrainingSettings, *, out: Path, compute: Compute
+) -> "torch.Tensor":
+    """The gradient of the first optimizer step of `train_sft`, all weights in one row, before it is clipped.
+
+    Of one process; nothing is saved.
+    """
+    import torch
+    from transformers import PrinterCallback, TrainerCallback
+
+    class Take(TrainerCallback):
+        gradient: torch.Tensor
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
+            self.gradient = torch.cat([grad.detach().flatten().float().cpu() for grad in grads])
+
+    silence_libraries()
+    job = _job("sft", model_folder, settings, 0.0, 0, out, compute)
+    trainer = _sft_trainer(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length).dataset)
+    trainer.args.max_grad_norm = 0.0
+    trainer.args.max_steps = 1
+    taken = Take()
+    trainer.add_callback(taken)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    trainer.model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return {name: float(value) for name, value in (logged[-1] if logged else {}).items()}
+    return taken.gradient
+
+
+# What happens on the way
+
+
+class _Record:
+    """The losses so far, and what TRL has counted since it last logged: checkpoints of its own do not have these."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+        self.losses: list[StepLoss] = []
+
+    def end_step(self) -> None:
+        """Takes the losses of a step's forward passes."""
+        loss = self._mean(sum(self._trainer.pass_losses))
+        self._trainer.pass_losses.clear()
+        step = self._trainer.state.global_step
+        self.losses.append(StepLoss(step, loss if math.isfinite(loss) else None))
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """As JSON."""
+        trainer = self._trainer
+        return {
+            "losses": [[each.step, each.loss] for each in self.losses],
+            "loss": self._mean(trainer._tr_loss),
+            "logged": trainer._globalstep_last_logged,
+            "metrics": dict(trainer._metrics["train"]),
+            "tokens": trainer._total_train_tokens,
+        }
+
+    @window.setter
+    def window(self, kept: Mapping[str, Any]) -> None:
+        self.losses = [StepLoss(step, loss) for step, loss in kept["losses"]]
+        self._trainer._metrics["train"].update(kept["metrics"])
+        self._trainer._total_train_tokens = kept["tokens"]
+        self._since = kept["logged"], kept["loss"]
+
+    def begin(self) -> None:
+        """Once the trainer has set up its loop."""
+        if self.losses:
+            self._trainer._globalstep_last_logged = self._since[0]
+            self._trainer._tr_loss += self._since[1]
+
+    def _mean(self, loss: Any) -> float:
+        return float(self._trainer.accelerator.gather(loss.reshape(1)).mean())
+
+
+def _record_callback(record: _Record, job: Job, track: Track) -> Any:
+    from transformers import TrainerCallback
+
+    class RecordCallback(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            record.begin()
+            self.progress: Progress = track(state.max_steps, "steps", state.global_step)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            record.end_step()
+            self.progress.advance()
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            window = record.window  # all processes take part, and all have written when they have
+            if state.is_world_process_zero:
+                mark_whole(job.trainer_folder / f"checkpoint-{state.global_step}", job, window)
+
+    return RecordCallback()
+
+
+# In a launched process
+
+
+def _main(file: str) -> None:
+    import torch
+
+    die_with_parent()
+    job, rows = told_job(file)
+    with errors_told(Path(job.out)), mendable_errors(Path(job.out)):
+        first = _process() == 0
+        make_trainer = _sft_trainer if job.kind == "sft" else _dpo_trainer
+        metrics = _run(job, rows, Told if first else _untold, make_trainer)
+        if first:
+            tell(result=metrics)
+    torch.distributed.destroy_process_group()
+
+
+def _process() -> int:
+    import os
+
+    return int(os.environ.get("RANK", "0"))
+
+
+def _untold(work: int, unit: str, done: int = 0) -> Progress:
+    return Tracker(work, unit, done, silent)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

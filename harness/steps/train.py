@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 
-from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.backends.training import Precision, PreferenceSettings, TrainingSettings
+from harness.backends.training_rows import ReferenceLogProbability
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.steps.respond import render
 
+PAIRS = 64
+"""How many pairs are appended at once by `reference_log_probabilities`."""
 
-@step(version=1, work="training")
+
+@step(version=1, resumable=True, work="training")
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
-    """Maximises log π(response | prompt) over the `Response` rows in `examples`."""
+    """Maximises log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
     from harness.backends import trl
     from harness.backends.models import checkpoint_of
 
@@ -21,26 +25,69 @@ def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: Tra
         seed=seed,
         out=out.folder,
         track=out.track,
+        compute=out.compute,
     )
     out.counts.update(metrics)
 
 
-@step(version=1, work="training")
-def train_dpo(
-    out: Output, *, policy: Artifact, reference: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
+def direct_preference_optimization(
+    *, policy: Artifact, reference: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
+) -> Artifact:
+    """`policy` trained on `pairs` against the frozen `reference` (Eq. 6).
+
+    What the reference thinks of the pairs is an artifact of its own: methods with the same reference and pairs share
+    it, and training holds one model in memory.
+    """
+    training = settings.training
+    references = reference_log_probabilities(
+        model=reference, pairs=pairs, max_length=training.max_length, precision=training.precision
+    )
+    return train_dpo(policy=policy, references=references, pairs=pairs, settings=settings, seed=seed)
+
+
+@step(version=1, resumable=True, work="likelihood")
+def reference_log_probabilities(
+    out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
 ) -> None:
-    """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, against the frozen `reference`."""
+    """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, as the training cuts and computes them."""
+    from harness.backends.models import checkpoint_of
+    from harness.backends.reference_log_probabilities import References
+
+    rows = pairs.rows(PreferencePair)
+    log = out.append_rows(ReferenceLogProbability, key=lambda row: row.prompt_id)
+    progress = out.track(len(rows), "rows", done=len(log.done))
+    references = None
+    by_length = sorted(rows, key=_length, reverse=True)  # where memory runs out, it does at once
+    for start in range(0, len(rows), PAIRS):
+        batch = by_length[start : start + PAIRS]
+        if batch[0].prompt.id in log.done:
+            continue
+        references = references or References(checkpoint_of(model.folder), max_length, precision)
+        log.append(references.log_probabilities(batch))
+        progress.advance(len(batch))
+
+
+def _length(pair: PreferencePair) -> tuple[int, str]:
+    return len(pair.prompt.text) + max(len(pair.chosen), len(pair.rejected)), pair.prompt.id
+
+
+@step(version=2, resumable=True, work="training")
+def train_dpo(
+    out: Output, *, policy: Artifact, references: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
+) -> None:
+    """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`."""
     from harness.backends import trl
     from harness.backends.models import checkpoint_of
 
     metrics = trl.train_dpo(
         checkpoint_of(policy.folder),
-        checkpoint_of(reference.folder),
         pairs.rows(PreferencePair),
+        references.rows(ReferenceLogProbability),
         settings,
         seed=seed,
         out=out.folder,
         track=out.track,
+        compute=out.compute,
     )
     out.counts.update(metrics)
 

@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 
 from harness.backends import trl
 from harness.backends.hf import load_checkpoint
-from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.backends.reference_log_probabilities import References
+from harness.backends.training import PreferenceSettings, TrainingSettings
+from harness.backends.training_rows import ReferenceLogProbability
 from harness.core.artifacts import Tracker
 from harness.core.progress import Advance, Event, silent
 from harness.core.records import PreferencePair, Response
@@ -36,8 +38,12 @@ def preferences() -> list[PreferencePair]:
     return [row for row in read_role("preference_data", 10) if isinstance(row, PreferencePair)]
 
 
-def untracked(work: int, unit: str) -> Tracker:
-    return Tracker(work, unit, 0, silent)
+def untracked(work: int, unit: str, done: int = 0) -> Tracker:
+    return Tracker(work, unit, done, silent)
+
+
+def reference_of(folder: Path) -> list[ReferenceLogProbability]:
+    return References(folder, STILL.max_length, "float32").log_probabilities(preferences())
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -60,14 +66,15 @@ def sft(base: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
 @pytest.fixture
 def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
     """The disturbed model against the packaged one, unless said otherwise."""
+    reference = reference_of(base)
 
     def train(
         settings: TrainingSettings, beta: float = 0.5, seed: int = 0, name: str = "dpo", policy: Path = disturbed
     ) -> Any:
         return trl.train_dpo(
             policy,
-            base,
             preferences(),
+            reference,
             PreferenceSettings(beta, settings),
             seed=seed,
             out=tmp_path / name,
@@ -138,7 +145,7 @@ def test_examples_are_cut_at_the_longest_length_allowed(sft: Any) -> None:
 
 def test_progress_counts_the_steps_of_the_optimizer(sft: Any) -> None:
     heard: list[Event] = []
-    sft(MOVING, track=lambda work, unit: Tracker(work, unit, 0, heard.append))
+    sft(MOVING, track=lambda work, unit, done=0: Tracker(work, unit, done, heard.append))
     last = heard[-1]
     assert isinstance(last, Advance)
     assert (last.done, last.total, last.unit) == (9, 9, "steps")  # 3 epochs of 10 examples in batches of 4
@@ -147,7 +154,8 @@ def test_progress_counts_the_steps_of_the_optimizer(sft: Any) -> None:
 def test_dpo_starts_at_ln_2_with_no_margin_when_policy_and_reference_are_the_same(base: Path, dpo: Any) -> None:
     metrics = dpo(STILL, policy=base)
     assert metrics["loss"] == pytest.approx(math.log(2), abs=1e-6)
-    assert metrics["rewards/margins"] == metrics["rewards/chosen"] == metrics["rewards/rejected"] == 0
+    for reward in ("margins", "chosen", "rejected"):
+        assert metrics[f"rewards/{reward}"] == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5])
@@ -186,7 +194,7 @@ torch.set_num_threads(1)
 base, policy, out = map(Path, sys.argv[1:])
 trl.train_sft(base, t.examples(), t.MOVING, seed=0, out=out / "sft", track=t.untracked)
 settings = trl.PreferenceSettings(0.5, t.MOVING)
-trl.train_dpo(policy, base, t.preferences(), settings, seed=0, out=out / "dpo", track=t.untracked)
+trl.train_dpo(policy, t.preferences(), t.reference_of(base), settings, seed=0, out=out / "dpo", track=t.untracked)
 """
 
 

@@ -48,6 +48,11 @@ def many(artifact: Artifact, name: str) -> tuple[Artifact, ...]:
     return value
 
 
+def reference(trained: Artifact) -> Artifact:
+    """The model that a preference stage is held to."""
+    return one(one(trained, "references"), "model")
+
+
 def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
     return (each for each in ancestry([artifact]) if each.step == step)
 
@@ -94,14 +99,15 @@ def test_the_seed_reaches_every_step_that_draws(name: str) -> None:
         "improver_examples",
         "chosen_responses",
         "preference_pairs",
+        "reference_log_probabilities",
     }
 
 
 def test_dpo_learns_from_the_chosen_and_rejected_of_the_data_against_the_initial_policy() -> None:
     last = built("dpo")
     assert last.step == "train_dpo"
-    assert one(last, "policy") == one(last, "reference") == built("sft")
-    assert one(last, "pairs") == given().preference_data
+    assert one(last, "policy") == reference(last) == built("sft")
+    assert one(last, "pairs") == one(one(last, "references"), "pairs") == given().preference_data
     assert last.arguments["settings"] == SCALE.training.dpo
     assert SCALE.training.dpo.beta == 0.01  # section 4.2.1
 
@@ -110,7 +116,7 @@ def test_spin_prefers_the_reference_to_its_own_answer() -> None:
     last = built("spin")
     pairs = one(last, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
-    assert one(last, "policy") == one(last, "reference") == built("sft")
+    assert one(last, "policy") == reference(last) == built("sft")
     assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().preference_data)
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", built("sft"), chosen)
     assert rejected.arguments["sampling"] == SCALE.sampling
@@ -161,7 +167,7 @@ def test_step_2_of_algorithm_1(name: str) -> None:
     last = built(name)
     policy = one(last, "policy")
     assert last.step == "train_dpo"
-    assert one(last, "reference") == policy
+    assert reference(last) == policy
     pairs = one(last, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
     references = one(chosen, "references")
@@ -209,7 +215,7 @@ def test_sgpo_with_the_reference_chosen_refines_nothing() -> None:
     """SGPO◦, Table 4: as SPIN, but the rejected answers are the improver-policy's own."""
     last, improver = built("sgpo-reference-chosen"), built("improver")
     pairs = one(last, "pairs")
-    assert one(last, "policy") == one(last, "reference") == improver
+    assert one(last, "policy") == reference(last) == improver
     assert one(pairs, "chosen") == one(one(built("spin"), "pairs"), "chosen")
     assert one(pairs, "rejected") == one(one(built("sgpo"), "pairs"), "rejected")
     assert last.arguments["settings"] == SCALE.training.sgpo
@@ -226,7 +232,7 @@ def test_another_round_starts_from_the_policy_of_the_one_before_which_refines_it
     first, second = built("sgpo"), built("sgpo-two-rounds")
     pairs = one(second, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
-    assert one(second, "policy") == one(second, "reference") == first
+    assert one(second, "policy") == reference(second) == first
     assert one(chosen, "model") == one(rejected, "model") == first
     assert one(chosen, "drafts") == rejected
     assert len(list(nodes(second, "improver_examples"))) == 1

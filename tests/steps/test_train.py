@@ -1,14 +1,14 @@
 import pytest
 from safetensors.torch import load_file
 
-from harness.backends.trl import PreferenceSettings, TrainingSettings
+from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.records import Response
 from harness.core.store import Store
 from harness.mini.language import read_fields
 from harness.mini.roles import read_role
 from harness.scales import load_scale
 from harness.steps.data import data, model
-from harness.steps.train import improver_examples, train_dpo, train_sft
+from harness.steps.train import direct_preference_optimization, improver_examples, train_sft
 from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_scale("mini").prompt_set().refine
@@ -57,7 +57,8 @@ def test_training_steps_leave_a_checkpoint_that_the_next_one_starts_from(store: 
     base = model("mini:qwen2")
     policy = train_sft(model=base, examples=data("mini:demonstrations", 8), settings=BRIEF, seed=0)
     pairs = data("mini:preference_data", 8)
-    trained = train_dpo(policy=policy, reference=policy, pairs=pairs, settings=PreferenceSettings(0.5, BRIEF), seed=0)
+    settings = PreferenceSettings(0.5, BRIEF)
+    trained = direct_preference_optimization(policy=policy, reference=policy, pairs=pairs, settings=settings, seed=0)
     folders = [made(store, policy).folder, made(store, trained).folder]
     first, second = (load_file(folder / "model.safetensors") for folder in folders)
     assert first.keys() == second.keys()
