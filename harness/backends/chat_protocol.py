@@ -29,6 +29,10 @@ def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[
         wanted["max_completion_tokens"] = request.max_tokens + THINKING_TOKENS
     else:
         wanted["max_tokens"] = request.max_tokens
+    if request.top_p is not None and "temperature" not in reference.without:  # who refuses the one refuses the other
+        wanted["top_p"] = request.top_p
+    if request.seed is not None:
+        wanted["seed"] = request.seed
     sent = {name: value for name, value in wanted.items() if name not in reference.without}
     return {"model": reference.model, **sent}
 

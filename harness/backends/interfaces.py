@@ -82,10 +82,11 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a judge is asked, once. Equal requests are the same question: their reply is paid for once.
+    """What a judge or a teacher is asked, once. Equal requests are the same question: their reply is paid for once.
 
     `max_tokens` bounds the reply; with `top_logprobs` above 0 the log-probabilities of so many alternatives to the
     reply's first token are asked for. `repeat` tells otherwise equal requests apart, to measure a judge's noise.
+    `top_p` and `seed` are sent where they are given.
     """
 
     messages: tuple[Message, ...]
@@ -93,6 +94,8 @@ class ChatRequest:
     temperature: float
     top_logprobs: int = 0
     repeat: int = 0
+    top_p: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from harness.backends.interfaces import Judge
 from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.mini.identity import world_digest
+
+if TYPE_CHECKING:
+    from harness.backends.openai_api import Options
 
 EMBEDDED = "mini:judge"
 
@@ -60,13 +64,13 @@ def _checked_url(text: str) -> str:
     """The base URL without its last slash. What may hold a secret is refused, and not shown."""
     if set(text) & set("@?#"):
         raise UserError(
-            "the judge's base URL may hold no user, password, query or fragment (no @, ? or #): it is written into"
+            "an endpoint's base URL may hold no user, password, query or fragment (no @, ? or #): it is written into"
             " results; a key belongs in the environment variable OPENAI_API_KEY"
         )
     if not text.startswith(("http://", "https://")):
-        raise UserError(f"the judge's base URL must start with http:// or https://, not {text!r}")
+        raise UserError(f"an endpoint's base URL must start with http:// or https://, not {text!r}")
     if not _names_a_host(text):
-        raise UserError(f"the judge's base URL {text!r} names no host and port that there can be")
+        raise UserError(f"an endpoint's base URL {text!r} names no host and port that there can be")
     return text.rstrip("/")
 
 
@@ -78,10 +82,11 @@ def _names_a_host(url: str) -> bool:
         return False
 
 
-def load_judge(reference: JudgeReference, limits: Limits, kept: Path) -> Judge:
+def load_judge(reference: JudgeReference, limits: Limits, kept: Path, options: "Options | None" = None) -> Judge:
     """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
 
-    Raises UserError where the key of its endpoint is missing from the environment.
+    `options` are those that named it, by default --judge-model and its like. Raises UserError where the key of its
+    endpoint is missing from the environment.
     """
     if reference.is_embedded:
         from harness.backends.embedded import EmbeddedJudge
@@ -93,4 +98,4 @@ def load_judge(reference: JudgeReference, limits: Limits, kept: Path) -> Judge:
         return BatchJudge(reference, limits, kept)
     from harness.backends.openai_api import OpenAIJudge
 
-    return OpenAIJudge(reference, limits, kept)
+    return OpenAIJudge(reference, limits, kept, options=options)

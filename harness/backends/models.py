@@ -1,6 +1,7 @@
 """What a model reference means.
 
 - `mini:qwen2`, `mini:llama`: the packaged base models; `mini:teacher`: the embedded oracle;
+- `openai:MODEL`, `openai:MODEL@URL`: a teacher at the OpenAI API, or at an endpoint like it;
 - `stored:FILE.jsonl`: a teacher whose answers are stored (`harness.backends.stored_teacher`);
 - `gguf:PACKAGE/FILE.gguf`, `gguf:/folder/FILE.gguf`: a GGUF file in an installed package or a folder;
 - the path of a Hugging Face checkpoint folder;
@@ -17,6 +18,7 @@ from harness.backends.gguf import GGUF, convert_gguf, gguf_file
 from harness.backends.hub import Repository, hub_repository
 from harness.backends.hub_models import fetch_model, lacking_files
 from harness.backends.interfaces import Engine, Generator
+from harness.backends.openai_teacher import OPENAI, teacher_endpoint
 from harness.backends.stored_teacher import STORED, StoredTeacher
 from harness.core.artifacts import Tracker
 from harness.core.compute import Compute
@@ -69,8 +71,10 @@ def fetch(reference: str, track: Callable[[int, str], Tracker]) -> None:
 
 
 def file_digests(reference: str) -> dict[str, str]:
-    """The SHA-256 of each file of the model; none for the embedded teacher, which is code."""
-    return {} if reference == TEACHER else {path.name: file_digest(path) for path in _files(reference)}
+    """The SHA-256 of each file of the model; none for the embedded teacher, which is code, and for one elsewhere."""
+    if reference == TEACHER or reference.startswith(OPENAI):
+        return {}
+    return {path.name: file_digest(path) for path in _files(reference)}
 
 
 def needs_preparation(reference: str) -> bool:
@@ -134,9 +138,14 @@ def set_chat_format(reference: str, folder: Path, chat_template: str, closing_to
 
 
 def fingerprint(reference: str) -> str:
-    """What identifies the model's content: its commit on the hub, a digest of its files, or of the world's code."""
+    """What identifies the model's content: its commit on the hub, a digest of its files, or of the world's code.
+
+    Of a model at an endpoint no more is known than its name and where it is.
+    """
     if reference == TEACHER:
         return world_digest()
+    if reference.startswith(OPENAI):
+        return str(teacher_endpoint(reference))
     if on_hub := _on_hub(reference):
         return on_hub.commit
     return _digest(_files(reference))

@@ -1,4 +1,4 @@
-"""Judges behind an OpenAI-compatible endpoint, asked one request at a time through /chat/completions."""
+"""Judges and teachers behind an OpenAI-compatible endpoint, asked one request at a time through /chat/completions."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -37,12 +38,34 @@ _REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(REFUSABLE)})\b")
 _REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user has said of the model that is asked, by name of option: what errors advise to look at."""
+
+    model: str = "--judge-model"
+    base_url: str = "--judge-base-url"
+    refusal: str = "pass --judge-without {parameter}: a verdict's judge is then named without it"
+    """How to leave a parameter out that the model refuses."""
+
+    @property
+    def both(self) -> str:
+        """Those that name model and endpoint."""
+        return " and ".join(dict.fromkeys((self.model, self.base_url)))
+
+
 class OpenAIJudge:
     """A judge at an OpenAI-compatible endpoint. Replies are recorded in the folder `kept`, and asked for only once."""
 
-    def __init__(self, reference: JudgeReference, limits: Limits, kept: Path, retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        reference: JudgeReference,
+        limits: Limits,
+        kept: Path,
+        retries: Retries | None = None,
+        options: Options | None = None,
+    ) -> None:
         """Raises UserError where the endpoint's key is missing from the environment."""
-        self.name = reference.model
+        self.name, self._options = reference.model, options or Options()
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
@@ -79,7 +102,9 @@ class OpenAIJudge:
                 yield request, reply
         if missing:
             budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
-            asking = _Asking(self._reference, self._key, self._limits, self._retries, self._record, budget)
+            asking = _Asking(
+                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options
+            )
             yield from _in_background(partial(asking.run, missing))
 
 
@@ -112,9 +137,10 @@ class _Asking:
         retries: Retries,
         record: RecordedReplies,
         budget: Budget,
+        options: Options,
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits
-        self._retries, self._record, self._budget = retries, record, budget
+        self._retries, self._record, self._budget, self._options = retries, record, budget, options
         self._request_rate = Rate(limits.requests_per_minute)
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
@@ -169,7 +195,8 @@ class _Asking:
         attempts = self._retries.attempts if self._answers else self._retries.attempts_to_connect
         if failure.unreachable and not reached and failed >= attempts:
             raise UserError(
-                f"{self._reference} cannot be reached ({failure}): check --judge-base-url, and that its server runs"
+                f"{self._reference} cannot be reached ({failure}): check {self._options.base_url}, and that its server"
+                " runs"
             )
 
     def _stop_if_useless(self, reason: str) -> None:
@@ -179,7 +206,7 @@ class _Asking:
         if not self._record.added and self._given_up >= self._retries.requests_to_convince:
             raise UserError(
                 f"{self._reference} gives no usable reply, not one to the first {self._given_up} requests: {reason};"
-                " check --judge-base-url, and what its server logs"
+                f" check {self._options.base_url}, and what its server logs"
             )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
@@ -285,10 +312,10 @@ class _Asking:
             return f" (check {VARIABLE})"
         if status == 404:
             usual = "" if self._reference.base_url.endswith("/v1") else ": base URLs usually end in /v1"
-            return f" (check --judge-model and --judge-base-url{usual})"
+            return f" (check {self._options.both}{usual})"
         refused = _REFUSABLE.search(parameter or message)
         if status in (400, 422) and refused and _REFUSAL.search(message):
-            return f" (pass --judge-without {refused[1]}: a verdict's judge is then named without it)"
+            return f" ({self._options.refusal.format(parameter=refused[1])})"
         return ""
 
 

@@ -84,8 +84,12 @@ def _answer(
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
     from harness.backends.models import load_generator, resolve
+    from harness.backends.openai_teacher import OPENAI, OpenAITeacher
 
-    return load_generator(resolve(model.folder), sampling.engine, out.compute)
+    reference = resolve(model.folder)
+    if reference.startswith(OPENAI):
+        return OpenAITeacher(reference, out.limits, out.kept)
+    return load_generator(reference, sampling.engine, out.compute)
 
 
 def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) -> None:

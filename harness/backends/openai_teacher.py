@@ -1,0 +1,88 @@
+"""A teacher behind an OpenAI-compatible endpoint: paced, tried again, kept within a budget and paid once, as judges."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.backends.interfaces import (
+    Advance,
+    CallFailure,
+    ChatReply,
+    ChatRequest,
+    Completion,
+    Conversation,
+    Sampling,
+    ignore,
+)
+from harness.backends.judges import JudgeReference, judge_reference, load_judge
+from harness.backends.openai_api import Options
+from harness.core.errors import UserError
+from harness.core.limits import Limits
+
+OPENAI = "openai:"
+
+_REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
+_OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
+_AT_ONCE = 4096
+
+
+def teacher_endpoint(reference: str) -> JudgeReference:
+    """The model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
+
+    Raises UserError for a reference without a model and for an URL that is none.
+    """
+    parts = _REFERENCE.fullmatch(reference)
+    if parts is None:
+        raise UserError(f"{reference!r} names no teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+    return judge_reference(parts["model"], parts["url"])
+
+
+class OpenAITeacher:
+    """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
+
+    def __init__(self, reference: str, limits: Limits, kept: Path) -> None:
+        """Raises UserError where the endpoint's key is missing from the environment."""
+        self._endpoint = teacher_endpoint(reference)
+        self.name = self._endpoint.model
+        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS)
+
+    def complete(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
+    ) -> list[Completion]:
+        """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
+
+        Raises UserError where some got no answer; the others are recorded by then.
+        """
+        requests = [
+            ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
+            for said, seed in zip(conversations, seeds, strict=True)
+        ]
+        replies: dict[int, ChatReply] = {}
+        failures: list[CallFailure] = []
+        for place, reply in self._asked.replies(requests):
+            if isinstance(reply, CallFailure):
+                failures.append(reply)
+            else:
+                replies[place] = reply
+                advance(1)
+        if failures:
+            raise UserError(
+                f"{self._endpoint} left {len(failures)} of {len(requests)} requests unanswered ({failures[0].reason});"
+                " the other answers are kept: run the same command again"
+            )
+        return [_completion(replies[place]) for place in range(len(requests))]
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """As many as there are: `Limits` says how many are asked at a time, and each answer is kept as it comes."""
+        return _AT_ONCE
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def _completion(reply: ChatReply) -> Completion:
+    return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")
