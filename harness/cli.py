@@ -114,9 +114,29 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
     return names
 
 
+def _go_offline(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from harness.backends.hub import go_offline
+
+        go_offline()
+
+
+_offline = _machine(
+    "--offline",
+    is_flag=True,
+    expose_value=False,
+    callback=_go_offline,
+    help="Keep off the hub: use what `harness prefetch` fetched.",
+)
+
+
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """EXPERIMENT and the options that say what is run and on what, which the command gets as `experiment`, `choice` and
-    `run_dir`."""
+    """EXPERIMENT, as `experiment`, and the options of `_choice_options`."""
+    return click.argument("experiment")(_choice_options(command))
+
+
+def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what is run and on what, which the command gets as `choice` and `run_dir`."""
 
     @functools.wraps(command)
     def with_choice(
@@ -157,7 +177,6 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
-    click.argument("experiment"),
     _run("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales."),
     _run("--fast", is_flag=True, help="The same code on small counts."),
     _run("--limit", type=click.IntRange(min=1), help="At most so many rows of each data set."),
@@ -251,6 +270,7 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -
 
 @cli.command(cls=HeadedCommand)
 @_run_options
+@_offline
 @_judge_options(required=False)
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
 def reproduce(
@@ -270,9 +290,39 @@ def reproduce(
     run(experiment, choice.judged_by(judge, allow_missing=allow_missing), run_dir, limits=limits)
 
 
+@cli.command(cls=HeadedCommand)
+@click.argument("experiment", default="table3")
+@_choice_options
+@_judge_options(required=False)
+def doctor(
+    experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeReference | None", limits: Limits
+) -> None:
+    """Look whether `harness reproduce EXPERIMENT` (by default table3) can go well here; exit 2 if not.
+
+    Trains a few rows that are thrown away, and asks endpoints for a few tokens.
+    """
+    from harness.preflight.doctor import doctor as run
+
+    failed = False
+    for found in run(experiment, choice.judged_by(judge), run_dir, limits):
+        click.echo(str(found))
+        failed = failed or found.state == "failure"
+    if failed:
+        sys.exit(2)
+
+
+@cli.command(cls=HeadedCommand)
+@_run_options
+def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
+    """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline."""
+    from harness.prefetch import prefetch as run
+
+    run(experiment, choice, click.echo)
+
+
 @cli.command("eval", cls=HeadedCommand)
 @_scored("--bench", "benches", multiple=True, required=True, help="See `harness list evals`; may be repeated.")
-@_scored("--model", help="A checkpoint folder, or mini:qwen2 or mini:llama.")
+@_scored("--model", help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
 @_scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
 @_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
@@ -289,6 +339,7 @@ def reproduce(
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
 @_score("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @_score("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
+@_offline
 @click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def eval_(

@@ -21,7 +21,7 @@ Kind = Literal["model", "dataset"]
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 """What the libraries look at, when they are imported."""
 
-_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
+HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -63,7 +63,7 @@ class Repository:
     @property
     def title(self) -> str:
         """What errors call it."""
-        return f"the {_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
+        return f"the {HUB_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
 
     @property
     def folder(self) -> Path:
@@ -148,7 +148,7 @@ def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
     except _Unreachable as reason:
         if ref.is_file():
             return ref.read_text().strip()
-        raise _not_here(f"the {_NAMES[kind]} {name}", reason) from None
+        raise _not_here(f"the {HUB_NAMES[kind]} {name}", reason) from None
     try:  # where the hub's own library keeps it, for when the hub cannot be asked
         ref.parent.mkdir(parents=True, exist_ok=True)
         replace_file(ref, commit.encode())
@@ -186,7 +186,7 @@ def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> U
     """What to tell the user where the hub has answered, and does not give what was asked for; None elsewhere."""
     from huggingface_hub import errors
 
-    what = f"the {_NAMES[kind]} {name}"
+    what = f"the {HUB_NAMES[kind]} {name}"
     if isinstance(error, errors.GatedRepoError):
         return UserError(
             f"{what} is gated: accept its terms on its page at the hub, and give a token (hf auth login, or HF_TOKEN)"
@@ -195,11 +195,11 @@ def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> U
         return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
-            f"the hub has no {_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is no"
-            " such folder or file here"
+            f"the hub has no {HUB_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is"
+            " no such folder or file here"
         )
     if isinstance(error, errors.HFValidationError):
-        return UserError(f"{name!r} cannot be a {_NAMES[kind]} on the hub, and there is no such folder or file here")
+        return UserError(f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here")
     if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
         return UserError(f"the hub refuses {what} (status {error.response.status_code}); check the token in HF_TOKEN")
     return None
@@ -209,7 +209,7 @@ def _not_here(what: str, reason: _Unreachable) -> NotHere:
     if str(reason) == "offline":
         return NotHere(
             f"{what} is not on this machine, or not all of it, and the hub is not asked offline; run `harness prefetch`"
-            " with the same experiment and options where there is a network"
+            " with the same experiment and scale where there is a network"
         )
     return NotHere(
         f"{what} is not on this machine, or not all of it, and the hub at {_hub()} cannot be asked ({reason}); try"

@@ -67,9 +67,10 @@ def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None 
         if lacking_files(on_hub.folder):
             raise
         return on_hub.folder
-    progress = track(sum(map(_megabytes, sizes.values())), "MB") if track else None
-    return on_hub.fetch(sizes, lambda name: progress.advance(_megabytes(sizes[name])) if progress else None)
+    progress = track(sum(map(megabytes, sizes.values())), "MB") if track else None
+    return on_hub.fetch(sizes, lambda name: progress.advance(megabytes(sizes[name])) if progress else None)
 
 
-def _megabytes(size: int) -> int:
+def megabytes(size: int) -> int:
+    """Bytes in megabytes, rounded up: what progress counts in."""
     return -(-size // 10**6)
