@@ -126,7 +126,7 @@ _offline = _machine(
     is_flag=True,
     expose_value=False,
     callback=_go_offline,
-    help="Keep off the hub: use what `harness prefetch` fetched.",
+    help="Use what `harness prefetch` fetched; ask no other machine.",
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.backends.chat_protocol import whole_characters
 from harness.backends.credentials import VARIABLE, api_key, redact
+from harness.backends.hub import network_is_refused
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
 from harness.core.errors import UserError
@@ -38,9 +39,14 @@ def async_endpoint_client(reference: JudgeReference, key: str, timeout_seconds: 
 
 
 def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """Of both clients: without the SDK's retries, which know neither budget nor rate."""
+    """Of both clients: without the SDK's retries, which know neither budget nor rate.
+
+    Raises UserError for another machine where the network is refused.
+    """
     from openai import Timeout
 
+    if network_is_refused() and not is_local(reference):
+        raise UserError(f"{reference} is on another machine, which --offline rules out; set HF_HUB_OFFLINE=1 instead")
     timeout = Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS))
     return {"api_key": key, "base_url": reference.base_url, "max_retries": 0, "timeout": timeout}
 

@@ -1,7 +1,7 @@
 """Models and data sets on the Hugging Face hub, fetched once and then found in its cache. No code of theirs is run.
 
 The hub is the one that the environment variable HF_ENDPOINT names, its cache the one of HF_HOME. `go_offline` keeps a
-process and all that it starts off the network.
+process, and all that it starts, off the hub and off every other machine.
 """
 
 import os
@@ -18,8 +18,11 @@ from harness.core.files import no_room, replace_file
 
 Kind = Literal["model", "dataset"]
 
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-"""What the libraries look at, when they are imported."""
+OFFLINE = "HARNESS_OFFLINE"
+"""The environment variable by which processes know of `go_offline`; HF_HUB_OFFLINE alone speaks of the hub alone."""
+
+OFFLINE_VARIABLES = (OFFLINE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""The last three are what the libraries look at, when they are imported."""
 
 HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
@@ -27,12 +30,17 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def go_offline() -> None:
-    """From here on neither this process nor one that it starts asks the hub."""
+    """From here on neither this process nor one that it starts asks the hub, or an endpoint on another machine."""
     for name in OFFLINE_VARIABLES:
         os.environ[name] = "1"
     for module, name in (("huggingface_hub.constants", "HF_HUB_OFFLINE"), ("datasets.config", "HF_DATASETS_OFFLINE")):
         if module in sys.modules:
             setattr(sys.modules[module], name, True)
+
+
+def network_is_refused() -> bool:
+    """Whether no other machine is to be asked for anything."""
+    return OFFLINE in os.environ
 
 
 def is_offline() -> bool:
