@@ -293,10 +293,9 @@ def reproduce(
 @cli.command(cls=HeadedCommand)
 @click.argument("experiment", default="table3")
 @_choice_options
+@_offline
 @_judge_options(required=False)
-def doctor(
-    experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeReference | None", limits: Limits
-) -> None:
+def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeReference | None", limits: Limits) -> None:
     """Look whether `harness reproduce EXPERIMENT` (by default table3) can go well here; exit 2 if not.
 
     Trains a few rows that are thrown away, and asks endpoints for a few tokens.

@@ -13,6 +13,7 @@ from harness.backends.hf import silence_libraries
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import HarnessError, StepFailed, UserError
+from harness.core.limits import Limits
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.preflight.doctor import FREE, run_checks
@@ -22,7 +23,13 @@ MOST_ROWS = 2000
 """Of each data set: more would take longer than a run should be held up."""
 
 
-def preflight(request: Request, experiments: Sequence[Experiment], store: Store, missing: Sequence[Artifact]) -> None:
+def preflight(
+    request: Request,
+    experiments: Sequence[Experiment],
+    store: Store,
+    missing: Sequence[Artifact],
+    limits: Limits | None = None,
+) -> None:
     """Looks at what a run needs, if any of its `missing` steps is expensive, and says in a line what it found.
 
     Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
@@ -30,7 +37,8 @@ def preflight(request: Request, experiments: Sequence[Experiment], store: Store,
     """
     if not works(missing).keys() & set(EXPENSIVE):
         return
-    found = _apart(subject_of(request, experiments, store, store, {}, MOST_ROWS))
+    subject = subject_of(request, experiments, store, store)
+    found = _apart(replace(subject, limits=limits or Limits(), most_rows=MOST_ROWS))
     failed = [each for each in found if each.state == "failure"]
     if failed:
         others = f" (and {len(failed) - 1} more: see `harness doctor`)" if len(failed) > 1 else ""

@@ -1,18 +1,20 @@
 """`harness doctor`: all checks, one line each, as they are made."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.choice import Choice
 from harness.core.check import Check
 from harness.core.errors import UserError
+from harness.core.limits import Limits
 from harness.core.store import Store
 from harness.core.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.preflight.data import data_checks
-from harness.preflight.machine import machine_checks, this_machine
-from harness.preflight.references import endpoint_checks, reference_checks
+from harness.preflight.machine import machine_checks
+from harness.preflight.references import answer_checks, endpoint_checks, reference_checks
 from harness.preflight.subject import Subject, subject_of
 from harness.preflight.tokens import token_checks
 from harness.preflight.training import training_checks
@@ -20,22 +22,18 @@ from harness.preflight.training import training_checks
 Checks = Callable[[Subject], Iterable[Check]]
 
 FREE: dict[str, Checks] = {
-    "machine": lambda subject: machine_checks(subject, this_machine()),
+    "machine": machine_checks,
     "references": reference_checks,
-    "endpoints": lambda subject: endpoint_checks(subject, asks=False),
+    "endpoints": endpoint_checks,
     "tokens": token_checks,
     "data": data_checks,
 }
 """What takes seconds and costs nothing."""
 
-ALL: dict[str, Checks] = {
-    **FREE,
-    "endpoints": lambda subject: endpoint_checks(subject, asks=True),
-    "training": training_checks,
-}
+ALL: dict[str, Checks] = {**FREE, "answers": answer_checks, "training": training_checks}
 
 
-def doctor(name: str, choice: Choice, run_dir: Path) -> Iterator[Check]:
+def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator[Check]:
     """Whether `harness reproduce name` can go well, one thing after another, as it is found.
 
     Trains tiny steps that are thrown away, and asks endpoints for a few tokens. Raises UserError for names that are
@@ -44,8 +42,8 @@ def doctor(name: str, choice: Choice, run_dir: Path) -> Iterator[Check]:
     request = choice.request()
     with placeholders() as unresolved, TemporaryDirectory() as folder:
         experiments = build_experiments(name, request)
-        subject = subject_of(request, experiments, Store(run_dir / "store"), Store(folder), unresolved)
-        yield from run_checks(subject, ALL)
+        subject = subject_of(request, experiments, Store(run_dir / "store"), Store(folder))
+        yield from run_checks(replace(subject, unresolved=unresolved, limits=limits), ALL)
 
 
 def run_checks(subject: Subject, kinds: dict[str, Checks]) -> Iterator[Check]:

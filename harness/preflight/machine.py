@@ -83,8 +83,9 @@ def _main_memory() -> tuple[int, int]:
     return memory, min(free, memory)
 
 
-def machine_checks(subject: Subject, machine: Machine) -> Iterator[Check]:
-    """Devices, what each kind of step is to occupy, memory, disk and packages."""
+def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
+    """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here."""
+    machine = machine or this_machine()
     yield Check("ok", "device", str(machine))
     yield from _packages(subject)
     yield from _resources(subject, machine)
@@ -99,6 +100,9 @@ def machine_checks(subject: Subject, machine: Machine) -> Iterator[Check]:
 
 def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
     """What the scale says that steps occupy, if it says anything."""
+    if subject.scale.compute.executor == "ray":
+        yield Check("ok", "resources", "the Ray cluster's to give; not looked at from here")
+        return
     there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
     for work, wanted in subject.scale.compute.resources.items():
         lacking = [
@@ -127,7 +131,7 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
-    if machine.gpus and compute.processes > len(machine.gpus):
+    if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         mend = f"pass --processes {len(machine.gpus)}, or run it where there are more"
         return Check("failure", what, f"{said}, and {len(machine.gpus)} GPUs: {mend}")
     each = "; ".join(
@@ -154,7 +158,7 @@ def _memory(model: str, needed: list[Stage], subject: Subject, machine: Machine)
     """Of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
-        shape = shape_in(subject.checkpoint(needed[0].base))
+        shape = shape_in(subject.described(needed[0].base))
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
     compute = subject.scale.compute
@@ -215,7 +219,7 @@ def _disk(subject: Subject) -> Check:
     needed, unknown = 0, set()
     for base, count in Counter(map(origin, trainings)).items():
         try:
-            shape = shape_in(subject.checkpoint(base))
+            shape = shape_in(subject.described(base))
         except UserError:
             unknown.add(subject.name_of(base))
             continue

@@ -1,20 +1,21 @@
 """What a run refers to: models, data sets, and the endpoints of judge and teacher."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from harness.backends.interfaces import CallFailure, ChatRequest
 from harness.backends.judges import JudgeReference, load_judge
+from harness.backends.openai_teacher import OPENAI, teacher_endpoint
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Message
 from harness.judge_check import check_endpoint
-from harness.preflight.subject import Subject, works
+from harness.preflight.subject import Subject, origin, works
 
-ANSWER_SECONDS = 60.0
-"""How long an endpoint may take for a word."""
-
+SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
 
 
@@ -35,42 +36,53 @@ def _is_model(origin: Artifact) -> bool:
     return "model" in origin.step
 
 
-def endpoint_checks(subject: Subject, *, asks: bool) -> Iterator[Check]:
-    """Whether the judge's endpoint is there, takes the key and serves the model; with `asks`, whether it answers too.
+def endpoint_checks(subject: Subject) -> Iterator[Check]:
+    """Whether the endpoints of judge and teacher are there, take the key and serve the model; nothing is asked."""
+    for role, endpoint in endpoints(subject).items():
+        if endpoint is None:
+            yield Check("ok", role, "no endpoint is asked")
+            continue
+        try:
+            found = list(check_endpoint(endpoint, subject.limits.timeout_seconds))
+        except UserError as error:
+            yield Check("failure", role, str(error))
+            continue
+        worst = max(found, key=lambda each: SEVERITY.index(each.state))
+        detail = worst.detail if worst.state == "ok" else f"{worst.what}: {worst.detail}"
+        yield Check(worst.state, role, found[0].detail if worst.state == "ok" else detail)
 
-    An answer is a few tokens.
-    """
-    judge = subject.scale.judge.reference()
-    if judge.is_embedded:
-        yield Check("ok", "judge", f"{judge} is part of the package")
-    elif "asking" not in works(subject.missing):
-        yield Check("ok", "judge", "every verdict is there")
-    else:
-        yield from _endpoint("judge", judge, subject, asks=asks)
+
+def answer_checks(subject: Subject) -> Iterator[Check]:
+    """Whether the endpoints of judge and teacher answer; for a few tokens each."""
+    for role, endpoint in endpoints(subject).items():
+        if endpoint is not None:
+            yield check_answer(role, endpoint, replace(subject.limits, batch=False), subject.aside.kept)
 
 
-def _endpoint(role: str, reference: JudgeReference, subject: Subject, *, asks: bool) -> Iterator[Check]:
-    """Of one endpoint, in one line."""
+def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:
+    """Those that the run still has something to ask, by role; None for what has no endpoint, or no questions."""
+    scale = subject.scale
+    asked = works(subject.missing)
+    judge = scale.judge.reference() if "asking" in asked else None
+    teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
+    return {
+        "judge": None if judge is None or judge.is_embedded else judge,
+        "teacher": teacher if _is_asked(scale.teacher, asked.get("generation", [])) else None,
+    }
+
+
+def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
+    return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
+
+
+def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path) -> Check:
+    """Whether an endpoint gives a word for a word."""
+    what = f"{role} answers"
     try:
-        found = list(check_endpoint(reference, ANSWER_SECONDS))
-        answered = _answer(role, reference, subject) if asks else None
+        client = load_judge(endpoint, limits, kept)
+        ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
-        yield Check("failure", role, str(error))
-        return
-    worst = next((each for state in ("failure", "warning") for each in found if each.state == state), None)
-    if answered is not None and answered.state != "ok":
-        yield answered
-    elif worst is not None:
-        yield Check(worst.state, role, f"{worst.what}: {worst.detail}")
-    else:
-        said = f", and answers {answered.detail}" if answered else ""
-        yield Check("ok", role, f"{reference.base_url} serves {reference.model}{said}")
-
-
-def _answer(role: str, reference: JudgeReference, subject: Subject) -> Check:
-    """Raises UserError where the endpoint refuses to answer for good."""
-    client = load_judge(reference, Limits(timeout_seconds=ANSWER_SECONDS), subject.aside.kept)
-    ((_, reply),) = client.replies([_QUESTION])
+        return Check("failure", what, str(error))
     if isinstance(reply, CallFailure):
-        return Check("failure", role, f"{reference} does not answer: {reply.reason}; check the server")
-    return Check("ok", role, repr(" ".join(reply.text.split())[:40]))
+        return Check("failure", what, f"{endpoint} does not: {reply.reason}; check the server")
+    return Check("ok", what, repr(" ".join(reply.text.split())[:40]))

@@ -2,23 +2,25 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from harness.backends.hub import hub_repository
 from harness.backends.hub_models import lacking_files, model_files
-from harness.backends.models import TEACHER, chat_template_text, checkpoint_of, set_chat_format
+from harness.backends.models import TEACHER, checkpoint_folder, set_chat_format
+from harness.backends.openai_teacher import OPENAI
 from harness.backends.stored_teacher import STORED
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.core.compute import Work
 from harness.core.errors import UserError
+from harness.core.limits import Limits
 from harness.core.records import PreferencePair, Response
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.pipeline import plan
-from harness.scales import DataRole, ModelRole, Scale
+from harness.scales import DataRole, Scale
 from methods.ingredients import MethodSettings
 
 T = TypeVar("T")
@@ -27,7 +29,10 @@ RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
 """Kinds of work that nobody wants to repeat, or to pay for in vain."""
 
-TEACHERS_WITHOUT_WEIGHTS = (TEACHER, STORED)
+WITHOUT_WEIGHTS = (TEACHER, STORED, OPENAI)
+"""How the references of teachers begin that this machine runs no model for."""
+
+PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
 Row = Response | PreferencePair
@@ -55,7 +60,9 @@ class Subject:
     models: tuple[str, ...]
     store: Store
     aside: Store
-    unresolved: Mapping[str, str]
+    unresolved: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    """How endpoints may be asked."""
     most_rows: int | None = None
     """How many rows of a data set are looked at, the first ones; None for all."""
 
@@ -73,53 +80,51 @@ class Subject:
         """The models and data sets that the graph begins with."""
         return [each for each in ancestry(self.targets) if "reference" in each.params]
 
-    def base_models(self) -> dict[str, ModelRole]:
-        """The base models that are run, by name."""
-        return {name: self.scale.models[name] for name in self.models}
-
     def name_of(self, model: Artifact) -> str:
         """What the scale calls a model that a graph begins with, or its reference."""
-        named = (name for name, role in self.base_models().items() if role.artifact() == model)
-        return next(named, model.params["reference"])
+        return next((name for name in self.models if self.base(name) == model), model.params["reference"])
 
     def is_at_hand(self, reference: str) -> bool:
         """Whether the model or data set is."""
         return reference not in self.unresolved
 
-    def checkpoint(self, model: Artifact) -> Path:
-        """The folder of a model that a graph begins with; one that has to be prepared is, as the run would.
+    def checkpoint(self, base: Artifact) -> Path:
+        """The folder of a model that the graph begins with, fetched or prepared as the run would. Raises UserError."""
+        _require(self, base.params["reference"])
+        if base.step == PREPARED:
+            return _made(base, self.store, self.store)
+        return checkpoint_folder(base.params["reference"])
 
-        Raises UserError where there is none.
-        """
-        _require(self, model.params["reference"])
-        prepared = model.step == "prepare_model"
-        return checkpoint_of(_made(model, self.store, self.store if prepared else self.aside))
-
-    def described(self, model: str) -> Path:
-        """A folder with configuration and tokenizer of a base model; the weights are not fetched for it.
-
-        Raises UserError where there is none.
-        """
-        role = self.scale.models[model]
-        on_hub = hub_repository("model", role.reference)
-        base = role.artifact()
-        if on_hub is None or not lacking_files(on_hub.folder) or self.store.has(base):
+    def described(self, base: Artifact) -> Path:
+        """A folder with its configuration and tokenizer, for which no weights are fetched. Raises UserError."""
+        reference = base.params["reference"]
+        _require(self, reference)
+        if self.has_weights(base):
             return self.checkpoint(base)
-        _require(self, role.reference)
+        on_hub = hub_repository("model", reference)
+        assert on_hub is not None  # a model that is nowhere else has its weights here
         folder = on_hub.fetch([name for name in model_files(on_hub) if not name.endswith(WEIGHTS)])
-        if not (role.chat_template or role.closing_token):
-            return folder
-        formatted = self.aside.root / "described" / model
+        return self._formatted(base, folder) if base.step == PREPARED else folder
+
+    def _formatted(self, base: Artifact, folder: Path) -> Path:
+        """A copy without weights, with the chat format that the run gives the model."""
+        formatted = self.aside.root / "described" / base.key
         if not formatted.exists():
             shutil.copytree(folder, formatted, ignore=shutil.ignore_patterns(f"*{WEIGHTS}"))
-            template = chat_template_text(role.chat_template) if role.chat_template else ""
-            set_chat_format(role.reference, formatted, template, role.closing_token)
+            template, closing = base.params["chat_template"], base.params["closing_token"]
+            set_chat_format(base.params["reference"], formatted, template, closing)
         return formatted
 
-    def has_weights(self, model: str) -> bool:
-        """Whether those of a base model are on this machine."""
-        on_hub = hub_repository("model", self.scale.models[model].reference)
+    def has_weights(self, base: Artifact) -> bool:
+        """Whether the model is on this machine as a whole."""
+        if self.store.has(base) and base.step == PREPARED:
+            return True
+        on_hub = hub_repository("model", base.params["reference"])
         return on_hub is None or not lacking_files(on_hub.folder)
+
+    def base(self, model: str) -> Artifact:
+        """What a base model begins as."""
+        return self.scale.models[model].artifact()
 
     def settings_of(self, model: str) -> MethodSettings:
         """The training settings of a base model."""
@@ -144,9 +149,10 @@ class Subject:
 
     def bench_rows(self) -> dict[str, Sequence[Response]]:
         """The rows of each evaluation set, by the name of the bench; of benches that share one, the first."""
-        roles = {name: bench.baselines for name, bench in reversed(self.scale.benches.items())}
-        first = {role: name for name, role in roles.items()}
-        return {name: self.rows(role, Response) for role, name in reversed(first.items())}
+        names: dict[str, str] = {}
+        for name, bench in self.scale.benches.items():
+            names.setdefault(bench.baselines.reference, name)
+        return {name: self.rows(self.scale.benches[name].baselines, Response) for name in names.values()}
 
 
 def _require(subject: Subject, reference: str) -> None:
@@ -157,9 +163,8 @@ def _require(subject: Subject, reference: str) -> None:
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     """The artifact's folder: in `finished` if it is there, else made in `where`."""
     if finished.has(artifact):
-        return finished.folder(artifact)
-    if not where.has(artifact):
-        where.build(artifact)
+        return finished.bind(artifact).folder
+    where.build(artifact)
     return where.folder(artifact)
 
 
@@ -179,7 +184,7 @@ def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
             continue
         for each in steps:
             base = origin(each)
-            if str(base.params.get("reference")).startswith(TEACHERS_WITHOUT_WEIGHTS):
+            if str(base.params.get("reference")).startswith(WITHOUT_WEIGHTS):
                 continue
             kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
             if kind not in seen:
@@ -195,15 +200,8 @@ def origin(artifact: Artifact) -> Artifact:
     return artifact
 
 
-def subject_of(
-    request: Request,
-    experiments: Sequence[Experiment],
-    store: Store,
-    aside: Store,
-    unresolved: Mapping[str, str],
-    most_rows: int | None = None,
-) -> Subject:
+def subject_of(request: Request, experiments: Sequence[Experiment], store: Store, aside: Store) -> Subject:
     """The run of `experiments`."""
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
-    return Subject(request, targets, models, store, aside, unresolved, most_rows)
+    return Subject(request, targets, models, store, aside)

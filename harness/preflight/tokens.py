@@ -39,7 +39,7 @@ def token_checks(subject: Subject) -> Iterator[Check]:
     """For each base model: its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
     for name in subject.models:
         try:
-            folder = subject.described(name)
+            folder = subject.described(subject.base(name))
             tokenizer = load_tokenizer(folder)
         except UserError as error:
             yield Check("failure", f"tokenizer of {name}", str(error))

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from harness.backends.memory import GIB, resume_bytes, shape_in
 from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.core.artifacts import Tracker
+from harness.core.artifacts import Artifact, Tracker
 from harness.core.check import Check
 from harness.core.compute import Compute
 from harness.core.errors import UserError
@@ -38,10 +38,11 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
     machine = machine or this_machine()
     for name in subject.models:
         try:
-            if reason := _too_large(subject, name, machine):
+            base = subject.base(name)
+            if reason := _too_large(subject, base, machine):
                 yield Check("warning", f"training of {name}", f"not tried: {reason}")
                 continue
-            folder = subject.checkpoint(subject.scale.models[name].artifact())
+            folder = subject.checkpoint(base)
             rows = subject.training_rows()
         except UserError as error:
             yield Check("warning", f"training of {name}", f"not tried: {error}")
@@ -53,11 +54,11 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
         yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
 
 
-def _too_large(subject: Subject, name: str, machine: Machine) -> str:
+def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
     """Why the model is not trained here; empty if it can be."""
-    if not subject.has_weights(name):
+    if not subject.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
-    shape = shape_in(subject.described(name))
+    shape = shape_in(subject.described(base))
     needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
     if needed > LARGEST_SHARE * room:
         return f"{gib(needed)} of {gib(room)} that are free is too much for a look"
