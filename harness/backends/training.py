@@ -13,6 +13,8 @@ from harness.core.errors import UserError
 
 Precision = Literal["float32", "bfloat16"]
 
+SCHEDULE: Literal["cosine"] = "cosine"
+"""Of the learning rate, after its warm-up (section 4.2)."""
 SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
 LOSSES = "losses.jsonl"
