@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.compute import Compute
 from harness.core.errors import Interrupted, UserError
+from harness.core.executor import Done, Executor, Failed
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
@@ -72,9 +73,10 @@ def run(
     limits: Limits | None = None,
     compute: Compute | None = None,
 ) -> None:
-    """Makes all `targets`: runs what `store` does not have on `jobs` worker processes (default: one a processor).
+    """Makes all `targets`: runs what `store` does not have, on `jobs` processors of this machine (default: all that it
+    has) or on a cluster.
 
-    `limits` bounds what the steps may ask of endpoints; `compute` says how they run models.
+    `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models.
 
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
@@ -93,28 +95,36 @@ def run(
 
 
 def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits, compute: Compute) -> None:
-    from harness.core.workers import Done, Failed, Workers
-
     durations = Durations()
     for artifact in steps.found:
         durations.learn(artifact.step, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
-    with Workers(store, jobs, limits, compute) as workers:
+    with _executor(store, jobs, limits, compute) as executor:
+        at_once = executor.prepare(steps.missing)
         while not schedule.finished:
-            while workers.available and (ready := schedule.take()):
+            while ready := schedule.take(executor.pick):
                 shown.start(ready.key, str(ready))
-                workers.start(ready)
-            for artifact, message in workers.messages(timeout=0.5):
+                executor.start(ready)
+            for artifact, message in executor.messages(timeout=0.5):
                 if isinstance(message, Failed):
                     raise message.error()
                 if isinstance(message, Done):
                     schedule.finish(artifact, message.seconds)
-                    shown.end(artifact.key, message.built, schedule.seconds_left(jobs))
+                    shown.end(artifact.key, message.built, schedule.seconds_left(at_once))
                 else:
                     shown.tell(artifact.key, message)
                     if isinstance(message, Advance) and message.seconds_left is not None:
                         schedule.hear(artifact, message.seconds_left)
-            shown.tick(schedule.seconds_left(jobs))
+            shown.tick(schedule.seconds_left(at_once))
+
+
+def _executor(store: Store, jobs: int, limits: Limits, compute: Compute) -> Executor:
+    """What runs steps where `compute` says. It starts what it needs when it is entered."""
+    from harness.core import ray_executor, workers
+
+    if compute.executor == "ray":
+        return ray_executor.RayExecutor(store, jobs, limits, compute)
+    return workers.Workers(store, jobs, limits, compute)
 
 
 def _row(name: str, width: int, found: int, missing: int) -> str:

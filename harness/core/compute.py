@@ -32,6 +32,12 @@ class Compute:
     save_every: int | None = None
     resources: Mapping[str, Resources] = field(default_factory=dict)
     """By kind of work; a step of any other kind occupies one processor."""
+    executor: Literal["local", "ray"] = "local"
+    """Where steps run: in processes of this machine, or on the machines of a Ray cluster."""
+    ray_address: str | None = None
+    """The cluster, as ``ray start --head`` says it; by default RAY_ADDRESS, else one that runs here, else a new one."""
+    store: str | None = None
+    """A URL that fsspec knows, where machines without a common file system share artifacts."""
 
     def __post_init__(self) -> None:
         if stray := next((kind for kind in self.resources if kind not in get_args(Work)), None):

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from harness.core.artifacts import Artifact
 
@@ -34,6 +34,14 @@ class Durations:
         return sum(seen) / len(seen) if seen else 1.0
 
 
+Pick = Callable[[Sequence[Artifact]], Artifact | None]
+
+
+def first(ready: Sequence[Artifact]) -> Artifact:
+    """The most urgent of the steps that can be started."""
+    return ready[0]
+
+
 class Schedule:
     """Hands out steps whose inputs are there, the one that starts the longest chain first."""
 
@@ -53,13 +61,16 @@ class Schedule:
         """Whether everything has been made."""
         return not self._unfinished
 
-    def take(self) -> Artifact | None:
-        """The next step to start; None when each of those left waits for one that is running, or none is left."""
-        chains = self._chains()
+    def take(self, pick: Pick = first) -> Artifact | None:
+        """The step to start next: what `pick` says of those whose inputs are there, the start of the longest chain
+        first. None when it says so, or when each of those left waits for one that is running, or none is left."""
         ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
         if not ready:
             return None
-        chosen = max(ready, key=lambda one: chains[one.key])
+        chains = self._chains()
+        chosen = pick(sorted(ready, key=lambda one: -chains[one.key]))
+        if chosen is None:
+            return None
         self._started[chosen.key] = time.monotonic()
         return self._waiting.pop(chosen.key)
 
@@ -73,8 +84,8 @@ class Schedule:
         del self._unfinished[artifact.key], self._started[artifact.key]
         self._durations.learn(artifact.step, seconds)
 
-    def seconds_left(self, jobs: int) -> float | None:
-        """Forecast for what is left to do on `jobs` workers; None while most of it is of unknown kinds."""
+    def seconds_left(self, jobs: float) -> float | None:
+        """Forecast for what is left to do, `jobs` steps at a time; None while most of it is of unknown kinds."""
         known = sum(self._durations.knows(artifact.step) for artifact in self._unfinished.values())
         if 2 * known < len(self._unfinished):
             return None

@@ -1,7 +1,8 @@
 """Artifacts on disk: ``<root>/<step>/<key>/`` holds the payload and ``artifact.json``.
 
 A folder with that name is complete: it is filled under another name and renamed into place. A file lock per key lets
-one process do the work while the others wait for it.
+one process do the work while the others wait for it. Where machines share no file system, a store is what one machine
+has of a `SharedStore`: what it makes is pushed there, what is asked for is fetched from there.
 """
 
 import dataclasses
@@ -25,16 +26,17 @@ from harness.core.limits import Limits
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
 from harness.core.provenance import device, provenance
-
-RECORD = "artifact.json"
+from harness.core.shared_store import RECORD, SharedStore
 
 
 class Store:
     """A folder of artifacts. Several processes may use one at the same time."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, shared: SharedStore | None = None) -> None:
         """Makes the folder if need be. Raises UserError when it cannot be written to."""
         self.root = Path(root).absolute()
+        self.shared = shared
+        """Where all artifacts lie for other machines too. What is there is in the store, fetched or not."""
         require_writable(self.root)
 
     @property
@@ -63,7 +65,14 @@ class Store:
         return record
 
     def bind(self, artifact: Artifact) -> Artifact:
-        """`artifact` and all it was made from, each bound to its folder if it is there."""
+        """`artifact` and all it was made from, each bound to its folder if it is there.
+
+        `artifact` itself is fetched, if it is shared.
+        """
+        self._fetch(artifact)
+        return self._bound(artifact)
+
+    def _bound(self, artifact: Artifact) -> Artifact:
         bound: dict[str, Artifact] = {}
 
         def bind_one(one: Artifact) -> Artifact:
@@ -91,14 +100,16 @@ class Store:
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
         """
         with self._lock(artifact, report):
-            if self.has(artifact):
+            if self.has(artifact) or self._share_what_is_here(artifact):
                 return False
+            for parent in artifact.parents():
+                self._fetch(parent)
             partial = self._open_partial(artifact)
             started, clock = datetime.now(UTC), time.monotonic()
             code = code_of(artifact)  # before it is imported: what runs is what is read now
             output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
             step = find_step(artifact)
-            step.run(output, self.bind(artifact))
+            step.run(output, self._bound(artifact))
             output.close()
             times = {
                 "started": started.isoformat(timespec="seconds"),
@@ -114,6 +125,7 @@ class Store:
             retry = output.retry or any(record["retry"] for record in parents.values())
             _write_record(partial, {**_identity(artifact), **times, **origin, "counts": output.counts, "retry": retry})
             _publish(partial, self.folder(artifact))
+            self._share(artifact)
             return True
 
     def adopt(self, artifact: Artifact, folder: Path) -> None:
@@ -125,9 +137,43 @@ class Store:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(folder, partial, copy_function=link_or_copy)
         _publish(partial, self.folder(artifact))
+        self._share(artifact)
 
     def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
+        if self.shared:
+            return self.shared.record(place(artifact))
         return read_record(self.folder(artifact), artifact.key)
+
+    def _share_what_is_here(self, artifact: Artifact) -> bool:
+        """Shares an artifact of a run that was killed before it could, or did not share."""
+        record = read_record(self.folder(artifact), artifact.key)
+        if self.shared is None or record is None or record["retry"]:
+            return False
+        self._share(artifact)
+        return True
+
+    def _share(self, artifact: Artifact) -> None:
+        if self.shared:
+            self.shared.push(place(artifact), self.folder(artifact))
+
+    def _fetch(self, artifact: Artifact) -> None:
+        """Has the artifact lie here, if others share it."""
+        record = self.shared.record(place(artifact)) if self.shared else None
+        if self.shared is None or record is None or self._lies_here(artifact, record):
+            return
+        with self._lock(artifact, silent):
+            if self._lies_here(artifact, record):  # fetched by another process meanwhile
+                return
+            partial = self.folder(artifact).with_name(f".fetched-{artifact.key}")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            self.shared.fetch(place(artifact), partial)
+            _publish(partial, self.folder(artifact))
+
+    def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
+        """Whether what lies here is what the shared record is of: it may have been made again for its failed rows."""
+        here = read_record(self.folder(artifact), artifact.key)
+        return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
 
     def _open_partial(self, artifact: Artifact) -> Path:
         partial = self.folder(artifact).with_name(f".partial-{artifact.key}")

@@ -1,73 +1,54 @@
-"""Worker processes: one thread each, alive for a whole run (importing torch takes seconds), dead when the parent is."""
+"""Worker processes on this machine, alive for a whole run (importing torch takes seconds), dead when the parent is."""
 
 import contextlib
 import gc
-import multiprocessing
-import os
 import pickle
 import signal
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from harness.core.artifacts import Artifact
-from harness.core.compute import Compute
-from harness.core.errors import HarnessError, StepFailed, UserError, WorkerDied
+from harness.core.compute import Compute, Resources
+from harness.core.errors import UserError, WorkerDied
+from harness.core.executor import (
+    Done,
+    Executor,
+    Failed,
+    Machine,
+    Message,
+    Share,
+    described,
+    in_turn,
+    needs_of,
+    side_by_side,
+    this_machine,
+)
 from harness.core.files import no_room
 from harness.core.limits import Limits
+from harness.core.processes import belong_to_parent, print_to, spawn, threads_of
 from harness.core.progress import Event
 from harness.core.store import Store
 
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONHASHSEED": "0",
-    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
-}
-"""One thread a worker, and the same order of sets in each. Killed workers leave semaphores, which multiprocessing's
-tracker frees; its warning about that would be noise."""
 
+class Workers(Executor):
+    """The executor of one machine: worker processes, started when first needed and killed on leaving the context.
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A step is made; `built` is False when another process had made it meanwhile."""
-
-    built: bool
-    seconds: float
-    counts: Mapping[str, int | float]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A step raised: the one line of a UserError, or a traceback."""
-
-    message: str
-    by_user: bool
-
-    def error(self) -> HarnessError:
-        """The exception to raise in the parent."""
-        return UserError(self.message) if self.by_user else StepFailed(self.message)
-
-
-class Workers:
-    """Up to `limit` worker processes, started when first needed and killed on leaving the context.
+    Where `Compute.resources` is empty, a step has one processor and sees every GPU. Where it is not, a step has as many
+    threads as processors and sees its own GPUs alone, and its process ends with it where it had any, so that nothing of
+    it stays on them; on a machine without GPUs no step has one.
 
     Killing is safe at any moment: the store holds whole artifacts only.
     """
 
-    def __init__(self, store: Store, limit: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
-        """`limits` bounds what the steps may ask of endpoints; `compute` says how they run models."""
-        self._store, self._limit = store, limit
-        self._limits, self._compute = limits or Limits(), compute or Compute()
+    def __init__(self, store: Store, jobs: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
+        """`jobs`: how many processors the steps may use; `limits` bounds what they may ask of endpoints."""
+        self._store, self._limits, self._compute = store, limits or Limits(), compute or Compute()
+        self._machine = this_machine(jobs) if self._compute.resources else Machine("this machine", jobs)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -77,24 +58,67 @@ class Workers:
         for worker in self._workers:
             worker.kill()
 
-    @property
-    def available(self) -> bool:
-        """Whether `start` can take a step now."""
-        return len(self._busy()) < self._limit
+    def prepare(self, steps: Sequence[Artifact]) -> float:
+        """Raises UserError for a step that needs more GPUs than the machine has, if it has any. One that needs more
+        processors or memory has all there are."""
+        needs = {step.key: self._needs(step) for step in steps}
+        for step in steps:
+            if not self._machine.has(needs[step.key]):
+                raise UserError(
+                    f"step {step} needs {described(needs[step.key])}, and there is only {self._machine}; run it where"
+                    " they are, with --executor ray on several machines, or change compute.resources of the scale"
+                )
+        return side_by_side(map(self._machine.share_of, needs.values()))
+
+    def pick(self, ready: Sequence[Artifact]) -> Artifact | None:
+        """Which of `ready` has room now."""
+        return in_turn(ready, self._needs, self._machine.fits)
 
     def start(self, artifact: Artifact) -> None:
-        """Gives the step to an idle worker, a new one if there is none."""
-        idle = next((worker for worker in self._workers if worker.artifact is None), None)
-        if idle is None:
-            idle = _Worker(self._store.root, self._limits, self._compute)
-            self._workers.append(idle)
-        idle.start(artifact)
+        """Gives the step to an idle worker that has what it needs, else to a new one."""
+        share = self._machine.take(self._needs(artifact))
+        idle = [worker for worker in self._workers if worker.artifact is None]
+        worker = next((each for each in idle if each.share == share), None)
+        if worker is None:
+            for other in idle:  # of another shape: its memory is worth more than its imports
+                self._end(other)
+            worker = _Worker(self._store, self._limits, self._compute, share, self._environment(share))
+            self._workers.append(worker)
+        worker.start(artifact)
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Event | Done | Failed]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
         """What running steps say within `timeout` seconds. Raises WorkerDied when a worker has ended."""
         connections: dict[Any, _Worker] = {worker.connection: worker for worker in self._busy()}
         for connection in wait(list(connections), timeout):
-            yield connections[connection].receive()
+            worker = connections[connection]
+            artifact, message = worker.receive()
+            if worker.artifact is None:
+                self._machine.give_back(worker.share)
+                if worker.share.gpus:
+                    self._end(worker)
+            yield artifact, message
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What can be read from once a running step says something."""
+        return [worker.connection for worker in self._busy()]
+
+    def _needs(self, artifact: Artifact) -> Resources:
+        needs, machine = needs_of(artifact, self._compute), self._machine
+        return replace(
+            needs,
+            gpus=needs.gpus if machine.gpus else 0,
+            cpus=min(needs.cpus, int(machine.cpus)),
+            memory_gb=min(needs.memory_gb, machine.memory_gb),
+        )
+
+    def _environment(self, share: Share) -> dict[str, str]:
+        gpus = {"CUDA_VISIBLE_DEVICES": ",".join(share.gpus)} if self._machine.gpus else {}
+        return {**threads_of(share.needs.cpus), **gpus}
+
+    def _end(self, worker: "_Worker") -> None:
+        self._workers.remove(worker)
+        worker.kill()
 
     def _busy(self) -> "list[_Worker]":
         return [worker for worker in self._workers if worker.artifact is not None]
@@ -103,16 +127,13 @@ class Workers:
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, root: Path, limits: Limits, compute: Compute) -> None:
-        self._root = root
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+    def __init__(
+        self, store: Store, limits: Limits, compute: Compute, share: Share, environment: dict[str, str]
+    ) -> None:
+        self._store, self.share = store, share
         self.artifact: Artifact | None = None
-        self._process = context.Process(target=_work, args=(theirs, root, limits, compute))
-        with _environment(ENVIRONMENT):
-            resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
-            with _interrupts_held():
-                self._process.start()
+        self.connection, theirs = Pipe()
+        self._process = spawn(_work, (theirs, store, limits, compute), environment)
         theirs.close()  # so that the worker's death shows as end of file
 
     def start(self, artifact: Artifact) -> None:
@@ -120,7 +141,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # if it died while idle, receive says so
             self.connection.send_bytes(pickle.dumps(artifact))
 
-    def receive(self) -> tuple[Artifact, Event | Done | Failed]:
+    def receive(self) -> tuple[Artifact, Message]:
         artifact = self.artifact
         assert artifact is not None
         try:
@@ -141,67 +162,41 @@ class _Worker:
         code = self._process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         why = ", perhaps because memory ran out" if code == -signal.SIGKILL else ""
-        printed = _printed(_log(self._root, self.artifact)) if self.artifact else ""
-        return f"the worker process of step {self.artifact} {how}{why}; finished steps are kept{printed}"
+        what = printed(log_of(self._store, self.artifact)) if self.artifact else ""
+        return f"the worker process of step {self.artifact} {how}{why}; finished steps are kept{what}"
 
 
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables for processes started inside: OpenMP and Python's hash seed are read when a process starts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C reaches the whole group: a process started inside is spared from its first moment, and this one hears of
-    it on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
-    heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))  # other threads may take it
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process inherits it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if heard:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _work(connection: Connection, root: Path, limits: Limits, compute: Compute) -> None:
+def _work(connection: Connection, store: Store, limits: Limits, compute: Compute) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for what it starts too; until here it was held back
-    store = Store(root)
+    belong_to_parent()
     while True:
         try:
             task = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_attempt(task, store, limits, compute, connection.send))
-        gc.collect()  # models lie in reference cycles
-        gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
+        connection.send(attempt(task, store, limits, compute, connection.send))
+        tidy()
 
 
-def _attempt(
+def tidy() -> None:
+    """Frees what a step has left in this process."""
+    gc.collect()  # models lie in reference cycles
+    gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
+
+
+def attempt(
     task: bytes, store: Store, limits: Limits, compute: Compute, report: Callable[[Event], None]
 ) -> Done | Failed:
+    """Makes the artifact that `task` is the pickle of. What it prints goes to a log, which is kept if it fails."""
     try:
         artifact: Artifact = pickle.loads(task)
     except Exception:  # the module of a parameter's class cannot be imported
         return Failed(f"a worker process cannot read its task\n{traceback.format_exc()}", by_user=False)
-    log = _log(store.root, artifact)
+    log = log_of(store, artifact)
     try:
-        with _output_to(log):
-            built = store.build(artifact, report, limits, compute)
+        print_to(log)
+        built = store.build(artifact, report, limits, compute)
+        log.unlink(missing_ok=True)
         record = store.record(artifact)
         return Done(built, record["seconds"], record["counts"])
     except UserError as error:
@@ -212,35 +207,14 @@ def _attempt(
             with contextlib.suppress(OSError):
                 log.unlink(missing_ok=True)
             return Failed(str(full), by_user=True)
-        return Failed(f"step {artifact} failed{_printed(log)}\n{traceback.format_exc().rstrip()}", by_user=False)
+        return Failed(f"step {artifact} failed{printed(log)}\n{traceback.format_exc().rstrip()}", by_user=False)
 
 
-def _log(root: Path, artifact: Artifact) -> Path:
-    return root / ".logs" / f"{artifact.step}-{artifact.key}.log"
+def log_of(store: Store, artifact: Artifact) -> Path:
+    """Where what a step prints goes until it has ended well."""
+    return store.root / ".logs" / f"{artifact.step}-{artifact.key}.log"
 
 
-def _printed(log: Path) -> str:
+def printed(log: Path) -> str:
     """Where to read what a failed step printed, if it did."""
     return f"; it printed: {log}" if log.exists() and log.stat().st_size else ""
-
-
-@contextlib.contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Sends what a step prints to `log`, kept only if the step fails: the terminal belongs to the parent."""
-    log.parent.mkdir(exist_ok=True)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), sys.stdout.fileno())
-        os.dup2(file.fileno(), sys.stderr.fileno())
-    yield
-    log.unlink(missing_ok=True)
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from harness.core import output, workers
+from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.store import Store
@@ -19,8 +20,8 @@ def test_a_disk_that_takes_no_more_is_one_line(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(output, "write_rows", refuse)
-    monkeypatch.setattr(workers, "_output_to", lambda log: pytest.MonkeyPatch.context())  # the terminal stays ours
-    outcome = workers._attempt(pickle.dumps(numbers(count=3)), store, Limits(), lambda event: None)
+    monkeypatch.setattr(workers, "print_to", lambda log: None)  # the terminal stays ours
+    outcome = workers.attempt(pickle.dumps(numbers(count=3)), store, Limits(), Compute(), lambda event: None)
     assert isinstance(outcome, workers.Failed)
     assert isinstance(outcome.error(), UserError)
     assert outcome.message.startswith(f"cannot write to {store.root} ({os.strerror(number)})")

@@ -1,0 +1,308 @@
+"""The process that is connected to a Ray cluster, and the tasks that it starts there.
+
+A cluster that goes away ends the process that is connected to it, and what Ray has to say belongs into a log: hence a
+process of its own. It is told which node takes which step, and tells what becomes of them.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from harness.core.compute import Compute, Resources
+from harness.core.errors import UserError
+from harness.core.executor import GIB, Done, Failed, Message
+from harness.core.limits import Limits
+from harness.core.processes import belong_to_parent, print_to, threads_of
+from harness.core.progress import Event
+from harness.core.shared_store import SharedStore
+from harness.core.store import Store
+from harness.core.workers import attempt, tidy
+
+# What the bridge and its parent say to each other
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the step `key` on `node`; `task` is the pickled artifact."""
+
+    key: str
+    task: bytes
+    node: str
+    needs: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that is up; `memory` is in bytes."""
+
+    id: str
+    name: str
+    cpus: float
+    gpus: int
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """All nodes that are up now. Said every few seconds."""
+
+    up: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the step `key` says."""
+
+    key: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The node of the step `key` is lost."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process of the step `key` ended, on a node that is up."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There is no connection to a cluster."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What every task of a run is given."""
+
+    root: Path
+    shared: SharedStore | None
+    marker: Path
+    limits: Limits
+    compute: Compute
+    home: str
+    """The node of the command, which has the run directory."""
+    environment: Mapping[str, str]
+
+
+# The process
+
+
+def bridge(connection: Connection, log: Path, address: str, jobs: int, errand: Errand) -> None:
+    """The process that is connected to the cluster."""
+    belong_to_parent()
+    print_to(log)
+    try:
+        _connect(address, jobs)
+    except BaseException as error:
+        connection.send(Refused(str(error).strip().partition("\n")[0] or type(error).__name__))
+        return
+    import ray
+
+    try:
+        _Bridge(connection, errand).serve()
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, jobs: int) -> None:
+    """Connects to the cluster at `address`; else to one that runs on this machine; else starts one here."""
+    import ray
+
+    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "CRITICAL"}
+    try:
+        ray.init(address=address or "auto", **quiet)
+    except ConnectionError:
+        if address:
+            raise
+        ray.init(
+            address="local",
+            num_cpus=jobs,
+            include_dashboard=False,
+            object_store_memory=100 * 2**20,  # artifacts are files
+            **quiet,
+        )
+
+
+class Mailbox:
+    """An actor on the command's node, to which tasks tell how far they are."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[str, Event]] = []
+
+    def put(self, key: str, event: Event) -> None:
+        """The step `key` says `event`."""
+        self._events.append((key, event))
+
+    def drain(self) -> list[tuple[str, Event]]:
+        """What has come since the last time."""
+        events, self._events = self._events, []
+        return events
+
+
+class _Bridge:
+    """Starts tasks as it is told, and tells what becomes of them."""
+
+    _POLL, _NODES_EVERY, _TIME_TO_NOTICE = 0.1, 2.0, 30.0
+    """Seconds: between looks at pipe and tasks; between looks at the nodes; until Ray has noticed a node's death."""
+
+    def __init__(self, connection: Connection, errand: Errand) -> None:
+        import ray
+
+        self._connection = connection
+        home = ray.get_runtime_context().get_node_id()
+        self._errand = ray.put(replace(errand, home=home))
+        mailbox = ray.remote(Mailbox)
+        self._mailbox = mailbox.options(num_cpus=0, scheduling_strategy=_on(home)).remote()
+        self._make = ray.remote(make)
+        self._running: dict[Any, Start] = {}
+        self._in_doubt: dict[str, tuple[Start, float]] = {}
+        self._up: frozenset[str] = frozenset()
+        self._nodes_at = float("-inf")
+
+    def serve(self) -> None:
+        """Until the parent says None or is gone."""
+        while True:
+            self._look_at_nodes()
+            while self._connection.poll(0 if self._running else self._POLL):
+                try:
+                    start = self._connection.recv()
+                except EOFError:
+                    start = None
+                if start is None:
+                    self._cancel()
+                    return
+                self._start(start)
+            self._look_at_tasks()
+
+    def _start(self, start: Start) -> None:
+        needs = start.needs
+        task = self._make.options(
+            num_cpus=needs.cpus,
+            num_gpus=needs.gpus,
+            memory=int(needs.memory_gb * GIB) or None,
+            max_retries=0,
+            max_calls=1 if needs.gpus else 0,  # what a step leaves on its GPUs goes with its process
+            scheduling_strategy=_on(start.node),
+            runtime_env={"env_vars": threads_of(needs.cpus)},
+            name=start.key,
+        )
+        self._running[task.remote(start.key, start.task, start.node, self._errand, self._mailbox)] = start
+
+    def _look_at_tasks(self) -> None:
+        import ray
+
+        if not self._running:
+            return
+        ended, _ = ray.wait(list(self._running), timeout=self._POLL)
+        for key, event in ray.get(self._mailbox.drain.remote()):
+            self._connection.send(Said(key, event))
+        for reference in ended:
+            start = self._running.pop(reference)
+            said = self._outcome(start, reference)
+            if said:
+                self._connection.send(said)
+
+    def _outcome(self, start: Start, reference: Any) -> Said | Lost | Crashed | None:
+        import ray
+        from ray import exceptions
+
+        try:
+            return Said(start.key, ray.get(reference))
+        except (exceptions.NodeDiedError, exceptions.TaskUnschedulableError):
+            return Lost(start.key)
+        except exceptions.OutOfMemoryError:
+            return Crashed(start.key, "memory ran out on the node")
+        except exceptions.WorkerCrashedError:
+            self._in_doubt[start.key] = start, time.monotonic() + self._TIME_TO_NOTICE
+            return None
+        except exceptions.RayError as error:
+            return Said(start.key, Failed(f"Ray could not run a step\n{error}", by_user=False))
+
+    def _look_at_nodes(self) -> None:
+        import ray
+
+        now = time.monotonic()
+        if now < self._nodes_at + self._NODES_EVERY:
+            return
+        self._nodes_at = now
+        up = tuple(_node(each) for each in ray.nodes() if each["Alive"])
+        self._up = frozenset(node.id for node in up)
+        self._connection.send(Nodes(up))
+        for key, (start, deadline) in list(self._in_doubt.items()):
+            if start.node not in self._up:
+                self._connection.send(Lost(key))
+            elif now > deadline:
+                self._connection.send(Crashed(key, "killed, perhaps because memory ran out"))
+            else:
+                continue
+            del self._in_doubt[key]
+
+    def _cancel(self) -> None:
+        import ray
+
+        for reference in self._running:
+            with suppress(Exception):
+                ray.cancel(reference, force=True)
+
+
+def _on(node: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node, soft=False)
+
+
+def _node(told: Mapping[str, Any]) -> Node:
+    there = told["Resources"]
+    return Node(
+        told["NodeID"],
+        told["NodeManagerHostname"] or told["NodeManagerAddress"],
+        there.get("CPU", 0),
+        int(there.get("GPU", 0)),
+        there.get("memory", 0),
+    )
+
+
+# On a node
+
+
+def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> Done | Failed:
+    """The task: makes the artifact in a worker process of `node`."""
+    os.environ.update(errand.environment)
+
+    def report(event: Event) -> None:
+        mailbox.put.remote(key, event)
+
+    try:
+        store = _store(node, errand)
+    except UserError as error:
+        return Failed(str(error), by_user=True)
+    try:
+        return attempt(task, store, errand.limits, errand.compute, report)
+    finally:
+        tidy()
+
+
+def _store(node: str, errand: Errand) -> Store:
+    """The run directory, or what this node has of the shared store."""
+    if errand.shared and node != errand.home:
+        return Store(errand.shared.cache(node), errand.shared)
+    if not errand.marker.exists():
+        raise UserError(
+            f"the node {os.uname().nodename} does not see the run directory {errand.root}; put it on a file system"
+            " that all nodes share (--run-dir), or share artifacts at a URL (--store)"
+        )
+    return Store(errand.root, errand.shared)
