@@ -1,3 +1,7 @@
+import json
+import math
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -5,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from harness.backends import hf
 from harness.backends.chat import prompt_text
-from harness.backends.hf import Likelihoods, TransformersGenerator, load_checkpoint
+from harness.backends.hf import Likelihoods, TransformersGenerator, load_checkpoint, nucleus_tokens
 from harness.backends.interfaces import Completion, Conversation, Sampling
+from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
 from harness.mini.roles import read_role
+from tests.backends.families import FAMILIES, checkpoint
 from tests.backends.naive import Naive, alone
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=60)
@@ -170,3 +177,172 @@ def test_likelihoods_under_half_precision_weights_do_not_depend_on_the_batch(bas
     naive.model.float()
     one_by_one = [-naive.answer_log_probability(*pair) for pair in zip(messages, completions, strict=True)]
     assert [nats for nats, _ in together] == pytest.approx(one_by_one, rel=1e-4)
+
+
+@pytest.fixture
+def flat_logits() -> torch.Tensor:
+    """Rows of logits over 40 tokens: peaked, flat, with ties, with one token alone."""
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(12, 40, generator=draw) * torch.linspace(0.1, 6, 12)[:, None]
+    logits[3] = logits[3].round()
+    logits[4] = 0.0
+    logits[5, 7] = 50.0
+    return logits
+
+
+def naive_nucleus(logits: torch.Tensor, temperature: float, top_p: float) -> dict[int, float]:
+    """The likeliest tokens up to the one with which their probability reaches top_p, rescaled to sum to 1."""
+    weights = [math.exp(float(logit) / temperature - float(logits.max()) / temperature) for logit in logits]
+    kept: dict[int, float] = {}
+    for token in sorted(range(len(weights)), key=lambda i: -weights[i]):
+        if sum(kept.values()) >= top_p * sum(weights):
+            break
+        kept[token] = weights[token]
+    return {token: weight / sum(kept.values()) for token, weight in kept.items()}
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.9), (1.5, 0.5), (0.2, 0.3), (1.0, 1e-6)])
+def test_the_nucleus_and_its_frequencies_are_those_of_the_naive_loop(
+    flat_logits: torch.Tensor, temperature: float, top_p: float
+) -> None:
+    draws = 4000
+    grid = (torch.arange(draws) + 0.5) / draws  # a uniform draw's every quantile: frequencies without noise
+    for logits in flat_logits[torch.tensor([0, 1, 2, 5, 8, 11])]:
+        expected = naive_nucleus(logits, temperature, top_p)
+        tokens = nucleus_tokens(logits.expand(draws, -1), grid, temperature, top_p)
+        found = Counter(tokens.tolist())
+        assert set(found) <= set(expected)
+        for token, probability in expected.items():
+            assert found[token] / draws == pytest.approx(probability, abs=2 / draws)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 0.999), (0.7, 0.9), (1.5, 0.5), (0.2, 0.3)])
+def test_the_nucleus_is_that_of_transformers(flat_logits: torch.Tensor, temperature: float, top_p: float) -> None:
+    warped = TopPLogitsWarper(top_p)(torch.empty(0), TemperatureLogitsWarper(temperature)(torch.empty(0), flat_logits))
+    distinct = [row for row in range(len(flat_logits)) if len(set(flat_logits[row].tolist())) == 40]  # no ties
+    assert len(distinct) >= 9
+    grid = (torch.arange(4000) + 0.5) / 4000
+    for row in distinct:
+        tokens = set(nucleus_tokens(flat_logits[row].expand(4000, -1), grid, temperature, top_p).tolist())
+        inside = warped[row].isfinite()
+        probable = inside & (warped[row].softmax(-1) > 1 / 4000)
+        assert tokens <= set(inside.nonzero().flatten().tolist())
+        assert tokens >= set(probable.nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1.0 - 2**-24, 0.5])
+def test_every_random_number_draws_a_token_of_the_nucleus(flat_logits: torch.Tensor, uniform: float) -> None:
+    tokens = nucleus_tokens(flat_logits, torch.full((len(flat_logits),), uniform), 0.7, 0.9)
+    for logits, token in zip(flat_logits, tokens.tolist(), strict=True):
+        least = min(float(logits[kept]) for kept in naive_nucleus(logits, 0.7, 0.9))  # of equals, any may be in it
+        assert logits[token] >= least
+        if uniform == 0.0:
+            assert logits[token] == logits.max()
+
+
+@pytest.fixture(scope="module")
+def words() -> list[Conversation]:
+    return alone(["hello there", "how are you today ?", "the fox and the hen", "42"])
+
+
+def drawn(folder: Path, asked: list[Conversation], sampling: Sampling) -> list[Completion]:
+    return TransformersGenerator(folder).complete(asked, sampling, range(len(asked)))
+
+
+@pytest.mark.parametrize("sampling", [Sampling(0.0, 1.0, 24), Sampling(1.5, 0.95, 24)], ids=["greedy", "drawn"])
+def test_how_a_checkpoint_would_draw_by_itself_changes_nothing(
+    tmp_path: Path, words: list[Conversation], sampling: Sampling
+) -> None:
+    tokenizer = FAMILIES["qwen"]()
+    plain = checkpoint(tokenizer, tmp_path / "plain", eos_token_id=tokenizer.eos_token_id)
+    wilful = checkpoint(
+        tokenizer,
+        tmp_path / "wilful",
+        eos_token_id=tokenizer.eos_token_id,
+        do_sample=True,
+        temperature=0.01,
+        top_k=1,
+        top_p=0.01,
+        min_p=0.5,
+        repetition_penalty=9.0,
+        no_repeat_ngram_size=1,
+        min_new_tokens=20,
+        max_length=20,
+        suppress_tokens=list(range(50, 200)),
+        begin_suppress_tokens=list(range(50)),
+        forced_eos_token_id=9,
+    )
+    shutil.copy(plain / "model.safetensors", wilful / "model.safetensors")
+    declared = json.loads((wilful / "generation_config.json").read_text())
+    assert declared["repetition_penalty"] == 9.0
+    assert drawn(wilful, words, sampling) == drawn(plain, words, sampling)
+
+
+def test_every_eos_that_a_checkpoint_declares_ends_an_answer(tmp_path: Path, words: list[Conversation]) -> None:
+    tokenizer = FAMILIES["llama3"]()
+    folder = checkpoint(tokenizer, tmp_path, eos_token_id=tokenizer.eos_token_id)
+    sampling = Sampling(1.5, 1.0, 24)
+    before = drawn(folder, words, sampling)
+    assert {done.finish_reason for done in before} == {"length"}
+    other = before[0].token_ids[4]
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [tokenizer.eos_token_id, other]}))
+    after = drawn(folder, words, sampling)
+    for old, new in zip(before, after, strict=True):
+        end = old.token_ids.index(other) if other in old.token_ids else None
+        assert new.token_ids == old.token_ids[:end]
+        assert new.finish_reason == ("length" if end is None else "stop")
+    assert after[0].finish_reason == "stop"
+    assert after[0].text == tokenizer.decode(after[0].token_ids, skip_special_tokens=True)
+
+
+def test_an_answer_ends_where_the_model_does(tmp_path: Path) -> None:
+    folder = checkpoint(FAMILIES["mistral"](), tmp_path, context=64)
+    short, long = alone(["hello", "hello there , how are you today ? " * 3])
+    generator = TransformersGenerator(folder)
+    [a, b] = generator.complete([short, long], Sampling(0.0, 1.0, 40), [0, 0])
+    assert len(a.token_ids) == 40
+    assert 0 < len(b.token_ids) < 40
+    assert b.finish_reason == "length"
+    with pytest.raises(UserError, match=r"starts with 'hello there .* tokens, and .* holds 64, its answer included"):
+        generator.complete(alone(["hello", "hello there , how are you ? " * 9]), GREEDY, [0, 0])
+
+
+def test_what_does_not_fit_into_memory_is_drawn_in_smaller_parts(
+    generator: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = generator.complete(requests(7), PAPER, range(7))
+    draw, sizes = generator._draw_batch, []
+
+    def with_room_for(most: int) -> Any:
+        def limited(prompts: list[list[int]], *rest: Any) -> list[list[int]]:
+            sizes.append(len(prompts))
+            if len(prompts) > most:
+                raise torch.OutOfMemoryError("out of memory. Tried to allocate 2 GiB.\nmore about it")
+            return draw(prompts, *rest)
+
+        return limited
+
+    monkeypatch.setattr(generator, "_draw_batch", with_room_for(2))
+    assert agreement(whole, generator.complete(requests(7), PAPER, range(7))) >= 6
+    assert sizes == [7, 3, 1, 2, 4, 2, 2]
+    monkeypatch.setattr(generator, "_draw_batch", with_room_for(0))
+    with pytest.raises(UserError, match=r"cpu has too little memory for .* tokens: out of memory. Tried.*GiB\.$"):
+        generator.complete(requests(1), PAPER, [0])
+
+
+def test_a_batch_is_smaller_where_answers_are_long(generator: TransformersGenerator) -> None:
+    assert [generator.at_once(tokens) for tokens in (1, 160, 2048, 10**6)] == [256, 256, 20, 1]
+
+
+def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(FAMILIES["qwen"](), tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    del config["eos_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="has no eos_token, so that no answer would end"):
+        load_checkpoint(folder)
+
+
+def test_a_tokenizer_without_a_pad_token_pads_with_its_end(tmp_path: Path) -> None:
+    _, tokenizer = load_checkpoint(checkpoint(FAMILIES["mistral"](), tmp_path))
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
