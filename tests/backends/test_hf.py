@@ -12,7 +12,7 @@ import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from harness.backends import hf
-from harness.backends.chat import prompt_text
+from harness.backends.chat import prompt_ids, prompt_text
 from harness.backends.hf import Likelihoods, TransformersGenerator, load_checkpoint, nucleus_tokens
 from harness.backends.interfaces import Completion, Conversation, Sampling
 from harness.core.errors import UserError
@@ -296,13 +296,16 @@ def test_every_eos_that_a_checkpoint_declares_ends_an_answer(tmp_path: Path, wor
 
 
 def test_an_answer_ends_where_the_model_does(tmp_path: Path) -> None:
-    folder = checkpoint(FAMILIES["mistral"](), tmp_path, context=64)
-    short, long = alone(["hello", "hello there , how are you today ? " * 3])
-    generator = TransformersGenerator(folder)
-    [a, b] = generator.complete([short, long], Sampling(0.0, 1.0, 40), [0, 0])
-    assert len(a.token_ids) == 40
-    assert 0 < len(b.token_ids) < 40
-    assert b.finish_reason == "length"
+    tokenizer, sampling = FAMILIES["mistral"](), Sampling(FLAT, 1.0, 40)
+    asked = alone(["hello", "hello there , how are you today ? " * 3])
+    generator = TransformersGenerator(checkpoint(tokenizer, tmp_path / "short", context=64))
+    free = drawn(checkpoint(tokenizer, tmp_path / "long", context=512), asked, sampling)
+    done = generator.complete(asked, sampling, range(2))
+    room = 64 - len(prompt_ids(tokenizer, asked[1]))
+    assert [len(one.token_ids) for one in free] == [40, 40]
+    assert 0 < room < 40
+    assert done[0] == free[0]
+    assert (done[1].token_ids, done[1].finish_reason) == (free[1].token_ids[:room], "length")
     with pytest.raises(UserError, match=r"starts with 'hello there .* tokens, and .* holds 64, its answer included"):
         generator.complete(alone(["hello", "hello there , how are you ? " * 9]), GREEDY, [0, 0])
 
