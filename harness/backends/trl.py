@@ -20,6 +20,7 @@ from harness.backends.launch import (
 )
 from harness.backends.training import (
     LOSSES,
+    SCHEDULE,
     SINGLE,
     EpochBatches,
     Job,
@@ -238,7 +239,7 @@ def _even_batches(trainer_class: Any) -> Any:
 
     class EvenBatches(trainer_class):
         def take_batches(self, job: Job, nothing: Mapping[str, Any]) -> None:
-            """`nothing` is a row without a scored token, for passes that a process makes for company."""
+            """`nothing` is a row without a scored token, to fill up the last batch among several processes."""
             self._job, self._nothing = job, nothing
             self.pass_losses: list[torch.Tensor] = []
             """Of the forward passes since they were last taken out."""
@@ -262,7 +263,9 @@ def _even_batches(trainer_class: Any) -> Any:
             """Checkpoints on the way need none."""
 
         def _collate(self, rows: list[Any]) -> Any:
-            return self.data_collator(rows or [self._nothing])
+            """TRL gathers figures of single rows, for which all processes must have equally many."""
+            size = self._job.spread.micro_batch_size if self._job.spread.processes > 1 else len(rows)
+            return self.data_collator(rows + [self._nothing] * (size - len(rows)))
 
     def _loader_class() -> Any:
         class Loader(DataLoader):
@@ -301,7 +304,7 @@ def _arguments(job: Job) -> dict[str, Any]:
         "per_device_train_batch_size": job.spread.micro_batch_size,
         "gradient_accumulation_steps": job.spread.accumulation,
         "max_length": settings.max_length,
-        "lr_scheduler_type": "cosine",
+        "lr_scheduler_type": SCHEDULE,
         "warmup_steps": settings.warmup_share,
         "seed": job.seed,
         "data_seed": job.seed,

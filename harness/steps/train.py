@@ -49,7 +49,7 @@ def direct_preference_optimization(
 def reference_log_probabilities(
     out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
 ) -> None:
-    """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, as the training cuts and computes them."""
+    """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
     from harness.backends.models import checkpoint_of
     from harness.backends.reference_log_probabilities import References
 
