@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.choice import Choice
 from harness.core.artifacts import Artifact, ancestry, input_keys
 from harness.core.code import code_of
+from harness.core.config import from_mapping
 from harness.core.errors import UserError
 from harness.core.provenance import provenance
 from harness.core.store import Store, place, read_record, require_writable
-from harness.experiments import Request, build_experiments
+from harness.experiments import build_experiments
 from harness.pipeline import plan, run
 from harness.reproduce import write_run
-from harness.scales import load_scale
-from reports.manifest import StepRecord, read_manifest
+from reports.manifest import Manifest, StepRecord, read_manifest
 
 STORE = "rerun-store"
 """In a candidate's folder. No run has a store of that name, so that what a candidate removes is its own."""
@@ -47,9 +48,7 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
     before = read_manifest(baseline)
     old = (baseline / before.store).resolve()
     _require_usable(baseline, old, candidate)
-    request = Request(
-        load_scale(before.scale, fast=before.fast), before.seeds, before.models_asked, before.methods_asked
-    )
+    request = _choice(before, baseline).request()
     experiments = build_experiments(before.run, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     require_writable(candidate / "checkpoints")
@@ -58,6 +57,15 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
         _copy_replies(old, store)
         ran = run_affected(targets, before.steps, old, store)
         write_run(before.run, experiments, request, store, candidate, started=started, ran=ran)
+
+
+def _choice(before: Manifest, baseline: Path) -> Choice:
+    """What was chosen of the run `before`; earlier manifests say it in part, which was then all there was to choose."""
+    if before.asked is not None:
+        return from_mapping(Choice, before.asked, f"{baseline / 'manifest.json'}: asked")
+    return Choice(
+        before.scale, fast=before.fast, seeds=before.seeds, models=before.models_asked, methods=before.methods_asked
+    )
 
 
 def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old: Path, store: Store) -> frozenset[str]:

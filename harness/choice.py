@@ -1,7 +1,7 @@
 """What a user chooses of a run, and the request that it comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.backends.judges import JudgeReference
@@ -35,7 +35,7 @@ class Choice:
 
     def request(self) -> Request:
         """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
-        return Request(self._scale(), self.seeds, self.models, self.methods)
+        return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
 
     def _scale(self) -> Scale:
         scale = load_scale(self.scale, fast=self.fast)

@@ -21,6 +21,8 @@ class Judge:
     fingerprint: str
     prompt: str = ""
     parser: str = ""
+    base_url: str = ""
+    """Its endpoint; empty for an embedded judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,21 @@ class Manifest:
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
+    teacher: str = ""
+    asked: dict[str, Any] | None = None
+    """What the user chose, wholly (`harness.choice.Choice`)."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows of each data set were used at most, where that was asked for."""
+        return (self.asked or {}).get("limit")
+
+    @property
+    def reduced(self) -> str:
+        """What the run has less of than its scale; empty where nothing."""
+        if self.limit:
+            return f"at most {self.limit} rows of each data set"
+        return "fast: reduced counts" if self.fast else ""
 
 
 def read_manifest(folder: Path) -> Manifest:

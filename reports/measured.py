@@ -114,7 +114,7 @@ def require_one_judge(column: str, judges: Iterable[str]) -> None:
 
 def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
     """What ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
-    fast = ["fast (reduced counts)"] if manifest.fast else []
+    fast = [manifest.reduced] if manifest.reduced else []
     ours = ", ".join([f"scale {manifest.scale}", *fast, *filter(None, about)])
     return f"Ours: {ours}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
 

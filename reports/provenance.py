@@ -78,12 +78,13 @@ def money(manifest: Manifest) -> str:
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
     """The run, its judge and what produced it, as lines to print. Package versions come on one line."""
     judge = manifest.judge
-    parts = (("prompt", judge.prompt), ("parser", judge.parser))
+    parts = (("at", judge.base_url), ("prompt", judge.prompt), ("parser", judge.parser))
     details = ", ".join(f"{name} {value}" for name, value in parts if value)
     run = [
         ("command", manifest.command),
-        ("scale", manifest.scale + (" (fast: reduced counts)" if manifest.fast else "")),
+        ("scale", manifest.scale + (f" ({manifest.reduced})" if manifest.reduced else "")),
         ("seeds", ", ".join(map(str, manifest.seeds))),
+        *((("teacher", manifest.teacher),) if manifest.teacher else ()),
         ("judge", f"{judge.name}, fingerprint {judge.fingerprint}" + (f" ({details})" if details else "")),
         *((f"model {name}", f"{model.description} ({model.reference})") for name, model in manifest.models.items()),
         ("started", manifest.started),

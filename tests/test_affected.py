@@ -360,9 +360,9 @@ def test_all_that_ran_in_a_step_is_in_its_digest(table: Table):
 CANDIDATE = """
 import sys
 from pathlib import Path
-from harness import affected
+from harness import affected, choice
 from tests.test_affected import load_small_scale
-affected.load_scale = load_small_scale
+choice.load_scale = load_small_scale
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

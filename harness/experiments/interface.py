@@ -17,12 +17,16 @@ Checkpoints = Mapping[tuple[str, str, int], Artifact]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is run: a scale, training seeds, and a selection of base models and methods, empty for all."""
+    """What is run: a scale, training seeds, and a selection of base models and methods, empty for all.
+
+    `asked` is the user's choice that it came of, if it did of one: it is written down, so that it can be made again.
+    """
 
     scale: Scale
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
+    asked: Mapping[str, Any] | None = None
 
     def models_of(self, exhibit: AnyExhibit) -> tuple[str, ...]:
         """The exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.

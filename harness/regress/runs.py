@@ -133,6 +133,11 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
     if before.fast != after.fast:
         fast, full = (baseline, candidate) if before.fast else (candidate, baseline)
         raise UserError(f"{fast.folder} was run with --fast, {full.folder} was not; run both alike")
+    if before.limit != after.limit:
+        raise UserError(
+            f"{baseline.folder} was run with --limit {before.limit}, {candidate.folder} with --limit {after.limit};"
+            " run both alike"
+        )
     shared = [name for name in baseline.cells if name in candidate.cells]
     if not shared:
         raise UserError(

@@ -103,7 +103,7 @@ def test_run_on_one_model_has_no_trace_of_the_other(manifest: dict[str, Any]) ->
 
 
 def test_reduced_counts_are_said(manifest: dict[str, Any]) -> None:
-    assert "fast (reduced counts)" in table_of(manifest | {"fast": True}).source
+    assert "fast: reduced counts" in table_of(manifest | {"fast": True}).source
     assert table_of(manifest | {"seeds": [0, 1, 2]}).source.startswith("Ours: scale mini, seeds 0, 1, 2 (mean of 3)")
 
 
