@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.choice import Choice
 
 SCALE = "mini"
+EXECUTORS = ("local", "ray")
 LARGEST_SEED = 2**32 - 1
 SEED = click.IntRange(0, LARGEST_SEED)
 """What numpy takes, which the trainers seed."""
@@ -151,6 +152,9 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
         accelerate: str | None,
         processes: int | None,
         micro_batch_size: int | None,
+        executor: str | None,
+        ray_address: str | None,
+        store: str | None,
         run_dir: Path | None,
         **others: Any,
     ) -> None:
@@ -158,7 +162,14 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
         if seed + seeds - 1 > LARGEST_SEED:
             raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
-        compute = {"accelerate": accelerate, "processes": processes, "micro_batch_size": micro_batch_size}
+        compute = {
+            "accelerate": accelerate,
+            "processes": processes,
+            "micro_batch_size": micro_batch_size,
+            "executor": executor,
+            "ray_address": ray_address,
+            "store": store,
+        }
         choice = Choice(
             scale=scale,
             fast=fast,
@@ -189,6 +200,9 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
     _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
     _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),
+    _machine("--executor", type=click.Choice(EXECUTORS), help="Where steps run.  [default: the scale's, else local]"),
+    _machine("--ray-address", help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
+    _machine("--store", help="A URL to share artifacts at, where machines share no file system."),
 )
 
 

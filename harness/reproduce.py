@@ -13,11 +13,12 @@ from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
-from harness.core.store import Store, require_writable
+from harness.core.store import Store, open_store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import plan, print_plan
+from harness.preflight.automatic import preflight
 from reports.terminal import terminal_report
 from reports.write import write_report
 
@@ -35,7 +36,7 @@ def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None
     request = choice.request()
     experiments = build_experiments(name, request)
     require_readable(experiments)
-    store = Store(run_dir / "store")
+    store = open_store(run_dir / "store", request.scale.compute)
     folder = run_dir / name
     require_writable(folder / "checkpoints")
     print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
@@ -43,6 +44,7 @@ def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None
     targets = [target for experiment in experiments for target in experiment.targets()]
     steps = plan(targets, store)
     print_plan(steps)
+    preflight(request, experiments, store, steps.missing, limits)
     run_with_bill(targets, store, limits, request.scale.compute)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)

@@ -168,6 +168,7 @@ class _Bridge:
         mailbox = ray.remote(Mailbox)
         self._mailbox = mailbox.options(num_cpus=0, scheduling_strategy=_on(home)).remote()
         self._make = ray.remote(make)
+        self._make_on_gpus = ray.remote(max_calls=1)(make)  # what a step leaves on them goes with its process
         self._running: dict[Any, Start] = {}
         self._in_doubt: dict[str, tuple[Start, float]] = {}
         self._up: frozenset[str] = frozenset()
@@ -190,12 +191,12 @@ class _Bridge:
 
     def _start(self, start: Start) -> None:
         needs = start.needs
-        task = self._make.options(
+        function = self._make_on_gpus if needs.gpus else self._make
+        task = function.options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
             memory=int(needs.memory_gb * GIB) or None,
             max_retries=0,
-            max_calls=1 if needs.gpus else 0,  # what a step leaves on its GPUs goes with its process
             scheduling_strategy=_on(start.node),
             runtime_env={"env_vars": threads_of(needs.cpus)},
             name=start.key,

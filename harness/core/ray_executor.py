@@ -143,6 +143,7 @@ class RayExecutor(Executor):
         self._losses: Counter[str] = Counter()
         self._short_since: dict[str, float] = {}
         self._log = store.root / ".logs" / f"ray-{uuid4().hex}.log"
+        self._keeps_log = False
         self._marker = store.root / ".locks" / f"run-{uuid4().hex}"
 
     def __enter__(self) -> "RayExecutor":
@@ -173,8 +174,6 @@ class RayExecutor(Executor):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._beside.__exit__(kind, error, at)
         self._stop()
-        if error is None or isinstance(error, (KeyboardInterrupt, UserError)):
-            self._log.unlink(missing_ok=True)
 
     def prepare(self, steps: Sequence[Artifact]) -> float:
         """Raises UserError, naming what the cluster has, where no node has what a step needs."""
@@ -314,10 +313,11 @@ class RayExecutor(Executor):
         return UserError(f"{where} ({why}); see that it is up (`ray status`), or give another --ray-address")
 
     def _gone(self) -> UserError:
+        self._keeps_log = True
         where = f" at {self._address}" if self._address else ""
         return UserError(
             f"the Ray cluster{where} has gone away; finished steps are kept, and the same command goes on from there"
-            " once it is back"
+            f" once it is back; what Ray says: {self._log}"
         )
 
     def _stop(self) -> None:
@@ -329,3 +329,5 @@ class RayExecutor(Executor):
         self._bridge.join()
         self._pipe.close()
         self._marker.unlink(missing_ok=True)
+        if not self._keeps_log:
+            self._log.unlink(missing_ok=True)

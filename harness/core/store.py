@@ -200,6 +200,11 @@ class Store:
             lock.release()
 
 
+def open_store(root: Path, compute: Compute) -> Store:
+    """The store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
+    return Store(root, SharedStore(compute.store) if compute.store else None)
+
+
 def read_record(folder: Path, key: str) -> dict[str, Any] | None:
     """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
 
