@@ -95,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.suffix not in LARGE:
             return self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{_digest(content)}"'})
         linked = {"X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Linked-Size": str(len(content))}
-        place = f"{self.server.url}/large/{path.relative_to(self.server.folder)}"
+        # On another host, like the hub's: redirects within one are followed as if there were none.
+        place = f"http://localhost:{self.server.server_port}/large/{path.relative_to(self.server.folder)}"
         self._send(302, b"", {"X-Repo-Commit": COMMIT, "Location": place, **linked})
 
     def _send_json(self, value: Any) -> None:
