@@ -76,6 +76,7 @@ _scored, _instructions = _under("What is scored"), _under("The instructions and 
 _judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
 _score = _under("The scores")
 _run, _machine = _under("What is run"), _under("How the machine runs it")
+_reckoned = _under("What it is reckoned on")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -322,6 +323,37 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeRefere
         failed = failed or found.state == "failure"
     if failed:
         sys.exit(2)
+
+
+@cli.command(cls=HeadedCommand)
+@_run_options
+@_offline
+@_judge_options(required=False)
+@_reckoned("--device", help="On which device: see configs/hardware.yaml.  [default: the scale's, or as measured]")
+@_reckoned("--devices", type=click.IntRange(1, 100_000), help="On how many of them.  [default: the scale's]")
+@_reckoned("--gpu-usd-per-hour", type=click.FloatRange(min=0), help="What one device costs you.")
+@_reckoned("--calibrate", is_flag=True, help="Measure this machine first, with one base model, in two minutes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+def plan(
+    experiment: str,
+    choice: "Choice",
+    run_dir: Path,
+    judge: "JudgeReference | None",
+    limits: Limits,
+    device: str | None,
+    devices: int | None,
+    gpu_usd_per_hour: float | None,
+    calibrate: bool,
+    as_json: bool,
+) -> None:
+    """Say what `harness reproduce EXPERIMENT` would run, exactly how, and what that takes: time, memory, disk, money.
+
+    Runs nothing and asks no other machine. What is in the run directory already counts as done.
+    """
+    from harness.plan import PlanOptions, plan_run
+
+    options = PlanOptions(device, devices, gpu_usd_per_hour, calibrate, limits)
+    click.echo(plan_run(experiment, choice.judged_by(judge), run_dir, options, as_json=as_json))
 
 
 @cli.command(cls=HeadedCommand)

@@ -1,0 +1,267 @@
+"""How fast one device of the machine at hand trains, draws and scores with one model of the scale, in two minutes."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.backends.memory import shape_in
+from harness.backends.models import checkpoint_of, load_generator, resolve
+from harness.backends.training import PreferenceSettings, Progress, TrainingSettings
+from harness.core.artifacts import Artifact, ancestry
+from harness.core.compute import Compute
+from harness.core.errors import UserError
+from harness.core.records import PreferencePair, Prompt, Response
+from harness.core.store import Store, require_writable
+from harness.plan.estimates import load_estimates
+from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput
+from harness.scales import Scale
+
+SECONDS = 20.0
+"""That each kind of work is measured for, after its first step."""
+
+DOUBT = 0.15
+"""How far off another model or other lengths may be, beside what is measured."""
+
+ROWS = 512
+FILLER = " the"
+
+
+class _Enough(Exception):
+    """Measured for long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What is measured with: rows like the scale's, in length and number, and how it trains and draws."""
+
+    folder: Path
+    reference: str
+    prompt: str
+    answer: str
+    tokens: int
+    """Of a prompt with its answer, as the model counts them."""
+    settings: TrainingSettings
+    scale: Scale
+
+
+def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) -> None:
+    """Measures the scale's base model `model` on one device and writes `path`, which plans then take speeds from.
+
+    `say` hears what is measured. Raises UserError where the model is not at hand.
+    """
+    require_writable(path.parent)
+    with tempfile.TemporaryDirectory() as aside, _one_thread():
+        trial = _trial(scale, model, Path(aside))
+        shape = shape_in(trial.folder)
+        rows = []
+        for kind, measure in _MEASURES.items():
+            rate = measure(trial, Path(aside) / kind)
+            say(f"{kind}: {rate:,.0f} tokens/s")
+            rows.append(Throughput(MEASURED_HERE, kind, shape.parameters, rate, 1 - DOUBT, 1 + DOUBT, MEASURED_HERE))
+    path.write_text(json.dumps(_measured(scale, trial.reference, rows), indent=1) + "\n", encoding="utf-8")
+
+
+def _trial(scale: Scale, model: str, aside: Path) -> _Trial:
+    role = scale.models[model]
+    store = Store(aside / "store")
+    artifact = _built(role.artifact(), store)
+    folder = checkpoint_of(artifact.folder)
+    estimate = load_estimates().of_data(scale.data.demonstrations.reference)
+    prompt, answer, tokens = _filled(folder, int(estimate.prompt), int(estimate.answer))
+    settings = _without_accumulation(scale)
+    return _Trial(folder, resolve(artifact.folder), prompt, answer, min(tokens, settings.max_length), settings, scale)
+
+
+def _built(artifact: Artifact, store: Store) -> Artifact:
+    for one in ancestry([artifact]):
+        store.build(one)
+    return store.bind(artifact)
+
+
+def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, str, int]:
+    """A prompt and an answer of so many words, and how many tokens they come to with the chat format."""
+    from harness.backends.chat import answer_ids, conversation, prompt_ids
+    from harness.backends.hf import load_tokenizer
+
+    prompt, answer = (FILLER * prompt_tokens).strip(), (FILLER * answer_tokens).strip()
+    tokenizer = load_tokenizer(folder)
+    said = conversation(Prompt("0", prompt))
+    return prompt, answer, len(prompt_ids(tokenizer, said)) + len(answer_ids(tokenizer, answer))
+
+
+def _without_accumulation(scale: Scale) -> TrainingSettings:
+    """The settings of supervised fine-tuning with what one process takes at once as the whole batch."""
+    settings = scale.training.sft
+    micro = scale.compute.micro_batch_size or max(1, settings.global_batch_size // scale.compute.processes)
+    return replace(settings, global_batch_size=micro, epochs=1)
+
+
+def _compute(scale: Scale) -> Compute:
+    """One process, that memory is used as the scale does."""
+    return Compute(gradient_checkpointing=scale.compute.gradient_checkpointing)
+
+
+def _sft(trial: _Trial, out: Path) -> float:
+    from harness.backends.trl import train_sft
+
+    rows = [Response(Prompt(str(i), trial.prompt), trial.answer, "filler") for i in range(_rows(trial))]
+    steps = _Steps()
+    with steps.until_enough(out):
+        train_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=_compute(trial.scale))
+    return steps.rate * trial.settings.global_batch_size * trial.tokens
+
+
+def _preference(trial: _Trial, out: Path) -> float:
+    from harness.backends.training_rows import ReferenceLogProbability
+    from harness.backends.trl import train_dpo
+
+    count = _rows(trial)
+    pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
+    references = [ReferenceLogProbability(str(i), -1.0, -1.0) for i in range(count)]
+    settings, steps = PreferenceSettings(0.1, trial.settings), _Steps()
+    with steps.until_enough(out):
+        train_dpo(
+            trial.folder,
+            pairs,
+            references,
+            settings,
+            seed=0,
+            out=out,
+            track=steps.track,
+            compute=_compute(trial.scale),
+        )
+    return steps.rate * trial.settings.global_batch_size * trial.tokens * 2
+
+
+def _rows(trial: _Trial) -> int:
+    return max(ROWS, trial.settings.global_batch_size * 40)
+
+
+def _generation(trial: _Trial, out: Path) -> float:
+    """Draws with growing limits, until one batch takes long enough to measure."""
+    from harness.backends.chat import conversation
+
+    sampling = trial.scale.sampling
+    generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
+    said = conversation(Prompt("0", trial.prompt))
+    size = min(64, generator.at_once(sampling.max_new_tokens))
+    rate, limit = 0.0, min(8, sampling.max_new_tokens)
+    try:
+        while True:
+            started = time.monotonic()
+            drawn = generator.complete([said] * size, replace(sampling, max_new_tokens=limit), list(range(size)))
+            seconds = time.monotonic() - started
+            rate = sum(len(each.token_ids) for each in drawn) / seconds
+            if seconds > SECONDS / 4 or limit == sampling.max_new_tokens:
+                return rate
+            limit = min(limit * 4, sampling.max_new_tokens)
+    finally:
+        generator.close()
+
+
+def _likelihood(trial: _Trial, out: Path) -> float:
+    from harness.backends.chat import conversation
+    from harness.backends.hf import Likelihoods
+
+    likelihoods, said = Likelihoods(trial.folder), conversation(Prompt("0", trial.prompt))
+    count = 4
+    while True:
+        started = time.monotonic()
+        likelihoods.negative_log_likelihoods([said] * count, [trial.answer] * count)
+        seconds = time.monotonic() - started
+        if seconds > SECONDS / 4 or count >= ROWS:
+            return count * trial.tokens / seconds
+        count *= 4
+
+
+_MEASURES: dict[Kind, Callable[[_Trial, Path], float]] = {
+    "sft": _sft,
+    "preference": _preference,
+    "generation": _generation,
+    "likelihood": _likelihood,
+}
+
+
+class _Steps:
+    """Hears of optimizer steps, and stops the training once enough have been timed."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+
+    def track(self, work: int, unit: str, done: int = 0) -> Progress:
+        """As `Output.track`."""
+        return self
+
+    def advance(self, count: int = 1) -> None:
+        """One more step has been taken."""
+        self._times.append(time.monotonic())
+        if len(self._times) > 2 and self._times[-1] - self._times[0] > SECONDS:
+            raise _Enough
+
+    @contextmanager
+    def until_enough(self, out: Path) -> Iterator[None]:
+        """Training stops in here."""
+        out.mkdir()
+        with suppress(_Enough):
+            yield
+
+    @property
+    def rate(self) -> float:
+        """Steps a second, without the first, which everything is loaded for. Raises UserError for too few."""
+        if len(self._times) < 2:
+            raise UserError("too few training steps to measure a speed")
+        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On processors a step has one thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(scale: Scale, reference: str, rows: Sequence[Throughput]) -> dict[str, Any]:
+    """As configs/hardware.yaml has it."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    count = torch.cuda.device_count() if has_gpu else len(os.sched_getaffinity(0))
+    name = torch.cuda.get_device_name(0) if has_gpu else "core of this machine"
+    memory = torch.cuda.get_device_properties(0).total_memory if has_gpu else _main_memory() / count
+    device = Device(
+        description=f"{name}, measured",
+        memory_gb=round(memory / 1e9, 1),
+        tflops=1.0,
+        bandwidth_gb=1.0,
+        seconds_per_step={"training": 60.0, "generation": 60.0, "likelihood": 30.0} if has_gpu else _ON_CORES,
+        is_gpu=has_gpu,
+    )
+    when = datetime.now(UTC).date().isoformat()
+    said = f"{reference}, rows of the length of {scale.data.demonstrations.reference}, one device, {when}"
+    return {
+        "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "says": said}},
+        "devices": {MEASURED_HERE: {key: value for key, value in asdict(device).items() if value is not None}},
+        "machines": {scale.name: {"device": MEASURED_HERE, "devices": count}},
+        "throughput": [asdict(row) for row in rows],
+    }
+
+
+_ON_CORES = {"training": 5.0, "generation": 2.0, "likelihood": 2.0, "light": 0.5}
+
+
+def _main_memory() -> float:
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

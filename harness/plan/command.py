@@ -1,0 +1,98 @@
+"""`harness plan`: from an experiment's name to what running it takes."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from harness.backends.hub import go_offline
+from harness.backends.training import SCHEDULE
+from harness.choice import Choice
+from harness.core.limits import Limits
+from harness.core.store import Store
+from harness.core.unresolved import placeholders
+from harness.experiments import build_experiments
+from harness.plan.estimates import load_estimates
+from harness.plan.forecast import forecast, planned_steps
+from harness.plan.hardware import CALIBRATION, MEASURED_HERE, Hardware, load_hardware, with_calibration
+from harness.plan.notes import assumptions, warnings
+from harness.plan.rows import RowCounts
+from harness.plan.settings import stages
+from harness.plan.steps import StepCosts
+from harness.plan.summary import Summary, bench_rows
+from harness.plan.text import shown
+from harness.scales import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """On what a run is reckoned: None for what configs/hardware.yaml says of the scale, or was measured here."""
+
+    device: str | None = None
+    devices: int | None = None
+    usd_per_hour: float | None = None
+    calibrate: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """How endpoints are going to be asked."""
+
+
+def plan_run(name: str, choice: Choice, run_dir: Path, options: PlanOptions, *, as_json: bool = False) -> str:
+    """What running the experiment takes, as text or JSON. Nothing is run or fetched, and the hub is not asked.
+
+    With `options.calibrate` one model of the scale is run first, for two minutes. Raises UserError for names, devices
+    and settings that there are not.
+    """
+    summary = summarize(name, choice, run_dir, options)
+    return json.dumps(summary.as_json(), indent=1, ensure_ascii=False) if as_json else shown(summary)
+
+
+def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) -> Summary:
+    """The plan before it is shown."""
+    go_offline()
+    request = choice.request()
+    scale, estimates = request.scale, load_estimates()
+    if options.calibrate:
+        _calibrate(scale, request.models, run_dir)
+    with placeholders() as unresolved:
+        experiments = build_experiments(name, request)
+        hardware = with_calibration(load_hardware(), run_dir)
+        machine = hardware.machine(scale.name, _device(hardware, options), options.devices)
+        store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
+        counts = RowCounts(store, estimates)
+        targets = [target for experiment in experiments for target in experiment.targets()]
+        costs = StepCosts(scale, machine, hardware, counts, estimates, options.limits)
+        steps = planned_steps(targets, store, costs)
+    trained = stages(experiments, counts)
+    found = forecast(
+        experiments, scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits
+    )
+    return Summary(
+        experiment=name,
+        scale=scale,
+        seeds=request.seeds,
+        schedule=SCHEDULE,
+        experiments=experiments,
+        counts=counts,
+        stages=trained,
+        benches=bench_rows(experiments, counts),
+        forecast=found,
+        assumptions=list(assumptions(found, hardware, estimates)),
+        warnings=list(warnings(found, scale, trained, unresolved, date.today())),
+    )
+
+
+def _calibrate(scale: Scale, models: Sequence[str], run_dir: Path) -> None:
+    """Measures with the first model asked for, else with the scale's first."""
+    from harness.plan.calibrate import calibrate
+
+    model = next(iter(models), next(iter(scale.models)))
+    print(f"measuring with {scale.models[model].reference}", file=sys.stderr)
+    calibrate(scale, model, run_dir / CALIBRATION, lambda line: print(f"  {line}", file=sys.stderr, flush=True))
+
+
+def _device(hardware: Hardware, options: PlanOptions) -> str | None:
+    """The device asked for; else this machine, where it was measured."""
+    is_measured = options.device is None and MEASURED_HERE in hardware.devices
+    return MEASURED_HERE if is_measured else options.device

@@ -1,0 +1,171 @@
+"""Devices and how fast models run on them: configs/hardware.yaml, or what was measured on the machine at hand."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from harness.core.config import config_path, load_yaml
+from harness.core.errors import UserError, unknown
+from harness.plan.ranges import Range
+
+Kind = Literal["sft", "preference", "generation", "likelihood"]
+"""What a model is run for, by which its speed differs."""
+
+ALIKE = 1.5
+"""Models whose sizes differ by no more than this factor are taken to run at the same floating-point rate."""
+
+FORWARD_SHARE = 3.0
+"""A forward pass alone takes 2 of training's 6 operations a parameter and token."""
+
+CALIBRATION = "calibration.json"
+"""In a run directory: what was measured on this machine."""
+
+MEASURED_HERE = "this-machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a number stands, and what stands there."""
+
+    at: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyPrice:
+    """Dollars an hour for one device, in a range; `source` names a Source."""
+
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device: a GPU, or a core. `tflops` is its dense peak in bfloat16, `memory_gb` and `bandwidth_gb` are 10^9."""
+
+    description: str
+    memory_gb: float
+    tflops: float
+    bandwidth_gb: float
+    seconds_per_step: Mapping[str, float] = field(default_factory=dict)
+    usd_per_hour: HourlyPrice | None = None
+    is_gpu: bool = True
+    """Else a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Tokens per second of one device, measured on a model of `parameters`; see configs/hardware.yaml."""
+
+    device: str
+    work: Kind
+    parameters: float
+    tokens_per_second: float
+    low: float
+    high: float
+    source: str
+    usual: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """So many devices of one kind."""
+
+    device: str
+    devices: int
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """configs/hardware.yaml."""
+
+    sources: dict[str, Source]
+    devices: dict[str, Device]
+    machines: dict[str, Machine]
+    throughput: tuple[Throughput, ...]
+
+    def __post_init__(self) -> None:
+        for row in self.throughput:
+            if row.device not in self.devices or row.source not in self.sources:
+                raise ValueError(f"throughput: there is no device {row.device!r} or no source {row.source!r}")
+            if not 0 < row.low <= row.usual <= row.high:
+                raise ValueError(f"throughput: low <= usual <= high does not hold of {row}")
+
+    def machine(self, scale: str, device: str | None, devices: int | None) -> Machine:
+        """What a scale is reckoned on, with what is named instead. Raises UserError for an unknown device."""
+        usual = self.machines.get(scale, self.machines["mini"])
+        if device is not None and device not in self.devices:
+            raise unknown("device", device, self.devices)
+        return Machine(device or usual.device, devices or usual.devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens per second of one device, and why this is believed."""
+
+    tokens_per_second: Range
+    row: Throughput
+    scaled: str
+    """How the row was turned into this; empty where it is of this device and a model of this size."""
+
+
+def load_hardware() -> Hardware:
+    """What the package knows."""
+    return load_yaml(config_path("hardware.yaml"), Hardware)
+
+
+def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
+    """The same with what was measured on this machine, where `folder` has it. Raises UserError for a file not ours."""
+    path = folder / CALIBRATION
+    if not path.is_file():
+        return hardware
+    measured = load_yaml(path, Hardware)
+    return Hardware(
+        {**hardware.sources, **measured.sources},
+        {**hardware.devices, **measured.devices},
+        {**hardware.machines, **measured.machines},
+        (*measured.throughput, *hardware.throughput),
+    )
+
+
+def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed:
+    """How fast one device runs a model of so many parameters, from the row that is most like it.
+
+    Raises UserError where nothing is known of any device that could be compared.
+    """
+    rows = [row for row in hardware.throughput if row.work == kind and _comparable(hardware, row.device, device)]
+    if not rows and kind == "likelihood":
+        trained = speed(hardware, device, "sft", parameters)
+        return Speed(trained.tokens_per_second.times(FORWARD_SHARE), trained.row, "forward pass alone: 3 x training")
+    if not rows:
+        raise UserError(
+            f"nothing is known of {kind} on {device}: measure it with --calibrate, or name another --device"
+        )
+    row = min(rows, key=lambda row: (row.device != device, abs(math.log(row.parameters / parameters))))
+    return _scaled(hardware, row, device, parameters)
+
+
+def _comparable(hardware: Hardware, measured_on: str, device: str) -> bool:
+    """A core says nothing of a GPU, nor the other way round; what was measured here speaks for this machine alone."""
+    if MEASURED_HERE in (measured_on, device):
+        return measured_on == device
+    return hardware.devices[measured_on].is_gpu == hardware.devices[device].is_gpu
+
+
+def _scaled(hardware: Hardware, row: Throughput, device: str, parameters: int) -> Speed:
+    rate = row.tokens_per_second * row.parameters / parameters
+    low, high, how = row.low, row.high, []
+    ratio = row.parameters / parameters
+    if not 1 / ALIKE <= ratio <= ALIKE:
+        low, high = low * 0.6, high * 1.2
+        how.append(f"from a model of {row.parameters / 1e9:.2g}B parameters by size")
+    if row.device != device:
+        ours, theirs = hardware.devices[device], hardware.devices[row.device]
+        by_bandwidth = row.work == "generation"
+        rate *= ours.bandwidth_gb / theirs.bandwidth_gb if by_bandwidth else ours.tflops / theirs.tflops
+        low, high = low * 0.6, high * 1.5
+        how.append(f"from {row.device} by {'bandwidth' if by_bandwidth else 'peak operations'}")
+    return Speed(Range(rate * low, rate * row.usual, rate * high), row, "; ".join(how))

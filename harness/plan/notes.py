@@ -1,0 +1,180 @@
+"""What a forecast rests on, and what there is to be warned of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from harness.backends.judge_models import shutdown_date
+from harness.backends.launch import accelerate_config
+from harness.backends.openai_teacher import OPENAI, teacher_endpoint
+from harness.plan.estimates import Estimates
+from harness.plan.forecast import GB, Forecast
+from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
+from harness.plan.rows import model_reference
+from harness.plan.settings import Stage
+from harness.scales import Scale
+
+FULL = 0.9
+"""Of a device's memory: an estimate above this may not fit."""
+
+_NOT_ON_THE_HUB = ("mini:", "gguf:", "stored:", "official:", OPENAI, "data/", "/", ".")
+
+_KINDS = {"sft": "training", "preference": "training on pairs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One sentence. `about` is what it is about, for programs."""
+
+    about: str
+    text: str
+
+
+def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[Note]:
+    """Each number that is not from the run's own configuration, with its source."""
+    yield from _speeds(forecast, hardware)
+    if fixed := forecast.device.seconds_per_step:
+        said = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
+        yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed")
+    for name in sorted({each for step in forecast.to_run for each in step.cost.suppositions}):
+        yield Note(name, _supposition(name, estimates))
+    if any(step.cost.calls for step in forecast.to_run):
+        asking = estimates.asking
+        seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
+        yield Note("asking", f"a reply of one token takes {seconds}: {asking.source}")
+        yield Note("asking", "a judge's explanation has 400 tokens, as harness eval --dry-run supposes (280 to 800)")
+    if forecast.hours_are_your_price:
+        yield Note("price", "price of a device: yours, --gpu-usd-per-hour")
+    elif price := forecast.device.usd_per_hour:
+        source = hardware.sources[price.source]
+        yield Note("price", f"price of a device: {source.says} [{source.at}]; --gpu-usd-per-hour takes yours")
+    yield Note(
+        "schedule",
+        "the clock: a step starts when its inputs are there and its devices are free, the longest chain first; a slow"
+        " disk, a queue and steps that have to be run again are not in it",
+    )
+    yield Note("bounds", "low and high: all of these off to the same side at once")
+
+
+def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
+    """By source and by what was made of it, the rate of each model."""
+    rates: dict[tuple[str, str, str], dict[str, Speed]] = {}
+    for step in forecast.to_run:
+        if known := step.cost.speed:
+            kind = _KINDS.get(known.row.work, known.row.work) if step.cost.work != "likelihood" else "likelihoods"
+            model = (model_reference(step.cost.artifact) or "").partition("@")[0].rpartition("/")[2]
+            rates.setdefault((kind, known.row.source, known.scaled), {})[model] = known
+    cited: set[str] = set()
+    for (kind, source, scaled), by_model in rates.items():
+        each = ", ".join(f"{model} {_rate(known)}" for model, known in by_model.items())
+        where = hardware.sources[source]
+        said = "as above" if source in cited else f"{where.says} [{where.at}]"
+        cited.add(source)
+        how = f" ({scaled})" if scaled else ""
+        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {said}")
+
+
+def _rate(known: Speed) -> str:
+    rate = known.tokens_per_second
+    return f"{rate.expected:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
+
+
+def _supposition(name: str, estimates: Estimates) -> str:
+    if name.startswith("data: "):
+        reference = name.removeprefix("data: ")
+        data = estimates.of_data(reference)
+        lengths = f"{data.prompt:g} tokens of prompt and {data.answer:g} of answer a row, ±{data.spread:.0%}"
+        return f"{reference}: {lengths}. {data.source}"
+    if name == "policy_answer":
+        policy = estimates.policy_answer
+        return f"a model's answers are as long as the reference answers, ±{policy.spread:.0%}: {policy.source}"
+    if name == "teacher_answer":
+        teacher = estimates.teacher_answer
+        return f"a teacher's answers have {teacher.tokens:g} tokens, ±{teacher.spread:.0%}: {teacher.source}"
+    if name == "improvement":
+        better = estimates.improvement
+        return f"improvements are {better.of_draft:g} times as long as drafts, ±{better.spread:.0%}: {better.source}"
+    kept = estimates.kept_by_filter
+    return f"the filter keeps {kept.share:.0%} of the rows: {kept.source}"
+
+
+def warnings(
+    forecast: Forecast, scale: Scale, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
+) -> Iterator[Note]:
+    """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
+    accelerate_config(scale.compute.accelerate)
+    yield from _retired(scale, today)
+    yield from _references(scale, unresolved)
+    yield from _misfits(forecast, scale, stages)
+    unknown = {step.cost.artifact.step: step.cost.unknown for step in forecast.to_run if step.cost.unknown}
+    for step, why in unknown.items():
+        yield Note("unknown", f"{step} is not in the forecast: {why}")
+    for model in sorted({api.model for api in forecast.apis if api.usd is None}):
+        yield Note(
+            "price", f"configs/judges.yaml has no price for {model} at its endpoint: tokens are counted, not cost"
+        )
+    if forecast.usd_per_hour is None and forecast.device.is_gpu:
+        yield Note("price", "no price of a device hour is known: pass --gpu-usd-per-hour")
+    if forecast.machine.device != MEASURED_HERE and any(step.cost.speed for step in forecast.to_run):
+        yield Note(
+            "calibration",
+            "not calibrated: the speeds are those of other programs or machines; on the machine that is going to be"
+            " used --calibrate measures them, in two minutes",
+        )
+
+
+def _retired(scale: Scale, today: date) -> Iterator[Note]:
+    judge = scale.judge.reference()
+    if (ends := shutdown_date(judge)) and ends <= today:
+        yield Note(
+            "judge",
+            f"the judge {judge.model} was shut down by its vendor on {ends}; the price is its last. --judge-model"
+            " replaces it; then no number is the paper's metric, and AlpacaEval's length-controlled win rate is"
+            " withheld, whose published calibration is this judge's",
+        )
+    if scale.teacher.startswith(OPENAI):
+        teacher = teacher_endpoint(scale.teacher)
+        if (ends := shutdown_date(teacher)) and ends <= today:
+            yield Note(
+                "teacher",
+                f"the teacher {teacher.model} was shut down by its vendor on {ends}; the price is its last. --teacher"
+                " replaces it; the improver then learns from another model than the paper's",
+            )
+
+
+def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
+    data = scale.data
+    roles = [data.demonstrations.reference, data.improver_data.reference, data.preference_data.reference]
+    roles += [role.reference for role in scale.models.values()]
+    unpinned = [each for each in roles if _is_on_hub(each) and "@" not in each]
+    for reference in unpinned:
+        yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
+    if official := [each for each in unresolved if each.startswith("official:")]:
+        names = ", ".join(each.removeprefix("official:") for each in official)
+        yield Note("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
+    for reference in unresolved:
+        if reference not in (*unpinned, *official):
+            yield Note("reference", f"not at hand: {reference}: {unresolved[reference]}")
+
+
+def _is_on_hub(reference: str) -> bool:
+    return "/" in reference and not reference.startswith(_NOT_ON_THE_HUB)
+
+
+def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:
+    """What the machine has not."""
+    room = forecast.device.memory_gb
+    for need in forecast.memory:
+        if need.memory.total > FULL * room * GB:
+            yield Note(
+                "memory",
+                f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {room:g} GB a device"
+                f" ({need.at}): take a smaller --micro-batch-size, gradient checkpointing or more --processes",
+            )
+    processes, devices = scale.compute.processes, forecast.machine.devices
+    if stages and forecast.device.is_gpu and processes > devices:
+        yield Note(
+            "devices",
+            f"trainings run in {processes} processes, and there are {devices} devices: pass --processes {devices}; the"
+            " batch stays the same",
+        )
