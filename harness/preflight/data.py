@@ -1,13 +1,13 @@
 """Data sets: what is wrong inside each, and what training and evaluation share."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.check import Check
 from harness.core.errors import UserError
-from harness.core.records import PreferencePair
-from harness.preflight.subject import Row, Subject
+from harness.core.records import PreferencePair, Prompt
+from harness.preflight.subject import NotAtHand, Row, Subject
 
 NEAR_WORDS = 8
 NEAR_SHARE = 0.7
@@ -19,25 +19,27 @@ counted within one prompt, they find that prompt's copies."""
 
 def data_checks(subject: Subject) -> Iterator[Check]:
     """Each data set by itself, then each evaluation set against the training sets."""
-    training, benches = {}, {}
-    try:
-        training = subject.training_rows()
-        benches = subject.bench_rows()
-    except UserError as error:
-        yield Check("failure", "data", str(error))
-        return
+    training: dict[str, Sequence[Row]] = {}
+    benches: dict[str, Sequence[Row]] = {}
+    for found, data in ((training, subject.training_data()), (benches, subject.bench_data())):
+        for name, each in data.items():
+            try:
+                found[name] = subject.rows(each)
+            except NotAtHand:
+                continue
+            except UserError as error:
+                yield Check("failure", f"rows of {name}", str(error))
     for name, rows in {**training, **benches}.items():
-        yield _inside(name, rows, is_bench=name in benches)
-    prompts = {name: [row.prompt.text for row in rows] for name, rows in training.items()}
+        yield check_rows(name, rows, is_bench=name in benches)
     for name, rows in benches.items():
-        yield _shared(name, [row.prompt.text for row in rows], prompts)
+        yield check_overlap(name, rows, training)
 
 
-def _inside(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
+def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
     """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged."""
     what = f"rows of {name}"
     empty = sum(not answer.strip() for row in rows for answer in _answers(row))
-    twice = repeated([row.prompt.text for row in rows])
+    twice = repeated(["\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows])
     tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
@@ -55,14 +57,22 @@ def _answers(row: Row) -> tuple[str, ...]:
     return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else (row.text,)
 
 
-def _shared(name: str, prompts: Sequence[str], training: dict[str, list[str]]) -> Check:
+def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequence[Row]]) -> Check:
     """How many prompts of an evaluation set stand in each training set, as they are or nearly so."""
-    found = {role: overlap(prompts, texts) for role, texts in training.items()}
+    prompts = [row.prompt.text for row in rows]
+    found = {
+        role: overlap(prompts, [turn for row in each for turn in asked(row.prompt)]) for role, each in training.items()
+    }
     counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
     said = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
     if any(one.same or one.near for one in found.values()):
         return Check("warning", f"{name} in training", f"{said}: its score may rest on what was seen")
     return Check("ok", f"{name} in training", said)
+
+
+def asked(prompt: Prompt) -> list[str]:
+    """What the user says in a conversation, turn by turn."""
+    return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
 
 @dataclass(frozen=True, slots=True)

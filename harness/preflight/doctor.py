@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from harness.core.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.preflight.data import data_checks
 from harness.preflight.machine import machine_checks
-from harness.preflight.references import answer_checks, endpoint_checks, reference_checks
+from harness.preflight.references import endpoint_checks, reference_checks
 from harness.preflight.subject import Subject, subject_of
 from harness.preflight.tokens import token_checks
 from harness.preflight.training import training_checks
@@ -24,13 +25,13 @@ Checks = Callable[[Subject], Iterable[Check]]
 FREE: dict[str, Checks] = {
     "machine": machine_checks,
     "references": reference_checks,
-    "endpoints": endpoint_checks,
+    "endpoints": partial(endpoint_checks, asks=False),
     "tokens": token_checks,
     "data": data_checks,
 }
 """What takes seconds and costs nothing."""
 
-ALL: dict[str, Checks] = {**FREE, "answers": answer_checks, "training": training_checks}
+ALL: dict[str, Checks] = {**FREE, "endpoints": partial(endpoint_checks, asks=True), "training": training_checks}
 
 
 def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator[Check]:

@@ -106,7 +106,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
     there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
     for work, wanted in subject.scale.compute.resources.items():
         lacking = [
-            f"{getattr(wanted, name):g} {unit} (here: {getattr(there, name):.4g})"
+            f"{unit} {getattr(wanted, name):g} (here {getattr(there, name):.4g})"
             for name, unit in (("gpus", "GPUs"), ("cpus", "processors"), ("memory_gb", "GiB of main memory"))
             if getattr(wanted, name) > getattr(there, name)
         ]
@@ -115,7 +115,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
             yield Check(
                 "failure",
                 f"resources for {work}",
-                f"{where} asks for {', '.join(lacking)}: run it on a machine that has them, or lower it",
+                f"{where} asks for more than there is, {', '.join(lacking)}: run it where there is, or lower it",
             )
         else:
             yield Check("ok", f"resources for {work}", "the machine has what the scale asks for")
@@ -177,6 +177,8 @@ def _memory(model: str, needed: list[Stage], subject: Subject, machine: Machine)
     if most * side_by_side > TIGHT * room:
         several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
         return Check("warning", what, f"{said}{several}: it may not do; {mend}")
+    if not machine.gpus and most * side_by_side > machine.free_memory:
+        return Check("warning", what, f"{said}, {gib(machine.free_memory)} of it free: end what else is running")
     return Check("ok", what, said)
 
 
@@ -216,23 +218,22 @@ def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
 def _disk(subject: Subject) -> Check:
     """Of the checkpoints that are still to be trained."""
     trainings = works(subject.missing).get("training", [])
-    needed, unknown = 0, set()
+    needed, counted, unknown = 0, 0, set()
     for base, count in Counter(map(origin, trainings)).items():
         try:
             shape = shape_in(subject.described(base))
         except UserError:
             unknown.add(subject.name_of(base))
             continue
+        counted += count
         needed += count * checkpoint_bytes(shape)
         needed += resume_bytes(shape) if subject.scale.compute.save_every else 0
     free = shutil.disk_usage(subject.store.root).free
-    said = f"{gib(needed)} for {len(trainings)} checkpoints, {gib(free)} free in {subject.store.root}"
+    said = f"{gib(needed)} for {counted} checkpoints, {gib(free)} free in {subject.store.root}"
     if needed > free:
         return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
     if unknown:
-        return Check(
-            "warning", "disk", f"{said}; not counted, for their size is not known: {', '.join(sorted(unknown))}"
-        )
+        return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(sorted(unknown))} come on top")
     if needed > TIGHT * free:
         return Check("warning", "disk", f"{said}: it may not do")
     return Check("ok", "disk", said)

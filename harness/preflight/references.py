@@ -1,6 +1,6 @@
 """What a run refers to: models, data sets, and the endpoints of judge and teacher."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,50 +13,53 @@ from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Message
 from harness.judge_check import check_endpoint
-from harness.preflight.subject import Subject, origin, works
+from harness.preflight.subject import Subject, hub_sizes, is_data, origin, works
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
 
 
 def reference_checks(subject: Subject) -> Iterator[Check]:
-    """Whether each model and data set is at hand; those that are, in one line of their kind."""
-    origins = subject.origins()
-    for kind, is_kind in (("models", _is_model), ("data sets", lambda each: not _is_model(each))):
-        references = dict.fromkeys(each.params["reference"] for each in origins if is_kind(each))
-        there = [reference for reference in references if subject.is_at_hand(reference)]
+    """Whether each model and data set can be had; those that can, in one line of their kind."""
+    for kind, wanted in (("model", False), ("data set", True)):
+        origins = {each.params["reference"]: each for each in subject.origins() if is_data(each) == wanted}
+        there = {name: each for name, each in origins.items() if name not in subject.lacking}
         if there:
-            yield Check("ok", kind, f"{len(there)} at hand: {', '.join(there)}")
-        for reference in references:
-            if not subject.is_at_hand(reference):
-                yield Check("failure", f"{kind[:-1]} {reference}", subject.unresolved[reference])
+            yield _at_hand(f"{kind}s", there)
+        for name in origins:
+            if name in subject.lacking:
+                yield Check("failure", f"{kind} {name}", subject.lacking[name])
 
 
-def _is_model(origin: Artifact) -> bool:
-    return "model" in origin.step
+def _at_hand(what: str, origins: Mapping[str, Artifact]) -> Check:
+    sizes = {name: sum(hub_sizes(each).values()) for name, each in origins.items()}
+    said = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
+    if any(sizes.values()):
+        return Check("warning", what, f"{', '.join(said)}: the run fetches them, or `harness prefetch` before")
+    return Check("ok", what, f"at hand: {', '.join(said)}")
 
 
-def endpoint_checks(subject: Subject) -> Iterator[Check]:
-    """Whether the endpoints of judge and teacher are there, take the key and serve the model; nothing is asked."""
+def endpoint_checks(subject: Subject, *, asks: bool) -> Iterator[Check]:
+    """Whether the endpoints of judge and teacher are there, take the key and serve the model.
+
+    With `asks`, whether they answer, too: for a few tokens each.
+    """
     for role, endpoint in endpoints(subject).items():
-        if endpoint is None:
-            yield Check("ok", role, "no endpoint is asked")
-            continue
-        try:
-            found = list(check_endpoint(endpoint, subject.limits.timeout_seconds))
-        except UserError as error:
-            yield Check("failure", role, str(error))
-            continue
-        worst = max(found, key=lambda each: SEVERITY.index(each.state))
-        detail = worst.detail if worst.state == "ok" else f"{worst.what}: {worst.detail}"
-        yield Check(worst.state, role, found[0].detail if worst.state == "ok" else detail)
-
-
-def answer_checks(subject: Subject) -> Iterator[Check]:
-    """Whether the endpoints of judge and teacher answer; for a few tokens each."""
-    for role, endpoint in endpoints(subject).items():
-        if endpoint is not None:
+        found = _served(role, endpoint, subject.limits)
+        yield found
+        if asks and endpoint is not None and found.state != "failure":
             yield check_answer(role, endpoint, replace(subject.limits, batch=False), subject.aside.kept)
+
+
+def _served(role: str, endpoint: JudgeReference | None, limits: Limits) -> Check:
+    if endpoint is None:
+        return Check("ok", role, "no endpoint is asked")
+    try:
+        found = list(check_endpoint(endpoint, limits.timeout_seconds))
+    except UserError as error:
+        return Check("failure", role, str(error))
+    worst = max(found, key=lambda each: SEVERITY.index(each.state))
+    return Check(worst.state, role, found[0].detail if worst.state == "ok" else f"{worst.what}: {worst.detail}")
 
 
 def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:

@@ -5,25 +5,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
-from harness.backends.hub import hub_repository
+from harness.backends.datasets import split_sizes
+from harness.backends.hub import hub_repository, is_offline
 from harness.backends.hub_models import lacking_files, model_files
 from harness.backends.models import TEACHER, checkpoint_folder, set_chat_format
 from harness.backends.openai_teacher import OPENAI
 from harness.backends.stored_teacher import STORED
+from harness.benches import bench_on
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.core.compute import Work
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from harness.core.records import PreferencePair, Response
+from harness.core.output import ROWS
+from harness.core.records import PreferencePair, Response, read_rows
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.pipeline import plan
 from harness.scales import DataRole, Scale
 from methods.ingredients import MethodSettings
-
-T = TypeVar("T")
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
@@ -47,6 +47,14 @@ class Stage:
     work: Work
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A data set, and what its rows are."""
+
+    artifact: Artifact
+    type: type[Row]
+
+
 @dataclass(frozen=True)
 class Subject:
     """A run that may be about to start.
@@ -65,6 +73,7 @@ class Subject:
     """How endpoints may be asked."""
     most_rows: int | None = None
     """How many rows of a data set are looked at, the first ones; None for all."""
+    _read: dict[str, Sequence[Row]] = field(default_factory=dict)
 
     @property
     def scale(self) -> Scale:
@@ -84,9 +93,11 @@ class Subject:
         """What the scale calls a model that a graph begins with, or its reference."""
         return next((name for name in self.models if self.base(name) == model), model.params["reference"])
 
-    def is_at_hand(self, reference: str) -> bool:
-        """Whether the model or data set is."""
-        return reference not in self.unresolved
+    @cached_property
+    def lacking(self) -> dict[str, str]:
+        """Why models and data sets cannot be had, by reference; what the hub would give can be."""
+        found = {each.params["reference"]: _lack(each, self.unresolved) for each in self.origins()}
+        return {reference: reason for reference, reason in found.items() if reason}
 
     def checkpoint(self, base: Artifact) -> Path:
         """The folder of a model that the graph begins with, fetched or prepared as the run would. Raises UserError."""
@@ -130,41 +141,84 @@ class Subject:
         """The training settings of a base model."""
         return self.scale.ingredients(model, self.request.seeds[0]).settings
 
-    def rows(self, role: DataRole, type: type[T]) -> list[T]:
-        """The rows of a data set, at most `most_rows`. Raises UserError where it cannot be read, or has too few."""
-        _require(self, role.reference)
-        if self.most_rows is not None:
-            role = replace(role, size=min(role.size, self.most_rows))
-        made = role.artifact("pairs" if type is PreferencePair else "responses")
-        return replace(made, bound_to=_made(made, self.store, self.aside)).rows(type)
+    def rows(self, data: Data) -> Sequence[Row]:
+        """The rows of a data set. Raises UserError where it cannot be read, or has too few."""
+        for each in ancestry([data.artifact]):
+            _require(self, each.params.get("reference", ""))
+        if data.artifact.key not in self._read:
+            folder = _made(data.artifact, self.store, self.aside)
+            self._read[data.artifact.key] = read_rows(folder / ROWS, data.type)
+        return self._read[data.artifact.key]
 
-    def training_rows(self) -> dict[str, Sequence[Row]]:
-        """The rows of each training set, by the name of its role."""
+    def training_data(self) -> dict[str, Data]:
+        """The training sets by the name of their role, at most `most_rows` of each."""
         data = self.scale.data
         return {
-            "demonstrations": self.rows(data.demonstrations, Response),
-            "improver_data": self.rows(data.improver_data, Response),
-            "preference_data": self.rows(data.preference_data, PreferencePair),
+            "demonstrations": Data(self._first(data.demonstrations).artifact(), Response),
+            "improver_data": Data(self._first(data.improver_data).artifact(), Response),
+            "preference_data": Data(self._first(data.preference_data).artifact("pairs"), PreferencePair),
         }
 
-    def bench_rows(self) -> dict[str, Sequence[Response]]:
-        """The rows of each evaluation set, by the name of the bench; of benches that share one, the first."""
-        names: dict[str, str] = {}
-        for name, bench in self.scale.benches.items():
-            names.setdefault(bench.baselines.reference, name)
-        return {name: self.rows(self.scale.benches[name].baselines, Response) for name in names.values()}
+    def _first(self, role: DataRole) -> DataRole:
+        return role if self.most_rows is None else replace(role, size=min(role.size, self.most_rows))
+
+    def bench_data(self) -> dict[str, Data]:
+        """The evaluation sets by the name of the bench; of benches that share one, the first."""
+        found: dict[str, Data] = {}
+        for name in self.scale.benches:
+            baselines = bench_on(self.scale, name).baselines
+            if not any(baselines.params == each.artifact.params for each in found.values()):
+                found[name] = Data(baselines, Response)
+        return found
+
+
+def hub_sizes(origin: Artifact) -> dict[str, int]:
+    """The bytes of each file that is still to be fetched of a model or data set; none where all of it is here.
+
+    Raises UserError where it is not, and cannot be fetched.
+    """
+    on_hub = hub_repository("dataset" if is_data(origin) else "model", origin.params["reference"])
+    if on_hub is None or (not is_data(origin) and not lacking_files(on_hub.folder)):
+        return {}
+    sizes = split_sizes(on_hub, origin.params["split"]) if is_data(origin) else model_files(on_hub)
+    needed = {name: size for name, size in sizes.items() if not (on_hub.folder / name).is_file()}
+    is_whole = is_data(origin) and not needed
+    if is_whole or (needed and not is_offline()):
+        return needed
+    raise NotAtHand(f"{on_hub.title} is not here as a whole: run `harness prefetch` where there is a network")
+
+
+def is_data(origin: Artifact) -> bool:
+    """Whether what a graph begins with is a data set; a model otherwise."""
+    return "model" not in origin.step
+
+
+class NotAtHand(UserError):
+    """A model or data set cannot be had, which a check of its own says."""
+
+
+def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
+    reference = origin.params["reference"]
+    if reference in unresolved:
+        return unresolved[reference]
+    try:
+        hub_sizes(origin)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _require(subject: Subject, reference: str) -> None:
-    if not subject.is_at_hand(reference):
-        raise UserError(subject.unresolved[reference])
+    if reference in subject.lacking:
+        raise NotAtHand(f"{reference} is not at hand")
 
 
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     """The artifact's folder: in `finished` if it is there, else made in `where`."""
     if finished.has(artifact):
         return finished.bind(artifact).folder
-    where.build(artifact)
+    for each in ancestry([artifact]):
+        where.build(each)
     return where.folder(artifact)
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from harness.backends.training_rows import ReferenceLogProbability, Rows, prefer
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.records import Message, PreferencePair, Prompt, Response
-from harness.preflight.subject import Row, Subject
+from harness.preflight.subject import NotAtHand, Row, Subject
 from harness.steps.respond import render
 
 SAMPLE = 256
@@ -41,6 +42,9 @@ def token_checks(subject: Subject) -> Iterator[Check]:
         try:
             folder = subject.described(subject.base(name))
             tokenizer = load_tokenizer(folder)
+        except NotAtHand as error:
+            yield Check("warning", f"tokenizer of {name}", f"not looked at: {error}")
+            continue
         except UserError as error:
             yield Check("failure", f"tokenizer of {name}", str(error))
             continue
@@ -51,15 +55,14 @@ def token_checks(subject: Subject) -> Iterator[Check]:
 
 
 def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
-    try:
-        examples = training_examples(subject, name)
-    except UserError as error:
-        yield Check("warning", f"tokens of {name}", f"not looked at: {error}")
-        return
+    examples = training_examples(subject, name)
     try:
         rows = [row for each in examples for row in tokenized(each.rows, tokenizer)]
     except UserError as error:
         yield Check("failure", f"prompts of {name}", str(error))
+        return
+    if not rows:
+        yield Check("warning", f"prompts of {name}", "not looked at: no training data is at hand")
         return
     yield check_start(name, tokenizer, rows)
     yield check_closing(name, tokenizer, folder, rows)
@@ -69,23 +72,30 @@ def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path)
 
 
 def training_examples(subject: Subject, model: str) -> list[Examples]:
-    """Samples of the three training sets, as the stages see them.
+    """Samples of the training sets that can be read, as the stages see them.
 
     The improver's prompts are known beforehand but for their drafts; references stand in their place.
     """
     settings = subject.settings_of(model)
+    stages = {
+        "demonstrations": ("sft", settings.sft.max_length),
+        "improver_data": ("improver", settings.improver.max_length),
+        "preference_data": ("dpo", settings.dpo.training.max_length),
+    }
     template = subject.scale.prompt_set().refine.training
-    rows = {role: spread_out(each) for role, each in subject.training_rows().items()}
-    refined = [
-        Response(Prompt(row.prompt.id, render(template, row, row.text)), row.text, row.writer)
-        for row in rows["improver_data"]
-        if isinstance(row, Response)
-    ]
-    return [
-        Examples("demonstrations", "sft", settings.sft.max_length, rows["demonstrations"]),
-        Examples("improver_data", "improver", settings.improver.max_length, refined),
-        Examples("preference_data", "dpo", settings.dpo.training.max_length, rows["preference_data"]),
-    ]
+    found = []
+    for name, data in subject.training_data().items():
+        with suppress(UserError):  # the checks of the data say it
+            rows = spread_out(subject.rows(data))
+            if name == "improver_data":
+                rows = [_refined(row, template) for row in rows]
+            found.append(Examples(name, *stages[name], rows))
+    return found
+
+
+def _refined(row: Row, template: str) -> Response:
+    assert isinstance(row, Response)
+    return Response(Prompt(row.prompt.id, render(template, row, row.text)), row.text, row.writer)
 
 
 def spread_out(rows: Sequence[Row]) -> list[Row]:

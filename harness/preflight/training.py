@@ -43,15 +43,16 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
                 yield Check("warning", f"training of {name}", f"not tried: {reason}")
                 continue
             folder = subject.checkpoint(base)
-            rows = subject.training_rows()
+            data = subject.training_data()
+            answers, pairs = (subject.rows(data[name]) for name in ("demonstrations", "preference_data"))
         except UserError as error:
             yield Check("warning", f"training of {name}", f"not tried: {error}")
             continue
         settings = subject.settings_of(name)
-        pairs = [row for row in rows["preference_data"] if isinstance(row, PreferencePair)]
-        answers = [row for row in rows["demonstrations"] if isinstance(row, Response)]
-        yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
-        yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+        few = [row for row in pairs[:ROWS] if isinstance(row, PreferencePair)]
+        yield check_first_loss(name, folder, few, settings.dpo)
+        unlike = of_unlike_length([row for row in answers if isinstance(row, Response)])
+        yield check_gradients(name, folder, unlike, settings.sft)
 
 
 def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
