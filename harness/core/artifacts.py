@@ -125,7 +125,14 @@ def ancestry(targets: Iterable[Artifact]) -> list[Artifact]:
 class StepFunction(Generic[P]):
     """A pure function of inputs, parameters and seed. Calling it gives the `Artifact` it would make."""
 
-    def __init__(self, body: Callable[Concatenate[Output, P], None], version: int, resumable: bool, work: Work) -> None:
+    def __init__(
+        self,
+        body: Callable[Concatenate[Output, P], None],
+        version: int,
+        resumable: bool,
+        work: Work,
+        asks: Callable[[Artifact], bool],
+    ) -> None:
         functools.update_wrapper(self, body)
         self.name = body.__name__
         self.version = version
@@ -133,6 +140,7 @@ class StepFunction(Generic[P]):
         """Whether a killed run leaves its half-filled folder for the next one to go on with."""
         self.work = work
         """What running it mostly takes, by which it is placed on a machine and its cost is forecast."""
+        self._asks = asks
         self.function = f"{body.__module__}:{body.__qualname__}"
         self._body = body
         self._signature = _signature_after_out(body)
@@ -153,6 +161,10 @@ class StepFunction(Generic[P]):
         key = _key(self.name, self.version, params, input_keys(inputs))
         return Artifact(self.name, self.version, params, inputs, key, self.function, arguments, _label_prefix.get())
 
+    def work_of(self, artifact: Artifact) -> Work:
+        """What making this very artifact mostly takes."""
+        return "asking" if self._asks(artifact) else self.work
+
     def run(self, out: Output, artifact: Artifact) -> None:
         """Executes the body for `artifact`, whose inputs must be bound."""
         body: Callable[..., None] = self._body
@@ -168,16 +180,21 @@ class StepFunction(Generic[P]):
 
 
 def step(
-    *, version: int = 1, resumable: bool = False, work: Work = "light"
+    *,
+    version: int = 1,
+    resumable: bool = False,
+    work: Work = "light",
+    asks: Callable[[Artifact], bool] = lambda artifact: False,
 ) -> Callable[[Callable[Concatenate[Output, P], None]], StepFunction[P]]:
     """Makes a step of a module-level function whose first parameter is the `Output`, all others keyword-only.
 
     Raise `version` whenever the same arguments would give another payload. A `resumable` step finds in its folder what
-    a killed run left there; it should write through `Output.append_rows`.
+    a killed run left there; it should write through `Output.append_rows`. `asks` says whether making an artifact waits
+    for an endpoint, where that depends on its inputs.
     """
 
     def decorate(body: Callable[Concatenate[Output, P], None]) -> StepFunction[P]:
-        return StepFunction(body, version, resumable, work)
+        return StepFunction(body, version, resumable, work, asks)
 
     return decorate
 

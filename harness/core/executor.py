@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.core.artifacts import Artifact, find_step
-from harness.core.compute import Compute, Resources
+from harness.core.compute import Compute, Resources, Work
 from harness.core.errors import HarnessError, StepFailed, UserError
 from harness.core.progress import Event
 
@@ -131,7 +131,12 @@ def _amount(gpus: int, cpus: float, memory_gb: float) -> str:
 
 def needs_of(artifact: Artifact, compute: Compute) -> Resources:
     """What the step of `artifact` occupies while it runs."""
-    return compute.needs(find_step(artifact).work) if compute.resources else Resources()
+    return compute.needs(work_of(artifact)) if compute.resources else Resources()
+
+
+def work_of(artifact: Artifact) -> Work:
+    """What making `artifact` mostly takes."""
+    return find_step(artifact).work_of(artifact)
 
 
 def in_turn(

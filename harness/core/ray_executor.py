@@ -15,7 +15,7 @@ from multiprocessing.connection import Pipe, wait
 from types import TracebackType
 from uuid import uuid4
 
-from harness.core.artifacts import Artifact, find_step
+from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError, WorkerDied
 from harness.core.executor import (
@@ -30,6 +30,7 @@ from harness.core.executor import (
     in_turn,
     needs_of,
     side_by_side,
+    work_of,
 )
 from harness.core.limits import Limits
 from harness.core.processes import spawn, threads_of
@@ -282,7 +283,7 @@ class RayExecutor(Executor):
         )
 
     def _asks(self, artifact: Artifact) -> bool:
-        return find_step(artifact).work == "asking"
+        return work_of(artifact) == "asking"
 
     def _needs(self, artifact: Artifact) -> Resources:
         return needs_of(artifact, self._compute)

@@ -15,14 +15,22 @@ CUT_OFF_SHARE = 0.02
 """Of a step's answers: where the token limit cuts off more, the user hears of it."""
 
 
-@step(version=3, resumable=True, work="generation")
+def is_at_endpoint(artifact: Artifact) -> bool:
+    """Whether the `model` that is to answer is behind an endpoint."""
+    from harness.backends.openai_teacher import OPENAI
+
+    model = artifact.inputs["model"]
+    return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
+
+
+@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x)."""
     asked = [row.prompt for row in prompts.rows(Response)]
     _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
-@step(version=3, resumable=True, work="generation")
+@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
 def refine(
     out: Output,
     *,
