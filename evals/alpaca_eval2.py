@@ -256,7 +256,7 @@ def _length_control_withheld(
 ) -> str | None:
     """Why there is no length-controlled win rate, or None when there is."""
     if calibration is None:
-        return f"no calibration given ({LC_CALIBRATION_FLAG})"
+        return f"no calibration given for this judge (harness eval: {LC_CALIBRATION_FLAG})"
     missing, judged = _missing(annotations, calibration), len(annotations.index)
     if completeness.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None

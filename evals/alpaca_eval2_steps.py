@@ -118,7 +118,7 @@ def given_calibration(out: Output, *, path: str, digest: str) -> None:
     write_calibration(out.folder / CALIBRATION_FILE, read_calibration(Path(path)))
 
 
-@step(version=2)
+@step(version=3)
 def score_alpaca_eval2(
     out: Output,
     *,
@@ -154,7 +154,7 @@ def score_alpaca_eval2(
     out.write_json("scores.json", scores)
 
 
-@step(version=2)
+@step(version=3)
 def compare_alpaca_eval2(
     out: Output,
     *,
