@@ -83,28 +83,38 @@ def split_sizes(on_hub: Repository, split: str) -> dict[str, int]:
     Raises UserError for a split that there is not, with the most similar one, and where the cache lacks a file.
     """
     try:
-        return _files_of_split(on_hub, split, on_hub.files())
+        splits = _splits(on_hub.files())
     except NotHere:
-        cached = on_hub.cached()
-        found = _files_of_split(on_hub, split, cached) if any(map(_is_parquet, cached)) else {}
+        found = _files_of(split, _splits(on_hub.cached()))
         if not found or _lacks_parts(list(found)):
             raise
         return found
+    if not splits:
+        raise UserError(f"{on_hub.title} has no parquet files; save it as .jsonl, and name that file")
+    if found := _files_of(split, splits):
+        return found
+    several = len({config for config, _ in splits}) > 1
+    raise unknown(
+        f"split of {on_hub.title}:", split, [f"{config}/{name}" if several else name for config, name in splits]
+    )
 
 
-def _files_of_split(on_hub: Repository, split: str, there: Mapping[str, int]) -> dict[str, int]:
-    config, _, name = split.rpartition("/")
+Splits = Mapping[tuple[str, str], dict[str, int]]
+"""The sizes of files by (configuration, split)."""
+
+
+def _splits(there: Mapping[str, int]) -> Splits:
     splits: dict[tuple[str, str], dict[str, int]] = {}
     for path in sorted(filter(_is_parquet, there)):
         splits.setdefault(_split_of(path), {})[path] = there[path]
-    if not splits:
-        raise UserError(f"{on_hub.title} has no parquet files; save it as .jsonl, and name that file")
-    fitting = [found for (of, found_name), found in splits.items() if found_name == name and config in ("", of)]
-    if len(fitting) == 1:
-        return fitting[0]
-    several = len({of for of, _ in splits}) > 1
-    known = [f"{of}/{each}" if several else each for of, each in splits]
-    raise unknown(f"split of {on_hub.title}", split, known)
+    return splits
+
+
+def _files_of(split: str, splits: Splits) -> dict[str, int]:
+    """The split's files; none where there is no such split, or several configurations have one."""
+    config, _, name = split.rpartition("/")
+    fitting = [files for (of, found), files in splits.items() if found == name and config in ("", of)]
+    return fitting[0] if len(fitting) == 1 else {}
 
 
 def _is_parquet(path: str) -> bool:
