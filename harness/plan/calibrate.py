@@ -151,7 +151,7 @@ def _generation(trial: _Trial, out: Path) -> float:
     sampling = trial.scale.sampling
     generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
     said = conversation(Prompt("0", trial.prompt))
-    size = min(64, generator.at_once(sampling.max_new_tokens))
+    size = min(256, generator.at_once(sampling.max_new_tokens))
     rate, limit = 0.0, min(8, sampling.max_new_tokens)
     try:
         while True:

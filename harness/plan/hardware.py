@@ -16,8 +16,11 @@ Kind = Literal["sft", "preference", "generation", "likelihood"]
 ALIKE = 1.5
 """Models whose sizes differ by no more than this factor are taken to run at the same floating-point rate."""
 
-FORWARD_SHARE = 3.0
-"""A forward pass alone takes 2 of training's 6 operations a parameter and token."""
+_LIKE_TRAINING: Mapping[Kind, tuple[float, str]] = {
+    "likelihood": (3.0, "a forward pass alone, 2 of training's 6 operations: 3 x training"),
+    "preference": (1.0, "as fast as supervised training"),
+}
+"""Where nothing is measured of it: how many times as fast as supervised training, and why."""
 
 CALIBRATION = "calibration.json"
 """In a run directory: what was measured on this machine."""
@@ -137,9 +140,9 @@ def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed
     Raises UserError where nothing is known of any device that could be compared.
     """
     rows = [row for row in hardware.throughput if row.work == kind and _comparable(hardware, row.device, device)]
-    if not rows and kind == "likelihood":
-        trained = speed(hardware, device, "sft", parameters)
-        return Speed(trained.tokens_per_second.times(FORWARD_SHARE), trained.row, "forward pass alone: 3 x training")
+    if not rows and kind in _LIKE_TRAINING:
+        trained, (factor, why) = speed(hardware, device, "sft", parameters), _LIKE_TRAINING[kind]
+        return Speed(trained.tokens_per_second.times(factor), trained.row, why)
     if not rows:
         raise UserError(
             f"nothing is known of {kind} on {device}: measure it with --calibrate, or name another --device"

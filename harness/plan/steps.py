@@ -5,7 +5,9 @@ from math import ceil
 
 from harness.backends.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
 from harness.backends.judges import JudgeReference
-from harness.backends.openai_teacher import OPENAI, teacher_endpoint
+from harness.backends.models import TEACHER
+from harness.backends.openai_teacher import teacher_endpoint
+from harness.backends.stored_teacher import STORED
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, find_step
 from harness.core.compute import Work
@@ -26,7 +28,7 @@ SEQUENCES = 2
 LONGEST_REPLY = 2.0
 """How many times `TYPICAL_REPLY_TOKENS` a reply that explains itself may take on average."""
 
-_NO_MODEL = ("mini:", "stored:")
+_NO_MODEL = (TEACHER, STORED)
 """What the reference of a teacher begins with that is rules, or a file."""
 
 
@@ -76,18 +78,19 @@ class StepCosts:
 
     def of(self, artifact: Artifact) -> StepCost:
         """What making `artifact` takes."""
-        step = find_step(artifact)
-        if step.name == "judge_pairs":
+        work = find_step(artifact).work_of(artifact)
+        if artifact.step == "judge_pairs":
             return self._judging(artifact)
-        if step.work == "training":
+        if work == "training":
             return self._training(artifact)
-        if step.work == "generation" and not is_trained(artifact):
+        if work == "asking":
             return self._teaching(artifact)
-        if step.work == "generation":
-            return self._generation(artifact)
-        if step.work == "likelihood":
+        if work == "generation":
+            is_rules = (model_reference(artifact) or "").startswith(_NO_MODEL) and not is_trained(artifact)
+            return self._light(artifact, "light") if is_rules else self._generation(artifact)
+        if work == "likelihood":
             return self._likelihood(artifact)
-        return self._light(artifact, step.work)
+        return self._light(artifact, work)
 
     def _training(self, artifact: Artifact) -> StepCost:
         is_preference = "pairs" in artifact.inputs
@@ -128,14 +131,9 @@ class StepCosts:
         return StepCost(artifact, work, seconds, devices, tokens, None, known, rows.suppositions)
 
     def _teaching(self, artifact: Artifact) -> StepCost:
-        rows = self._rows.of(artifact)
-        reference = model_reference(artifact) or ""
-        if rows is None:
+        rows, reference = self._rows.of(artifact), model_reference(artifact)
+        if rows is None or reference is None:
             return self._unknown(artifact, "asking", "it is not known how many prompts are asked")
-        if reference.startswith(_NO_MODEL):
-            return self._light(artifact, "light")
-        if not reference.startswith(OPENAI):  # a checkpoint
-            return self._generation(artifact)
         prompt = about(rows.count * (rows.prompt + 2 * MESSAGE_TOKENS), rows.spread)
         answers = about(rows.count * rows.answer, rows.spread)
         calls = Calls(teacher_endpoint(reference), rows.most, prompt, answers)

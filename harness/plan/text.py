@@ -47,7 +47,8 @@ def _headline(summary: Summary) -> Iterator[str]:
     devices = f"{forecast.machine.devices} x {forecast.device.description}"
     yield ""
     wall, work = forecast.wall, forecast.device_seconds
-    hours = f"{unit} hours: {_span(work.times(1 / 3600), _number)}"
+    seconds, name = _time_unit(forecast)
+    hours = f"{unit} {name}: {_span(work.times(1 / seconds), _number)}"
     yield _wrapped(f"time   {_span(wall, _clock)} on {devices}; {hours}", indent="       ")
     if usd := forecast.usd:
         named = {"devices": forecast.rented_usd}
@@ -90,10 +91,11 @@ def _steps(summary: Summary) -> Iterator[str]:
     states: Counter[tuple[str, str]] = Counter((step.cost.artifact.step, step.state) for step in steps)
     states.update(("in all", step.state) for step in steps)
     has_unknown = any(step.state == "unknown" for step in steps)
-    rows = [["step", "total", "found", "to run", "not known", f"{_unit(summary.forecast)} hours"]]
+    seconds, unit_name = _time_unit(summary.forecast)
+    rows = [["step", "total", "found", "to run", "not known", f"{_unit(summary.forecast)} {unit_name}"]]
     for name in [*names, "in all"]:
         counts = [states[name, state] for state in ("found", "to run", "unknown")]
-        hours = _device_hours([step for step in steps if name in (step.cost.artifact.step, "in all")])
+        hours = _device_time([step for step in steps if name in (step.cost.artifact.step, "in all")], seconds)
         rows.append([name, *map(str, [sum(counts), *counts]), hours])
     yield from _table(
         rows if has_unknown else [[*row[:4], row[5]] for row in rows], "lrrrrr"[: 6 if has_unknown else 5]
@@ -105,9 +107,9 @@ def _steps(summary: Summary) -> Iterator[str]:
         )
 
 
-def _device_hours(steps: Sequence[PlannedStep]) -> str:
+def _device_time(steps: Sequence[PlannedStep], unit: float) -> str:
     seconds = sum(step.cost.device_seconds.expected for step in steps if step.state != "found")
-    return _number(seconds / 3600) if seconds >= 36 else ""
+    return _number(seconds / unit) if seconds >= unit / 100 else ""
 
 
 def _cells(summary: Summary) -> Iterator[str]:
@@ -178,11 +180,12 @@ def _common_settings(summary: Summary) -> Iterator[str]:
     )
     trained_on = dict.fromkeys(f"{stage.name}: {stage.data}" for stage in summary.stages)
     yield _wrapped(f"trained on: {'; '.join(trained_on)}", indent="  ")
-    preferred = dict.fromkeys(
-        f"{each.name} {each.reference_policy}" for each in summary.stages if each.reference_policy
-    )
-    if preferred:
-        yield _wrapped(f"reference policy of each loss: {', '.join(preferred)}", indent="  ")
+    preferring = [stage for stage in summary.stages if stage.reference_policy]
+    if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
+        yield "reference policy of each preference loss: what the stage starts from"
+    elif preferring:
+        pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
+        yield _wrapped(f"reference policy of each preference loss: {'; '.join(pairs)}", indent="  ")
     yield _wrapped(f"answers to train on, and to filter: {sampling_in_words(summary.scale.sampling)}")
     if any(not stage.rows_are_exact for stage in summary.stages):
         yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
@@ -200,19 +203,28 @@ def _evaluation(summary: Summary) -> Iterator[str]:
 
 
 def _time(forecast: Forecast) -> Iterator[str]:
-    if not forecast.to_run:
-        yield from _looked_back(forecast)
-        return
-    rows = [[f"{_unit(forecast)} hours", "steps", "tokens", "expected", "low", "high"]]
-    for work in forecast.work:
-        tokens = _millions(work.tokens.expected) if work.tokens.expected else ""
-        rows.append([work.kind, str(work.steps), tokens, *_hours(work.device_seconds)])
-    rows.append(["in all", str(sum(work.steps for work in forecast.work)), "", *_hours(forecast.device_seconds)])
-    rows.append(["hours on the clock", "", "", "", "", ""])
-    rows.append([f"on {_counted(forecast.machine.devices, _unit(forecast))}", "", "", *_hours(forecast.wall)])
-    rows.append([f"the longest chain, on any number of {_unit(forecast)}s", "", "", *_hours(forecast.longest_chain)])
-    yield from _table(rows, "lrrrrr")
+    if forecast.to_run:
+        seconds, name = _time_unit(forecast)
+        unit = _unit(forecast)
+        rows = [[f"{unit} {name}", "steps", "tokens", "expected", "low", "high"]]
+        for work in forecast.work:
+            tokens = _millions(work.tokens.expected) if work.tokens.expected else ""
+            rows.append([work.kind, str(work.steps), tokens, *_numbers(work.device_seconds, seconds)])
+        steps = sum(work.steps for work in forecast.work)
+        rows.append(["in all", str(steps), "", *_numbers(forecast.device_seconds, seconds)])
+        rows.append([f"{name} on the clock", "", "", "", "", ""])
+        on = _counted(forecast.machine.devices, unit)
+        rows.append([f"on {on}", "", "", *_numbers(forecast.wall, seconds)])
+        chain = f"the longest chain, on any number of {unit}s"
+        rows.append([chain, "", "", *_numbers(forecast.longest_chain, seconds)])
+        yield from _table(rows, "lrrrrr")
     yield from _looked_back(forecast)
+
+
+def _time_unit(forecast: Forecast) -> tuple[float, str]:
+    """(seconds, name) of the unit that its times are shown in."""
+    expected = forecast.device_seconds.expected
+    return (3600, "hours") if expected > 7200 else (60, "minutes") if expected > 600 else (1, "seconds")
 
 
 def _looked_back(forecast: Forecast) -> Iterator[str]:
@@ -319,8 +331,8 @@ def _span(value: Range, show: Callable[[float], str]) -> str:
     return f"{show(value.expected)} ({show(value.low)} to {show(value.high)})"
 
 
-def _hours(seconds: Range) -> list[str]:
-    return [_number(each / 3600) for each in _three(seconds)]
+def _numbers(value: Range, unit: float) -> list[str]:
+    return [_number(each / unit) for each in _three(value)]
 
 
 def _number(value: float) -> str:
@@ -336,7 +348,9 @@ def _money_shown(usd: float) -> str:
 
 
 def _gb(size: float) -> str:
-    return f"{size / GB:,.0f} GB" if size >= 10 * GB else f"{size / GB:.2g} GB"
+    if size < GB:
+        return f"{size / 1e6:,.0f} MB"
+    return f"{size / GB:,.0f} GB" if size >= 10 * GB else f"{size / GB:.1f} GB"
 
 
 def _clock(seconds: float) -> str:
