@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce report test check clean
+.PHONY: help install reproduce report test vllm check clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -23,14 +23,17 @@ report: $(STAMP)  ## reproduce everything with three training seeds, and put its
 test: $(STAMP)  ## run the test suite
 	$(VENV)/bin/python -m pytest
 
+vllm:  ## run the tests of vLLM in an environment of its own, on the processor
+	PYTHON=$(PYTHON) .ci/vllm
+
 check: $(STAMP)  ## lint, formatting, types, layering
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-clean:  ## remove .venv/ and caches; runs/ stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+clean:  ## remove .venv/, .venv-vllm/ and caches; runs/ stays
+	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
