@@ -141,14 +141,13 @@ def _earlier_labels(tokenizer: Any, messages: Sequence[Message], ids: list[int],
     An answer starts where the conversation before it, rendered as a prompt, ends, and reaches to the closing token.
     """
     labels = [UNSCORED] * len(ids)
-    others = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
+    closing = tokenizer.eos_token_id
+    of_other_turns = set(tokenizer.all_special_ids) - {closing, tokenizer.unk_token_id}
     for turn in (position for position, message in enumerate(messages) if message.role == "assistant"):
         before = prompt_ids(tokenizer, messages[:turn])
         start = len(before)
-        answer = (
-            ids[start : ids.index(tokenizer.eos_token_id, start) + 1] if tokenizer.eos_token_id in ids[start:] else []
-        )
-        if ids[:start] != before or not answer or others & set(answer):
+        answer = ids[start : ids.index(closing, start) + 1] if closing in ids[start:] else []
+        if ids[:start] != before or not answer or of_other_turns & set(answer):
             raise UserError(
                 f"the chat template hides the earlier answers of {prompt_id}: they must follow what stands before"
                 f" them unchanged and end in {tokenizer.eos_token}; give the model another chat_template or"

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
@@ -15,11 +16,13 @@ from safetensors.torch import load_file
 from harness.backends import trl
 from harness.backends.hf import load_checkpoint
 from harness.backends.reference_log_probabilities import References
-from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.backends.training_rows import ReferenceLogProbability
+from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, Track, TrainingSettings
+from harness.backends.training_rows import ReferenceLogProbability, preference_rows
 from harness.core.artifacts import Tracker
+from harness.core.compute import Compute
+from harness.core.files import no_room
 from harness.core.progress import Advance, Event, silent
-from harness.core.records import PreferencePair, Response
+from harness.core.records import PreferencePair, Response, read_rows
 from harness.mini.roles import read_role
 from harness.mini.tokenizer import ASSISTANT, END, USER
 from tests.backends.naive import Naive, dpo_loss, dpo_margin
@@ -57,8 +60,15 @@ def digest(folder: Path) -> str:
 
 @pytest.fixture
 def sft(base: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
-    def train(settings: TrainingSettings, seed: int = 0, name: str = "sft", track: trl.Track = untracked) -> Any:
-        return trl.train_sft(base, examples(), settings, seed=seed, out=tmp_path / name, track=track)
+    def train(
+        settings: TrainingSettings,
+        seed: int = 0,
+        name: str = "sft",
+        track: Track = untracked,
+        compute: Compute | None = None,
+    ) -> Any:
+        out = tmp_path / name
+        return trl.train_sft(base, examples(), settings, seed=seed, out=out, track=track, compute=compute)
 
     return train
 
@@ -69,7 +79,12 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
     reference = reference_of(base)
 
     def train(
-        settings: TrainingSettings, beta: float = 0.5, seed: int = 0, name: str = "dpo", policy: Path = disturbed
+        settings: TrainingSettings,
+        beta: float = 0.5,
+        seed: int = 0,
+        name: str = "dpo",
+        policy: Path = disturbed,
+        compute: Compute | None = None,
     ) -> Any:
         return trl.train_dpo(
             policy,
@@ -79,6 +94,7 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
             seed=seed,
             out=tmp_path / name,
             track=untracked,
+            compute=compute,
         )
 
     return train
@@ -182,6 +198,187 @@ def test_the_learning_rate_of_dpo_reaches_the_trainer(dpo: Any) -> None:
     metrics = dpo(TrainingSettings(learning_rate=2e-4, epochs=1, global_batch_size=1, max_length=256, warmup_share=0.0))
     assert metrics["step"] == 10
     assert metrics["learning_rate"] == pytest.approx(2e-4 * 0.5 * (1 + math.cos(math.pi * 0.9)))
+
+
+SPLIT = Compute(micro_batch_size=1)
+"""A global batch of four in four forward passes."""
+
+
+def losses_of(folder: Path) -> list[float | None]:
+    return [row.loss for row in read_rows(folder / LOSSES, StepLoss)]
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_a_batch_in_parts_is_the_same_batch(trainer: str, request: Any, tmp_path: Path) -> None:
+    """4×1 is 1×4, also in the last batch of an epoch, which has two rows here."""
+    train = request.getfixturevalue(trainer)
+    for name, compute in {"whole": Compute(), "parts": SPLIT, "pairs": Compute(micro_batch_size=2)}.items():
+        train(MOVING, name=name, compute=compute)
+    whole = losses_of(tmp_path / "whole")
+    assert len(whole) == 9
+    weights = weights_of(tmp_path / "whole")
+    for name in ("parts", "pairs"):
+        assert losses_of(tmp_path / name) == pytest.approx(whole, abs=2e-5)
+        others = weights_of(tmp_path / name)
+        assert all(torch.allclose(weights[each], others[each], atol=1e-4) for each in weights)
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_gradients_are_the_same_in_parts(trainer: str, request: Any, tmp_path: Path) -> None:
+    """The norm that TRL logs of the last of ten equal steps; a mean of means would be another one."""
+    train = request.getfixturevalue(trainer)
+    still = TrainingSettings(learning_rate=0.0, epochs=10, global_batch_size=16, max_length=256, warmup_share=0.0)
+    norms = [train(still, name=str(micro), compute=Compute(micro_batch_size=micro))["grad_norm"] for micro in (16, 4)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_gradient_checkpointing_changes_nothing(sft: Any, tmp_path: Path) -> None:
+    sft(MOVING, name="plain")
+    sft(MOVING, name="checkpointed", compute=Compute(gradient_checkpointing=True))
+    assert losses_of(tmp_path / "plain") == pytest.approx(losses_of(tmp_path / "checkpointed"), abs=1e-6)
+
+
+def test_half_precision_is_that_of_the_passes_alone(sft: Any, dpo: Any, tmp_path: Path) -> None:
+    brief = replace(MOVING, epochs=1)
+    for train, name in ((sft, "sft"), (dpo, "dpo")):
+        train(brief)
+        train(replace(brief, precision="bfloat16"), name="half")
+        assert {each.dtype for each in weights_of(tmp_path / "half").values()} == {torch.float32}
+        first, half = losses_of(tmp_path / name)[0], losses_of(tmp_path / "half")[0]
+        assert first == pytest.approx(half, rel=0.02)
+        assert first != half
+
+
+def test_the_losses_of_all_steps_are_kept(base: Path, sft: Any, tmp_path: Path) -> None:
+    metrics = sft(replace(MOVING, epochs=10))
+    losses = losses_of(tmp_path / "sft")
+    assert len(losses) == 30
+    assert metrics["loss"] == pytest.approx(fmean(losses[-10:]), rel=1e-6)  # type: ignore[type-var]
+    assert sorted(path.name for path in (tmp_path / "sft").iterdir() if path.is_dir()) == []
+
+
+def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_reference_itself(
+    base: Path, disturbed: Path, dpo: Any, tmp_path: Path
+) -> None:
+    from trl import DPOConfig, DPOTrainer
+
+    model, tokenizer = load_checkpoint(disturbed)
+    rows = preference_rows(preferences(), reference_of(base), tokenizer, STILL.max_length).dataset
+    arguments = DPOConfig(
+        str(tmp_path / "trl"),
+        beta=0.5,
+        max_length=STILL.max_length,
+        per_device_train_batch_size=10,
+        num_train_epochs=1,
+        logging_steps=1,
+        bf16=False,
+        report_to="none",
+    )
+
+    class Live(DPOTrainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset.remove_columns(["ref_chosen_logps", "ref_rejected_logps"])
+
+    trainer = Live(model, load_checkpoint(base)[0], arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer.train()
+    dpo(replace(STILL, global_batch_size=10))
+    [ours] = losses_of(tmp_path / "dpo")
+    assert ours == pytest.approx(trainer.state.log_history[0]["loss"], abs=1e-5)
+
+
+def test_the_reference_is_cut_as_the_training_cuts(base: Path, tmp_path: Path) -> None:
+    """A policy equal to its reference has no margin, also where answers end early."""
+    reference = References(base, 30, "float32").log_probabilities(preferences())
+    settings = PreferenceSettings(0.5, replace(STILL, max_length=30))
+    counts = trl.train_dpo(base, preferences(), reference, settings, seed=0, out=tmp_path, track=untracked)
+    assert 0 < counts["truncated_rows"] <= 10
+    assert counts["loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_log_probabilities_do_not_depend_on_the_company(base: Path) -> None:
+    together = reference_of(base)
+    references = References(base, STILL.max_length, "float32")
+    alone = [references.log_probabilities([pair])[0] for pair in preferences()]
+    model = Naive(base)
+    for pair, one, other in zip(preferences(), together, alone, strict=True):
+        assert one.prompt_id == other.prompt_id == pair.prompt.id
+        assert (one.chosen, one.rejected) == pytest.approx((other.chosen, other.rejected), abs=1e-4)
+        assert one.chosen == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.chosen), abs=1e-3)
+        assert one.rejected == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.rejected), abs=1e-3)
+
+
+LONG = replace(MOVING, epochs=5)
+"""Fifteen steps, with a log after the tenth."""
+SAVING = Compute(micro_batch_size=2, save_every=4)
+
+KILLED = """
+import os, signal, sys, torch
+from pathlib import Path
+from harness.backends import trl
+from tests.backends import test_trl as t
+
+torch.set_num_threads(1)
+
+class Killer:
+    steps = 0
+    def advance(self, count=1):
+        self.steps += 1
+        if self.steps == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+trainer, base, policy, out = sys.argv[1], *map(Path, sys.argv[2:])
+t.train(trainer, base, policy, out, lambda *_: Killer())
+"""
+
+
+def train(trainer: str, base: Path, policy: Path, out: Path, track: Track) -> dict[str, float]:
+    if trainer == "sft":
+        return trl.train_sft(base, examples(), LONG, seed=0, out=out, track=track, compute=SAVING)
+    settings = PreferenceSettings(0.5, LONG)
+    return trl.train_dpo(
+        policy, preferences(), reference_of(base), settings, seed=0, out=out, track=track, compute=SAVING
+    )
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_a_killed_training_goes_on_to_the_same_losses_and_weights(
+    trainer: str, base: Path, disturbed: Path, tmp_path: Path
+) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    metrics = train(trainer, base, disturbed, undisturbed, untracked)
+    command = [sys.executable, "-c", KILLED, trainer, str(base), str(disturbed), str(killed)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert [path.name for path in (killed / "trainer").iterdir()] == ["checkpoint-4"]
+    half_written = killed / "trainer" / "checkpoint-8"
+    half_written.mkdir()
+    (half_written / "model.safetensors").write_bytes(b"half a fi")
+
+    heard: list[Event] = []
+    resumed = train(trainer, base, disturbed, killed, lambda *given: Tracker(*given, heard.append))
+    assert len(heard) > 0 and isinstance(heard[0], Advance) and heard[0].done == 5  # steps 1 to 4 were not done again
+    assert losses_of(killed) == losses_of(undisturbed)
+    assert digest(killed) == digest(undisturbed)
+    assert resumed == metrics
+    assert sorted(path.name for path in killed.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
+    assert not (killed / "trainer").exists()
+
+
+@pytest.mark.parametrize("save_every", [None, 1])
+def test_a_full_disk_is_one_line(sft: Any, save_every: int | None, tmp_path: Path) -> None:
+    """Files may hold 300 KiB: the model has a megabyte."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300 * 1024, before[1]))
+    try:
+        with pytest.raises(Exception) as raised:
+            sft(MOVING, compute=Compute(save_every=save_every))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    told = no_room(raised.value, tmp_path)
+    assert told is not None, raised.value
+    assert "see to that and run the same command" in str(told)
 
 
 SCRIPT = """

@@ -1,0 +1,111 @@
+"""Which tokens bear the loss, and what is cut."""
+
+from typing import Any
+
+import pytest
+
+from harness.backends.chat import answer_ids, prompt_ids
+from harness.backends.hf import load_tokenizer
+from harness.backends.models import checkpoint_folder
+from harness.backends.training_rows import (
+    UNSCORED,
+    ReferenceLogProbability,
+    Rows,
+    cut,
+    preference_rows,
+    sft_rows,
+)
+from harness.core.errors import UserError
+from harness.core.records import Message, PreferencePair, Prompt, Response
+from harness.mini.tokenizer import ASSISTANT, END, USER
+
+HISTORY = (
+    Message("user", "what is the color of the lamp ?"),
+    Message("assistant", "its color is red ."),
+    Message("user", "is it not blue ?"),
+    Message("assistant", "no ."),
+)
+SEVERAL_TURNS = Response(Prompt("p", "why is it red ?", HISTORY), "its color is red .", "somebody")
+ONE_TURN = Response(Prompt("q", "why is it red ?"), "its color is red .", "somebody")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return load_tokenizer(checkpoint_folder("mini:llama"))
+
+
+def scored(row: dict[str, list[int]], tokenizer: Any) -> list[str]:
+    """The scored tokens, in runs."""
+    assert all(label in (UNSCORED, token) for label, token in zip(row["labels"], row["input_ids"], strict=True))
+    runs: list[list[int]] = [[]]
+    for label in row["labels"]:
+        runs[-1].append(label) if label != UNSCORED else runs.append([])
+    return [tokenizer.decode(run) for run in runs if run]
+
+
+def test_every_answer_of_a_conversation_is_scored_with_its_closing_token(tokenizer: Any) -> None:
+    [row] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    end = tokenizer.eos_token
+    assert scored(row, tokenizer) == [
+        tokenizer.decode(answer_ids(tokenizer, text)) for text in ("its color is red .", "no .", "its color is red .")
+    ]
+    assert all(run.endswith(end) for run in scored(row, tokenizer))
+
+
+def test_the_ids_are_those_of_the_prompt_then_of_the_answer(tokenizer: Any) -> None:
+    [row] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    asked = (*HISTORY, Message("user", "why is it red ?"))
+    assert row["input_ids"] == [*prompt_ids(tokenizer, asked), *answer_ids(tokenizer, "its color is red .")]
+
+
+EACH = "{% for m in messages %}{% if m.role == 'user' %}" + f"{USER} {{{{ m.content }}}} {END} "
+ANSWER = f"{ASSISTANT} {{{{ m.content }}}} "
+LAST = "{% endif %}{% endfor %}" + ASSISTANT
+BREAKING = {
+    "without earlier answers": f"{EACH}{LAST}",
+    "without all but the last": f"{EACH}{{% elif loop.index > loop.length - 2 %}}{ANSWER}{END} {LAST}",
+    "without closing token": f"{EACH}{{% else %}}{ANSWER}{LAST}",
+}
+"""Chat templates that render conversations."""
+
+
+@pytest.mark.parametrize("template", BREAKING.values(), ids=BREAKING.keys())
+def test_a_template_that_hides_earlier_answers_is_refused(template: str) -> None:
+    tokenizer = load_tokenizer(checkpoint_folder("mini:llama"))
+    tokenizer.chat_template = template
+    sft_rows([ONE_TURN], tokenizer, 256)
+    with pytest.raises(UserError, match="hides the earlier answers of p") as raised:
+        sft_rows([SEVERAL_TURNS], tokenizer, 256)
+    assert "\n" not in str(raised.value)
+
+
+def test_rows_that_are_cut_closed_and_dropped_are_counted(tokenizer: Any) -> None:
+    length = len(sft_rows([ONE_TURN], tokenizer, 256).dataset[0]["input_ids"])
+    prompt = len(prompt_ids(tokenizer, (Message("user", "why is it red ?"),)))
+    longer = Response(ONE_TURN.prompt, "its color is red , and red alone .", "somebody")
+
+    def counts(max_length: int) -> tuple[Rows, list[int]]:
+        rows = sft_rows([ONE_TURN, longer], tokenizer, max_length)
+        return rows, list(rows.counts.values())
+
+    assert counts(256)[1] == [0, 2, 0]
+    assert counts(length)[1] == [1, 1, 0]
+    cut_rows, numbers = counts(prompt + 1)
+    assert numbers == [2, 0, 0]
+    assert {len(row["input_ids"]) for row in cut_rows.dataset} == {prompt + 1}
+    with pytest.raises(UserError, match="nothing to train on"):
+        counts(prompt)
+
+
+def test_a_pair_is_cut_as_its_reference_is(tokenizer: Any) -> None:
+    short = PreferencePair(Prompt("s", "why ?"), "red .", "blue .")
+    long = PreferencePair(Prompt("l", "why ?"), "red .", "blue , and blue alone , not red at all .")
+    hopeless = PreferencePair(Prompt("h", "why " * 30), "red .", "blue .")
+    references = [ReferenceLogProbability(id, -1.5, -2.5) for id in ("h", "l", "s")]
+    rows = preference_rows([short, long, hopeless], references, tokenizer, 10)
+    assert rows.counts == {"truncated_rows": 2, "closed_rows": 1, "dropped_rows": 1}
+    assert [len(row["prompt_ids"]) + len(row["rejected_ids"]) for row in rows.dataset][1] == 10
+    for row in rows.dataset:
+        assert (row["ref_chosen_logps"], row["ref_rejected_logps"]) == (-1.5, -2.5)
+    assert cut([1] * 8, [2, 3, 4], 10) == [2, 3]
+    assert cut([1] * 12, [2, 3, 4], 10) == []
