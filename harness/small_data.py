@@ -5,11 +5,10 @@ every folder: what a model is evaluated on, it is never trained on.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError
@@ -122,7 +121,9 @@ def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> 
 
 def _read(path: Path) -> Outputs:
     try:
-        rows: Sequence[Mapping[str, Any]] = json.loads(path.read_bytes())
+        rows = json.loads(path.read_bytes())
+        if not isinstance(rows, list):
+            raise TypeError
         return {str(row["instruction"]): str(row["output"]) for row in rows}
     except OSError as error:
         raise UserError(
@@ -136,5 +137,5 @@ def _digest(instruction: str) -> int:
     return int.from_bytes(sha256(instruction.encode()).digest(), "big")
 
 
-def _line(row: Iterable[Any]) -> str:
+def _line(row: Mapping[str, str]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
