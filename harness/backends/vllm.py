@@ -9,12 +9,15 @@ from typing import Any
 from harness.backends.chat import closing_ids, completion, prompt_ids, rooms
 from harness.backends.hf import load_tokenizer, prepare_tokenizer
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
-from harness.backends.memory import GIB, generation_memory, shape_in
+from harness.backends.memory import GIB, shape_in
 from harness.backends.vllm_worker import OWNER, EndsWithOwner
 from harness.core.errors import UserError
 
 PROMPTS_AT_ONCE = 4096
 """vLLM chooses by itself how many run side by side; the more it knows of, the less it idles while the last ones end."""
+
+HALF_PRECISION = 2
+"""Bytes of a weight: vLLM takes float32 checkpoints so, and others as they are stored."""
 
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; its own default takes half of the memory
@@ -118,9 +121,9 @@ def _engine(folder: Path, gpus: int) -> Any:
 
 
 def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
-    """Raises UserError where the weights and a single answer take more than there is."""
+    """Raises UserError where the weights take more than there is; vLLM itself says what is left for answers."""
     shape = shape_in(folder)
-    least = generation_memory(shape, rows=1, length=1).weights / max(1, gpus) / GIB
+    least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
     if on_cpu:
         least += float(os.environ["VLLM_CPU_KVCACHE_SPACE"])
         there, where = _main_memory() / GIB, "this machine has {:.1f} GiB left"
