@@ -6,14 +6,14 @@ from hashlib import sha256
 from typing import Any
 
 from harness.backends.interfaces import Sampling
-from harness.backends.training import TrainingSettings
+from harness.backends.training import SCHEDULE, TrainingSettings
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
 from harness.plan.rows import RowCounts, model_reference
 from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, training_settings
 
-LONGEST_SHOWN = 60
+LONGEST_SHOWN = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""
 
 _BY_CONTENT = ("fingerprint", "world", "digest", "path")
@@ -115,26 +115,39 @@ def _side(artifact: Artifact | tuple[Artifact, ...]) -> str:
 
 
 def resolved_cells(experiments: Iterable[Experiment], counts: RowCounts) -> dict[str, Any]:
-    """The configuration of every cell, as JSON: ``model/method/bench`` -> all that its score depends on but content.
+    """The configuration of every cell, as JSON: ``cells`` by "model/method/bench", and the ``checkpoints`` that they
+    are of by "model/method", each with all steps that lead to it.
 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
+    tables = [each for each in experiments if isinstance(each, Scores)]
+    cells = {f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells}
+    first = {f"{cell.model}/{cell.method}": _checkpoint(cell.judgments[0]) for cell in cells.values()}
     return {
-        f"{cell.model}/{cell.method}/{cell.bench}": _cell(cell.judgments[0], counts)
-        for experiment in experiments
-        if isinstance(experiment, Scores)
-        for cell in experiment.cells
+        "cells": {name: _cell(cell.judgments[0], counts) for name, cell in cells.items()},
+        "checkpoints": {
+            name: {
+                "base": model_reference(checkpoint),
+                "steps": [_described(artifact, counts) for artifact in ancestry([checkpoint])],
+            }
+            for name, checkpoint in first.items()
+        },
     }
+
+
+def _checkpoint(judged: Artifact) -> Artifact:
+    """What wrote the answers that a step judges."""
+    outputs = judged.inputs["outputs"]
+    assert isinstance(outputs, Artifact)
+    checkpoint = outputs.inputs["model"]
+    assert isinstance(checkpoint, Artifact)
+    return checkpoint
 
 
 def _cell(judged: Artifact, counts: RowCounts) -> dict[str, Any]:
     outputs, baselines = judged.inputs["outputs"], judged.inputs["baselines"]
     assert isinstance(outputs, Artifact) and isinstance(baselines, Artifact)
-    checkpoint = outputs.inputs["model"]
-    assert isinstance(checkpoint, Artifact)
     return {
-        "base": model_reference(checkpoint),
-        "graph": [_described(artifact, counts) for artifact in ancestry([checkpoint])],
         "answers": {"prompts": _content(baselines, counts), "sampling": outputs.params["sampling"]},
         "judge": {"model": judge_of(judged).model, "base_url": judge_of(judged).base_url},
         "judging": {
@@ -148,7 +161,7 @@ def _cell(judged: Artifact, counts: RowCounts) -> dict[str, Any]:
 
 def _described(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
     """One step behind a checkpoint: its name in the method, parameters, what its inputs are called, its size."""
-    entry: dict[str, Any] = {"step": artifact.step, "version": artifact.version, "is": stage_name(artifact)}
+    entry: dict[str, Any] = {"step": artifact.step, "is": stage_name(artifact)}
     inputs = {
         name: stage_name(value) if isinstance(value, Artifact) else [stage_name(each) for each in value]
         for name, value in artifact.inputs.items()
@@ -161,6 +174,7 @@ def _described(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
         rows = counts.of(data)
         entry["rows_at_most"] = rows.most if rows else None
         entry["optimizer_steps_at_most"] = optimizer_steps(artifact, rows.most) if rows else None
+        entry["schedule"] = SCHEDULE
         entry["sequences_a_row"] = SEQUENCES if "pairs" in artifact.inputs else 1
     return entry
 

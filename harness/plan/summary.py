@@ -57,7 +57,7 @@ class Summary:
             "schedule": self.schedule,
             "steps": [_step(step) for step in forecast.steps],
             "stages": [_stage(stage) for stage in self.stages],
-            "cells": resolved_cells(self.experiments, self.counts),
+            **resolved_cells(self.experiments, self.counts),
             "evaluation": [asdict(bench) for bench in self.benches],
             "work": [asdict(work) for work in forecast.work],
             "device_seconds": asdict(forecast.device_seconds),
