@@ -151,13 +151,15 @@ class Subject:
         return self._read[data.artifact.key]
 
     def training_data(self) -> dict[str, Data]:
-        """The training sets by the name of their role, at most `most_rows` of each."""
+        """The training sets that the run uses by the name of their role, at most `most_rows` of each."""
         data = self.scale.data
-        return {
+        roles = {
             "demonstrations": Data(self._first(data.demonstrations).artifact(), Response),
             "improver_data": Data(self._first(data.improver_data).artifact(), Response),
             "preference_data": Data(self._first(data.preference_data).artifact("pairs"), PreferencePair),
         }
+        used = {_source(each) for each in self.origins()}
+        return {name: each for name, each in roles.items() if _source(each.artifact) in used}
 
     def _first(self, role: DataRole) -> DataRole:
         return role if self.most_rows is None else replace(role, size=min(role.size, self.most_rows))
@@ -191,6 +193,11 @@ def hub_sizes(origin: Artifact) -> dict[str, int]:
 def is_data(origin: Artifact) -> bool:
     """Whether what a graph begins with is a data set; a model otherwise."""
     return "model" not in origin.step
+
+
+def _source(data: Artifact) -> tuple[str, str | None]:
+    """What a data set is taken from, whatever its size."""
+    return data.params["reference"], data.params.get("split")
 
 
 class NotAtHand(UserError):
