@@ -66,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, (self.server.folder / path.removeprefix("/large/")).read_bytes())
         is_api = path.startswith("/api/")
         kind, *parts = path.removeprefix("/api").strip("/").split("/")
+        if is_api and not parts:  # huggingface_hub asks what else the hub offers
+            return self._send(404)
         if not is_api and kind != "datasets":  # a file of a model: /owner/name/resolve/...
             kind, parts = MODELS, [kind, *parts]
         owner, name, *rest = parts
