@@ -55,7 +55,10 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
     if len(tokenizer) > vocabulary:
         raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
     if not tokenizer.chat_template:
-        raise UserError(f"the tokenizer in {folder} has no chat template; add chat_template.jinja")
+        raise UserError(
+            f"the tokenizer in {folder} has no chat template; add chat_template.jinja, or give the model of the scale a"
+            " chat_template, one of configs/chat_templates"
+        )
     try:
         prompt_text(tokenizer, [Message("user", "a message")])
     except UserError as error:
@@ -177,7 +180,7 @@ class TransformersGenerator:
         encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._model.device)
         width = encoded["input_ids"].shape[1]
         settings = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
+            max_new_tokens=min(sampling.max_new_tokens, self._limit - min(map(len, prompts))),
             do_sample=False,
             eos_token_id=self._ends,
             pad_token_id=self._tokenizer.pad_token_id,
