@@ -166,12 +166,10 @@ class Subject:
 
     def bench_data(self) -> dict[str, Data]:
         """The evaluation sets by the name of the bench; of benches that share one, the first."""
-        found: dict[str, Data] = {}
-        for name in self.scale.benches:
-            baselines = bench_on(self.scale, name).baselines
-            if not any(baselines.params == each.artifact.params for each in found.values()):
-                found[name] = Data(baselines, Response)
-        return found
+        first: dict[str, str] = {}
+        for name, bench in self.scale.benches.items():
+            first.setdefault(bench.baselines.reference, name)
+        return {name: Data(bench_on(self.scale, name).baselines, Response) for name in first.values()}
 
 
 def hub_sizes(origin: Artifact) -> dict[str, int]:

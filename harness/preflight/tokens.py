@@ -233,13 +233,14 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
         rows = training_rows(examples.rows, tokenizer, examples.max_length)
     except UserError as error:
         return Check("failure", what, str(error))
-    cut, dropped, kept = (number / len(examples.rows) for number in (rows.truncated, rows.dropped, rows.closed))
+    count = len(examples.rows)
     said = (
-        f"{cut:.1%} truncated at {examples.max_length} tokens ({examples.stage}), {dropped:.1%} dropped,"
-        f" {kept:.1%} keep their closing token, of {len(examples.rows)} rows"
+        f"{rows.truncated / count:.1%} truncated at {examples.max_length} tokens ({examples.stage}),"
+        f" {rows.dropped / count:.1%} dropped, {rows.closed / count:.1%} keep their closing token, of {count} rows"
     )
-    if 1 - kept > MOST:
+    lost = count - rows.closed
+    if lost > MOST * count:
         return Check("failure", what, f"{said}: raise max_length, or answers without an end are learnt")
-    if 1 - kept > MANY:
+    if lost > MANY * count:
         return Check("warning", what, f"{said}: raise max_length to keep more")
     return Check("ok", what, said)

@@ -1,0 +1,160 @@
+"""What a machine has, against what a run takes."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.backends.memory import GIB
+from harness.core.compute import Compute, Resources
+from harness.preflight import machine as module
+from harness.preflight.machine import Machine, machine_checks, this_machine
+from harness.scales import ModelRole, Scale
+from tests.preflight.conftest import MakeSubject, by_name
+
+ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
+WITH_GPUS = replace(ROOMY, gpus=(80 * GIB,) * 2, gpu="NVIDIA H100")
+
+
+def test_the_mini_scale_fits_a_small_machine(make_subject: MakeSubject) -> None:
+    found = by_name(machine_checks(make_subject(), ROOMY))
+    assert {check.state for check in found.values()} == {"ok"}
+    assert found["device"].detail == "no GPU; 2 processors, 64 GiB of memory, 60 GiB of it free"
+    assert "8 checkpoints" not in found["disk"].detail  # sft, dpo, improver and preference stage
+    assert found["disk"].detail.startswith("0.0036 GiB for 4 checkpoints") or "3.7 MiB for 4" in found["disk"].detail
+
+
+def test_this_machine_is_found() -> None:
+    here = this_machine()
+    assert here.processors >= 1 and 0 < here.free_memory <= here.memory
+    assert str(here)
+
+
+def test_gpus_are_named() -> None:
+    assert str(WITH_GPUS) == "2 × NVIDIA H100, 80 GiB each"
+
+
+def test_every_stage_of_the_run_has_its_memory(make_subject: MakeSubject) -> None:
+    detail = by_name(machine_checks(make_subject(), ROOMY))["memory for llama"].detail
+    for step in ("train_sft", "train_dpo", "reference_log_probabilities", "perplexity", "respond", "refine"):
+        assert f"{step} 0." in detail or f"{step} 1" in detail
+    assert detail.endswith("of 64 GiB of memory")
+
+
+@pytest.mark.parametrize(
+    ("memory", "free", "state", "reason"),
+    [
+        (0.5, 0.5, "failure", "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"),
+        (1.5, 1.5, "warning", "2 steps may run side by side: it may not do"),
+        (64, 0.5, "warning", "0.5 GiB of it free: end what else is running"),
+        (64, 60, "ok", ""),
+    ],
+)
+def test_too_little_memory_is_said(
+    make_subject: MakeSubject, memory: float, free: float, state: str, reason: str
+) -> None:
+    small = Machine(processors=2, memory=int(memory * GIB), free_memory=int(free * GIB))
+    found = by_name(machine_checks(make_subject(), small))["memory for llama"]
+    assert found.state == state
+    assert reason in found.detail
+
+
+def test_a_gpu_too_small_for_the_model_fails(make_subject: MakeSubject) -> None:
+    tight = replace(WITH_GPUS, gpus=(80 * GIB, GIB // 2))
+    found = by_name(machine_checks(make_subject(), tight))["memory for llama"]
+    assert found.state == "failure"
+    assert "of 0.5 GiB on a GPU" in found.detail
+
+
+def test_processes_share_main_memory(make_subject: MakeSubject) -> None:
+    alone = by_name(machine_checks(make_subject(), ROOMY))["memory for llama"].detail
+    spread = Compute(accelerate="fsdp", processes=2)
+    two = by_name(machine_checks(make_subject(compute=spread), ROOMY))["memory for llama"].detail
+    assert _training_gib(two) > 1.2 * _training_gib(alone)
+
+
+def _training_gib(detail: str) -> float:
+    return float(detail.partition("train_sft ")[2].split()[0])
+
+
+def test_resources_that_the_machine_lacks_fail_with_the_mend(make_subject: MakeSubject) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=8, cpus=1, memory_gb=512), "asking": Resources()})
+    found = by_name(machine_checks(make_subject(compute=wanted), ROOMY))
+    training = found["resources for training"]
+    assert training.state == "failure"
+    assert "compute.resources.training of configs/scales/mini.yaml" in training.detail
+    assert "GPUs 8 (here 0), GiB of main memory 512 (here 64): run it where there is, or lower it" in training.detail
+    assert found["resources for asking"].state == "ok"
+
+
+def test_a_clusters_resources_are_not_this_machines(make_subject: MakeSubject) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=8)}, executor="ray")
+    found = by_name(machine_checks(make_subject(compute=wanted), ROOMY))
+    assert found["resources"].state == "ok"
+    assert "resources for training" not in found
+
+
+@pytest.mark.parametrize(
+    ("compute", "reason"),
+    [
+        (Compute(accelerate="fsd", processes=2), "unknown accelerate config 'fsd'; did you mean 'fsdp'?"),
+        (Compute(processes=2), "single trains in one process, not 2"),
+        (Compute(accelerate="fsdp", processes=3), "a global batch of 32 cannot be spread over 3 processes"),
+        (Compute(micro_batch_size=5), "micro_batch_size 5 does not divide"),
+        (Compute(accelerate="fsdp", processes=4), "and 2 GPUs: pass --processes 2"),
+    ],
+)
+def test_training_that_cannot_be_spread_fails(make_subject: MakeSubject, compute: Compute, reason: str) -> None:
+    found = by_name(machine_checks(make_subject(compute=compute), WITH_GPUS))["training processes"]
+    assert found.state == "failure"
+    assert reason in found.detail
+
+
+def test_the_global_batch_is_shown_as_it_is_spread(make_subject: MakeSubject) -> None:
+    spread = Compute(accelerate="fsdp", processes=2, micro_batch_size=4)
+    found = by_name(machine_checks(make_subject(compute=spread), WITH_GPUS))["training processes"]
+    assert found.state == "ok"
+    assert "a global batch of 32 is 2 × 4 rows × 4 passes" in found.detail
+
+
+def test_a_package_that_the_scale_needs_and_is_not_there_fails(
+    make_subject: MakeSubject, tiny: Scale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "vllm" else object())
+    assert by_name(machine_checks(make_subject(), ROOMY))["packages"].state == "ok"
+    found = by_name(machine_checks(make_subject(sampling=replace(tiny.sampling, engine="vllm")), ROOMY))
+    assert found["package vllm"].state == "failure"
+    assert "configs/scales/mini.yaml generates with it: pip install vllm" in found["package vllm"].detail
+    assert "packages" not in found
+
+
+@pytest.mark.parametrize(("free", "state"), [(10**6, "failure"), (4_200_000, "warning"), (10**9, "ok")])
+def test_a_disk_too_small_for_the_checkpoints_is_said(
+    make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    found = by_name(machine_checks(make_subject(), ROOMY))["disk"]
+    assert found.state == state
+    assert state != "failure" or "make room, or choose another --run-dir" in found.detail
+
+
+def test_checkpoints_on_the_way_count_too(make_subject: MakeSubject) -> None:
+    saving = make_subject(compute=Compute(save_every=10))
+    plain, more = (by_name(machine_checks(each, ROOMY))["disk"].detail for each in (make_subject(), saving))
+    assert _mebibytes(more) == pytest.approx(_mebibytes(plain) * (4 + 3) / 4, rel=0.05)
+
+
+def _mebibytes(detail: str) -> float:
+    number, unit = detail.split()[:2]
+    return float(number) * (1 if unit == "MiB" else 1024)
+
+
+def test_a_model_whose_size_is_not_told_is_warned_of(make_subject: MakeSubject, broken_model: Any) -> None:
+    folder: Path = broken_model(config={"hidden_size": None})
+    subject = make_subject(models={"llama": ModelRole(str(folder), "")})
+    found = by_name(machine_checks(subject, ROOMY))
+    assert found["memory for llama"].state == found["disk"].state == "warning"
+    assert "does not tell the model's size" in found["memory for llama"].detail
+    assert "llama come on top" in found["disk"].detail
