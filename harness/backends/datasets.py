@@ -34,6 +34,7 @@ from harness.core.records import Message, PreferencePair, Prompt, Response
 
 RowKind = Literal["responses", "pairs"]
 
+FORMATS = (".jsonl", ".json", ".parquet")
 PROMPTS = ("prompt", "instruction")
 ANSWERS = ("response", "output")
 CONVERSATION = "messages"
@@ -163,7 +164,7 @@ def _unseen(id: str, seen: Collection[str]) -> str:
 
 
 def _on_hub(reference: str) -> Repository | None:
-    return hub_repository("dataset", reference)
+    return None if Path(reference).suffix in FORMATS else hub_repository("dataset", reference)
 
 
 def _short_name(reference: str) -> str:
@@ -185,7 +186,7 @@ def _objects(path: Path, name: str) -> Iterator[Any]:
     elif path.suffix == ".jsonl":
         yield from _json_lines(path, name)
     else:
-        raise UserError(f"cannot read the data set {name}: not .jsonl, .json or .parquet")
+        raise UserError(f"cannot read the data set {name}: not {', '.join(FORMATS)}")
 
 
 def _parquet_rows(path: Path, name: str) -> Iterator[Any]:

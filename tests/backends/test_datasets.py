@@ -173,7 +173,7 @@ def test_a_row_that_cannot_be_used_is_one_line_with_file_and_row(
         ("set.json", b'{"prompt": "a"}', "not a list of rows; one object a line goes into a .jsonl file"),
         ("set.jsonl", b"\xff\xfe", "not UTF-8 text at byte 0"),
         ("set.parquet", b"not parquet", r"cannot read the data set .*set\.parquet"),
-        ("set.csv", b"prompt,output\n", r"not \.jsonl, \.json or \.parquet"),
+        ("set.csv", b"prompt,output\n", r"not \.jsonl, \.json, \.parquet"),
         ("set.jsonl", b'{"prompt": "a", "output": "b"}\n', r"has 1 rows, not 2; ask for fewer"),
     ],
 )
@@ -183,6 +183,12 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, name: str, conte
     with pytest.raises(UserError, match=complaint) as raised:
         list(read_data(str(path), "", "responses", 2))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("reference", ["data/set.jsonl", "nowhere.parquet", "folder"])
+def test_a_file_that_is_not_there_is_one_line_and_not_looked_for_on_the_hub(reference: str) -> None:
+    with pytest.raises(UserError, match=f"cannot read the data set {reference}: No such file or directory"):
+        data(reference, 1)
 
 
 def test_a_file_has_no_splits(tmp_path: Path) -> None:

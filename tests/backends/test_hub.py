@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.hub import NotOnHub, fetch, file_names
+from harness.backends.endpoint import endpoint_client
+from harness.backends.hub import OFFLINE_VARIABLES, NotOnHub, at_commit, fetch, file_names, go_offline, hub_repository
+from harness.backends.judges import judge_reference
 from harness.core.errors import UserError
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
@@ -116,3 +118,60 @@ def test_a_fetched_file_is_found_when_the_hub_is_gone(
         pass
     monkeypatch.setenv("HF_ENDPOINT", closed.url)
     assert fetch(SET, "top.json") == first
+
+
+def test_a_gated_data_set_is_one_line(hub: HubServer) -> None:
+    hub.gated.add(SET)
+    with pytest.raises(UserError, match=f"the data set {SET} is gated: accept its terms"):
+        fetch(SET, "top.json")
+
+
+@pytest.mark.parametrize(
+    ("reference", "pinned"),
+    [
+        (SET, f"{SET}@{COMMIT}"),
+        (f"{SET}@{COMMIT[::-1]}", f"{SET}@{COMMIT[::-1]}"),
+        ("mini:llama", "mini:llama"),
+        ("/data/set.jsonl", "/data/set.jsonl"),
+        ("data/small/set.jsonl", "data/small/set.jsonl"),
+        ("https://host/owner/name", "https://host/owner/name"),
+    ],
+)
+def test_a_commit_is_put_to_a_repository_without_one(reference: str, pinned: str) -> None:
+    assert at_commit(reference, COMMIT) == pinned
+    assert at_commit(reference, "a digest of something else") == reference
+
+
+@pytest.mark.parametrize("reference", ["mini:llama", "folder", "a/b/c", "gguf:package/file.gguf", "stored:a/b.jsonl"])
+def test_what_names_no_repository_is_not_asked_for(hub: HubServer, reference: str) -> None:
+    assert hub_repository("model", reference) is None
+    assert hub.requests == []
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after --offline, until the test ends."""
+    from huggingface_hub import constants
+
+    for name in OFFLINE_VARIABLES:
+        monkeypatch.setenv(name, "0")  # so that it is put back
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    go_offline()
+
+
+def test_offline_a_file_that_was_not_fetched_is_one_line_that_names_prefetch(hub: HubServer, offline: None) -> None:
+    with pytest.raises(UserError, match=r"cannot fetch top.json .*run `harness prefetch` .* or pass --data FOLDER"):
+        fetch(SET, "top.json")
+    assert hub.requests == []
+
+
+def test_processes_that_are_started_offline_are_offline(offline: None) -> None:
+    code = "from harness.backends.hub import is_offline, network_is_refused; print(is_offline(), network_is_refused())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
+def test_offline_no_endpoint_on_another_machine_is_asked(offline: None) -> None:
+    endpoint_client(judge_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0)
+    with pytest.raises(UserError, match="is on another machine, which --offline rules out"):
+        endpoint_client(judge_reference("judge"), "key", 1.0)

@@ -9,7 +9,7 @@ import pytest
 from harness.backends.embedded import EmbeddedTeacher
 from harness.backends.hf import TransformersGenerator, load_checkpoint
 from harness.backends.interfaces import Sampling
-from harness.backends.models import checkpoint_folder, fingerprint, load_generator, resolve
+from harness.backends.models import checkpoint_folder, fingerprint, load_generator, located, resolve
 from harness.core.errors import UserError
 from harness.core.records import Message
 from harness.mini.identity import world_digest
@@ -25,6 +25,13 @@ def test_a_reference_leads_to_its_folder(base: Path, copy: Path) -> None:
     assert checkpoint_folder("mini:llama") == base
     assert checkpoint_folder(str(copy)) == copy
     assert resolve(copy) == str(copy)
+
+
+def test_a_folder_is_found_from_elsewhere_too(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.parent)
+    assert located(copy.name) == str(copy)
+    for reference in ("mini:llama", "maker/tiny", "gguf:package/file.gguf"):
+        assert located(reference) == reference
 
 
 def test_a_pointer_stands_for_the_model_that_it_names(copy: Path) -> None:
@@ -122,7 +129,7 @@ def reconfigured(**changes: Any) -> Callable[[Path], Any]:
         (garbled("model.safetensors", b"no weights at all"), "cannot load the model"),
         (removed("chat_template.jinja"), "no chat template; add chat_template.jinja"),
         (garbled("chat_template.jinja", "{% for %}"), "the chat template .* does not work"),
-        (garbled("chat_template.jinja", "{{ raise_exception('no user turns') }}"), "does not work: no user turns"),
+        (garbled("chat_template.jinja", "{{ raise_exception('no user turns') }}"), "does not work: .*: no user turns"),
         (reconfigured(vocab_size=200), "weights that are missing or of another shape"),
     ],
 )
