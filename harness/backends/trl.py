@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from harness.backends.hf import load_checkpoint, load_tokenizer, silence_libraries
+from harness.backends.hf import load_checkpoint, load_tokenizer, prepare_tokenizer, silence_libraries
 from harness.backends.launch import (
     Told,
     die_with_parent,
@@ -96,6 +96,35 @@ def train_dpo(
     job = _job("dpo", model_folder, training, settings.beta, seed, out, compute or Compute())
     rows = preference_rows(pairs, references, _tokenizer(model_folder), training.max_length)
     return _train(job, rows, track, _dpo_trainer)
+
+
+def sft_gradient(
+    model_folder: Path, examples: Sequence[Response], settings: TrainingSettings, *, out: Path, compute: Compute
+) -> "torch.Tensor":
+    """The gradient of the first optimizer step of `train_sft`, all weights in one row, before it is clipped.
+
+    Of one process; nothing is saved.
+    """
+    import torch
+    from transformers import PrinterCallback, TrainerCallback
+
+    class Take(TrainerCallback):
+        gradient: torch.Tensor
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
+            self.gradient = torch.cat([grad.detach().flatten().float().cpu() for grad in grads])
+
+    silence_libraries()
+    job = _job("sft", model_folder, settings, 0.0, 0, out, compute)
+    trainer = _sft_trainer(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length).dataset)
+    trainer.args.max_grad_norm = 0.0
+    trainer.args.max_steps = 1
+    taken = Take()
+    trainer.add_callback(taken)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return taken.gradient
 
 
 def _job(
@@ -323,6 +352,7 @@ def _arguments(job: Job) -> dict[str, Any]:
 def _load(job: Job, arguments: Any) -> tuple[Any, Any]:
     """Model and tokenizer to train; weights in float32, on the way to where `arguments`, made before, put them."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     attention = _attention(job)
@@ -334,7 +364,10 @@ def _load(job: Job, arguments: Any) -> tuple[Any, Any]:
         return model.to(torch.float32), tokenizer
     if arguments.use_cpu:
         _allow_sharding_on_processors()
-    model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation=attention)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation=attention)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(f"cannot load the model in {job.model}: {error}") from None
     return model, _tokenizer(Path(job.model))
 
 
@@ -358,44 +391,16 @@ def _allow_sharding_on_processors() -> None:
 
 
 def _tokenizer(folder: Path) -> Any:
-    """The checkpoint's tokenizer. Raises UserError for one without a closing token."""
+    """The checkpoint's tokenizer. Raises UserError for one that cannot show the model a conversation."""
+    from transformers import AutoConfig
+
     tokenizer = load_tokenizer(folder)
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            f"the tokenizer in {folder} has no closing token (eos_token); name one in tokenizer_config.json"
-        )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    try:
+        vocabulary = AutoConfig.from_pretrained(folder).get_text_config().vocab_size
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the model in {folder}: {error}") from None
+    prepare_tokenizer(tokenizer, vocabulary, folder)
     return tokenizer
-
-
-def sft_gradient(
-    model_folder: Path, examples: Sequence[Response], settings: TrainingSettings, *, out: Path, compute: Compute
-) -> "torch.Tensor":
-    """The gradient of the first optimizer step of `train_sft`, all weights in one row, before it is clipped.
-
-    Of one process; nothing is saved.
-    """
-    import torch
-    from transformers import PrinterCallback, TrainerCallback
-
-    class Take(TrainerCallback):
-        gradient: torch.Tensor
-
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-            grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
-            self.gradient = torch.cat([grad.detach().flatten().float().cpu() for grad in grads])
-
-    silence_libraries()
-    job = _job("sft", model_folder, settings, 0.0, 0, out, compute)
-    trainer = _sft_trainer(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length).dataset)
-    trainer.args.max_grad_norm = 0.0
-    trainer.args.max_steps = 1
-    taken = Take()
-    trainer.add_callback(taken)
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return taken.gradient
 
 
 # What happens on the way

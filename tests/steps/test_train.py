@@ -1,14 +1,27 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from safetensors.torch import load_file
 
-from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.core.records import Response
+from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, TrainingSettings
+from harness.backends.training_rows import ReferenceLogProbability
+from harness.core.artifacts import ancestry
+from harness.core.compute import Compute
+from harness.core.errors import UserError
+from harness.core.records import PreferencePair, Response, read_rows
 from harness.core.store import Store
 from harness.mini.language import read_fields
 from harness.mini.roles import read_role
 from harness.scales import load_scale
+from harness.steps import train
 from harness.steps.data import data, model
-from harness.steps.train import direct_preference_optimization, improver_examples, train_sft
+from harness.steps.train import (
+    direct_preference_optimization,
+    improver_examples,
+    reference_log_probabilities,
+    train_sft,
+)
 from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_scale("mini").prompt_set().refine
@@ -79,3 +92,70 @@ def test_seed_and_settings_are_part_of_a_checkpoints_identity(change: str) -> No
     arguments = {"model": model("mini:llama"), "examples": data("mini:demonstrations", 8), "settings": BRIEF, "seed": 0}
     other = {**arguments, change: {"seed": 1, "settings": TrainingSettings(1e-4, 1, 4, 256, 0.1)}[change]}
     assert train_sft(**arguments).key != train_sft(**other).key  # type: ignore[arg-type]
+
+
+def test_losses_and_what_was_cut_are_kept_and_nothing_of_the_way(store: Store) -> None:
+    examples = data("mini:demonstrations", 8)
+    settings = TrainingSettings(learning_rate=1e-3, epochs=1, global_batch_size=4, max_length=30, warmup_share=0.1)
+    training = train_sft(model=model("mini:llama"), examples=examples, settings=settings, seed=0)
+    for artifact in ancestry([training]):
+        store.build(artifact, compute=Compute(micro_batch_size=2, save_every=1))
+    trained = store.bind(training)
+    counts = store.record(trained)["counts"]
+    assert counts["truncated_rows"] + counts["closed_rows"] == 8
+    assert counts["truncated_rows"] > 0
+    assert counts["dropped_rows"] == 0
+    assert [row.step for row in read_rows(trained.folder / LOSSES, StepLoss)] == [1, 2]
+    assert not any(path.is_dir() for path in trained.folder.iterdir())
+
+
+def test_what_a_machine_gives_is_no_part_of_a_key_and_is_checked(store: Store) -> None:
+    policy = model("mini:llama")
+    training = train_sft(model=policy, examples=data("mini:demonstrations", 8), settings=BRIEF, seed=0)
+    for artifact in training.parents():
+        store.build(artifact)
+    for compute in (Compute(micro_batch_size=3), Compute(processes=3), Compute(accelerate="fdsp")):
+        with pytest.raises(UserError, match=r"1, 2 or 4|did you mean 'fsdp'|one process, not 3"):
+            store.build(training, compute=compute)
+    assert store.build(training, compute=Compute(micro_batch_size=2))
+
+
+def test_methods_with_the_same_reference_and_pairs_share_its_log_probabilities() -> None:
+    policy, pairs = model("mini:llama"), data("mini:preference_data", 8)
+
+    def references(beta: float = 0.5, seed: int = 0, **changes: Any) -> Any:
+        settings = PreferenceSettings(beta, replace(BRIEF, **changes))
+        return direct_preference_optimization(
+            policy=policy, reference=policy, pairs=pairs, settings=settings, seed=seed
+        ).inputs["references"]
+
+    assert references() == references(beta=0.01) == references(seed=1) == references(learning_rate=1e-5, epochs=3)
+    assert len({references(), references(max_length=30), references(precision="bfloat16")}) == 3
+
+
+def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.backends.reference_log_probabilities import References
+
+    step = reference_log_probabilities(
+        model=model("mini:llama"), pairs=data("mini:preference_data", 10), max_length=256, precision="float32"
+    )
+    for artifact in step.parents():
+        store.build(artifact)
+    monkeypatch.setattr(train, "PAIRS", 4)
+    asked: list[int] = []
+    genuine = References.log_probabilities
+
+    def until_killed(references: References, pairs: Any) -> Any:
+        asked.append(len(pairs))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return genuine(references, pairs)
+
+    monkeypatch.setattr(References, "log_probabilities", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.build(step)
+    assert store.build(step)
+    assert asked == [4, 4, 4, 2]
+    made, [pairs] = store.bind(step), [store.bind(each) for each in step.parents() if each.step == "load_data"]
+    of_pairs = {row.prompt.id for row in pairs.rows(PreferencePair)}
+    assert {row.prompt_id for row in made.rows(ReferenceLogProbability)} == of_pairs

@@ -1,0 +1,99 @@
+"""Training in two processes that share the weights, through `accelerate launch`, on processors."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.backends import trl
+from harness.backends.training import PreferenceSettings
+from harness.core.compute import Compute
+from harness.core.errors import UserError
+from tests.backends.test_trl import (
+    MOVING,
+    ROOT,
+    examples,
+    losses_of,
+    preferences,
+    reference_of,
+    untracked,
+    weights_of,
+)
+
+pytestmark = pytest.mark.slow
+
+ALONE = Compute()
+SHARDED = Compute(accelerate="fsdp", processes=2)
+IN_PARTS = Compute(accelerate="fsdp", processes=2, micro_batch_size=1, save_every=2)
+
+
+def train(trainer: str, base: Path, policy: Path, out: Path, compute: Compute, track: trl.Track = untracked) -> None:
+    """Nine steps; the last of each epoch has two rows."""
+    if trainer == "sft":
+        trl.train_sft(base, examples(), MOVING, seed=0, out=out, track=track, compute=compute)
+    else:
+        settings = PreferenceSettings(0.5, MOVING)
+        pairs, reference = preferences(), reference_of(base)
+        trl.train_dpo(policy, pairs, reference, settings, seed=0, out=out, track=track, compute=compute)
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    assert losses_of(one) == pytest.approx(losses_of(other), abs=1e-4)
+    weights, others = weights_of(one), weights_of(other)
+    assert weights.keys() == others.keys()
+    assert all(torch.allclose(weights[name], others[name], atol=2e-4) for name in weights)
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("compute", [SHARDED, IN_PARTS], ids=["whole shares", "in parts"])
+def test_two_processes_train_as_one(
+    trainer: str, compute: Compute, base: Path, disturbed: Path, tmp_path: Path
+) -> None:
+    train(trainer, base, disturbed, tmp_path / "one", ALONE)
+    train(trainer, base, disturbed, tmp_path / "two", compute)
+    assert_alike(tmp_path / "two", tmp_path / "one")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.backends import test_training_launched as t
+
+class Killer:
+    steps = 0
+    def advance(self, count=1):
+        self.steps += 1
+        if self.steps == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+trainer, base, policy, out = sys.argv[1], *map(Path, sys.argv[2:])
+t.train(trainer, base, policy, out, t.IN_PARTS, lambda *_: Killer())
+"""
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_a_killed_step_goes_on_where_its_processes_were(
+    trainer: str, base: Path, disturbed: Path, tmp_path: Path
+) -> None:
+    train(trainer, base, disturbed, tmp_path / "one", ALONE)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, trainer, str(base), str(disturbed), str(killed)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert any((killed / "trainer").glob("checkpoint-*/whole.json"))
+    train(trainer, base, disturbed, killed, IN_PARTS)
+    assert_alike(killed, tmp_path / "one")
+
+
+def test_what_launched_processes_raise_is_one_line(base: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    for path in base.iterdir():
+        (spoilt / path.name).write_bytes(path.read_bytes() if path.suffix != ".safetensors" else b"nothing")
+    with pytest.raises(UserError, match=r"cannot load the model in .*spoilt"):
+        train("sft", spoilt, spoilt, tmp_path / "out", SHARDED)
+    assert not (tmp_path / "out" / "job").exists()
