@@ -54,14 +54,22 @@ def answer_ids(tokenizer: Any, answer: str) -> list[int]:
 
 
 def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
-    """The tokens that end an answer: the tokenizer's EOS, and every one that the checkpoint in `folder` declares."""
-    declared: list[int] = []
-    for name in ("generation_config.json", "config.json"):  # the second stands in for the first, as in transformers
-        if (folder / name).is_file():
-            ids = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
-            declared = ids if isinstance(ids, list) else [] if ids is None else [ids]
-            break
+    """The tokens that end an answer: the tokenizer's EOS, and every one that the checkpoint in `folder` declares.
+
+    Raises UserError for a declaration that cannot be read.
+    """
+    paths = [folder / name for name in ("generation_config.json", "config.json")]
+    path = next((path for path in paths if path.is_file()), None)  # the second stands in for the first
+    declared = _declared_ids(path) if path else []
     return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))
+
+
+def _declared_ids(path: Path) -> list[int]:
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"cannot read which tokens end an answer from {path}: {error}") from None
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
 
 
 def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:

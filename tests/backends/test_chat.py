@@ -144,6 +144,9 @@ def test_what_ends_an_answer_is_the_eos_and_every_token_the_checkpoint_declares(
     assert closing_ids(tokenizer, checkpoint(tokenizer, tmp_path, eos_token_id=None)) == [tokenizer.eos_token_id]
     (tmp_path / "generation_config.json").unlink()
     assert closing_ids(tokenizer, tmp_path) == [tokenizer.eos_token_id]  # config.json's is the same
+    (tmp_path / "generation_config.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot read which tokens end an answer from .*generation_config\.json"):
+        closing_ids(tokenizer, tmp_path)
 
 
 @pytest.mark.parametrize(
