@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from harness.backends.hub import NotHere, Repository, hub_repository
+from harness.backends.hub import DATA_FILES, NotHere, Repository, hub_repository
 from harness.core.artifacts import Tracker
 from harness.core.errors import UserError, unknown
 from harness.core.files import file_digest
@@ -34,7 +34,6 @@ from harness.core.records import Message, PreferencePair, Prompt, Response
 
 RowKind = Literal["responses", "pairs"]
 
-FORMATS = (".jsonl", ".json", ".parquet")
 PROMPTS = ("prompt", "instruction")
 ANSWERS = ("response", "output")
 CONVERSATION = "messages"
@@ -164,7 +163,7 @@ def _unseen(id: str, seen: Collection[str]) -> str:
 
 
 def _on_hub(reference: str) -> Repository | None:
-    return None if Path(reference).suffix in FORMATS else hub_repository("dataset", reference)
+    return hub_repository("dataset", reference)
 
 
 def _short_name(reference: str) -> str:
@@ -186,7 +185,7 @@ def _objects(path: Path, name: str) -> Iterator[Any]:
     elif path.suffix == ".jsonl":
         yield from _json_lines(path, name)
     else:
-        raise UserError(f"cannot read the data set {name}: not {', '.join(FORMATS)}")
+        raise UserError(f"cannot read the data set {name}: not {', '.join(DATA_FILES)}")
 
 
 def _parquet_rows(path: Path, name: str) -> Iterator[Any]:

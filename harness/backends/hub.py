@@ -24,6 +24,8 @@ OFFLINE = "HARNESS_OFFLINE"
 OFFLINE_VARIABLES = (OFFLINE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 """The last three are what the libraries look at, when they are imported."""
 
+DATA_FILES = (".jsonl", ".json", ".parquet")
+
 HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -126,8 +128,8 @@ def hub_repository(kind: Kind, reference: str) -> Repository | None:
     folder on this machine wins over the hub. Raises UserError for a revision that is no commit, and for what the hub
     does not have.
     """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None or Path(reference).exists():
+    match = _named(reference)
+    if match is None:
         return None
     name, revision = match["name"], match["revision"]
     if revision is None:
@@ -142,9 +144,15 @@ def hub_repository(kind: Kind, reference: str) -> Repository | None:
 
 def at_commit(reference: str, commit: str) -> str:
     """`reference` with the commit that it was resolved to, where it names a repository without one."""
-    match = _REFERENCE.fullmatch(reference)
-    is_open = match is not None and match["revision"] is None and not Path(reference).exists()
+    match = _named(reference)
+    is_open = match is not None and match["revision"] is None
     return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
+
+
+def _named(reference: str) -> re.Match[str] | None:
+    """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
+    is_path = reference.endswith(DATA_FILES) or Path(reference).exists()
+    return None if is_path else _REFERENCE.fullmatch(reference)
 
 
 @cache
