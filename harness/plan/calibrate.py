@@ -260,7 +260,7 @@ def _measured(scale: Scale, reference: str, rows: Sequence[Throughput]) -> dict[
     }
 
 
-_ON_CORES = {"training": 5.0, "generation": 2.0, "likelihood": 2.0, "light": 0.5}
+_ON_CORES = {"training": 4.0, "generation": 0.7, "likelihood": 1.0, "light": 0.3}
 
 
 def _main_memory() -> float:

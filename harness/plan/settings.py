@@ -71,7 +71,7 @@ def _stage(artifact: Artifact, model: str, methods: list[str], counts: RowCounts
         steps=optimizer_steps(artifact, most),
         beta=artifact.params["settings"].get("beta"),
         settings=training_settings(artifact),
-        starts_from="the base model" if policy.step in ("load_model", "prepare_model") else stage_name(policy),
+        starts_from="base" if policy.step in ("load_model", "prepare_model") else stage_name(policy),
         reference_policy=_model_name(references) if isinstance(references, Artifact) else None,
     )
 

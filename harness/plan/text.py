@@ -16,6 +16,7 @@ from harness.plan.summary import Summary
 
 WIDTH = 100
 ALL = "all"
+LONGEST_NAMES = 30
 
 
 def shown(summary: Summary) -> str:
@@ -149,7 +150,7 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     most = "" if stage.rows_are_exact else "≤"
     return [
         stage.name,
-        ALL if set(stage.methods) == everybody and len(everybody) > 1 else ", ".join(stage.methods),
+        _of_methods(stage.methods, everybody),
         f"{most}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{most}{stage.steps:,}",
@@ -157,6 +158,14 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
         "" if stage.beta is None else f"{stage.beta:g}",
         stage.starts_from,
     ]
+
+
+def _of_methods(methods: Sequence[str], everybody: set[str]) -> str:
+    """Their names; how many more there are, where those would fill the line."""
+    if set(methods) == everybody and len(methods) > 1:
+        return ALL
+    shown = ", ".join(methods)
+    return shown if len(shown) <= LONGEST_NAMES else f"{methods[0]} and {len(methods) - 1} others"
 
 
 def _common_settings(summary: Summary) -> Iterator[str]:
@@ -278,8 +287,10 @@ def _apis(forecast: Forecast) -> Iterator[str]:
         rows.append([api.purpose, f"{api.calls:,}", *tokens, *usd, batch])
     if forecast.apis:
         yield from _table(rows, "lrrrrrrr")
-        for model in dict.fromkeys(api.model for api in forecast.apis):
-            yield f"{model}: " + ", ".join(api.purpose for api in forecast.apis if api.model == model)
+        models = list(dict.fromkeys(api.model for api in forecast.apis))
+        for model in models:
+            purposes = ", ".join(api.purpose for api in forecast.apis if api.model == model)
+            yield _wrapped(f"asked: {model}" + (f" ({purposes})" if len(models) > 1 else ""), indent="  ")
 
 
 def _money(forecast: Forecast) -> Iterator[str]:
