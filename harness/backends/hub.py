@@ -114,6 +114,8 @@ class Repository:
                 except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
                     if full := no_room(error, cache_folder()):
                         raise full from None
+                    if isinstance(error, OSError) and error.errno is not None:
+                        raise _unwritable(error) from None
                     raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
                         what, _Unreachable(_cause(error))
                     ) from None
@@ -169,8 +171,12 @@ def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
         ref.parent.mkdir(parents=True, exist_ok=True)
         replace_file(ref, commit.encode())
     except OSError as error:
-        raise UserError(f"cannot write to the hub's cache {ref} ({error.strerror}); set HF_HOME elsewhere") from None
+        raise _unwritable(error) from None
     return commit
+
+
+def _unwritable(error: OSError) -> UserError:
+    return UserError(f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME elsewhere")
 
 
 class NotHere(UserError):

@@ -188,6 +188,15 @@ def test_a_model_that_cannot_be_had_is_one_line(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("reference", [NAME, f"{NAME}@{COMMIT}"])
+def test_a_cache_that_cannot_be_written_to_is_one_line(
+    hub: HubServer, tmp_path: Path, store: Store, reference: str
+) -> None:
+    (tmp_path / "cache").write_text("a file in its place")
+    with pytest.raises(UserError, match=rf"cannot write to the hub's cache {tmp_path}/cache \(.*; set HF_HOME"):
+        made(store, model(reference))
+
+
 def test_a_dead_endpoint_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path) as closed:
         pass
