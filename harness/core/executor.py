@@ -82,7 +82,7 @@ class Machine:
         self._free_cpus, self._free_memory = cpus, memory_gb
 
     def __str__(self) -> str:
-        return f"{self.name} ({_amount(len(self.gpus), self.cpus, self.memory_gb)})"
+        return f"{self.name} with {_amount(len(self.gpus), self.cpus, self.memory_gb)}"
 
     def has(self, needs: Resources) -> bool:
         """Whether a step of these needs fits while nothing else runs."""

@@ -49,7 +49,7 @@ MOST_LOSSES = 3
 """A step whose node is lost more often is taken to be what brings them down."""
 TIME_TO_STOP = 15.0
 """Seconds for running tasks to be cancelled, and for a cluster of our own to stop."""
-FORWARDED = ("HF_", "HUGGINGFACE_", "OPENAI_", "TRANSFORMERS_", "VLLM_")
+FORWARDED = ("HARNESS_", "HF_", "HUGGINGFACE_", "OPENAI_", "TRANSFORMERS_", "VLLM_")
 """Variables of the command's environment that its steps have on every node begin with one of these."""
 
 
@@ -65,6 +65,8 @@ class _Cluster:
     """The nodes that are up, with what is free on each."""
 
     machines: dict[str, Machine] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Of lost nodes too."""
     lost: set[str] = field(default_factory=set)
 
     def update(self, nodes: Nodes) -> None:
@@ -73,6 +75,7 @@ class _Cluster:
         for gone in self.machines.keys() - up.keys():
             del self.machines[gone]
         for id, node in up.items():
+            self.names[id] = node.name
             if id not in self.machines:
                 gpus = tuple(map(str, range(node.gpus)))
                 self.machines[id] = Machine(node.name, node.cpus, gpus, node.memory / GIB)
@@ -80,8 +83,8 @@ class _Cluster:
     def lose(self, id: str) -> str:
         """The name of the node, which is not used again."""
         self.lost.add(id)
-        machine = self.machines.pop(id, None)
-        return machine.name if machine else "a node"
+        self.machines.pop(id, None)
+        return self.names[id]
 
     def has(self, needs: Resources) -> bool:
         """Whether there is a node that such a step fits on while it is idle."""
@@ -108,8 +111,8 @@ class _Cluster:
         return 1 / sum(1 / machine.share_of(needs) for machine in able)
 
     def __str__(self) -> str:
-        alike = Counter(str(machine).partition(" ")[2] for machine in self.machines.values())
-        nodes = [f"{count} node{'s' * (count != 1)} {what}" for what, count in alike.items()]
+        alike = Counter(str(machine).removeprefix(machine.name) for machine in self.machines.values())
+        nodes = [f"{count} node{'s' * (count != 1)}{what}" for what, count in alike.items()]
         return " and ".join(nodes) or "no node"
 
 
@@ -125,7 +128,7 @@ class RayExecutor(Executor):
 
         Raises UserError where Ray is not installed.
         """
-        if importlib.util.find_spec("ray") is None:
+        if not _is_installed():
             raise UserError(
                 "--executor ray needs Ray, which is not installed; pip install 'preference-harness[ray]' on every node"
             )
@@ -192,9 +195,12 @@ class RayExecutor(Executor):
         asking = [artifact for artifact in ready if self._asks(artifact)]
         if picked := self._beside.pick(asking):
             return picked
-        others = [artifact for artifact in ready if not self._asks(artifact)]
-        self._mind_what_fits_nowhere([*self._again, *others])
-        while (chosen := in_turn([*self._again, *others], self._needs, self._cluster.fits)) in self._again:
+        return self._next([artifact for artifact in ready if not self._asks(artifact)])
+
+    def _next(self, ready: Sequence[Artifact]) -> Artifact | None:
+        """Which of `ready` has room on a node, once the steps of lost nodes have been started again."""
+        self._mind_what_fits_nowhere([*self._again, *ready])
+        while (chosen := in_turn([*self._again, *ready], self._needs, self._cluster.fits)) in self._again:
             assert chosen is not None
             self._again.remove(chosen)
             self.start(chosen)
@@ -217,6 +223,7 @@ class RayExecutor(Executor):
         Raises WorkerDied when the process of a step has ended on a node that is up, or its node was lost too often;
         UserError when the cluster has gone away.
         """
+        self._next([])
         readable = wait([self._pipe, *self._beside.connections], timeout)
         yield from self._beside.messages(0)
         if self._pipe in readable:
@@ -332,3 +339,7 @@ class RayExecutor(Executor):
         self._marker.unlink(missing_ok=True)
         if not self._keeps_log:
             self._log.unlink(missing_ok=True)
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec("ray") is not None

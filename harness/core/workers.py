@@ -65,8 +65,8 @@ class Workers(Executor):
         for step in steps:
             if not self._machine.has(needs[step.key]):
                 raise UserError(
-                    f"step {step} needs {described(needs[step.key])}, and there is only {self._machine}; run it where"
-                    " they are, with --executor ray on several machines, or change compute.resources of the scale"
+                    f"step {step} needs {described(needs[step.key])}, and there is only {self._machine}; take a larger"
+                    " machine, several with --executor ray, or change compute.resources of the scale"
                 )
         return side_by_side(map(self._machine.share_of, needs.values()))
 

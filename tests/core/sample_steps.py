@@ -117,6 +117,53 @@ def sleep_long(out: Output) -> None:
     time.sleep(60)
 
 
+@step(work="generation")
+def occupy(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+    _occupy(out)
+
+
+@step(work="training")
+def occupy_much(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+    _occupy(out)
+
+
+def _occupy(out: Output) -> None:
+    """Tells when the step ran and what of the machine it sees."""
+    started = time.monotonic()
+    time.sleep(0.3)
+    seen = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")}
+    out.write_json("seen.json", {"pid": os.getpid(), "started": started, "ended": time.monotonic(), **seen})
+
+
+@step(work="asking")
+def ask(out: Output, *, name: str = "") -> None:
+    out.write_json("asked.json", {"pid": os.getpid(), "parent": os.getppid()})
+
+
+@step(resumable=True)
+def count_slowly(out: Output, *, to: int, after: Sequence[Artifact] = ()) -> None:
+    """Counts five a second, and says on which node of a cluster."""
+    log(out, f"start {_node()}")
+    rows = out.append_rows(Item, key=lambda item: item.id)
+    for number in range(len(rows.done), to):
+        time.sleep(0.2)
+        rows.append([Item(str(number), number)])
+        log(out, f"row {number}")
+
+
+@step()
+def where(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+    log(out, f"start {_node()}")
+    time.sleep(0.3)
+    out.write_json("where.json", {"node": _node(), "folders": [str(each.folder) for each in after]})
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
 def sample_graph() -> list[Artifact]:
     """Twelve steps: three chains of two, their sums in two ways, some shared."""
     parts = []
