@@ -15,7 +15,7 @@ from harness.core.errors import UserError
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
 from harness.preflight.machine import Machine, gib, this_machine
-from harness.preflight.subject import Subject
+from harness.preflight.subject import NotAtHand, Subject
 
 ROWS = 4
 """Of a batch that is taken at once, and row by row."""
@@ -35,24 +35,25 @@ LARGEST_ON_PROCESSORS = 10**9
 
 def training_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
     """For each base model: the first DPO loss, and the gradient of one batch taken whole and row by row."""
-    machine = machine or this_machine()
     for name in subject.models:
+        what = f"training of {name}"
         try:
-            base = subject.base(name)
-            if reason := _too_large(subject, base, machine):
-                yield Check("warning", f"training of {name}", f"not tried: {reason}")
-                continue
-            folder = subject.checkpoint(base)
-            data = subject.training_data()
-            answers, pairs = (subject.rows(data[name]) for name in ("demonstrations", "preference_data"))
+            if reason := _too_large(subject, subject.base(name), machine or this_machine()):
+                yield Check("warning", what, f"not tried: {reason}")
+            else:
+                yield from _try(subject, name)
+        except NotAtHand as error:
+            yield Check("warning", what, f"not tried: {error}")
         except UserError as error:
-            yield Check("warning", f"training of {name}", f"not tried: {error}")
-            continue
-        settings = subject.settings_of(name)
-        few = [row for row in pairs[:ROWS] if isinstance(row, PreferencePair)]
-        yield check_first_loss(name, folder, few, settings.dpo)
-        unlike = of_unlike_length([row for row in answers if isinstance(row, Response)])
-        yield check_gradients(name, folder, unlike, settings.sft)
+            yield Check("failure", what, str(error))
+
+
+def _try(subject: Subject, name: str) -> Iterator[Check]:
+    folder, settings, data = subject.checkpoint(subject.base(name)), subject.settings_of(name), subject.training_data()
+    pairs = [row for row in subject.rows(data["preference_data"]) if isinstance(row, PreferencePair)]
+    yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
+    answers = [row for row in subject.rows(data["demonstrations"]) if isinstance(row, Response)]
+    yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
 
 
 def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
@@ -108,9 +109,7 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
     tolerance = GRADIENT_TOLERANCE[settings.precision]
     said = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
     if not difference <= tolerance:
-        return Check(
-            "failure", what, f"{said}: set compute.micro_batch_size to the whole share, and report it as a bug"
-        )
+        return Check("failure", what, f"{said}: leave out --micro-batch-size, and report it as a bug")
     return Check("ok", what, said)
 
 

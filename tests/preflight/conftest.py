@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,17 @@ def tiny() -> Scale:
 
 
 @pytest.fixture
-def make_subject(tmp_path: Path, tiny: Scale) -> MakeSubject:
+def make_subject(tmp_path: Path, tiny: Scale) -> Iterator[MakeSubject]:
     """A run of Table 3's SFT, DPO and SGPO that has not begun, on the tiny scale with `changes`."""
 
     def make(methods: tuple[str, ...] = ("sft", "dpo", "sgpo"), **changes: Any) -> Subject:
         request = Request(replace(tiny, **changes), (0,), methods=methods)
-        with placeholders() as unresolved:
-            experiments = build_experiments("table3", request)
-            run = subject_of(request, experiments, Store(tmp_path / "run" / "store"), Store(tmp_path / "aside"))
-            return replace(run, unresolved=unresolved)
+        experiments = build_experiments("table3", request)
+        run = subject_of(request, experiments, Store(tmp_path / "run" / "store"), Store(tmp_path / "aside"))
+        return replace(run, unresolved=unresolved)
 
-    return make
+    with placeholders() as unresolved:
+        yield make
 
 
 @pytest.fixture

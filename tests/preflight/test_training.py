@@ -1,0 +1,111 @@
+"""The arithmetic of training: right as it is, and found where it is not."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.backends import trl
+from harness.backends.memory import GIB
+from harness.backends.models import checkpoint_folder
+from harness.backends.reference_log_probabilities import References
+from harness.backends.training_rows import ReferenceLogProbability
+from harness.core.records import PreferencePair, Response
+from harness.mini.roles import read_role
+from harness.preflight.machine import Machine
+from harness.preflight.training import (
+    check_first_loss,
+    check_gradients,
+    of_unlike_length,
+    training_checks,
+)
+from harness.scales import Scale
+from tests.preflight.conftest import MakeSubject, by_name, llama_in
+
+LLAMA = checkpoint_folder("mini:llama")
+ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
+EMPTY_HANDED = Machine(processors=2, memory=64 * GIB, free_memory=GIB)
+
+
+def pairs() -> list[PreferencePair]:
+    return [row for row in read_role("preference_data", 4) if isinstance(row, PreferencePair)]
+
+
+def answers() -> list[Response]:
+    return of_unlike_length([row for row in read_role("demonstrations", 40) if isinstance(row, Response)])
+
+
+def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_taken(make_subject: MakeSubject) -> None:
+    found = by_name(training_checks(make_subject(), ROOMY))
+    assert {name: check.state for name, check in found.items()} == {
+        "first DPO loss of llama": "ok",
+        "gradient of llama": "ok",
+    }
+    assert "0.693147 with the policy as its reference" in found["first DPO loss of llama"].detail
+    assert "0.001 allowed" in found["gradient of llama"].detail
+
+
+def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = References.log_probabilities
+
+    def off(self: References, rows: Any) -> list[ReferenceLogProbability]:
+        return [ReferenceLogProbability(r.prompt_id, r.chosen + 1, r.rejected) for r in right(self, rows)]
+
+    monkeypatch.setattr(References, "log_probabilities", off)
+    found = check_first_loss("llama", LLAMA, pairs(), tiny.training.dpo)
+    assert found.state == "failure"
+    beta = tiny.training.dpo.beta
+    expected = math.log(1 + math.exp(beta))  # -log sigmoid(-β)
+    assert found.detail.startswith(f"{expected:.6f} with the policy as its reference")
+
+
+def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each forward pass weighs the same, however few tokens it has: the mean of means."""
+    make = trl._sft_trainer
+
+    def of_means(job: Any, rows: Any) -> Any:
+        trainer = make(job, rows)
+        right = trainer.compute_loss
+
+        def compute_loss(model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
+            own = (inputs["labels"] != trl.UNSCORED).sum()
+            loss: torch.Tensor = right(model, inputs, num_items_in_batch=own)
+            return loss / job.spread.accumulation
+
+        trainer.compute_loss = compute_loss
+        return trainer
+
+    monkeypatch.setattr(trl, "_sft_trainer", of_means)
+    found = check_gradients("llama", LLAMA, answers(), tiny.training.sft)
+    assert found.state == "failure"
+    assert "0.001 allowed: leave out --micro-batch-size" in found.detail
+
+
+def test_the_rows_are_of_unlike_length() -> None:
+    lengths = [len(row.text) for row in answers()]
+    assert lengths == sorted(lengths) and lengths[-1] > 1.5 * lengths[0]
+    assert of_unlike_length([]) == []
+
+
+def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_subject: MakeSubject) -> None:
+    [found] = training_checks(make_subject(), EMPTY_HANDED)
+    assert (found.state, found.what) == ("warning", "training of llama")
+    assert "not tried: 1 GiB of 1 GiB that are free is too much for a look" in found.detail
+
+
+def test_a_model_that_is_not_there_is_not_tried(make_subject: MakeSubject) -> None:
+    [found] = training_checks(make_subject(models=llama_in("no/such/folder")), ROOMY)
+    assert found.state == "warning"
+    assert found.detail == "not tried: no/such/folder is not at hand"
+
+
+def test_a_model_that_cannot_be_trained_is_a_failure(
+    make_subject: MakeSubject, broken_model: Callable[..., Path]
+) -> None:
+    subject = make_subject(models=llama_in(broken_model(config={"hidden_size": 48})))
+    [found] = training_checks(subject, ROOMY)
+    assert (found.state, found.what) == ("failure", "training of llama")
+    assert "cannot load the model" in found.detail
