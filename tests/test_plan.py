@@ -2,9 +2,9 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -87,17 +87,14 @@ def test_it_loads_no_model_library_and_takes_less_than_five_seconds(tmp_path: Pa
         "import sys; from harness import cli; sys.argv = ['harness', *sys.argv[1:]]; cli.main();"
         f" print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     )
-    best = float("inf")
-    for _ in range(2):
-        started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", code, *PAPER], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        best = min(best, time.monotonic() - started)
-        assert done.stderr.splitlines()[-1] == "[]"
-        if best < 5:
-            break
-    assert best < 5
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *PAPER], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stderr.splitlines()[-1] == "[]"
+    # Processor time: the clock of a busy machine says nothing of the command.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
     assert list(tmp_path.iterdir()) == []
 
 

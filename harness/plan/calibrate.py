@@ -20,7 +20,8 @@ from harness.core.errors import UserError
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.core.store import Store, require_writable
 from harness.plan.estimates import load_estimates
-from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput
+from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
+from harness.plan.steps import SEQUENCES
 from harness.scales import Scale
 
 SECONDS = 20.0
@@ -48,6 +49,8 @@ class _Trial:
     tokens: int
     """Of a prompt with its answer, as the model counts them."""
     settings: TrainingSettings
+    """With what all processes take at once as the batch."""
+    compute: Compute
     scale: Scale
 
 
@@ -59,13 +62,17 @@ def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) 
     require_writable(path.parent)
     with tempfile.TemporaryDirectory() as aside, _one_thread():
         trial = _trial(scale, model, Path(aside))
-        shape = shape_in(trial.folder)
+        shape, device = shape_in(trial.folder), _device_name()
         rows = []
         for kind, measure in _MEASURES.items():
-            rate = measure(trial, Path(aside) / kind)
-            say(f"{kind}: {rate:,.0f} tokens/s")
-            rows.append(Throughput(MEASURED_HERE, kind, shape.parameters, rate, 1 - DOUBT, 1 + DOUBT, MEASURED_HERE))
-    path.write_text(json.dumps(_measured(scale, trial.reference, rows), indent=1) + "\n", encoding="utf-8")
+            try:
+                rate = measure(trial, Path(aside) / kind)
+            except UserError as error:
+                say(f"{kind}: not measured: {error}")
+                continue
+            say(f"{kind}: {rate:,.0f} tokens/s of one device")
+            rows.append(Throughput(device, kind, shape.parameters, rate, 1 - DOUBT, 1 + DOUBT, MEASURED_HERE))
+    path.write_text(json.dumps(_measured(scale, trial.reference, device, rows), indent=1) + "\n", encoding="utf-8")
 
 
 def _trial(scale: Scale, model: str, aside: Path) -> _Trial:
@@ -75,8 +82,10 @@ def _trial(scale: Scale, model: str, aside: Path) -> _Trial:
     folder = checkpoint_of(artifact.folder)
     estimate = load_estimates().of_data(scale.data.demonstrations.reference)
     prompt, answer, tokens = _filled(folder, int(estimate.prompt), int(estimate.answer))
-    settings = _without_accumulation(scale)
-    return _Trial(folder, resolve(artifact.folder), prompt, answer, min(tokens, settings.max_length), settings, scale)
+    compute = _compute(scale)
+    settings = replace(scale.training.sft, global_batch_size=compute.processes * _micro_batch(scale), epochs=1)
+    tokens = min(tokens, settings.max_length)
+    return _Trial(folder, resolve(artifact.folder), prompt, answer, tokens, settings, compute, scale)
 
 
 def _built(artifact: Artifact, store: Store) -> Artifact:
@@ -96,15 +105,17 @@ def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, 
     return prompt, answer, len(prompt_ids(tokenizer, said)) + len(answer_ids(tokenizer, answer))
 
 
-def _without_accumulation(scale: Scale) -> TrainingSettings:
-    """The settings of supervised fine-tuning with what one process takes at once as the whole batch."""
-    settings = scale.training.sft
-    micro = scale.compute.micro_batch_size or max(1, settings.global_batch_size // scale.compute.processes)
-    return replace(settings, global_batch_size=micro, epochs=1)
+def _micro_batch(scale: Scale) -> int:
+    """What one process takes at once."""
+    return scale.compute.micro_batch_size or max(1, scale.training.sft.global_batch_size // scale.compute.processes)
 
 
 def _compute(scale: Scale) -> Compute:
-    """One process, that memory is used as the scale does."""
+    """As the scale trains, where there are devices for its processes; else one process that uses memory alike."""
+    import torch
+
+    if 1 < scale.compute.processes <= torch.cuda.device_count():
+        return scale.compute
     return Compute(gradient_checkpointing=scale.compute.gradient_checkpointing)
 
 
@@ -114,8 +125,8 @@ def _sft(trial: _Trial, out: Path) -> float:
     rows = [Response(Prompt(str(i), trial.prompt), trial.answer, "filler") for i in range(_rows(trial))]
     steps = _Steps()
     with steps.until_enough(out):
-        train_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=_compute(trial.scale))
-    return steps.rate * trial.settings.global_batch_size * trial.tokens
+        train_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=trial.compute)
+    return steps.rate * trial.settings.global_batch_size * trial.tokens / trial.compute.processes
 
 
 def _preference(trial: _Trial, out: Path) -> float:
@@ -135,9 +146,9 @@ def _preference(trial: _Trial, out: Path) -> float:
             seed=0,
             out=out,
             track=steps.track,
-            compute=_compute(trial.scale),
+            compute=trial.compute,
         )
-    return steps.rate * trial.settings.global_batch_size * trial.tokens * 2
+    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES / trial.compute.processes
 
 
 def _rows(trial: _Trial) -> int:
@@ -234,32 +245,52 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _measured(scale: Scale, reference: str, rows: Sequence[Throughput]) -> dict[str, Any]:
+def _device_name() -> str:
+    """The device of configs/hardware.yaml that this is; "this-machine" for none of them."""
+    import torch
+
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name(0)
+        for known, device in load_hardware().devices.items():
+            if device.known_as and device.known_as in name:
+                return known
+    return MEASURED_HERE
+
+
+def _measured(scale: Scale, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
     """As configs/hardware.yaml has it."""
     import torch
 
     has_gpu = torch.cuda.is_available()
     count = torch.cuda.device_count() if has_gpu else len(os.sched_getaffinity(0))
-    name = torch.cuda.get_device_name(0) if has_gpu else "core of this machine"
-    memory = torch.cuda.get_device_properties(0).total_memory if has_gpu else _main_memory() / count
-    device = Device(
-        description=f"{name}, measured",
-        memory_gb=round(memory / 1e9, 1),
-        tflops=1.0,
-        bandwidth_gb=1.0,
-        seconds_per_step={"training": 60.0, "generation": 60.0, "likelihood": 30.0} if has_gpu else _ON_CORES,
-        is_gpu=has_gpu,
-    )
     when = datetime.now(UTC).date().isoformat()
     said = f"{reference}, rows of the length of {scale.data.demonstrations.reference}, one device, {when}"
     return {
         "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "says": said}},
-        "devices": {MEASURED_HERE: {key: value for key, value in asdict(device).items() if value is not None}},
-        "machines": {scale.name: {"device": MEASURED_HERE, "devices": count}},
+        "devices": {MEASURED_HERE: _this_device(has_gpu, count)} if device == MEASURED_HERE else {},
+        "machines": {scale.name: {"device": device, "devices": count}},
         "throughput": [asdict(row) for row in rows],
     }
 
 
+def _this_device(has_gpu: bool, count: int) -> dict[str, Any]:
+    """A device that configs/hardware.yaml does not know; peaks play no part where speeds are measured."""
+    import torch
+
+    name = torch.cuda.get_device_name(0) if has_gpu else "core of this machine"
+    memory = torch.cuda.get_device_properties(0).total_memory if has_gpu else _main_memory() / count
+    device = Device(
+        description=name,
+        memory_gb=round(memory / 1e9, 1),
+        tflops=1.0,
+        bandwidth_gb=1.0,
+        seconds_per_step=_ON_GPUS if has_gpu else _ON_CORES,
+        is_gpu=has_gpu,
+    )
+    return {key: value for key, value in asdict(device).items() if value is not None}
+
+
+_ON_GPUS = {"training": 60.0, "generation": 60.0, "likelihood": 30.0}
 _ON_CORES = {"training": 4.0, "generation": 0.7, "likelihood": 1.0, "light": 0.3}
 
 

@@ -16,7 +16,7 @@ from harness.core.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.plan.estimates import load_estimates
 from harness.plan.forecast import forecast, planned_steps
-from harness.plan.hardware import CALIBRATION, MEASURED_HERE, Hardware, load_hardware, with_calibration
+from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
 from harness.plan.notes import assumptions, warnings
 from harness.plan.rows import RowCounts
 from harness.plan.settings import stages
@@ -58,7 +58,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     with placeholders() as unresolved:
         experiments = build_experiments(name, request)
         hardware = with_calibration(load_hardware(), run_dir)
-        machine = hardware.machine(scale.name, _device(hardware, options), options.devices)
+        machine = hardware.machine(scale.name, options.device, options.devices)
         store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
         counts = RowCounts(store, estimates)
         targets = [target for experiment in experiments for target in experiment.targets()]
@@ -90,9 +90,3 @@ def _calibrate(scale: Scale, models: Sequence[str], run_dir: Path) -> None:
     model = next(iter(models), next(iter(scale.models)))
     print(f"measuring with {scale.models[model].reference}", file=sys.stderr)
     calibrate(scale, model, run_dir / CALIBRATION, lambda line: print(f"  {line}", file=sys.stderr, flush=True))
-
-
-def _device(hardware: Hardware, options: PlanOptions) -> str | None:
-    """The device asked for; else this machine, where it was measured."""
-    is_measured = options.device is None and MEASURED_HERE in hardware.devices
-    return MEASURED_HERE if is_measured else options.device

@@ -57,6 +57,8 @@ class Device:
     usd_per_hour: HourlyPrice | None = None
     is_gpu: bool = True
     """Else a core."""
+    known_as: str = ""
+    """What its driver's name for it contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,6 @@ class Hardware:
     machines: dict[str, Machine]
     throughput: tuple[Throughput, ...]
 
-    def __post_init__(self) -> None:
-        for row in self.throughput:
-            if row.device not in self.devices or row.source not in self.sources:
-                raise ValueError(f"throughput: there is no device {row.device!r} or no source {row.source!r}")
-            if not 0 < row.low <= row.usual <= row.high:
-                raise ValueError(f"throughput: low <= usual <= high does not hold of {row}")
-
     def machine(self, scale: str, device: str | None, devices: int | None) -> Machine:
         """What a scale is reckoned on, with what is named instead. Raises UserError for an unknown device."""
         usual = self.machines.get(scale, self.machines["mini"])
@@ -116,8 +111,21 @@ class Speed:
 
 
 def load_hardware() -> Hardware:
-    """What the package knows."""
-    return load_yaml(config_path("hardware.yaml"), Hardware)
+    """What the package knows. Raises UserError where it is not in order."""
+    known = load_yaml(config_path("hardware.yaml"), Hardware)
+    _check(known)
+    return known
+
+
+def _check(hardware: Hardware) -> None:
+    """Raises UserError for a row without its device or source, and for bounds that are none."""
+    for row in hardware.throughput:
+        if row.device not in hardware.devices:
+            raise unknown("device with a measured speed", row.device, hardware.devices)
+        if row.source not in hardware.sources:
+            raise unknown("source of a measured speed", row.source, hardware.sources)
+        if not 0 < row.low <= row.usual <= row.high or row.tokens_per_second <= 0:
+            raise UserError(f"speed of {row.work} on {row.device}: 0 < low <= usual <= high does not hold")
 
 
 def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
@@ -126,12 +134,14 @@ def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
     if not path.is_file():
         return hardware
     measured = load_yaml(path, Hardware)
-    return Hardware(
+    both = Hardware(
         {**hardware.sources, **measured.sources},
         {**hardware.devices, **measured.devices},
         {**hardware.machines, **measured.machines},
         (*measured.throughput, *hardware.throughput),
     )
+    _check(both)
+    return both
 
 
 def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed:

@@ -115,11 +115,13 @@ def warnings(
         )
     if forecast.usd_per_hour is None and forecast.device.is_gpu:
         yield Note("price", "no price of a device hour is known: pass --gpu-usd-per-hour")
-    if forecast.machine.device != MEASURED_HERE and any(step.cost.speed for step in forecast.to_run):
+    sources = {step.cost.speed.row.source for step in forecast.to_run if step.cost.speed}
+    if sources - {MEASURED_HERE}:
+        part = "some of the speeds" if MEASURED_HERE in sources else "the speeds"
         yield Note(
             "calibration",
-            "not calibrated: the speeds are those of other programs or machines; on the machine that is going to be"
-            " used --calibrate measures them, in two minutes",
+            f"not calibrated: {part} are those of other programs or machines; on the machine that is going to be used"
+            " --calibrate measures them, in two minutes",
         )
 
 
@@ -165,7 +167,7 @@ def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Itera
     """What the machine has not."""
     room = forecast.device.memory_gb
     for need in forecast.memory:
-        if need.memory.total > FULL * room * GB:
+        if forecast.device.is_gpu and need.memory.total > FULL * room * GB:
             yield Note(
                 "memory",
                 f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {room:g} GB a device"

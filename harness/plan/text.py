@@ -51,7 +51,7 @@ def _headline(summary: Summary) -> Iterator[str]:
     seconds, name = _time_unit(forecast)
     hours = f"{unit} {name}: {_span(work.times(1 / seconds), _number)}"
     yield _wrapped(f"time   {_span(wall, _clock)} on {devices}; {hours}", indent="       ")
-    if usd := forecast.usd:
+    if (usd := forecast.usd) and usd.high:
         named = {"devices": forecast.rented_usd}
         named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
         parts = [f"{who} {_money_shown(each.expected)}" for who, each in named.items() if each and each.high]
@@ -59,7 +59,8 @@ def _headline(summary: Summary) -> Iterator[str]:
     yield f"disk   {_gb(forecast.disk_bytes[1])} at the peak, {_gb(forecast.disk_bytes[0])} at the end"
     if forecast.memory:
         most = max(need.memory.total for need in forecast.memory)
-        yield f"memory {_gb(most)} of {forecast.device.memory_gb:g} GB a {unit} at the peak"
+        room = f" of {forecast.device.memory_gb:g} GB" if forecast.device.is_gpu else ""
+        yield f"memory {_gb(most)}{room} a {unit} at the peak"
     if summary.warnings:
         about = dict.fromkeys(each.about for each in summary.warnings)
         yield f"{_counted(len(summary.warnings), 'warning')} at the end, of {', '.join(about)}"
