@@ -1,0 +1,157 @@
+"""`harness doctor`, and what a run looks at by itself before its first expensive step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import choice
+from harness.core.check import Check
+from harness.core.compute import Compute, Resources
+from harness.core.errors import HarnessError, UserError
+from harness.core.store import Store
+from harness.preflight import automatic
+from harness.preflight.automatic import MOST_ROWS, preflight, summary
+from harness.preflight.doctor import ALL, FREE, run_checks
+from harness.scales import Scale
+from tests.command import Harness
+from tests.preflight.conftest import MakeSubject, llama_in
+
+METHODS = ("--methods", "sft,dpo")
+
+
+@pytest.fixture
+def scale_is(monkeypatch: pytest.MonkeyPatch, tiny: Scale) -> Callable[..., None]:
+    """Makes the tiny scale with `changes` the one that commands find."""
+
+    def be(**changes: Any) -> None:
+        monkeypatch.setattr(choice, "load_scale", lambda name, fast: replace(tiny, **changes))
+
+    be()
+    return be
+
+
+def lines(text: str) -> list[str]:
+    return text.splitlines()
+
+
+def test_every_check_is_a_line_and_a_run_that_can_go_well_exits_with_0(
+    harness: Harness, scale_is: Callable[..., None]
+) -> None:
+    outcome = harness("doctor", *METHODS)
+    assert (outcome.exit_code, outcome.err) == (0, "")
+    states = [line.split()[0] for line in lines(outcome.out)]
+    assert set(states) <= {"ok", "warning"} and len(states) > 20
+    for what in ("device", "memory for llama", "disk", "models", "judge", "BOS of llama", "prompts of llama"):
+        assert f" {what}: " in outcome.out
+    for what in ("first DPO loss of llama", "gradient of llama", "arena_hard in training"):
+        assert f"ok       {what}: " in outcome.out
+    assert {path.name for path in Path("runs/mini/store").iterdir()} <= {".locks"}  # nothing is left of what was made
+
+
+def test_a_failure_exits_with_2_and_ends_nothing_else(
+    harness: Harness,
+    scale_is: Callable[..., None],
+    broken_model: Callable[..., Path],
+) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=64)})
+    scale_is(models=llama_in(broken_model(template="")), compute=wanted)
+    outcome = harness("doctor", *METHODS)
+    assert outcome.exit_code == 2
+    failed = [line for line in lines(outcome.out) if line.startswith("failure")]
+    assert [line.split(": ")[0] for line in failed] == [
+        "failure  resources for training",
+        "failure  tokenizer of llama",
+        "failure  training of llama",
+    ]
+    assert "arena_hard in training" in outcome.out
+
+
+def test_an_unknown_experiment_is_one_line(harness: Harness) -> None:
+    outcome = harness("doctor", "table33")
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert "unknown experiment 'table33'; did you mean 'table3'?" in outcome.err
+
+
+def test_what_one_kind_cannot_get_at_does_not_end_the_others(make_subject: MakeSubject) -> None:
+    def broken(subject: Any) -> Any:
+        raise UserError("cannot look")
+
+    found = list(run_checks(make_subject(), {"first": broken, "second": lambda subject: [Check("ok", "it", "is")]}))
+    assert [str(check) for check in found] == ["failure  first: cannot look", "ok       it: is"]
+
+
+def test_a_run_looks_at_all_that_is_free() -> None:
+    assert FREE.keys() < ALL.keys()
+    assert ALL.keys() - FREE.keys() == {"training"}
+
+
+# Before a run
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was looked at; every look finds one warning."""
+    seen: list[Any] = []
+
+    def apart(subject: Any) -> list[Check]:
+        seen.append(subject)
+        return [Check("ok", "disk", "enough"), Check("warning", "rows", "some are twice")]
+
+    monkeypatch.setattr(automatic, "_apart", apart)
+    return seen
+
+
+def run_of(subject: Any) -> tuple[Any, ...]:
+    from harness.experiments import build_experiments
+
+    return subject.request, build_experiments("table3", subject.request), subject.store, subject.missing
+
+
+def test_warnings_are_one_line_and_the_run_goes_on(
+    make_subject: MakeSubject, looked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    preflight(*run_of(make_subject()))
+    assert capsys.readouterr().err == ("preflight: 1 checks ok, 1 warning (harness doctor): rows: some are twice\n")
+    [subject] = looked
+    assert subject.most_rows == MOST_ROWS
+
+
+def test_a_run_without_expensive_steps_is_not_held_up(
+    make_subject: MakeSubject, looked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    request, experiments, store, missing = run_of(make_subject())
+    preflight(request, experiments, store, [each for each in missing if each.step == "load_data"])
+    assert looked == [] and capsys.readouterr().err == ""
+
+
+def test_the_summary_says_no_more_than_there_is() -> None:
+    assert summary([Check("ok", "a", "b"), Check("ok", "c", "d")]) == "preflight: 2 checks ok"
+    assert "2 warnings (harness doctor): a: b; c: d" in summary(
+        [Check("warning", "a", "b"), Check("warning", "c", "d")]
+    )
+
+
+def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
+    harness: Harness, scale_is: Callable[..., None], broken_model: Callable[..., Path]
+) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=64)})
+    scale_is(models=llama_in(broken_model(template="")), compute=wanted)
+    outcome = harness("reproduce", "table3", *METHODS)
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert lines(outcome.err)[-1].startswith("error: preflight: resources for training: ")
+    assert lines(outcome.err)[-1].endswith("(and 1 more: see `harness doctor`)")
+    assert not list(Path("runs/mini/store").glob("*/*/artifact.json"))
+
+
+def test_a_process_that_dies_is_told(make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    monkeypatch.setattr(automatic, "_look", dies)
+    with pytest.raises(HarnessError, match="ended without an answer; run `harness doctor`"):
+        preflight(*run_of(make_subject()))
+
+
+def dies(*_: Any) -> None:
+    """In the place of `_look`."""
+    raise SystemExit(1)
