@@ -10,7 +10,7 @@ from harness.choice import Choice
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from harness.core.store import Store
+from harness.core.store import Store, open_store
 from harness.core.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.preflight.data import data_checks
@@ -43,7 +43,7 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     request = choice.request()
     with placeholders() as unresolved, TemporaryDirectory() as folder:
         experiments = build_experiments(name, request)
-        subject = subject_of(request, experiments, Store(run_dir / "store"), Store(folder))
+        subject = subject_of(request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder))
         yield from run_checks(replace(subject, unresolved=unresolved, limits=limits), ALL)
 
 

@@ -84,25 +84,25 @@ def _main_memory() -> tuple[int, int]:
 
 
 def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
-    """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here."""
+    """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here.
+
+    The nodes of a Ray cluster, which run its steps, are not looked at.
+    """
     machine = machine or this_machine()
     yield Check("ok", "device", str(machine))
-    yield from _packages(subject)
-    yield from _resources(subject, machine)
     yield _training_processes(subject, machine)
-    by_model: dict[str, list[Stage]] = {}
-    for stage in stages(subject.missing):
-        by_model.setdefault(subject.name_of(stage.base), []).append(stage)
-    for model, needed in by_model.items():
-        yield _memory(model, needed, subject, machine)
-    yield _disk(subject)
+    if subject.scale.compute.executor == "ray":
+        yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not looked at from here")
+    else:
+        yield from _packages(subject)
+        yield from _resources(subject, machine)
+        yield from _memory(subject, machine)
+    if subject.scale.compute.store is None:
+        yield _disk(subject)
 
 
 def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
     """What the scale says that steps occupy, if it says anything."""
-    if subject.scale.compute.executor == "ray":
-        yield Check("ok", "resources", "the Ray cluster's to give; not looked at from here")
-        return
     there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
     for work, wanted in subject.scale.compute.resources.items():
         lacking = [
@@ -154,7 +154,15 @@ def _packages(subject: Subject) -> Iterator[Check]:
         yield Check("ok", "packages", ", ".join(wanted))
 
 
-def _memory(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
+def _memory(subject: Subject, machine: Machine) -> Iterator[Check]:
+    by_model: dict[str, list[Stage]] = {}
+    for stage in stages(subject.missing):
+        by_model.setdefault(subject.name_of(stage.base), []).append(stage)
+    for model, needed in by_model.items():
+        yield _memory_for(model, needed, subject, machine)
+
+
+def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
     """Of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:

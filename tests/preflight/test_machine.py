@@ -89,11 +89,14 @@ def test_resources_that_the_machine_lacks_fail_with_the_mend(make_subject: MakeS
     assert found["resources for asking"].state == "ok"
 
 
-def test_a_clusters_resources_are_not_this_machines(make_subject: MakeSubject) -> None:
+def test_a_clusters_nodes_are_not_looked_at_from_its_head(make_subject: MakeSubject) -> None:
     wanted = Compute(resources={"training": Resources(gpus=8)}, executor="ray")
-    found = by_name(machine_checks(make_subject(compute=wanted), ROOMY))
-    assert found["resources"].state == "ok"
-    assert "resources for training" not in found
+    small = Machine(processors=1, memory=GIB // 2, free_memory=GIB // 2)
+    found = by_name(machine_checks(make_subject(compute=wanted), small))
+    assert {check.state for check in found.values()} == {"ok"}
+    assert found.keys() == {"device", "training processes", "cluster", "disk"}
+    elsewhere = replace(wanted, store="memory://run")
+    assert "disk" not in by_name(machine_checks(make_subject(compute=elsewhere), small))
 
 
 @pytest.mark.parametrize(
