@@ -141,7 +141,7 @@ def test_calls_are_those_of_the_paper(harness: Harness) -> None:
 
 def test_the_checkpoints_are_counted_in_float32(harness: Harness) -> None:
     disk = {need["what"]: need["bytes"] for need in planned(harness, *PAPER)["disk"]}
-    assert disk["16 trained checkpoints, weights in float32"] == 8 * 4 * (7_615_616_512 + 8_030_261_248)
+    assert disk["trained checkpoints, weights in float32 (16)"] == 8 * 4 * (7_615_616_512 + 8_030_261_248)
 
 
 def test_an_hours_price_of_ones_own_replaces_the_published_range(harness: Harness) -> None:
@@ -186,6 +186,8 @@ def test_another_judge_is_reckoned_with_at_its_own_price(harness: Harness) -> No
     official = {api["purpose"]: api for api in planned(harness, *PAPER)["endpoints"]}
     other = {api["purpose"]: api for api in planned(harness, *PAPER, "--judge-model", "gpt-4.1-mini")["endpoints"]}
     assert other["judge, arena_hard"]["model"] == "gpt-4.1-mini"
+    said = " ".join(harness(*PAPER, "--judge-model", "gpt-4.1-mini").out.split())
+    assert "the judge is gpt-4.1-mini, not gpt-4-1106-preview: no number is the paper's metric" in said
     assert other["judge, arena_hard"]["usd"]["expected"] < official["judge, arena_hard"]["usd"]["expected"] / 10
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.backends.gguf import GGUF
 from harness.backends.judge_models import Price, price_of
 from harness.backends.judges import JudgeReference
 from harness.backends.memory import (
@@ -23,10 +24,10 @@ from harness.core.store import Store
 from harness.core.unresolved import has_placeholder
 from harness.experiments import Experiment
 from harness.pipeline import plan
-from harness.plan.estimates import Estimates, model_shape, without_revision
+from harness.plan.estimates import Estimates, is_on_hub, model_shape, without_revision
 from harness.plan.hardware import Device, Hardware, Machine
 from harness.plan.ranges import Range, total
-from harness.plan.rows import model_reference
+from harness.plan.rows import BASES, model_reference
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import SEQUENCES, Calls, StepCost, StepCosts
@@ -316,16 +317,19 @@ def _disk(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iter
     """What is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:
-        what = f"{len(trained)} trained checkpoints, weights in float32"
+        what = f"trained checkpoints, weights in float32 ({len(trained)})"
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
-    references = {str(each.params["reference"]) for cost in costs for each in [cost.artifact] if _is_fetched(each)}
-    models = {reference: shape for reference in references if (shape := model_shape(reference))}
-    if models:
-        fetched = sum(shape.parameters * shape.stored_bytes for shape in models.values())
-        yield DiskNeed(f"{len(models)} base models, as they are on the hub", fetched)
+    bases = {str(cost.artifact.params["reference"]) for cost in costs if cost.artifact.step in BASES}
+    known = {reference: shape for reference in bases if (shape := model_shape(reference))}
+    fetched = [shape for reference, shape in known.items() if is_on_hub(reference)]
+    if fetched:
+        yield DiskNeed(f"base models as they are on the hub ({len(fetched)})", sum(map(_stored_bytes, fetched)))
+    converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]
+    if converted:
+        yield DiskNeed(f"converted base models ({len(converted)})", sum(map(_stored_bytes, converted)))
     data = [each for each in _data_sets(costs) if estimates.of_data(each).download_mb]
     if data:
-        yield DiskNeed(f"{len(data)} data sets", sum(estimates.of_data(each).download_mb * 1e6 for each in data))
+        yield DiskNeed(f"data sets ({len(data)})", sum(estimates.of_data(each).download_mb * 1e6 for each in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))
     written += sum(cost.calls.prompt_tokens.expected for cost in costs if cost.calls)
     yield DiskNeed("rows: answers, pairs, verdicts", written * BYTES_PER_TOKEN)
@@ -339,8 +343,8 @@ def _shape(artifact: Artifact) -> ModelShape | None:
     return model_shape(reference) if reference else None
 
 
-def _is_fetched(artifact: Artifact) -> bool:
-    return artifact.step in ("load_model", "prepare_model") and "/" in str(artifact.params["reference"])
+def _stored_bytes(shape: ModelShape) -> float:
+    return float(shape.parameters * shape.stored_bytes)
 
 
 def _data_sets(costs: Sequence[StepCost]) -> set[str]:

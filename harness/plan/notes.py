@@ -7,17 +7,17 @@ from datetime import date
 from harness.backends.judge_models import shutdown_date
 from harness.backends.launch import accelerate_config
 from harness.backends.openai_teacher import OPENAI, teacher_endpoint
-from harness.plan.estimates import Estimates
+from harness.benches import OFFICIAL_DATA
+from harness.plan.estimates import Estimates, is_on_hub
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
 from harness.scales import Scale
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 FULL = 0.9
 """Of a device's memory: an estimate above this may not fit."""
-
-_NOT_ON_THE_HUB = ("mini:", "gguf:", "stored:", "official:", OPENAI, "data/", "/", ".")
 
 _KINDS = {"sft": "training", "preference": "training on pairs"}
 
@@ -103,7 +103,7 @@ def warnings(
 ) -> Iterator[Note]:
     """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
-    yield from _retired(scale, today)
+    yield from _asked(scale, today)
     yield from _references(scale, unresolved)
     yield from _misfits(forecast, scale, stages)
     unknown = {step.cost.artifact.step: step.cost.unknown for step in forecast.to_run if step.cost.unknown}
@@ -125,8 +125,15 @@ def warnings(
         )
 
 
-def _retired(scale: Scale, today: date) -> Iterator[Note]:
-    judge = scale.judge.reference()
+def _asked(scale: Scale, today: date) -> Iterator[Note]:
+    judge, benches = scale.judge.reference(), scale.benches.values()
+    is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
+    if is_official and judge.model != OFFICIAL_JUDGE:
+        yield Note(
+            "judge",
+            f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric, and AlpacaEval's"
+            " length-controlled win rate is withheld, whose published calibration is that judge's",
+        )
     if (ends := shutdown_date(judge)) and ends <= today:
         yield Note(
             "judge",
@@ -136,6 +143,8 @@ def _retired(scale: Scale, today: date) -> Iterator[Note]:
         )
     if scale.teacher.startswith(OPENAI):
         teacher = teacher_endpoint(scale.teacher)
+        if is_official and teacher.model != OFFICIAL_JUDGE:
+            yield Note("teacher", f"the teacher is {teacher.model}, the paper's {OFFICIAL_JUDGE}")
         if (ends := shutdown_date(teacher)) and ends <= today:
             yield Note(
                 "teacher",
@@ -148,19 +157,15 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
     data = scale.data
     roles = [data.demonstrations.reference, data.improver_data.reference, data.preference_data.reference]
     roles += [role.reference for role in scale.models.values()]
-    unpinned = [each for each in roles if _is_on_hub(each) and "@" not in each]
+    unpinned = [each for each in roles if is_on_hub(each) and "@" not in each]
     for reference in unpinned:
         yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
     if official := [each for each in unresolved if each.startswith("official:")]:
         names = ", ".join(each.removeprefix("official:") for each in official)
         yield Note("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
-    for reference in unresolved:
-        if reference not in (*unpinned, *official):
-            yield Note("reference", f"not at hand: {reference}: {unresolved[reference]}")
-
-
-def _is_on_hub(reference: str) -> bool:
-    return "/" in reference and not reference.startswith(_NOT_ON_THE_HUB)
+    missing = [each for each in unresolved if each not in (*unpinned, *official)]
+    if missing:
+        yield Note("reference", f"not at hand: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
 def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:

@@ -22,6 +22,9 @@ SAMPLED = 300
 
 COUNTER = "cl100k_base"
 
+BASES = ("load_model", "prepare_model")
+"""The steps that models begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -206,7 +209,7 @@ _RULES: Mapping[str, Callable[[RowCounts, Artifact], Rows | None]] = {
 
 def model_reference(artifact: Artifact) -> str | None:
     """The reference of the model that a checkpoint began as; None for an artifact that is no model."""
-    if artifact.step in ("load_model", "prepare_model"):
+    if artifact.step in BASES:
         return str(artifact.params["reference"])
     below = artifact.inputs.get("policy") or artifact.inputs.get("model")
     return model_reference(below) if isinstance(below, Artifact) else None
@@ -215,7 +218,7 @@ def model_reference(artifact: Artifact) -> str | None:
 def is_trained(artifact: Artifact) -> bool:
     """Whether a step's model was trained in this graph, so that it is no teacher."""
     model = artifact.inputs.get("model")
-    return isinstance(model, Artifact) and model.step not in ("load_model", "prepare_model")
+    return isinstance(model, Artifact) and model.step not in BASES
 
 
 def count_tokens(text: str) -> int:

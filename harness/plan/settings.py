@@ -10,7 +10,7 @@ from harness.backends.training import SCHEDULE, TrainingSettings
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
-from harness.plan.rows import RowCounts, model_reference
+from harness.plan.rows import BASES, RowCounts, model_reference
 from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, training_settings
 
 LONGEST_SHOWN = 100
@@ -71,7 +71,7 @@ def _stage(artifact: Artifact, model: str, methods: list[str], counts: RowCounts
         steps=optimizer_steps(artifact, most),
         beta=artifact.params["settings"].get("beta"),
         settings=training_settings(artifact),
-        starts_from="base" if policy.step in ("load_model", "prepare_model") else stage_name(policy),
+        starts_from="base" if policy.step in BASES else stage_name(policy),
         reference_policy=_model_name(references) if isinstance(references, Artifact) else None,
     )
 
@@ -97,7 +97,7 @@ def _data_name(data: Artifact) -> str:
         return " over ".join(_side(data.inputs[name]) for name in ("chosen", "rejected"))
     if data.step == "improver_examples":
         return " + ".join(_side(each) for each in many(data.inputs["targets"]))
-    return stage_name(data)
+    return stage_name(data).partition("@")[0]
 
 
 def many(inputs: Artifact | tuple[Artifact, ...]) -> tuple[Artifact, ...]:

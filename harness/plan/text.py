@@ -17,6 +17,7 @@ from harness.plan.summary import Summary
 WIDTH = 100
 ALL = "all"
 LONGEST_NAMES = 30
+SHOWN_DIGITS = 12
 
 
 def shown(summary: Summary) -> str:
@@ -25,6 +26,7 @@ def shown(summary: Summary) -> str:
         "\n".join(_headline(summary)),
         _section("steps", _steps(summary)),
         _section("cells", _cells(summary)),
+        _section("data", _data(summary)),
         _section("training", _training(summary)),
         _section("evaluation", _evaluation(summary)),
         _section("time", _time(summary.forecast)),
@@ -51,7 +53,7 @@ def _headline(summary: Summary) -> Iterator[str]:
     seconds, name = _time_unit(forecast)
     hours = f"{unit} {name}: {_span(work.times(1 / seconds), _number)}"
     yield _wrapped(f"time   {_span(wall, _clock)} on {devices}; {hours}", indent="       ")
-    if (usd := forecast.usd) and usd.high:
+    if (usd := forecast.usd) and usd.high >= 1:
         named = {"devices": forecast.rented_usd}
         named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
         parts = [f"{who} {_money_shown(each.expected)}" for who, each in named.items() if each and each.high]
@@ -166,7 +168,7 @@ def _of_methods(methods: Sequence[str], everybody: set[str]) -> str:
     if set(methods) == everybody and len(methods) > 1:
         return ALL
     shown = ", ".join(methods)
-    return shown if len(shown) <= LONGEST_NAMES else f"{methods[0]} and {len(methods) - 1} others"
+    return shown if len(shown) <= LONGEST_NAMES else f"{methods[0]} and {_counted(len(methods) - 1, 'other')}"
 
 
 def _common_settings(summary: Summary) -> Iterator[str]:
@@ -188,8 +190,7 @@ def _common_settings(summary: Summary) -> Iterator[str]:
         f"length {lengths}; {summary.schedule} schedule after {warm_up} warm-up; forward and backward in {precisions},"
         f" weights and AdamW in float32; {where}{kept}"
     )
-    trained_on = dict.fromkeys(f"{stage.name}: {stage.data}" for stage in summary.stages)
-    yield _wrapped(f"trained on: {'; '.join(trained_on)}", indent="  ")
+    yield _wrapped(f"trained on: {'; '.join(dict.fromkeys(_trained_on(summary.stages)))}", indent="  ")
     preferring = [stage for stage in summary.stages if stage.reference_policy]
     if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
         yield "reference policy of each preference loss: what the stage starts from"
@@ -199,6 +200,31 @@ def _common_settings(summary: Summary) -> Iterator[str]:
     yield _wrapped(f"answers to train on, and to filter: {sampling_in_words(summary.scale.sampling)}")
     if any(not stage.rows_are_exact for stage in summary.stages):
         yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
+
+
+def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
+    """What each stage learns from, with the methods where stages of one name differ in it."""
+    for stage in stages:
+        same_name = [each for each in stages if (each.model, each.name) == (stage.model, stage.name)]
+        of = "" if len({each.data for each in same_name}) == 1 else f" of {', '.join(stage.methods)}"
+        yield f"{stage.name}{of}: {stage.data}"
+
+
+def _data(summary: Summary) -> Iterator[str]:
+    """What fills the paper's data roles, as far as this run reads it."""
+    read = {step.cost.artifact.label for step in summary.forecast.steps}
+    rows = []
+    for name in ("demonstrations", "improver_data", "preference_data"):
+        role = getattr(summary.scale.data, name)
+        if any(label.startswith(role.reference) for label in read):
+            rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
+    if rows:
+        yield from _table([["role", "rows", "data set", "split"], *rows], "lrll")
+
+
+def _short_revision(reference: str) -> str:
+    name, at, revision = reference.partition("@")
+    return f"{name}{at}{revision[:SHOWN_DIGITS]}"
 
 
 def _evaluation(summary: Summary) -> Iterator[str]:
@@ -306,7 +332,7 @@ def _money(forecast: Forecast) -> Iterator[str]:
     for who in ("teacher", "judge"):
         if usd := forecast.api_usd(who):
             rows.append([who, *map(_money_shown, _three(usd))])
-    if forecast.usd and forecast.usd.high:
+    if forecast.usd and forecast.usd.high >= 1:
         rows.append(["in all", *map(_money_shown, _three(forecast.usd))])
         yield from _table(rows, "lrrr")
 
