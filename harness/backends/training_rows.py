@@ -57,7 +57,7 @@ def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> R
         labels = [*_earlier_labels(tokenizer, messages, prompt, example.prompt.id), *answer]
         ids, labels = [*prompt, *answer][:max_length], labels[:max_length]
         if count.keeps([len(prompt) + len(answer)], any(label != UNSCORED for label in labels)):
-            rows.append({"input_ids": ids, "labels": labels, LENGTH: len(ids)})
+            rows.append(_packed({"input_ids": ids, "labels": labels, LENGTH: len(ids)}))
     return count.of(rows)
 
 
@@ -76,16 +76,15 @@ def preference_rows(
         lengths = [len(prompt) + len(answer) for answer in (chosen, rejected)]
         if count.keeps(lengths, len(prompt) < max_length):
             reference = by_prompt[pair.prompt.id]
-            rows.append(
-                {
-                    "prompt_ids": prompt,
-                    "chosen_ids": cut(prompt, chosen, max_length),
-                    "rejected_ids": cut(prompt, rejected, max_length),
-                    "ref_chosen_logps": reference.chosen,
-                    "ref_rejected_logps": reference.rejected,
-                    LENGTH: min(max(lengths), max_length),
-                }
-            )
+            row = {
+                "prompt_ids": prompt,
+                "chosen_ids": cut(prompt, chosen, max_length),
+                "rejected_ids": cut(prompt, rejected, max_length),
+                "ref_chosen_logps": reference.chosen,
+                "ref_rejected_logps": reference.rejected,
+                LENGTH: min(max(lengths), max_length),
+            }
+            rows.append(_packed(row))
     return count.of(rows)
 
 
@@ -119,20 +118,21 @@ class _Count:
         return Rows(_dataset(rows), self._truncated, self._closed, self._dropped)
 
 
-def _dataset(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
-    """Token ids in four bytes each: as Python's integers, those of UltraChat would take tens of gigabytes."""
+def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row with four bytes a token: as Python's integers, those of UltraChat would take tens of gigabytes."""
     import numpy as np
+
+    return {name: np.asarray(value, np.int32) if isinstance(value, list) else value for name, value in row.items()}
+
+
+def _dataset(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
     from datasets import Dataset
 
     if not rows:
         raise UserError(
             "nothing to train on: no example has an answer within max_length; give data, or a longer length"
         )
-    columns = {
-        name: [np.asarray(row[name], np.int32) if isinstance(row[name], list) else row[name] for row in rows]
-        for name in rows[0]
-    }
-    return Dataset.from_dict(columns)
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in rows[0]})
 
 
 def _earlier_labels(tokenizer: Any, messages: Sequence[Message], ids: list[int], prompt_id: str) -> list[int]:
