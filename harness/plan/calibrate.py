@@ -1,5 +1,6 @@
 """How fast one device of the machine at hand trains, draws and scores with one model of the scale, in two minutes."""
 
+import gc
 import json
 import os
 import tempfile
@@ -67,6 +68,7 @@ def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) 
         for kind, measure in _MEASURES.items():
             try:
                 rate = measure(trial, Path(aside) / kind)
+                _free()
             except UserError as error:
                 say(f"{kind}: not measured: {error}")
                 continue
@@ -213,7 +215,7 @@ class _Steps:
     def advance(self, count: int = 1) -> None:
         """One more step has been taken."""
         self._times.append(time.monotonic())
-        if len(self._times) > 2 and self._times[-1] - self._times[0] > SECONDS:
+        if len(self._times) > 1 and self._times[-1] - self._times[0] > SECONDS:
             raise _Enough
 
     @contextmanager
@@ -243,6 +245,15 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _free() -> None:
+    """What was measured last leaves its memory to what is measured next."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _device_name() -> str:
