@@ -114,6 +114,8 @@ def _engine(folder: Path, gpus: int) -> Any:
             max_model_len=-1,  # as many tokens as the memory holds, up to the model's own limit
             tensor_parallel_size=max(1, gpus),
             enforce_eager=on_cpu,
+            # On CPUs a prompt that is read in parts cannot have a seed: its random numbers cannot be turned back.
+            enable_chunked_prefill=not on_cpu,
             worker_extension_cls=f"{EndsWithOwner.__module__}.{EndsWithOwner.__name__}",
         )
     except ValueError as error:  # pydantic's too: an architecture or a setting it does not know

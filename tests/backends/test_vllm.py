@@ -142,7 +142,8 @@ def test_the_engine_is_set_up_for_ids_alone_and_shut_down_at_the_end(fake_vllm: 
     engine = generator._engine
     assert engine.folder == str(llama3)
     assert engine.arguments["generation_config"] == "vllm"  # not the checkpoint's
-    assert engine.arguments["enforce_eager"] and engine.arguments["tensor_parallel_size"] == 1
+    assert engine.arguments["enforce_eager"] and not engine.arguments["enable_chunked_prefill"]
+    assert engine.arguments["tensor_parallel_size"] == 1
     generator.close()
     assert engine.is_down
 
@@ -346,7 +347,7 @@ def test_alpaca_eval_outputs_are_written_by_a_worker_and_judged_by_a_served_mode
     judged = store.bind(verdicts).rows(Judgment)
     assert sorted(row.prompt.id for row in judged) == sorted(map(str, range(len(INSTRUCTIONS))))
     assert {row.state for row in judged} == {"ok"}
-    assert all(row.preference is not None and 0 < row.preference < 1 for row in judged)
+    assert all(row.preference is not None for row in judged)
     assert {row.output for row in judged} == {row.text for row in rows}
 
 
