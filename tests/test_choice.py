@@ -1,0 +1,70 @@
+"""What a user chooses of a run, and what it comes to."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from harness.backends.judges import judge_reference
+from harness.benches import bench_on
+from harness.choice import Choice
+from harness.core.config import from_mapping
+from harness.core.errors import UserError
+from harness.scales import JudgeRole, load_scale
+from harness.steps.judge import judge
+from harness.steps.judge_prompt import official_prompt
+
+URL = "http://127.0.0.1:8000/v1"
+
+
+def test_a_limit_bounds_every_data_set() -> None:
+    scale = Choice("mini", limit=7).request().scale
+    data = (scale.data.demonstrations, scale.data.improver_data, scale.data.preference_data)
+    assert {role.size for role in data} == {7}
+    assert {role.baselines.size for role in scale.benches.values()} == {7}
+    assert Choice("mini", limit=10**6).request().scale.data == load_scale("mini").data
+
+
+def test_another_judge_is_asked_officially_and_calibrates_no_length_control() -> None:
+    chosen = Choice("mini").judged_by(judge("judge-1", URL, ("logprobs",)), allow_missing=True)
+    scale = chosen.request().scale
+    for name in scale.benches:
+        bench = bench_on(scale, name)
+        assert (bench.judge, bench.prompt) == (judge("judge-1", URL, ("logprobs",)), official_prompt(name))
+        assert (bench.gamed_baselines, bench.difficulty_pool, bench.length_calibration) == ((), (), None)
+        assert bench.allow_missing
+
+
+def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
+    scale = Choice("mini").judged_by(None).request().scale
+    assert scale == load_scale("mini")
+    bench = bench_on(scale, "alpaca_eval2")
+    assert bench.judge == judge("mini:judge")
+    assert bench.prompt == scale.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
+    assert (len(bench.gamed_baselines), len(bench.difficulty_pool), bench.allow_missing) == (2, 5, False)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Choice("mini"),
+        Choice("small", limit=3, seeds=(1, 2), methods=("sft",), teacher="openai:gpt-4o", compute={"processes": 2}),
+        Choice(
+            "mini", fast=True, models=("llama",), judge=JudgeRole("judge-1", URL, ("logprobs",)), allow_missing=True
+        ),
+    ],
+)
+def test_what_is_written_down_of_a_choice_is_the_choice(chosen: Choice) -> None:
+    written = json.loads(json.dumps(chosen.request().asked if chosen.scale == "mini" else asdict(chosen)))
+    assert from_mapping(Choice, written, "manifest.json: asked") == chosen
+
+
+def test_a_judges_role_and_its_reference_are_the_same() -> None:
+    reference = judge_reference("o3", None, ("logprobs",))
+    assert JudgeRole.of(reference).reference().without == reference.without
+    assert JudgeRole.of(judge("mini:judge")).reference() == judge("mini:judge")
+
+
+def test_compute_that_there_is_not_is_an_error() -> None:
+    with pytest.raises((UserError, TypeError)):
+        Choice("mini", compute={"procesess": 2}).request()
