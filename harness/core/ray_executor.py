@@ -41,6 +41,8 @@ from harness.core.workers import Workers
 
 TIME_TO_CONNECT = 120.0
 """Seconds that a cluster may take to answer, or to start on this machine."""
+TIME_TO_JOIN = 30.0
+"""Seconds that nodes which a step needs may join later than the command starts."""
 LONGEST_SILENCE = 150.0
 """Seconds without a word of the cluster after which it is gone. Ray gives it up after 60 by itself."""
 PATIENCE = 600.0
@@ -182,9 +184,12 @@ class RayExecutor(Executor):
     def prepare(self, steps: Sequence[Artifact]) -> float:
         """Raises UserError, naming what the cluster has, where no node has what a step needs."""
         wanted = [(step, self._needs(step)) for step in steps if not self._asks(step)]
-        for step, needs in wanted:
-            if not self._cluster.has(needs):
-                raise self._too_small(step, needs)
+        deadline = time.monotonic() + TIME_TO_JOIN
+        while short := next(((step, needs) for step, needs in wanted if not self._cluster.has(needs)), None):
+            if time.monotonic() > deadline:
+                raise self._too_small(*short)
+            if self._pipe.poll(0.5):
+                list(self._heed(self._receive()))
         return side_by_side(self._cluster.share_of(needs) for _, needs in wanted)
 
     def pick(self, ready: Sequence[Artifact]) -> Artifact | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.core import ray_executor
 from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import StepFailed, UserError, WorkerDied
@@ -160,7 +161,8 @@ def test_a_process_that_is_killed_on_a_node_that_is_up(cluster: Cluster, store: 
         run([get_killed()], store, compute=cluster.compute)
 
 
-def test_what_no_node_has_is_one_line(cluster: Cluster, store: Store):
+def test_what_no_node_has_is_one_line(cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ray_executor, "TIME_TO_JOIN", 0.0)
     compute = Compute(executor="ray", ray_address=cluster.address, resources={"training": Resources(gpus=8, cpus=2)})
     with pytest.raises(UserError, match=r"needs, 8 GPUs and 2 processors: there is 3 nodes with 0 GPUs, 1 processor"):
         run([occupy_much()], store, compute=compute)

@@ -74,6 +74,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster(BIG, SMALL)
     monkeypatch.setattr(ray_executor, "spawn", made.spawn)
     monkeypatch.setattr(ray_executor, "_is_installed", lambda: True)
+    monkeypatch.setattr(ray_executor, "TIME_TO_JOIN", 0.0)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return made
 
