@@ -45,12 +45,12 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
         return Check("failure", what, "there are none: raise its size, or --limit")
     if empty:
         return Check("failure", what, f"{empty} of {len(rows)} answers are empty: take their rows out")
-    found = [f"{twice} repeat an earlier prompt"] if twice else []
-    found += [f"{tied} have the same answer chosen and rejected"] if tied else []
-    if not found:
-        return Check("ok", what, f"{len(rows)}, none empty and none twice")
-    weight = "their prompts weigh more in its score" if is_bench else "they weigh more in training"
-    return Check("warning", what, f"{' and '.join(found)}, of {len(rows)}: {weight}")
+    weight = "its score" if is_bench else "training"
+    found = [f"{twice} repeat an earlier prompt, which weighs more in {weight}"] if twice else []
+    found += [f"{tied} have the same answer chosen and rejected, which teaches nothing"] if tied else []
+    if found:
+        return Check("warning", what, f"of {len(rows)}, {'; '.join(found)}")
+    return Check("ok", what, f"{len(rows)}, none empty and none twice")
 
 
 def _answers(row: Row) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def token_checks(subject: Subject) -> Iterator[Check]:
 
 
 def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
-    examples = training_examples(subject, name)
+    examples = training_examples(subject, name, tokenizer)
     try:
         rows = [row for each in examples for row in tokenized(each.rows, tokenizer)]
     except UserError as error:
@@ -71,10 +71,10 @@ def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path)
         yield check_lengths(name, tokenizer, each)
 
 
-def training_examples(subject: Subject, model: str) -> list[Examples]:
+def training_examples(subject: Subject, model: str, tokenizer: Any) -> list[Examples]:
     """Samples of the training sets that can be read, as the stages see them.
 
-    The improver's prompts are known beforehand but for their drafts; references stand in their place.
+    The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
     settings = subject.settings_of(model)
     stages = {
@@ -88,14 +88,17 @@ def training_examples(subject: Subject, model: str) -> list[Examples]:
         with suppress(UserError):  # the checks of the data say it
             rows = spread_out(subject.rows(data))
             if name == "improver_data":
-                rows = [_refined(row, template) for row in rows]
+                rows = [_refined(row, template, tokenizer, subject.scale.sampling.max_new_tokens) for row in rows]
             found.append(Examples(name, *stages[name], rows))
     return found
 
 
-def _refined(row: Row, template: str) -> Response:
+def _refined(row: Row, template: str, tokenizer: Any, longest: int) -> Response:
     assert isinstance(row, Response)
-    return Response(Prompt(row.prompt.id, render(template, row, row.text)), row.text, row.writer)
+    ids = tokenizer(row.text, add_special_tokens=False)["input_ids"]
+    draft = row.text if len(ids) <= longest else tokenizer.decode(ids[:longest], skip_special_tokens=True)
+    shown = render(template, replace(row, text=draft), row.text)
+    return Response(Prompt(row.prompt.id, shown), row.text, row.writer)
 
 
 def spread_out(rows: Sequence[Row]) -> list[Row]:

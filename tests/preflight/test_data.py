@@ -60,10 +60,10 @@ def test_no_overlap_is_ok() -> None:
     ("rows", "state", "reason"),
     [
         ([response("a"), response("b")], "ok", "2, none empty and none twice"),
-        ([response("a"), response(" A")], "warning", "1 repeat an earlier prompt, of 2: they weigh more in training"),
+        ([response("a"), response(" A")], "warning", "of 2, 1 repeat an earlier prompt, which weighs more in training"),
         ([response("a"), response("b", " ")], "failure", "1 of 2 answers are empty: take their rows out"),
         ([PreferencePair(Prompt("1", "a"), "x", "")], "failure", "1 of 1 answers are empty"),
-        ([PreferencePair(Prompt("1", "a"), "x", "x")], "warning", "1 have the same answer chosen and rejected, of 1"),
+        ([PreferencePair(Prompt("1", "a"), "x", "x")], "warning", "of 1, 1 have the same answer chosen and rejected"),
         ([], "failure", "there are none"),
     ],
 )

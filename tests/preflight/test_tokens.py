@@ -223,11 +223,17 @@ def test_the_packaged_models_pass(make_subject: MakeSubject, tiny: Scale) -> Non
     assert check_tokenizer("llama", load_tokenizer(folder), folder) == found["tokenizer of llama"]
 
 
-def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft(make_subject: MakeSubject) -> None:
-    [_, improver, _] = training_examples(make_subject(), "llama")
+@pytest.mark.parametrize(("longest", "whole"), [(80, True), (4, False)])
+def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft_cut_as_drafts_are(
+    make_subject: MakeSubject, tiny: Scale, mini: Any, longest: int, whole: bool
+) -> None:
+    sampling = replace(tiny.sampling, max_new_tokens=longest)
+    [_, improver, _] = training_examples(make_subject(sampling=sampling), "llama", mini)
     [first, *_] = improver.rows
     assert isinstance(first, Response)
-    assert first.prompt.text.count(first.text) == 1
+    start = mini.decode(mini(first.text)["input_ids"][:4])
+    assert start in first.prompt.text
+    assert (first.text in first.prompt.text) == whole
 
 
 def test_a_conversation_that_the_template_refuses_fails(
