@@ -382,8 +382,8 @@ def _attention(job: Job) -> str:
 
 def _allow_sharding_on_processors() -> None:
     """Has accelerate shard models between processes without an accelerator, which it does not by itself."""
-    from accelerate import Accelerator, PartialState  # type: ignore[import-untyped]
-    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin  # type: ignore[import-untyped]
+    from accelerate import Accelerator, PartialState
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
     state = Accelerator(cpu=True).state
     state.fsdp_plugin = FullyShardedDataParallelPlugin()

@@ -139,7 +139,7 @@ def test_what_cannot_be_launched_is_refused_in_one_line(
 
 
 def test_the_configs_are_ones_that_accelerate_reads() -> None:
-    from accelerate.commands.config.config_args import ClusterConfig  # type: ignore[import-untyped]
+    from accelerate.commands.config.config_args import ClusterConfig
 
     for path in (CONFIGS / "accelerate").glob("*.yaml"):
         assert accelerate_config(path.stem) == path
