@@ -134,6 +134,12 @@ def needs_of(artifact: Artifact, compute: Compute) -> Resources:
     return compute.needs(work_of(artifact)) if compute.resources else Resources()
 
 
+def threads_for(artifact: Artifact, needs: Resources, compute: Compute) -> int:
+    """How many threads each process of the step has: a training shares its processors among several."""
+    processes = compute.processes if compute.resources and work_of(artifact) == "training" else 1
+    return max(1, needs.cpus // processes)
+
+
 def work_of(artifact: Artifact) -> Work:
     """What making `artifact` mostly takes."""
     return find_step(artifact).work_of(artifact)

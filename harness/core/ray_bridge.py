@@ -34,6 +34,7 @@ class Start:
     task: bytes
     node: str
     needs: Resources
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ class _Bridge:
             memory=int(needs.memory_gb * GIB) or None,
             max_retries=0,
             scheduling_strategy=_on(start.node),
-            runtime_env={"env_vars": threads_of(needs.cpus)},
+            runtime_env={"env_vars": threads_of(start.threads)},
             name=start.key,
         )
         self._running[task.remote(start.key, start.task, start.node, self._errand, self._mailbox)] = start

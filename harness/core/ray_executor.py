@@ -30,6 +30,7 @@ from harness.core.executor import (
     in_turn,
     needs_of,
     side_by_side,
+    threads_for,
     work_of,
 )
 from harness.core.limits import Limits
@@ -219,8 +220,9 @@ class RayExecutor(Executor):
         needs = self._needs(artifact)
         node, share = self._cluster.take(needs)
         self._running[artifact.key] = _Running(artifact, node, share)
+        threads = threads_for(artifact, needs, self._compute)
         with suppress(OSError):  # if the bridge has ended, messages says so
-            self._pipe.send(Start(artifact.key, pickle.dumps(artifact), node, needs))
+            self._pipe.send(Start(artifact.key, pickle.dumps(artifact), node, needs, threads))
 
     def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
         """What running steps say within `timeout` seconds.

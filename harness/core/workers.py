@@ -27,6 +27,7 @@ from harness.core.executor import (
     needs_of,
     side_by_side,
     this_machine,
+    threads_for,
 )
 from harness.core.files import no_room
 from harness.core.limits import Limits
@@ -39,8 +40,8 @@ class Workers(Executor):
     """The executor of one machine: worker processes, started when first needed and killed on leaving the context.
 
     Where `Compute.resources` is empty, a step has one processor and sees every GPU. Where it is not, a step has as many
-    threads as processors and sees its own GPUs alone, and its process ends with it where it had any, so that nothing of
-    it stays on them; on a machine without GPUs no step has one.
+    threads as processors, shared among the processes of a training, and sees its own GPUs alone; its process ends with
+    it where it had any, so that nothing of it stays on them. On a machine without GPUs no step has one.
 
     Killing is safe at any moment: the store holds whole artifacts only.
     """
@@ -77,14 +78,15 @@ class Workers(Executor):
     def start(self, artifact: Artifact) -> None:
         """Gives the step to an idle worker that has what it needs, else to a new one."""
         share = self._machine.take(self._needs(artifact))
+        environment = self._environment(artifact, share)
         idle = [worker for worker in self._workers if worker.artifact is None]
-        worker = next((each for each in idle if each.share == share), None)
+        worker = next((each for each in idle if each.environment == environment), None)
         if worker is None:
-            for other in idle:  # of another shape: its memory is worth more than its imports
+            for other in idle:  # of no use now: its memory is worth more than its imports
                 self._end(other)
-            worker = _Worker(self._store, self._limits, self._compute, share, self._environment(share))
+            worker = _Worker(self._store, self._limits, self._compute, environment)
             self._workers.append(worker)
-        worker.start(artifact)
+        worker.start(artifact, share)
 
     def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
         """What running steps say within `timeout` seconds. Raises WorkerDied when a worker has ended."""
@@ -112,9 +114,9 @@ class Workers(Executor):
             memory_gb=min(needs.memory_gb, machine.memory_gb),
         )
 
-    def _environment(self, share: Share) -> dict[str, str]:
+    def _environment(self, artifact: Artifact, share: Share) -> dict[str, str]:
         gpus = {"CUDA_VISIBLE_DEVICES": ",".join(share.gpus)} if self._machine.gpus else {}
-        return {**threads_of(share.needs.cpus), **gpus}
+        return {**threads_of(threads_for(artifact, share.needs, self._compute)), **gpus}
 
     def _end(self, worker: "_Worker") -> None:
         self._workers.remove(worker)
@@ -127,17 +129,16 @@ class Workers(Executor):
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(
-        self, store: Store, limits: Limits, compute: Compute, share: Share, environment: dict[str, str]
-    ) -> None:
-        self._store, self.share = store, share
+    def __init__(self, store: Store, limits: Limits, compute: Compute, environment: dict[str, str]) -> None:
+        self._store, self.environment = store, environment
+        self.share = Share(Resources())
         self.artifact: Artifact | None = None
         self.connection, theirs = Pipe()
         self._process = spawn(_work, (theirs, store, limits, compute), environment)
         theirs.close()  # so that the worker's death shows as end of file
 
-    def start(self, artifact: Artifact) -> None:
-        self.artifact = artifact
+    def start(self, artifact: Artifact, share: Share) -> None:
+        self.artifact, self.share = artifact, share
         with contextlib.suppress(OSError):  # if it died while idle, receive says so
             self.connection.send_bytes(pickle.dumps(artifact))
 

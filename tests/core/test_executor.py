@@ -7,7 +7,7 @@ from harness.core import executor
 from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
-from harness.core.executor import Machine, in_turn, needs_of, side_by_side, visible_gpus, work_of
+from harness.core.executor import Machine, in_turn, needs_of, side_by_side, threads_for, visible_gpus, work_of
 from harness.core.store import Store
 from harness.core.workers import Workers
 from harness.pipeline import run
@@ -69,6 +69,14 @@ def test_a_step_that_is_given_nothing_takes_a_processor():
     assert needs_of(numbers(count=1), COMPUTE) == Resources()
     assert needs_of(occupy(), Compute()) == Resources()
     assert work_of(occupy_much()) == "training"
+
+
+def test_the_processes_of_a_training_share_its_processors():
+    needs = Resources(gpus=8, cpus=16)
+    compute = Compute(processes=8, resources={"training": needs})
+    assert threads_for(occupy_much(), needs, compute) == 2
+    assert threads_for(occupy(), needs, compute) == 16
+    assert threads_for(occupy_much(), Resources(), Compute(processes=8)) == 1
 
 
 @pytest.mark.parametrize(("value", "gpus"), [("3,5", ("3", "5")), ("", ()), ("-1", ()), ("GPU-1a, GPU-2b", None)])
