@@ -77,8 +77,15 @@ def test_what_is_to_be_known_before_paying_stands_in_the_warnings(harness: Harne
 
 
 def test_a_plan_fits_a_terminal(harness: Harness) -> None:
-    for arguments in (PAPER, FAST, ("plan", "all", "--scale", "mini")):
+    variants = ("--methods", "sft,sgpo:rounds=3,sgpo:share_parameters=false:rounds=2")
+    for arguments in (PAPER, FAST, (*PAPER, *variants), ("plan", "all", "--scale", "paper")):
         assert max(map(len, harness(*arguments).out.splitlines())) <= WIDTH
+
+
+def test_what_a_figure_trains_is_shown_too(harness: Harness) -> None:
+    out = harness("plan", "fig9", "--scale", "paper").out
+    assert re.search(r"^  SFT +207,865 +1 +1,624 +2e-5", out, re.MULTILINE)
+    assert re.search(r"^  improver +≤13,500 +3 +≤318 +2e-5", out, re.MULTILINE)
 
 
 def test_it_loads_no_model_library_and_takes_less_than_five_seconds(tmp_path: Path) -> None:

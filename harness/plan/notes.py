@@ -35,7 +35,7 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
         said = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
-        yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed")
+        yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed, half to twice")
     for name in sorted({each for step in forecast.to_run for each in step.cost.suppositions}):
         yield Note(name, _supposition(name, estimates))
     if any(step.cost.calls for step in forecast.to_run):

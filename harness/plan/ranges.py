@@ -27,11 +27,6 @@ class Range:
 NOTHING = Range(0.0, 0.0, 0.0)
 
 
-def exactly(value: float) -> Range:
-    """A number without doubt."""
-    return Range(value, value, value)
-
-
 def about(value: float, spread: float) -> Range:
     """`value`, give or take the share `spread`."""
     return Range(value * max(0.0, 1 - spread), value, value * (1 + spread))

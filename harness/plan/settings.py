@@ -1,6 +1,6 @@
 """What exactly is going to be run: the settings of each stage behind each cell, read off the graph itself."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -40,16 +40,25 @@ class Stage:
 
 
 def stages(experiments: Sequence[Experiment], counts: RowCounts) -> list[Stage]:
-    """The training stages of a run, each once, by base model and in the order in which methods come to need them."""
+    """The training stages of a run, each once, by base model and in the order in which methods come to need them.
+
+    What a figure trains of itself is of no method.
+    """
     found: dict[str, tuple[Artifact, str, list[str]]] = {}
     for experiment in experiments:
         for (model, method, _), checkpoint in experiment.checkpoints.items():
-            for artifact in ancestry([checkpoint]):
-                if find_step(artifact).work == "training":
-                    found.setdefault(artifact.key, (artifact, model, []))[2].append(method)
+            for artifact in _trainings([checkpoint]):
+                found.setdefault(artifact.key, (artifact, model, []))[2].append(method)
+    for experiment in experiments:
+        for artifact in _trainings(experiment.targets()):
+            found.setdefault(artifact.key, (artifact, artifact.label.partition(" ")[0], []))
     models = list(dict.fromkeys(model for _, model, _ in found.values()))
     ordered = sorted(found.values(), key=lambda each: models.index(each[1]))
     return [_stage(artifact, model, methods, counts) for artifact, model, methods in ordered]
+
+
+def _trainings(targets: Sequence[Artifact]) -> Iterator[Artifact]:
+    return (artifact for artifact in ancestry(targets) if find_step(artifact).work == "training")
 
 
 def _stage(artifact: Artifact, model: str, methods: list[str], counts: RowCounts) -> Stage:

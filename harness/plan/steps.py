@@ -16,7 +16,7 @@ from harness.core.limits import Limits
 from harness.core.records import Prompt
 from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
-from harness.plan.ranges import NOTHING, Range, about, exactly
+from harness.plan.ranges import NOTHING, Range, about
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
 from harness.scales import Scale
 from harness.steps.judge import orders
@@ -126,8 +126,8 @@ class StepCosts:
         except UserError as error:
             return self._unknown(artifact, work, str(error))
         devices = self.devices_for(work)
-        fixed = exactly(self._device.seconds_per_step.get(work, 0.0))
-        seconds = tokens.over(known.tokens_per_second.times(devices)) + fixed
+        fixed = self._device.seconds_per_step.get(work, 0.0)
+        seconds = tokens.over(known.tokens_per_second.times(devices)) + Range(fixed / 2, fixed, fixed * 2)
         return StepCost(artifact, work, seconds, devices, tokens, None, known, rows.suppositions)
 
     def _teaching(self, artifact: Artifact) -> StepCost:

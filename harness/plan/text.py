@@ -16,7 +16,8 @@ from harness.plan.summary import Summary
 
 WIDTH = 100
 ALL = "all"
-LONGEST_NAMES = 30
+ROOM_FOR_NAMES = 42
+"""Columns of a line on a stage that its methods and its start may fill."""
 SHOWN_DIGITS = 12
 
 
@@ -144,16 +145,17 @@ def _training(summary: Summary) -> Iterator[str]:
         everybody = {method for stage in own for method in stage.methods}
         yield f"{model}: {summary.scale.models[model].reference}"
         rows = [["stage", "of the methods", "rows", "epochs", "steps", "rate", "beta", "starts from"]]
-        rows += [_stage_row(stage, everybody) for stage in own]
+        room = ROOM_FOR_NAMES - max(len("starts from"), *(len(stage.starts_from) for stage in own))
+        rows += [_stage_row(stage, everybody, room) for stage in own]
         yield from _table(rows, "llrrrrrl", indent="  ")
     yield from _common_settings(summary)
 
 
-def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
+def _stage_row(stage: Stage, everybody: set[str], room: int) -> list[str]:
     most = "" if stage.rows_are_exact else "≤"
     return [
         stage.name,
-        _of_methods(stage.methods, everybody),
+        _of_methods(stage.methods, everybody, room),
         f"{most}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{most}{stage.steps:,}",
@@ -163,12 +165,14 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     ]
 
 
-def _of_methods(methods: Sequence[str], everybody: set[str]) -> str:
+def _of_methods(methods: Sequence[str], everybody: set[str], room: int) -> str:
     """Their names; how many more there are, where those would fill the line."""
     if set(methods) == everybody and len(methods) > 1:
         return ALL
     shown = ", ".join(methods)
-    return shown if len(shown) <= LONGEST_NAMES else f"{methods[0]} and {_counted(len(methods) - 1, 'other')}"
+    if len(shown) > room and len(methods) > 1:
+        shown = f"{methods[0]} and {_counted(len(methods) - 1, 'other')}"
+    return shown if len(shown) <= room else f"{shown[: room - 1]}…"
 
 
 def _common_settings(summary: Summary) -> Iterator[str]:
