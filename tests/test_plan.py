@@ -215,7 +215,10 @@ def test_steps_in_the_store_count_as_done_and_their_rows_are_counted(harness: Ha
     assert len(after["steps"]) == len(before["steps"])
     suppositions = {note["about"] for note in after["assumptions"]}
     assert not any(about.startswith("data: mini:demonstrations") for about in suppositions)
-    assert "steps left of all" in harness(*FAST, "--run-dir", tmp_path / "run").out
+    took = sum(store.record(artifact)["seconds"] for artifact in loaded)
+    assert before["looked_back"] is None and after["looked_back"]["took_seconds"] == pytest.approx(took)
+    out = harness(*FAST, "--run-dir", tmp_path / "run").out
+    assert "steps left of all" in out and "looking back: the steps found took" in out
 
 
 def test_what_is_not_resolved_yet_is_not_known_and_counts_as_to_run(harness: Harness) -> None:
