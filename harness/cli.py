@@ -4,10 +4,11 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from harness.core.compute import Place
 from harness.core.errors import HarnessError
 from harness.core.limits import Limits
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from harness.choice import Choice
 
 SCALE = "mini"
-EXECUTORS = ("local", "ray")
 LARGEST_SEED = 2**32 - 1
 SEED = click.IntRange(0, LARGEST_SEED)
 """What numpy takes, which the trainers seed."""
@@ -201,7 +201,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
     _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
     _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),
-    _machine("--executor", type=click.Choice(EXECUTORS), help="Where steps run.  [default: the scale's, else local]"),
+    _machine("--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"),
     _machine("--ray-address", help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
     _machine("--store", help="A URL to share artifacts at, where machines share no file system."),
 )
