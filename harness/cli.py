@@ -201,7 +201,9 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
     _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
     _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),
-    _machine("--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"),
+    _machine(
+        "--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"
+    ),
     _machine("--ray-address", help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
     _machine("--store", help="A URL to share artifacts at, where machines share no file system."),
 )
