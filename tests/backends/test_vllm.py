@@ -273,20 +273,20 @@ def test_greedy_decoding_takes_what_transformers_finds_likeliest(engine: VllmGen
 
 @real
 def test_samples_lie_in_the_nucleus_as_often_as_they_should(engine: VllmGenerator, smollm2: Path) -> None:
-    [said], draws = alone(INSTRUCTIONS[-1:]), 400
-    done = engine.complete([said] * draws, sampled(1, top_p=0.5, temperature=1.0), range(draws))
+    [said], draws, temperature = alone(INSTRUCTIONS[-1:]), 200, 2.0
+    done = engine.complete([said] * draws, sampled(1, top_p=0.5, temperature=temperature), range(draws))
     net, tokenizer = load_checkpoint(smollm2)
     with torch.inference_mode():
         logits = net.float()(input_ids=torch.tensor([prompt_ids(tokenizer, said)])).logits[0, -1]
-    probabilities, tokens = logits.softmax(-1).sort(descending=True)
+    probabilities, tokens = (logits / temperature).softmax(-1).sort(descending=True)
     size = int((probabilities.cumsum(0) - probabilities < 0.5).sum())
     nucleus = {
         int(token): float(p / probabilities[:size].sum())
         for token, p in zip(tokens[:size], probabilities[:size], strict=True)
     }
     found = [one.token_ids[0] for one in done]
-    assert size > 1
-    assert sum(token in nucleus for token in found) > 0.97 * draws  # bfloat16 moves its edge
+    assert 100 < size < 1000
+    assert sum(token in nucleus for token in found) > 0.95 * draws  # bfloat16 moves its edge
     for token, probability in list(nucleus.items())[:3]:
         deviation = (probability * (1 - probability) / draws) ** 0.5
         assert abs(found.count(token) / draws - probability) < 4 * deviation + 0.03
