@@ -24,6 +24,8 @@ requests = st.builds(
     st.sampled_from([0.0, 0.7, 1.0]),
     st.integers(0, 3),
     st.integers(0, 3),
+    st.sampled_from([None, 0.9, 1.0]),
+    st.sampled_from([None, 0, 1]),
 )
 references = st.builds(
     JudgeReference,
@@ -47,16 +49,20 @@ def test_any_field_changed_gives_another_key(request, reference, data):
     changed = [
         *(replace(request, **{name: getattr(request, name) + 1}) for name in ("max_tokens", "temperature", "repeat")),
         replace(request, top_logprobs=request.top_logprobs + 1),
+        replace(request, top_p=0.5 if request.top_p is None else None),
+        replace(request, seed=1 if request.seed is None else None),
         replace(request, messages=(*request.messages, Message("user", "x"))),
         replace(request, messages=(replace(request.messages[0], content="x" * 9), *request.messages[1:])),
     ]
-    assert len({request_key(reference, one) for one in [request, *changed]}) == 7
+    assert len({request_key(reference, one) for one in [request, *changed]}) == 9
     assert {field.name for field in fields(request)} == {
         "messages",
         "max_tokens",
         "temperature",
         "top_logprobs",
         "repeat",
+        "top_p",
+        "seed",
     }, "a new field must change the key as well"
 
 
