@@ -277,6 +277,7 @@ def test_lines_are_short(runs: Runs, regress: Regress) -> None:
     [
         ({"scale": "small"}, "is sgpo on scale mini.* on scale small"),
         ({"fast": True}, "candidate was run with --fast, .*baseline was not"),
+        ({"asked": {"limit": 4}}, "baseline was run with --limit None, .*candidate with --limit 4; run both alike"),
         ({"judge": "ba9876543210"}, "alpaca_eval2 was judged by 0123456789ab in the baseline, by ba9876543210"),
         ({"calibrated_with": 1}, "different calibrations"),
         ({"methods": {"spin": SFT}}, "no model, method and bench in common"),
