@@ -5,8 +5,6 @@ from contextlib import closing
 from hashlib import sha256
 
 from harness.backends.chat import conversation
-from harness.backends.hf import BATCH_SIZE as BATCH_SIZE
-from harness.backends.hf import BATCH_TOKENS as BATCH_TOKENS
 from harness.backends.interfaces import Conversation, Generator, Sampling
 from harness.core.artifacts import Artifact, Output, Tracker, step
 from harness.core.records import Prompt, Response
