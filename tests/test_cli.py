@@ -464,7 +464,9 @@ def test_scores_are_shown_as_text_too(harness: Harness, tmp_path: Path) -> None:
     [win_rate] = [line for line in lines if line[0] == "win_rate"]
     assert win_rate[1] == "50.00" and win_rate[2].startswith("[")
     assert ["instructions", "judged", "12", "of", "12"] in lines
-    withheld = "length_controlled_winrate withheld: no calibration given for this judge (harness eval: --lc-calibration)"
+    withheld = (
+        "length_controlled_winrate withheld: no calibration given for this judge (harness eval: --lc-calibration)"
+    )
     assert withheld in outcome.out
 
 
