@@ -6,7 +6,7 @@ process of its own. It is told which node takes which step, and tells what becom
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -15,10 +15,10 @@ from typing import Any
 
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
-from harness.core.executor import GIB, Done, Failed, Message
+from harness.core.executor import GIB, Failed, Message
 from harness.core.limits import Limits
 from harness.core.processes import belong_to_parent, print_to, threads_of
-from harness.core.progress import Event
+from harness.core.progress import Advance, Event, Note, Waiting
 from harness.core.shared_store import SharedStore
 from harness.core.store import Store
 from harness.core.workers import attempt, tidy
@@ -165,9 +165,9 @@ class _Bridge:
 
         self._connection = connection
         home = ray.get_runtime_context().get_node_id()
-        self._errand = ray.put(replace(errand, home=home))
-        mailbox = ray.remote(Mailbox)
-        self._mailbox = mailbox.options(num_cpus=0, scheduling_strategy=_on(home)).remote()
+        self._errand = replace(errand, home=home)
+        self._new_mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=_on(home)).remote
+        self._open_mailbox()
         self._make = ray.remote(make)
         self._make_on_gpus = ray.remote(max_calls=1)(make)  # what a step leaves on them goes with its process
         self._running: dict[Any, Start] = {}
@@ -190,6 +190,10 @@ class _Bridge:
                 self._start(start)
             self._look_at_tasks()
 
+    def _open_mailbox(self) -> None:
+        self._mailbox = self._new_mailbox()
+        self._mail = self._mailbox.drain.remote()
+
     def _start(self, start: Start) -> None:
         needs = start.needs
         function = self._make_on_gpus if needs.gpus else self._make
@@ -210,29 +214,40 @@ class _Bridge:
         if not self._running:
             return
         ended, _ = ray.wait(list(self._running), timeout=self._POLL)
-        for key, event in ray.get(self._mailbox.drain.remote()):
-            self._connection.send(Said(key, event))
+        self._look_at_mail()
         for reference in ended:
             start = self._running.pop(reference)
-            said = self._outcome(start, reference)
-            if said:
+            for said in self._outcome(start, reference):
                 self._connection.send(said)
 
-    def _outcome(self, start: Start, reference: Any) -> Said | Lost | Crashed | None:
+    def _look_at_mail(self) -> None:
+        """Progress only, so that nothing waits for it, and nothing ends where Ray has lost the mailbox."""
+        import ray
+
+        if not ray.wait([self._mail], timeout=0)[0]:
+            return
+        try:
+            for key, event in ray.get(self._mail):
+                self._connection.send(Said(key, event))
+            self._mail = self._mailbox.drain.remote()
+        except ray.exceptions.RayError:
+            self._open_mailbox()
+
+    def _outcome(self, start: Start, reference: Any) -> Sequence[Said | Lost | Crashed]:
         import ray
         from ray import exceptions
 
         try:
-            return Said(start.key, ray.get(reference))
+            return [Said(start.key, message) for message in ray.get(reference)]
         except (exceptions.NodeDiedError, exceptions.TaskUnschedulableError):
-            return Lost(start.key)
+            return [Lost(start.key)]
         except exceptions.OutOfMemoryError:
-            return Crashed(start.key, "memory ran out on the node")
+            return [Crashed(start.key, "memory ran out on the node")]
         except exceptions.WorkerCrashedError:
             self._in_doubt[start.key] = start, time.monotonic() + self._TIME_TO_NOTICE
-            return None
+            return []
         except exceptions.RayError as error:
-            return Said(start.key, Failed(f"Ray could not run a step\n{error}", by_user=False))
+            return [Said(start.key, Failed(f"Ray could not run a step\n{error}", by_user=False))]
 
     def _look_at_nodes(self) -> None:
         import ray
@@ -281,21 +296,28 @@ def _node(told: Mapping[str, Any]) -> Node:
 # On a node
 
 
-def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> Done | Failed:
-    """The task: makes the artifact in a worker process of `node`."""
+def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list[Message]:
+    """The task: makes the artifact in a worker process of `node`. What the step says that must not be lost, and how it
+    ended."""
     os.environ.update(errand.environment)
+    told: list[Event] = []
 
     def report(event: Event) -> None:
-        mailbox.put.remote(key, event)
+        if told and isinstance(event, Advance) and isinstance(told[-1], Advance):
+            told.pop()
+        told.append(event)
+        if not isinstance(event, Note):
+            mailbox.put.remote(key, event)
 
     try:
         store = _store(node, errand)
     except UserError as error:
-        return Failed(str(error), by_user=True)
+        return [Failed(str(error), by_user=True)]
     try:
-        return attempt(task, store, errand.limits, errand.compute, report)
+        outcome = attempt(task, store, errand.limits, errand.compute, report)
     finally:
         tidy()
+    return [*(event for event in told if not isinstance(event, Waiting)), outcome]
 
 
 def _store(node: str, errand: Errand) -> Store:
