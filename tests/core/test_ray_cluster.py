@@ -84,7 +84,7 @@ def doomed(tmp_path: Path) -> Iterator[Cluster]:
     made.stop()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
