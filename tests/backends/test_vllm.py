@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -295,14 +296,15 @@ def test_samples_lie_in_the_nucleus_as_often_as_they_should(engine: VllmGenerato
 @real
 def test_a_completion_depends_on_its_own_seed_and_little_on_its_neighbours(engine: VllmGenerator) -> None:
     asked, seeds = alone(INSTRUCTIONS), list(range(len(INSTRUCTIONS)))
-    together = engine.complete(asked, sampled(12), seeds)
-    assert engine.complete(asked, sampled(12), seeds) == together
-    backwards = engine.complete(asked[::-1], sampled(12), seeds[::-1])[::-1]
-    one_by_one = [engine.complete([said], sampled(12), [seed])[0] for said, seed in zip(asked, seeds, strict=True)]
-    for other in (backwards, one_by_one):  # rounding may turn a draw
-        assert sum(a == b for a, b in zip(together, other, strict=True)) >= len(asked) - 2
-    others = engine.complete(asked, sampled(12), [seed + 100 for seed in seeds])
-    assert all(a != b for a, b in zip(together, others, strict=True))
+    short = sampled(3)  # in bfloat16 about one draw in fifty turns with the batch, and all that follow it
+    together = engine.complete(asked, short, seeds)
+    assert engine.complete(asked, short, seeds) == together
+    backwards = engine.complete(asked[::-1], short, seeds[::-1])[::-1]
+    one_by_one = [engine.complete([said], short, [seed])[0] for said, seed in zip(asked, seeds, strict=True)]
+    unrelated = engine.complete(asked, short, [seed + 100 for seed in seeds])
+    same = [sum(map(eq, together, other)) for other in (backwards, one_by_one, unrelated)]
+    assert min(same[:2]) >= len(asked) - 1
+    assert same[2] <= len(asked) / 2
 
 
 @real
