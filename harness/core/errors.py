@@ -28,7 +28,9 @@ class StepFailed(HarnessError):
 
 
 class WorkerDied(HarnessError):
-    """A worker process ended without an answer, for example because the system ran out of memory."""
+    """A worker process ended without an answer, most likely because memory ran out: what the user can mend."""
+
+    exit_code = 2
 
 
 class Interrupted(HarnessError):

@@ -11,6 +11,10 @@ def test_a_user_error_is_one_line_and_exits_with_2():
     assert error.exit_code == 2
 
 
+def test_a_worker_that_dies_for_want_of_memory_is_for_the_user_to_mend():
+    assert (WorkerDied("a").exit_code, StepFailed("a").exit_code) == (2, 1)
+
+
 @pytest.mark.parametrize("error", [UserError("a b"), StepFailed("a\nb"), WorkerDied("a"), Interrupted("a")])
 def test_errors_survive_pickling(error):
     again = pickle.loads(pickle.dumps(error))
