@@ -1,6 +1,7 @@
 """Artifacts under a URL that fsspec knows, for machines that share no file system."""
 
 import posixpath
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,17 +16,29 @@ from harness.core.errors import UserError
 T = TypeVar("T")
 RECORD = "artifact.json"
 
+_CREDENTIALS = re.compile(r"://(?:[^/]*@|[^/\[]*:(?!\d*(?:/|$)))")
+"""A user before the host; or what follows its colon is no port, as in ``s3://KEY:SEC/RET@bucket``."""
+_CONTAINER = re.compile(r"\b(abfss?)://[^/@:]+@")
+"""What Azure's URLs have in that place is no user."""
+
 
 @dataclass(frozen=True, slots=True)
 class SharedStore:
     """Folders of artifacts below `url`, such as ``s3://bucket/run``; their names are places, ``<step>/<key>``.
 
     A record is put there last, so that an artifact with a record is whole. All methods raise UserError where the URL
-    cannot be used.
+    cannot be used; so does the constructor for one with a user or password, which manifests and errors would show.
     """
 
     url: str
     _records: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if _CREDENTIALS.search(_CONTAINER.sub(r"\1://", self.url)):
+            raise UserError(
+                "the URL of --store may hold no user and no password (nothing before an @): it is written into results;"
+                " credentials belong in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
 
     def record(self, place: str) -> dict[str, Any] | None:
         """The content of the artifact's record, without its payload; None where it is not there."""
