@@ -52,8 +52,11 @@ MOST_LOSSES = 3
 """A step whose node is lost more often is taken to be what brings them down."""
 TIME_TO_STOP = 15.0
 """Seconds for running tasks to be cancelled, and for a cluster of our own to stop."""
-FORWARDED = ("HARNESS_", "HF_", "HUGGINGFACE_", "OPENAI_", "TRANSFORMERS_", "VLLM_")
-"""Variables of the command's environment that its steps have on every node begin with one of these."""
+FORWARDED = ("HARNESS_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "VLLM_")
+"""Variables of the command's environment that its steps have on every node begin with one of these.
+
+None of an endpoint's: the steps that ask one run beside the command, and its key stays there.
+"""
 
 
 @dataclass(slots=True)
