@@ -92,28 +92,23 @@ def train_dpo(
     out.counts.update(metrics)
 
 
-@step(version=2)
+@step(version=3)
 def improver_examples(
     out: Output, *, template: str, drafts: Artifact, targets: Sequence[Artifact], references: Artifact | None = None
 ) -> None:
-    """D_R (Eq. 3): for each kept target ỹ, the example r(x, ŷ_θ0) → ỹ.
+    """D_R (Eq. 3): for each kept target ỹ, the example r(x, ŷ_θ0) → ỹ, after the turns that led to x.
 
     `targets` are sets of `Response` rows, each filtered on its own, here united. `references` are needed where
     `template` shows the reference, which SGPO's own training prompt does not (Table 7).
     """
     draft_by_prompt = {row.prompt.id: row for row in drafts.rows(Response)}
     reference_by_prompt = {row.prompt.id: row.text for row in references.rows(Response)} if references else {}
-    examples = [
-        Response(
-            Prompt(
-                f"{row.prompt.id}/{number}",
-                render(template, draft_by_prompt[row.prompt.id], reference_by_prompt.get(row.prompt.id, "")),
-            ),
-            row.text,
-            row.writer,
-        )
-        for number, target in enumerate(targets)
-        for row in target.rows(Response)
-    ]
+    examples = []
+    for number, target in enumerate(targets):
+        for row in target.rows(Response):
+            draft = draft_by_prompt[row.prompt.id]
+            shown = render(template, draft, reference_by_prompt.get(row.prompt.id, ""))
+            prompt = Prompt(f"{row.prompt.id}/{number}", shown, draft.prompt.history)
+            examples.append(Response(prompt, row.text, row.writer))
     out.counts["improver_examples"] = len(examples)
     out.write_rows(examples)

@@ -9,7 +9,7 @@ from harness.backends.training_rows import ReferenceLogProbability
 from harness.core.artifacts import ancestry
 from harness.core.compute import Compute
 from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Response, read_rows
+from harness.core.records import Message, PreferencePair, Prompt, Response, read_rows
 from harness.core.store import Store
 from harness.mini.language import read_fields
 from harness.mini.roles import read_role
@@ -43,6 +43,26 @@ def test_the_improver_learns_each_kept_target_from_request_and_draft(store: Stor
     ]
     assert len({row.prompt.id for row in rows}) == 4
     assert store.record(examples)["counts"]["improver_examples"] == 4
+
+
+def test_the_improver_learns_after_the_turns_that_draft_and_target_were_made_after(store: Store) -> None:
+    before = (Message("user", "hello"), Message("assistant", "yes?"))
+    drafts, targets = (
+        given_responses(
+            rows=(
+                Response(Prompt("a", "and now?", before), f"{kind} a", kind),
+                Response(Prompt("b", "and then?"), f"{kind} b", kind),
+            )
+        )
+        for kind in ("draft", "target")
+    )
+    rows = made(
+        store, improver_examples(template="{request} | {draft}", drafts=drafts, targets=[targets, targets])
+    ).rows(Response)
+    assert [(row.prompt.history, row.prompt.text) for row in rows] == [
+        (before, "and now? | draft a"),
+        ((), "and then? | draft b"),
+    ] * 2
 
 
 def test_the_improver_is_never_shown_the_reference(store: Store) -> None:
