@@ -25,6 +25,9 @@ _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
 _OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
 _AT_ONCE = 4096
 
+NO_ANSWER = "no answer"
+"""The finish reason of a completion that is none: the endpoint left it empty, or its content filter withheld it."""
+
 
 def teacher_endpoint(reference: str) -> JudgeReference:
     """The model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
@@ -55,7 +58,8 @@ class OpenAITeacher:
     ) -> list[Completion]:
         """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
-        Raises UserError where some got no answer; the others are recorded by then.
+        A finish reason of `NO_ANSWER` says that there is nothing to use; asked again, it would be so again. Raises
+        UserError where some got no reply; the others are recorded by then.
         """
         requests = [
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
@@ -85,4 +89,6 @@ class OpenAITeacher:
 
 
 def _completion(reply: ChatReply) -> Completion:
+    if reply.finish_reason == "content_filter" or not reply.text.strip():
+        return Completion("", (), NO_ANSWER)
     return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")

@@ -7,6 +7,7 @@ from hashlib import sha256
 from harness.backends.chat import conversation
 from harness.backends.interfaces import Conversation, Generator, Sampling
 from harness.core.artifacts import Artifact, Output, Tracker, step
+from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
 
 CUT_OFF_SHARE = 0.02
@@ -23,7 +24,10 @@ def is_at_endpoint(artifact: Artifact) -> bool:
 
 @step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
-    """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x)."""
+    """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
+
+    A prompt to which a teacher's endpoint gives no answer (an empty or a filtered one) has no row; they are counted.
+    """
     asked = [row.prompt for row in prompts.rows(Response)]
     _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
@@ -42,6 +46,7 @@ def refine(
     """`model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
 
     `template` may use the fields {request}, {reference} and {draft}; drafts and references are joined by prompt.
+    Prompts without an answer are left out as by `respond`.
     """
     reference_by_prompt = {row.prompt.id: row.text for row in references.rows(Response)}
     rows = drafts.rows(Response)
@@ -62,7 +67,12 @@ def _answer(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """Batches are the same however often a run was killed, and each is appended as a whole."""
+    """The rows are the same however often a run was killed, and each batch is appended as a whole.
+
+    What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
+    """
+    from harness.backends.openai_teacher import NO_ANSWER
+
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
     lengths = [sum(len(turn.content) for turn in said) for said in conversations]
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
@@ -82,10 +92,12 @@ def _answer(
                     [
                         Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
                         for i, done in zip(batch, completions, strict=True)
+                        if done.finish_reason != NO_ANSWER
                     ]
                 )
                 within.finish()
     _count_cut_off(out, list(log.done.values()), sampling)
+    _count_unanswered(out, model, len(prompts), len(log.done))
 
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
@@ -103,6 +115,16 @@ def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) ->
     out.counts["cut_off"] = cut
     if cut > CUT_OFF_SHARE * len(rows):
         out.note(f"{cut} of {len(rows)} answers are cut off at the limit of {sampling.max_new_tokens} tokens")
+
+
+def _count_unanswered(out: Output, model: Artifact, asked: int, answered: int) -> None:
+    out.counts["unanswered"] = asked - answered
+    if asked and not answered:
+        raise UserError(
+            f"{model} left every answer empty or withheld it, of {asked}: take another --teacher, or other prompts"
+        )
+    if answered < asked:
+        out.note(f"{asked - answered} of {asked} prompts have no answer: it was empty, or withheld by a filter")
 
 
 class _BatchProgress:

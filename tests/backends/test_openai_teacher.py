@@ -9,7 +9,7 @@ import pytest
 from harness.backends import openai_api
 from harness.backends.interfaces import Completion, Sampling
 from harness.backends.models import fingerprint
-from harness.backends.openai_teacher import OpenAITeacher, teacher_endpoint
+from harness.backends.openai_teacher import NO_ANSWER, OpenAITeacher, teacher_endpoint
 from harness.backends.pace import Retries
 from harness.core.errors import UserError
 from harness.core.limits import Limits
@@ -52,6 +52,28 @@ def test_an_answer_is_paid_for_once(tmp_path: Path) -> None:
         first = ask(server.base_url, tmp_path, QUESTIONS[:4])
         assert ask(server.base_url, tmp_path)[:4] == first
         assert len(server.bodies) == len(QUESTIONS)
+
+
+def test_an_answer_that_is_empty_or_filtered_is_none_and_is_paid_for_once(tmp_path: Path) -> None:
+    said = {"question 0": ("half a", "content_filter"), "question 1": (" \n", "stop"), "question 2": ("", "length")}
+    said["question 3"] = ("long", "length")
+
+    class Filters(ChatServer):
+        def completion(self, body: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+            text, reason = said.get(body["messages"][-1]["content"], ("whole", "stop"))
+            whole = super().completion(body, text)
+            whole["choices"][0]["finish_reason"] = reason
+            return whole
+
+    with Filters() as server:
+        completions = ask(server.base_url, tmp_path)
+        assert ask(server.base_url, tmp_path) == completions
+        assert len(server.bodies) == len(QUESTIONS)
+    assert [(each.text, each.finish_reason) for each in completions] == [
+        *[("", NO_ANSWER)] * 3,
+        ("long", "length"),
+        *[("whole", "stop")] * 2,
+    ]
 
 
 def test_what_fails_costs_nothing_that_was_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

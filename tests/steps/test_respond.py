@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from harness.backends import hf, models
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
+from harness.backends.openai_teacher import NO_ANSWER
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.compute import Compute
+from harness.core.errors import UserError
 from harness.core.progress import Event, Note
 from harness.core.records import Message, Prompt, Response
 from harness.core.store import Store
@@ -18,6 +20,7 @@ from harness.scales import load_scale
 from harness.steps import respond as module
 from harness.steps.data import data, model
 from harness.steps.respond import longest_first, prompt_seed, refine, respond
+from harness.steps.train import improver_examples
 from tests.steps.given import answers, given_responses, made, texts
 
 PAPER = Sampling(temperature=0.7, top_p=0.9, max_new_tokens=40)
@@ -254,6 +257,68 @@ def test_the_user_hears_of_it_where_more_than_two_per_cent_are_cut_off(
     store.build(artifact, heard.append)
     assert [event.text for event in heard if isinstance(event, Note)] == told
     assert store.record(artifact)["counts"]["cut_off"] == cut
+
+
+class LeavesOut(FakeGenerator):
+    """Has no answer to prompts whose number `leaves_out` holds of."""
+
+    def __init__(self, leaves_out: Callable[[int], bool], falls_over_at: int | None = None) -> None:
+        super().__init__(falls_over_at)
+        self.leaves_out = leaves_out
+
+    def complete(self, conversations: Sequence[Conversation], *asked: object) -> list[Completion]:  # type: ignore[override]
+        completions = super().complete(conversations, *asked)  # type: ignore[arg-type]
+        numbers = [int(said[-1].content.split()[1]) for said in conversations]
+        return [
+            Completion("", (), NO_ANSWER) if self.leaves_out(number) else done
+            for number, done in zip(numbers, completions, strict=True)
+        ]
+
+
+def test_what_an_endpoint_leaves_unanswered_has_no_row_and_is_counted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = respond(model=model("mini:teacher"), prompts=asked(18), sampling=PAPER, seed=0)
+    use(monkeypatch, LeavesOut(lambda number: number % 3 == 0))
+    for parent in ancestry([artifact])[:-1]:
+        store.build(parent)
+    heard: list[Event] = []
+    store.build(artifact, heard.append)
+    rows = store.bind(artifact).rows(Response)
+    assert sorted(int(row.prompt.id) for row in rows) == [number for number in range(18) if number % 3]
+    assert store.record(artifact)["counts"]["unanswered"] == 6
+    told = [event.text for event in heard if isinstance(event, Note)]
+    assert told == ["6 of 18 prompts have no answer: it was empty, or withheld by a filter"]
+
+    killed = Store(tmp_path / "killed")
+    use(monkeypatch, LeavesOut(lambda number: number % 3 == 0, falls_over_at=3))
+    with pytest.raises(InterruptedError):
+        made(killed, artifact)
+    use(monkeypatch, LeavesOut(lambda number: number % 3 == 0))
+    again = made(killed, artifact)
+    assert (again.folder / "rows.jsonl").read_bytes() == (store.folder(artifact) / "rows.jsonl").read_bytes()
+    assert killed.record(again)["counts"]["unanswered"] == 6
+
+
+def test_an_improver_learns_from_the_prompts_that_are_answered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = answers({str(i): f"draft {i}" for i in range(6)})
+    use(monkeypatch, LeavesOut(lambda number: number == 2))
+    target = refine(
+        model=model("mini:teacher"),
+        template="{request} {reference} {draft}",
+        references=drafts,
+        drafts=drafts,
+        sampling=PAPER,
+        seed=0,
+    )
+    rows = made(store, improver_examples(template="{draft}", drafts=drafts, targets=[target])).rows(Response)
+    assert sorted(row.prompt.text for row in rows) == [f"draft {i}" for i in (0, 1, 3, 4, 5)]
+
+
+def test_an_endpoint_that_answers_nothing_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, LeavesOut(lambda number: True))
+    with pytest.raises(UserError, match=r"left every answer empty or withheld it, of 5: take another --teacher"):
+        made(store, respond(model=model("mini:teacher"), prompts=asked(5), sampling=PAPER, seed=0))
 
 
 def test_a_turn_before_the_prompt_is_shown_and_the_engine_is_the_samplings(
