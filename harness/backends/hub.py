@@ -151,6 +151,19 @@ def at_commit(reference: str, commit: str) -> str:
     return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
 
 
+def require_planned(reference: str, fingerprint: str) -> None:
+    """Raises UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
+
+    What a plan takes from the hub has its commit in its reference, and that is its fingerprint. Nothing is asked.
+    """
+    match = _named(reference)
+    if match is not None and match["revision"] != fingerprint:
+        raise UserError(
+            f"{reference} was a file or folder when this run was planned, and {Path(reference).absolute()} is not on"
+            f" {os.uname().nodename}; put it there, or name a path that is the same on all machines"
+        )
+
+
 def _named(reference: str) -> re.Match[str] | None:
     """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
     is_path = reference.endswith(DATA_FILES) or Path(reference).exists()
@@ -251,10 +264,16 @@ def _storage(kind: Kind, name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A fetched file; `source` names the data set and the commit it was taken from."""
+    """A fetched file of the data set `repository` at `commit`."""
 
     path: Path
-    source: str
+    repository: str
+    commit: str
+
+    @property
+    def source(self) -> str:
+        """The data set and the commit, in short."""
+        return f"{self.repository}@{self.commit[:12]}"
 
 
 class NotOnHub(UserError):
@@ -295,7 +314,7 @@ def fetch(repository: str, name: str, revision: str | None = None, *, instead: s
     path = Path(fetched)
     # The cache keeps a file under snapshots/<commit>/<name>.
     commit = path.parents[len(PurePosixPath(name).parts) - 1].name
-    return HubFile(path, f"{repository}@{commit[:12]}")
+    return HubFile(path, repository, commit)
 
 
 def file_names(repository: str, folder: str, revision: str | None = None) -> list[str]:

@@ -10,12 +10,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from harness.backends.gguf import GGUF, convert_gguf, gguf_file
-from harness.backends.hub import Repository, hub_repository
+from harness.backends.hub import Repository, hub_repository, require_planned
 from harness.backends.hub_models import fetch_model, lacking_files
 from harness.backends.interfaces import Engine, Generator
 from harness.backends.openai_teacher import OPENAI, teacher_endpoint
@@ -142,13 +142,27 @@ def fingerprint(reference: str) -> str:
 
     Of a model at an endpoint no more is known than its name and where it is.
     """
+    return _known_content(reference) or _digest(file_digests(reference))
+
+
+def require_unchanged(reference: str, planned: str, files: Mapping[str, str] | None = None) -> None:
+    """Raises UserError where the model is not the one whose fingerprint a plan took.
+
+    `files` are its `file_digests`, if they are at hand.
+    """
+    found = _known_content(reference) or _digest(files or file_digests(reference))
+    if found != planned:
+        raise UserError(f"{reference} has changed since this run looked at it; run the same command again")
+
+
+def _known_content(reference: str) -> str | None:
+    """What identifies a model's content without a look at its files; None for files on this machine."""
     if reference == TEACHER:
         return world_digest()
     if reference.startswith(OPENAI):
         return str(teacher_endpoint(reference))
-    if on_hub := _on_hub(reference):
-        return on_hub.commit
-    return _digest(_files(reference))
+    on_hub = _on_hub(reference)
+    return on_hub.commit if on_hub else None
 
 
 def _files(reference: str) -> list[Path]:
@@ -167,17 +181,26 @@ def _stored_file(reference: str) -> Path:
     return path
 
 
-def _digest(paths: list[Path]) -> str:
+def _digest(files: Mapping[str, str]) -> str:
     digest = sha256()
-    for path in paths:
-        digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
+    for name, content in files.items():
+        digest.update(name.encode() + bytes.fromhex(content))
     return digest.hexdigest()
 
 
 def resolve(folder: Path) -> str:
-    """The reference that an artifact's folder stands for: the one in its `reference.json`, or the folder itself."""
+    """The reference that an artifact's folder stands for: the one in its `reference.json`, or the folder itself.
+
+    Raises UserError where that was a folder, which this machine does not have.
+    """
     pointer = folder / REFERENCE_FILE
-    return json.loads(pointer.read_text())["reference"] if pointer.is_file() else str(folder)
+    if not pointer.is_file():
+        return str(folder)
+    told = json.loads(pointer.read_text())
+    reference: str = told["reference"]
+    if "fingerprint" in told:
+        require_planned(reference, told["fingerprint"])
+    return reference
 
 
 def checkpoint_of(folder: Path) -> Path:

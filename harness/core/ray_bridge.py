@@ -96,6 +96,8 @@ class Errand:
     compute: Compute
     home: str
     """The node of the command, which has the run directory."""
+    working_folder: Path
+    """Where the command was given: what references that are relative paths, as they stand in keys, start from."""
     environment: Mapping[str, str]
 
 
@@ -310,6 +312,7 @@ def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list
             mailbox.put.remote(key, event)
 
     try:
+        _go_to(errand.working_folder)
         store = _store(node, errand)
     except UserError as error:
         return [Failed(str(error), by_user=True)]
@@ -318,6 +321,17 @@ def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list
     finally:
         tidy()
     return [*(event for event in told if not isinstance(event, Waiting)), outcome]
+
+
+def _go_to(folder: Path) -> None:
+    """Makes `folder` this process's working directory."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"the node {os.uname().nodename} cannot work in {folder}, where the command was given ({error.strerror});"
+            " give it in a folder that all nodes have under the same path"
+        ) from None
 
 
 def _store(node: str, errand: Errand) -> Store:

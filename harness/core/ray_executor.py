@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Pipe, wait
+from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
@@ -168,6 +169,7 @@ class RayExecutor(Executor):
             self._limits,
             self._compute,
             home="",
+            working_folder=Path.cwd(),
             environment={name: value for name, value in os.environ.items() if name.startswith(FORWARDED)},
         )
         environment = {"RAY_USAGE_STATS_ENABLED": "0", **threads_of(1)}

@@ -4,6 +4,7 @@ from harness.backends.datasets import RowKind, data_fingerprint
 from harness.backends.hub import at_commit
 from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.errors import UserError
 from harness.core.files import file_digest
 from harness.core.records import PreferencePair, Response
 from harness.core.unresolved import resolved
@@ -25,10 +26,14 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
     """The first `size` rows of a data set (see `harness.backends.datasets`), which `fingerprint` identifies.
 
-    The SHA-256 of the files they come from are kept beside them.
+    The SHA-256 of the files they come from are kept beside them. Raises UserError where it is another one by now.
     """
     from harness.backends.datasets import data_files, read_data
+    from harness.backends.hub import require_planned
 
+    require_planned(reference, fingerprint)
+    if data_fingerprint(reference) != fingerprint:
+        raise UserError(f"{reference} has changed since this run looked at it; run the same command again")
     files = data_files(reference, split, out.track)
     out.write_rows(read_data(reference, split, kind, size))
     digests = {name: file_digest(path) for name, path in files.items()}
@@ -52,12 +57,15 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
 def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     """A pointer to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
 
-    `fingerprint` identifies its content, before anything is fetched.
+    `fingerprint` identifies its content, before anything is fetched. Raises UserError where it is another one by now.
     """
-    from harness.backends.models import fetch, file_digests
+    from harness.backends.hub import require_planned
+    from harness.backends.models import fetch, file_digests, require_unchanged
 
+    require_planned(reference, fingerprint)
     fetch(reference, out.track)
     files = file_digests(reference)
+    require_unchanged(reference, fingerprint, files)
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": files})
 
 
@@ -66,9 +74,13 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
     """A checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
 
     `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
+    Raises UserError where the model is not the one that `fingerprint` identifies.
     """
-    from harness.backends.models import fetch, prepare
+    from harness.backends.hub import require_planned
+    from harness.backends.models import fetch, prepare, require_unchanged
 
+    require_planned(reference, fingerprint)
+    require_unchanged(reference, fingerprint)
     fetch(reference, out.track)
     prepare(reference, out.folder, chat_template, closing_token)
 

@@ -39,6 +39,15 @@ def test_a_pointer_stands_for_the_model_that_it_names(copy: Path) -> None:
     assert resolve(copy) == "mini:qwen2"
 
 
+def test_a_pointer_to_a_folder_that_is_not_here_is_no_model_of_the_hub(copy: Path) -> None:
+    (copy / "reference.json").write_text(json.dumps({"reference": "maker/tiny", "fingerprint": "f" * 64}))
+    with pytest.raises(UserError, match=r"^maker/tiny was a file or folder when this run was planned, and /"):
+        resolve(copy)
+    commit = "c" * 40
+    (copy / "reference.json").write_text(json.dumps({"reference": f"maker/tiny@{commit}", "fingerprint": commit}))
+    assert resolve(copy) == f"maker/tiny@{commit}"
+
+
 def test_the_fingerprint_follows_the_content_and_not_the_place(base: Path, copy: Path) -> None:
     assert fingerprint(str(copy)) == fingerprint("mini:llama") != fingerprint("mini:qwen2")
     with (copy / "model.safetensors").open("r+b") as file:

@@ -19,6 +19,7 @@ from harness.core.compute import Compute, Resources
 from harness.core.errors import StepFailed, UserError, WorkerDied
 from harness.core.store import Store, open_store
 from harness.pipeline import run
+from harness.steps.data import data
 from tests.core.sample_steps import (
     Item,
     ask,
@@ -161,6 +162,16 @@ def test_errors_are_those_of_one_machine(cluster: Cluster, store: Store):
 def test_a_process_that_is_killed_on_a_node_that_is_up(cluster: Cluster, store: Store):
     with pytest.raises(WorkerDied, match=r"^the worker process of step get_killed on .+ ended \(killed, perhaps"):
         run([get_killed()], store, compute=cluster.compute)
+
+
+def test_a_relative_path_means_on_a_node_what_it_means_in_the_command(
+    cluster: Cluster, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)  # the nodes were started elsewhere
+    Path("rows.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    rows = data("rows.jsonl", 1)
+    run([rows], store, compute=cluster.compute)
+    assert store.bind(rows).json("reference.json")["reference"] == "rows.jsonl"
 
 
 def test_what_no_node_has_is_one_line(cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import StepFailed, UserError, WorkerDied
 from harness.core.executor import GIB, Done, Failed
+from harness.core.limits import Limits
 from harness.core.progress import Advance
-from harness.core.ray_bridge import Crashed, Errand, Lost, Node, Nodes, Refused, Said, Start
+from harness.core.ray_bridge import Crashed, Errand, Lost, Node, Nodes, Refused, Said, Start, make
 from harness.core.store import Store
 from harness.pipeline import run
 from tests.core.sample_steps import ask, ask_user, numbers, occupy, occupy_much, sample_graph
@@ -211,6 +213,29 @@ def test_steps_that_ask_run_beside_the_command(cluster: Cluster, store: Store):
     run([ask(name="a"), numbers(count=1)], store, jobs=1, compute=compute())
     assert store.bind(ask(name="a")).json("asked.json")["parent"] == os.getpid()
     assert cluster.started == [("numbers", "2")]
+
+
+def test_tasks_get_the_commands_working_folder_and_no_key_of_an_endpoint(
+    cluster: Cluster, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("HF_TOKEN", "token")
+    monkeypatch.chdir(tmp_path)
+    errands = []
+    work = cluster._work
+    monkeypatch.setattr(cluster, "_work", lambda pipe, errand: (errands.append(errand), work(pipe, errand)))
+    run([numbers(count=1)], store, jobs=1, compute=compute())
+    assert errands[0].working_folder == tmp_path
+    assert errands[0].environment["HF_TOKEN"] == "token"
+    assert not any(name.startswith("OPENAI") for name in errands[0].environment)
+
+
+def test_a_node_without_the_working_folder_says_so(store: Store, tmp_path: Path):
+    gone = tmp_path / "gone"
+    errand = Errand(store.root, None, store.root, Limits(), compute(), "1", gone, {})
+    [said] = make("key", b"", "1", errand, None)
+    assert isinstance(said, Failed) and said.by_user
+    assert f"cannot work in {gone}, where the command was given (No such file or directory); give it in" in said.message
 
 
 def test_without_ray_it_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -128,7 +128,12 @@ def test_a_url_that_cannot_be_used_is_one_line(url: str, tmp_path: Path):
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://KEY:SECRET@bucket/run", "s3://KEY:SEC/RET@bucket", "https://SECRET@host", "filecache::s3://KEY:SECRET@bucket"],
+    [
+        "s3://KEY:SECRET@bucket/run",
+        "s3://KEY:SEC/RET@bucket",
+        "https://SECRET@host",
+        "filecache::s3://KEY:SECRET@bucket",
+    ],
 )
 def test_a_url_with_credentials_is_refused_and_not_shown(url: str, tmp_path: Path):
     with pytest.raises(UserError, match=r"may hold no user and no password.*in the environment") as refused:
@@ -139,7 +144,12 @@ def test_a_url_with_credentials_is_refused_and_not_shown(url: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://bucket/a@b", "hdfs://host:8020/run", "abfss://container@account.dfs.core.windows.net/run", "sftp://[::1]:22/a"],
+    [
+        "s3://bucket/a@b",
+        "hdfs://host:8020/run",
+        "abfss://container@account.dfs.core.windows.net/run",
+        "sftp://[::1]:22/a",
+    ],
 )
 def test_hosts_ports_and_containers_are_no_credentials(url: str):
     assert SharedStore(url).url == url

@@ -1,5 +1,9 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
+from harness.backends.models import MINI_MODELS
 from harness.core.errors import UserError
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.core.store import Store
@@ -33,6 +37,29 @@ def test_a_model_is_a_pointer_that_differs_with_the_content(store: Store) -> Non
     artifacts = [model(f"mini:{name}") for name in ("qwen2", "llama", "teacher")]
     assert len({artifact.key for artifact in artifacts}) == 3
     assert made(store, artifacts[1]).json("reference.json")["reference"] == "mini:llama"
+
+
+def test_what_has_changed_since_it_was_planned_is_not_loaded(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows, folder = Path("rows.jsonl"), Path("maker/tiny")
+    rows.write_text('{"instruction": "a", "output": "b"}\n')
+    shutil.copytree(MINI_MODELS / "llama", folder)
+    planned = [data("rows.jsonl", 1), model("maker/tiny"), model("maker/tiny", closing_token="<|eot_id|>")]
+    assert [artifact.params["reference"] for artifact in planned] == ["rows.jsonl", "maker/tiny", "maker/tiny"]
+    rows.write_text('{"instruction": "a", "output": "c"}\n')
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    for artifact in planned:
+        with pytest.raises(UserError, match="has changed since this run looked at it; run the same command again"):
+            made(store, artifact)
+    rows.unlink()
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match=r"cannot read the data set rows\.jsonl: No such file"):
+        made(store, planned[0])
+    for artifact in planned[1:]:
+        with pytest.raises(UserError, match=r"^maker/tiny was a file or folder when this run was planned"):
+            made(store, artifact)
 
 
 def test_chosen_answers_become_references(store: Store) -> None:
