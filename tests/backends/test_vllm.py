@@ -1,5 +1,6 @@
 """vLLM as a generator: its rules with a stand-in for the engine; and, marked vllm, the engine itself (`.ci/vllm`)."""
 
+import json
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import eq
@@ -48,11 +49,16 @@ class Request:
 
 
 class FakeEngine:
-    """Answers the request i with the ids i, i + 1, ... up to a closing token, and ends the last request first."""
+    """Answers the request i with the ids i, i + 1, ... up to a closing token, and ends the last request first.
+
+    The model holds 48 tokens, and the memory `held`.
+    """
+
+    held = 48
 
     def __init__(self, folder: str, **arguments: Any) -> None:
         self.folder, self.arguments = folder, arguments
-        self.model_config = SimpleNamespace(max_model_len=48)
+        self.model_config = SimpleNamespace(max_model_len=self.held, get_and_verify_max_len=lambda given: 48)
         self.llm_engine = self
         self.engine_core = self
         self.waiting: list[Request] = []
@@ -174,12 +180,91 @@ def test_too_little_memory_is_said_before_the_engine_starts(
 ) -> None:
     monkeypatch.setattr(backend, "_main_memory", lambda: 2**30)
     monkeypatch.setattr(sys.modules["vllm"], "LLM", None)
-    with pytest.raises(UserError, match=r"vLLM needs 2\.0 GiB for tiny, and this machine has 1\.0 GiB left; take a"):
+    with pytest.raises(UserError, match=r"vLLM needs 2\.0 GiB for tiny, and this machine has 1\.0 GiB left; end"):
         VllmGenerator(llama3)
     a_gpu = SimpleNamespace(is_cpu=lambda: False, get_device_total_memory=lambda: 2**10)
     monkeypatch.setattr(sys.modules["vllm.platforms"], "current_platform", a_gpu)
-    with pytest.raises(UserError, match=r"each GPU has 0\.0 GiB; take a smaller model, or more GPUs for a generation"):
+    monkeypatch.setattr(backend.subprocess, "run", raises(FileNotFoundError("nvidia-smi")))
+    with pytest.raises(UserError, match=r"a GPU has 0\.0 GiB free; end what else takes it, or take a smaller model,"):
         VllmGenerator(llama3)
+
+
+def test_the_gpu_memory_that_counts_is_what_is_free_on_the_fullest(
+    fake_vllm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def smi(command: list[str], **_: Any) -> SimpleNamespace:
+        asked.append(command)
+        return SimpleNamespace(stdout="30720\n2048\n1024\n")
+
+    monkeypatch.setattr(backend.subprocess, "run", smi)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    assert [backend._gpu_memory(gpus) for gpus in (1, 2, 3)] == [30.0, 2.0, 1.0]
+    assert asked[0][-2:] == ["-i", "4,5,6"]
+    a_gpu = SimpleNamespace(get_device_total_memory=lambda: 80 * 2**30)
+    monkeypatch.setattr(sys.modules["vllm.platforms"], "current_platform", a_gpu)
+    monkeypatch.setattr(backend.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="[N/A]\n"))  # MIG
+    assert backend._gpu_memory(1) == 80.0
+
+
+def raises(error: Exception) -> Callable[..., Any]:
+    def function(*_: Any, **__: Any) -> None:
+        raise error
+
+    return function
+
+
+FAILED = "Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(FAILED), torch.OutOfMemoryError("CUDA out of memory.\nTried ...")])
+def test_an_engine_that_does_not_start_is_one_line_with_the_mend(
+    fake_vllm: None, llama3: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", raises(error))
+    with pytest.raises(UserError, match=r"^vLLM does not start with the model in .*free memory.*: end what else takes"):
+        VllmGenerator(llama3)
+
+
+def test_a_fault_of_ours_at_the_start_is_not_taken_for_the_engine_s(
+    fake_vllm: None, llama3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", raises(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        VllmGenerator(llama3)
+
+
+@pytest.mark.parametrize(
+    ("stored", "taken"),
+    [("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float16", "float16"), (None, "bfloat16")],
+)
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+def test_float32_checkpoints_are_sampled_from_in_bfloat16_on_every_device(
+    fake_vllm: None, llama3: Path, stored: str | None, taken: str, name: str
+) -> None:
+    path = llama3 / "config.json"
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("dtype", "torch_dtype")}
+    path.write_text(json.dumps(config | ({name: stored} if stored else {})))
+    assert VllmGenerator(llama3)._engine.arguments["dtype"] == taken
+
+
+def test_answers_are_not_cut_by_the_memory_that_is_free(
+    fake_vllm: None, llama3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = max(len(prompt_ids(load_tokenizer(llama3), said)) for said in ASKED)
+    monkeypatch.setattr(FakeEngine, "held", longest + 6)
+    enough = VllmGenerator(llama3)
+    assert len(enough.complete(ASKED, DRAWN, [0, 0, 0])) == 3
+    assert {request.settings.max_tokens for request in enough._engine.requests} == {6}
+    message = (
+        rf"tiny needs memory for {longest + 7} tokens, a prompt and its answer, and what is free holds {longest + 6}:"
+    )
+    with pytest.raises(UserError, match=message):
+        enough.complete(ASKED, Sampling(0.7, 0.9, 7, "vllm"), [0, 0, 0])
+    with pytest.raises(UserError, match=r"needs memory for 48 tokens"):  # not for more than the model's own
+        enough.complete(ASKED, Sampling(0.7, 0.9, 900, "vllm"), [0, 0, 0])
+    assert enough.complete([], DRAWN, []) == []
 
 
 def test_the_memory_that_is_there_is_read() -> None:

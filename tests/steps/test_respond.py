@@ -243,7 +243,7 @@ def test_the_user_hears_of_it_where_more_than_two_per_cent_are_cut_off(
     store: Store, monkeypatch: pytest.MonkeyPatch, cut: int, told: list[str]
 ) -> None:
     class CutsOff(FakeGenerator):
-        def complete(self, conversations: Sequence[Conversation], *_: object) -> list[Completion]:  # type: ignore[override]
+        def complete(self, conversations: Sequence[Conversation], *_: object) -> list[Completion]:
             return [
                 Completion("x", (), "length" if int(said[-1].content.split()[-1]) < cut else "stop")
                 for said in conversations
@@ -266,7 +266,7 @@ class LeavesOut(FakeGenerator):
         super().__init__(falls_over_at)
         self.leaves_out = leaves_out
 
-    def complete(self, conversations: Sequence[Conversation], *asked: object) -> list[Completion]:  # type: ignore[override]
+    def complete(self, conversations: Sequence[Conversation], *asked: object) -> list[Completion]:
         completions = super().complete(conversations, *asked)  # type: ignore[arg-type]
         numbers = [int(said[-1].content.split()[1]) for said in conversations]
         return [
