@@ -1,10 +1,13 @@
 """What a user chooses of a run, and the request that it comes to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.backends.judges import JudgeReference
+from harness.backends.training import spread
+from harness.core.compute import Compute
+from harness.core.errors import UserError
 from harness.experiments import Request
 from harness.scales import JudgeRole, Scale, load_scale
 
@@ -45,5 +48,27 @@ class Choice:
             judge=self.judge or scale.judge,
             teacher=self.teacher or scale.teacher,
             allow_missing=self.allow_missing or scale.allow_missing,
-            compute=replace(scale.compute, **self.compute),
+            compute=self._compute(scale.compute),
         )
+
+    def _compute(self, usual: Compute) -> Compute:
+        """What the scale has, with what is chosen instead. Each chosen training process has one GPU."""
+        chosen = replace(usual, **self.compute)
+        training = chosen.resources.get("training")
+        if "processes" not in self.compute or training is None or not training.gpus:
+            return chosen
+        own = {"training": replace(training, gpus=chosen.processes)}
+        return replace(chosen, resources={**chosen.resources, **own})
+
+
+def most_processes(batches: Iterable[int], compute: Compute, devices: int) -> int:
+    """How many training processes `devices` have room for, so that each global batch can be spread over them."""
+    sizes = set(batches)
+    return next((count for count in range(devices, 1, -1) if _spreads(sizes, replace(compute, processes=count))), 1)
+
+
+def _spreads(batches: Iterable[int], compute: Compute) -> bool:
+    try:
+        return all(spread(size, compute) for size in batches)
+    except UserError:
+        return False

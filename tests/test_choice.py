@@ -7,7 +7,8 @@ import pytest
 
 from harness.backends.judges import judge_reference
 from harness.benches import bench_on
-from harness.choice import Choice
+from harness.choice import Choice, most_processes
+from harness.core.compute import Compute
 from harness.core.config import from_mapping
 from harness.core.errors import UserError
 from harness.scales import JudgeRole, load_scale
@@ -68,3 +69,18 @@ def test_a_judges_role_and_its_reference_are_the_same() -> None:
 def test_compute_that_there_is_not_is_an_error() -> None:
     with pytest.raises((UserError, TypeError)):
         Choice("mini", compute={"procesess": 2}).request()
+
+
+def test_chosen_processes_have_a_gpu_each() -> None:
+    usual = load_scale("paper").compute
+    chosen = Choice("paper", compute={"processes": 4}).request().scale.compute
+    assert usual.needs("training").gpus == 8 and chosen.needs("training").gpus == 4
+    assert chosen.needs("training").cpus == usual.needs("training").cpus
+    assert chosen.needs("generation") == usual.needs("generation")
+    assert Choice("paper", compute={"micro_batch_size": 2}).request().scale.compute.resources == usual.resources
+    assert Choice("mini", compute={"processes": 2}).request().scale.compute.resources == {}
+
+
+@pytest.mark.parametrize(("devices", "count"), [(8, 8), (6, 4), (3, 2), (1, 1)])
+def test_processes_divide_the_batches(devices: int, count: int) -> None:
+    assert most_processes([128, 32], Compute(processes=8, micro_batch_size=4), devices) == count

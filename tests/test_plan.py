@@ -168,8 +168,11 @@ def test_too_few_devices_and_too_little_memory_are_warned_of(harness: Harness) -
     plan = planned(harness, *PAPER, "--devices", "1", "--processes", "1", "--micro-batch-size", "1")
     texts = [note["text"] for note in plan["warnings"]]
     assert any(re.search(r"qwen: training takes about \d{3} GB of 80 GB", text) for text in texts)
+    assert not any(note["about"] == "memory" for note in planned(harness, *PAPER)["warnings"])
     few = [note for note in planned(harness, *PAPER, "--devices", "4")["warnings"] if note["about"] == "devices"]
     assert "8 processes, and there are 4 devices: pass --processes 4" in few[0]["text"]
+    six = [note for note in planned(harness, *PAPER, "--devices", "6")["warnings"] if note["about"] == "devices"]
+    assert "there are 6 devices: pass --processes 4" in six[0]["text"]  # 128 rows on 5 or 6 do not come out even
 
 
 def test_the_batch_is_the_same_however_it_is_spread(harness: Harness) -> None:

@@ -58,7 +58,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     with placeholders() as unresolved:
         experiments = build_experiments(name, request)
         hardware = with_calibration(load_hardware(), run_dir)
-        machine = hardware.machine(scale.name, options.device, options.devices)
+        machine = hardware.machine(scale.name, scale.compute, options.device, options.devices)
         store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
         counts = RowCounts(store, estimates)
         targets = [target for experiment in experiments for target in experiment.targets()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.backends.gguf import GGUF
+from harness.backends.hf import LOGITS_AT_ONCE
 from harness.backends.judge_models import Price, price_of
 from harness.backends.judges import JudgeReference
 from harness.backends.memory import (
@@ -15,9 +16,9 @@ from harness.backends.memory import (
     generation_memory,
     likelihood_memory,
     resume_bytes,
-    training_memory,
+    stage_memory,
 )
-from harness.backends.training import SINGLE, spread
+from harness.backends.training import spread
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.limits import Limits
 from harness.core.store import Store
@@ -32,6 +33,7 @@ from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import SEQUENCES, Calls, StepCost, StepCosts
 from harness.scales import Scale
+from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 
 State = Literal["found", "to run", "unknown"]
 """Of a step: in the store; not there; or not to be told, since what it is made from is not resolved yet."""
@@ -39,8 +41,6 @@ State = Literal["found", "to run", "unknown"]
 GB = 1e9
 BYTES_PER_TOKEN = 10
 """Of a saved row: its text, the token ids beside it, and the same again in verdicts."""
-
-LOGITS_AT_ONCE = 2**27
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def forecast(
         steps=steps,
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=limits.batch),
-        memory=tuple(_memory(stages, scale)),
+        memory=tuple(_memory(stages, scale, on_gpu=device.is_gpu)),
         disk=tuple(_disk(to_run, scale, estimates)),
         wall=_times(to_run, lambda tasks: makespan(tasks, machine.devices)),
         longest_chain=_times(to_run, critical_path),
@@ -273,7 +273,7 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
     return Range(low, expected, high)
 
 
-def _memory(stages: Sequence[Stage], scale: Scale) -> Iterator[MemoryNeed]:
+def _memory(stages: Sequence[Stage], scale: Scale, *, on_gpu: bool) -> Iterator[MemoryNeed]:
     """The largest need of each kind of work, by base model."""
     compute = scale.compute
     by_model: defaultdict[str, list[Stage]] = defaultdict(list)
@@ -283,7 +283,7 @@ def _memory(stages: Sequence[Stage], scale: Scale) -> Iterator[MemoryNeed]:
         shape = model_shape(model_reference(own[0].artifact) or "")
         if shape is None:
             continue
-        training = [(_training_need(stage, shape, scale), stage) for stage in own]
+        training = [(_training_need(stage, shape, scale, on_gpu), stage) for stage in own]
         peak, at = max(training, key=lambda each: each[0].total)
         how = spread(at.settings.global_batch_size, compute)
         rows = how.micro_batch_size * (SEQUENCES if at.beta is not None else 1)
@@ -292,25 +292,13 @@ def _memory(stages: Sequence[Stage], scale: Scale) -> Iterator[MemoryNeed]:
         tokens = length + scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
-        scoring = likelihood_memory(shape, rows=1, length=length, most_logits=LOGITS_AT_ONCE)
-        yield MemoryNeed(model, "likelihoods", shape, scoring, f"one row of {length:,}")
+        scoring = likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=length, most_logits=LOGITS_AT_ONCE)
+        yield MemoryNeed(model, "likelihoods", shape, scoring, f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once")
 
 
-def _training_need(stage: Stage, shape: ModelShape, scale: Scale) -> Memory:
-    how = spread(stage.settings.global_batch_size, scale.compute)
-    return training_memory(
-        shape,
-        rows=how.micro_batch_size * (SEQUENCES if stage.beta is not None else 1),
-        length=stage.settings.max_length,
-        precision=stage.settings.precision,
-        checkpointing=scale.compute.gradient_checkpointing,
-        shards=1 if scale.compute.accelerate == SINGLE else how.processes,
-    )
-
-
-def cache_bytes_per_token(shape: ModelShape) -> int:
-    """Of keys and values that generation keeps, in bfloat16."""
-    return 2 * shape.layers * shape.key_value_heads * shape.head * 2
+def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) -> Memory:
+    sequences = SEQUENCES if stage.beta is not None else 1
+    return stage_memory(shape, stage.settings, scale.compute, sequences=sequences, on_gpu=on_gpu)
 
 
 def _disk(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:

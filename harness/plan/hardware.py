@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from harness.core.compute import Compute
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError, unknown
 from harness.plan.ranges import Range
@@ -26,6 +27,9 @@ CALIBRATION = "calibration.json"
 """In a run directory: what was measured on this machine."""
 
 MEASURED_HERE = "this-machine"
+
+WITH_GPUS, WITHOUT_GPUS = "paper", "mini"
+"""Scales whose machines are taken for a scale that configs/hardware.yaml does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Machine:
 
     device: str
     devices: int
+    is_supposed: bool = False
+    """Whether nobody has said so, here or in configs/hardware.yaml."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,21 @@ class Hardware:
     machines: dict[str, Machine]
     throughput: tuple[Throughput, ...]
 
-    def machine(self, scale: str, device: str | None, devices: int | None) -> Machine:
-        """What a scale is reckoned on, with what is named instead. Raises UserError for an unknown device."""
-        usual = self.machines.get(scale, self.machines["mini"])
+    def machine(self, scale: str, compute: Compute, device: str | None, devices: int | None) -> Machine:
+        """What a scale is reckoned on, with what is named instead; for an unknown one, a machine with what it asks for.
+
+        Raises UserError for an unknown device.
+        """
+        usual = self.machines.get(scale) or self._like(compute)
         if device is not None and device not in self.devices:
             raise unknown("device", device, self.devices)
-        return Machine(device or usual.device, devices or usual.devices)
+        is_supposed = usual.is_supposed and (device is None or devices is None)
+        return Machine(device or usual.device, devices or usual.devices, is_supposed)
+
+    def _like(self, compute: Compute) -> Machine:
+        gpus = max((each.gpus for each in compute.resources.values()), default=0)
+        usual = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
+        return replace(usual, devices=gpus or usual.devices, is_supposed=True)
 
 
 @dataclass(frozen=True, slots=True)

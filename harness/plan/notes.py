@@ -8,6 +8,7 @@ from harness.backends.judge_models import shutdown_date
 from harness.backends.launch import accelerate_config
 from harness.backends.openai_teacher import OPENAI, teacher_endpoint
 from harness.benches import OFFICIAL_DATA
+from harness.choice import most_processes
 from harness.plan.estimates import Estimates, is_on_hub
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
@@ -103,6 +104,12 @@ def warnings(
 ) -> Iterator[Note]:
     """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
+    if forecast.machine.is_supposed:
+        yield Note(
+            "machine",
+            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: reckoned on {forecast.machine.devices}"
+            f" x {forecast.device.description}; --device and --devices take yours",
+        )
     yield from _asked(scale, today)
     yield from _references(scale, unresolved)
     yield from _misfits(forecast, scale, stages)
@@ -180,8 +187,9 @@ def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Itera
             )
     processes, devices = scale.compute.processes, forecast.machine.devices
     if stages and forecast.device.is_gpu and processes > devices:
+        fitting = most_processes((stage.settings.global_batch_size for stage in stages), scale.compute, devices)
         yield Note(
             "devices",
-            f"trainings run in {processes} processes, and there are {devices} devices: pass --processes {devices}; the"
+            f"trainings run in {processes} processes, and there are {devices} devices: pass --processes {fitting}; the"
             " batch stays the same",
         )

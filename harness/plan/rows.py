@@ -16,6 +16,7 @@ from harness.core.errors import UserError
 from harness.core.output import ROWS
 from harness.core.store import Store
 from harness.plan.estimates import DataEstimate, Estimates, without_revision
+from harness.preflight.subject import origin
 
 SAMPLED = 300
 """Rows whose tokens are counted where all could be."""
@@ -209,10 +210,8 @@ _RULES: Mapping[str, Callable[[RowCounts, Artifact], Rows | None]] = {
 
 def model_reference(artifact: Artifact) -> str | None:
     """The reference of the model that a checkpoint began as; None for an artifact that is no model."""
-    if artifact.step in BASES:
-        return str(artifact.params["reference"])
-    below = artifact.inputs.get("policy") or artifact.inputs.get("model")
-    return model_reference(below) if isinstance(below, Artifact) else None
+    began = origin(artifact)
+    return str(began.params["reference"]) if began.step in BASES else None
 
 
 def is_trained(artifact: Artifact) -> bool:

@@ -5,9 +5,7 @@ from math import ceil
 
 from harness.backends.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
 from harness.backends.judges import JudgeReference
-from harness.backends.models import TEACHER
 from harness.backends.openai_teacher import teacher_endpoint
-from harness.backends.stored_teacher import STORED
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, find_step
 from harness.core.compute import Work
@@ -18,6 +16,7 @@ from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
 from harness.plan.ranges import NOTHING, Range, about
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
+from harness.preflight.subject import WITHOUT_WEIGHTS
 from harness.scales import Scale
 from harness.steps.judge import orders
 from harness.steps.judge_prompt import JudgePrompt
@@ -27,9 +26,6 @@ SEQUENCES = 2
 
 LONGEST_REPLY = 2.0
 """How many times `TYPICAL_REPLY_TOKENS` a reply that explains itself may take on average."""
-
-_NO_MODEL = (TEACHER, STORED)
-"""What the reference of a teacher begins with that is rules, or a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class StepCosts:
         if work == "asking":
             return self._teaching(artifact)
         if work == "generation":
-            is_rules = (model_reference(artifact) or "").startswith(_NO_MODEL) and not is_trained(artifact)
+            is_rules = (model_reference(artifact) or "").startswith(WITHOUT_WEIGHTS) and not is_trained(artifact)
             return self._light(artifact, "light") if is_rules else self._generation(artifact)
         if work == "likelihood":
             return self._likelihood(artifact)

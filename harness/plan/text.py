@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from harness.backends.cost import dollars
+from harness.backends.memory import cache_bytes
 from harness.backends.training import SINGLE, spread
 from harness.core.artifacts import Artifact, ancestry
 from harness.experiments.scores import Scores
-from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, cache_bytes_per_token
+from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
 from harness.plan.ranges import Range
 from harness.plan.settings import Stage, sampling_in_words
@@ -299,7 +300,7 @@ def _memory(forecast: Forecast) -> Iterator[str]:
 
 def _rooms(need: MemoryNeed, forecast: Forecast) -> str:
     left = 0.9 * forecast.device.memory_gb * GB - need.memory.weights
-    return f"{need.model} {max(0.0, left) / cache_bytes_per_token(need.shape):,.0f}"
+    return f"{need.model} {max(0.0, left) / cache_bytes(need.shape):,.0f}"
 
 
 def _disk(forecast: Forecast) -> Iterator[str]:

@@ -21,13 +21,15 @@ from harness.backends.memory import (
     likelihood_memory,
     resume_bytes,
     shape_in,
-    training_memory,
+    stage_memory,
 )
-from harness.backends.training import SINGLE, PreferenceSettings, TrainingSettings, spread
+from harness.backends.training import PreferenceSettings, TrainingSettings, spread
+from harness.choice import most_processes
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
+from harness.core.executor import work_of
 from harness.preflight.subject import Stage, Subject, origin, stages, works
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 
@@ -102,23 +104,39 @@ def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator
 
 
 def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
-    """What the scale says that steps occupy, if it says anything."""
-    there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
+    """What the scale says that the missing steps occupy, if it says anything.
+
+    It fails where `Workers.prepare` does, with too few GPUs, and warns where steps have all there is instead.
+    """
+    there, to_be_done = (
+        Resources(len(machine.gpus), machine.processors, machine.memory / GIB),
+        set(map(work_of, subject.missing)),
+    )
     for work, wanted in subject.scale.compute.resources.items():
-        lacking = [
-            f"{unit} {getattr(wanted, name):g} (here {getattr(there, name):.4g})"
-            for name, unit in (("gpus", "GPUs"), ("cpus", "processors"), ("memory_gb", "GiB of main memory"))
-            if getattr(wanted, name) > getattr(there, name)
-        ]
+        if work not in to_be_done:
+            continue
+        what = f"resources for {work}"
         where = f"compute.resources.{work} of configs/scales/{subject.scale.name}.yaml"
-        if lacking:
-            yield Check(
-                "failure",
-                f"resources for {work}",
-                f"{where} asks for more than there is, {', '.join(lacking)}: run it where there is, or lower it",
-            )
+        clamped = list(_clamped(wanted, there))
+        if 0 < there.gpus < wanted.gpus:
+            said = f"{where} asks for {wanted.gpus} GPUs, and there are {there.gpus}"
+            mend = "run it where there are more, or lower it"
+            mend += ", for training by --processes" if work == "training" else ""
+            yield Check("failure", what, f"{said}: {mend}")
+        elif clamped:
+            yield Check("warning", what, f"{where} asks for {'; '.join(clamped)}")
         else:
-            yield Check("ok", f"resources for {work}", "the machine has what the scale asks for")
+            yield Check("ok", what, "the machine has what the scale asks for")
+
+
+def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
+    """What is asked for in vain, and what steps have instead."""
+    if wanted.gpus and not there.gpus:
+        yield f"{wanted.gpus} GPUs: there is none, everything runs on the processors"
+    if wanted.cpus > there.cpus:
+        yield f"{wanted.cpus} processors: a step has all {there.cpus}"
+    if wanted.memory_gb > there.memory_gb:
+        yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
 
 def _training_processes(subject: Subject, machine: Machine) -> Check:
@@ -132,7 +150,8 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     except UserError as error:
         return Check("failure", what, str(error))
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
-        mend = f"pass --processes {len(machine.gpus)}, or run it where there are more"
+        fitting = most_processes(batches, compute, len(machine.gpus))
+        mend = f"pass --processes {fitting}, or run it where there are more"
         return Check("failure", what, f"{said}, and {len(machine.gpus)} GPUs: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
@@ -169,10 +188,13 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
         shape = shape_in(subject.described(needed[0].base))
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute = subject.scale.compute
+    compute, longest = subject.scale.compute, subject.scale.training.sft.max_length
     takes: dict[str, float] = {}
     for stage in needed:
-        estimate = _stage_memory(stage, shape, subject.scale.training.sft.max_length, compute).total + PROCESS_BYTES
+        try:
+            estimate = _stage_memory(stage, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
+        except UserError as error:
+            return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
         takes[stage.artifact.step] = max(takes.get(stage.artifact.step, 0.0), alike * estimate)
     room, place = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
@@ -190,29 +212,17 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     return Check("ok", what, said)
 
 
-def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute) -> Memory:
+def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
     """An upper estimate: every row as long as training allows, prompt and answer together."""
     if stage.work == "training":
-        return _training_memory(stage, shape, compute)
+        settings = stage.artifact.arguments["settings"]
+        sequences = 2 if isinstance(settings, PreferenceSettings) else 1
+        return stage_memory(shape, _training_settings(settings), compute, sequences=sequences, on_gpu=on_gpu)
     if stage.work == "likelihood":
         return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
     sampling = stage.artifact.arguments["sampling"]
     rows = 1 if sampling.engine == "vllm" else max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
     return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
-
-
-def _training_memory(stage: Stage, shape: ModelShape, compute: Compute) -> Memory:
-    settings = stage.artifact.arguments["settings"]
-    training = _training_settings(settings)
-    rows = compute.micro_batch_size or -(-training.global_batch_size // compute.processes)
-    return training_memory(
-        shape,
-        rows=2 * rows if isinstance(settings, PreferenceSettings) else rows,
-        length=training.max_length,
-        precision=training.precision,
-        checkpointing=compute.gradient_checkpointing,
-        shards=1 if compute.accelerate == SINGLE else compute.processes,
-    )
 
 
 def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:

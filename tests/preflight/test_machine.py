@@ -79,14 +79,32 @@ def _training_gib(detail: str) -> float:
     return float(detail.partition("train_sft ")[2].split()[0])
 
 
-def test_resources_that_the_machine_lacks_fail_with_the_mend(make_subject: MakeSubject) -> None:
-    wanted = Compute(resources={"training": Resources(gpus=8, cpus=1, memory_gb=512), "asking": Resources()})
-    found = by_name(machine_checks(make_subject(compute=wanted), ROOMY))
+def test_too_few_gpus_fail_with_the_mend(make_subject: MakeSubject) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=8), "generation": Resources(gpus=1), "asking": Resources()})
+    found = by_name(machine_checks(make_subject(compute=wanted), WITH_GPUS))
     training = found["resources for training"]
     assert training.state == "failure"
-    assert "compute.resources.training of configs/scales/mini.yaml" in training.detail
-    assert "GPUs 8 (here 0), GiB of main memory 512 (here 64): run it where there is, or lower it" in training.detail
+    assert "compute.resources.training of configs/scales/mini.yaml asks for 8 GPUs, and there are 2:" in training.detail
+    assert training.detail.endswith("or lower it, for training by --processes")
+    assert found["resources for generation"].state == "ok"
     assert found["resources for asking"].state == "ok"
+
+
+def test_what_no_step_of_the_run_occupies_is_not_looked_at(make_subject: MakeSubject) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=8), "likelihood": Resources(gpus=1)})
+    subject = make_subject(methods=("sft",), compute=wanted)  # no step of it scores a text
+    found = by_name(machine_checks(subject, WITH_GPUS))
+    assert found["resources for training"].state == "failure"
+    assert "resources for likelihood" not in found
+
+
+def test_what_workers_clamp_is_warned_of(make_subject: MakeSubject) -> None:
+    wanted = Compute(resources={"training": Resources(gpus=8, cpus=16, memory_gb=512)})
+    subject = make_subject(compute=wanted)
+    found = by_name(machine_checks(subject, ROOMY))["resources for training"]
+    assert found.state == "warning"
+    assert "8 GPUs: there is none, everything runs on the processors; 16 processors: a step has all 2;" in found.detail
+    assert "512 GiB of main memory: a step counts for all 64" in found.detail
 
 
 def test_a_clusters_nodes_are_not_looked_at_from_its_head(make_subject: MakeSubject) -> None:
@@ -106,11 +124,12 @@ def test_a_clusters_nodes_are_not_looked_at_from_its_head(make_subject: MakeSubj
         (Compute(processes=2), "single trains in one process, not 2"),
         (Compute(accelerate="fsdp", processes=3), "a global batch of 32 cannot be spread over 3 processes"),
         (Compute(micro_batch_size=5), "micro_batch_size 5 does not divide"),
-        (Compute(accelerate="fsdp", processes=4), "and 2 GPUs: pass --processes 2"),
+        (Compute(accelerate="fsdp", processes=4), "and 3 GPUs: pass --processes 2"),  # 3 do not divide 32
     ],
 )
 def test_training_that_cannot_be_spread_fails(make_subject: MakeSubject, compute: Compute, reason: str) -> None:
-    found = by_name(machine_checks(make_subject(compute=compute), WITH_GPUS))["training processes"]
+    three = replace(WITH_GPUS, gpus=(80 * GIB,) * 3)
+    found = by_name(machine_checks(make_subject(compute=compute), three))["training processes"]
     assert found.state == "failure"
     assert reason in found.detail
 
