@@ -36,9 +36,13 @@ def data_checks(subject: Subject) -> Iterator[Check]:
 
 
 def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
-    """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged."""
+    """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged.
+
+    A rejected one may be empty, as some that models have written are.
+    """
     what = f"rows of {name}"
-    empty = sum(not answer.strip() for row in rows for answer in _answers(row))
+    empty = sum(not _answer(row).strip() for row in rows)
+    silent = sum(isinstance(row, PreferencePair) and not row.rejected.strip() for row in rows)
     twice = repeated(["\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows])
     tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
     if not rows:
@@ -48,13 +52,15 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
     weight = "its score" if is_bench else "training"
     found = [f"{twice} repeat an earlier prompt, which weighs more in {weight}"] if twice else []
     found += [f"{tied} have the same answer chosen and rejected, which teaches nothing"] if tied else []
+    found += [f"{silent} have an empty rejected answer"] if silent else []
     if found:
         return Check("warning", what, f"of {len(rows)}, {'; '.join(found)}")
     return Check("ok", what, f"{len(rows)}, none empty and none twice")
 
 
-def _answers(row: Row) -> tuple[str, ...]:
-    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else (row.text,)
+def _answer(row: Row) -> str:
+    """What is learnt from a row, or judged."""
+    return row.chosen if isinstance(row, PreferencePair) else row.text
 
 
 def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequence[Row]]) -> Check:
