@@ -23,7 +23,10 @@ from evals.formats import (
     write_model_outputs,
 )
 from evals.instruction_set import official_dataset
+from evals.official_data import calibration_on_hub
+from evals.official_steps import file_digest
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.errors import UserError
 from harness.core.records import Judgment, Prompt, Response
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
@@ -115,7 +118,19 @@ def length_calibration(
 @step(version=1)
 def given_calibration(out: Output, *, path: str, digest: str) -> None:
     """A finished calibration in the format of df_gamed.csv, copied; `digest` is the SHA-256 of its content."""
-    write_calibration(out.folder / CALIBRATION_FILE, read_calibration(Path(path)))
+    _copy_calibration(Path(path), digest, out)
+
+
+@step(version=1)
+def official_calibration(out: Output, *, repository: str, commit: str, digest: str) -> None:
+    """The official df_gamed.csv, fetched from the hub's `repository` at `commit`; `digest` is the file's SHA-256."""
+    _copy_calibration(calibration_on_hub(repository, commit).path, digest, out)
+
+
+def _copy_calibration(path: Path, digest: str, out: Output) -> None:
+    if file_digest(path) != digest:
+        raise UserError(f"{path} has changed since this run looked at it; run the same command again")
+    write_calibration(out.folder / CALIBRATION_FILE, read_calibration(path))
 
 
 @step(version=3)

@@ -21,13 +21,13 @@ from evals.formats import (
     read_model_outputs,
     read_questions,
 )
-from harness.backends.hub import NotOnHub, fetch, file_names
+from harness.backends.hub import HubFile, NotOnHub, fetch, file_names
 from harness.core.errors import UserError, unknown
 from harness.core.records import Prompt, Response, to_line
 
 ARENA_HARD_BASELINE = "gpt-4-0314"
 
-_ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
+ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
 _CALIBRATION = "df_gamed.csv"
 _QUESTIONS = "question.jsonl"
@@ -114,9 +114,14 @@ def length_calibration(source: str | None = None) -> Path | None:
     `source` is a folder, or a file beside it; None is the hub. Raises UserError where the hub cannot be reached.
     """
     if source is None:
-        return fetch(_ALPACA_EVAL_HUB, _CALIBRATION, instead="--lc-calibration FILE").path
+        return calibration_on_hub().path
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
+
+
+def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
+    """The official df_gamed.csv on the hub, at a commit or the newest. Raises UserError where it cannot be fetched."""
+    return fetch(repository, _CALIBRATION, commit, instead="--lc-calibration FILE")
 
 
 def read_outputs(
@@ -183,7 +188,7 @@ def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, s
             raise UserError(f"{source}: no outputs of a baseline of AlpacaEval 2.0: {' or '.join(_ALPACA_EVAL_FILES)}")
     if path is not None:
         return path, str(path)
-    file = fetch(_ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
+    file = fetch(ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
     return file.path, file.source
 
 

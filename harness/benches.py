@@ -3,11 +3,17 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals.alpaca_eval2_steps import given_calibration
+from evals.alpaca_eval2_steps import given_calibration, official_calibration
 from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.bench import Bench
 from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
-from evals.official_data import ARENA_HARD_BASELINE, length_calibration, load_baseline
+from evals.official_data import (
+    ALPACA_EVAL_HUB,
+    ARENA_HARD_BASELINE,
+    calibration_on_hub,
+    length_calibration,
+    load_baseline,
+)
 from evals.official_steps import baseline_responses, file_digest, official_baseline
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import JudgeReference
@@ -177,9 +183,9 @@ def _is_official_metric(name: str, role: BenchRole, judged_by: JudgeReference) -
 def _official_calibration() -> Artifact:
     """What AlpacaEval 2.0's length control is calibrated on, from the hub."""
     name = f"{OFFICIAL_DATA}df_gamed.csv"
-    path = resolved(name, lambda: str(length_calibration()))
-    digest = resolved(name, lambda: file_digest(Path(path)))
-    return given_calibration(path=path, digest=digest).shared_as(Path(path).name)
+    commit = resolved(name, lambda: calibration_on_hub().commit)
+    digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
+    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:
@@ -218,7 +224,7 @@ def _length_calibration(name: str, bench: Bench, choice: BenchChoice) -> Artifac
     """The file chosen; else the official one, for the metric as it is defined and nothing else."""
     path = choice.length_calibration
     if path is None and departure(name, bench, choice) is None:
+        if choice.data is None:
+            return _official_calibration()
         path = length_calibration(choice.data)
-    if path is None:
-        return None
-    return calibration_from(path)
+    return calibration_from(path) if path is not None else None

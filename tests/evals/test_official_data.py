@@ -1,12 +1,23 @@
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals import instruction_set
-from evals.formats import ArenaAnswer, ModelOutput, instruction_key, read_questions, write_answers, write_model_outputs
+from evals.alpaca_eval2_steps import read_length_calibration
+from evals.formats import (
+    ArenaAnswer,
+    ModelOutput,
+    instruction_key,
+    read_calibration,
+    read_questions,
+    write_answers,
+    write_model_outputs,
+)
 from evals.official_data import (
     alpaca_eval2_baseline,
     arena_hard_baseline,
@@ -16,8 +27,10 @@ from evals.official_data import (
     outputs_model,
     read_outputs,
 )
+from harness.benches import _official_calibration, calibration_from
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
+from harness.core.store import Store
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
 INSTRUCTIONS = ["Why?", "How?\n", "Où est la gare ?"]
@@ -229,6 +242,30 @@ def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:
 def test_the_calibration_comes_from_the_hub(hub: HubServer) -> None:
     path = length_calibration()
     assert path is not None and path.read_text() == "model,index\n"
+
+
+def test_the_key_of_the_official_calibration_is_its_content_and_commit_wherever_the_cache_is(
+    hub: HubServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alpaca_data: Path
+) -> None:
+    shutil.copy(alpaca_data / "df_gamed_standin.csv", hub.folder / "tatsu-lab/alpaca_eval/df_gamed.csv")
+    planned = _official_calibration()
+    assert planned.params["commit"] == COMMIT
+    use_hub(monkeypatch, hub.url, tmp_path / "another cache")
+    assert _official_calibration() == planned
+    use_hub(monkeypatch, hub.url, tmp_path / "a node's cache")
+    store.build(planned)
+    found, given = read_length_calibration(store.bind(planned)), read_calibration(alpaca_data / "df_gamed_standin.csv")
+    assert found is not None and replace(found, source=given.source) == given
+
+
+def test_a_calibration_that_has_changed_since_it_was_planned_is_refused(
+    store: Store, tmp_path: Path, alpaca_data: Path
+) -> None:
+    path = Path(shutil.copy(alpaca_data / "df_gamed_standin.csv", tmp_path / "mine.csv"))
+    planned = calibration_from(path)
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(UserError, match=r"mine.csv has changed since this run looked at it"):
+        store.build(planned)
 
 
 def test_an_unknown_baseline_on_the_hub_is_answered_with_the_nearest_names(hub: HubServer) -> None:
