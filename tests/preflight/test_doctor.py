@@ -9,7 +9,7 @@ import pytest
 
 from harness import choice
 from harness.core.check import Check
-from harness.core.compute import Compute, Resources
+from harness.core.compute import Compute
 from harness.core.errors import HarnessError, UserError
 from harness.core.store import Store
 from harness.preflight import automatic
@@ -56,13 +56,12 @@ def test_a_failure_exits_with_2_and_ends_nothing_else(
     scale_is: Callable[..., None],
     broken_model: Callable[..., Path],
 ) -> None:
-    wanted = Compute(resources={"training": Resources(gpus=64)})
-    scale_is(models=llama_in(broken_model(template="")), compute=wanted)
+    scale_is(models=llama_in(broken_model(template="")), compute=Compute(processes=2))
     outcome = harness("doctor", *METHODS)
     assert outcome.exit_code == 2
     failed = [line for line in lines(outcome.out) if line.startswith("failure")]
     assert [line.split(": ")[0] for line in failed] == [
-        "failure  resources for training",
+        "failure  training processes",
         "failure  tokenizer of llama",
         "failure  training of llama",
     ]
@@ -137,11 +136,10 @@ def test_the_summary_says_no_more_than_there_is() -> None:
 def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
     harness: Harness, scale_is: Callable[..., None], broken_model: Callable[..., Path]
 ) -> None:
-    wanted = Compute(resources={"training": Resources(gpus=64)})
-    scale_is(models=llama_in(broken_model(template="")), compute=wanted)
+    scale_is(models=llama_in(broken_model(template="")), compute=Compute(processes=2))
     outcome = harness("reproduce", "table3", *METHODS)
     assert (outcome.exit_code, outcome.out) == (2, "")
-    assert lines(outcome.err)[-1].startswith("error: preflight: resources for training: ")
+    assert lines(outcome.err)[-1].startswith("error: preflight: training processes: ")
     assert lines(outcome.err)[-1].endswith("(and 1 more: see `harness doctor`)")
     assert not list(Path("runs/mini/store").glob("*/*/artifact.json"))
 
