@@ -26,17 +26,30 @@ SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in
 def load_checkpoint(folder: Path) -> tuple[Any, Any]:
     """(model, tokenizer) of a checkpoint folder.
 
-    Raises UserError where transformers cannot read it, where it lacks weights (which would be drawn at random), and
-    where it has no chat template.
+    Raises UserError as `load_model` does, and where the folder has no chat template.
+    """
+    silence_libraries()
+    try:
+        tokenizer = _load_tokenizer(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot load the model in {folder}: {error}") from None
+    model = load_model(folder)
+    prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
+    return model.to(_device()), tokenizer
+
+
+def load_model(folder: Path, device: str = "cpu") -> Any:
+    """The model of a checkpoint folder; on the device "meta", its weights are looked for and not read.
+
+    Raises UserError where transformers cannot read it, and where it lacks weights (which would be drawn at random).
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    silence_libraries()
+    where = {} if device == "cpu" else {"device_map": device}
     try:
-        tokenizer = _load_tokenizer(folder)
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, **where
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"cannot load the model in {folder}: {error}") from None
@@ -45,8 +58,7 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any]:
             f"cannot load the model in {folder}: config.json asks for {len(absent)} weights that are missing or of "
             f"another shape, such as {absent[0]}"
         )
-    prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
-    return model.to(_device()), tokenizer
+    return model
 
 
 def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:

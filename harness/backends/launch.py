@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.training import SINGLE, Job, Progress, Track
+from harness.backends.training import LOSSES, SINGLE, Job, Progress, Track
 from harness.core.config import CONFIGS
 from harness.core.errors import UserError, unknown
 from harness.core.files import no_room
@@ -76,7 +76,6 @@ def _command(job: Job, module: str, file: Path) -> list[str]:
         "config_file": accelerate_config(job.accelerate),
         "num_processes": job.spread.processes,
         "main_process_port": 0,  # a free one
-        "mixed_precision": "bf16" if job.settings.precision == "bfloat16" else "no",
         "gradient_accumulation_steps": job.spread.accumulation,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -90,9 +89,23 @@ def _follow(job: Job, command: list[str], track: Track) -> dict[str, float]:
         for line in process.stdout:
             log.read(line)
         code = process.wait()
-    if log.result is not None and code == 0:
-        return log.result
+    if log.result is not None and (code == 0 or (log.no_errors and _is_saved(Path(job.out)))):
+        return log.result  # what a process dies of once all have trained and the first has saved is no matter
     raise log.error(job, code)
+
+
+def _is_saved(checkpoint: Path) -> bool:
+    """Whether a trained checkpoint is there as a whole: `LOSSES` comes last, and no file of weights ends early."""
+    from safetensors import SafetensorError, safe_open
+
+    weights = sorted(checkpoint.glob("*.safetensors"))
+    try:
+        for path in weights:
+            with safe_open(path, framework="pt"):
+                pass
+    except (OSError, SafetensorError):
+        return False
+    return bool(weights) and (checkpoint / LOSSES).exists()
 
 
 @contextlib.contextmanager
@@ -149,6 +162,11 @@ class _Log:
             case _:
                 self._errors.append(told)
 
+    @property
+    def no_errors(self) -> bool:
+        """Whether no process has told of one."""
+        return not self._errors
+
     def error(self, job: Job, code: int) -> Exception:
         """What to raise: the first thing that a process told of, or how they ended."""
         for told in self._errors:
@@ -199,6 +217,14 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def end() -> None:
+    """Ends this process, which has done its work: without the interpreter's end, in which threads of libraries, and the
+    one that waits for standard input, may still bring it down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
 """What a frozen reference thinks of preference pairs: the part of DPO's loss that no training changes."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.backends.hf import LOGITS_AT_ONCE, load_checkpoint, neighbours
-from harness.backends.training import Precision
+from harness.backends.training import Precision, autocast
 from harness.backends.training_rows import UNSCORED, ReferenceLogProbability, cut, pair_ids
 from harness.core.records import PreferencePair
 
@@ -60,16 +59,9 @@ class References:
             [[ids[i] if start <= i < len(ids) else UNSCORED for i in range(width)] for ids, start in rows],
             device=device,
         )
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast(self._precision, device.type):
             logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         return _sums(logits[:, :-1], labels[:, 1:])
-
-    def _autocast(self) -> Any:
-        import torch
-
-        if self._precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self._model.device.type, torch.bfloat16)
 
 
 def _sums(logits: "torch.Tensor", labels: "torch.Tensor") -> list[float]:

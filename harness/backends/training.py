@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -66,6 +67,18 @@ class Track(Protocol):
     """Opens a progress display for an amount of work, some of it done: `Output.track`."""
 
     def __call__(self, work: int, unit: str, done: int = 0) -> Progress: ...
+
+
+def autocast(precision: Precision, device: str) -> AbstractContextManager[Any]:
+    """What forward passes of training, and of the reference that it is measured against, run in.
+
+    Weights that are rounded for a layer are not kept for the next one: of a model in shards, that would gather it.
+    """
+    import torch
+
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from harness.backends.hf import load_checkpoint, load_tokenizer, prepare_tokenizer, silence_libraries
+from harness.backends.hf import load_checkpoint, load_model, load_tokenizer, prepare_tokenizer, silence_libraries
 from harness.backends.launch import (
     Told,
     die_with_parent,
+    end,
     errors_told,
     launch,
     mendable_errors,
@@ -29,6 +31,7 @@ from harness.backends.training import (
     StepLoss,
     Track,
     TrainingSettings,
+    autocast,
     last_whole,
     mark_whole,
     remove_all_but,
@@ -153,6 +156,7 @@ def _train(job: Job, rows: Rows, track: Track, make_trainer: MakeTrainer) -> dic
         with mendable_errors(Path(job.out)):
             metrics = _run(job, rows.dataset, track, make_trainer)
     else:
+        load_model(Path(job.model), device="meta")  # once for all processes: would be drawn what is missing
         metrics = launch(job, rows.dataset, f"{__package__}.trl", track)
     remove_all_but(job, None)
     job.trainer_folder.rmdir()
@@ -270,6 +274,8 @@ def _even_batches(trainer_class: Any) -> Any:
         def take_batches(self, job: Job, nothing: Mapping[str, Any]) -> None:
             """`nothing` is a row without a scored token, to fill up the last batch among several processes."""
             self._job, self._nothing = job, nothing
+            if job.settings.precision == "bfloat16":
+                _round_passes(self.model, self.args.device.type)
             self.pass_losses: list[torch.Tensor] = []
             """Of the forward passes since they were last taken out."""
 
@@ -304,6 +310,26 @@ def _even_batches(trainer_class: Any) -> Any:
         return Loader
 
     return EvenBatches
+
+
+def _round_passes(model: Any, device: str) -> None:
+    """Has `model` compute in bfloat16 where autocast would; weights, gradients and what it returns stay in float32.
+
+    accelerate would do so in one process alone. Elsewhere it would have weights, returned log-probabilities and sums
+    over processes rounded, so that a policy would differ from its own reference. DeepSpeed turns off an autocast around
+    a model, not one inside.
+    """
+    from accelerate.utils import convert_to_fp32
+
+    forward = model.forward
+
+    @wraps(forward)
+    def rounded(*args: Any, **kwargs: Any) -> Any:
+        with autocast("bfloat16", device):
+            returned = forward(*args, **kwargs)
+        return convert_to_fp32(returned)
+
+    model.forward = rounded
 
 
 def _rows_or_none(dataset: "Dataset") -> Any:
@@ -342,7 +368,7 @@ def _arguments(job: Job) -> dict[str, Any]:
         "report_to": "none",
         "logging_steps": STEPS_BETWEEN_LOGS,
         "disable_tqdm": True,
-        "bf16": settings.precision == "bfloat16",
+        "bf16": False,  # see _round_passes; TRL's default is True
         "gradient_checkpointing": job.gradient_checkpointing,
         "dataloader_pin_memory": False,
         "use_cpu": not torch.cuda.is_available(),
@@ -481,9 +507,11 @@ def _main(file: str) -> None:
         first = _process() == 0
         make_trainer = _sft_trainer if job.kind == "sft" else _dpo_trainer
         metrics = _run(job, rows, Told if first else _untold, make_trainer)
+        torch.distributed.barrier()
         if first:
             tell(result=metrics)
-    torch.distributed.destroy_process_group()
+        torch.distributed.destroy_process_group()
+    end()
 
 
 def _process() -> int:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def test_the_step_hears_of_progress_and_of_the_result(follow: Any, capfd: pytest
 def test_a_failure_is_one_clear_message(follow: Any, program: str, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
         follow(program)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "taken"),
+    [
+        ("", True),
+        ("(out / 'losses.jsonl').unlink()", False),
+        ("(out / 'model.safetensors').write_bytes((out / 'model.safetensors').read_bytes()[:-4])", False),
+        ("tell(raised='late')", False),
+    ],
+)
+def test_a_told_result_outlives_a_process_that_dies_at_its_end(
+    follow: Any, spoil: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only with a checkpoint that is whole, and no error."""
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(8)}, tmp_path / "model.safetensors")
+    (tmp_path / "losses.jsonl").touch()
+    monkeypatch.setattr("tests.backends.test_launch.JOB", replace(JOB, out=str(tmp_path)))
+    program = f"out = Path({str(tmp_path)!r})\ntell(result={{'loss': 0.5}})\n{spoil}\nos.abort()"
+    if taken:
+        assert follow(program) == {"loss": 0.5}
+    else:
+        with pytest.raises(RuntimeError, match="exit code -6"):
+            follow(program)
+
+
+def test_a_process_that_has_done_its_work_ends_well(follow: Any) -> None:
+    assert follow("import atexit\natexit.register(os.abort)\ntell(result={'loss': 0.5})\nend()") == {"loss": 0.5}
 
 
 @pytest.mark.parametrize(

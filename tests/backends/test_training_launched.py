@@ -1,5 +1,6 @@
 """Training in two processes that share the weights, through `accelerate launch`, on processors."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import pytest
 import torch
 
 from harness.backends import trl
+from harness.backends.reference_log_probabilities import References
 from harness.backends.training import PreferenceSettings
 from harness.core.compute import Compute
 from harness.core.errors import UserError
 from tests.backends.test_trl import (
     MOVING,
     ROOT,
+    STILL,
     examples,
     losses_of,
     preferences,
@@ -68,6 +71,27 @@ def test_half_precision_and_checkpointed_gradients(base: Path, tmp_path: Path) -
     assert {each.dtype for each in weights_of(tmp_path / "two").values()} == {torch.float32}
 
 
+def test_a_policy_starts_level_with_its_reference_in_half_precision(base: Path, tmp_path: Path) -> None:
+    """The reference's log-probabilities come from one process, the policy's from two."""
+    settings = replace(STILL, precision="bfloat16", global_batch_size=10)
+    references = References(base, settings.max_length, "bfloat16").log_probabilities(preferences())
+    preference = PreferenceSettings(1.0, settings)
+    for name, compute in {"one": ALONE, "two": SHARDED}.items():
+        trl.train_dpo(
+            base,
+            preferences(),
+            references,
+            preference,
+            seed=0,
+            out=tmp_path / name,
+            track=untracked,
+            compute=compute,
+        )
+    [one], [two] = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
+    assert two == pytest.approx(math.log(2), abs=0.005)
+    assert two == pytest.approx(one, abs=5e-4)  # a policy in float32 would be 0.0016 off
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -99,7 +123,8 @@ def test_a_killed_step_goes_on_where_its_processes_were(
     assert_alike(killed, tmp_path / "one")
 
 
-def test_what_launched_processes_raise_is_one_line(base: Path, tmp_path: Path) -> None:
+def test_what_launched_processes_raise_is_one_line(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trl, "load_model", lambda *_, **__: None)  # which would see it before they are launched
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
     for path in base.iterdir():

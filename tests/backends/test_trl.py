@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from shutil import copytree
 from statistics import fmean
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from harness.backends import trl
 from harness.backends.hf import load_checkpoint
@@ -20,6 +21,7 @@ from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, Trac
 from harness.backends.training_rows import ReferenceLogProbability, preference_rows
 from harness.core.artifacts import Tracker
 from harness.core.compute import Compute
+from harness.core.errors import UserError
 from harness.core.files import no_room
 from harness.core.progress import Advance, Event, silent
 from harness.core.records import PreferencePair, Response, read_rows
@@ -306,6 +308,18 @@ def test_log_probabilities_do_not_depend_on_the_company(base: Path) -> None:
         assert (one.chosen, one.rejected) == pytest.approx((other.chosen, other.rejected), abs=1e-4)
         assert one.chosen == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.chosen), abs=1e-3)
         assert one.rejected == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.rejected), abs=1e-3)
+
+
+def test_missing_weights_are_refused_before_processes_are_launched(base: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    copytree(base, spoilt)
+    weights = weights_of(spoilt)
+    del weights["model.norm.weight"]
+    save_file(weights, spoilt / "model.safetensors", metadata={"format": "pt"})
+    launched = Compute(accelerate="fsdp", processes=2)
+    with pytest.raises(UserError, match=r"1 weights that are missing .* such as model\.norm\.weight"):
+        trl.train_sft(spoilt, examples(), MOVING, seed=0, out=tmp_path / "sft", track=untracked, compute=launched)
+    assert not (tmp_path / "sft" / "job").exists()
 
 
 LONG = replace(MOVING, epochs=5)
