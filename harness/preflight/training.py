@@ -41,7 +41,8 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
             if reason := _too_large(subject, subject.base(name), machine or this_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                yield from _try(subject, name)
+                alone = _in_one_process(subject, machine or this_machine())
+                yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(subject, name))
         except NotAtHand as error:
             yield Check("warning", what, f"not tried: {error}")
         except UserError as error:
@@ -54,6 +55,12 @@ def _try(subject: Subject, name: str) -> Iterator[Check]:
     yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
     answers = [row for row in subject.rows(data["demonstrations"]) if isinstance(row, Response)]
     yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+
+
+def _in_one_process(subject: Subject, machine: Machine) -> str:
+    """What to say where the run trains among several GPUs, which is not tried here."""
+    processes = subject.scale.compute.processes
+    return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
 def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.backends.memory import GIB
 from harness.backends.models import checkpoint_folder
 from harness.backends.reference_log_probabilities import References
 from harness.backends.training_rows import ReferenceLogProbability
+from harness.core.compute import Compute
 from harness.core.records import PreferencePair, Response
 from harness.mini.roles import read_role
 from harness.preflight.machine import Machine
@@ -46,6 +48,13 @@ def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_take
     }
     assert "0.693147 with the policy as its reference" in found["first DPO loss of llama"].detail
     assert "0.001 allowed" in found["gradient of llama"].detail
+
+
+def test_what_was_tried_in_one_process_alone_says_so(make_subject: MakeSubject) -> None:
+    subject = make_subject(compute=Compute(accelerate="fsdp", processes=8))
+    for machine, said in ((replace(ROOMY, gpus=(60 * GIB,) * 8), True), (ROOMY, False)):
+        for check in training_checks(subject, machine):
+            assert ("tried in one process, the run trains in 8" in check.detail) is said
 
 
 def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
