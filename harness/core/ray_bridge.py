@@ -5,6 +5,7 @@ process of its own. It is told which node takes which step, and tells what becom
 """
 
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,9 @@ from harness.core.progress import Advance, Event, Note, Waiting
 from harness.core.shared_store import SharedStore
 from harness.core.store import Store
 from harness.core.workers import attempt, tidy
+
+TIME_TO_KNOCK = 10.0
+"""Seconds in which the head of a cluster takes a connection."""
 
 # What the bridge and its parent say to each other
 
@@ -125,6 +129,8 @@ def _connect(address: str, jobs: int) -> None:
     """Connects to the cluster at `address`; else to one that runs on this machine; else starts one here."""
     import ray
 
+    if address:
+        _knock(address)
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "CRITICAL"}
     try:
         ray.init(address=address or "auto", **quiet)
@@ -138,6 +144,17 @@ def _connect(address: str, jobs: int) -> None:
             object_store_memory=100 * 2**20,  # artifacts are files
             **quiet,
         )
+
+
+def _knock(address: str) -> None:
+    """Raises ConnectionError where nothing listens at ``host:port``: Ray itself would try for two minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # "auto", or what Ray alone understands
+    try:
+        socket.create_connection((host, int(port)), TIME_TO_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"nothing listens there: {error}") from None
 
 
 class Mailbox:
