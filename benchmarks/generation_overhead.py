@@ -29,7 +29,7 @@ def main() -> None:
     said = [_conversation(number) for number in range(arguments.prompts)]
     sampling = Sampling(0.7, 0.9, arguments.tokens, arguments.engine)
     generator = load_generator(str(arguments.model), arguments.engine)
-    generator._ends = [_never(generator._tokenizer)]  # type: ignore[attr-defined]
+    generator._ends = _no_ends(generator, arguments.engine)  # type: ignore[attr-defined]
     bare = (_bare_vllm if arguments.engine == "vllm" else _bare_transformers)(generator, said, sampling)
     sides = {"bare": bare, "ours": lambda: generator.complete(said, sampling, range(len(said)))}
     clock = _clock(generator, arguments.engine)
@@ -95,9 +95,9 @@ def _conversation(number: int) -> Conversation:
     return (Message("user", f"Write a few sentences about these: {words}."),)
 
 
-def _never(tokenizer: Any) -> int:
-    """A token that is not drawn: beyond the vocabulary."""
-    return len(tokenizer)
+def _no_ends(generator: Any, engine: str) -> list[int]:
+    """Closing tokens by which no answer ends: none, or, where one is asked for, one beyond the vocabulary."""
+    return [] if engine == "vllm" else [len(generator._tokenizer)]
 
 
 def _clock(generator: Any, engine: str) -> Callable[[], float]:
