@@ -109,7 +109,7 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
     except openai.APIConnectionError as error:
         reason = type(error.__cause__ or error).__name__
         raise UserError(
-            f"{reference} cannot be reached ({reason}): check --judge-base-url, and that its server runs"
+            f"{reference} cannot be reached ({reason}): check its base URL, and that its server runs"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotList("what it answers is not a list of models") from None
