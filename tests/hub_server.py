@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from harness.backends import hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVISIONS = ("main", COMMIT)
@@ -154,3 +156,16 @@ def use_hub(monkeypatch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
+
+
+def way_offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Calling it keeps this process off the hub, until the test ends."""
+    from huggingface_hub import constants
+
+    def go() -> None:
+        for name in hub.OFFLINE_VARIABLES:
+            monkeypatch.setenv(name, "0")  # so that it is put back
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        hub.go_offline()
+
+    return go

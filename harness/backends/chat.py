@@ -40,7 +40,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     Special tokens that are spelled out in a message are read as such, as every server with a chat template does.
     """
     ids: list[int] = tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
-    start = _start(tokenizer)
+    start = start_ids(tokenizer)
     return ids if ids[: len(start)] == start else [*start, *ids]
 
 
@@ -97,7 +97,7 @@ def rooms(
     return [min(most, limit - len(ids)) for ids in prompts]
 
 
-def _start(tokenizer: Any) -> list[int]:
+def start_ids(tokenizer: Any) -> list[int]:
     """The BOS that the tokenizer puts before every text, as a list; empty where it puts none."""
     alone = tokenizer("")["input_ids"]
     return [tokenizer.bos_token_id] if tokenizer.bos_token_id in alone else []

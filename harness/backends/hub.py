@@ -164,6 +164,11 @@ def require_planned(reference: str, fingerprint: str) -> None:
         )
 
 
+def is_repository(reference: str) -> bool:
+    """Whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
+    return _named(reference) is not None
+
+
 def _named(reference: str) -> re.Match[str] | None:
     """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
     is_path = reference.endswith(DATA_FILES) or Path(reference).exists()

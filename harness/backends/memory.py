@@ -13,8 +13,8 @@ from typing import Any, Literal
 from harness.backends.training import SINGLE, TrainingSettings, spread
 from harness.core.compute import Compute
 from harness.core.errors import UserError
+from harness.core.main_memory import GIB
 
-GIB = 2**30
 FLOAT32 = 4
 PROCESS_BYTES = GIB // 2
 """Python with torch and the trainers' libraries, before any model."""

@@ -11,9 +11,10 @@ from typing import Any
 from harness.backends.chat import closing_ids, completion, prompt_ids, rooms
 from harness.backends.hf import load_tokenizer, prepare_tokenizer
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
-from harness.backends.memory import GIB, shape_in
+from harness.backends.memory import shape_in
 from harness.backends.vllm_worker import OWNER, EndsWithOwner
 from harness.core.errors import UserError
+from harness.core.main_memory import GIB, main_memory
 
 PROMPTS_AT_ONCE = 4096
 """vLLM chooses by itself how many run side by side; the more it knows of, the less it idles while the last ones end."""
@@ -169,7 +170,7 @@ def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
     least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
     if on_cpu:
         least += float(os.environ["VLLM_CPU_KVCACHE_SPACE"])
-        there, where = _main_memory() / GIB, "this machine has {:.1f} GiB left"
+        there, where = main_memory().free / GIB, "this machine has {:.1f} GiB left"
     else:
         there, where = _gpu_memory(max(1, gpus)), "a GPU has {:.1f} GiB free"
     if least > there:
@@ -192,12 +193,6 @@ def _gpu_memory(gpus: int) -> float:
         from vllm.platforms import current_platform
 
         return float(current_platform.get_device_total_memory()) / GIB
-
-
-def _main_memory() -> int:
-    """Bytes that are free or can be freed (Linux: the only system that vLLM runs on)."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def _vocabulary(folder: Path) -> int:

@@ -3,17 +3,15 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from harness.core.artifacts import Artifact, find_step
 from harness.core.compute import Compute, Resources, Work
 from harness.core.errors import HarnessError, StepFailed, UserError
+from harness.core.main_memory import GIB, main_memory
 from harness.core.progress import Event
-
-GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,7 @@ def side_by_side(shares: Iterable[float]) -> float:
 
 def this_machine(cpus: int) -> Machine:
     """The machine at hand, of which `cpus` processors may be used."""
-    return Machine("this machine", cpus, visible_gpus(), _memory_gb())
+    return Machine("this machine", cpus, visible_gpus(), main_memory().total / GIB)
 
 
 def visible_gpus() -> tuple[str, ...]:
@@ -184,11 +182,3 @@ def visible_gpus() -> tuple[str, ...]:
     except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(map(str, range(sum(line.startswith("GPU ") for line in listed.splitlines()))))
-
-
-def _memory_gb() -> float:
-    """Main memory that this process may use, in GiB: less than the machine has, inside a container."""
-    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    with suppress(OSError, ValueError):  # no such bound
-        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(sizes) / GIB

@@ -16,8 +16,9 @@ from typing import Any
 
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
-from harness.core.executor import GIB, Failed, Message
+from harness.core.executor import Failed, Message
 from harness.core.limits import Limits
+from harness.core.main_memory import GIB
 from harness.core.processes import belong_to_parent, print_to, threads_of
 from harness.core.progress import Advance, Event, Note, Waiting
 from harness.core.shared_store import SharedStore

@@ -20,7 +20,6 @@ from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError, WorkerDied
 from harness.core.executor import (
-    GIB,
     Done,
     Executor,
     Failed,
@@ -35,6 +34,7 @@ from harness.core.executor import (
     work_of,
 )
 from harness.core.limits import Limits
+from harness.core.main_memory import GIB
 from harness.core.processes import spawn, threads_of
 from harness.core.progress import Note
 from harness.core.ray_bridge import Crashed, Errand, Lost, Nodes, Refused, Said, Start, bridge

@@ -18,6 +18,7 @@ from harness.backends.training import PreferenceSettings, Progress, TrainingSett
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.compute import Compute
 from harness.core.errors import UserError
+from harness.core.main_memory import main_memory
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.core.store import Store, require_writable
 from harness.plan.estimates import load_estimates
@@ -289,7 +290,7 @@ def _this_device(has_gpu: bool, count: int) -> dict[str, Any]:
     import torch
 
     name = torch.cuda.get_device_name(0) if has_gpu else "core of this machine"
-    memory = torch.cuda.get_device_properties(0).total_memory if has_gpu else _main_memory() / count
+    memory = torch.cuda.get_device_properties(0).total_memory if has_gpu else main_memory().total / count
     device = Device(
         description=name,
         memory_gb=round(memory / 1e9, 1),
@@ -303,7 +304,3 @@ def _this_device(has_gpu: bool, count: int) -> dict[str, Any]:
 
 _ON_GPUS = {"training": 60.0, "generation": 60.0, "likelihood": 30.0}
 _ON_CORES = {"training": 4.0, "generation": 0.7, "likelihood": 1.0, "light": 0.3}
-
-
-def _main_memory() -> float:
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

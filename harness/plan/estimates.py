@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from harness.backends.memory import ModelShape, shape_in, shape_of
@@ -106,12 +105,3 @@ def model_shape(reference: str) -> ModelShape | None:
 def without_revision(reference: str) -> str:
     """The reference up to its revision."""
     return reference.partition("@")[0]
-
-
-_ELSEWHERE = ("mini:", "gguf:", "stored:", "official:", "openai:", "/", ".")
-
-
-def is_on_hub(reference: str) -> bool:
-    """Whether the reference is that of a repository on the hub: two names, and no file or folder here."""
-    name = without_revision(reference)
-    return name.count("/") == 1 and not name.startswith(_ELSEWHERE) and not Path(name).exists()

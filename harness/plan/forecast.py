@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.backends.gguf import GGUF
 from harness.backends.hf import LOGITS_AT_ONCE
+from harness.backends.hub import is_repository
 from harness.backends.judge_models import Price, price_of
 from harness.backends.judges import JudgeReference
 from harness.backends.memory import (
@@ -25,7 +26,7 @@ from harness.core.store import Store
 from harness.core.unresolved import has_placeholder
 from harness.experiments import Experiment
 from harness.pipeline import plan
-from harness.plan.estimates import Estimates, is_on_hub, model_shape, without_revision
+from harness.plan.estimates import Estimates, model_shape, without_revision
 from harness.plan.hardware import Device, Hardware, Machine
 from harness.plan.ranges import Range, total
 from harness.plan.rows import BASES, model_reference
@@ -309,7 +310,7 @@ def _disk(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iter
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
     bases = {str(cost.artifact.params["reference"]) for cost in costs if cost.artifact.step in BASES}
     known = {reference: shape for reference in bases if (shape := model_shape(reference))}
-    fetched = [shape for reference, shape in known.items() if is_on_hub(reference)]
+    fetched = [shape for reference, shape in known.items() if is_repository(reference)]
     if fetched:
         yield DiskNeed(f"base models as they are on the hub ({len(fetched)})", sum(map(_stored_bytes, fetched)))
     converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]

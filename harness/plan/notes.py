@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from harness.backends.hub import is_repository
 from harness.backends.judge_models import shutdown_date
 from harness.backends.launch import accelerate_config
 from harness.backends.openai_teacher import OPENAI, teacher_endpoint
 from harness.benches import OFFICIAL_DATA
 from harness.choice import most_processes
-from harness.plan.estimates import Estimates, is_on_hub
+from harness.plan.estimates import Estimates
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.rows import model_reference
@@ -164,7 +165,7 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
     data = scale.data
     roles = [data.demonstrations.reference, data.improver_data.reference, data.preference_data.reference]
     roles += [role.reference for role in scale.models.values()]
-    unpinned = [each for each in roles if is_on_hub(each) and "@" not in each]
+    unpinned = [each for each in roles if is_repository(each) and "@" not in each]
     for reference in unpinned:
         yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
     if official := [each for each in unresolved if each.startswith("official:")]:

@@ -4,15 +4,12 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from harness.backends.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.backends.launch import require_launchable
 from harness.backends.memory import (
-    GIB,
     PROCESS_BYTES,
     Memory,
     ModelShape,
@@ -30,6 +27,7 @@ from harness.core.check import Check
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
 from harness.core.executor import work_of
+from harness.core.main_memory import GIB, main_memory
 from harness.preflight.subject import Stage, Subject, origin, stages, works
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 
@@ -61,28 +59,14 @@ def this_machine() -> Machine:
 
     count = torch.cuda.device_count()
     gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
-    memory, free = _main_memory()
+    memory = main_memory()
     return Machine(
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory=memory,
-        free_memory=free,
+        memory=memory.total,
+        free_memory=memory.free,
         gpus=tuple(gpu.total_memory for gpu in gpus),
         gpu=gpus[0].name if gpus else "",
     )
-
-
-def _main_memory() -> tuple[int, int]:
-    """(all, free) main memory."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    memory = page * os.sysconf("SC_PHYS_PAGES")
-    free = memory
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # there is none, or it says "max"
-            memory = min(memory, int(Path(limit).read_text()))
-    return memory, min(free, memory)
 
 
 def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:

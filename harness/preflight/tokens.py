@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.backends.chat import closing_ids, conversation, prompt_ids
+from harness.backends.chat import closing_ids, conversation, prompt_ids, start_ids
 from harness.backends.hf import load_tokenizer
 from harness.backends.training_rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
 from harness.core.check import Check
@@ -162,7 +162,7 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
     what, start = f"BOS of {name}", tokenizer.bos_token_id
-    puts_one = _start(tokenizer) != []
+    puts_one = start_ids(tokenizer) != []
     wrong = sum(
         (ids[0] != start or ids.count(start) != 1) if puts_one else start is not None and ids[:2] == [start, start]
         for ids in (row.trained for row in rows)
@@ -220,13 +220,8 @@ def _rendered(tokenizer: Any, row: Row) -> list[int]:
     """The prompt by the tokenizer's own rendering, with the BOS that it would put before a text."""
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation(row.prompt)]
     ids: list[int] = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-    start = _start(tokenizer)
+    start = start_ids(tokenizer)
     return ids if ids[: len(start)] == start else [*start, *ids]
-
-
-def _start(tokenizer: Any) -> list[int]:
-    """The BOS that the tokenizer puts before a text, if it does."""
-    return [tokenizer.bos_token_id] if tokenizer.bos_token_id in tokenizer("")["input_ids"] else []
 
 
 def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.backends.memory import GIB, resume_bytes, shape_in
+from harness.backends.memory import resume_bytes, shape_in
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, Tracker
 from harness.core.check import Check
 from harness.core.compute import Compute
 from harness.core.errors import UserError
+from harness.core.main_memory import GIB
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
 from harness.preflight.machine import Machine, gib, this_machine

@@ -14,7 +14,7 @@ from harness.core.errors import UserError
 from harness.core.files import file_digest
 from harness.core.store import Store
 from harness.steps.data import model
-from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub
+from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub, way_offline
 from tests.steps.given import made
 
 NAME = "maker/tiny"
@@ -42,15 +42,7 @@ def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Keeps this process off the hub, until the test ends."""
-    from huggingface_hub import constants
-
-    def go() -> None:
-        for name in hub_module.OFFLINE_VARIABLES:
-            monkeypatch.setenv(name, "0")  # so that it is put back
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        hub_module.go_offline()
-
-    return go
+    return way_offline(monkeypatch)
 
 
 def test_a_model_without_a_commit_is_resolved_once_and_not_fetched_before_it_is_needed(hub: HubServer) -> None:

@@ -26,6 +26,7 @@ from harness.backends.interfaces import Sampling
 from harness.backends.models import load_generator, prepare
 from harness.backends.vllm import VllmGenerator
 from harness.core.errors import UserError
+from harness.core.main_memory import MainMemory
 from harness.core.records import Judgment, Prompt, Response
 from harness.core.store import Store
 from harness.pipeline import run
@@ -178,7 +179,7 @@ def test_what_vllm_refuses_is_one_line(fake_vllm: None, llama3: Path, monkeypatc
 def test_too_little_memory_is_said_before_the_engine_starts(
     fake_vllm: None, llama3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "_main_memory", lambda: 2**30)
+    monkeypatch.setattr(backend, "main_memory", lambda: MainMemory(2**30, 2**30))
     monkeypatch.setattr(sys.modules["vllm"], "LLM", None)
     with pytest.raises(UserError, match=r"vLLM needs 2\.0 GiB for tiny, and this machine has 1\.0 GiB left; end"):
         VllmGenerator(llama3)
@@ -265,10 +266,6 @@ def test_answers_are_not_cut_by_the_memory_that_is_free(
     with pytest.raises(UserError, match=r"needs memory for 48 tokens"):  # not for more than the model's own
         enough.complete(ASKED, Sampling(0.7, 0.9, 900, "vllm"), [0, 0, 0])
     assert enough.complete([], DRAWN, []) == []
-
-
-def test_the_memory_that_is_there_is_read() -> None:
-    assert 2**26 < backend._main_memory() < 2**50
 
 
 def test_without_vllm_the_user_hears_what_to_install(llama3: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from harness.core.artifacts import Artifact
 from harness.core.compute import Compute, Resources
 from harness.core.errors import UserError
 from harness.core.executor import Machine, in_turn, needs_of, side_by_side, threads_for, visible_gpus, work_of
+from harness.core.main_memory import GIB, MainMemory
 from harness.core.store import Store
 from harness.core.workers import Workers
 from harness.pipeline import run
@@ -138,7 +139,7 @@ def test_on_a_machine_without_gpus_and_with_few_processors_everything_runs(
 
 def test_too_few_gpus_is_one_line_before_anything_runs(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(executor, "_memory_gb", lambda: 64.0)
+    monkeypatch.setattr(executor, "main_memory", lambda: MainMemory(64 * GIB, 64 * GIB))
     first = numbers(count=1)
     with pytest.raises(UserError) as raised:
         run([occupy_much(after=[first])], store, jobs=4, compute=COMPUTE)

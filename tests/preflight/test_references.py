@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends import hub as hub_module
 from harness.backends.models import checkpoint_folder
 from harness.core.limits import Limits
 from harness.preflight.references import check_answer, endpoint_checks, reference_checks
 from harness.preflight.tokens import token_checks
 from harness.scales import DataRole, JudgeRole, ModelRole, Scale
 from tests.chat_server import ChatServer, Faults, error_response
-from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub
+from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub, way_offline
 from tests.preflight.conftest import MakeSubject, by_name, llama_in
 
 NAME = "maker/tiny"
@@ -34,15 +33,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Keeps this process off the hub, until the test ends."""
-    from huggingface_hub import constants
-
-    def go() -> None:
-        for name in hub_module.OFFLINE_VARIABLES:
-            monkeypatch.setenv(name, "0")  # so that it is put back
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        hub_module.go_offline()
-
-    return go
+    return way_offline(monkeypatch)
 
 
 # Models and data sets
