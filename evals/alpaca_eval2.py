@@ -141,11 +141,11 @@ def compare_annotations(
     allow_missing: bool = False,
 ) -> dict[str, Any]:
     """Paired comparison of two models on the same instructions: `difference` (first minus second, in points) with
-    `ci95`, `p_value` and `verdict` ("better", "worse" or "undecided", of the first).
+    `ci95`, `p_value` and the other keys of `summaries.comparison`.
 
     Each model is a sequence of verdicts, one a training seed. Only instructions with a verdict of every set are used,
     `n_prompts` of them; for the length-controlled win rate both models are fitted on these, in each resample anew.
-    Where these are less than 99 % of what a set has, or of the calibration, the verdict is "withheld" unless
+    Where these are less than 99 % of what a set has, or of the calibration, there is no difference unless
     `allow_missing`, and `withheld` says why. Raises UserError for an unknown metric.
     """
     shared = on_shared_instructions([*first, *second], calibration, metric=metric, allow_missing=allow_missing)

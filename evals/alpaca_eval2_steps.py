@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from evals import alpaca_eval2
-from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
+from evals.bench import RESAMPLES, Bench, Evaluation
 from evals.formats import (
     AnnotationRow,
     Annotations,
@@ -84,7 +84,7 @@ def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]
         better=better,
         worse=worse,
         allow_missing=bench.allow_missing,
-        resamples=COMPARISON_RESAMPLES,
+        resamples=RESAMPLES,
     )
 
 
@@ -133,7 +133,7 @@ def _copy_calibration(path: Path, digest: str, out: Output) -> None:
     write_calibration(out.folder / CALIBRATION_FILE, read_calibration(path))
 
 
-@step(version=3)
+@step(version=4)
 def score_alpaca_eval2(
     out: Output,
     *,
@@ -169,7 +169,7 @@ def score_alpaca_eval2(
     out.write_json("scores.json", scores)
 
 
-@step(version=3)
+@step(version=4)
 def compare_alpaca_eval2(
     out: Output,
     *,

@@ -115,11 +115,11 @@ def compare_judgments(
     allow_missing: bool = False,
 ) -> dict[str, Any]:
     """Paired comparison of two models on the same questions: `difference` (first minus second, in points) with `ci95`,
-    `p_value` and `verdict` ("better", "worse" or "undecided", of the first).
+    `p_value` and the other keys of `summaries.comparison`.
 
     Each model is a sequence of judgments, one a training seed. Only questions with a verdict of every set are used.
-    Where these are less than 99 % of what a set has, the verdict is "withheld" unless `allow_missing`, and `withheld`
-    says why.
+    Where these are less than 99 % of what a set has, there is no difference unless `allow_missing`, and `withheld` says
+    why.
     """
     shared = on_shared_questions([*first, *second], allow_missing=allow_missing)
     if shared.withheld:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals import arena_hard
-from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
+from evals.bench import RESAMPLES, Bench, Evaluation
 from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
 from harness.backends.cost import text_token_counter
 from harness.core.artifacts import Artifact, Output, step
@@ -37,9 +37,7 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
 
 
 def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-    return compare_arena_hard(
-        better=better, worse=worse, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
-    )
+    return compare_arena_hard(better=better, worse=worse, allow_missing=bench.allow_missing, resamples=RESAMPLES)
 
 
 EVALUATION = Evaluation(
@@ -53,7 +51,7 @@ EVALUATION = Evaluation(
 )
 
 
-@step(version=2)
+@step(version=3)
 def score_arena_hard(
     out: Output,
     *,
@@ -93,7 +91,7 @@ def score_arena_hard(
     out.write_json("scores.json", scores)
 
 
-@step(version=2)
+@step(version=3)
 def compare_arena_hard(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:

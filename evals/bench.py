@@ -11,11 +11,7 @@ from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs
 from harness.steps.judge_prompt import JudgePrompt
 
 RESAMPLES = 1000
-"""Of an interval."""
-
-COMPARISON_RESAMPLES = 5000
-"""Of a paired test. B resamples give no p-value below 2/(B + 1), so Holm's adjustment over m tests can decide one at
-5 % only if B > 40 m: these do for 125 tests."""
+"""Of an interval, and of the variance of a difference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evals import summaries
-from evals.bench import COMPARISON_RESAMPLES
+from evals.bench import RESAMPLES
 from evals.completeness import REQUIRED_SHARE
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import unknown
@@ -49,10 +49,10 @@ def measured_less(*, metric: str, better: Sequence[Artifact], worse: Sequence[Ar
     """
     if metric not in MEASURES:
         raise unknown("measure", metric, MEASURES)
-    return compare_measurements(metric=metric, better=better, worse=worse, resamples=COMPARISON_RESAMPLES)
+    return compare_measurements(metric=metric, better=better, worse=worse, resamples=RESAMPLES)
 
 
-@step(version=1)
+@step(version=2)
 def compare_measurements(
     out: Output, *, metric: str, better: Sequence[Artifact], worse: Sequence[Artifact], resamples: int
 ) -> None:
@@ -69,8 +69,8 @@ def compare_less(
     """Paired comparison of the means over prompts of two sets of values, one set a training seed, where less is better.
 
     `difference` is the mean of `worse` minus that of `better`, in the unit of the values; the other keys and their
-    meaning are those of `summaries.comparison`. On the prompts that all sets share; "withheld" where these are less
-    than 99 % of a set.
+    meaning are those of `summaries.comparison`, its first side being `worse`. On the prompts that all sets share;
+    `withheld` says why where these are less than 99 % of a set.
     """
     sets = [*better, *worse]
     shared = sorted(set.intersection(*(set(values) for values in sets)))

@@ -128,8 +128,8 @@ def compare_pairs(
 ) -> dict[str, Any]:
     """Paired comparison of the win rates of two methods, one set of verdicts a training seed.
 
-    `difference` (first minus second, in points), `ci95`, `p_value` and `verdict`, on the prompts they share; "withheld"
-    where these are less than 99 % of a set, unless `allow_missing`.
+    The keys are those of `summaries.comparison`, `difference` being first minus second in points, on the prompts they
+    share; `withheld` says why where these are less than 99 % of a set, unless `allow_missing`.
     """
     sets = [*first, *second]
     shared = _shared_prompts(sets)
@@ -149,15 +149,13 @@ def compare_with_even(
 ) -> dict[str, Any]:
     """Whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
 
-    The keys are those of `compare_pairs`; `difference` is the win rate minus 50, in points. The p-value is at least
-    that of the exact sign test on the prompts, each with its mean points over the training seeds: a bootstrap of few
-    prompts that are nearly all won takes them for all there are. "withheld" where less than 99 % of the prompts have
-    their verdicts in all sets, unless `allow_missing`, and where none has.
+    The keys are those of `summaries.comparison`; `difference` is the win rate minus 50, in points. The p-value is at
+    least that of the exact sign test on the prompts, each with its mean points over the training seeds: few prompts
+    that are nearly all won do not tell how far others would differ. `withheld` says why where less than 99 % of the
+    prompts have their verdicts in all sets, unless `allow_missing`, and where none has.
     """
     import numpy as np
 
-    from evals.stats.means import constant_statistic
-    from evals.stats.power import SIGNIFICANCE
     from evals.stats.sign_test import sign_test
 
     shared = _shared_prompts(sets)
@@ -166,12 +164,16 @@ def compare_with_even(
     if too_few or not shared:
         return summaries.no_comparison("win_rate", too_few or "no verdicts", len(shared))
     found = [_win_rate(pairs, shared) for pairs in sets]
-    even = [constant_statistic(EVEN)] * len(found)
-    result = summaries.comparison("win_rate", found, even, len(shared), resamples=resamples, seed=seed)
     points = np.mean([_points_on(pairs, shared) for pairs in sets], axis=0)
-    result["p_value"] = max(result["p_value"], sign_test(points - 0.5))
-    if result["p_value"] >= SIGNIFICANCE:
-        result["verdict"] = "undecided"
+    result = summaries.comparison(
+        "win_rate",
+        found,
+        float(EVEN),
+        len(shared),
+        resamples=resamples,
+        seed=seed,
+        least_p_value=sign_test(points - 0.5),
+    )
     if abs(result["difference"]) == EVEN:
         result["ci95"] = _unanimous_interval(len(shared), is_above=result["difference"] > 0)
     return result

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals import pairwise
-from evals.bench import COMPARISON_RESAMPLES, RESAMPLES, Bench, Evaluation
+from evals.bench import RESAMPLES, Bench, Evaluation
 from evals.pairwise import PairVerdicts
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Order, Response, share_of_output
@@ -25,9 +25,7 @@ def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:
 
 
 def _compare(bench: Bench, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-    return compare_pairwise(
-        better=better, worse=worse, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
-    )
+    return compare_pairwise(better=better, worse=worse, allow_missing=bench.allow_missing, resamples=RESAMPLES)
 
 
 EVALUATION = Evaluation(
@@ -41,7 +39,7 @@ EVALUATION = Evaluation(
 )
 
 
-@step(version=1)
+@step(version=2)
 def score_pairwise(
     out: Output, *, baselines: Artifact, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
@@ -66,7 +64,7 @@ def score_pairwise(
     out.write_json("scores.json", scores)
 
 
-@step(version=1)
+@step(version=2)
 def compare_pairwise(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
@@ -78,12 +76,10 @@ def compare_pairwise(
 
 def pairwise_against_even(bench: Bench, judgments: Sequence[Artifact]) -> Artifact:
     """`comparison.json` of one win rate, one artifact of judgments a training seed, against 50 %."""
-    return compare_pairwise_with_even(
-        judgments=judgments, allow_missing=bench.allow_missing, resamples=COMPARISON_RESAMPLES
-    )
+    return compare_pairwise_with_even(judgments=judgments, allow_missing=bench.allow_missing, resamples=RESAMPLES)
 
 
-@step(version=2)
+@step(version=3)
 def compare_pairwise_with_even(
     out: Output, *, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:

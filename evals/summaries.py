@@ -6,11 +6,12 @@ Every metric comes as a `Statistic` on the same prompts; the results are JSON va
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
+    from evals.stats.comparison import PairedDifference
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,17 @@ def over_training_seeds(
     """Scores of one method trained with several seeds: `per_seed` (lists), `mean` and `ci95`, each by metric.
 
     `statistics` holds one a training seed; a metric without any is None, as all are where `withheld` says why. The
-    interval is that of the mean: prompts are resampled, the same for all training seeds, and with more than one
-    training seed their draw is added (`resample_training_seeds`). Of each seed `asked` verdicts were wanted, and
+    interval is that of the mean, over prompts and, with more than one training seed, over training seeds
+    (`comparison.mean_interval`). Of each seed `asked` verdicts were wanted, and
     `missing` (by seed) are not there: `n_asked` and `n_missing` add up.
     """
-    from evals.stats.bootstrap import bootstrap_interval
+    from evals.stats.comparison import mean_interval
 
     shown = {metric: each for metric, each in statistics.items() if each and not withheld}
     per_seed = {metric: [statistic.value for statistic in each] for metric, each in shown.items()}
     mean = {metric: sum(values) / len(values) for metric, values in per_seed.items()}
     ci95 = {
-        metric: list(bootstrap_interval(each, n_prompts, resamples=resamples, seed=seed))
-        for metric, each in shown.items()
+        metric: list(mean_interval(each, n_prompts, resamples=resamples, seed=seed)) for metric, each in shown.items()
     }
     none = dict.fromkeys(statistics)
     return {
@@ -80,25 +80,50 @@ def over_training_seeds(
 
 
 def comparison(
-    metric: str, first: Sequence[Statistic], second: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int
+    metric: str,
+    first: Sequence[Statistic],
+    second: Sequence[Statistic] | float,
+    n_prompts: int,
+    *,
+    resamples: int,
+    seed: int,
+    least_p_value: float = 0.0,
 ) -> dict[str, Any]:
-    """The `PairedDifference` of two methods, one statistic a training seed, and what it rests on."""
-    from evals.stats.paired import paired_difference
+    """The difference of two methods, one statistic a training seed, or of a method and a constant, by itself.
 
-    difference = paired_difference(first, second, n_prompts, resamples=resamples, seed=seed)
+    `difference`, `ci95` and `p_value` are of this comparison alone; `measured` holds the `PairedDifference` that a
+    family of comparisons is tested from (`measured_difference`).
+    """
+    from evals.stats.comparison import interval, paired_difference, welch_test
+
+    measured = paired_difference(first, second, n_prompts, resamples=resamples, seed=seed)
+    measured = replace(measured, least_p_value=least_p_value)
     return {
         "metric": metric,
-        **asdict(difference),
-        "ci95": list(difference.ci95),
+        "difference": measured.difference,
+        "ci95": list(interval(measured)),
+        "p_value": welch_test(measured).p_value,
         "n_prompts": n_prompts,
+        "measured": asdict(measured),
         "resamples": resamples,
         "seed": seed,
     }
 
 
+def measured_difference(result: Mapping[str, Any]) -> PairedDifference:
+    """The `PairedDifference` of what `comparison` returned."""
+    from evals.stats.comparison import PairedDifference, SeedSpread
+
+    measured = dict(result["measured"])
+    second = measured.pop("second")
+    return PairedDifference(
+        **{**measured, "first": SeedSpread(**measured["first"])}, second=SeedSpread(**second) if second else None
+    )
+
+
 def no_comparison(metric: str, reason: str, n_prompts: int) -> dict[str, Any]:
-    """What stands in the place of a comparison that is withheld for `reason`."""
-    return {"metric": metric, "verdict": "withheld", "withheld": reason, "n_prompts": n_prompts}
+    """What stands in the place of a comparison that is `withheld` for a reason."""
+    return {"metric": metric, "withheld": reason, "n_prompts": n_prompts}
 
 
 def has_parts(sets: Sequence[Sequence[Any]]) -> bool:

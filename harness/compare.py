@@ -1,10 +1,12 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.bench import RESAMPLES
+from evals.summaries import measured_difference
 from harness.core.errors import UserError
 
 Files = tuple[Path, ...]
@@ -55,12 +57,14 @@ def compare_files(
 ) -> dict[str, Any]:
     """Compares the first model with each of the others on the same prompts, by every metric of the bench.
 
-    All tests are one family: `p_holm` is adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or
-    "undecided", of the first) goes by it, at 5 %. `difference` and `ci95`, which is not adjusted, are in points. An
-    undecided test has its `minimum_detectable_effect` (points) and `n_needed` (prompts; None where no number would do),
-    at the level that Holm's method leaves to it. A "withheld" one says why in `withheld`, and is none of the family.
+    All tests are one family: `p_value` is that of the test in it (`evals.stats.comparison.family_tests`), `p_holm` is
+    adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or "undecided", of the first) goes by that, at
+    5 %. It is on methods where all models have enough training seeds, else on these checkpoints: `on` says which.
+    `difference` and `ci95`, which is of this comparison alone, are in points. An undecided test has its
+    `minimum_detectable_effect` (points), `prompts_needed` and `seeds_needed` (None where no number would do), at the
+    level that Holm's method leaves to it. One that is `withheld` says why, and is none of the family.
 
-    Models with equally many training seeds are compared seed by seed, in the order given. `calibration` is needed for
+    Of each model there is a file a training seed. `calibration` is needed for
     the length-controlled win rate; it and `reference_outputs` are AlpacaEval's.
     Raises UserError for files that are wrong or given twice, verdicts of several judges, and models with one prompt in
     common.
@@ -73,16 +77,17 @@ def compare_files(
     models = [tuple(known.read(path) for path in files) for files in (first, *others)]
     _require_one_judge([each for seeds in models for each in seeds])
     model, *against = _named(models)
-    resamples = _resamples(len(against) * len(known.metrics))
-    compared = [_compared(known, model, other, resamples) for other in against]
-    n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()])
+    compared = [_compared(known, model, other) for other in against]
+    cells = [((model.name, metric), (other.name, metric)) for other in against for metric in known.metrics]
+    n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()], cells)
     return {
         "bench": bench,
         "model": model.name,
         "files": model.files(),
         "lc_calibration": str(calibration) if calibration else None,
-        "resamples": resamples,
+        "resamples": RESAMPLES,
         "n_tests": n_tests,
+        "on": "methods" if _covers_training_seeds(models) else "checkpoints",
         "against": compared,
     }
 
@@ -147,37 +152,39 @@ def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
     return [_Model(name, seeds) for name, seeds in zip(names, models, strict=True)]
 
 
-def _resamples(n_tests: int) -> int:
-    """The usual number, or as many as it takes for the smallest p-value there is to be decided among so many tests."""
-    from evals.bench import COMPARISON_RESAMPLES
-    from evals.stats.power import SIGNIFICANCE
+def _covers_training_seeds(models: Sequence[Sequence[_Verdicts]]) -> bool:
+    from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 
-    return max(COMPARISON_RESAMPLES, round(2 / SIGNIFICANCE) * n_tests)
+    return min(map(len, models)) > FEWEST_DEGREES_OF_FREEDOM
 
 
-def _compared(bench: _Bench, first: _Model, second: _Model, resamples: int) -> dict[str, Any]:
-    """The tests of one pair of models by metric, each by itself, and how many prompts they rest on."""
-    results = {metric: bench.compare(metric, first.rows(), second.rows(), resamples) for metric in bench.metrics}
+def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
+    """The comparisons of one pair of models by metric, each by itself, and how many prompts they rest on."""
+    results = {metric: bench.compare(metric, first.rows(), second.rows(), RESAMPLES) for metric in bench.metrics}
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
-    names = ("difference", "ci95", "p_value", "verdict", "withheld", "prompt_error", "seed_error", "n_prompts")
-    metrics = {metric: {name: result[name] for name in names if name in result} for metric, result in results.items()}
-    return {"model": second.name, "files": second.files(), "n_prompts": n_prompts, "metrics": metrics}
+    return {"model": second.name, "files": second.files(), "n_prompts": n_prompts, "metrics": results}
 
 
-def _decide(comparisons: Sequence[dict[str, Any]]) -> int:
-    """Gives each comparison that is not withheld its verdict by Holm's method; returns how many these are."""
-    from evals.stats.multiplicity import holm, level_left
-    from evals.stats.power import SIGNIFICANCE, power
+def _decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
+    """Gives each comparison that is not withheld its test and verdict in the family; returns how many these are."""
+    from evals.stats.comparison import family_tests
+    from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
+    from evals.stats.power import power
 
-    family = [comparison for comparison in comparisons if comparison["verdict"] != "withheld"]
-    adjusted = holm([comparison["p_value"] for comparison in family])
+    family = [(each, names) for each, names in zip(comparisons, cells, strict=True) if "withheld" not in each]
+    differences = [measured_difference(each) for each, _ in family]
+    tests = family_tests(differences, [names for _, names in family])
+    adjusted = holm([test.p_value for test in tests])
     level = level_left(adjusted)
-    for comparison, p_holm in zip(family, adjusted, strict=True):
-        comparison["p_holm"] = p_holm
-        if p_holm >= SIGNIFICANCE:
-            comparison |= {"verdict": "undecided", **power(comparison, level)}
+    for (comparison, _), difference, test, p_holm in zip(family, differences, tests, adjusted, strict=True):
+        for internal in ("measured", "metric", "resamples", "seed"):
+            del comparison[internal]
+        verdict = "undecided" if p_holm >= SIGNIFICANCE else "better" if difference.difference > 0 else "worse"
+        comparison |= {"p_value": test.p_value, "p_holm": p_holm, "verdict": verdict}
+        if verdict == "undecided":
+            comparison |= asdict(power(difference, test, level))
     return len(family)
 
 
@@ -188,12 +195,14 @@ _WORDS = (_HEAD.index(""), _HEAD.index("verdict"))
 """The columns that begin alike; those of figures end alike."""
 _LEGEND = """\
 Points: the first model minus the other. Verdicts are on the first, at 5 %, by the Holm-adjusted p;
-the 95 % intervals are not adjusted."""
+the 95 % intervals are of each difference by itself, over prompts and training seeds."""
 _LEGEND_OF_UNDECIDED = """\
 Undecided does not mean equal. MDE: the true difference, in points, that such a test decides in 80 %
-of repeats. Needed: how many prompts in all would decide one of the size observed. Both at the level
-that Holm's method leaves to the first of the undecided tests."""
-_LEGEND_OF_ONE_SEED = "A model with one training seed stands for that one alone: these tests do not cover its draw."
+of repeats. Needed: what would decide one of the size observed. Both at the level that Holm's method
+leaves to the first of the undecided tests."""
+_LEGEND_OF_CHECKPOINTS = """\
+These verdicts are on these checkpoints, not on how they were trained: a verdict on methods takes the
+verdicts of {seeds} training seeds a model, a file each."""
 
 
 def comparison_table(found: Mapping[str, Any]) -> str:
@@ -226,7 +235,7 @@ def _seeds(model: Mapping[str, Any]) -> str:
 
 def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
     """A row of the table, in the columns of `_HEAD`; empty for a withheld test."""
-    if result["verdict"] == "withheld":
+    if "withheld" in result:
         return ()
     lower, upper = result["ci95"]
     return (
@@ -247,10 +256,7 @@ def _detectable(result: Mapping[str, Any]) -> str:
 
 
 def _needed(result: Mapping[str, Any]) -> str:
-    """Without a number of prompts it is the training seeds that leave too much open, unless nothing can be told."""
-    if result["n_needed"] is not None:
-        return f"{result['n_needed']:,}"
-    return "more seeds" if result["difference"] and result["seed_error"] else "–"
+    return result["needed"] or "–"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -262,10 +268,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
-    verdicts = {result["verdict"] for *_, result in _results(found)}
+    from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
+
+    verdicts = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
         yield _LEGEND
-        if any(len(model["files"]) == 1 for model in (found, *found["against"])):
-            yield _LEGEND_OF_ONE_SEED
+        if found["on"] == "checkpoints":
+            yield _LEGEND_OF_CHECKPOINTS.format(seeds=FEWEST_DEGREES_OF_FREEDOM + 1)
     if "undecided" in verdicts:
         yield _LEGEND_OF_UNDECIDED

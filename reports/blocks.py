@@ -301,6 +301,8 @@ class Report:
 
     title: str
     lead: str
+    answer: str
+    """What became of the paper's claims, in a sentence."""
     arxiv: str
     exhibits: tuple[ExhibitView, ...]
     sections: tuple[Section, ...]

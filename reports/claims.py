@@ -1,6 +1,6 @@
 """The paper's claims: in its own names, with the figures of the paired tests."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.core.errors import UserError
 from harness.core.papers import AnyExhibit
@@ -11,9 +11,6 @@ Exhibits = Mapping[str, AnyExhibit]
 """The exhibits of a run by name."""
 
 TITLE = "The paper's claims, tested here"
-
-MOST_PROMPTS = 1_000_000
-"""More than anybody would judge; how many more is of no use."""
 
 _COLUMNS = (
     Column("ordering", wraps=0.19),
@@ -31,12 +28,69 @@ _COLUMNS = (
 def section(manifest: Manifest, exhibits: Exhibits) -> Section:
     """Every claim with its verdict and its tests."""
     lead = (
-        "Each claim is a set of orderings. Every ordering is a paired test on the same prompts. Differences are in "
-        "points where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
+        "Each claim is a set of orderings, and every ordering a test on the same prompts. Differences are in points "
+        "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
         f"{coverage(manifest)}"
     )
     found = Claims(tuple(_claim(claim, _exhibit(exhibits, claim)) for claim in manifest.claims))
     return Section("claims", TITLE, (Prose(lead, quiet=True), found))
+
+
+def headline(manifest: Manifest) -> str:
+    """Say in one sentence what became of the paper's claims; empty for a run without any.
+
+    A claim that is contained in another of this run is counted with that one.
+    """
+    if not manifest.claims:
+        return ""
+    seeds = f"With {len(manifest.seeds)} training seed{'s' * (len(manifest.seeds) != 1)}"
+    if len(manifest.seeds) < manifest.seeds_for_verdict:
+        return (
+            f"{seeds} there is no verdict on the methods (that takes {manifest.seeds_for_verdict}: --seeds "
+            f"{manifest.seeds_for_verdict}). {_on_checkpoints(manifest)}"
+        )
+    whole = [claim for claim in manifest.claims if not _containing(claim, manifest)]
+    parts = len(manifest.claims) - len(whole)
+    counts = _listed(_counts([claim.verdict for claim in whole], _CLAIM_WORDS))
+    more = f" {parts} more {'is a part' if parts == 1 else 'are parts'} of these." if parts else ""
+    return f"{seeds}, of {len(whole)} claims of the paper {counts}.{more}"
+
+
+_CLAIM_WORDS = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "undecided": ("is undecided", "are undecided"),
+    "not run": ("was not run in full", "were not run in full"),
+    "no verdict": ("has no verdict", "have no verdict"),
+}
+_ORDERING_WORDS = {
+    "above": ("is found", "are found"),
+    "below": ("is reversed", "are reversed"),
+    "undecided": ("is undecided", "are undecided"),
+    "not run": ("was not run", "were not run"),
+}
+
+
+def _on_checkpoints(manifest: Manifest) -> str:
+    """What is above what on the checkpoints of this run."""
+    orderings = [each for found in _distinct_by_exhibit(manifest).values() for each in found]
+    counts = _listed(_counts([each.verdict for each in orderings], _ORDERING_WORDS))
+    return f"On these checkpoints, of {len(orderings)} orderings that the paper states {counts}."
+
+
+def _counts(verdicts: Sequence[str], words: Mapping[str, tuple[str, str]]) -> list[str]:
+    """``3 hold``, ``1 is undecided``: how many of each there are, of those that there are."""
+    found = {verdict: verdicts.count(verdict) for verdict in words if verdict in verdicts}
+    return [f"{count} {words[verdict][count != 1]}" for verdict, count in found.items()]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
+def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
+    """The claims of this run that say all that this one says, and more."""
+    return [other for other in manifest.claims if other.id in claim.contained_in]
 
 
 def _exhibit(exhibits: Exhibits, claim: ClaimResult) -> AnyExhibit:
@@ -53,7 +107,7 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
         says=claim.says,
         where=claim.where,
         outcome=Outcome(claim.verdict),
-        tally=tally(claim),
+        tally=tally(claim, exhibit),
         comparisons=Table(_COLUMNS, (Group(tuple(_row(exhibit, each) for each in claim.comparisons)),)),
     )
 
@@ -88,7 +142,7 @@ def records(manifest: Manifest, exhibits: Exhibits) -> Records:
     """One line for each comparison of each claim; numbers unrounded."""
     fields = (
         "exhibit", "claim", "model", "better", "worse", "ordering", "bench", "metric", "difference", "lo", "hi", "unit",
-        "p", "p_holm", "verdict", "minimum_detectable_effect", "n_needed", "note",
+        "p", "p_holm", "verdict", "minimum_detectable_effect", "prompts_needed", "seeds_needed", "note",
     )  # fmt: skip
     rows = []
     for claim in manifest.claims:
@@ -96,7 +150,7 @@ def records(manifest: Manifest, exhibits: Exhibits) -> Records:
         for each in claim.comparisons:
             names = (claim.exhibit, claim.id, each.model, each.better, each.worse, ordering(exhibit, each))
             figures = (each.difference, *(each.ci95 or (None, None)), each.unit, each.p_value, each.p_holm)
-            power = (each.minimum_detectable_effect, each.n_needed) if each.verdict == "undecided" else (None, None)
+            power = (each.minimum_detectable_effect, each.prompts_needed, each.seeds_needed)
             rows.append((*names, each.bench, each.metric, *figures, each.verdict, *power, each.note))
     return Records(fields, tuple(rows))
 
@@ -107,19 +161,23 @@ def coverage(manifest: Manifest) -> str:
 
 
 def _coverage(manifest: Manifest) -> Iterator[str]:
-    if len(manifest.seeds) > 1:
+    if len(manifest.seeds) >= manifest.seeds_for_verdict:
         yield "These tests cover the draw of prompts and of training seeds."
+        yield (
+            f"Verdicts, at 5 % over all {manifest.n_claims} claims of the paper, and over its {manifest.n_orderings} "
+            "orderings, are Holm-adjusted; a 95 % interval is of its difference by itself."
+        )
     else:
-        yield "With one training seed these tests cover the draw of prompts, not of the training seed: use --seeds 3."
-    if manifest.n_tests:
-        tests = f"{manifest.n_tests} test{'s' * (manifest.n_tests != 1)}"
-        yield f"Verdicts, at 5 %, are Holm-adjusted over {tests}; the 95 % intervals are not adjusted."
+        yield (
+            "With so few training seeds these tests cover the draw of prompts alone: above and below are said of these "
+            f"checkpoints, Holm-adjusted over the paper's {manifest.n_orderings} orderings, and no claim has a verdict."
+        )
     comparisons = list(_every(manifest))
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (
             "Undecided does not mean equal. Detectable: the true difference that such a test decides in 80 % of "
-            "repeats. Needed: how many prompts in all would decide one of the size observed. Both at the level that "
-            "Holm's method leaves to the first of the undecided tests."
+            "repeats. Needed: how many prompts, or training seeds, in all would decide one of the size observed. Both "
+            "at the level that Holm's method leaves to the first of the undecided tests."
         )
     yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
 
@@ -158,12 +216,20 @@ def ordering(exhibit: AnyExhibit, comparison: ComparisonResult) -> str:
     return f"{exhibit.subject(comparison.better)} {sign} {exhibit.subject(comparison.worse)}"
 
 
-def tally(claim: ClaimResult) -> str:
-    """``4 hold, 1 undecided of 5 comparisons``."""
-    words = {"holds": "hold", "fails": "fail", "undecided": "undecided", "not run": "not run"}
-    verdicts = [comparison.verdict for comparison in claim.comparisons]
-    counts = ", ".join(f"{verdicts.count(name)} {word}" for name, word in words.items() if name in verdicts)
-    return f"{counts} of {len(verdicts)}" if verdicts else ""
+def tally(claim: ClaimResult, exhibit: AnyExhibit) -> str:
+    """``4 hold, 1 undecided of 5 orderings``; of a claim that was run on some of its base models, on which."""
+    if claim.only_models:
+        models = " and ".join(exhibit.paper.model(model) for model in claim.only_models)
+        run = [each for each in claim.comparisons if each.model in claim.only_models]
+        return f"on {models} only: {_tally(run)}"
+    return f"{_tally(claim.comparisons)}{', most must hold' if claim.quantifier == 'most' else ''}"
+
+
+def _tally(comparisons: Sequence[ComparisonResult]) -> str:
+    words = {"holds": "hold", "fails": "fail", "above": "above", "below": "below", "undecided": "undecided"}
+    verdicts = [comparison.verdict for comparison in comparisons]
+    counts = [f"{verdicts.count(name)} {words.get(name, name)}" for name in (*words, "not run") if name in verdicts]
+    return f"{', '.join(counts)} of {len(verdicts)}" if verdicts else ""
 
 
 def difference(comparison: ComparisonResult) -> str:
@@ -193,7 +259,7 @@ def detectable(comparison: ComparisonResult) -> str:
     """Beside an undecided comparison its minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
     if comparison.verdict != "undecided":
         return ""
-    if comparison.minimum_detectable_effect is None:  # all prompts say the same: how far others differ is not known
+    if comparison.minimum_detectable_effect is None:  # prompts that say the same do not tell how far others differ
         return DASH
     decimals = 1 if comparison.unit == "points" else 2
     return f"{comparison.minimum_detectable_effect:.{decimals}f}{_unit(comparison)}"
@@ -201,12 +267,4 @@ def detectable(comparison: ComparisonResult) -> str:
 
 def needed(comparison: ComparisonResult) -> str:
     """Beside an undecided comparison what would decide a difference of its size: ``2,500 prompts``; else nothing."""
-    if comparison.verdict != "undecided":
-        return ""
-    if comparison.n_needed is not None:
-        return (
-            f"{comparison.n_needed:,} prompts" if comparison.n_needed <= MOST_PROMPTS else f"> {MOST_PROMPTS:,} prompts"
-        )
-    # Without a number of prompts it is the training seeds that leave too much open, unless there is nothing to decide
-    # or nothing to tell it by.
-    return "more training seeds" if comparison.difference and comparison.minimum_detectable_effect else DASH
+    return (comparison.needed or DASH) if comparison.verdict == "undecided" else ""

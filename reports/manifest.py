@@ -73,9 +73,11 @@ class Score:
 class ComparisonResult:
     """One paired test; `difference` is better minus worse, in `unit` (worse minus better where less is better).
 
-    `p_value` is of this test by itself; `p_holm` and `verdict` are of it as one of the `Manifest.n_tests` of the
-    report. Beside an undecided verdict stand `minimum_detectable_effect` (in `unit`) and `n_needed` (prompts), at the
-    level that Holm's method leaves to the first of these. `note` says why a comparison was withheld.
+    `ci95` is of the difference by itself; `p_value` is of its test with the family's spread of training seeds, `p_holm`
+    of it as one of the paper's `Manifest.n_orderings`. `verdict` is "holds", "fails" or "undecided" on methods; with
+    too few training seeds "above", "below" or "undecided" on these checkpoints. Beside an undecided one stand
+    `minimum_detectable_effect` (in `unit`) and what would decide a difference of the size observed: `prompts_needed`,
+    `seeds_needed`, and in words the one that is `needed`. `note` says why a comparison was withheld.
     """
 
     model: str
@@ -89,20 +91,32 @@ class ComparisonResult:
     p_value: float | None = None
     p_holm: float | None = None
     minimum_detectable_effect: float | None = None
-    n_needed: int | None = None
+    prompts_needed: int | None = None
+    seeds_needed: int | None = None
+    needed: str = ""
     unit: str = "points"
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """One claim of the paper about one of its exhibits, with the outcome of its paired tests."""
+    """One claim of the paper about one of its exhibits, with the outcome of its paired tests.
+
+    `verdict` is "holds", "fails" or "undecided", with `p_adjusted` as one of the paper's `Manifest.n_claims`; "not run"
+    where not all of it was, on `only_models` where that is some of its base models; "no verdict" with too few training
+    seeds. `quantifier` says of how many orderings it must be found: "all" or "most". `contained_in` names claims of the
+    paper that say all that it says, and more.
+    """
 
     id: str
     exhibit: str
     says: str
     where: str
     verdict: str
+    quantifier: str = "all"
+    p_adjusted: float | None = None
+    only_models: tuple[str, ...] = ()
+    contained_in: tuple[str, ...] = ()
     comparisons: tuple[ComparisonResult, ...] = ()
 
 
@@ -282,7 +296,12 @@ class Manifest:
     models: dict[str, Model]
     parts: tuple[Part, ...]
     n_tests: int
-    """Tests behind the claims, each counted once: the family that the p-values are adjusted over."""
+    """Tests of this run behind its claims, each counted once."""
+    n_claims: int
+    """Claims of the whole paper, and their different orderings: the two families that p-values are adjusted over."""
+    n_orderings: int
+    seeds_for_verdict: int
+    """How many training seeds a verdict on methods takes."""
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()

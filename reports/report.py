@@ -18,6 +18,7 @@ def build_report(manifest: Manifest) -> Report:
     return Report(
         title=_title(manifest, paper, views),
         lead=paper.title,
+        answer=claims.headline(manifest),
         arxiv=paper.arxiv,
         exhibits=views,
         sections=tuple(_sections(manifest, paper, exhibits)),

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-_STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "not run": "dim"}
+_STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "above": "green", "below": "red"}
+"""Of the verdicts that are one; others are dim."""
 
 
 def terminal_report(folder: Path) -> "RenderableType":
@@ -60,6 +61,7 @@ def _tests(manifest: Manifest, in_full: bool) -> Iterator["RenderableType"]:
     if in_full and (undecided := claims.undecided(manifest, exhibits)):
         yield _grid(undecided, undecided.groups[0])
     yield Text(claims.coverage(manifest), style="dim")
+    yield Text(claims.headline(manifest), style="bold")
 
 
 def _exhibit(view: ExhibitView, alone: bool) -> Iterator["RenderableType"]:
@@ -128,7 +130,7 @@ def _cells(row: Row, place: int) -> Iterator["Text"]:
     elif place == 0 and row.added:
         yield Text(f"{_plain(cell)} (ours){_superscript(ADDED)}", style="italic")
     else:
-        style = _STYLES.get(cell.verdict, "") if isinstance(cell, Outcome) else ""
+        style = _STYLES.get(cell.verdict, "dim") if isinstance(cell, Outcome) else ""
         yield Text(_plain(cell), style=style)
 
 
@@ -163,7 +165,9 @@ def _claims(block: Claims, with_exhibit: bool) -> "RichTable":
     for claim in block.claims:
         label = [claim.label] if with_exhibit else []
         verdict = claim.outcome.verdict
-        rich.add_row(*map(Text, [*label, claim.says]), Text(verdict, style=_STYLES.get(verdict, "")), Text(claim.tally))
+        rich.add_row(
+            *map(Text, [*label, claim.says]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
+        )
     return rich
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.stats.bootstrap import FloatArray, Statistic, resample_counts, training_seed_variance
+from evals.stats.bootstrap import FloatArray, Statistic, resample_counts
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,20 @@ def uncertainty_components(
         training_seeds=None if seeds is None else float(np.sqrt(seeds)),
         total=float(np.sqrt(prompts + (judge or 0.0) + (seeds or 0.0))),
     )
+
+
+def training_seed_variance(values: FloatArray) -> float:
+    """Estimate the variance of the mean over training seeds by their draw, of `values` [training seeds, resamples].
+
+    Seeds also differ on a finite set of prompts because each answers every prompt in its own way and is judged with its
+    own noise. That much is in the draw of prompts already and is subtracted (method of moments); what is left, cut at
+    0, is how their scores would differ on endlessly many prompts. It describes; no test rests on it.
+    """
+    n_seeds = len(values)
+    values = values[:, ~np.isnan(values).any(axis=0)]
+    between = float(values.mean(axis=1).var(ddof=1))
+    by_prompts = float((values - values.mean(axis=0)).var(axis=1, ddof=1).sum()) / (n_seeds - 1)
+    return max(0.0, between - by_prompts) / n_seeds
 
 
 def _judge_variance(values: FloatArray) -> float | None:

@@ -1,66 +1,117 @@
-"""What a paired comparison could have found: its minimum detectable effect, and the prompts that a decision takes.
+"""What an undecided comparison could have found, and what would decide it: more prompts, or more training seeds.
 
-Both take the difference's estimate as normal with the standard error that the bootstrap found, in a two-sided test at
-5 %, or at what a family of tests leaves to it (Cohen 1988, "Statistical Power Analysis", chapter 2; for evaluations:
-Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to Evals", section 5).
-With two or three training seeds that differ much this is optimistic, since their spread is then hardly known.
+By the t quantiles of the very test that is undecided, at its own level (Cohen 1988, "Statistical Power Analysis",
+chapter 2; for evaluations: Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error
+Bars to Evals", section 5).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
-SIGNIFICANCE = 0.05
+from scipy import stats
+
+from evals.stats.comparison import PairedDifference, TTest
+from evals.stats.multiplicity import SIGNIFICANCE
+
 POWER = 0.8
+MAX_SEEDS, MAX_PROMPTS = 1000, 1_000_000
+"""More than anybody would train, and judge."""
 
 
-def minimum_detectable_effect(standard_error: float, significance: float = SIGNIFICANCE) -> float | None:
-    """The true difference that a comparison with this standard error decides in 80 % of repeats; in the same unit.
+def detectable(significance: float, degrees_of_freedom: float) -> float:
+    """How many standard errors a true difference must be for a two-sided t test to decide it in 80 % of repeats.
 
-    None for an error of 0: prompts that all say the same do not tell how far others would differ.
+    By the normal approximation to noncentral t (Abramowitz and Stegun 1964, "Handbook of Mathematical Functions",
+    26.7.10), whose power is within 0.02 of that. It takes in that the standard error is itself an estimate. It is never
+    below the test's own quantile: a larger difference is decided.
     """
-    return _standard_errors(significance) * standard_error if standard_error else None
+    limit = float(stats.t.isf(significance / 2, degrees_of_freedom))
+    spread = math.sqrt(1 + limit * limit / (2 * degrees_of_freedom))
+    return max(limit, limit * (1 - 1 / (4 * degrees_of_freedom)) + NormalDist().inv_cdf(POWER) * spread)
 
 
-def prompts_needed(
-    difference: float,
-    n_prompts: int,
-    *,
-    prompt_error: float,
-    seed_error: float = 0.0,
-    significance: float = SIGNIFICANCE,
-) -> int | None:
-    """How many prompts decide a true difference of this size in 80 % of repeats.
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What an undecided test could have found, and what would decide a difference of the size observed.
 
-    `prompt_error` is the standard error from the draw of `n_prompts` prompts, judge noise included; it is taken to
-    shrink with the square root of their number, so further prompts must be like those seen. `seed_error`, from the draw
-    of training seeds, does not shrink with prompts. None for no difference, for a `prompt_error` of 0, of which nothing
-    can be told, and where the training seeds alone leave too much open: then more prompts do not help, more training
-    seeds do.
+    `minimum_detectable_effect` is the true difference that the test decides in 80 % of repeats, in the score's unit;
+    None where nothing varies, and where too few prompts
+    bound the p-value. `prompts_needed` and `seeds_needed` (a side) are what would decide the observed one in
+    80 % of repeats with the other as it is: more than there were, or None where no number would do or none can be told.
     """
-    if not prompt_error:
+
+    minimum_detectable_effect: float | None
+    prompts_needed: int | None
+    seeds_needed: int | None
+    needed: str
+    """The smaller of both, as a multiple of what there was: ``2,500 prompts``, ``9 seeds``; empty where none can be
+    told."""
+
+
+def power(difference: PairedDifference, test: TTest, significance: float = SIGNIFICANCE) -> Power:
+    """Work out, by the quantiles of `test` itself at `significance`, what it could have found.
+
+    A test that is undecided at `significance` has an effect above the observed difference, and needs more than it had.
+    """
+    is_bounded = test.p_value >= significance > _by_error_alone(difference, test)
+    if not test.standard_error or is_bounded:
+        return Power(None, None, None, "")
+    effect = detectable(significance, test.degrees_of_freedom) * test.standard_error
+    prompts = _prompts_needed(difference, test, effect)
+    seeds = _seeds_needed(difference, test, significance)
+    return Power(effect, prompts, seeds, _needed(difference, prompts, seeds))
+
+
+def _needed(difference: PairedDifference, prompts: int | None, seeds: int | None) -> str:
+    if not difference.difference:
+        return ""
+    n_seeds = min(side.n_seeds for side in difference.sides)
+    if prompts and (not seeds or prompts / difference.n_prompts <= seeds / n_seeds):
+        return f"{prompts:,} prompts" if prompts <= MAX_PROMPTS else f"> {MAX_PROMPTS:,} prompts"
+    return f"{seeds:,} seeds" if seeds else "more prompts and seeds"
+
+
+def _by_error_alone(difference: PairedDifference, test: TTest) -> float:
+    """The p-value without what bounds it from below."""
+    if not test.standard_error:
+        return 0.0
+    return 2 * float(stats.t.sf(abs(difference.difference) / test.standard_error, test.degrees_of_freedom))
+
+
+def _prompts_needed(difference: PairedDifference, test: TTest, effect: float) -> int | None:
+    """The part of the variance that prompts make falls with their number; what else training seeds make stays."""
+    total = test.standard_error**2
+    by_prompts = min(total, difference.by_prompts)
+    wanted = total * (difference.difference / effect) ** 2
+    left = wanted - (total - by_prompts)
+    if left <= 0 or not by_prompts:
         return None
-    left_for_prompts = (difference / _standard_errors(significance)) ** 2 - seed_error**2
-    if left_for_prompts <= 0:
+    needed = difference.n_prompts * by_prompts / left
+    return max(difference.n_prompts + 1, math.ceil(needed)) if math.isfinite(needed) else None
+
+
+def _seeds_needed(difference: PairedDifference, test: TTest, significance: float) -> int | None:
+    """The part of the variance that training seeds make falls with their number, and is known better."""
+    if not difference.difference or not difference.covers_training_seeds:
         return None
-    needed = n_prompts * prompt_error**2 / left_for_prompts
-    return math.ceil(needed) if math.isfinite(needed) else None
+    had = min(side.n_seeds for side in difference.sides)
+    by_seeds = test.standard_error**2 - difference.prompts_alone
+
+    def decides(n_seeds: int) -> bool:
+        error = math.sqrt(by_seeds * had / n_seeds + difference.prompts_alone)
+        freedom = test.degrees_of_freedom * (n_seeds - 1) / max(1, had - 1)
+        return detectable(significance, freedom) * error <= abs(difference.difference)
+
+    return _first(decides, had + 1, MAX_SEEDS)
 
 
-def power(comparison: Mapping[str, Any], significance: float) -> dict[str, Any]:
-    """`minimum_detectable_effect` and `n_needed` of a paired comparison, when it is tested at `significance`.
-
-    Of the comparison its `difference`, `n_prompts`, `prompt_error` and `seed_error` are read.
-    """
-    errors = {name: comparison[name] for name in ("prompt_error", "seed_error")}
-    needed = prompts_needed(comparison["difference"], comparison["n_prompts"], **errors, significance=significance)
-    return {
-        "minimum_detectable_effect": minimum_detectable_effect(math.hypot(*errors.values()), significance),
-        "n_needed": needed,
-    }
-
-
-def _standard_errors(significance: float) -> float:
-    """How many standard errors a difference must be to be decided in 80 % of repeats: 2.80 at 5 %."""
-    return NormalDist().inv_cdf(1 - significance / 2) + NormalDist().inv_cdf(POWER)
+def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The smallest number from `low` to `high` from which on it `holds`, by bisection; None where it does not."""
+    if not holds(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return high

@@ -9,7 +9,6 @@ from evals.bench import Bench, Evaluation
 from evals.pairwise_steps import pairwise_against_even
 from harness.benches import bench_on
 from harness.core.artifacts import Artifact, labels
-from harness.core.errors import UserError
 from harness.core.papers import EVEN, Comparison, Match, WinRateTable
 from harness.core.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
@@ -124,9 +123,6 @@ def _tests(
     by_place = {(each.model, each.match.id): each.judgments for each in played}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in played}):
-        if comparison.better == EVEN:
-            exchanged = "state it of the match with its sides exchanged"
-            raise UserError(f"{exhibit.name}: {EVEN} over {comparison.worse} cannot be tested; {exchanged}")
         judgments = {id: by_place[model, id] for id in _matches(comparison)}
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
             test = _test(evaluation, bench, comparison, judgments)
@@ -135,15 +131,16 @@ def _tests(
 
 
 def _matches(comparison: Comparison) -> Iterator[str]:
-    """The matches that a comparison is of: one where it is said to be above an even win rate."""
+    """The matches that a comparison is of: one where it is compared with an even win rate."""
     return (id for id in (comparison.better, comparison.worse) if id != EVEN)
 
 
 def _test(
     evaluation: Evaluation, bench: Bench, comparison: Comparison, judgments: Mapping[str, Sequence[Artifact]]
 ) -> Artifact:
-    if comparison.worse == EVEN:
-        return pairwise_against_even(bench, judgments[comparison.better])
+    if EVEN in (comparison.better, comparison.worse):
+        (only,) = judgments.values()
+        return pairwise_against_even(bench, only)
     return evaluation.compare(bench, judgments[comparison.better], judgments[comparison.worse])
 
 

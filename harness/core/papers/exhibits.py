@@ -1,6 +1,6 @@
 """The tables and figures of a paper (exhibits) as they are printed, and what it claims about them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -28,12 +28,31 @@ EVEN = "even"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something the paper says about an exhibit, as orderings, and where it says so."""
+    """Something the paper says about an exhibit, as orderings, and where it says so.
+
+    With the quantifier "all" it holds with every ordering and fails with any that is reversed; with "most", where the
+    paper says "most", it holds with more than half of them and fails where at least half are reversed.
+    """
 
     id: str
     says: str
     where: str
     comparisons: tuple[Comparison, ...]
+    quantifier: Literal["all", "most"] = "all"
+
+    def orderings(self) -> Iterator[tuple[str, Comparison]]:
+        """Each ordering with each base model that it is stated for."""
+        return ((model, each) for each in self.comparisons for model in each.models)
+
+    @property
+    def n_orderings(self) -> int:
+        """How many tests the claim rests on."""
+        return sum(1 for _ in self.orderings())
+
+    @property
+    def at_least(self) -> int:
+        """How many of its orderings have to hold."""
+        return self.n_orderings if self.quantifier == "all" else self.n_orderings // 2 + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
