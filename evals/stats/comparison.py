@@ -99,7 +99,7 @@ class PairedDifference:
         total = sum(part for part, _ in parts)
         if total == 0:
             return 0.0, math.inf
-        return math.sqrt(total), total**2 / sum(part**2 / freedom for part, freedom in parts if part)
+        return math.sqrt(total), 1 / sum((part / total) ** 2 / freedom for part, freedom in parts)
 
 
 @dataclass(frozen=True, slots=True)

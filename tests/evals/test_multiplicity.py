@@ -1,9 +1,11 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.stats.multiplicity import holm
+from evals.stats.multiplicity import SIGNIFICANCE, evidence, holm, level_left, partial_conjunction
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
@@ -65,3 +67,48 @@ def test_the_family_has_a_false_call_as_rarely_as_claimed() -> None:
     adjusted = np.mean([min(holm(family.tolist())) < 0.05 for family in families])
     assert raw == pytest.approx(0.37, abs=0.03)
     assert adjusted == pytest.approx(0.05, abs=0.015)
+
+
+@given(p_values=P_VALUES, others=P_VALUES)
+def test_a_part_of_a_family_is_decided_whatever_the_other_parts_say(p_values: list[float], others: list[float]) -> None:
+    """And not more often than Bonferroni's share allows: both parts together keep 5 %."""
+    size = len(p_values) + len(others)
+    adjusted = holm(p_values, size)
+    assert all(each >= min(1, p) for each, p in zip(adjusted, p_values, strict=True))
+    assert min(adjusted) == pytest.approx(min(1, size * min(p_values)))
+    assert holm(p_values, len(p_values)) == holm(p_values)
+
+
+@given(p_values=P_VALUES, size=st.integers(12, 40))
+def test_the_level_left_is_where_the_first_undecided_test_would_be_decided(p_values: list[float], size: int) -> None:
+    adjusted = holm(p_values, size)
+    level = level_left(adjusted, size)
+    undecided = [p for p, each in zip(p_values, adjusted, strict=True) if each >= SIGNIFICANCE]
+    assert all(p >= level * (1 - 1e-12) for p in undecided)
+
+
+@given(p_values=P_VALUES, data=st.data())
+def test_a_partial_conjunction_is_the_worst_of_all_global_nulls(p_values: list[float], data: st.DataObject) -> None:
+    """Benjamini and Heller 2008, theorem 1: the largest Bonferroni p-value over all sets of n - u + 1 of the tests."""
+    at_least = data.draw(st.integers(1, len(p_values)))
+    size = len(p_values) - at_least + 1
+    worst = max(min(1, size * min(each)) for each in combinations(p_values, size))
+    assert partial_conjunction(p_values, at_least) == pytest.approx(worst)
+
+
+def test_all_must_hold_or_any_is_reversed() -> None:
+    assert evidence([0.01, 0.02, 0.03], [True, True, True], at_least=3) == (0.03, 1.0)
+    assert evidence([0.01, 0.02, 0.03], [True, False, True], at_least=3) == (1.0, pytest.approx(0.06))
+
+
+def test_most_must_hold_or_half_are_reversed() -> None:
+    held, reversed_ = evidence([0.01, 0.02, 0.03, 0.5], [True, True, True, False], at_least=3)
+    assert (held, reversed_) == (pytest.approx(0.06), 1.0)
+    held, reversed_ = evidence([0.01, 0.02, 0.03, 0.5], [False, False, True, True], at_least=3)
+    assert (held, reversed_) == (1.0, pytest.approx(3 * 0.02))
+
+
+@pytest.mark.parametrize("at_least", [0, 3])
+def test_more_than_there_are_cannot_hold(at_least: int) -> None:
+    with pytest.raises(ValueError, match="of 2 tests"):
+        partial_conjunction([0.1, 0.2], at_least)

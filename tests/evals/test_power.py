@@ -1,127 +1,130 @@
+"""What an undecided test could have found: by its own quantiles, and never against its verdict."""
+
 import json
-import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 
-from evals.stats.bootstrap import Statistic
-from evals.stats.paired import PairedDifference, paired_difference
-from evals.stats.power import minimum_detectable_effect, power, prompts_needed
-from evals.stats.win_rate import win_rate_statistic
+from evals.stats.comparison import PairedDifference, SeedSpread, TTest, checkpoint_test, family_tests, welch_test
+from evals.stats.power import MAX_SEEDS, detectable, power
 
-
-def test_the_minimum_detectable_effect_is_two_point_eight_standard_errors() -> None:
-    """z(0.975) + z(0.80) from printed tables: 1.9600 + 0.8416."""
-    assert minimum_detectable_effect(1.0) == pytest.approx(2.8016, abs=1e-4)
+POSITIVE = st.floats(0.01, 10)
 
 
-def test_textbook_sample_size() -> None:
-    """A mean half a standard deviation from 0: (2.8016 / 0.5)² = 31.4, so 32 of them."""
-    assert prompts_needed(0.5, 100, prompt_error=1 / math.sqrt(100)) == 32
+@st.composite
+def differences(draw: st.DrawFn) -> PairedDifference:
+    n, k = draw(st.integers(40, 1000)), draw(st.integers(5, 12))
+    sides = []
+    for _ in range(2):
+        by_prompts = draw(POSITIVE)
+        sides.append(SeedSpread(k, draw(st.floats(0, 20)), by_prompts, k - 1))
+    of_seeds = sum(side.by_prompts / k for side in sides)
+    return PairedDifference(draw(st.floats(-20, 20)), n, sides[0], sides[1], of_seeds + draw(st.floats(0, 10)))
 
 
-@given(difference=st.floats(0.01, 50), n=st.integers(10, 2000), error=st.floats(0.01, 20), seeds=st.floats(0, 5))
-def test_with_the_prompts_needed_the_difference_is_just_detectable(
-    difference: float, n: int, error: float, seeds: float
-) -> None:
-    needed = prompts_needed(difference, n, prompt_error=error, seed_error=seeds)
+@given(st.floats(0.0005, 0.05), st.floats(2, 500))
+def test_a_detectable_difference_is_decided_in_four_of_five_repeats(level: float, degrees_of_freedom: float) -> None:
+    limit = stats.t.ppf(1 - level / 2, degrees_of_freedom)
+    reached = stats.nct.sf(limit, degrees_of_freedom, detectable(level, degrees_of_freedom))
+    assert reached == pytest.approx(0.8, abs=0.02)
+
+
+def test_with_many_degrees_of_freedom_it_is_the_textbooks() -> None:
+    """z(0.975) + z(0.80) from printed tables: 1.9600 + 0.8416; and at a tenth of 5 %, 2.8070 + 0.8416."""
+    assert detectable(0.05, 1e9) == pytest.approx(2.8016, abs=1e-4)
+    assert detectable(0.005, 1e9) == pytest.approx(3.6487, abs=1e-4)
+
+
+@given(differences(), st.floats(0.0002, 0.05))
+def test_what_stands_beside_an_undecided_test_never_contradicts_it(difference: PairedDifference, level: float) -> None:
+    (test,) = family_tests([difference], [("a", "b")])
+    found = power(difference, test, level)
+    if test.p_value >= level:
+        if found.minimum_detectable_effect is not None:
+            assert abs(difference.difference) <= found.minimum_detectable_effect
+        assert found.prompts_needed is None or found.prompts_needed > difference.n_prompts
+        assert found.seeds_needed is None or found.seeds_needed > difference.first.n_seeds
+    elif found.minimum_detectable_effect is not None and abs(difference.difference) > found.minimum_detectable_effect:
+        assert test.p_value < level
+    json.dumps(asdict(found), allow_nan=False)
+
+
+@given(differences(), st.floats(0.001, 0.05))
+def test_with_the_prompts_needed_the_difference_is_just_detectable(difference: PairedDifference, level: float) -> None:
+    test = welch_test(difference)
+    assume(test.p_value >= level)
+    needed = power(difference, test, level).prompts_needed
+    by_seeds = test.standard_error**2 - difference.by_prompts
+
+    def effect(n: float) -> float:
+        error = (
+            max(0.0, by_seeds) + min(test.standard_error**2, difference.by_prompts) * difference.n_prompts / n
+        ) ** 0.5
+        return detectable(level, test.degrees_of_freedom) * error
+
     if needed is None:
-        assert (minimum_detectable_effect(seeds) or 0) >= difference
+        assert effect(1e15) >= abs(difference.difference) * (1 - 1e-6)
+    else:
+        assert effect(needed) <= abs(difference.difference) * (1 + 1e-6)
+        assert needed == difference.n_prompts + 1 or effect(needed - 1) >= abs(difference.difference) * (1 - 1e-6)
+
+
+@given(differences(), st.floats(0.001, 0.05), st.floats(0.05, 0.99))
+def test_more_seeds_are_named_where_they_are_what_is_missing(
+    difference: PairedDifference, level: float, share: float
+) -> None:
+    """With seeds alone in the variance no prompts help; the number named is the first that makes the error small."""
+    seeds_alone = replace(difference, by_prompts=0.0)
+    error = welch_test(seeds_alone)
+    assume(error.standard_error > 0)
+    limit = float(stats.t.isf(level / 2, error.degrees_of_freedom)) * error.standard_error
+    seeds_alone = replace(seeds_alone, difference=share * limit)
+    test = welch_test(seeds_alone)
+    found = power(seeds_alone, test, level)
+    assert found.prompts_needed is None
+    if found.seeds_needed is None:
+        assert found.needed == "more prompts and seeds"
         return
-    detectable, just_not = (
-        minimum_detectable_effect(math.hypot(error * math.sqrt(n / prompts), seeds))
-        for prompts in (needed, max(needed - 1, 1))
-    )
-    assert detectable is not None and just_not is not None
-    assert detectable <= difference * (1 + 1e-9)
-    assert needed == 1 or just_not >= difference * (1 - 1e-9)
+    assert found.needed == f"{found.seeds_needed:,} seeds"
+    k = difference.first.n_seeds
+
+    def reaches(seeds: int) -> bool:
+        error = test.standard_error * (k / seeds) ** 0.5
+        freedom = test.degrees_of_freedom * (seeds - 1) / (k - 1)
+        return detectable(level, freedom) * error <= seeds_alone.difference
+
+    assert reaches(found.seeds_needed) and found.seeds_needed <= MAX_SEEDS
+    assert found.seeds_needed == k + 1 or not reaches(found.seeds_needed - 1)
 
 
-@given(difference=st.floats(-50, 50), error=st.floats(0.01, 20))
-def test_the_sign_of_the_difference_does_not_matter(difference: float, error: float) -> None:
-    assert prompts_needed(difference, 100, prompt_error=error) == prompts_needed(-difference, 100, prompt_error=error)
+def test_a_verdict_on_checkpoints_needs_prompts() -> None:
+    one = SeedSpread(1, 0.0, 0.0, 0)
+    difference = PairedDifference(0.5, 100, one, one, by_prompts=0.01 * 2)
+    found = power(difference, replace(checkpoint_test(difference), degrees_of_freedom=1e9), 0.0001)
+    assert found.seeds_needed is None
+    assert found.prompts_needed is not None and found.needed == f"{found.prompts_needed:,} prompts"
+    assert found.prompts_needed == pytest.approx(100 * 0.02 * ((3.8906 + 0.8416) / 0.5) ** 2, abs=1)
 
 
-def test_no_number_of_prompts_decides_nothing_or_what_training_seeds_leave_open() -> None:
-    assert prompts_needed(0.0, 100, prompt_error=1.0) is None
-    assert prompts_needed(1.0, 100, prompt_error=1.0, seed_error=1.0) is None
-    assert prompts_needed(3.0, 100, prompt_error=1.0, seed_error=1.0) is not None
+@pytest.mark.parametrize("difference", [0.0, 3.0])
+def test_nothing_is_told_where_nothing_varies(difference: float) -> None:
+    one = SeedSpread(5, 0.0, 0.0, 4)
+    unanimous = PairedDifference(difference, 5, one, one, by_prompts=0.0)
+    assert asdict(power(unanimous, welch_test(unanimous), 0.05)) == {
+        "minimum_detectable_effect": None,
+        "prompts_needed": None,
+        "seeds_needed": None,
+        "needed": "",
+    }
 
 
-def test_prompts_that_all_say_the_same_do_not_tell_what_others_would() -> None:
-    unanimous = {"difference": 50.0, "n_prompts": 5, "prompt_error": 0.0, "seed_error": 0.0}
-    assert power(unanimous, 0.05) == {"minimum_detectable_effect": None, "n_needed": None}
-
-
-def pilot(n: int, difference: float) -> np.ndarray:
-    """Preferences [two models, n] of correlated models whose mean preferences differ by exactly `difference`."""
-    rng = np.random.default_rng(5)
-    shared = rng.normal(0, 1, size=n)
-    preferences = 1 / (1 + np.exp(-shared - rng.normal(0, 1, size=(2, n))))
-    preferences[0] += difference - (preferences[0] - preferences[1]).mean()
-    return preferences
-
-
-def compared(preferences: np.ndarray, seed: int = 0, resamples: int = 1000) -> PairedDifference:
-    first, second = (win_rate_statistic(row) for row in preferences)
-    return paired_difference([first], [second], preferences.shape[1], resamples=resamples, seed=seed)
-
-
-def test_a_comparison_says_what_it_takes_to_decide_it() -> None:
-    undecided, decided = compared(pilot(150, 0.015)), compared(pilot(150, 0.1))
-    assert undecided.verdict == "undecided" and decided.verdict == "better"
-    assert undecided.minimum_detectable_effect is not None and decided.minimum_detectable_effect is not None
-    assert undecided.difference < undecided.minimum_detectable_effect
-    assert undecided.n_needed is not None and undecided.n_needed > 150
-    assert decided.difference > decided.minimum_detectable_effect
-    assert decided.n_needed is not None and decided.n_needed < 150
-    for result in (undecided, decided):
-        json.dumps(asdict(result), allow_nan=False)
-
-
-def test_a_stricter_level_takes_a_larger_effect_and_more_prompts() -> None:
-    levels = (0.05, 0.05 / 10)
-    effects = [minimum_detectable_effect(1.0, level) or 0 for level in levels]
-    needed = [prompts_needed(1.0, 100, prompt_error=1.0, significance=level) for level in levels]
-    assert effects == pytest.approx([1.959964 + 0.841621, 2.807034 + 0.841621], abs=1e-5)
-    assert needed == [math.ceil(100 * effect**2) for effect in effects]
-
-
-def test_identical_models_have_nothing_to_decide() -> None:
-    result = compared(np.tile(pilot(50, 0.0)[0], (2, 1)))
-    assert result.minimum_detectable_effect is result.n_needed is None
-    json.dumps(asdict(result), allow_nan=False)
-
-
-def test_prompts_do_not_decide_what_varies_with_the_training_seed() -> None:
-    base = pilot(150, 0.0)
-    shaky: list[Statistic] = [win_rate_statistic(base[0] + shift) for shift in (-0.1, 0.03, 0.13)]
-    result = paired_difference(shaky, [win_rate_statistic(base[1])] * 3, 150)
-    assert result.verdict == "undecided" and result.n_needed is None
-
-
-def share_decided(population: np.ndarray, n: int, repeats: int) -> float:
-    rng = np.random.default_rng(0)
-    decided = 0
-    for repeat in range(repeats):
-        drawn = rng.integers(0, population.shape[1], size=n)
-        decided += compared(population[:, drawn], seed=repeat, resamples=500).verdict == "better"
-    return decided / repeats
-
-
-@pytest.mark.slow
-def test_with_the_prompts_named_four_of_five_repeats_decide() -> None:
-    """The pilot's prompts are the population here, so that the observed difference is the true one."""
-    population = pilot(200, 0.02)
-    result = compared(population)
-    assert result.verdict == "undecided" and result.n_needed is not None
-    assert share_decided(population, result.n_needed, 1000) == pytest.approx(0.8, abs=0.05)
-
-
-@pytest.mark.slow
-def test_the_minimum_detectable_effect_is_decided_in_four_of_five_repeats() -> None:
-    effect = compared(pilot(400, 0.0)).minimum_detectable_effect
-    assert share_decided(pilot(400, (effect or 0) / 100), 400, 1000) == pytest.approx(0.8, abs=0.05)
+def test_a_p_value_that_few_prompts_bound_names_no_effect() -> None:
+    """Five prompts decide nothing by their signs, however clear the t test is."""
+    side = SeedSpread(5, 0.01, 0.01, 4)
+    clear = PairedDifference(10.0, 5, side, None, by_prompts=0.01, least_p_value=0.0625)
+    test = welch_test(clear)
+    assert isinstance(test, TTest) and test.p_value == 0.0625
+    assert power(clear, test, 0.05).minimum_detectable_effect is None
