@@ -160,10 +160,16 @@ def _stage_row(stage: Stage, everybody: set[str], room: int) -> list[str]:
         f"{most}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{most}{stage.steps:,}",
-        f"{stage.settings.learning_rate:.1e}".replace("e-0", "e-").replace(".0e", "e"),
+        _rate(stage.settings.learning_rate),
         "" if stage.beta is None else f"{stage.beta:g}",
         stage.starts_from,
     ]
+
+
+def _rate(value: float) -> str:
+    """A learning rate as it is written: 5e-7, 6.25e-6."""
+    digits, _, exponent = f"{value:.3e}".partition("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def _of_methods(methods: Sequence[str], everybody: set[str], room: int) -> str:
