@@ -53,7 +53,7 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
         models=_choices(tried, store),
     )
     before = read_table(path) if path.is_file() else None
-    if before and before.rates() == table.rates():  # what was scored at these rates still holds
+    if before and before.models == table.models:  # what was scored at these rates still holds
         table = replace(table, sensitivity=before.sensitivity)
     write_table(path, table)
     say("\n".join(shown(table)))
@@ -77,7 +77,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
     if not path.is_file():
         raise UserError(f"{path} is not there: choose rates first, by the same command without --sensitivity")
     table = read_table(path)
-    scored = sensitivity(scale, table.rates(), seed)
+    scored = sensitivity(scale, {model: table.rates(model) for model in table.models}, seed)
     say(
         f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale {scale.name}"
     )

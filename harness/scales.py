@@ -11,7 +11,7 @@ from harness.core.artifacts import Artifact
 from harness.core.compute import Compute
 from harness.core.config import CONFIGS, config_path, from_mapping, load_yaml
 from harness.core.errors import unknown
-from harness.core.learning_rates import read_table
+from harness.core.learning_rates import RateTable, read_table
 from harness.registries import METHODS
 from harness.steps.data import RowKind, data, model
 from harness.steps.judge import judge
@@ -115,8 +115,8 @@ class Scale:
     """Whether scores are shown that rest on less than 99 % of the verdicts."""
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
-    rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Learning rates of preference stages by base model and method, from ``configs/rates`` where it has the scale."""
+    rates: RateTable | None = None
+    """What was chosen as learning rates of preference stages, from ``configs/rates`` where it has the scale."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -165,19 +165,19 @@ class Scale:
             preference_data=self.data.preference_data.artifact("pairs"),
             prompts=self.prompt_set().refine,
             sampling=self.sampling,
-            settings=self._settings(model_name, method),
+            settings=self.method_settings(model_name, method),
             seed=seed,
         )
 
-    def _settings(self, model_name: str, method: str) -> MethodSettings:
+    def method_settings(self, model_name: str, method: str = "") -> MethodSettings:
         """The training settings of a method on a base model: the one place where its learning rates are resolved.
 
-        A method that `rates` has trains its preference stage at its own rate. Any other takes the rate of the method
-        that its stage is named after (dpo, spin or sgpo), else SGPO's, else what the scale says.
+        A method that `rates` has trains its preference stage at its own. Any other takes the rate of the method that
+        its stage is named after (dpo, spin or sgpo), else SGPO's. What has no rate there has the scale's.
         """
         where = f"configs/scales/{self.name}.yaml: models.{model_name}"
         settings = _changed(self.training, self.models[model_name].training, where)
-        rates = self.rates.get(model_name, {})
+        rates = self.rates.rates(model_name) if self.rates else {}
         found = {stage: _first_of(rates, (method, stage, "sgpo")) for stage in PREFERENCE_STAGES}
         return settings.with_preference_rates({stage: rate for stage, rate in found.items() if rate is not None})
 
@@ -214,19 +214,17 @@ def rates_path(scale_name: str) -> Path:
     return CONFIGS / "rates" / f"{scale_name}.yaml"
 
 
-def _chosen_rates(scale: Scale) -> dict[str, dict[str, float]]:
+def _chosen_rates(scale: Scale) -> RateTable | None:
     """What ``configs/rates`` has for the scale. Raises UserError for a name in it that there is not."""
     path = rates_path(scale.name)
     if not path.is_file():
-        return {}
-    rates = read_table(path).rates()
-    for model_name, by_method in rates.items():
-        if model_name not in scale.models:
-            raise unknown(f"model in configs/rates/{scale.name}.yaml:", model_name, scale.models)
-        for method in by_method:
-            if method not in METHODS.names():
-                raise unknown(f"method in configs/rates/{scale.name}.yaml:", method, METHODS.names())
-    return rates
+        return None
+    table = read_table(path)
+    methods = [method for of in table.models.values() for method in of]
+    for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
+        if stray := next((name for name in names if name not in known), None):
+            raise unknown(f"{kind} in configs/rates/{scale.name}.yaml:", stray, known)
+    return table
 
 
 def _check_names(scale: Scale) -> None:

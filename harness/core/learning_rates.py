@@ -106,9 +106,9 @@ class RateTable:
     models: dict[str, dict[str, RateChoice]]
     sensitivity: dict[str, dict[str, tuple[Sensitivity, ...]]] = field(default_factory=dict)
 
-    def rates(self) -> dict[str, dict[str, float]]:
-        """The chosen rates by base model and method."""
-        return {model: {name: each.rate for name, each in of.items()} for model, of in self.models.items()}
+    def rates(self, model: str) -> dict[str, float]:
+        """The chosen rates on a base model by method; none where the table does not have it."""
+        return {method: choice.rate for method, choice in self.models.get(model, {}).items()}
 
 
 def grid(sft_rate: float) -> tuple[float, ...]:

@@ -112,7 +112,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     )
     write_table(path, scored)
     assert read_table(path) == scored
-    assert read_table(path).rates() == {"llama": {"sgpo": 1.0}}
+    assert (read_table(path).rates("llama"), read_table(path).rates("qwen")) == ({"sgpo": 1.0}, {})
 
 
 def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
