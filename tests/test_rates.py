@@ -8,9 +8,10 @@ import pytest
 from harness import scales
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
-from harness.core.learning_rates import RateChoice, RateTable, grid, write_table
+from harness.core.learning_rates import RateChoice, RateTable, Sensitivity, grid, write_table
 from harness.core.papers import load_exhibit
 from harness.experiments import Request
+from harness.experiments.rates_of_rows import rates_of_rows
 from harness.rate_sweep import MULTIPLES, SCORES, STAGE, sensitivity, sweep, swept, trained_at
 from harness.scales import Scale, load_scale
 from methods.ingredients import PREFERENCE_STAGES
@@ -194,3 +195,32 @@ def test_sensitivity_scores_the_sweeps_own_checkpoints_at_multiples_of_the_chose
 def test_too_few_rows_to_hold_any_out_is_said() -> None:
     with pytest.raises(UserError, match="3 rows of preference data leave none to hold out; give 4 at least"):
         sweep(BARE.at_most(3), {"llama": ("dpo",)}, 1000)
+
+
+def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> None:
+    smallest = replace(RATED.rates.models["llama"]["dpo"], passed=False)  # type: ignore[union-attr]
+    models = {**RATED.rates.models, "llama": {**RATED.rates.models["llama"], "dpo": smallest}}  # type: ignore[union-attr]
+    scored = tuple(
+        Sensitivity(times, times * 3.0, {"arena_hard/score": score, "a/b": None})
+        for times, score in ((0.5, 10.0), (1.0, 12.5), (2.0, 11.0))
+    )
+    scale = replace(RATED, rates=replace(RATED.rates, models=models, sensitivity={"llama": {"sgpo": scored}}))  # type: ignore[type-var]
+    request = Request(scale, (0, 1))
+    names = ("sft", "dpo", "sgpo", "sgpo-two-rounds", "improver")
+    made = {("llama", name, seed): request.checkpoint("llama", name, seed) for name in names for seed in (0, 1)}
+    dpo, sgpo, twice = rates_of_rows(scale, made)
+    assert (dpo["method"], dpo["rate"], dpo["moves"]) == ("dpo", 1.0, [])
+    assert dpo["chosen"] == "no rate passes the rule: the smallest"
+    assert (sgpo["method"], sgpo["chosen"]) == ("sgpo", "the rule")
+    assert sgpo["moves"] == [
+        {"bench": "arena_hard", "metric": "score", "half": -2.5, "twice": -1.5},
+        {"bench": "a", "metric": "b", "half": None, "twice": None},
+    ]
+    assert (twice["method"], twice["chosen"], twice["moves"]) == ("sgpo-two-rounds", "the rule; that of sgpo", [])
+
+
+def test_a_scale_without_a_table_names_its_own_file() -> None:
+    made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
+    [dpo] = rates_of_rows(BARE, made)
+    assert dpo["chosen"] == "configs/scales/mini.yaml"
+    assert dpo["rate"] == BARE.training.dpo.training.learning_rate
