@@ -13,6 +13,7 @@ from harness.core.artifacts import Artifact, ancestry, labels
 from harness.core.errors import UserError
 from harness.core.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
 from harness.core.papers import ScoreTable, exhibit_names, load_exhibit
+from harness.core.rate_text import rate_text
 from harness.core.store import Store
 from harness.registries import EVALS, load_method
 from harness.scales import Scale
@@ -127,7 +128,7 @@ def _tried(scale: Scale, model: str, method: str, rate: float, seed: int) -> Tri
         pairs, training = stage.inputs["pairs"], stage.arguments["settings"].training
         assert isinstance(pairs, Artifact)
     policy = trained_at(scale, model, method, rate, seed)
-    with labels(f"{model} {method} rate {rate:g}"):
+    with labels(f"{model} {method} rate {rate_text(rate)}"):
         figures = held_out_figures(
             model=policy,
             answers=respond(
@@ -149,7 +150,7 @@ def trained_at(scale: Scale, model: str, method: str, rate: float, seed: int) ->
     given = scale.ingredients(model, seed, method)
     settings = given.settings.with_preference_rates(dict.fromkeys(PREFERENCE_STAGES, rate))
     build: Callable[[Ingredients], Artifact] = load_method(method).build
-    with labels(f"{model} {method} rate {rate:g}"):
+    with labels(f"{model} {method} rate {rate_text(rate)}"):
         return build(replace(given, settings=settings, preference_data=_rows(scale, given, held=False)))
 
 
@@ -179,7 +180,7 @@ def _scored(scale: Scale, model: str, method: str, times: float, rate: float, se
     for name in SCORES:
         evaluation: Evaluation = EVALS.load(name)
         bench = bench_on(scale, name)
-        with labels(f"{model} {method} rate {times * rate:g} {name}"):
+        with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
             judgments = evaluation.judgments(bench, evaluation.answers(bench, policy, seed))
             scores[name] = evaluation.score(bench, [judgments], f"{model}-{method}-{times:g}")
     return Scored(model, method, times, times * rate, scores)

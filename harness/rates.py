@@ -17,10 +17,10 @@ from harness.core.learning_rates import (
     choose,
     held_out,
     read_table,
-    shown,
     write_table,
 )
 from harness.core.provenance import provenance
+from harness.core.rate_text import rate_text, shown
 from harness.core.store import Store, open_store, require_writable
 from harness.pipeline import plan, print_plan
 from harness.rate_sweep import Tried, sensitivity, sweep, swept
@@ -95,7 +95,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
     for model, methods in found.items():
         for method, lines in methods.items():
             for line in lines:
-                say(f"{model} {method} {line.rate:g} ({line.times:g} times): {line.scores}")
+                say(f"{model} {method} {rate_text(line.rate)} ({line.times:g} times): {line.scores}")
     say(f"written to {path}")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.core.papers import Column as PaperColumn
 from harness.core.papers import ScoreTable
+from harness.core.rate_text import rate_text
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.manifest import RowRate
 from reports.measured import number
@@ -44,7 +45,7 @@ def table(rates: Sequence[RowRate], exhibit: ScoreTable) -> Table | None:
 
 def _row(rate: RowRate, columns: Iterable[PaperColumn], exhibit: ScoreTable) -> Row:
     moves = {(move.bench, move.metric): f"{_signed(move.half)} / {_signed(move.twice)}" for move in rate.moves}
-    names = (exhibit.paper.model(rate.model), exhibit.subject(rate.method), f"{rate.rate:g}", rate.chosen)
+    names = (exhibit.paper.model(rate.model), exhibit.subject(rate.method), rate_text(rate.rate), rate.chosen)
     return Row((*names, *(moves.get((column.bench, column.metric), DASH) for column in columns)))
 
 

@@ -8,6 +8,7 @@ from harness.backends.cost import dollars
 from harness.backends.memory import cache_bytes
 from harness.backends.training import SINGLE, spread
 from harness.core.artifacts import Artifact, ancestry
+from harness.core.rate_text import rate_text
 from harness.experiments.scores import Scores
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
@@ -160,16 +161,10 @@ def _stage_row(stage: Stage, everybody: set[str], room: int) -> list[str]:
         f"{most}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{most}{stage.steps:,}",
-        _rate(stage.settings.learning_rate),
+        rate_text(stage.settings.learning_rate),
         "" if stage.beta is None else f"{stage.beta:g}",
         stage.starts_from,
     ]
-
-
-def _rate(value: float) -> str:
-    """A learning rate as it is written: 5e-7, 6.25e-6."""
-    digits, _, exponent = f"{value:.3e}".partition("e")
-    return f"{float(digits):g}e{int(exponent)}"
 
 
 def _of_methods(methods: Sequence[str], everybody: set[str], room: int) -> str:

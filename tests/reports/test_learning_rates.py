@@ -20,8 +20,8 @@ def test_each_row_says_its_rate_what_chose_it_and_how_scores_move(manifest: dict
         "Arena-Hard WR, half / twice",
     ]
     assert [row.cells for row in table.rows] == [
-        ("Qwen2.5-Base (7B)", "DPO", "6.25e-06", "no rate passes the rule: the smallest", "—", "—"),
-        ("Llama3-Base (8B)", "SGPO", "2.5e-05", "the rule", "-1.2 / +2.0", "— / 0.0"),
+        ("Qwen2.5-Base (7B)", "DPO", "6.25e-6", "no rate passes the rule: the smallest", "—", "—"),
+        ("Llama3-Base (8B)", "SGPO", "2.5e-5", "the rule", "-1.2 / +2.0", "— / 0.0"),
     ]
     assert "it sees no score" in table.source
     assert "one training seed, apart from those above" in table.source
