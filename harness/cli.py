@@ -713,3 +713,55 @@ def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     run([target for each in found.values() for target in each.targets()], store)
     for name, each in found.items():
         click.echo(f"{name}\n" + "\n".join(f"  {line}" for line in report(each, store)))
+
+
+def _rates_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of the two commands that choose learning rates."""
+    for option in (
+        click.option(
+            "--sensitivity", is_flag=True, help="Score at half, the same and twice the chosen rates instead; see docs."
+        ),
+        click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]"),
+        click.option("--seed", default=1000, show_default=True, type=SEED, help="The rule's; another sets no scale."),
+        click.option("--limit", type=click.IntRange(min=4), help="At most so many rows of each data set."),
+        click.option("--methods", callback=_names, help="Only these methods (comma-separated)."),
+        click.option("--models", callback=_names, help="Only these base models (comma-separated)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _choose_rates(
+    scale: str,
+    models: tuple[str, ...],
+    methods: tuple[str, ...],
+    limit: int | None,
+    seed: int,
+    run_dir: Path | None,
+    sensitivity: bool,
+) -> None:
+    click.echo(f"looking up the scale {scale} and the methods of its tables", err=True)  # imports take seconds
+    from harness.choice import Choice
+    from harness.rates import choose_rates, measure_sensitivity
+
+    choice = Choice(scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods)
+    run = measure_sensitivity if sensitivity else choose_rates
+    run(choice, run_dir or Path("runs") / scale, click.echo)
+
+
+@cli.command()
+@click.option("--scale", default=SCALE, show_default=True, help="Whose rates: configs/scales.")
+@_rates_options
+def rates(scale: str, **options: Any) -> None:
+    """Choose the learning rates of preference stages by the rule of docs/rates.md, and write configs/rates/SCALE.yaml.
+
+    Each method of the paper's tables is trained at six rates and looked at on held-out training prompts.
+    """
+    _choose_rates(scale, **options)
+
+
+@mini.command("rates")
+@_rates_options
+def mini_rates(**options: Any) -> None:
+    """Choose the learning rates of preference stages of the embedded world: `harness rates --scale mini`."""
+    _choose_rates(SCALE, **options)

@@ -1,19 +1,22 @@
 """A scale says what fills each role of a paper: models, data, teacher, judge, settings. One YAML file each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import EMBEDDED, JudgeReference
 from harness.core.artifacts import Artifact
 from harness.core.compute import Compute
-from harness.core.config import config_path, from_mapping, load_yaml
+from harness.core.config import CONFIGS, config_path, from_mapping, load_yaml
 from harness.core.errors import unknown
+from harness.core.learning_rates import RateTable, read_table
+from harness.registries import METHODS
 from harness.steps.data import RowKind, data, model
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS, JudgePrompt, official_prompt
-from methods.ingredients import Ingredients, MethodSettings, RefinePrompts
+from methods.ingredients import PREFERENCE_STAGES, Ingredients, MethodSettings, RefinePrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Scale:
     """Whether scores are shown that rest on less than 99 % of the verdicts."""
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
+    rates: RateTable | None = None
+    """What was chosen as learning rates of preference stages, from ``configs/rates`` where it has the scale."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -147,8 +152,8 @@ class Scale:
         }
         return replace(self.limited(size), data=TrainingData(**cut), is_reduced=True)
 
-    def ingredients(self, model_name: str, seed: int) -> Ingredients:
-        """What the methods start from, for one base model and seed. Raises UserError for an unknown model."""
+    def ingredients(self, model_name: str, seed: int, method: str = "") -> Ingredients:
+        """What `method` starts from, for one base model and seed. Raises UserError for an unknown model."""
         if model_name not in self.models:
             raise unknown("model", model_name, self.models)
         role = self.models[model_name]
@@ -160,9 +165,21 @@ class Scale:
             preference_data=self.data.preference_data.artifact("pairs"),
             prompts=self.prompt_set().refine,
             sampling=self.sampling,
-            settings=_changed(self.training, role.training, f"configs/scales/{self.name}.yaml: models.{model_name}"),
+            settings=self.method_settings(model_name, method),
             seed=seed,
         )
+
+    def method_settings(self, model_name: str, method: str = "") -> MethodSettings:
+        """The training settings of a method on a base model: the one place where its learning rates are resolved.
+
+        A method that `rates` has trains its preference stage at its own. Any other takes the rate of the method that
+        its stage is named after (dpo, spin or sgpo), else SGPO's. What has no rate there has the scale's.
+        """
+        where = f"configs/scales/{self.name}.yaml: models.{model_name}"
+        settings = _changed(self.training, self.models[model_name].training, where)
+        rates = self.rates.rates(model_name) if self.rates else {}
+        found = {stage: _first_of(rates, (method, stage, "sgpo")) for stage in PREFERENCE_STAGES}
+        return settings.with_preference_rates({stage: rate for stage, rate in found.items() if rate is not None})
 
     def prompt_set(self) -> "PromptSet":
         """The prompts this scale uses, from ``configs/prompts``."""
@@ -188,7 +205,26 @@ def load_scale(name: str, *, fast: bool = False) -> Scale:
         raise unknown("scale", name, known)
     scale = load_yaml(config_path(f"scales/{name}.yaml"), Scale)
     _check_names(scale)
+    scale = replace(scale, rates=_chosen_rates(scale))
     return scale.faster() if fast else scale
+
+
+def rates_path(scale_name: str) -> Path:
+    """Where the learning rates are that were chosen for a scale, if they were."""
+    return CONFIGS / "rates" / f"{scale_name}.yaml"
+
+
+def _chosen_rates(scale: Scale) -> RateTable | None:
+    """What ``configs/rates`` has for the scale. Raises UserError for a name in it that there is not."""
+    path = rates_path(scale.name)
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    methods = [method for of in table.models.values() for method in of]
+    for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
+        if stray := next((name for name in names if name not in known), None):
+            raise unknown(f"{kind} in configs/rates/{scale.name}.yaml:", stray, known)
+    return table
 
 
 def _check_names(scale: Scale) -> None:
@@ -208,6 +244,10 @@ def _check_names(scale: Scale) -> None:
 def _changed(settings: MethodSettings, changes: Mapping[str, Any], where: str) -> MethodSettings:
     """`settings` with what one model changes. Raises UserError for a change of what there is not."""
     return from_mapping(MethodSettings, _merged(asdict(settings), changes), f"{where}.training")
+
+
+def _first_of(rates: Mapping[str, float], names: Sequence[str]) -> float | None:
+    return next((rates[name] for name in names if name in rates), None)
 
 
 def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

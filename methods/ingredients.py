@@ -24,6 +24,10 @@ class RefinePrompts:
     """Figure 7: what the improver refines with, reference included."""
 
 
+PREFERENCE_STAGES = ("dpo", "spin", "sgpo")
+"""The fields of `MethodSettings` that are preference stages."""
+
+
 @dataclass(frozen=True, slots=True)
 class MethodSettings:
     """Settings of each training stage (sections 4.2, 4.2.1 and 4.2.2)."""
@@ -33,6 +37,15 @@ class MethodSettings:
     dpo: PreferenceSettings
     spin: PreferenceSettings
     sgpo: PreferenceSettings
+
+    def with_preference_rates(self, rates: Mapping[str, float]) -> "MethodSettings":
+        """The settings with another learning rate in each preference stage that `rates` names."""
+        stages: dict[str, PreferenceSettings] = {name: getattr(self, name) for name in rates}
+        changed: dict[str, Any] = {
+            name: replace(stage, training=replace(stage.training, learning_rate=rates[name]))
+            for name, stage in stages.items()
+        }
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True)

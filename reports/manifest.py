@@ -136,6 +136,27 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RateMove:
+    """By how many points a score moves at half and at twice a learning rate; None where that is not known."""
+
+    bench: str
+    metric: str
+    half: float | None
+    twice: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowRate:
+    """The learning rate of a method's preference stage on one base model, and what chose it, in words."""
+
+    model: str
+    method: str
+    rate: float
+    chosen: str
+    moves: tuple[RateMove, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ScoresPart:
     """A table of benchmark scores (`harness.core.papers.ScoreTable`): the base models and rows that were run."""
 
@@ -147,6 +168,8 @@ class ScoresPart:
     """Methods of this run that the paper's table does not have, with what each one is."""
     cells: tuple[Score, ...]
     diagnostics: tuple[dict[str, Any], ...] = ()
+    learning_rates: tuple[RowRate, ...] = ()
+    """Of the rows that end with a preference stage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Request:
     def checkpoint(self, model: str, method: str, seed: int) -> Artifact:
         """What `method` ends with on a base model. Raises UserError for an unknown one of either."""
         with labels(f"{model} {method} seed {seed}"):
-            return load_method(method).build(self.scale.ingredients(model, seed))
+            return load_method(method).build(self.scale.ingredients(model, seed, method))
 
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:

@@ -11,6 +11,7 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.papers import Comparison, ScoreTable
 from harness.core.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
+from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
 from harness.registries import EVALS
 from harness.scales import Scale
@@ -59,7 +60,7 @@ class Scores:
         return self.tests.get((model, comparison.better, comparison.worse, comparison.bench))
 
     def part(self, store: Store) -> dict[str, Any]:
-        """Rows, scores, and, where the truth is known, the gold quality behind them."""
+        """Rows, scores, learning rates, and, where the truth is known, the gold quality behind them."""
         return {
             "kind": "scores",
             "name": self.exhibit.name,
@@ -68,6 +69,7 @@ class Scores:
             "added_rows": {row.method: row.added for row in self.exhibit.rows if row.added},
             "cells": [entry for cell in self.cells for entry in self._entries(cell, store)],
             "diagnostics": [_gold(cell, store) for cell in self.cells if cell.gold],
+            "learning_rates": rates_of_rows(self.scale, self.checkpoints),
         }
 
     def _entries(self, cell: Cell, store: Store) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from harness.backends.cost import dollars
 from harness.backends.memory import cache_bytes
 from harness.backends.training import SINGLE, spread
 from harness.core.artifacts import Artifact, ancestry
+from harness.core.rate_text import rate_text
 from harness.experiments.scores import Scores
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
@@ -160,7 +161,7 @@ def _stage_row(stage: Stage, everybody: set[str], room: int) -> list[str]:
         f"{most}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{most}{stage.steps:,}",
-        f"{stage.settings.learning_rate:.1e}".replace("e-0", "e-").replace(".0e", "e"),
+        rate_text(stage.settings.learning_rate),
         "" if stage.beta is None else f"{stage.beta:g}",
         stage.starts_from,
     ]

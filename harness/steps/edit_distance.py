@@ -37,7 +37,7 @@ def edit_distance(out: Output, *, outputs: Artifact, baselines: Artifact, tokeni
     model artifact `tokenizer`, without special tokens, or words between whitespace where it is None. Responses are
     read one at a time, so that memory does not grow with the texts. Raises UserError for a prompt answered twice.
     """
-    tokenize = _checkpoint_tokens(tokenizer.folder) if tokenizer else str.split
+    tokenize = checkpoint_tokens(tokenizer.folder) if tokenizer else str.split
     with closing(_TextsOnDisk(baselines)) as baseline_texts:
         out.write_rows(_distances(out, outputs, baseline_texts, tokenize))
         out.counts["missing"] += len(baseline_texts) - out.counts["rows"]
@@ -129,7 +129,8 @@ def _require_new(id: str, known: Container[str], responses: Artifact) -> None:
         raise UserError(f"{responses}: the prompt {id!r} is answered twice; keep one answer a prompt")
 
 
-def _checkpoint_tokens(folder: Path) -> Tokenize:
+def checkpoint_tokens(folder: Path) -> Tokenize:
+    """How the tokenizer of a model artifact's folder splits a text, without special tokens of its own."""
     from harness.backends.hf import load_tokenizer
     from harness.backends.models import checkpoint_of
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from harness.core.errors import UserError
 from harness.core.papers import Column, ScoreTable
 from harness.core.papers import Row as PaperRow
-from reports import blocks, diagnostics, uncertainty
+from reports import blocks, diagnostics, learning_rates, uncertainty
 from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
 from reports.manifest import Manifest, Score, ScoresPart
@@ -32,7 +32,11 @@ def scores(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> tuple[l
     columns = _columns(part, exhibit)
     lines = list(_lines(manifest, part, exhibit, columns))
     table = _table(manifest, part, exhibit, columns, lines)
-    details = [uncertainty.table(part.cells, exhibit), diagnostics.table(part.diagnostics, exhibit)]
+    details = [
+        uncertainty.table(part.cells, exhibit),
+        learning_rates.table(part.learning_rates, exhibit),
+        diagnostics.table(part.diagnostics, exhibit),
+    ]
     figures = [_figure(exhibit, table, columns, lines)] if lines and columns else []
     found: list[Block] = [table, *figures, *filter(None, details)]
     return found, _records(exhibit, columns, lines)

@@ -102,7 +102,18 @@ def scores_part() -> dict[str, Any]:
             {"model": "qwen", "method": "sft", "gold_quality": 0.4512345, "mean_length": 31.0},
             {"model": "qwen", "method": "sgpo", "gold_quality": 0.5, "mean_length": None},
         ],
+        "learning_rates": [
+            {"model": "qwen", "method": "dpo", "rate": 6.25e-6, "chosen": "no rate passes the rule: the smallest"},
+            {"model": "llama", "method": "sgpo", "rate": 2.5e-5, "chosen": "the rule", "moves": rate_moves()},
+        ],
     }
+
+
+def rate_moves() -> list[dict[str, Any]]:
+    return [
+        {"bench": "alpaca_eval2", "metric": "win_rate", "half": -1.24, "twice": 2.0},
+        {"bench": "arena_hard", "metric": "score", "half": None, "twice": 0.0},
+    ]
 
 
 def described_part() -> dict[str, Any]:
