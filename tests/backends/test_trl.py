@@ -290,11 +290,16 @@ def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_refere
 
 
 def test_the_reference_is_cut_as_the_training_cuts(base: Path, tmp_path: Path) -> None:
-    """A policy equal to its reference has no margin, also where answers end early."""
-    reference = References(base, 30, "float32").log_probabilities(preferences())
+    """A policy equal to its reference has no margin, also where answers end early or were not ended."""
+    pairs = [
+        replace(pair, chosen_finish_reason="length" if number % 2 else "stop", rejected_finish_reason="length")
+        for number, pair in enumerate(preferences())
+    ]
+    reference = References(base, 30, "float32").log_probabilities(pairs)
     settings = PreferenceSettings(0.5, replace(STILL, max_length=30))
-    counts = trl.train_dpo(base, preferences(), reference, settings, seed=0, out=tmp_path, track=untracked)
+    counts = trl.train_dpo(base, pairs, reference, settings, seed=0, out=tmp_path, track=untracked)
     assert 0 < counts["truncated_rows"] <= 10
+    assert counts["unclosed_rows"] == 10
     assert counts["loss"] == pytest.approx(math.log(2), abs=1e-6)
 
 
