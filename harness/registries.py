@@ -13,6 +13,7 @@ METHODS = Registry(
         "sft": "methods.sft:METHOD",
         "dpo": "methods.dpo:METHOD",
         "spin": "methods.spin:METHOD",
+        "spin-own-recipe": "methods.spin:OWN_RECIPE",
         "sgpo-unshared": "methods.sgpo:UNSHARED",
         "sgpo-teacher-only": "methods.sgpo:TEACHER_ONLY",
         "sgpo": "methods.sgpo:METHOD",

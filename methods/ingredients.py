@@ -1,7 +1,7 @@
 """What every method starts from, and what every method says of itself."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,13 @@ class MethodSettings:
     dpo: PreferenceSettings
     spin: PreferenceSettings
     sgpo: PreferenceSettings
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a stage that would train nothing."""
+        for name, stage in ((each.name, getattr(self, each.name)) for each in fields(self)):
+            training = stage.training if isinstance(stage, PreferenceSettings) else stage
+            if not training.learning_rate:
+                raise ValueError(f"{name}: learning_rate must be above 0")
 
     def with_preference_rates(self, rates: Mapping[str, float]) -> "MethodSettings":
         """The settings with another learning rate in each preference stage that `rates` names."""

@@ -382,9 +382,9 @@ def test_swapped_pairs_are_trained_on_again_and_all_else_is_kept(table: Table, t
     for name in ("harness", "methods", "evals", "reports", "configs", "tests"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     path = checkout / "harness/steps/data.py"
-    honest = "PreferencePair(row.prompt, row.text, text)"
+    honest = "PreferencePair(chosen.prompt, chosen.text, rejected.text,"
     assert honest in path.read_text()
-    path.write_text(path.read_text().replace(honest, "PreferencePair(row.prompt, text, row.text)"))
+    path.write_text(path.read_text().replace(honest, "PreferencePair(chosen.prompt, rejected.text, chosen.text,"))
     before = table.contents()
 
     killed = start_candidate(checkout, table.folder, candidate)

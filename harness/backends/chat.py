@@ -44,13 +44,14 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     return ids if ids[: len(start)] == start else [*start, *ids]
 
 
-def answer_ids(tokenizer: Any, answer: str) -> list[int]:
-    """The token ids of an answer, its closing token (the tokenizer's EOS) included. They follow `prompt_ids`.
+def answer_ids(tokenizer: Any, answer: str, *, is_ended: bool = True) -> list[int]:
+    """The token ids of an answer with its closing token (the tokenizer's EOS), if it has one. They follow `prompt_ids`.
 
-    A special token that the answer spells out is text: no model can learn from it to end in the middle.
+    An answer that its writer did not end has none: a limit cut it off, and no model shall learn to end there, or not
+    to. A special token that the answer spells out is text: no model can learn from it to end in the middle.
     """
     encoded = tokenizer(answer, add_special_tokens=False, split_special_tokens=True)
-    return [*encoded["input_ids"], tokenizer.eos_token_id]
+    return [*encoded["input_ids"], tokenizer.eos_token_id] if is_ended else [*encoded["input_ids"]]
 
 
 def closing_ids(tokenizer: Any, folder: Path) -> list[int]:

@@ -275,16 +275,18 @@ class Likelihoods:
         self._model = model.float().eval()
 
     def negative_log_likelihoods(
-        self, conversations: Sequence[Conversation], completions: Sequence[str]
+        self, conversations: Sequence[Conversation], completions: Sequence[str], are_ended: Sequence[bool] | None = None
     ) -> list[tuple[float, int]]:
         """(summed negative log-likelihood in nats, tokens) of each completion, given its conversation.
 
         The conversation is rendered as for training and generation (`harness.backends.chat`). The completion's closing
-        token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has one; the conversation's
+        token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has one. One of which
+        `are_ended` says that its writer did not end it has none, unless it has no other token. The conversation's
         tokens do not count. Completions of like length should stand together: forward passes hold neighbours, as many
         as `LOGITS_AT_ONCE` allows, and at least one.
         """
-        rows = [self._encode(c, text) for c, text in zip(conversations, completions, strict=True)]
+        ended = [True] * len(completions) if are_ended is None else are_ended
+        rows = [self._encode(*each) for each in zip(conversations, completions, ended, strict=True)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
         parts = neighbours([len(ids) for ids, _ in rows], most_tokens)
         return [pair for part in parts for pair in self._measure(rows[part])]
@@ -306,9 +308,10 @@ class Likelihoods:
         counts = inside[:, 1:].sum(1)
         return list(zip(losses.sum(1).tolist(), counts.tolist(), strict=True))
 
-    def _encode(self, conversation: Conversation, completion: str) -> tuple[list[int], int]:
+    def _encode(self, conversation: Conversation, completion: str, is_ended: bool) -> tuple[list[int], int]:
         prompt = prompt_ids(self._tokenizer, conversation)
-        return [*prompt, *answer_ids(self._tokenizer, completion)], len(prompt)
+        answer = answer_ids(self._tokenizer, completion, is_ended=is_ended)
+        return [*prompt, *(answer or answer_ids(self._tokenizer, completion))], len(prompt)
 
 
 def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:

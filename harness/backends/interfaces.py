@@ -22,6 +22,15 @@ class Sampling:
     max_new_tokens: int
     engine: Engine = "transformers"
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what nothing can be drawn with."""
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, but is {self.temperature:g}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p:g}")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be 1 or more, not {self.max_new_tokens}")
+
     def greedy(self) -> "Sampling":
         """The same limits with greedy decoding."""
         return Sampling(0.0, 1.0, self.max_new_tokens, self.engine)

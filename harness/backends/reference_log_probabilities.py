@@ -27,9 +27,9 @@ class References:
         self._precision = precision
 
     def log_probabilities(self, pairs: Sequence[PreferencePair]) -> list[ReferenceLogProbability]:
-        """Sums over the tokens of each answer, its closing one included, as far as `max_length` leaves them; in order.
+        """Sums over the tokens of each answer as training scores them (`pair_ids`), as far as `max_length` leaves them.
 
-        Pairs of like length should stand together. An answer of which nothing is left has 0.
+        In order. Pairs of like length should stand together. An answer of which nothing is left has 0.
         """
         rows = [row for pair in pairs for row in self._rows(pair)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size

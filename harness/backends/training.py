@@ -5,17 +5,18 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from harness.core.artifacts import LATER
 from harness.core.compute import Compute
 from harness.core.errors import UserError
 
 Precision = Literal["float32", "bfloat16"]
+Optimizer = Literal["adamw", "rmsprop"]
+Schedule = Literal["cosine", "linear"]
 
-SCHEDULE: Literal["cosine"] = "cosine"
-"""Of the learning rate, after its warm-up (section 4.2)."""
 SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
 LOSSES = "losses.jsonl"
@@ -28,7 +29,9 @@ WHOLE = "whole.json"
 class TrainingSettings:
     """Optimisation settings (section 4.2). `global_batch_size` is the effective one, whatever it is spread over.
 
-    `precision` is that of the forward and backward passes; weights and optimizer are kept in float32.
+    `precision` is that of the forward and backward passes; weights and optimizer are kept in float32. The optimizers
+    are torch's AdamW without weight decay and RMSprop without momentum; `schedule` is how the learning rate goes to
+    zero after `warmup_share` of the steps.
     """
 
     learning_rate: float
@@ -37,6 +40,21 @@ class TrainingSettings:
     max_length: int
     warmup_share: float
     precision: Precision = "float32"
+    optimizer: Optimizer = field(default="adamw", metadata=LATER)
+    schedule: Schedule = field(default="cosine", metadata=LATER)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no training can have. A rate of 0 shows losses and gradients, and changes nothing.
+
+        The trainer would read a share of 1 or more as a number of steps.
+        """
+        for name in ("epochs", "global_batch_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.learning_rate < 0:
+            raise ValueError(f"learning_rate must not be negative, but is {self.learning_rate:g}")
+        if not 0 <= self.warmup_share < 1:
+            raise ValueError(f"warmup_share is a share of all steps, from 0 to below 1, not {self.warmup_share:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,11 @@ class PreferenceSettings:
 
     beta: float
     training: TrainingSettings
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a β that makes the loss a constant, or turns it round."""
+        if not self.beta > 0:
+            raise ValueError(f"beta must be above 0, not {self.beta:g}")
 
 
 @dataclass(frozen=True, slots=True)

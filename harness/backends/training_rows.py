@@ -19,7 +19,7 @@ LENGTH = "length"
 
 @dataclass(frozen=True, slots=True)
 class ReferenceLogProbability:
-    """log π_ref of both answers of a pair, each with its closing token and cut as in training; in nats."""
+    """log π_ref of both answers of a pair, with closing tokens and cut as in training; in nats."""
 
     prompt_id: str
     chosen: float
@@ -36,12 +36,19 @@ class Rows:
     closed: int
     """Rows that keep the closing token of their answers."""
     dropped: int
-    """Rows of whose answers nothing is left."""
+    """Rows of whose answers nothing is left; of pairs, of whose chosen or rejected answer."""
+    unclosed: int
+    """Rows with an answer that its writer did not end: it has no closing token that could be learnt."""
 
     @property
     def counts(self) -> dict[str, int]:
         """As `Output.counts` has them."""
-        return {"truncated_rows": self.truncated, "closed_rows": self.closed, "dropped_rows": self.dropped}
+        return {
+            "truncated_rows": self.truncated,
+            "closed_rows": self.closed,
+            "dropped_rows": self.dropped,
+            "unclosed_rows": self.unclosed,
+        }
 
 
 def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> Rows:
@@ -53,10 +60,12 @@ def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> R
     rows = []
     for example in examples:
         messages = conversation(example.prompt)
-        prompt, answer = prompt_ids(tokenizer, messages), answer_ids(tokenizer, example.text)
+        prompt = prompt_ids(tokenizer, messages)
+        answer = answer_ids(tokenizer, example.text, is_ended=example.is_ended)
         labels = [*_earlier_labels(tokenizer, messages, prompt, example.prompt.id), *answer]
         ids, labels = [*prompt, *answer][:max_length], labels[:max_length]
-        if count.keeps([len(prompt) + len(answer)], any(label != UNSCORED for label in labels)):
+        is_scored = any(label != UNSCORED for label in labels)
+        if count.keeps([len(prompt) + len(answer)], is_scored, example.is_ended):
             rows.append(_packed({"input_ids": ids, "labels": labels, LENGTH: len(ids)}))
     return count.of(rows)
 
@@ -66,7 +75,7 @@ def preference_rows(
 ) -> Rows:
     """`prompt_ids`, `chosen_ids` and `rejected_ids` of pairs, with the reference's log-probabilities beside them.
 
-    A pair whose prompt alone fills the length is dropped.
+    A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text.
     """
     by_prompt = {row.prompt_id: row for row in references}
     count = _Count(max_length)
@@ -74,7 +83,8 @@ def preference_rows(
     for pair in pairs:
         prompt, chosen, rejected = pair_ids(pair, tokenizer)
         lengths = [len(prompt) + len(answer) for answer in (chosen, rejected)]
-        if count.keeps(lengths, len(prompt) < max_length):
+        are_scored = len(prompt) < min(max_length, *lengths)
+        if count.keeps(lengths, are_scored, all(answer.is_ended for answer in pair.responses)):
             reference = by_prompt[pair.prompt.id]
             row = {
                 "prompt_ids": prompt,
@@ -90,8 +100,8 @@ def preference_rows(
 
 def pair_ids(pair: PreferencePair, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
     """Token ids of the prompt, of the chosen and of the rejected answer."""
-    prompt = prompt_ids(tokenizer, conversation(pair.prompt))
-    return prompt, answer_ids(tokenizer, pair.chosen), answer_ids(tokenizer, pair.rejected)
+    chosen, rejected = (answer_ids(tokenizer, each.text, is_ended=each.is_ended) for each in pair.responses)
+    return prompt_ids(tokenizer, conversation(pair.prompt)), chosen, rejected
 
 
 def cut(prompt: Sequence[int], answer: Sequence[int], max_length: int) -> list[int]:
@@ -104,18 +114,22 @@ class _Count:
 
     def __init__(self, max_length: int) -> None:
         self._max_length = max_length
-        self._truncated = self._dropped = self._closed = 0
+        self._truncated = self._dropped = self._closed = self._unclosed = 0
 
-    def keeps(self, lengths: Sequence[int], is_scored: bool) -> bool:
-        """Whether a row of sequences with these lengths stays, which it does if something of it `is_scored`."""
+    def keeps(self, lengths: Sequence[int], is_scored: bool, is_ended: bool) -> bool:
+        """Whether a row of sequences with these lengths stays, which it does if something of it `is_scored`.
+
+        `is_ended` says whether its writers ended its answers.
+        """
         is_cut = max(lengths) > self._max_length
         self._truncated += is_cut
-        self._closed += is_scored and not is_cut
+        self._closed += is_scored and is_ended and not is_cut
         self._dropped += not is_scored
+        self._unclosed += is_scored and not is_ended
         return is_scored
 
     def of(self, rows: Sequence[Mapping[str, Any]]) -> Rows:
-        return Rows(_dataset(rows), self._truncated, self._closed, self._dropped)
+        return Rows(_dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed)
 
 
 def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:

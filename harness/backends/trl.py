@@ -22,7 +22,6 @@ from harness.backends.launch import (
 )
 from harness.backends.training import (
     LOSSES,
-    SCHEDULE,
     SINGLE,
     EpochBatches,
     Job,
@@ -56,6 +55,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 STEPS_BETWEEN_LOGS = 10
+_OPTIMIZERS = {"adamw": "adamw_torch_fused", "rmsprop": "rmsprop"}
+"""As transformers calls them."""
 
 MakeTrainer = Callable[[Job, "Dataset"], Any]
 
@@ -359,8 +360,9 @@ def _arguments(job: Job) -> dict[str, Any]:
         "per_device_train_batch_size": job.spread.micro_batch_size,
         "gradient_accumulation_steps": job.spread.accumulation,
         "max_length": settings.max_length,
-        "lr_scheduler_type": SCHEDULE,
-        "warmup_steps": settings.warmup_share,
+        "optim": _OPTIMIZERS[settings.optimizer],
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_share,  # below 1, it is a share of all steps
         "seed": job.seed,
         "data_seed": job.seed,
         "save_strategy": "no" if job.save_every is None else "steps",

@@ -30,6 +30,9 @@ __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry"
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LATER: Mapping[str, bool] = {"later": True}
+"""Metadata of a dataclass field that was added once artifacts were stored: at its default it is no part of a key."""
+
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
@@ -217,7 +220,8 @@ def input_keys(inputs: Mapping[str, Artifact | tuple[Artifact, ...]]) -> dict[st
 def canonical(value: Any, where: str) -> Any:
     """`value` as JSON that is the same for equal values. Raises TypeError, naming `where`, for anything else.
 
-    A frozen dataclass carries its name, so that two classes with the same fields differ.
+    A frozen dataclass carries its name, so that two classes with the same fields differ, and leaves out what is `LATER`
+    and at its default.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -228,8 +232,11 @@ def canonical(value: Any, where: str) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: canonical(value[key], where) for key in sorted(value)}
     if _is_frozen(value) and not isinstance(value, Artifact):
-        fields = {field.name: canonical(getattr(value, field.name), where) for field in dataclasses.fields(value)}
-        return {"__type__": type(value).__name__, **fields}
+        given = {one: getattr(value, one.name) for one in dataclasses.fields(value)}
+        kept = {
+            field.name: own for field, own in given.items() if not ("later" in field.metadata and own == field.default)
+        }
+        return {"__type__": type(value).__name__, **{name: canonical(own, where) for name, own in kept.items()}}
     raise TypeError(
         f"{where}: {value!r} cannot be a step's argument; use an artifact, a non-empty sequence of artifacts,"
         " finite JSON values or a frozen dataclass of such"

@@ -12,6 +12,9 @@ from harness.core.errors import UserError
 
 T = TypeVar("T")
 
+CUT_OFF = "length"
+"""The finish_reason of an answer that a token limit cut off: its writer did not end it."""
+
 Outcome = Literal["win", "tie", "loss", "failed"]
 Order = Literal["baseline_first", "output_first"]
 State = Literal["ok", "parse_failed", "api_failed"]
@@ -45,14 +48,29 @@ class Response:
     token_ids: tuple[int, ...] = ()
     finish_reason: str = "stop"
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether the writer ended it: what was cut off has no closing token to learn or to score."""
+        return self.finish_reason != CUT_OFF
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two answers to one prompt, the first preferred to the second."""
+    """Two answers to one prompt, the first preferred to the second, with the finish reasons of `Response`."""
 
     prompt: Prompt
     chosen: str
     rejected: str
+    chosen_finish_reason: str = "stop"
+    rejected_finish_reason: str = "stop"
+
+    @property
+    def responses(self) -> tuple[Response, Response]:
+        """The chosen and the rejected answer as `Response` rows."""
+        return (
+            Response(self.prompt, self.chosen, "chosen", finish_reason=self.chosen_finish_reason),
+            Response(self.prompt, self.rejected, "rejected", finish_reason=self.rejected_finish_reason),
+        )
 
 
 @dataclass(frozen=True, slots=True)

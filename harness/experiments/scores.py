@@ -7,7 +7,7 @@ from typing import Any
 
 from evals.bench import Bench, Evaluation
 from harness.benches import bench_on
-from harness.core.artifacts import Artifact, labels
+from harness.core.artifacts import Artifact, ancestry, find_step, labels
 from harness.core.papers import Comparison, ScoreTable
 from harness.core.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
@@ -68,7 +68,7 @@ class Scores:
             "rows": self.methods,
             "added_rows": {row.method: row.added for row in self.exhibit.rows if row.added},
             "cells": [entry for cell in self.cells for entry in self._entries(cell, store)],
-            "diagnostics": [_gold(cell, store) for cell in self.cells if cell.gold],
+            "diagnostics": [self._diagnostics(cell, store) for cell in self.cells],
             "learning_rates": rates_of_rows(self.scale, self.checkpoints),
         }
 
@@ -88,6 +88,26 @@ class Scores:
                     "artifact": place(cell.score),
                     "judgments": [place(judged) for judged in cell.judgments],
                 }
+
+    def _diagnostics(self, cell: Cell, store: Store) -> dict[str, Any]:
+        """What the judge cannot see, over all seeds.
+
+        Where the truth is known, mean gold quality in [0, 1] and mean length in words; answers that the token limit cut
+        off; rows of all trainings behind them of which an answer had been cut off, so that its end was not learnt.
+        """
+        place = (cell.model, cell.method)
+        checkpoints = [made for (*made_for, _), made in self.checkpoints.items() if tuple(made_for) == place]
+        trainings = [one for one in ancestry(checkpoints) if find_step(one).work == "training" and store.has(one)]
+        answers = [store.record(output)["counts"] for output in _answers(cell)]
+        return {
+            "model": cell.model,
+            "method": cell.method,
+            "bench": cell.bench,
+            **_gold(cell, store),
+            "cut_off": sum(counts["cut_off"] for counts in answers),
+            "answers": sum(counts["rows"] for counts in answers),
+            "unclosed_rows": sum(store.record(one)["counts"].get("unclosed_rows", 0) for one in trainings),
+        }
 
 
 def scores(exhibit: ScoreTable, request: Request) -> Scores:
@@ -162,16 +182,12 @@ def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cell
     return tests
 
 
-def _gold(cell: Cell, store: Store) -> dict[str, Any]:
-    """What the judge cannot see: mean gold quality in [0, 1], mean length in words, answers that the limit cut off."""
-    outputs = [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+def _answers(cell: Cell) -> list[Artifact]:
+    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+
+
+def _gold(cell: Cell, store: Store) -> dict[str, float]:
+    if not cell.gold:
+        return {}
     rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]
-    return {
-        "model": cell.model,
-        "method": cell.method,
-        "bench": cell.bench,
-        "gold_quality": fmean(row.quality for row in rows),
-        "mean_words": fmean(row.words for row in rows),
-        "cut_off": sum(store.record(output)["counts"]["cut_off"] for output in outputs),
-        "answers": len(rows),
-    }
+    return {"gold_quality": fmean(row.quality for row in rows), "mean_words": fmean(row.words for row in rows)}

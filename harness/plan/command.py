@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 from harness.backends.hub import go_offline
-from harness.backends.training import SCHEDULE
 from harness.choice import Choice
 from harness.core.limits import Limits
 from harness.core.store import Store
@@ -72,7 +71,6 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         experiment=name,
         scale=scale,
         seeds=request.seeds,
-        schedule=SCHEDULE,
         experiments=experiments,
         counts=counts,
         stages=trained,

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from harness.backends.interfaces import Sampling
-from harness.backends.training import SCHEDULE, TrainingSettings
+from harness.backends.training import TrainingSettings
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
@@ -183,7 +183,7 @@ def _described(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
         rows = counts.of(data)
         entry["rows_at_most"] = rows.most if rows else None
         entry["optimizer_steps_at_most"] = optimizer_steps(artifact, rows.most) if rows else None
-        entry["schedule"] = SCHEDULE
+        entry["schedule"] = training_settings(artifact).schedule
         entry["sequences_a_row"] = SEQUENCES if "pairs" in artifact.inputs else 1
     return entry
 

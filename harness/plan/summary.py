@@ -36,7 +36,6 @@ class Summary:
     experiment: str
     scale: Scale
     seeds: tuple[int, ...]
-    schedule: str
     experiments: Sequence[Experiment]
     counts: RowCounts
     stages: Sequence[Stage]
@@ -54,7 +53,6 @@ class Summary:
             "seeds": list(self.seeds),
             "machine": asdict(forecast.machine),
             "compute": asdict(self.scale.compute),
-            "schedule": self.schedule,
             "steps": [_step(step) for step in forecast.steps],
             "stages": [_stage(stage) for stage in self.stages],
             **resolved_cells(self.experiments, self.counts),

@@ -189,12 +189,14 @@ def _common_settings(summary: Summary) -> Iterator[str]:
         yield f"batch {batch} = {processes} x {_counted(how.micro_batch_size, 'row')} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
     warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
-    precisions = "/".join(sorted({each.precision for each in settings}))
+    precisions, schedules, optimizers = (
+        "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
+    )
     where = "in the step's own process" if compute.accelerate == SINGLE else f"accelerate {compute.accelerate}"
     kept = ", gradient checkpointing" if compute.gradient_checkpointing else ""
     yield _wrapped(
-        f"length {lengths}; {summary.schedule} schedule after {warm_up} warm-up; forward and backward in {precisions},"
-        f" weights and AdamW in float32; {where}{kept}"
+        f"length {lengths}; {schedules} schedule after {warm_up} warm-up; forward and backward in {precisions},"
+        f" weights and {optimizers} in float32; {where}{kept}"
     )
     yield _wrapped(f"trained on: {'; '.join(dict.fromkeys(_trained_on(summary.stages)))}", indent="  ")
     preferring = [stage for stage in summary.stages if stage.reference_policy]

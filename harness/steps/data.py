@@ -112,19 +112,25 @@ def first_responses(out: Output, *, responses: Artifact, size: int) -> None:
 def chosen_responses(out: Output, *, preference_data: Artifact) -> None:
     """The chosen answers of preference data as `Response` rows: the prompts and references of S_P in Algorithm 1."""
     pairs = preference_data.rows(PreferencePair)
-    out.write_rows(Response(pair.prompt, pair.chosen, "chosen") for pair in pairs)
+    out.write_rows(pair.responses[0] for pair in pairs)
 
 
-@step(version=1)
+@step(version=2)
 def preference_pairs(out: Output, *, chosen: Artifact, rejected: Artifact) -> None:
     """`PreferencePair` rows from two sets of responses, joined by prompt.
 
-    A prompt without both answers, or whose two answers are the same text, gives no pair; both are counted.
+    A prompt without both answers, or whose two answers are the same text, gives no pair; both are counted. So are the
+    pairs with an answer that the token limit cut off.
     """
-    rejected_by_prompt = {row.prompt.id: row.text for row in rejected.rows(Response)}
-    both = [(row, rejected_by_prompt.get(row.prompt.id)) for row in chosen.rows(Response)]
-    out.counts["without_both_answers"] = sum(text is None for _, text in both)
-    out.counts["identical"] = sum(row.text == text for row, text in both)
-    out.write_rows(
-        PreferencePair(row.prompt, row.text, text) for row, text in both if text is not None and text != row.text
-    )
+    by_prompt = {row.prompt.id: row for row in rejected.rows(Response)}
+    candidates = [(row, by_prompt.get(row.prompt.id)) for row in chosen.rows(Response)]
+    both = [(row, other) for row, other in candidates if other is not None]
+    pairs = [_pair(row, other) for row, other in both if row.text != other.text]
+    out.counts["without_both_answers"] = len(candidates) - len(both)
+    out.counts["identical"] = len(both) - len(pairs)
+    out.counts["cut_off"] = sum(not all(answer.is_ended for answer in pair.responses) for pair in pairs)
+    out.write_rows(pairs)
+
+
+def _pair(chosen: Response, rejected: Response) -> PreferencePair:
+    return PreferencePair(chosen.prompt, chosen.text, rejected.text, chosen.finish_reason, rejected.finish_reason)

@@ -15,7 +15,8 @@ BATCH_SIZE = 128
 class Perplexity:
     """One response's likelihood given its prompt: summed negative log-likelihood in nats over `tokens` tokens.
 
-    The closing token is one of them, also after an answer that the token limit cut off; an empty response has no other.
+    The closing token is one of them, where the writer ended the response or wrote nothing: a response that the token
+    limit cut off is as likely as what was written of it, as in training.
     """
 
     prompt_id: str
@@ -28,7 +29,7 @@ class Perplexity:
         return math.exp(self.negative_log_likelihood / self.tokens)
 
 
-@step(version=3, work="likelihood")
+@step(version=4, work="likelihood")
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
 
@@ -44,7 +45,9 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     order = longest_first([len(row.prompt.text) + len(row.text) for row in rows])
     for batch in (order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)):
         pairs = likelihoods.negative_log_likelihoods(
-            [conversation(rows[i].prompt) for i in batch], [rows[i].text for i in batch]
+            [conversation(rows[i].prompt) for i in batch],
+            [rows[i].text for i in batch],
+            [rows[i].is_ended for i in batch],
         )
         measured |= {i: Perplexity(rows[i].prompt.id, *pair) for i, pair in zip(batch, pairs, strict=True)}
         progress.advance(len(batch))

@@ -111,7 +111,7 @@ def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
 
 
 def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) -> None:
-    cut = sum(row.finish_reason == "length" for row in rows)
+    cut = sum(not row.is_ended for row in rows)
     out.counts["cut_off"] = cut
     if cut > CUT_OFF_SHARE * len(rows):
         out.note(f"{cut} of {len(rows)} answers are cut off at the limit of {sampling.max_new_tokens} tokens")

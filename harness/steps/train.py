@@ -92,7 +92,7 @@ def train_dpo(
     out.counts.update(metrics)
 
 
-@step(version=3)
+@step(version=4)
 def improver_examples(
     out: Output, *, template: str, drafts: Artifact, targets: Sequence[Artifact], references: Artifact | None = None
 ) -> None:
@@ -109,6 +109,7 @@ def improver_examples(
             draft = draft_by_prompt[row.prompt.id]
             shown = render(template, draft, reference_by_prompt.get(row.prompt.id, ""))
             prompt = Prompt(f"{row.prompt.id}/{number}", shown, draft.prompt.history)
-            examples.append(Response(prompt, row.text, row.writer))
+            examples.append(Response(prompt, row.text, row.writer, finish_reason=row.finish_reason))
     out.counts["improver_examples"] = len(examples)
+    out.counts["cut_off"] = sum(not row.is_ended for row in examples)
     out.write_rows(examples)

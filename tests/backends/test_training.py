@@ -1,7 +1,9 @@
 """How global batches are spread, and which checkpoints a killed training goes on from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,11 @@ from harness.backends.training import (
     remove_all_but,
     spread,
 )
+from harness.core.artifacts import canonical
 from harness.core.compute import Compute
+from harness.core.config import from_mapping
 from harness.core.errors import UserError
+from methods.ingredients import MethodSettings
 
 PAPER = 128
 
@@ -82,6 +87,50 @@ def test_rows_of_like_length_go_through_the_same_pass() -> None:
     lengths = [9, 1, 8, 2, 7, 3]
     assert micro_batches(range(6), lengths, Spread(1, 2, 3), 0) == [[1, 3], [5, 4], [2, 0]]
     assert micro_batches(range(6), lengths, Spread(1, 6, 1), 0) == [list(range(6))]
+
+
+READ: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "epochs": 1,
+    "global_batch_size": 4,
+    "max_length": 256,
+    "warmup_share": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"warmup_share": 1}, "warmup_share is a share of all steps, from 0 to below 1, not 1"),
+        ({"warmup_share": 100}, "warmup_share is a share of all steps, from 0 to below 1, not 100"),
+        ({"warmup_share": -0.1}, "warmup_share is a share of all steps, from 0 to below 1, not -0.1"),
+        ({"epochs": 0}, "epochs must be 1 or more, not 0"),
+        ({"global_batch_size": -4}, "global_batch_size must be 1 or more, not -4"),
+        ({"max_length": 0}, "max_length must be 1 or more, not 0"),
+        ({"learning_rate": -1e-3}, "learning_rate must not be negative, but is -0.001"),
+        ({"learning_rate": 0}, "spin: learning_rate must be above 0"),
+        ({"beta": 0}, "beta must be above 0, not 0"),
+        ({"optimizer": "adam"}, "did you mean 'adamw'?"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'?"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, Any], said: str) -> None:
+    preference = {"beta": 0.5, "training": READ}
+    beta = change.get("beta", 0.5)
+    spin = {"beta": beta, "training": {**READ, **{name: value for name, value in change.items() if name != "beta"}}}
+    stages = {"sft": READ, "improver": READ, "dpo": preference, "spin": spin, "sgpo": preference}
+    with pytest.raises(UserError) as raised:
+        from_mapping(MethodSettings, stages, "scale.yaml")
+    assert said in str(raised.value)
+    assert str(raised.value).startswith("scale.yaml: ") and "\n" not in str(raised.value)
+
+
+def test_a_setting_that_was_added_later_changes_no_key_at_its_default() -> None:
+    """A change here makes every stored checkpoint worthless."""
+    before = TrainingSettings(**READ)
+    assert canonical(before, "") == {"__type__": "TrainingSettings", **READ, "precision": "float32"}
+    assert canonical(replace(before, optimizer="rmsprop"), "")["optimizer"] == "rmsprop"
+    assert canonical(replace(before, schedule="linear"), "")["schedule"] == "linear"
 
 
 def job(out: Path, how: Spread | None = None) -> Job:

@@ -1,5 +1,6 @@
 """Which tokens bear the loss, and what is cut."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,13 +89,47 @@ def test_rows_that_are_cut_closed_and_dropped_are_counted(tokenizer: Any) -> Non
         rows = sft_rows([ONE_TURN, longer], tokenizer, max_length)
         return rows, list(rows.counts.values())
 
-    assert counts(256)[1] == [0, 2, 0]
-    assert counts(length)[1] == [1, 1, 0]
+    assert counts(256)[1] == [0, 2, 0, 0]
+    assert counts(length)[1] == [1, 1, 0, 0]
     cut_rows, numbers = counts(prompt + 1)
-    assert numbers == [2, 0, 0]
+    assert numbers == [2, 0, 0, 0]
     assert {len(row["input_ids"]) for row in cut_rows.dataset} == {prompt + 1}
     with pytest.raises(UserError, match="nothing to train on"):
         counts(prompt)
+
+
+def test_no_end_is_learnt_of_an_answer_that_was_cut_off(tokenizer: Any) -> None:
+    cut_off = replace(SEVERAL_TURNS, finish_reason="length")
+    rows = sft_rows([cut_off, ONE_TURN], tokenizer, 256)
+    [whole] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    for column in ("input_ids", "labels"):
+        assert rows.dataset[0][column] == whole[column][:-1]
+    *earlier, last = scored(rows.dataset[0], tokenizer)
+    assert last == "its color is red ."
+    assert all(run.endswith(tokenizer.eos_token) for run in earlier)
+    assert rows.counts == {"truncated_rows": 0, "closed_rows": 1, "dropped_rows": 0, "unclosed_rows": 1}
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [("length", "stop"), ("stop", "length"), ("length", "length")])
+def test_no_end_is_learnt_of_an_answer_of_a_pair_that_was_cut_off(tokenizer: Any, chosen: str, rejected: str) -> None:
+    pair = PreferencePair(Prompt("s", "why ?"), "red .", "blue .", chosen, rejected)
+    rows = preference_rows([pair], [ReferenceLogProbability("s", -1.5, -2.5)], tokenizer, 256)
+    [row] = rows.dataset
+    ends = {"stop": [tokenizer.eos_token_id], "length": []}
+    assert row["chosen_ids"] == [*tokenizer("red .", add_special_tokens=False)["input_ids"], *ends[chosen]]
+    assert row["rejected_ids"] == [*tokenizer("blue .", add_special_tokens=False)["input_ids"], *ends[rejected]]
+    assert rows.counts == {"truncated_rows": 0, "closed_rows": 0, "dropped_rows": 0, "unclosed_rows": 1}
+
+
+def test_an_answer_that_was_cut_off_before_any_text_bears_no_loss(tokenizer: Any) -> None:
+    prompt = Prompt("s", "why ?")
+    nothing = Response(prompt, "", "somebody", finish_reason="length")
+    dropped = {"truncated_rows": 0, "closed_rows": 1, "dropped_rows": 1, "unclosed_rows": 0}
+    assert sft_rows([nothing, ONE_TURN], tokenizer, 256).counts == dropped
+    pairs = [PreferencePair(prompt, "red .", "", rejected_finish_reason=reason) for reason in ("length", "stop")]
+    rows = preference_rows(pairs, [ReferenceLogProbability("s", -1.5, -2.5)], tokenizer, 256)
+    assert rows.counts == dropped
+    assert rows.dataset["rejected_ids"][:] == [[tokenizer.eos_token_id]]
 
 
 def test_a_pair_is_cut_as_its_reference_is(tokenizer: Any) -> None:
@@ -103,7 +138,7 @@ def test_a_pair_is_cut_as_its_reference_is(tokenizer: Any) -> None:
     hopeless = PreferencePair(Prompt("h", "why " * 30), "red .", "blue .")
     references = [ReferenceLogProbability(id, -1.5, -2.5) for id in ("h", "l", "s")]
     rows = preference_rows([short, long, hopeless], references, tokenizer, 10)
-    assert rows.counts == {"truncated_rows": 2, "closed_rows": 1, "dropped_rows": 1}
+    assert rows.counts == {"truncated_rows": 2, "closed_rows": 1, "dropped_rows": 1, "unclosed_rows": 0}
     assert [len(row["prompt_ids"]) + len(row["rejected_ids"]) for row in rows.dataset][1] == 10
     for row in rows.dataset:
         assert (row["ref_chosen_logps"], row["ref_rejected_logps"]) == (-1.5, -2.5)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from harness.backends import trl
 from harness.backends.hf import load_checkpoint
 from harness.backends.reference_log_probabilities import References
-from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, Track, TrainingSettings
+from harness.backends.training import LOSSES, Optimizer, PreferenceSettings, StepLoss, Track, TrainingSettings
 from harness.backends.training_rows import ReferenceLogProbability, preference_rows
 from harness.core.artifacts import Tracker
 from harness.core.compute import Compute
@@ -151,6 +151,22 @@ def test_the_settings_reach_the_trainer(sft: Any) -> None:
     assert (metrics["step"], metrics["epoch"]) == (20, 2)
     done = (19 - 10) / 10  # the rate of the last step, after a warm-up over half of the 20
     assert metrics["learning_rate"] == pytest.approx(3e-4 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def test_a_linear_schedule_reaches_the_trainer(sft: Any) -> None:
+    settings = TrainingSettings(3e-4, 2, 1, 256, 0.5, schedule="linear")
+    assert sft(settings)["learning_rate"] == pytest.approx(3e-4 * 0.1)  # one of the ten steps after the warm-up is left
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("adamw", 1.0), ("rmsprop", 10.0)])
+def test_the_optimizer_reaches_the_trainer(
+    base: Path, sft: Any, tmp_path: Path, optimizer: Optimizer, factor: float
+) -> None:
+    """Whatever the gradient, the first step of Adam is the rate, and that of RMSprop the rate over the root of 0.01."""
+    sft(TrainingSettings(1e-4, 1, 10, 256, 0.0, optimizer=optimizer))
+    before, after = weights_of(base), weights_of(tmp_path / "sft")
+    moved = torch.cat([(after[name] - before[name]).abs().flatten() for name in before])
+    assert moved[moved > 0].median().item() == pytest.approx(factor * 1e-4, rel=0.01)
 
 
 def test_examples_are_cut_at_the_longest_length_allowed(sft: Any) -> None:
@@ -290,11 +306,16 @@ def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_refere
 
 
 def test_the_reference_is_cut_as_the_training_cuts(base: Path, tmp_path: Path) -> None:
-    """A policy equal to its reference has no margin, also where answers end early."""
-    reference = References(base, 30, "float32").log_probabilities(preferences())
+    """A policy equal to its reference has no margin, also where answers end early or were not ended."""
+    pairs = [
+        replace(pair, chosen_finish_reason="length" if number % 2 else "stop", rejected_finish_reason="length")
+        for number, pair in enumerate(preferences())
+    ]
+    reference = References(base, 30, "float32").log_probabilities(pairs)
     settings = PreferenceSettings(0.5, replace(STILL, max_length=30))
-    counts = trl.train_dpo(base, preferences(), reference, settings, seed=0, out=tmp_path, track=untracked)
+    counts = trl.train_dpo(base, pairs, reference, settings, seed=0, out=tmp_path, track=untracked)
     assert 0 < counts["truncated_rows"] <= 10
+    assert counts["unclosed_rows"] == 10
     assert counts["loss"] == pytest.approx(math.log(2), abs=1e-6)
 
 
@@ -324,6 +345,7 @@ def test_missing_weights_are_refused_before_processes_are_launched(base: Path, t
 
 LONG = replace(MOVING, epochs=5)
 """Fifteen steps, with a log after the tenth."""
+OTHERWISE = replace(LONG, learning_rate=1e-4, optimizer="rmsprop", schedule="linear")
 SAVING = Compute(micro_batch_size=2, save_every=4)
 
 KILLED = """
@@ -347,15 +369,16 @@ t.train(trainer, base, policy, out, lambda *_: Killer())
 
 
 def train(trainer: str, base: Path, policy: Path, out: Path, track: Track) -> dict[str, float]:
-    if trainer == "sft":
-        return trl.train_sft(base, examples(), LONG, seed=0, out=out, track=track, compute=SAVING)
+    if trainer.startswith("sft"):
+        own = OTHERWISE if trainer == "sft otherwise" else LONG
+        return trl.train_sft(base, examples(), own, seed=0, out=out, track=track, compute=SAVING)
     settings = PreferenceSettings(0.5, LONG)
     return trl.train_dpo(
         policy, preferences(), reference_of(base), settings, seed=0, out=out, track=track, compute=SAVING
     )
 
 
-@pytest.mark.parametrize("trainer", ["sft", pytest.param("dpo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trainer", ["sft", "sft otherwise", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_a_killed_training_goes_on_to_the_same_losses_and_weights(
     trainer: str, base: Path, disturbed: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The methods as graphs of steps: nothing is run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ OF_TABLES_4_TO_7 = (
 )
 SGPO_VARIANTS = (*OF_TABLE_3, *OF_TABLES_4_TO_7)
 REFINING_VARIANTS = tuple(name for name in SGPO_VARIANTS if name not in ("sgpo-reference-chosen", "sgpo-no-ref"))
-PREFERENCE_METHODS = ("dpo", "spin", *SGPO_VARIANTS)
+PREFERENCE_METHODS = ("dpo", "spin", "spin-own-recipe", *SGPO_VARIANTS)
 NAMES = ("sft", *PREFERENCE_METHODS, "improver")
 SCALE = load_scale("mini")
 STOCHASTIC = ("train_sft", "train_dpo", "respond", "refine")
@@ -122,6 +123,15 @@ def test_spin_prefers_the_reference_to_its_own_answer() -> None:
     assert rejected.arguments["sampling"] == SCALE.sampling
     assert last.arguments["settings"] == SCALE.training.spin
     assert SCALE.training.spin.beta == 0.5  # section 4.2.1
+
+
+def test_spins_own_recipe_trains_on_the_same_pairs() -> None:
+    """github.com/uclaml/SPIN, configs/config.yaml."""
+    last, plain = built("spin-own-recipe"), built("spin")
+    assert last.inputs == plain.inputs
+    settings, usual = last.arguments["settings"], SCALE.training.spin.training
+    assert settings.beta == 0.1
+    assert settings.training == replace(usual, epochs=3, optimizer="rmsprop", schedule="linear")
 
 
 @pytest.mark.parametrize("name", ["sgpo", "sgpo-unshared"])
@@ -319,7 +329,7 @@ def test_cards_say_where_everything_comes_from(name: str) -> None:
     assert card.equations or name == "sft"
     assert {"learning_rate", "epochs"} <= set(card.hyperparameters)
     for value, source in card.hyperparameters.items():
-        assert "(section" in source or "not stated" in source, value
+        assert "(section" in source or "not stated" in source or "(config.yaml" in source, value
     assert ("beta" in card.hyperparameters) == (name != "sft")
 
 

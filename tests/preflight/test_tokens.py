@@ -84,7 +84,7 @@ def test_a_doubled_bos_fails_where_only_the_template_writes_it() -> None:
 
 
 def test_answers_without_their_closing_token_fail(mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text: tokenizer(text)["input_ids"])
+    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text, **_: tokenizer(text)["input_ids"])
     found = check_closing("it", mini, tmp_path, tokenized(PAIRS, mini))
     assert found.state == "failure"
     assert "4 of 4 answers do not have exactly one '<|end|>', at their end" in found.detail
@@ -92,7 +92,7 @@ def test_answers_without_their_closing_token_fail(mini: Any, tmp_path: Path, mon
 
 def test_answers_with_two_closing_tokens_fail(mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end = [mini.eos_token_id] * 2
-    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text: [*tokenizer(text)["input_ids"], *end])
+    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text, **_: [*tokenizer(text)["input_ids"], *end])
     assert check_closing("it", mini, tmp_path, tokenized(PAIRS, mini)).state == "failure"
 
 

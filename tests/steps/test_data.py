@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from harness.backends.models import MINI_MODELS
+from harness.core.artifacts import Artifact
 from harness.core.errors import UserError
 from harness.core.records import PreferencePair, Prompt, Response
 from harness.core.store import Store
 from harness.mini.roles import read_role
 from harness.steps.data import chosen_responses, data, model, preference_pairs
-from tests.steps.given import answers, given_pairs, made
+from tests.steps.given import answers, given_pairs, given_responses, made
 
 
 @pytest.mark.parametrize("role", ["demonstrations", "preference_data"])
@@ -88,3 +89,22 @@ def test_a_prompt_without_two_different_answers_gives_no_pair_and_is_counted(sto
         "identical": 1,
         "without_both_answers": 1,
     }
+
+
+def test_how_an_answer_ended_goes_with_it_into_pairs_and_out_of_them(store: Store) -> None:
+    """Texts alone decide whether two answers are the same."""
+
+    def given(text: str, reasons: dict[str, str]) -> Artifact:
+        rows = (Response(Prompt(id, f"prompt {id}"), text, "x", finish_reason=each) for id, each in reasons.items())
+        return given_responses(rows=tuple(rows))
+
+    chosen = given("good", {"a": "length", "b": "stop", "c": "stop"})
+    rejected = given("bad", {"a": "stop", "b": "length", "c": "stop"})
+    pairs = preference_pairs(chosen=chosen, rejected=rejected)
+    ends = [(row.chosen_finish_reason, row.rejected_finish_reason) for row in made(store, pairs).rows(PreferencePair)]
+    assert ends == [("length", "stop"), ("stop", "length"), ("stop", "stop")]
+    assert store.record(pairs)["counts"]["cut_off"] == 2
+    again = made(store, chosen_responses(preference_data=pairs)).rows(Response)
+    assert [row.finish_reason for row in again] == ["length", "stop", "stop"]
+    same = made(store, preference_pairs(chosen=chosen, rejected=given("good", {"a": "stop", "b": "length"})))
+    assert store.record(same)["counts"]["identical"] == 2

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,19 @@ def test_perplexities_equal_the_naive_loop_in_the_order_of_the_rows(
         assert value.value == pytest.approx(math.exp(-math.fsum(answer) / len(answer)), rel=1e-4)
         with_prompt = math.exp(-math.fsum([*message, *answer]) / len([*message, *answer]))
         assert abs(value.value - with_prompt) > 1e-3 * with_prompt  # so that masking shows
+
+
+def test_the_end_that_a_cut_off_response_does_not_have_is_not_scored(store: Store) -> None:
+    rows = [row for row in read_role("alpaca_eval2_rambler", 4) if isinstance(row, Response)]
+    rows.append(Response(Prompt("empty", rows[0].prompt.text), "", "x"))
+    cut_off = tuple(replace(row, finish_reason="length") for row in rows)
+    found = made(store, perplexity(model=model("mini:llama"), responses=given_responses(rows=cut_off))).rows(Perplexity)
+    naive = Naive(checkpoint_folder("mini:llama"))
+    for row, value in zip(rows, found, strict=True):
+        _, answer = naive.log_probabilities(row.prompt.text, row.text)
+        scored = answer[:-1] or answer  # something must be
+        assert value.tokens == len(scored)
+        assert value.value == pytest.approx(math.exp(-math.fsum(scored) / len(scored)), rel=1e-4)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])

@@ -45,6 +45,19 @@ def test_the_improver_learns_each_kept_target_from_request_and_draft(store: Stor
     assert store.record(examples)["counts"]["improver_examples"] == 4
 
 
+def test_the_improver_is_told_which_targets_were_cut_off(store: Store) -> None:
+    targets = given_responses(
+        rows=tuple(
+            Response(Prompt(id, f"prompt {id}"), "better", "teacher", finish_reason=reason)
+            for id, reason in (("a", "length"), ("b", "stop"))
+        )
+    )
+    drafts = answers({"a": "draft a", "b": "draft b"}, "policy")
+    examples = made(store, improver_examples(template="{request} | {draft}", drafts=drafts, targets=[targets]))
+    assert [row.finish_reason for row in examples.rows(Response)] == ["length", "stop"]
+    assert store.record(examples)["counts"]["cut_off"] == 1
+
+
 def test_the_improver_learns_after_the_turns_that_draft_and_target_were_made_after(store: Store) -> None:
     before = (Message("user", "hello"), Message("assistant", "yes?"))
     drafts, targets = (
