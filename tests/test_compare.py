@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from evals.bench import COMPARISON_RESAMPLES
-from evals.stats.power import minimum_detectable_effect, prompts_needed
-from harness import compare
+from evals.alpaca_eval2 import compare_annotations
+from evals.bench import RESAMPLES
+from evals.formats import read_annotations
+from evals.stats.comparison import checkpoint_test
+from evals.stats.power import detectable, power
+from evals.summaries import measured_difference
 from tests.command import Harness, Outcome
 from tests.test_cli import HEAVY, assert_refused, imported_by
 
@@ -91,7 +94,8 @@ def test_one_model_is_compared_with_several_by_every_metric(
     close, far = (list(other["metrics"].values()) for other in found["against"])
     assert {result["verdict"] for result in close} == {"undecided"}
     assert {result["verdict"] for result in far} == {"better"}
-    assert not any("n_needed" in result or "minimum_detectable_effect" in result for result in far)
+    assert not any("needed" in result or "minimum_detectable_effect" in result for result in far)
+    assert [other["on"] for other in found["against"]] == ["checkpoints"] * 2
 
 
 def test_the_difference_is_that_of_the_mean_preferences(harness: Harness, annotations: Callable[[str], Path]) -> None:
@@ -112,7 +116,7 @@ def test_exchanging_two_models_changes_the_sign_and_nothing_else(
     for one, other in zip(there, back, strict=True):
         assert other["difference"] == pytest.approx(-one["difference"])
         assert other["ci95"] == pytest.approx([-bound for bound in reversed(one["ci95"])])
-        assert (other["p_value"], other["p_holm"]) == (one["p_value"], one["p_holm"])
+        assert (other["p_value"], other["p_holm"]) == pytest.approx((one["p_value"], one["p_holm"]))
         assert (one["verdict"], other["verdict"]) == ("better", "worse")
 
 
@@ -120,7 +124,8 @@ def test_a_model_does_not_differ_from_itself(harness: Harness, annotations: Call
     found = alpaca(harness, annotations("claude-2"), annotations("claude-2"), "--json").scores
     for result in results_of(found):
         assert (result["difference"], result["p_value"], result["verdict"]) == (0, 1, "undecided")
-        assert result["n_needed"] is None
+        assert result["prompts_needed"] is result["seeds_needed"] is None
+        assert result["needed"] == ""
 
 
 def test_p_values_are_adjusted_over_all_results_of_the_command(
@@ -134,13 +139,18 @@ def test_p_values_are_adjusted_over_all_results_of_the_command(
     assert 1 < len(undecided) < len(results)
     assert undecided == [result for result in results if result["verdict"] == "undecided"]
     level = 0.05 / len(undecided)
-    for result in undecided:
-        assert result["minimum_detectable_effect"] == pytest.approx(
-            minimum_detectable_effect(result["prompt_error"], level)
-        )
-        assert result["n_needed"] == prompts_needed(
-            result["difference"], result["n_prompts"], prompt_error=result["prompt_error"], significance=level
-        )
+    first, *others = (read_annotations(path) for path in files)
+    for result, other in zip(results, others, strict=True):
+        measured = measured_difference(compare_annotations([first], [other], metric="win_rate", resamples=RESAMPLES))
+        test = checkpoint_test(measured)
+        assert (result["difference"], result["p_value"]) == (measured.difference, test.p_value)
+        if result in undecided:
+            could = power(measured, test, level)
+            effect = detectable(level, test.degrees_of_freedom) * test.standard_error
+            assert result["minimum_detectable_effect"] == pytest.approx(effect)
+            assert result["minimum_detectable_effect"] > abs(result["difference"])
+            assert (result["prompts_needed"], result["needed"]) == (could.prompts_needed, could.needed)
+            assert result["seeds_needed"] is None, "these are checkpoints"
 
 
 def test_a_difference_that_is_sure_alone_may_be_undecided_among_many(harness: Harness, tmp_path: Path) -> None:
@@ -154,13 +164,6 @@ def test_a_difference_that_is_sure_alone_may_be_undecided_among_many(harness: Ha
     assert [result["p_value"] for result in among] == [result["p_value"] for result in alone]
 
 
-@pytest.mark.parametrize("n_tests", [1, 125, 126, 1000])
-def test_however_many_the_tests_are_a_clear_one_can_be_decided(n_tests: int) -> None:
-    resamples = compare._resamples(n_tests)
-    assert resamples >= COMPARISON_RESAMPLES
-    assert n_tests * 2 / (resamples + 1) < 0.05
-
-
 def test_arena_models_are_told_apart(harness: Harness, judgments: Callable[[str], Path], shared_data: Path) -> None:
     files = [judgments(model) for model in ("sim-even", "sim-weak", "sim-strong")]
     found = arena(harness, *files, "--json").scores
@@ -172,20 +175,53 @@ def test_arena_models_are_told_apart(harness: Harness, judgments: Callable[[str]
         assert other["metrics"]["score"]["difference"] == pytest.approx(difference, abs=0.3)
 
 
+def of_seeds(folder: Path, name: str, wins: list[int]) -> str:
+    """The files of a model's training seeds, of whose 100 prompts so many are won; joined as the command has them."""
+    for seed, count in enumerate(wins):
+        annotated(folder / f"{name}{seed}.csv", [2.0] * count + [1.0] * (100 - count))
+    return ",".join(f"{name}{seed}.csv" for seed in range(len(wins)))
+
+
 def test_training_seeds_are_one_model(harness: Harness, tmp_path: Path) -> None:
-    """The difference is that of the means over the seeds, and the draw of seeds is in its error."""
-    wins = {"a0": 70, "a1": 50, "a2": 90, "b0": 40, "b1": 40, "b2": 40}
-    for name, count in wins.items():
-        annotated(tmp_path / f"{name}.csv", [2.0] * count + [1.0] * (100 - count))
-    first, second = (",".join(f"{name}{seed}.csv" for seed in range(3)) for name in "ab")
+    """The difference is that of the means over the seeds, and the draw of seeds is in its interval."""
+    first, second = of_seeds(tmp_path, "a", [70, 50, 90]), of_seeds(tmp_path, "b", [40, 40, 40])
+    alike = of_seeds(tmp_path, "c", [70, 70, 70])
     found = alpaca(harness, first, second, "--json").scores
     assert found["files"] == ["a0.csv", "a1.csv", "a2.csv"]
     result = found["against"][0]["metrics"]["win_rate"]
-    assert result["difference"] == pytest.approx(30)
-    assert result["seed_error"] > 0
+    [other] = alpaca(harness, alike, second, "--json").scores["against"]
+    assert result["difference"] == other["metrics"]["win_rate"]["difference"] == pytest.approx(30)
+    wide, narrow = (each["ci95"][1] - each["ci95"][0] for each in (result, other["metrics"]["win_rate"]))
+    assert wide > 2 * narrow
     text = alpaca(harness, first, second, "b0.csv").out
     assert "a0, a1, a2 (3 training seeds)" in text and "against b0, b1, b2 (3 training seeds), 100 prompts" in text
-    assert "A model with one training seed stands for that one alone" in text
+
+
+def test_a_verdict_on_methods_takes_five_training_seeds_of_every_model(harness: Harness, tmp_path: Path) -> None:
+    """Ten points apart on these checkpoints, which is no more than seeds of one method are."""
+    first, second = of_seeds(tmp_path, "a", [70, 50, 90, 75, 65]), of_seeds(tmp_path, "b", [60, 40, 80, 65, 55])
+    fewer = ",".join(second.split(",")[:4])
+    [on_checkpoints], [on_methods] = (
+        alpaca(harness, first, other, "--json").scores["against"] for other in (fewer, second)
+    )
+    assert (on_checkpoints["on"], on_methods["on"]) == ("checkpoints", "methods")
+    assert {result["verdict"] for result in on_checkpoints["metrics"].values()} == {"better"}
+    assert {result["verdict"] for result in on_methods["metrics"].values()} == {"undecided"}
+    assert all(result["seeds_needed"] > 5 for result in on_methods["metrics"].values())
+
+
+def test_the_legend_says_which_verdicts_are_on_checkpoints(harness: Harness, tmp_path: Path) -> None:
+    first, second = of_seeds(tmp_path, "a", [70, 50, 90, 75, 65]), of_seeds(tmp_path, "b", [60, 40, 80, 65, 55])
+
+    def said(*others: str) -> str:
+        return " ".join(alpaca(harness, first, *others).out.split())
+
+    takes = (
+        "are on these checkpoints, not on how they were trained: a verdict on methods takes the verdicts of 5 training"
+    )
+    assert f"These verdicts {takes}" in said("b0.csv")
+    assert f"Verdicts against b0 {takes}" in said("b0.csv", second)
+    assert takes not in said(second)
 
 
 def test_models_of_one_name_are_told_apart_by_their_files(harness: Harness, judgments: Callable[[str], Path]) -> None:
@@ -201,7 +237,7 @@ def test_without_enough_shared_prompts_a_comparison_is_withheld(
     files = (annotations("claude-2"), Path("half.csv"), annotations("phi-2"))
     found = alpaca(harness, *files, "--json").scores
     half, whole = found["against"]
-    assert {result["verdict"] for result in half["metrics"].values()} == {"withheld"}
+    assert all("withheld" in result and "verdict" not in result for result in half["metrics"].values())
     assert found["n_tests"] == len(whole["metrics"]) == 2
     assert "win_rate withheld: the sets share 400 of 805 prompts with a verdict; --allow-missing" in (
         alpaca(harness, *files).out
@@ -229,7 +265,7 @@ def test_the_table_is_aligned_and_fits_a_terminal(
     assert len(rows) == 6
     assert len({re.search(r"\b(better|undecided)\b", row).start() for row in rows}) == 1  # type: ignore[union-attr]
     assert len({row.index("]") for row in rows}) == 1
-    needed = [re.search(r"undecided +\d+\.\d\d +[\d,]+$", row) for row in rows]
+    needed = [re.search(r"undecided +\d+\.\d\d +[\d,]+ prompts$", row) for row in rows]
     assert [bool(found) for found in needed] == [True] * 3 + [False] * 3
 
 
