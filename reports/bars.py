@@ -94,7 +94,7 @@ def _style(axes: "Axes", panel: BarPanel, ink: str) -> None:
 def _draw(axes: "Axes", panel: BarPanel, ink: str) -> None:
     for position, bar in enumerate(panel.bars):
         if bar.value is None:
-            _say_no_value(axes, bar.published, position, ink)
+            _say_no_value(axes, bar, position, ink)
         else:
             axes.barh(position, bar.value, height=0.62, color=OURS_ADDED if bar.added else OURS, zorder=2)
         if bar.value is not None and bar.ci95:
@@ -116,14 +116,13 @@ def _mark(axes: "Axes", published: float, rounding: float, position: int) -> Non
     axes.plot(published, below, zorder=6, **_DIAMOND)
 
 
-def _say_no_value(axes: "Axes", published: float | None, position: int, ink: str) -> None:
+def _say_no_value(axes: "Axes", bar: Bar, position: int, ink: str) -> None:
     """On the side of the paper's mark on which there is room."""
-    low, high = axes.get_xlim()
-    place = 0.0 if published is None else published
-    on_the_left = place > (low + high) / 2
+    ends = list(_ends(bar)) or [0.0]
+    on_the_left = max(ends) > sum(axes.get_xlim()) / 2
     axes.annotate(
-        "no value", (place, position), (-7 if on_the_left else 7, 0), textcoords="offset points", va="center",
-        ha="right" if on_the_left else "left", fontsize=7, color=ink,
+        "no value", (min(ends) if on_the_left else max(ends), position), (-7 if on_the_left else 7, 0),
+        textcoords="offset points", va="center", ha="right" if on_the_left else "left", fontsize=7, color=ink,
     )  # fmt: skip
 
 
