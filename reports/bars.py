@@ -41,6 +41,8 @@ def bar_figure(chart: BarChart, ink: str) -> "Figure":
     ratios = [0.6 + 0.27 * next(len(panel.bars) for panel in chart.panels if panel.row == row) for row in rows]
     width = 7.4 if chart.win_rates else 2.4 + 2.3 * len(columns)
     figure = Figure(figsize=(width, 0.75 + sum(ratios)), layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(wspace=0.04)  # so that the last number of one axis stands apart from the first of the next
     grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col", sharey="row", height_ratios=ratios)
     limits = {name: _limits(chart, [panel for panel in chart.panels if panel.column == name]) for name in columns}
     for panel in chart.panels:
@@ -78,6 +80,9 @@ def _ends(bar: Bar) -> Iterator[float]:
 
 
 def _style(axes: "Axes", panel: BarPanel, ink: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_yticks(range(len(panel.bars)), [bar.label for bar in panel.bars])
     axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     axes.tick_params(labelsize=8, colors=ink, length=0)
