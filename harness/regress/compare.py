@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evals.bench import RESAMPLES
+from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
 from harness.core.records import Judgment
@@ -25,9 +26,10 @@ RESCORED = (
     "of the method: find out which run is right."
 )
 VERDICTS, SCORING = "the judge's verdicts", "the scoring of the same verdicts"
-ONE_SEED = (
-    "With one training seed in each run nothing can be called better or worse: how far seeds differ is not known. "
-    "Run the baseline with --seeds 3 or more, better both runs."
+TOO_FEW_SEEDS = (
+    f"With so few training seeds ({{baseline}} and {{candidate}}) nothing can be called better or worse: how far seeds "
+    f"differ is hardly known. Run both with --seeds 5; {FEWEST_DEGREES_OF_FREEDOM + 2} seeds in both runs together are "
+    "the fewest."
 )
 ONE_SEED_IN_ONE_RUN = (
     "The {run} has one training seed: how far seeds differ is known from the {other} alone, and taken to be the same. "
@@ -128,8 +130,8 @@ def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedSco
     if all(score.verdict in ("same", "rescored") for score in scores):
         return
     seeds = {"baseline": len(before.manifest.seeds), "candidate": len(after.manifest.seeds)}
-    if max(seeds.values()) == 1:
-        yield ONE_SEED
+    if sum(seeds.values()) - len(seeds) < FEWEST_DEGREES_OF_FREEDOM:
+        yield TOO_FEW_SEEDS.format(**seeds)
     elif min(seeds.values()) == 1:
         run, other = sorted(seeds, key=lambda name: seeds[name])
         yield ONE_SEED_IN_ONE_RUN.format(run=run, other=other)
