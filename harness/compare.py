@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.staleness import CodeChanges
+from harness.evidence import look_at_files
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -52,6 +54,7 @@ def compare_files(
     calibration: Path | None = None,
     reference_outputs: Path | None = None,
     allow_missing: bool = False,
+    code_changes: CodeChanges = "warn",
 ) -> dict[str, Any]:
     """Compares the first model with each of the others on the same prompts, by every metric of the bench.
 
@@ -62,14 +65,16 @@ def compare_files(
 
     Models with equally many training seeds are compared seed by seed, in the order given. `calibration` is needed for
     the length-controlled win rate; it and `reference_outputs` are AlpacaEval's.
-    Raises UserError for files that are wrong or given twice, verdicts of several judges, and models with one prompt in
-    common.
+    Files of artifacts are looked at with all that these were made from: what is stale is said, and in `stale`.
+    Raises UserError for files that are wrong, damaged or given twice, verdicts of several judges, and models with one
+    prompt in common.
     """
     if bench == "alpaca_eval2":
         known = _alpaca_eval2(calibration, reference_outputs, allow_missing)
     else:
         known = _arena_hard(allow_missing)
     _require_distinct(first, others)
+    stale = look_at_files([path for files in (first, *others) for path in files], code_changes)
     models = [tuple(known.read(path) for path in files) for files in (first, *others)]
     _require_one_judge([each for seeds in models for each in seeds])
     model, *against = _named(models)
@@ -83,6 +88,7 @@ def compare_files(
         "lc_calibration": str(calibration) if calibration else None,
         "resamples": resamples,
         "n_tests": n_tests,
+        "stale": stale.lines,
         "against": compared,
     }
 

@@ -15,6 +15,7 @@ from harness.core.papers import Claim, Comparison, load_deviations
 from harness.core.provenance import provenance
 from harness.core.store import Store, place
 from harness.experiments import Experiment, Request
+from harness.registries import packages_used
 
 VERDICT_ON_CLAIM = {"better": "holds", "worse": "fails", "undecided": "undecided"}
 
@@ -37,6 +38,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
     """The manifest of the run `name`, whose artifacts are all in the store; JSON values."""
     scale, paper = request.scale, experiments[0].exhibit.paper
     made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
+    stale = store.staleness(one for one, _ in made)
     claims = [_claim(claim, experiment, store) for experiment in experiments for claim in experiment.exhibit.claims]
     adjusted = holm_adjusted(comparison for claim in claims for comparison in claim["comparisons"])
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
@@ -63,13 +65,16 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
             "base_url": scale.judge.reference().base_url,
         },
         "teacher": scale.teacher,
-        "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)},
+        "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)}
+        | {"outside": packages_used()},
+        "stale": stale.lines,
+        "stale_unknown": stale.unknown_line,
         "models": {name: asdict(scale.models[name]) for name in models},
         "parts": [experiment.part(store) for experiment in experiments],
         "n_tests": len(adjusted),
         "claims": [decided(claim, adjusted) for claim in claims],
         "deviations": [asdict(deviation) for deviation in load_deviations(paper.name)],
-        "steps": [_step(artifact, record, run.ran) for artifact, record in made],
+        "steps": [_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made],
     }
 
 
@@ -188,8 +193,8 @@ def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({record["provenance"]["git"]["commit"] for record in records})
 
 
-def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) -> dict[str, Any]:
-    """One step behind the table, with the time it took when it was run."""
+def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str], stale: str) -> dict[str, Any]:
+    """One step behind the table, with the time it took when it was run, and why it is stale if it is."""
     return {
         "step": artifact.step,
         "label": artifact.label,
@@ -197,4 +202,5 @@ def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) ->
         "seconds": record["seconds"],
         "found": artifact.key not in ran,
         "counts": record["counts"],
+        "stale": stale,
     }

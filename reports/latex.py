@@ -155,6 +155,7 @@ def latex_report(report: Report) -> str:
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
+        *([rf"\noindent\textbf{{{latex_text(report.warning)}}}"] if report.warning else []),
         r"\tableofcontents",
         *(line for section in report.all_sections for line in _section(section, report)),
         r"\end{document}",

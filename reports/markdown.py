@@ -30,7 +30,8 @@ def markdown_report(report: Report) -> str:
     lead = f"{_text(report.lead)} (arXiv:{report.arxiv})."
     contents = "\n".join(f"- [{_text(_heading(section))}](#{section.id})" for section in report.all_sections)
     sections = [text for section in report.all_sections for text in _section(section)]
-    return "\n\n".join([f"# {_text(report.title)}", lead, contents, *sections]) + "\n"
+    warning = [f"**{_text(report.warning)}**"] if report.warning else []
+    return "\n\n".join([f"# {_text(report.title)}", lead, *warning, contents, *sections]) + "\n"
 
 
 def _heading(section: Section) -> str:
