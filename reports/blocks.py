@@ -314,6 +314,8 @@ class Report:
     sections: tuple[Section, ...]
     tests: Table
     test_records: Records
+    warning: str = ""
+    """What stands above everything else, because it bears on every number."""
 
     @property
     def all_sections(self) -> tuple[Section, ...]:

@@ -124,7 +124,8 @@ class ClaimResult:
 class StepRecord:
     """One step of the graph: how long it took when it was run, and whether this run found it in the store.
 
-    `counts` is what its record counts, such as rows, calls, tokens and dollars.
+    `counts` is what its record counts, such as rows, calls, tokens and dollars. `stale` says why code or inputs as they
+    were at the time of the run would not have given it; it is empty for nearly all.
     """
 
     step: str
@@ -133,6 +134,7 @@ class StepRecord:
     seconds: float
     found: bool
     counts: dict[str, float] = field(default_factory=dict)
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,10 @@ class Manifest:
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
     teacher: str = ""
+    stale: tuple[str, ...] | None = None
+    """What of the steps was stale, by other code or other inputs; None in a manifest from before that was looked at."""
+    stale_unknown: str = ""
+    """Of which steps it could not be told."""
     asked: dict[str, Any] | None = None
     """What the user chose, wholly (`harness.choice.Choice`)."""
 
@@ -336,6 +342,14 @@ class Manifest:
     def limit(self) -> int | None:
         """How many rows of each data set were used at most, where that was asked for."""
         return (self.asked or {}).get("limit")
+
+    @property
+    def stale_note(self) -> str:
+        """What a reader must know before any number, where artifacts are stale; else empty."""
+        if not self.stale:
+            return ""
+        of = f"{sum(bool(step.stale) for step in self.steps)} of {len(self.steps)} steps"
+        return f"Stale: {of} are not what the code of this run would give: {'; '.join(self.stale)}."
 
     @property
     def reduced(self) -> str:

@@ -21,7 +21,7 @@ import pytest
 
 from harness import affected
 from harness.affected import make_candidate, run_affected
-from harness.core import code
+from harness.core import code, sources
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import StepFailed, UserError
 from harness.core.store import Store
@@ -91,7 +91,7 @@ def twice(value):
 def forget() -> None:
     """Lets sources be read again, as in a new process."""
     importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path):
+    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
         cached.cache_clear()
 
 

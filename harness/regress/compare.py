@@ -10,7 +10,9 @@ from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
 from harness.core.records import Judgment
+from harness.core.staleness import CodeChanges
 from harness.core.store import require_writable
+from harness.evidence import look_at_folders
 from harness.regress.flips import flipped_pairs
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
@@ -38,17 +40,24 @@ ONE_SEED_IN_ONE_RUN = (
 
 
 def regress(
-    baseline: Path, candidate: Path, out: Path | None = None, make: Callable[[Path, Path], None] | None = None
+    baseline: Path,
+    candidate: Path,
+    out: Path | None = None,
+    make: Callable[[Path, Path], None] | None = None,
+    code_changes: CodeChanges = "warn",
 ) -> tuple[Comparison, Path]:
     """Compares the run in the folder `candidate` with that in `baseline`; returns what was found, and the page's place.
 
     `make` makes the candidate, once the baseline is found fit, which is compared as it was then. Writes `regress.html`
-    and `regress.json` into `out`, by default the candidate's folder. Raises UserError for runs that cannot be compared.
+    and `regress.json` into `out`, by default the candidate's folder. Says what is stale in either run; where the
+    candidate is made, the baseline is so by intent. Raises UserError for runs that are damaged or cannot be compared.
     """
     before = read_run(baseline)
+    look_at_folders(before.judged, "ignore" if make else code_changes, of=f"{baseline}: ")
     if make:
         make(baseline, candidate)
     after = read_run(candidate)
+    look_at_folders(after.judged, code_changes, of=f"{candidate}: ")
     require_comparable(before, after)
     out = out or candidate
     require_writable(out)

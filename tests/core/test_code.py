@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import code
+from harness.core import code, sources
 from harness.core.code import code_digests, code_of
 from tests.core.sample_steps import Decoding, Sampling, choose, numbers, squares
 
@@ -139,7 +139,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mappin
 def forget() -> None:
     """Lets sources be read again, as in a new process."""
     importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path):
+    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
         cached.cache_clear()
 
 
