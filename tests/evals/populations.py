@@ -18,10 +18,11 @@ from evals.stats.bootstrap import (
     FloatArray,
     IntArray,
     Statistic,
-    bootstrap_interval,
     percentile_interval,
     resample_counts,
 )
+from evals.stats.comparison import interval as interval_of_difference
+from evals.stats.comparison import mean_interval, paired_difference
 from evals.stats.length_control import (
     GamedBaselines,
     ModelVerdicts,
@@ -29,7 +30,6 @@ from evals.stats.length_control import (
     fit_instruction_difficulty,
     length_controlled_statistic,
 )
-from evals.stats.paired import paired_difference
 from evals.stats.win_rate import discrete_win_rate_statistic, win_rate, win_rate_statistic
 from harness.mini import writers
 from harness.mini.judge import VERDICT_BOUNDS, VERDICTS, MiniJudge
@@ -258,7 +258,7 @@ def paired_difference_case() -> Case:
 
     def interval(drawn: IntArray, resamples: int, seed: int) -> Interval:
         both = [[win_rate_statistic(values[drawn])] for values in (first, second)]
-        return paired_difference(*both, len(drawn), resamples=resamples, seed=seed).ci95
+        return interval_of_difference(paired_difference(*both, len(drawn), resamples=resamples, seed=seed))
 
     truth = 100 * float(np.mean(first - second))
     return Case("paired difference of win rates", ALPACA_EVAL_PROMPTS, truth, interval)
@@ -353,10 +353,34 @@ def training_seeds_case(spread: float) -> Case:
         scores = shared[drawn] + rng.normal(0, 0.25, size=(n_seeds, len(drawn)))
         scores += rng.normal(0, spread / 100, size=(n_seeds, 1))
         statistics = [win_rate_statistic(row) for row in scores]
-        return bootstrap_interval(statistics, len(drawn), resamples=resamples, seed=seed)
+        return mean_interval(statistics, len(drawn), resamples=resamples, seed=seed)
 
     name = f"mean of three training seeds, sd {spread:g} points"
     return Case(name, ALPACA_EVAL_PROMPTS, 100 * float(shared.mean()), interval)
+
+
+def difference_case(n_seeds: int, ratio: float) -> Case:
+    """The difference of two methods with `n_seeds` training seeds each and equal true win rates.
+
+    Per-prompt scores are normal. Of their variance half is what all prompts share, a quarter each method's own and a
+    quarter each training seed's; a seed's true win rate has `ratio` times the variance that prompts give its score.
+    """
+    sd = 0.25
+    parts = sd * np.sqrt([0.5, 0.25, 0.25])
+    common, *own = np.random.default_rng(2).normal(size=(3, POPULATION)) * parts[[0, 1, 1], None]
+
+    def interval(drawn: IntArray, resamples: int, seed: int) -> Interval:
+        rng = np.random.default_rng([seed, 2])
+        by_seed = rng.normal(0, parts[2], size=(2, n_seeds, len(drawn)))
+        by_seed += rng.normal(0, sd * np.sqrt(ratio / len(drawn)), size=(2, n_seeds, 1))
+        sides = [
+            [win_rate_statistic(0.5 + common[drawn] + of_method[drawn] + row) for row in rows]
+            for of_method, rows in zip(own, by_seed, strict=True)
+        ]
+        return interval_of_difference(paired_difference(*sides, len(drawn), resamples=resamples, seed=seed))
+
+    name = f"difference of methods, {n_seeds} training seeds, variance ratio {ratio:g}"
+    return Case(name, PAIRWISE_PROMPTS, 100 * float(np.mean(own[0] - own[1])), interval)
 
 
 OURS = (
@@ -369,3 +393,4 @@ OURS = (
 )
 PEERS = (alpaca_eval_lc_case, arena_hard_official_case)
 TRAINING_SEEDS = tuple(partial(training_seeds_case, spread) for spread in (0, 1, 5))
+DIFFERENCES = tuple(partial(difference_case, n_seeds, ratio) for n_seeds in (3, 5) for ratio in (0, 1, 2))

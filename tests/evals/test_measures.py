@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from evals.measures import MEASURES, compare_less, compare_measurements, measured_less
 from evals.stats.bootstrap import resample_counts
+from evals.stats.comparison import PairedDifference, welch_test
 from evals.stats.means import constant_statistic, mean_statistic
+from evals.stats.power import Power, power
+from evals.summaries import measured_difference
 from harness.core.artifacts import Output, step
 from harness.core.errors import UserError
 from harness.core.store import Store
@@ -20,7 +24,6 @@ from harness.steps.perplexity import Perplexity
 from tests.steps.given import made
 
 VALUES = st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=25)
-OPPOSITE = {"better": "worse", "worse": "better", "undecided": "undecided"}
 
 
 def by_prompt(values: list[float]) -> dict[str, float]:
@@ -30,16 +33,18 @@ def by_prompt(values: list[float]) -> dict[str, float]:
 def naive_comparison(
     better: Mapping[str, float], worse: Mapping[str, float], resamples: int, seed: int
 ) -> tuple[float, list[float], float]:
-    """Difference of means, interval and p-value by loops over resamples and prompts."""
+    """Difference of means, interval and p-value (the t test over prompts) by loops over resamples and prompts."""
     prompts = sorted(better)
     differences = []
     for counts in resample_counts(len(prompts), resamples, seed):
         drawn = [id for id, count in zip(prompts, counts, strict=True) for _ in range(int(count))]
         differences.append(sum(worse[id] for id in drawn) / len(drawn) - sum(better[id] for id in drawn) / len(drawn))
-    extreme = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
-    interval = [float(np.percentile(differences, end)) for end in (2.5, 97.5)]
     mean = sum(worse.values()) / len(worse) - sum(better.values()) / len(better)
-    return mean, interval, min(1.0, 2 * (1 + extreme) / (1 + resamples))
+    error = math.sqrt(sum((d - sum(differences) / resamples) ** 2 for d in differences) / (resamples - 1))
+    reach = float(stats.t.ppf(0.975, len(prompts) - 1)) * error
+    p_value = 2 * float(stats.t.sf(abs(mean) / error, len(prompts) - 1)) if error else 0.0
+    p_value = max(p_value, 2 * 0.5 ** len(prompts)) if mean else 1.0
+    return mean, [mean - reach, mean + reach], p_value
 
 
 @given(values=VALUES, seed=st.integers(0, 3))
@@ -50,7 +55,8 @@ def test_the_comparison_equals_a_slow_loop(values: list[tuple[float, float]], se
     difference, interval, p_value = naive_comparison(better, worse, 50, seed)
     assert result["difference"] == pytest.approx(difference, abs=1e-9)
     assert result["ci95"] == pytest.approx(interval, abs=1e-9)
-    assert abs(result["p_value"] - p_value) <= 4 / 51  # where a resample's difference is 0 but for rounding
+    if abs(difference) > 1e-9:  # below that rounding says whether it is 0
+        assert result["p_value"] == pytest.approx(p_value, abs=1e-6)
     assert result["n_prompts"] == len(values)
 
 
@@ -64,16 +70,22 @@ def test_exchanging_the_sets_changes_the_sign_and_nothing_else(values: list[tupl
     backward = compare_less(seconds, firsts, metric="tokens", resamples=50)
     assert forward["difference"] == pytest.approx(-backward["difference"], abs=1e-9)
     assert forward["ci95"] == pytest.approx([-end for end in reversed(backward["ci95"])], abs=1e-7)
-    assert forward["verdict"] == OPPOSITE[backward["verdict"]]
-    for name in ("p_value", "prompt_error", "seed_error", "minimum_detectable_effect"):
-        assert forward[name] == pytest.approx(backward[name], abs=1e-9), name
+    if abs(forward["difference"]) > 1e-9:
+        assert forward["p_value"] == pytest.approx(backward["p_value"], abs=1e-6)
+    one, other = measured_difference(forward), measured_difference(backward)
+    assert one.by_prompts == pytest.approx(other.by_prompts, abs=1e-9)
+    for side, exchanged in zip(one.sides, reversed(other.sides), strict=True):
+        assert (side.n_seeds, side.degrees_of_freedom) == (exchanged.n_seeds, exchanged.degrees_of_freedom)
+        assert side.between == pytest.approx(exchanged.between, abs=1e-9)
+        assert side.by_prompts == pytest.approx(exchanged.by_prompts, abs=1e-9)
 
 
 def test_less_is_better_in_the_unit_of_the_values() -> None:
     near, far = by_prompt([float(i) for i in range(40)]), by_prompt([i + 7.0 for i in range(40)])
     result = compare_less([near], [far], metric="tokens", resamples=100)
-    assert (result["difference"], result["verdict"]) == (pytest.approx(7.0), "better")
-    assert compare_less([near], [near], metric="tokens", resamples=100)["verdict"] == "undecided"
+    assert result["difference"] == pytest.approx(7.0)
+    assert result["p_value"] < 1e-9
+    assert compare_less([near], [near], metric="tokens", resamples=100)["p_value"] == 1
 
 
 def test_a_shift_of_all_values_cancels_and_a_factor_is_a_unit() -> None:
@@ -83,9 +95,16 @@ def test_a_shift_of_all_values_cancels_and_a_factor_is_a_unit() -> None:
     other = compare_less(
         [by_prompt((10 * better + 5).tolist())], [by_prompt((10 * worse + 5).tolist())], metric="tokens", resamples=200
     )
-    for name in ("difference", "prompt_error", "minimum_detectable_effect"):
-        assert other[name] == pytest.approx(10 * plain[name])
-    assert (other["p_value"], other["n_needed"]) == (plain["p_value"], plain["n_needed"])
+    assert other["difference"] == pytest.approx(10 * plain["difference"])
+    assert other["ci95"] == pytest.approx([10 * end for end in plain["ci95"]])
+    assert other["p_value"] == pytest.approx(plain["p_value"])
+    found, scaled = (_undecided(measured_difference(each)) for each in (plain, other))
+    assert scaled.minimum_detectable_effect == pytest.approx(10 * (found.minimum_detectable_effect or 0))
+    assert (scaled.prompts_needed, scaled.needed) == (found.prompts_needed, found.needed)
+
+
+def _undecided(difference: PairedDifference) -> Power:
+    return power(difference, welch_test(difference))
 
 
 def test_prompts_are_joined_by_id_and_few_may_lack_a_value() -> None:
@@ -94,8 +113,9 @@ def test_prompts_are_joined_by_id_and_few_may_lack_a_value() -> None:
     assert compare_less([values], [backwards], metric="tokens", resamples=20)["difference"] == pytest.approx(1)
     half = {id: value for id, value in values.items() if value < 100}
     held = compare_less([values], [half], metric="tokens", resamples=20)
-    assert (held["verdict"], held["withheld"]) == ("withheld", "the sets share 100 of 200 prompts")
-    assert compare_less([values], [{"other": 1.0}], metric="tokens", resamples=20)["verdict"] == "withheld"
+    assert held["withheld"] == "the sets share 100 of 200 prompts"
+    assert "difference" not in held
+    assert compare_less([values], [{"other": 1.0}], metric="tokens", resamples=20)["withheld"]
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=1, max_size=20))
@@ -132,7 +152,7 @@ def compared(store: Store, metric: str, **sides: Any) -> dict[str, Any]:
 def test_edit_distances_are_compared_in_tokens(store: Store) -> None:
     near, far = {f"p{i}": i for i in range(30)}, {f"p{i}": i + 4 for i in range(30)}
     result = compared(store, "tokens", better=made_up_distances(tokens=near), worse=made_up_distances(tokens=far))
-    assert (result["difference"], result["unit"], result["verdict"]) == (pytest.approx(4), "tokens", "better")
+    assert (result["difference"], result["unit"]) == (pytest.approx(4), "tokens")
 
 
 def test_perplexities_are_compared_by_their_logarithms(store: Store) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from evals.stats.bootstrap import Statistic, ratio_statistic, resample_counts
 from evals.stats.length_control import GamedBaselines, ModelVerdicts, length_controlled_statistic
-from evals.stats.noise import uncertainty_components
+from evals.stats.noise import training_seed_variance, uncertainty_components
 from evals.stats.win_rate import win_rate_statistic
 
 PROMPT_SD, SEED_SD, INTERACTION_SD, JUDGE_SD = 0.3, 0.02, 0.15, 0.2
@@ -133,3 +133,17 @@ def test_judge_noise_of_the_length_controlled_win_rate_is_that_of_judging_again(
         again.append([statistic.value for statistic in repeats])
     spread_of_one = np.std(again, ddof=1)
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(spread_of_one / np.sqrt(3), rel=0.3)
+
+
+def test_training_seeds_that_differ_by_their_answers_alone_have_no_variance_of_their_own() -> None:
+    """On average over simulations: 300 prompts that each seed answers in its own way, the same true score for all."""
+    rng = np.random.default_rng(0)
+    own, from_prompts = [], []
+    for _ in range(200):
+        scores = rng.normal(size=(3, 300))
+        values = np.stack([ratio_statistic(row, np.ones(300)).resample(resample_counts(300, 200, 0)) for row in scores])
+        own.append(training_seed_variance(values))
+        from_prompts.append(values.mean(axis=0).var())
+    assert np.mean(own) < 0.5 * np.mean(from_prompts)
+    shifted = values + 1000 * np.array([[0.0], [1.0], [2.0]])
+    assert training_seed_variance(shifted) == pytest.approx(1000**2 / 3, rel=0.05)

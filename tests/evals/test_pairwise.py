@@ -1,16 +1,21 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import comb
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binomtest
 
 from evals.pairwise import METRICS, PairVerdicts, compare_pairs, compare_with_even, score_pairs, score_training_seeds
 from evals.stats.bootstrap import resample_counts
+from evals.stats.comparison import welch_test
+from evals.stats.power import Power, power
+from evals.summaries import measured_difference
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
 PAIRS = st.lists(st.tuples(POINTS, POINTS), min_size=2, max_size=30).map(
@@ -108,24 +113,34 @@ def test_training_seeds_give_their_mean_and_comparisons_are_antisymmetric() -> N
     assert seeds["mean"]["win_rate"] == pytest.approx(np.mean(seeds["per_seed"]["win_rate"]))
     assert seeds["ci95"]["win_rate"][0] < seeds["mean"]["win_rate"] < seeds["ci95"]["win_rate"][1]
     forward, backward = compare_pairs(strong, weak, resamples=100), compare_pairs(weak, strong, resamples=100)
-    assert (forward["verdict"], backward["verdict"]) == ("better", "worse")
     assert forward["difference"] == pytest.approx(-backward["difference"])
-    assert compare_pairs([strong[0]], [weak[0][:100]], resamples=10)["verdict"] == "withheld"
+    assert forward["p_value"] == pytest.approx(backward["p_value"])
+    assert forward["difference"] > 0
+    assert forward["p_value"] < 0.05
+    assert compare_pairs([strong[0]], [weak[0][:100]], resamples=10)["withheld"]
+
+
+def said(result: Mapping[str, Any]) -> str:
+    """What one comparison by itself says of its first side, at 5 %."""
+    if result["p_value"] >= 0.05:
+        return "undecided"
+    return "better" if result["difference"] > 0 else "worse"
 
 
 def naive_test_against_even(pairs: list[PairVerdicts], resamples: int, seed: int) -> tuple[float, list[float], float]:
-    """Difference from 50, interval and p-value, by a loop over resamples that draws the prompts one by one."""
+    """Difference from 50, interval and p-value (a t test, at least the sign test's), by drawing prompts one by one."""
     points = {pair.prompt_id: (pair.shown_second[0] + pair.shown_first[0]) / 2 for pair in pairs}
     prompts = sorted(points)
     differences = []
     for counts in resample_counts(len(prompts), resamples, seed):
         drawn = [points[id] for id, count in zip(prompts, counts, strict=True) for _ in range(int(count))]
         differences.append(100 * sum(drawn) / len(drawn) - 50)
-    extreme = min(sum(d <= 1e-9 for d in differences), sum(d >= -1e-9 for d in differences))
-    interval = [float(np.percentile(differences, end)) for end in (2.5, 97.5)]
     difference = 100 * sum(points.values()) / len(points) - 50
-    p_value = max(min(1.0, 2 * (1 + extreme) / (1 + resamples)), naive_sign_test(list(points.values()), difference))
-    return difference, interval, p_value
+    error = float(np.std(differences, ddof=1))
+    reach = float(stats.t.ppf(0.975, len(prompts) - 1)) * error
+    p_value = 2 * float(stats.t.sf(abs(difference) / error, len(prompts) - 1)) if error else 0.0
+    p_value = max(p_value, naive_sign_test(list(points.values()), difference)) if difference else 1.0
+    return difference, [difference - reach, difference + reach], p_value
 
 
 def naive_sign_test(points: Sequence[float], difference: float) -> float:
@@ -144,7 +159,6 @@ def test_the_test_against_an_even_win_rate_equals_a_slow_loop(pairs: list[PairVe
     difference, interval, p_value = naive_test_against_even(pairs, 60, seed)
     assert result["difference"] == pytest.approx(difference)
     assert result["p_value"] == pytest.approx(p_value)
-    assert result["verdict"] == ("undecided" if p_value >= 0.05 else "better" if difference > 0 else "worse")
     if abs(difference) < 50:
         assert result["ci95"] == pytest.approx(interval, abs=1e-9)
     assert result["n_prompts"] == len(pairs)
@@ -160,10 +174,11 @@ def test_exchanging_outputs_or_sides_changes_the_sign_and_nothing_else(
     backward = compare_with_even([exchanged(each) for each in sets], resamples=60)
     assert forward["difference"] == pytest.approx(-backward["difference"], abs=1e-9)
     assert forward["ci95"] == pytest.approx([-end for end in reversed(backward["ci95"])], abs=1e-9)
-    for name in ("p_value", "prompt_error", "seed_error", "n_prompts", "minimum_detectable_effect"):
+    for name in ("p_value", "n_prompts"):
         assert forward[name] == pytest.approx(backward[name]), name
-    opposite = {"better": "worse", "worse": "better", "undecided": "undecided"}
-    assert forward["verdict"] == opposite[backward["verdict"]]
+    for name, value in forward["measured"]["first"].items():
+        assert value == pytest.approx(backward["measured"]["first"][name], abs=1e-9), name
+    assert forward["measured"]["second"] is backward["measured"]["second"] is None
 
 
 def test_a_comparison_with_an_even_win_rate_has_the_keys_of_one_between_two() -> None:
@@ -177,7 +192,7 @@ def test_a_comparison_with_an_even_win_rate_has_the_keys_of_one_between_two() ->
 def test_what_is_preferred_wins_more_than_half(strength: float, verdict: str) -> None:
     """Whatever stands first is liked better, too: as both orders are judged, that decides nothing."""
     result = compare_with_even([simulated(400, strength, bias=2.0, seed=3)], resamples=400)
-    assert result["verdict"] == verdict
+    assert said(result) == verdict
 
 
 def test_training_seeds_that_differ_widen_the_test_against_an_even_win_rate() -> None:
@@ -185,7 +200,7 @@ def test_training_seeds_that_differ_widen_the_test_against_an_even_win_rate() ->
     apart = [simulated(300, strength, seed=1) for strength in (-0.6, 0.4, 1.4)]
     [narrow, wide] = (compare_with_even(sets, resamples=500) for sets in (alike, apart))
     assert narrow["ci95"] == pytest.approx(compare_with_even(alike[:1], resamples=500)["ci95"])
-    assert narrow["seed_error"] == 0 < wide["seed_error"]
+    assert narrow["measured"]["first"]["between"] == 0 < wide["measured"]["first"]["between"]
     assert wide["ci95"][1] - wide["ci95"][0] > 2 * (narrow["ci95"][1] - narrow["ci95"][0])
 
 
@@ -195,11 +210,12 @@ def test_unanimous_prompts_are_tested_as_by_the_binomial_test(n: int) -> None:
     won, lost = compare_with_even([pairs], resamples=999), compare_with_even([exchanged(pairs)], resamples=999)
     exact = binomtest(n, n, 0.5)
     low, high = exact.proportion_ci(method="exact")
-    assert won["p_value"] == lost["p_value"] == pytest.approx(max(exact.pvalue, 2 / 1000))
+    assert won["p_value"] == lost["p_value"] == pytest.approx(exact.pvalue)
     assert won["ci95"] == pytest.approx([100 * low - 50, 100 * high - 50])
     assert lost["ci95"] == pytest.approx([50 - 100 * high, 50 - 100 * low])
-    assert (won["verdict"], lost["verdict"]) == (("better", "worse") if n > 5 else ("undecided", "undecided"))
-    assert won["minimum_detectable_effect"] is won["n_needed"] is None
+    assert (said(won), said(lost)) == (("better", "worse") if n > 5 else ("undecided", "undecided"))
+    difference = measured_difference(won)
+    assert power(difference, welch_test(difference)) == Power(None, None, None, "")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +227,7 @@ def test_prompts_that_tie_decide_nothing(won: int, tied: int, lost: int, verdict
     pairs = [PairVerdicts(str(i), (each,), (each,)) for i, each in enumerate(points)]
     for sets in ([pairs], [pairs] * 3):  # training seeds that all say the same are as one
         result = compare_with_even(sets, resamples=4999)
-        assert result["verdict"] == verdict
+        assert said(result) == verdict
         assert result["p_value"] >= binomtest(won, won + lost, 0.5).pvalue * (1 - 1e-9)
 
 
@@ -220,23 +236,25 @@ def test_a_prompt_counts_by_its_mean_over_training_seeds() -> None:
     sets = [[PairVerdicts(str(i), (won := float(i % 3 != seed),), (won,)) for i in range(9)] for seed in range(3)]
     result = compare_with_even(sets, resamples=999)
     assert result["difference"] == pytest.approx(100 * 2 / 3 - 50)
-    assert result["p_value"] == pytest.approx(max(2 / 1000, binomtest(9, 9, 0.5).pvalue))
+    assert result["p_value"] >= binomtest(9, 9, 0.5).pvalue * (1 - 1e-9)
+    assert result["measured"]["least_p_value"] == pytest.approx(binomtest(9, 9, 0.5).pvalue)
 
 
 def test_without_the_verdicts_there_is_no_test_against_an_even_win_rate() -> None:
     pairs = [*simulated(97, 0.0), *(PairVerdicts(f"failed {i}", (), (1.0,)) for i in range(3))]
     held = compare_with_even([pairs], resamples=5)
-    assert held["verdict"] == "withheld"
+    assert "difference" not in held
     assert "only 97 of 100" in held["withheld"]
     assert compare_with_even([pairs], resamples=5, allow_missing=True)["n_prompts"] == 97
     none = compare_with_even([[PairVerdicts("a", (), ())]], allow_missing=True)
-    assert (none["verdict"], none["withheld"]) == ("withheld", "no verdicts")
+    assert none == {"metric": "win_rate", "withheld": "no verdicts", "n_prompts": 0}
 
 
 def test_two_matches_on_other_prompts_are_not_compared() -> None:
     others = [replace(pair, prompt_id=f"other {pair.prompt_id}") for pair in simulated(50, 1.0)]
     held = compare_pairs([simulated(50, 1.0)], [others], resamples=5)
-    assert (held["verdict"], held["n_prompts"]) == ("withheld", 0)
+    assert (held["n_prompts"], "difference" in held) == (0, False)
+    assert held["withheld"]
 
 
 @given(pairs=PAIRS, others=PAIRS)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from evals import summaries
-from evals.stats.bootstrap import Statistic
+from evals.stats.bootstrap import Statistic, resample_counts, score_interval
+from evals.stats.comparison import interval, paired_difference, welch_test
 from evals.stats.win_rate import win_rate_statistic
 
 N = 40
@@ -31,6 +32,36 @@ def test_a_metric_is_shown_by_seed_and_on_average_with_its_interval() -> None:
     assert low < found["mean"]["win_rate"] < high
     assert (found["n_training_seeds"], found["n_asked"], found["n_missing"]) == (3, 3 * N, 3)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_one_training_seed_has_the_interval_over_prompts_alone() -> None:
+    (one,) = seeds(1)
+    found = summaries.over_training_seeds(
+        {"win_rate": [one]}, N, asked=N, missing=[0], withheld=None, resamples=50, seed=0
+    )
+    assert found["ci95"]["win_rate"] == list(score_interval(one.resample(resample_counts(N, 50, 0)), N))
+
+
+@pytest.mark.parametrize("second", ["methods", "a constant"])
+def test_a_comparison_holds_its_own_test_and_all_that_a_family_needs(second: str) -> None:
+    first, other = seeds(3), 50.0 if second == "a constant" else seeds(5)[3:]
+    found = summaries.comparison("win_rate", first, other, N, resamples=50, seed=1, least_p_value=0.25)
+    measured = summaries.measured_difference(json.loads(json.dumps(found, allow_nan=False)))
+    assert measured.least_p_value == 0.25
+    by_itself = paired_difference(first, other, N, resamples=50, seed=1)
+    assert (measured.sides, measured.by_prompts) == (by_itself.sides, by_itself.by_prompts)
+    assert found["difference"] == measured.difference == by_itself.difference
+    assert found["ci95"] == list(interval(measured))
+    assert found["p_value"] == max(0.25, welch_test(by_itself).p_value)
+    assert (found["metric"], found["n_prompts"], found["resamples"], found["seed"]) == ("win_rate", N, 50, 1)
+
+
+def test_what_is_withheld_has_no_difference() -> None:
+    assert summaries.no_comparison("win_rate", "too few", 7) == {
+        "metric": "win_rate",
+        "withheld": "too few",
+        "n_prompts": 7,
+    }
 
 
 def test_a_metric_that_no_seed_has_is_none_beside_others() -> None:
