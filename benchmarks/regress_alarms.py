@@ -254,7 +254,8 @@ def main() -> None:
     draw_prompts_once()
     run = reproduce(options.run_dir, options.seeds)
     scores = scores_of(run)
-    groups = [count(scores, group, options.pairs, min(options.probed, options.pairs)) for group in options.groups]
+    probed = max(1, min(options.probed, options.pairs))
+    groups = [count(scores, group, options.pairs, probed) for group in options.groups]
     print("\n".join(line for group in groups for line in lines(group)))
     if options.json:
         options.json.write_text(json.dumps(report(run, groups), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
