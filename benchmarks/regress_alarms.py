@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from evals.bench import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Sides
+from harness.core.papers import load_exhibit
 from harness.core.progress import duration
 from harness.regress import compare
 from harness.regress.metrics import metrics_of
@@ -107,15 +108,16 @@ def reproduce(run_dir: Path, seeds: int) -> Path:
 
 def scores_of(run: Path) -> list[SeedScore]:
     """Every score of a finished run, as `harness regress` reads it. Raises UserError where the run is not complete."""
-    scores = []
-    for (model, method, bench), cell in read_run(run).cells.items():
+    finished, scores = read_run(run), []
+    table = load_exhibit(finished.manifest.paper, "table3")
+    for (model, method, bench), cell in finished.cells.items():
         of_metric = metrics_of(bench, [cell])
         for metric, label in cell.labels.items():
             shared = of_metric(metric)
             if shared.withheld:
                 sys.exit(f"{model} {method} {label} is withheld: {shared.withheld}")
             seeds = tuple(map(_remembering, shared.statistics))
-            scores.append(SeedScore(f"{method} {label}", seeds, shared.n_prompts))
+            scores.append(SeedScore(f"{table.subject(method)} {label}", seeds, shared.n_prompts))
     return scores
 
 
@@ -254,7 +256,8 @@ def main() -> None:
     draw_prompts_once()
     run = reproduce(options.run_dir, options.seeds)
     scores = scores_of(run)
-    groups = [count(scores, group, options.pairs, min(options.probed, options.pairs)) for group in options.groups]
+    probed = max(1, min(options.probed, options.pairs))
+    groups = [count(scores, group, options.pairs, probed) for group in options.groups]
     print("\n".join(line for group in groups for line in lines(group)))
     if options.json:
         options.json.write_text(json.dumps(report(run, groups), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
