@@ -33,13 +33,13 @@ def look_at_files(paths: Iterable[Path], code_changes: CodeChanges) -> Staleness
     Prints what is stale, unless that is to be ignored. Raises UserError where one of the files' artifacts is damaged.
     """
     folders = [folder for folder in dict.fromkeys(map(artifact_around, paths)) if folder]
-    return look_at_folders(folders, code_changes)
-
-
-def look_at_folders(folders: Sequence[Path], code_changes: CodeChanges, of: str = "") -> Staleness:
-    """As `look_at_files`, of the folders of artifacts of one store; `of` is what the lines begin with."""
     for folder in folders:
         require_intact(folder)
+    return tell_stale_folders(folders, code_changes)
+
+
+def tell_stale_folders(folders: Sequence[Path], code_changes: CodeChanges, of: str = "") -> Staleness:
+    """As `tell_stale`, of the artifacts in folders of a store and all these were made from; lines begin with `of`."""
     if not folders:
         return Staleness()
     codes = CodeCache(folders[0].parent.parent / CODES)

@@ -7,7 +7,7 @@ named, and so is what follows from it, by the digests that every artifact's reco
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -104,7 +104,7 @@ class Staleness:
 
 
 def staleness(
-    made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: frozenset[str] = frozenset()
+    made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: Set[str] = frozenset()
 ) -> Staleness:
     """What is stale among artifacts, in an order in which inputs come first.
 

@@ -42,7 +42,9 @@ class Store:
         self.remakes_stale = remakes_stale
         """Whether what `staleness` finds is made again."""
         self._checked: set[str] = set()
+        """Keys of what was compared with its digests, through this object, and is as it was written."""
         self._discarded: set[str] = set()
+        """Keys of what was found to be damaged."""
         require_writable(self.root)
 
     @property
@@ -73,7 +75,8 @@ class Store:
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
         """What is stale among `targets` and all they are made from, as far as it is there and not damaged."""
         codes = CodeCache(self.root / CODES)
-        found = staleness(in_graph(targets, self._read_record), codes.digests, frozenset(self._discarded))
+        made = in_graph(targets, self._read_record)
+        found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
         codes.save()
         return found
 

@@ -12,7 +12,7 @@ from evals.summaries import SharedPrompts
 from harness.core.records import Judgment
 from harness.core.staleness import CodeChanges
 from harness.core.store import require_writable
-from harness.evidence import look_at_folders
+from harness.evidence import tell_stale_folders
 from harness.regress.flips import flipped_pairs
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
@@ -53,11 +53,9 @@ def regress(
     candidate is made, the baseline is so by intent. Raises UserError for runs that are damaged or cannot be compared.
     """
     before = read_run(baseline)
-    look_at_folders(before.judged, "ignore" if make else code_changes, of=f"{baseline}: ")
     if make:
         make(baseline, candidate)
     after = read_run(candidate)
-    look_at_folders(after.judged, code_changes, of=f"{candidate}: ")
     require_comparable(before, after)
     out = out or candidate
     require_writable(out)
@@ -65,6 +63,8 @@ def regress(
     for each in cells:
         require_same_prompts(each.name[2], each.before, each.after)
     comparison = _comparison(before, after, cells)
+    for run in (after,) if make else (before, after):
+        tell_stale_folders(run.judged, code_changes, of=f"{run.folder}: ")
     return comparison, write_comparison(comparison, _flips(cells), out)
 
 

@@ -112,6 +112,7 @@ def _stored(run: Path, store: Path, place: str) -> Artifact:
     folder = store / place
     if not (folder / RECORD).is_file():
         raise UserError(f"{run}: {folder} is not there; keep the store with the run, or run the same command again")
+    require_intact(folder)
     step, _, key = place.partition("/")
     return Artifact(step, 0, {}, {}, key, "", {}, bound_to=folder)
 

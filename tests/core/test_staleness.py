@@ -250,8 +250,8 @@ def test_digests_kept_on_disk_hold_until_a_source_changes(
 def test_staleness_is_found_without_torch(lab: Lab) -> None:
     lab.run()
     script = (
-        "import sys; from pathlib import Path; from harness.evidence import look_at_folders;"
-        "look_at_folders([Path(sys.argv[1])], 'warn'); assert 'torch' not in sys.modules"
+        "import sys; from pathlib import Path; from harness.evidence import look_at_files;"
+        "look_at_files([Path(sys.argv[1])], 'warn'); assert 'torch' not in sys.modules"
     )
     lab.write(OTHER)
     told = subprocess.run(
