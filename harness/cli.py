@@ -577,7 +577,7 @@ def regress(
     """Compare two runs on the same prompts; exit 1 if a change made anything worse.
 
     Each run is the folder of an exhibit with scores, or of all. With three training seeds or more in the baseline
-    (`harness reproduce ... --seeds 3`) their spread counts; with one in each run nothing can be told.
+    (`harness reproduce ... --seeds 5`) their spread counts; with one in each run nothing can be told.
     """
     from harness.affected import make_candidate
     from harness.regress import regress as run
