@@ -40,7 +40,7 @@ def test_of_rates_that_no_rule_chose_no_rule_is_told(manifest: dict[str, Any]) -
     manifest["parts"][0]["learning_rates"] = [own]
     table = table_of(manifest)
     assert table is not None
-    assert (list(table.rows)[0].cells[2:], table.source) == (("5e-7", "configs/scales/paper.yaml"), "")
+    assert (next(iter(table.rows)).cells[2:], table.source) == (("5e-7", "configs/scales/paper.yaml"), "")
 
 
 def test_a_manifest_of_an_older_run_has_no_such_table(manifest: dict[str, Any]) -> None:
