@@ -35,6 +35,9 @@ _IMPORTING = ""
 """In the place of a definition's name: what a module does while it is imported."""
 _WHOLE = "*"
 
+_NOTHING = sha256(_IMPORTING.encode()).hexdigest()
+"""The digest of a module that does nothing while it is imported."""
+
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PLACE = re.compile(r"(\w+(?:\.\w+)*)(?::(\w+))?")
 """A module, or something in it, as import strings write it."""
@@ -93,7 +96,8 @@ def _digests(functions: frozenset[str]) -> Mapping[str, str] | None:
         starts.append(Place(found.name, name))
     lines: dict[str, list[str]] = {}
     for place in sorted(_closure(starts)):
-        lines.setdefault(place.module, []).append(_reading(place).digest)
+        if _reading(place).digest != _NOTHING:  # a module that only defines may be imported or not
+            lines.setdefault(place.module, []).append(_reading(place).digest)
     return {module: sha256("\n".join(digests).encode()).hexdigest()[:16] for module, digests in lines.items()}
 
 
