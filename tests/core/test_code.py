@@ -158,6 +158,7 @@ def forget() -> None:
         ("unrelated.py", "nothing = 1", "nothing = 2"),
         ("steps.py", "OTHER_FACTOR = 3", "OTHER_FACTOR = 4"),
         ("steps.py", "from lab.late import late", "from lab.late import late as later"),
+        ("steps.py", "from lab import registry", "import lab.unrelated\nfrom lab import registry"),
     ],
 )
 def test_what_a_step_does_not_reach_does_not_count(lab: Callable[..., Mapping[str, str]], edit: Edit):
@@ -186,7 +187,7 @@ def test_what_a_step_reaches_counts_and_is_named(
     lab: Callable[..., Mapping[str, str]], function: str, edit: Edit, changed: str
 ):
     before, after = lab(function), lab(function, edit)
-    assert {module for module in before if before[module] != after[module]} == {changed}
+    assert {module for module in {*before, *after} if before.get(module) != after.get(module)} == {changed}
 
 
 @pytest.mark.parametrize(
