@@ -53,7 +53,7 @@ def headline(manifest: Manifest) -> str:
     parts = len(manifest.claims) - len(whole)
     counts = _listed(_counts([claim.verdict for claim in whole], _CLAIM_WORDS))
     more = f" {parts} more {'is a part' if parts == 1 else 'are parts'} of these." if parts else ""
-    return f"{seeds}, of {len(whole)} claims of the paper {counts}.{more}"
+    return f"{seeds}, of {len(whole)} claim{'s' * (len(whole) != 1)} of the paper {counts}.{more}"
 
 
 _CLAIM_WORDS = {
@@ -75,7 +75,8 @@ def _on_checkpoints(manifest: Manifest) -> str:
     """What is above what on the checkpoints of this run."""
     orderings = [each for found in _distinct_by_exhibit(manifest).values() for each in found]
     counts = _listed(_counts([each.verdict for each in orderings], _ORDERING_WORDS))
-    return f"On these checkpoints, of {len(orderings)} orderings that the paper states {counts}."
+    stated = "ordering" if len(orderings) == 1 else "orderings"
+    return f"On these checkpoints, of {len(orderings)} {stated} that the paper states {counts}."
 
 
 def _counts(verdicts: Sequence[str], words: Mapping[str, tuple[str, str]]) -> list[str]:

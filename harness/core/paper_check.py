@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from harness.core.errors import unknown
-from harness.core.papers import AnyExhibit, Claim, Comparison, Number, Paper, Statement, load_exhibits, load_paper
+from harness.core.papers import AnyExhibit, Claim, Number, Paper, Statement, load_exhibits, load_paper
 
 SLACK = 1e-9
 """Of sums of decimal fractions in binary."""
@@ -129,18 +129,22 @@ def _same(one: Number, other: Number) -> bool:
 
 
 def _of_claims(exhibits: Iterable[AnyExhibit]) -> Iterator[Finding]:
-    """Orderings that the printed numbers do not have."""
+    """The orderings that the printed numbers do not have, of each claim that too few others are left of.
+
+    One that both numbers are not printed of may hold; a number that stands for several base models is found once.
+    """
     for exhibit in exhibits:
         for claim in exhibit.claims:
-            for comparison in claim.comparisons:
-                yield from _of_ordering(exhibit, claim, comparison)
+            missing = list(_missing(exhibit, claim))
+            if claim.n_orderings - len(missing) < claim.at_least:
+                yield from dict.fromkeys(missing)
 
 
-def _of_ordering(exhibit: AnyExhibit, claim: Claim, comparison: Comparison) -> Iterator[Finding]:
-    for model in comparison.models:
+def _missing(exhibit: AnyExhibit, claim: Claim) -> Iterator[Finding]:
+    """The orderings of a claim that the printed numbers do not have, with what they have instead."""
+    for model, stated in claim.orderings():
         better, worse = (
-            exhibit.number(model, each, comparison.bench, comparison.metric)
-            for each in (comparison.better, comparison.worse)
+            exhibit.number(model, each, stated.bench, stated.metric) for each in (stated.better, stated.worse)
         )
         if better and worse and not better.value > worse.value:
             yield Finding(claim.where, claim.says, f"{better} ({better.label}), {worse} ({worse.label})")

@@ -129,10 +129,14 @@ def test_every_training_seed_and_model_is_played_and_tested() -> None:
     assert experiment.test("llama", other) is None
 
 
-def test_an_even_win_rate_is_never_the_better_side() -> None:
-    stated = claims(ordering(EVEN, "self-reference", "pairwise", "win_rate"))
-    with pytest.raises(UserError, match="even over self-reference cannot be tested; state it of the match"):
-        built(win_rate_table(claims=stated))
+def test_above_and_below_an_even_win_rate_are_one_test() -> None:
+    """Whether a match is said to be above an even win rate or below it."""
+    sides = (("self-reference", EVEN), (EVEN, "self-reference"))
+    above, below = (ordering(*each, "pairwise", "win_rate") for each in sides)
+    experiment = built(win_rate_table(claims=claims(above, below)))
+    [test] = {experiment.test("llama", each) for each in (above, below)}
+    assert test is not None and test.step == "compare_pairwise_with_even"
+    assert {each for each in experiment.targets() if each.step == "compare_pairwise_with_even"} == {test}
 
 
 def seeds_behind(artifact: Artifact) -> set[int]:

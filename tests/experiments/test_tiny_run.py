@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from harness import claims
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.papers import DataRole, ResponseSet
 from harness.core.records import Judgment, Response, read_rows, share_by_label
@@ -73,7 +74,10 @@ class Finished:
         return next(part for part in self.manifest.parts if isinstance(part, kind))
 
     def comparisons(self, claim: int) -> Sequence[Any]:
-        return self.manifest.claims[claim].comparisons
+        """Those on the base model that was run; the others of the claim were not."""
+        found = self.manifest.claims[claim].comparisons
+        assert {each.verdict for each in found if each.model != MODEL} <= {"not run"}
+        return [each for each in found if each.model == MODEL]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     targets = [target for experiment in experiments for target in experiment.targets()]
     run(targets, store, jobs=1)  # one worker imports torch and TRL once
     made = Run("harness", started, datetime.now(UTC), frozenset(), "store")
-    content = json.loads(json.dumps(manifest("all", experiments, request(*SEEDS), store, made), allow_nan=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "load_exhibits", lambda _: EXHIBITS)  # they are the whole paper
+        content = json.loads(json.dumps(manifest("all", experiments, request(*SEEDS), store, made), allow_nan=False))
     return Finished(store, experiments, parse_manifest(content), content)
 
 
@@ -142,8 +148,18 @@ def test_the_tests_of_win_rates_are_against_even_and_between_matches(finished: F
     assert reference.difference == pytest.approx(values["self-reference"] - 50)
     assert between.difference == pytest.approx(values["self-initial"] - values["self-reference"])
     assert {each.unit for each in (initial, reference, between)} == {"points"}
-    assert {each["n_prompts"] for each in finished.content["claims"][0]["comparisons"]} == {20}
+    run = [each for each in finished.content["claims"][0]["comparisons"] if each["model"] == MODEL]
+    assert {each["n_prompts"] for each in run} == {20}
     assert finished.manifest.n_tests == 6
+
+
+def test_with_two_training_seeds_checkpoints_are_compared_and_no_claim_has_a_verdict(finished: Finished) -> None:
+    claims = finished.manifest.claims
+    assert {claim.verdict for claim in claims} <= {"no verdict", "not run"}
+    assert {claim.only_models for claim in claims if claim.verdict == "not run"} <= {(MODEL,)}
+    verdicts = {each.verdict for claim in range(len(claims)) for each in finished.comparisons(claim)}
+    assert verdicts <= {"above", "below", "undecided"}
+    assert finished.manifest.n_claims == len(claims) == sum(len(exhibit.claims) for exhibit in EXHIBITS)
 
 
 def histogram(finished: Finished, name: str) -> HistogramsPart:

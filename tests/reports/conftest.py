@@ -37,7 +37,7 @@ def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
         "paper": "sgpo",
         "scale": "mini",
         "fast": False,
-        "seeds": [0],
+        "seeds": [0, 1, 2, 3, 4],
         "models_asked": [],
         "methods_asked": [],
         "command": "harness reproduce table3 --run-dir runs/made_up",
@@ -57,6 +57,9 @@ def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
         },
         "parts": parts,
         "n_tests": 8,
+        "n_claims": 19,
+        "n_orderings": 98,
+        "seeds_for_verdict": 5,
         "claims": claims,
         "deviations": [
             {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
@@ -242,10 +245,10 @@ PARTS: dict[str, Any] = {
 def made_up_claims(models: tuple[str, ...] = ("qwen", "llama")) -> list[dict[str, Any]]:
     """One claim of each verdict, and one that is undecided by Holm's adjustment alone; each on a pair of its own."""
     outcomes: tuple[tuple[Any, ...], ...] = (
-        ("holds", "holds", "sft", 6.5, 0.0001, 0.0008, None),
-        ("fails", "fails", "dpo", -3.25, 0.004, 0.028, None),
-        ("undecided", "undecided", "spin", 0.4, 0.7, 0.7, 12345),
-        ("undecided", "holds", "sgpo-unshared", 2.5, 0.03, 0.18, None),
+        ("holds", "sft", 6.5, 0.0001, 0.0008, {}),
+        ("fails", "dpo", -3.25, 0.004, 0.028, {}),
+        ("undecided", "spin", 0.4, 0.7, 0.7, power(2.8567, 12345, 40, "12,345 prompts")),
+        ("undecided", "sgpo-unshared", 2.5, 0.03, 0.18, power(2.8567, None, 9, "9 seeds")),
     )
     claims = [
         _claim(verdict, [_comparison(model, verdict, *figures) for model in models]) for verdict, *figures in outcomes
@@ -255,19 +258,49 @@ def made_up_claims(models: tuple[str, ...] = ("qwen", "llama")) -> list[dict[str
     return [*claims, _claim("not run", not_run)]
 
 
+def on_checkpoints(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same claims where too few training seeds were run for a verdict on methods."""
+    words = {"holds": "above", "fails": "below"}
+    return [
+        {
+            **claim,
+            "verdict": claim["verdict"] if claim["verdict"] == "not run" else "no verdict",
+            "p_adjusted": None,
+            "comparisons": [
+                {**each, "verdict": words.get(each["verdict"], each["verdict"])} for each in claim["comparisons"]
+            ],
+        }
+        for claim in claims
+    ]
+
+
+def power(effect: float | None, prompts: int | None, seeds: int | None, needed: str) -> dict[str, Any]:
+    """What stands beside an undecided comparison."""
+    return {
+        "minimum_detectable_effect": effect,
+        "prompts_needed": prompts,
+        "seeds_needed": seeds,
+        "needed": needed,
+    }
+
+
 def _claim(verdict: str, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": f"claim-{verdict.replace(' ', '-')}-{comparisons[0]['worse']}",
         "exhibit": "table3",
         "says": f"SGPO is above another (the one that {verdict})",
         "where": "section 4.4.1",
+        "quantifier": "all",
         "verdict": verdict,
+        "p_adjusted": comparisons[0].get("p_holm"),
+        "only_models": [],
+        "contained_in": [],
         "comparisons": comparisons,
     }
 
 
 def _comparison(
-    model: str, verdict: str, alone: str, worse: str, difference: float, p: float, holm: float, needed: int | None
+    model: str, verdict: str, worse: str, difference: float, p: float, holm: float, power: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "model": model,
@@ -279,12 +312,10 @@ def _comparison(
         "ci95": [difference - 2, difference + 2],
         "p_value": p,
         "p_holm": holm,
-        "verdict_alone": alone,
-        "minimum_detectable_effect": 2.8567,
-        "n_needed": needed,
         "n_prompts": 805,
         "unit": "points",
         "verdict": verdict,
+        **power,
     }
 
 

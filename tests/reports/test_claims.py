@@ -6,17 +6,17 @@ import pytest
 
 from reports import claims
 from reports.blocks import Claims, Outcome
-from reports.claims import coverage, detectable, difference, needed, p_value, undecided
+from reports.claims import coverage, detectable, difference, headline, needed, p_value, tally, undecided
 from reports.manifest import ComparisonResult, parse_manifest
 from reports.markdown import markdown_report
 from reports.report import exhibits_of
-from tests.reports.conftest import made_up_manifest, report_of
+from tests.reports.conftest import made_up_manifest, on_checkpoints, power, report_of
 
 PLACE = {"model": "qwen", "better": "sgpo", "worse": "dpo", "bench": "alpaca_eval2", "metric": "win_rate"}
 
 
 def comparison(**changes: Any) -> ComparisonResult:
-    figures = {"verdict": "undecided", "difference": 1.0, "n_needed": 2500, "minimum_detectable_effect": 2.61}
+    figures = {"verdict": "undecided", "difference": 1.0, **power(2.61, 2500, 40, "2,500 prompts")}
     return ComparisonResult(**{**PLACE, **figures, **changes})
 
 
@@ -25,9 +25,9 @@ def comparison(**changes: Any) -> ComparisonResult:
     [
         ({}, ("2.6", "2,500 prompts")),
         ({"unit": "nats"}, ("2.61\u00a0nats", "2,500 prompts")),
-        ({"n_needed": None}, ("2.6", "more training seeds")),
-        ({"n_needed": None, "difference": 0.0}, ("2.6", "—")),
-        ({"n_needed": None, "minimum_detectable_effect": None, "difference": 50.0}, ("—", "—")),
+        ({"prompts_needed": None, "needed": "9 seeds"}, ("2.6", "9 seeds")),
+        ({"prompts_needed": None, "seeds_needed": None, "needed": ""}, ("2.6", "—")),
+        (power(None, None, None, ""), ("—", "—")),
         ({"verdict": "holds"}, ("", "")),
         ({"verdict": "not run"}, ("", "")),
     ],
@@ -86,15 +86,72 @@ def test_what_each_undecided_test_could_have_found(manifest: dict[str, Any]) -> 
 
 
 def test_coverage_depends_on_the_number_of_training_seeds() -> None:
-    one, two = (coverage(parse_manifest(made_up_manifest(seeds=seeds))) for seeds in ([4], [0, 1]))
-    assert one.startswith("With one training seed these tests cover the draw of prompts, not of the")
-    assert two.startswith("These tests cover the draw of prompts and of training seeds.")
+    few, enough = (coverage(parse_manifest(made_up_manifest(seeds=list(range(k))))) for k in (4, 5))
+    assert few.startswith("With so few training seeds these tests cover the draw of prompts alone: above and below are")
+    assert "Holm-adjusted over the paper's 98 orderings, and no claim has a verdict." in few
+    assert enough.startswith("These tests cover the draw of prompts and of training seeds.")
 
 
 def test_coverage_says_what_the_verdicts_rest_on(manifest: dict[str, Any]) -> None:
-    assert "Holm-adjusted over 8 tests; the 95 % intervals are not adjusted." in coverage(parse_manifest(manifest))
-    nothing_tested = coverage(parse_manifest(manifest | {"n_tests": 0, "claims": manifest["claims"][-1:]}))
-    assert "Holm" not in nothing_tested and "Detectable" not in nothing_tested
+    said = coverage(parse_manifest(manifest))
+    assert (
+        "at 5 % over all 19 claims of the paper, and over its 98 orderings, are Holm-adjusted; a 95 % interval" in said
+    )
+    assert "Undecided does not mean equal." in said
+    decided = coverage(parse_manifest(manifest | {"claims": manifest["claims"][:2]}))
+    assert "Undecided" not in decided and "Detectable" not in decided
+
+
+# The answer of a report
+
+
+def test_the_headline_counts_the_claims_by_verdict(manifest: dict[str, Any]) -> None:
+    assert headline(parse_manifest(manifest)) == (
+        "With 5 training seeds, of 5 claims of the paper 1 holds, 1 fails, 2 are undecided and 1 was not run in full."
+    )
+    assert headline(parse_manifest(manifest | {"claims": manifest["claims"][:1]})) == (
+        "With 5 training seeds, of 1 claims of the paper 1 holds."
+    )
+    assert headline(parse_manifest(manifest | {"claims": []})) == ""
+
+
+def test_a_claim_that_is_a_part_of_another_is_counted_with_that_one(manifest: dict[str, Any]) -> None:
+    whole, part, *others = manifest["claims"]
+    part["contained_in"] = [whole["id"], "one-that-was-not-run"]
+    assert headline(parse_manifest(manifest)) == (
+        "With 5 training seeds, of 4 claims of the paper 1 holds, 2 are undecided and 1 was not run in full. "
+        "1 more is a part of these."
+    )
+    others[0]["contained_in"] = [whole["id"]]
+    assert headline(parse_manifest(manifest)).endswith("2 more are parts of these.")
+    alone = parse_manifest(manifest | {"claims": [part]})  # what contains it is not in this run
+    assert headline(alone) == "With 5 training seeds, of 1 claims of the paper 1 fails."
+
+
+def test_with_few_training_seeds_the_headline_is_of_checkpoints(manifest: dict[str, Any]) -> None:
+    for claim in manifest["claims"]:  # an ordering that two claims rest on is counted once
+        claim["comparisons"].append(claim["comparisons"][0])
+    manifest |= {"claims": on_checkpoints(manifest["claims"]), "seeds": [0]}
+    assert headline(parse_manifest(manifest)) == (
+        "With 1 training seed there is no verdict on the methods (that takes 5: --seeds 5). On these checkpoints, of 10 "
+        "orderings that the paper states 2 are found, 2 are reversed, 4 are undecided and 2 were not run."
+    )
+    assert headline(parse_manifest(manifest | {"seeds": [0, 1, 2, 3]})).startswith("With 4 training seeds there is no")
+
+
+def test_a_tally_says_of_how_many_and_on_which_models(manifest: dict[str, Any]) -> None:
+    holds, *others = manifest["claims"]
+    most = {**others[1], "quantifier": "most"}
+    only = {**holds, "verdict": "not run", "only_models": ["qwen"]}
+    only["comparisons"] = [holds["comparisons"][0], {**holds["comparisons"][1], "verdict": "not run"}]
+    run = parse_manifest(manifest | {"claims": [*on_checkpoints([holds, others[0]]), most, only]})
+    exhibit = exhibits_of(run)["table3"]
+    assert [tally(claim, exhibit) for claim in run.claims] == [
+        "2 above of 2",
+        "2 below of 2",
+        "2 undecided of 2, most must hold",
+        "on Qwen2.5-Base (7B) only: 1 hold of 1",
+    ]
 
 
 def test_coverage_gives_the_reason_why_comparisons_were_withheld_once(manifest: dict[str, Any]) -> None:
@@ -105,6 +162,7 @@ def test_coverage_gives_the_reason_why_comparisons_were_withheld_once(manifest: 
 
 def test_the_claims_in_markdown(manifest: dict[str, Any]) -> None:
     text = markdown_report(report_of(manifest))
+    assert "**With 5 training seeds, of 5 claims of the paper 1 holds, 1 fails, 2 are undecided and" in text
     says = "SGPO is above another (the one that holds)"
     assert f"| Table 3 | {says} | section 4.4.1 | holds | 2 hold of 2 |" in text
     assert (
@@ -112,6 +170,6 @@ def test_the_claims_in_markdown(manifest: dict[str, Any]) -> None:
         "\u00a0"
         r"2.4\] | 0.700 | 0.700 | undecided | 2.9 | 12,345 prompts |"
     ) in text
-    assert "| 0.030 | 0.180 | undecided | 2.9 | more training seeds |" in text
+    assert "| 0.030 | 0.180 | undecided | 2.9 | 9 seeds |" in text
     assert "| AlpacaEval 2.0 WR | — | — | — | not run |  |  |" in text
     assert "<details><summary>Table 3: every comparison</summary>" in text

@@ -116,11 +116,17 @@ def test_escapes_what_comes_from_the_run(source: str) -> None:
     assert "<script>" not in render(made_up_manifest(command="<script>alert(1)</script>"))
 
 
+def test_the_answer_stands_above_the_contents() -> None:
+    source = render(made_up_manifest())
+    answer = '<p class="answer">With 5 training seeds, of 5 claims of the paper 1 holds, 1 fails, 2 are undecided and'
+    assert 0 < source.index(answer) < source.index('<nav aria-label="Contents">')
+
+
 def test_run_without_claims_and_steps() -> None:
     source = render(made_up_manifest(fast=True, claims=[], steps=[], n_tests=0))
     assert Page(source).open == []
     assert "<h2>Cost and time</h2>" not in source
-    assert "tested here" not in source
+    assert "tested here" not in source and 'class="answer"' not in source
     assert "(fast: reduced counts)" in source
 
 

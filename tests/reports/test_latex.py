@@ -67,6 +67,13 @@ def test_a_row_that_begins_with_a_bracket_is_no_option_of_the_one_before(manifes
     assert "\n{}[step] & 1 & 0 &" in latex_report(report_of(manifest))
 
 
+def test_the_answer_stands_above_the_contents(manifest: dict[str, Any]) -> None:
+    source = latex_report(report_of(manifest))
+    answer = r"\noindent\textbf{With 5 training seeds, of 5 claims of the paper 1 holds, 1 fails,"
+    assert source.index(r"\maketitle") < source.index(answer) < source.index(r"\tableofcontents")
+    assert r"\noindent\textbf" not in latex_report(report_of(manifest | {"claims": []}))
+
+
 def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
     assert "uncertainty" not in latex_tests(report_of(manifest))
     manifest["parts"][0]["cells"][0]["uncertainty"] = {
@@ -76,7 +83,7 @@ def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
         "total": 1.346,
     }
     source = latex_tests(report_of(manifest))
-    assert r"Holm-adjusted over 8 tests; the 95 \% intervals are not adjusted." in source
+    assert r"Verdicts, at 5 \% over all 19 claims of the paper, and over its 98 orderings, are Holm-adjusted" in source
     undecided = "AlpacaEval 2.0 WR & +0.4 [-1.6,~2.4] & 0.700 & 0.700 & undecided & 2.9 & 12,345 prompts"
     assert rf"SGPO $>$ SPIN & Llama3-Base (8B) & {undecided} \\" in source
     assert r"SFT & AlpacaEval 2.0 LC & 1.25 & 0.50 & --- & 1.35 & --- \\" in source

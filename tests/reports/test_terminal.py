@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harness.core.errors import UserError
 from reports.terminal import terminal_report
-from tests.reports.conftest import EVERY, made_up_manifest, write_manifest
+from tests.reports.conftest import EVERY, made_up_manifest, on_checkpoints, write_manifest
 
 
 def printed(folder: Path, manifest: dict[str, Any], width: int = 80) -> str:
@@ -58,8 +58,16 @@ def test_says_how_it_prints_intervals_and_what_the_tests_cover(tmp_path: Path, m
     text = printed(tmp_path, manifest, width=300)
     assert ", low–high: 95 % interval. Paper" in text
     assert "[95 % interval]" not in text
-    assert "\nWith one training seed these tests cover the draw of prompts, not of the training seed" in text
-    assert "Holm-adjusted over 8 tests" in text
+    assert "\nThese tests cover the draw of prompts and of training seeds. Verdicts, at 5 % over all 19 claims" in text
+    assert "\nWith 5 training seeds, of 5 claims of the paper 1 holds, 1 fails," in text
+
+
+def test_with_one_training_seed_checkpoints_are_compared(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    manifest |= {"seeds": [0], "claims": on_checkpoints(manifest["claims"])}
+    text = printed(tmp_path, manifest, width=300)
+    assert re.search("no verdict +2 above of 2", text) and re.search("no verdict +2 below of 2", text)
+    assert "\nWith so few training seeds these tests cover the draw of prompts alone" in text
+    assert "\nWith 1 training seed there is no verdict on the methods (that takes 5: --seeds 5)." in text
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -78,7 +86,7 @@ def test_everything_fits_and_what_is_drawn_is_named(tmp_path: Path, width: int) 
 
 def test_a_run_without_claims_is_short(tmp_path: Path) -> None:
     text = printed(tmp_path, made_up_manifest("table2", claims=[], n_tests=0))
-    assert "claims" not in text and "seed these tests" not in text
+    assert "claims" not in text and "These tests" not in text and "training seed" not in text
 
 
 def test_no_manifest(tmp_path: Path) -> None:
