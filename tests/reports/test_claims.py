@@ -133,8 +133,8 @@ def test_with_few_training_seeds_the_headline_is_of_checkpoints(manifest: dict[s
         claim["comparisons"].append(claim["comparisons"][0])
     manifest |= {"claims": on_checkpoints(manifest["claims"]), "seeds": [0]}
     assert headline(parse_manifest(manifest)) == (
-        "With 1 training seed there is no verdict on the methods (that takes 5: --seeds 5). On these checkpoints, of 10 "
-        "orderings that the paper states 2 are found, 2 are reversed, 4 are undecided and 2 were not run."
+        "With 1 training seed there is no verdict on the methods (that takes 5: --seeds 5). On these checkpoints, of "
+        "10 orderings that the paper states 2 are found, 2 are reversed, 4 are undecided and 2 were not run."
     )
     assert headline(parse_manifest(manifest | {"seeds": [0, 1, 2, 3]})).startswith("With 4 training seeds there is no")
 
