@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
 from harness.core.config import from_mapping
@@ -11,6 +12,9 @@ from harness.core.errors import UserError
 from harness.core.papers import Deviation
 
 T = TypeVar("T")
+
+LONGEST_NOTE = 400
+"""Characters of what stands above a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +353,8 @@ class Manifest:
         if not self.stale:
             return ""
         of = f"{sum(bool(step.stale) for step in self.steps)} of {len(self.steps)} steps"
-        return f"Stale: {of} are not what the code of this run would give: {'; '.join(self.stale)}."
+        said = f"Stale: {of} are not what the code of this run would give: {'; '.join(self.stale)}."
+        return shorten(said, LONGEST_NOTE, placeholder=" … (all of it under Provenance)")
 
     @property
     def reduced(self) -> str:
