@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from evals.bench import RESAMPLES
@@ -62,7 +63,7 @@ def compare_files(
 
     All tests are one family: `p_value` is that of the test in it (`evals.stats.comparison.family_tests`), `p_holm` is
     adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or "undecided", of the first) goes by that, at
-    5 %. It is on methods where all models have enough training seeds, else on these checkpoints: `on` says which.
+    5 %. It is on "methods" where both models have enough training seeds, else on these "checkpoints", as `on` says.
     `difference` and `ci95`, which is of this comparison alone, are in points. An undecided test has its
     `minimum_detectable_effect` (points), `prompts_needed` and `seeds_needed` (None where no number would do), at the
     level that Holm's method leaves to it. One that is `withheld` says why, and is none of the family.
@@ -92,7 +93,6 @@ def compare_files(
         "lc_calibration": str(calibration) if calibration else None,
         "resamples": RESAMPLES,
         "n_tests": n_tests,
-        "on": "methods" if _covers_training_seeds(models) else "checkpoints",
         "stale": stale.lines,
         "against": compared,
     }
@@ -158,19 +158,22 @@ def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
     return [_Model(name, seeds) for name, seeds in zip(names, models, strict=True)]
 
 
-def _covers_training_seeds(models: Sequence[Sequence[_Verdicts]]) -> bool:
+def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
+    """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 
-    return min(map(len, models)) > FEWEST_DEGREES_OF_FREEDOM
-
-
-def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
-    """The comparisons of one pair of models by metric, each by itself, and how many prompts they rest on."""
     results = {metric: bench.compare(metric, first.rows(), second.rows(), RESAMPLES) for metric in bench.metrics}
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
-    return {"model": second.name, "files": second.files(), "n_prompts": n_prompts, "metrics": results}
+    is_on_methods = min(len(first.seeds), len(second.seeds)) > FEWEST_DEGREES_OF_FREEDOM
+    return {
+        "model": second.name,
+        "files": second.files(),
+        "n_prompts": n_prompts,
+        "on": "methods" if is_on_methods else "checkpoints",
+        "metrics": results,
+    }
 
 
 def _decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
@@ -206,9 +209,11 @@ _LEGEND_OF_UNDECIDED = """\
 Undecided does not mean equal. MDE: the true difference, in points, that such a test decides in 80 %
 of repeats. Needed: what would decide one of the size observed. Both at the level that Holm's method
 leaves to the first of the undecided tests."""
-_LEGEND_OF_CHECKPOINTS = """\
-These verdicts are on these checkpoints, not on how they were trained: a verdict on methods takes the
-verdicts of {seeds} training seeds a model, a file each."""
+_LEGEND_OF_CHECKPOINTS = (
+    "{verdicts} are on these checkpoints, not on how they were trained: a verdict on methods takes the verdicts of "
+    "{seeds} training seeds a model, a file each."
+)
+_WIDTH = 100
 
 
 def comparison_table(found: Mapping[str, Any]) -> str:
@@ -274,12 +279,22 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
-    from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
-
-    verdicts = {result.get("verdict") for *_, result in _results(found)}
+    said = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
         yield _LEGEND
-        if found["on"] == "checkpoints":
-            yield _LEGEND_OF_CHECKPOINTS.format(seeds=FEWEST_DEGREES_OF_FREEDOM + 1)
-    if "undecided" in verdicts:
+    if of_checkpoints := _legend_of_checkpoints(found):
+        yield of_checkpoints
+    if "undecided" in said:
         yield _LEGEND_OF_UNDECIDED
+
+
+def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:
+    """On which tests are not on methods; empty where all are."""
+    from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
+
+    on = {other["model"]: other["on"] for other, _, result in _results(found) if "withheld" not in result}
+    models = [model for model, tested in on.items() if tested == "checkpoints"]
+    if not models:
+        return ""
+    verdicts = "These verdicts" if len(models) == len(on) else f"Verdicts against {', '.join(models)}"
+    return fill(_LEGEND_OF_CHECKPOINTS.format(verdicts=verdicts, seeds=FEWEST_DEGREES_OF_FREEDOM + 1), _WIDTH)

@@ -106,14 +106,14 @@ def test_exchanging_the_runs_changes_signs(runs: Runs, regress: Regress, tmp_pat
 def test_the_numbers_are_those_of_the_test_on_the_verdicts(runs: Runs, regress: Regress) -> None:
     """Each win rate by itself, from the verdicts as they were written."""
     before, after = {"sgpo": SGPO}, {"sgpo": Skill(-0.7, "with a change")}
-    candidate = runs("candidate", after, seeds=(0, 1))
+    candidate = runs("candidate", after)
     regress(runs("baseline", before), candidate)
 
     def statistics(skill: Skill, seeds: tuple[int, ...]) -> list[Any]:
         rows = [judgments("sgpo", skill, "alpaca_eval2", seed) for seed in seeds]
         return [win_rate_statistic(np.array([row.preference for row in each], dtype=float)) for each in rows]
 
-    (change,) = compare_runs([Sides(statistics(SGPO, (0, 1, 2)), statistics(after["sgpo"], (0, 1)), 60)])
+    (change,) = compare_runs([Sides(statistics(SGPO, (0, 1, 2)), statistics(after["sgpo"], (0, 1, 2)), 60)])
     score = scores(candidate)["sgpo", "alpaca_eval2", "win_rate"]
     assert score["difference"] == pytest.approx(change.difference)
     assert score["n_prompts"] == 60
@@ -223,13 +223,15 @@ def test_a_single_shared_prompt_cannot_tell_and_says_so(runs: Runs, regress: Reg
     assert "a single prompt" in outcome.out
 
 
-def test_one_seed_in_each_run_cannot_tell_and_says_so(runs: Runs, regress: Regress) -> None:
-    candidate = runs("candidate", changed(-5), seeds=(0,))
-    outcome = regress(runs("baseline", seeds=(0,)), candidate)
+@pytest.mark.parametrize("seeds", [(1, 1), (2, 2), (4, 1)])
+def test_too_few_seeds_cannot_tell_and_say_so(runs: Runs, regress: Regress, seeds: tuple[int, int]) -> None:
+    candidate = runs("candidate", changed(-5), seeds=range(seeds[1]))
+    outcome = regress(runs("baseline", seeds=range(seeds[0])), candidate)
     assert outcome.exit_code == 0
-    assert "--seeds 3" in outcome.out and "nothing can be called better or worse" in " ".join(outcome.out.split())
+    said = "With so few training seeds (baseline {}, candidate {}) nothing can be called better or worse".format(*seeds)
+    assert said in " ".join(outcome.out.split()) and "--seeds 5" in outcome.out
     assert [score["verdict"] for score in scores(candidate).values()].count("cannot tell") == 2
-    assert "--seeds 3" in (candidate / "regress.html").read_text(encoding="utf-8")
+    assert "--seeds 5" in (candidate / "regress.html").read_text(encoding="utf-8")
 
 
 def test_one_seed_is_judged_by_the_spread_of_the_other_run(runs: Runs, regress: Regress) -> None:

@@ -93,7 +93,7 @@ def test_has_every_part(source: str) -> None:
         '<span class="chip holds">holds</span> <a href="#claim-fig3-near">The improved responses are closer</a>',
         "+4.12 [2.25,\u00a06.50]\u00a0words",
         "&lt; 0.001",
-        "Holm-adjusted over 8 tests",
+        "over its 98 orderings, are Holm-adjusted",
         '<td class="right">2.9</td>\n<td class="wraps">12,345 prompts</td>',
         "paper ≈ 70",
         '<span class="differing">≠ mini:made-up</span>',

@@ -23,7 +23,8 @@ def judged(folder: Path, manifest: dict[str, Any]) -> JudgedPairs:
 
 @pytest.fixture
 def of_table3(tmp_path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    return with_judgments(manifest, tmp_path / "store")
+    """With one training seed."""
+    return with_judgments(manifest | {"seeds": [0]}, tmp_path / "store")
 
 
 def test_each_pair_once_in_the_order_of_the_table(tmp_path: Path, of_table3: dict[str, Any]) -> None:
@@ -107,4 +108,4 @@ def test_a_large_run_has_the_first_prompts_of_every_set(
 
 
 def test_a_run_without_verdicts_has_no_pairs(tmp_path: Path) -> None:
-    assert judged(tmp_path, made_up_manifest("table2")) == JudgedPairs((), "")
+    assert judged(tmp_path, made_up_manifest("table2", seeds=[0])) == JudgedPairs((), "")
