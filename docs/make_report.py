@@ -79,7 +79,7 @@ def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
         raise UserError(f"the run has no {TABLE} to show on the first page; make it with: harness reproduce all")
     of_claims = [each for section in report.sections for each in _of_kind(section.blocks, Claims)]
     verdicts = [next(iter(markdown(each))) for each in of_claims]
-    said = next(iter(markdown(Prose(headline(manifest)))))
+    said = next(iter(markdown(Prose(claims.headline(manifest)))))
     return {
         "headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
         "table3": "\n\n".join(markdown(tables[0])),
@@ -89,16 +89,6 @@ def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
 
 def _of_kind(blocks: Sequence[Any], kind: type) -> list[Any]:
     return [each for each in blocks if isinstance(each, kind)]
-
-
-def headline(manifest: Manifest) -> str:
-    """Which of the paper's claims hold, fail and stay undecided, in one sentence: the report's own where it has one."""
-    if of_report := getattr(claims, "headline", None):
-        return str(of_report(manifest))
-    verdicts = [claim.verdict for claim in manifest.claims]
-    seeds = f"{len(manifest.seeds)} training seed{'s' * (len(manifest.seeds) != 1)}"
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(sorted(verdicts)))
-    return f"With {seeds}, of the paper's {len(verdicts)} claims: {counts}."
 
 
 def commit_of(manifest: Manifest) -> str:
