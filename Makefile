@@ -14,11 +14,10 @@ install: $(STAMP)  ## create .venv/ with the exact versions of constraints.txt
 reproduce: $(STAMP)  ## reproduce Table 3 of the SGPO paper on the embedded scale
 	$(VENV)/bin/harness reproduce table3
 
-report: $(STAMP)  ## reproduce everything with three training seeds, and put its report into docs/report/
-	$(VENV)/bin/harness reproduce all --seeds 3
-	mkdir -p docs/report/figures
-	cp runs/mini/all/report.md docs/report/
-	cp runs/mini/all/figures/*.png docs/report/figures/
+report: $(STAMP)  ## write docs/report/ and the numbers of README.md and docs/ anew, from five training seeds
+	$(VENV)/bin/harness reproduce all --seeds 5 --run-dir runs/report
+	$(VENV)/bin/python benchmarks/regress_alarms.py --run-dir runs/report/alarms --json runs/report/alarms.json
+	$(VENV)/bin/python docs/make_report.py runs/report/all --alarms runs/report/alarms.json
 
 test: $(STAMP)  ## run the test suite
 	$(VENV)/bin/python -m pytest
@@ -30,6 +29,7 @@ check: $(STAMP)  ## lint, formatting, types, layering
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy docs/make_report.py benchmarks/regress_alarms.py
 	$(VENV)/bin/lint-imports
 
 clean:  ## remove .venv/, .venv-vllm/ and caches; runs/ stays

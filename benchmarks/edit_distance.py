@@ -66,11 +66,11 @@ def measure(pairs: int) -> dict[str, float]:
 
 def _draw(measured: Artifact, folder: Path) -> None:
     from harness.steps.edit_distance import EditDistance
-    from reports.blocks import Figure, HistogramPanel, Histograms
+    from reports.blocks import Figure, HistogramPanel, Histograms, HistogramSet
     from reports.figures import draw
 
     values = tuple(float(row.characters) for row in measured.rows(EditDistance))
-    panel = HistogramPanel("", (("simulated", values),))
+    panel = HistogramPanel("", (HistogramSet("simulated", values),))
     drawing = draw(Figure("figure", "", "", Histograms((panel,), "edit distance (characters)", "Count")))
     (folder / "figure.pdf").write_bytes(drawing.pdf)
 

@@ -1,79 +1,290 @@
-"""How often `harness regress` calls a run worse that differs in nothing but its training seeds, and what it catches.
+"""How often `harness regress` calls a run worse or better that differs in nothing but its seeds, and what it catches.
 
-    .venv/bin/python benchmarks/regress_alarms.py 20 [--folder FOLDER]
+    .venv/bin/python benchmarks/regress_alarms.py [--seeds 40] [--pairs 200] [--run-dir DIRECTORY] [--json FILE]
 
-Runs Table 3 with `--fast` on three rows and three training seeds, one time more than there are comparisons and each
-time with other seeds, and compares each run with the next by the command. A run takes a minute or two; in a FOLDER that
-is kept, what is done already is found. At a 5 % family-wise level more than 3 alarms of 20 are a defect.
+Trains Table 3's SFT, DPO and SGPO with `--fast`, once for each seed, in one run that goes on where it was stopped. Then
+it draws pairs of groups of k + k of the seeds, all distinct, and hands the scores of each pair to the test of `harness
+regress`. No pair has a difference but that of seeds, so that any verdict is a false alarm. For the power a single score
+of the candidate is lowered until it is called worse, by bisection: the rest stay as they are, so that Holm's method has
+most to correct for.
+
+Pairs are drawn from the same seeds: they are no independent draws, and the bound on the rate of alarms, Clopper and
+Pearson's (1934), is that of the draw of pairs, for these seeds.
 """
 
 import argparse
 import json
-import shutil
+import random
 import subprocess
 import sys
-import tempfile
-from collections import defaultdict
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import stdev
+from typing import Any, TypeVar
 
-SEEDS = 3
-RUN = ("reproduce", "table3", "--fast", "--methods", "sft,dpo,sgpo", "--seeds", str(SEEDS))
+from evals.bench import RESAMPLES
+from evals.stats.bootstrap import FloatArray, Statistic
+from evals.stats.regression import Sides
+from harness.core.papers import load_exhibit
+from harness.core.progress import duration
+from harness.regress import compare
+from harness.regress.metrics import metrics_of
+from harness.regress.runs import read_run
+from reports.manifest import read_manifest
+
+T = TypeVar("T")
+
+RUN = ("reproduce", "table3", "--fast", "--methods", "sft,dpo,sgpo")
+GROUPS = (2, 3, 5)
+"""Seeds in each of the two runs that are compared."""
+STEPS = (1, 2, 3, 4, 6)
+"""By how many standard deviations of a single seed a score is lowered where power is told."""
+REQUIRED = 0.8
+"""The share of pairs in which the smallest effect that is told is caught."""
+FARTHEST = 64.0
+"""Standard deviations; an effect not caught there is told as not caught."""
+EVERY = 10.0
+"""Seconds between two lines of progress."""
 
 
-def reproduce(folder: Path, place: int) -> Path:
-    """The run with the `place`-th seeds; the runs share the store in `folder`."""
-    run = folder / f"run-{place}"
-    if not (run / "manifest.json").exists():
-        harness(*RUN, "--seed", place * SEEDS, "--run-dir", folder)
-        shutil.rmtree(run, ignore_errors=True)
-        (folder / "table3").rename(run)
-    return run
+@dataclass(frozen=True)
+class SeedScore:
+    """One score of the run: a statistic a training seed, all on the same prompts."""
+
+    name: str
+    seeds: tuple[Statistic, ...]
+    n_prompts: int
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of a single seed, in points."""
+        return stdev(statistic.value for statistic in self.seeds)
+
+    def sides(self, baseline: Sequence[int], candidate: Sequence[int]) -> Sides:
+        """The score of two groups of seeds, by their places."""
+        first, second = ([self.seeds[place] for place in group] for group in (baseline, candidate))
+        return Sides(first, second, self.n_prompts)
 
 
-def compare(baseline: Path, candidate: Path) -> list[dict[str, Any]]:
-    """The scores that are not the same in both runs."""
-    harness("regress", "--baseline", baseline, "--candidate", candidate, fine=(0, 1))
-    found = json.loads((candidate / "regress.json").read_text(encoding="utf-8"))["scores"]
-    return [score for score in found if score["verdict"] != "same"]
+@dataclass(frozen=True)
+class Caught:
+    """The effect on one score, in points, that is called worse in 80 % of the pairs; None where none is."""
+
+    score: str
+    deviation: float
+    effect: float | None
 
 
-def harness(*arguments: object, fine: tuple[int, ...] = (0,)) -> None:
-    """Runs the command; ends this one where it fails."""
-    done = subprocess.run([sys.executable, "-m", "harness", *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode not in fine:
-        sys.exit(f"harness {' '.join(map(str, arguments))} ended with {done.returncode}\n{done.stderr[-2000:]}")
+@dataclass(frozen=True)
+class Group:
+    """What was counted with `seeds` training seeds in each of the two runs.
+
+    `alarms` of `pairs` pairs had any score called `worse` or `better`, which is at most the share `bound` (one-sided,
+    95 %). `power` says in which share of `probed` pairs a score is called worse that is lowered by so many standard
+    deviations of a seed, mean over the scores.
+    """
+
+    seeds: int
+    pairs: int
+    alarms: int
+    worse: int
+    better: int
+    bound: float
+    probed: int
+    power: dict[str, float]
+    caught: tuple[Caught, ...]
+
+
+def reproduce(run_dir: Path, seeds: int) -> Path:
+    """Makes the run of all seeds, or goes on with it, and returns its folder; ends this program where that fails."""
+    command = [sys.executable, "-m", "harness", *RUN, "--seeds", str(seeds), "--run-dir", str(run_dir)]
+    if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        sys.exit(f"harness {' '.join(command[3:])} ended with {code}")
+    return run_dir / "table3"
+
+
+def scores_of(run: Path) -> list[SeedScore]:
+    """Every score of a finished run, as `harness regress` reads it. Raises UserError where the run is not complete."""
+    finished, scores = read_run(run), []
+    table = load_exhibit(finished.manifest.paper, "table3")
+    for (model, method, bench), cell in finished.cells.items():
+        of_metric = metrics_of(bench, [cell])
+        for metric, label in cell.labels.items():
+            shared = of_metric(metric)
+            if shared.withheld:
+                sys.exit(f"{model} {method} {label} is withheld: {shared.withheld}")
+            seeds = tuple(map(_remembering, shared.statistics))
+            scores.append(SeedScore(f"{table.subject(method)} {label}", seeds, shared.n_prompts))
+    return scores
+
+
+def _remembering(statistic: Statistic) -> Statistic:
+    """The same statistic, computed once on the same resampled prompts: each seed is in many pairs."""
+    known: dict[tuple[Any, ...], FloatArray] = {}
+
+    def resample(counts: FloatArray) -> FloatArray:
+        drawn = (counts.shape, counts[0].tobytes(), counts[-1].tobytes())
+        if drawn not in known:
+            known[drawn] = statistic.resample(counts)
+        return known[drawn]
+
+    return Statistic(statistic.value, resample)
+
+
+def draw_prompts_once() -> None:
+    """Lets the test of `harness regress` keep the resampled prompts, which are the same in every call of it."""
+    module = sys.modules[compare.compare_runs.__module__]
+    if draw := getattr(module, "resample_counts", None):
+        setattr(module, "resample_counts", lru_cache(maxsize=8)(draw))  # noqa: B010
+
+
+def lowered(sides: Sides, points: float) -> Sides:
+    """The score with every seed of the candidate `points` lower."""
+    return replace(sides, candidate=[_moved(statistic, -points) for statistic in sides.candidate])
+
+
+def _moved(statistic: Statistic, points: float) -> Statistic:
+    return Statistic(statistic.value + points, lambda counts: statistic.resample(counts) + points)
+
+
+def outcomes(sides: Sequence[Sides]) -> list[str]:
+    """The verdicts of the very test that `harness regress` uses."""
+    return [change.outcome for change in compare.compare_runs(sides, (), resamples=RESAMPLES)]
+
+
+def draw_pairs(n_seeds: int, group: int, pairs: int, seed: int = 0) -> list[tuple[list[int], list[int]]]:
+    """Places of the seeds of two groups, no seed in both. Raises ValueError for fewer than 2 · `group` seeds."""
+    generator = random.Random(f"{seed} {group}")
+    drawn = (generator.sample(range(n_seeds), 2 * group) for _ in range(pairs))
+    return [(places[:group], places[group:]) for places in drawn]
+
+
+def count(scores: Sequence[SeedScore], group: int, pairs: int, probed: int) -> Group:
+    """Alarms over `pairs` pairs of groups of seeds, and over the first `probed` of them what is caught."""
+    drawn = draw_pairs(len(scores[0].seeds), group, pairs)
+    found = [
+        set(outcomes([score.sides(*pair) for score in scores]))
+        for pair in progress(drawn, f"{group} + {group} seeds, pairs")
+    ]
+    alarms = sum(bool(found_in & {"worse", "better"}) for found_in in found)
+    limits = [
+        [caught_from(scores, pair, place) for place in range(len(scores))]
+        for pair in progress(drawn[:probed], f"{group} + {group} seeds, pairs probed")
+    ]
+    by_score = list(zip(*limits, strict=True))
+    return Group(
+        seeds=group,
+        pairs=pairs,
+        alarms=alarms,
+        worse=sum("worse" in found_in for found_in in found),
+        better=sum("better" in found_in for found_in in found),
+        bound=upper_bound(alarms, pairs),
+        probed=probed,
+        power={str(step): _share(limit <= step for of_one in by_score for limit in of_one) for step in STEPS},
+        caught=tuple(_caught(score, of_one) for score, of_one in zip(scores, by_score, strict=True)),
+    )
+
+
+def caught_from(scores: Sequence[SeedScore], pair: tuple[Sequence[int], Sequence[int]], place: int) -> float:
+    """By how many standard deviations of a seed the score at `place` must be lowered to be called worse.
+
+    Within a twentieth; infinite where even `FARTHEST` is not enough.
+    """
+    sides = [score.sides(*pair) for score in scores]
+
+    def is_caught(step: float) -> bool:
+        points = step * scores[place].deviation
+        return outcomes([*sides[:place], lowered(sides[place], points), *sides[place + 1 :]])[place] == "worse"
+
+    high = 1.0
+    while not is_caught(high):
+        high *= 2
+        if high > FARTHEST:
+            return float("inf")
+    low = 0.0 if high == 1.0 else high / 2
+    while high - low > 0.05:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_caught(middle) else (middle, high)
+    return high
+
+
+def upper_bound(alarms: int, pairs: int) -> float:
+    """The 95 % one-sided upper bound of a rate (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(alarms, pairs, alternative="less").proportion_ci(0.95, method="exact").high)
+
+
+def _caught(score: SeedScore, limits: Sequence[float]) -> Caught:
+    """The smallest effect that 80 % of the pairs catch."""
+    needed = sorted(limits)[max(0, -(-len(limits) * 8 // 10) - 1)]
+    return Caught(score.name, score.deviation, None if needed == float("inf") else needed * score.deviation)
+
+
+def _share(flags: Iterable[bool]) -> float:
+    every = list(flags)
+    return sum(every) / len(every)
+
+
+def progress(items: Sequence[T], what: str, clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
+    """The items; says on stderr now and then how many are done, how fast, and how long the rest takes."""
+    started = told = clock()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = clock()
+        if now - told >= EVERY or done == len(items):
+            told, rate = now, done / max(now - started, 1e-9)
+            left = "" if done == len(items) else f" · {duration((len(items) - done) / rate)} left"
+            print(f"{what} {done}/{len(items)} · {rate:.3g}/s{left}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Prints a line for each comparison, then the counts and the median of what each score's test would catch."""
+    """Prints what was counted for each number of seeds, and writes it where `--json` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("comparisons", type=int, nargs="?", default=20)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--probed", type=int, default=50, help="pairs on which the effect that is caught is looked for")
+    parser.add_argument("--groups", type=int, nargs="+", default=list(GROUPS))
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/alarms"))
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="regress-alarms-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    called = {"worse": 0, "better": 0}
-    caught = defaultdict(list)
-    baseline = reproduce(folder, 0)
-    for place in range(1, options.comparisons + 1):
-        candidate = reproduce(folder, place)
-        scores = compare(baseline, candidate)
-        verdicts = [score["verdict"] for score in scores]
-        for verdict in called:
-            called[verdict] += verdict in verdicts
-        for score in scores:
-            caught[f"{score['method']} {score['label']}"].append(score["minimum_detectable_effect"])
-        smallest = min(score["p_holm"] for score in scores)
-        print(f"{place:3}: {', '.join(sorted(set(verdicts)))}; smallest Holm p {smallest:.3f}", flush=True)
-        baseline = candidate
-    print(f"\nof {options.comparisons} comparisons: {called['worse']} with a score worse, {called['better']} better")
-    print("what a test catches in 80 % of repeats, points, median over the comparisons:")
-    for name, effects in caught.items():
-        print(f"  {name:28} {median(effects):.1f}")
-    if not options.folder:
-        shutil.rmtree(folder)
+    if options.seeds < 2 * max(options.groups):
+        parser.error(f"two groups of {max(options.groups)} need --seeds {2 * max(options.groups)} or more")
+    draw_prompts_once()
+    run = reproduce(options.run_dir, options.seeds)
+    scores = scores_of(run)
+    probed = max(1, min(options.probed, options.pairs))
+    groups = [count(scores, group, options.pairs, probed) for group in options.groups]
+    print("\n".join(line for group in groups for line in lines(group)))
+    if options.json:
+        options.json.write_text(json.dumps(report(run, groups), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def lines(group: Group) -> Iterator[str]:
+    """What was counted, for a terminal."""
+    yield f"{group.seeds} + {group.seeds} seeds: {group.alarms} of {group.pairs} pairs with an alarm "
+    yield f"  ({group.worse} worse, {group.better} better; at most {100 * group.bound:.1f} % with 95 % confidence)"
+    power = ", ".join(f"{step} sd {share:.2f}" for step, share in group.power.items())
+    yield f"  called worse, mean over the scores: {power}"
+    for caught in group.caught:
+        effect = "nothing" if caught.effect is None else f"{caught.effect:.1f} points"
+        yield f"  {caught.score:28} one seed's sd {caught.deviation:.2f}, caught in 80 %: {effect}"
+
+
+def report(run: Path, groups: Sequence[Group]) -> dict[str, Any]:
+    """The counts and the run that they are of."""
+    manifest = read_manifest(run)
+    git = manifest.provenance.get("git", {})
+    return {
+        "commit": git.get("commit", "unknown"),
+        "dirty": git.get("dirty"),
+        "command": manifest.command,
+        "seeds": len(manifest.seeds),
+        "groups": [asdict(group) for group in groups],
+    }
 
 
 if __name__ == "__main__":

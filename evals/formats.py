@@ -20,6 +20,7 @@ from typing import Any
 from harness.core.errors import UserError, nearest
 from harness.core.records import Prompt
 
+DRAW = 1.5
 ANNOTATION_COLUMNS = ("index", "preference", "len_1", "len_2")
 CALIBRATION_COLUMNS = (
     "model",
@@ -155,6 +156,11 @@ class _Verdict:
     len_1: int
     len_2: int
 
+    @property
+    def value(self) -> float:
+        """The preference; 0, by which alpaca_eval once wrote a draw, is 1.5, as its win rates still read it."""
+        return DRAW if self.preference == 0 else self.preference
+
 
 def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow_missing: bool = False) -> Annotations:
     """Read one model's stored verdicts: a table (.csv, .csv.gz) or alpaca_eval's annotations (.json, .json.gz).
@@ -162,8 +168,9 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     A table has the columns index, preference, len_1, len_2. In annotations.json the instruction's index is its field
     "index"; without one it is the place of the instruction's text in `reference_outputs` (a model_outputs.json in the
     set's order) or in AlpacaEval's official set. With `allow_missing`, rows without a preference are left out.
-    Raises UserError for an unreadable or empty file, missing columns, duplicate indices, preferences out of [1, 2], and
-    verdicts on several models, against several baselines or of several judges in one file.
+    A preference of 0 is a draw, as older annotations have it. Raises UserError for an unreadable or empty file, missing
+    columns, duplicate indices, preferences out of [1, 2], and verdicts on several models, against several baselines or
+    of several judges in one file.
     """
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     if suffixes[-1:] == [".json"]:
@@ -176,7 +183,7 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     kept = [verdict for verdict in verdicts if not math.isnan(verdict.preference)]
     if not kept:
         raise UserError(f"{path}: no verdict in it; nothing can be scored")
-    rows = [(verdict.index, verdict.preference, verdict.len_1, verdict.len_2) for verdict in kept]
+    rows = [(verdict.index, verdict.value, verdict.len_1, verdict.len_2) for verdict in kept]
     return _from_columns(names, sorted(rows), str(path))
 
 
@@ -187,7 +194,7 @@ def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotat
         for number, row in enumerate(rows, start=1)
     ]
     _check_verdicts(verdicts, allow_missing=True)
-    kept = [(v.index, v.preference, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference)]
+    kept = [(v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference)]
     if not kept:
         raise UserError(f"{source}: no verdict in it; nothing can be scored")
     names = _Names(rows[0].generator_2, rows[0].annotator, rows[0].generator_1)
@@ -372,7 +379,7 @@ def _check_verdicts(verdicts: Sequence[_Verdict], allow_missing: bool) -> None:
                     f"{verdict.where}: no preference for index {verdict.index}; judge it again, or pass "
                     f"{ALLOW_MISSING_FLAG} to leave it out"
                 )
-        elif not 1 <= verdict.preference <= 2:
+        elif not 1 <= verdict.value <= 2:
             raise UserError(
                 f"{verdict.where}: preference {verdict.preference:g} of index {verdict.index} is not in [1, 2] "
                 "(1: the baseline wins, 1.5: a draw, 2: the model wins)"

@@ -22,7 +22,7 @@ from harness.core.errors import UserError
 from harness.core.provenance import provenance
 from harness.core.store import Store, place, read_record, require_writable
 from harness.experiments import build_experiments
-from harness.pipeline import plan, run
+from harness.pipeline import checked_plan, run
 from harness.reproduce import write_run
 from reports.manifest import Manifest, StepRecord, read_manifest
 
@@ -81,7 +81,7 @@ def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old:
     _tell(rerun, missing)
     while missing:
         first = [artifact for artifact in missing if rerun.may_come_out_as_before(artifact)]
-        to_run = plan(first or targets, store).missing
+        to_run = checked_plan(first or targets, store).missing
         run(first or targets, store)
         store.ran.update(artifact.key for artifact in to_run)
         if not first:

@@ -27,3 +27,10 @@ def _print_bill(paid: Spending) -> None:
         price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
         tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"
         print(f"endpoints: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
+    if count := paid.damaged.total():
+        names = ", ".join(paid.damaged)
+        print(
+            f"{count} damaged line{'s' * (count != 1)} in the record of replies ({names}) passed over; what they held"
+            " is asked for again where it is needed",
+            file=sys.stderr,
+        )

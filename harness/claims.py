@@ -82,7 +82,11 @@ def _key(model: str, stated: Comparison) -> OrderingKey:
 
 def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, list[str]]:
     """By claim, the claims of the paper that say all that it says, and more."""
-    says = {claim.id: set(claim.orderings()) for each in exhibits for claim in each.claims}
+    says = {
+        claim.id: {(model, one.better, one.worse, one.bench, one.metric) for model, one in claim.orderings()}
+        for each in exhibits
+        for claim in each.claims
+    }
     whole = {claim.id for each in exhibits for claim in each.claims if claim.quantifier == "all"}
     return {id: [other for other in says if other in whole and says[id] < says[other]] for id in says}
 

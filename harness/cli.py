@@ -15,6 +15,7 @@ from harness.core.limits import Limits
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
     from harness.choice import Choice
+    from harness.core.staleness import CodeChanges
 
 SCALE = "mini"
 LARGEST_SEED = 2**32 - 1
@@ -74,7 +75,7 @@ def _under(heading: str) -> Callable[..., Any]:
 
 _scored, _instructions = _under("What is scored"), _under("The instructions and the answers to them")
 _judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
-_score = _under("The scores")
+_score, _evidence = _under("The scores"), _under("What was made before")
 _run, _machine = _under("What is run"), _under("How the machine runs it")
 _reckoned = _under("What it is reckoned on")
 
@@ -130,6 +131,19 @@ _offline = _machine(
     callback=_go_offline,
     help="Use what `harness prefetch` fetched; ask no other machine.",
 )
+
+
+def _code_changes(*actions: str) -> Callable[..., Any]:
+    """The option that says what is done with stale artifacts, which the command gets as `code_changes`."""
+    return _evidence(
+        "--code-changes",
+        type=click.Choice(actions),
+        default="warn",
+        show_default=True,
+        help="What other code than today's has made: say so"
+        + (", make it and what follows again" if "rerun" in actions else "")
+        + ", or say nothing.",
+    )
 
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -290,6 +304,7 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -
 @_offline
 @_judge_options(required=False)
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+@_code_changes("warn", "rerun", "ignore")
 def reproduce(
     experiment: str,
     choice: "Choice",
@@ -297,6 +312,7 @@ def reproduce(
     judge: "JudgeReference | None",
     limits: Limits,
     allow_missing: bool,
+    code_changes: "CodeChanges",
 ) -> None:
     """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
 
@@ -304,7 +320,8 @@ def reproduce(
     """
     from harness.reproduce import reproduce as run
 
-    run(experiment, choice.judged_by(judge, allow_missing=allow_missing), run_dir, limits=limits)
+    chosen = choice.judged_by(judge, allow_missing=allow_missing)
+    run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes)
 
 
 @cli.command(cls=HeadedCommand)
@@ -386,6 +403,7 @@ def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
 @_score("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @_score("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
+@_code_changes("warn", "rerun", "ignore")
 @_offline
 @click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
@@ -407,6 +425,7 @@ def eval_(
     lc_calibration: Path | None,
     reference_outputs: Path | None,
     allow_missing: bool,
+    code_changes: "CodeChanges",
     run_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -414,8 +433,11 @@ def eval_(
     if annotations or judgments:
         if model or outputs or (annotations and judgments):
             raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
+        from harness.evidence import look_at_files
+
+        stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
         stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
-        _show([stored], as_json)
+        _show([{**stored, "stale": stale.lines}], as_json)
         return
     if not (model or outputs):
         raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
@@ -443,7 +465,7 @@ def eval_(
         else:
             click.echo("\n".join(map(str, costs)) or "nothing is judged, so nothing is paid for")
     else:
-        _show(evaluate(benches, Source(model, outputs), choice, where, limits), as_json)
+        _show(evaluate(benches, Source(model, outputs), choice, where, limits, code_changes), as_json)
 
 
 def _score_stored(
@@ -505,6 +527,7 @@ class TrainingSeeds(click.ParamType):
 @click.option("--allow-missing", is_flag=True, help="Compare on what is there, when verdicts are missing.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
+@_code_changes("warn", "ignore")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def compare(
     first: tuple[Path, ...],
@@ -513,6 +536,7 @@ def compare(
     allow_missing: bool,
     lc_calibration: Path | None,
     reference_outputs: Path | None,
+    code_changes: "CodeChanges",
     as_json: bool,
 ) -> None:
     """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
@@ -531,6 +555,7 @@ def compare(
         calibration=lc_calibration,
         reference_outputs=reference_outputs,
         allow_missing=allow_missing,
+        code_changes=code_changes,
     )
     if as_json:
         import json
@@ -545,17 +570,21 @@ def compare(
 @click.option("--candidate", type=PATH, required=True, help="The run after it.")
 @click.option("--rerun-affected", is_flag=True, help="Make the candidate first: run again what the change reaches.")
 @click.option("--out", type=PATH, help="Where regress.html and regress.json go.  [default: the candidate]")
-def regress(baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None) -> None:
+@_code_changes("warn", "ignore")
+def regress(
+    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges"
+) -> None:
     """Compare two runs on the same prompts; exit 1 if a change made anything worse.
 
     Each run is the folder of an exhibit with scores, or of all. With three training seeds or more in the baseline
-    (`harness reproduce ... --seeds 3`) their spread counts; with one in each run nothing can be told.
+    (`harness reproduce ... --seeds 5`) their spread counts; with one in each run nothing can be told.
     """
     from harness.affected import make_candidate
     from harness.regress import regress as run
     from reports.regress import comparison_table
 
-    comparison, page = run(baseline, candidate, out, make=make_candidate if rerun_affected else None)
+    make = make_candidate if rerun_affected else None
+    comparison, page = run(baseline, candidate, out, make, code_changes)
     click.echo(f"{comparison_table(comparison)}\npage: {page}")
     if comparison.is_worse:
         sys.exit(1)

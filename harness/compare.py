@@ -9,6 +9,8 @@ from typing import Any
 from evals.bench import RESAMPLES
 from evals.summaries import measured_difference
 from harness.core.errors import UserError
+from harness.core.staleness import CodeChanges
+from harness.evidence import look_at_files
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -55,6 +57,7 @@ def compare_files(
     calibration: Path | None = None,
     reference_outputs: Path | None = None,
     allow_missing: bool = False,
+    code_changes: CodeChanges = "warn",
 ) -> dict[str, Any]:
     """Compares the first model with each of the others on the same prompts, by every metric of the bench.
 
@@ -67,14 +70,16 @@ def compare_files(
 
     Of each model there is a file a training seed. `calibration` is needed for
     the length-controlled win rate; it and `reference_outputs` are AlpacaEval's.
-    Raises UserError for files that are wrong or given twice, verdicts of several judges, and models with one prompt in
-    common.
+    Files of artifacts are looked at with all that these were made from: what is stale is said, and in `stale`.
+    Raises UserError for files that are wrong, damaged or given twice, verdicts of several judges, and models with one
+    prompt in common.
     """
     if bench == "alpaca_eval2":
         known = _alpaca_eval2(calibration, reference_outputs, allow_missing)
     else:
         known = _arena_hard(allow_missing)
     _require_distinct(first, others)
+    stale = look_at_files([path for files in (first, *others) for path in files], code_changes)
     models = [tuple(known.read(path) for path in files) for files in (first, *others)]
     _require_one_judge([each for seeds in models for each in seeds])
     model, *against = _named(models)
@@ -88,6 +93,7 @@ def compare_files(
         "lc_calibration": str(calibration) if calibration else None,
         "resamples": RESAMPLES,
         "n_tests": n_tests,
+        "stale": stale.lines,
         "against": compared,
     }
 

@@ -21,8 +21,10 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.core.records import Response
+from harness.core.staleness import CodeChanges
 from harness.core.store import Store
-from harness.pipeline import plan, print_plan, run
+from harness.evidence import look_at_files, tell_stale
+from harness.pipeline import checked_plan, print_plan, run
 from harness.registries import EVALS
 from harness.steps.data import model as model_artifact
 from harness.steps.judge import FAILURES, needs_judge, pair_up
@@ -49,6 +51,12 @@ class Source:
             return outputs_model("pairwise", self.outputs)
         return str(self.model).rstrip("/").rpartition("/")[2]
 
+    @property
+    def places(self) -> list[Path]:
+        """The files and folders that are named."""
+        named = [self.outputs, Path(self.model) if self.model else None]
+        return [path for path in named if path and path.exists()]
+
     def checkpoint(self) -> Artifact:
         """The model. Raises UserError where none is given, or it is no checkpoint."""
         if self.model is None:
@@ -69,17 +77,26 @@ class Judged:
 
 
 def evaluate(
-    benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path, limits: Limits
+    benches: Sequence[str],
+    source: Source,
+    choice: BenchChoice,
+    run_dir: Path,
+    limits: Limits,
+    code_changes: CodeChanges = "warn",
 ) -> list[Scores]:
     """Scores of `source` on each bench; what is in the run directory is not made, or asked for, again.
+
+    But for what is damaged, and, with `code_changes` as "rerun", what is stale. What is stale of a checkpoint or of
+    outputs that lie in a store is said.
 
     Raises UserError for unknown names, data that is not there, a judge that cannot be asked, and a run directory that
     cannot be written to.
     """
     judged, measured = _build(benches, source, choice)
-    store = Store(run_dir / "store")
+    store = Store(run_dir / "store", remakes_stale=code_changes == "rerun")
     targets = [*(each.score for each in judged), *measured.values()]
-    print_plan(plan(targets, store))
+    of_source, of_run = look_at_files(source.places, code_changes), tell_stale(targets, store, code_changes)
+    print_plan(checked_plan(targets, store))
     if source.outputs:
         _require_outputs(judged, source.outputs, choice, store)
     run_with_bill(targets, store, limits)
@@ -89,7 +106,9 @@ def evaluate(
         _print_failures(each, store)
     for name in benches:
         print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
-    return [scores[name] for name in benches]
+    if code_changes == "rerun":
+        of_run = store.staleness(targets)
+    return [{**scores[name], "stale": [*of_source.lines, *of_run.lines]} for name in benches]
 
 
 def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:

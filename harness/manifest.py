@@ -15,6 +15,7 @@ from harness.core.papers import load_deviations
 from harness.core.provenance import provenance
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
+from harness.registries import packages_used
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
     """The manifest of the run `name`, whose artifacts are all in the store; JSON values."""
     scale, paper = request.scale, experiments[0].exhibit.paper
     made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
+    stale = store.staleness(one for one, _ in made)
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
     models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
     return {
@@ -59,12 +61,15 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
             "base_url": scale.judge.reference().base_url,
         },
         "teacher": scale.teacher,
-        "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)},
+        "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)}
+        | {"outside": packages_used()},
+        "stale": stale.lines,
+        "stale_unknown": stale.unknown_line,
         "models": {name: asdict(scale.models[name]) for name in models},
         "parts": [experiment.part(store) for experiment in experiments],
         **decide_claims(experiments, store),
         "deviations": [asdict(deviation) for deviation in load_deviations(paper.name)],
-        "steps": [_step(artifact, record, run.ran) for artifact, record in made],
+        "steps": [_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made],
     }
 
 
@@ -90,8 +95,8 @@ def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({record["provenance"]["git"]["commit"] for record in records})
 
 
-def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) -> dict[str, Any]:
-    """One step behind the table, with the time it took when it was run."""
+def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str], stale: str) -> dict[str, Any]:
+    """One step behind the table, with the time it took when it was run, and why it is stale if it is."""
     return {
         "step": artifact.step,
         "label": artifact.label,
@@ -99,4 +104,5 @@ def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str]) ->
         "seconds": record["seconds"],
         "found": artifact.key not in ran,
         "counts": record["counts"],
+        "stale": stale,
     }

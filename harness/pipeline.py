@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness.core.artifacts import Artifact, ancestry
@@ -33,24 +34,58 @@ class Plan:
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """Which steps must run, so that `store` has all `targets`."""
+    """Which steps must run, so that `store` has all `targets`, and none that is stale if it makes such again."""
     found: dict[str, Artifact] = {}
     missing: dict[str, Artifact] = {}
+    wanted = list(targets)
+    again = store.staleness(wanted).keys if store.remakes_stale else frozenset()
 
     def visit(artifact: Artifact) -> None:
         if artifact.key in found or artifact.key in missing:
             return
-        if store.has(artifact):
+        if artifact.key not in again and store.has(artifact):
             found[artifact.key] = artifact
             return
         for parent in artifact.parents():
             visit(parent)
         missing[artifact.key] = artifact
 
-    wanted = list(targets)
     for target in wanted:
         visit(target)
     return Plan(tuple(found.values()), tuple(missing.values()), len(ancestry(wanted)))
+
+
+def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
+    """`plan`, once every file of what it found is what was written there; what is damaged counts as missing.
+
+    Prints a line to stderr for each damaged artifact. A store compares what it has once.
+    """
+    wanted = list(targets)
+    while True:
+        steps = plan(wanted, store)
+        damaged = _damaged(steps.found, store)
+        if not damaged:
+            break
+        for artifact, file in damaged:
+            _tell_damaged(artifact, file, store)
+    for artifact in steps.missing:
+        if spoilt := store.spoilt_file(artifact):
+            _tell_damaged(artifact, spoilt, store)
+    return steps
+
+
+def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, str]]:
+    """The damaged artifacts among those found, each with a file, out of the store now; checkpoints take seconds."""
+    artifacts = list(found)
+    with ThreadPoolExecutor(max_workers=_processors()) as readers:
+        suspects = [one for one, file in zip(artifacts, readers.map(store.damage, artifacts), strict=True) if file]
+    return [(one, file) for one in suspects if (file := store.discard(one))]
+
+
+def _tell_damaged(artifact: Artifact, file: str, store: Store) -> None:
+    mended = "fetched" if store.has(artifact) else "made"
+    place = store.folder(artifact) / file
+    print(f"{place} is not what was written there: {artifact} is {mended} again", file=sys.stderr, flush=True)
 
 
 def print_plan(plan: Plan) -> None:
@@ -84,7 +119,8 @@ def run(
     jobs = _processors() if jobs is None else jobs
     if jobs < 1:
         raise UserError(f"jobs must be 1 or more, not {jobs}")
-    steps = plan(targets, store)
+    targets = list(targets)
+    steps = checked_plan(targets, store)
     if not steps.missing:
         return
     try:

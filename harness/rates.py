@@ -100,13 +100,19 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
 
 
 def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
-    """The store, and the table's file: a part of the rule's sweep sets no scale."""
-    is_whole = not (choice.models or choice.methods or choice.limit) and choice.seeds == (SEED,)
-    path = rates_path(choice.scale) if is_whole else run_dir / "rates.yaml"
+    """The store, and the table's file. Raises UserError where that cannot be written."""
+    path = table_path(choice, run_dir)
     require_writable(path.parent)
-    if not is_whole:
-        print(f"a part, which sets no scale: the table goes to {path}", file=sys.stderr)
     return open_store(run_dir / "store", choice.request().scale.compute), path
+
+
+def table_path(choice: Choice, run_dir: Path) -> Path:
+    """Where the table goes: a part of the rule's sweep sets no scale and stays in the run directory, which is said."""
+    if not (choice.models or choice.methods or choice.limit) and choice.seeds == (SEED,):
+        return rates_path(choice.scale)
+    path = run_dir / "rates.yaml"
+    print(f"a part, which sets no scale: the table goes to {path}", file=sys.stderr)
+    return path
 
 
 def _commit() -> str:

@@ -1,6 +1,7 @@
 """The methods and evaluations by name. Other packages add theirs through the same entry-point groups."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from harness.core.errors import UserError
 from harness.core.registry import Registry
@@ -37,6 +38,15 @@ EVALS = Registry(
         "perplexity": "evals.perplexity:MEASUREMENT",
     },
 )
+
+
+def packages_used() -> dict[str, dict[str, Any]]:
+    """The packages that brought a method or an evaluation that this process loaded, by ``method mine``."""
+    return {
+        f"{registry.kind} {name}": package
+        for registry in (METHODS, EVALS)
+        for name, package in registry.packages().items()
+    }
 
 
 def load_method(name: str) -> Method:

@@ -13,11 +13,13 @@ from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
+from harness.core.staleness import CodeChanges
 from harness.core.store import Store, open_store, require_writable
+from harness.evidence import tell_stale
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
-from harness.pipeline import plan, print_plan
+from harness.pipeline import checked_plan, print_plan
 from harness.preflight.automatic import preflight
 from reports.terminal import terminal_report
 from reports.write import write_report
@@ -26,23 +28,27 @@ NARROWEST = 80
 """Columns that a table needs."""
 
 
-def reproduce(name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None) -> None:
+def reproduce(
+    name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
+) -> None:
     """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
 
-    `limits` bounds what judge and teacher may be asked. Raises UserError for unknown names, for a run directory that
+    `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
+    made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
     cannot be written to, and for an endpoint that cannot be asked.
     """
     started = datetime.now(UTC)
     request = choice.request()
     experiments = build_experiments(name, request)
     require_readable(experiments)
-    store = open_store(run_dir / "store", request.scale.compute)
+    store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
     folder = run_dir / name
     require_writable(folder / "checkpoints")
     print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
-    steps = plan(targets, store)
+    tell_stale(targets, store, code_changes)
+    steps = checked_plan(targets, store)
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
     run_with_bill(targets, store, limits, request.scale.compute)

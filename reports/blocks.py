@@ -122,7 +122,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a chart. `value` and `published` may be missing; `shares` are those of wins, ties and losses.
+    """A bar of a chart, in per cent. `value` and `published` may be missing.
 
     `rounding` is by how much `published` may be off where that is enough to be seen.
     """
@@ -132,9 +132,6 @@ class Bar:
     ci95: tuple[float, float] | None = None
     published: float | None = None
     added: bool = False
-    shares: tuple[float, float, float] | None = None
-    beside: str = ""
-    """What is printed beside the bar."""
     rounding: float = 0.0
 
 
@@ -149,18 +146,27 @@ class BarPanel:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Bars with intervals and the paper's numbers as marks; `stacked` bars are shares of wins, ties and losses."""
+    """Bars with intervals and the paper's numbers as marks. `win_rates` are of two sides, and show where 50 % is."""
 
     panels: tuple[BarPanel, ...]
-    stacked: bool = False
+    win_rates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSet:
+    """One of the overlaid sets of a histogram. `kind` is what it holds: the same looks the same in every figure."""
+
+    label: str
+    values: tuple[float, ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramPanel:
-    """Sets of values (label, values) over the same bins."""
+    """Sets of values over the same bins."""
 
     title: str
-    sets: tuple[tuple[str, tuple[float, ...]], ...]
+    sets: tuple[HistogramSet, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +314,8 @@ class Report:
     sections: tuple[Section, ...]
     tests: Table
     test_records: Records
+    warning: str = ""
+    """What stands above everything else, because it bears on every number."""
 
     @property
     def all_sections(self) -> tuple[Section, ...]:

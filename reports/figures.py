@@ -42,7 +42,7 @@ def draw(figure: Figure) -> Drawing:
     # Nothing that differs from run to run, and ids that are the figure's own: several stand on one page.
     settings: Any = {**FONTS, "svg.hashsalt": figure.name}
     with rc_context(settings):
-        drawn = _drawn(figure)
+        drawn = to_matplotlib(figure)
         drawn.draw_without_rendering()  # lays it out, once for all three
         drawn.set_layout_engine("none")
         pdf = _saved(drawn, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
@@ -51,7 +51,8 @@ def draw(figure: Figure) -> Drawing:
     return Drawing(pdf, png, _element(svg.decode("utf-8"), figure.name))
 
 
-def _drawn(figure: Figure) -> "Drawn":
+def to_matplotlib(figure: Figure) -> "Drawn":
+    """The figure before it is written. Raises UserError for what a histogram cannot show."""
     if isinstance(figure.drawing, BarChart):
         return bar_figure(figure.drawing, INK)
     return histogram_figure(figure.drawing, INK)

@@ -1,7 +1,7 @@
 """Overlaid histograms of several sets of values, as in SGPO's figures 3, 4, 5 and 9."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
@@ -11,9 +11,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, safe for colour-blind readers; the line style tells the sets apart in grey too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-LINES = ("solid", "dashed", "dashdot", "dotted")
+STYLES: Mapping[str, tuple[str, str]] = {
+    "unfiltered": ("#8C99A3", "dotted"),
+    "reference": ("#009E73", "dashdot"),
+    "teacher_improvement": ("#0072B2", "solid"),
+    "teacher_answer": ("#A66A00", "solid"),
+    "policy_answer": ("#4D4D4D", "dotted"),
+    "draft": ("#4D4D4D", "dotted"),
+    "self_improvement": ("#AA4499", "solid"),
+    "initial_improvement": ("#E69F00", "dashed"),
+}
+"""Colour and line of a set by its kind, the same in every figure; the line tells sets of one panel apart in grey too.
+
+From the palettes of Okabe and Ito and of Tol, safe for colour-blind readers, without what bar charts use for the paper.
+"""
+OTHERS = (("#0072B2", "solid"), ("#E69F00", "dashed"), ("#009E73", "dashdot"), ("#AA4499", "dotted"))
+"""Colours and lines of sets of no known kind, by their place; a panel has no more sets than these."""
 BINS = 40
 
 
@@ -39,10 +52,11 @@ def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
 
 
 def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
-    for (name, values), colour, line in zip(panel.sets, COLOURS, LINES, strict=False):
-        label = f"{name} (n = {len(values):,})"
-        axes.hist(values, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
-        axes.hist(values, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
+    for each, other in zip(panel.sets, OTHERS, strict=False):
+        colour, line = STYLES.get(each.kind, other)
+        label = f"{each.label} (n = {len(each.values):,})"
+        axes.hist(each.values, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
+        axes.hist(each.values, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
     axes.set_ylim(top=axes.get_ylim()[1] * (1 + 0.11 * len(panel.sets)))  # room for the legend
 
 
@@ -56,7 +70,7 @@ def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: st
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylabel(histograms.y, color=ink)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.tick_params(colors=ink, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(ink)
@@ -74,8 +88,8 @@ def bin_edges(histograms: Histograms) -> list[float]:
     every = np.array(list(_every(histograms.panels)), dtype=float)
     if not len(every):
         raise UserError("there are no values to draw a histogram of")
-    if (most := max(len(panel.sets) for panel in histograms.panels)) > len(COLOURS):
-        raise UserError(f"a histogram shows at most {len(COLOURS)} sets of values, not {most}; leave some out")
+    if (most := max(len(panel.sets) for panel in histograms.panels)) > len(OTHERS):
+        raise UserError(f"a histogram shows at most {len(OTHERS)} sets of values, not {most}; leave some out")
     if not np.isfinite(every).all():
         raise UserError("a histogram cannot show values that are not finite")
     if histograms.log_scale and every.min() <= 0:
@@ -98,4 +112,4 @@ def _whole_number_edges(low: int, high: int) -> list[float]:
 
 
 def _every(panels: Iterable[HistogramPanel]) -> Iterable[float]:
-    return (value for panel in panels for _, values in panel.sets for value in values)
+    return (value for panel in panels for each in panel.sets for value in each.values)

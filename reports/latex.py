@@ -155,7 +155,7 @@ def latex_report(report: Report) -> str:
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
-        *([rf"\noindent\textbf{{{latex_text(report.answer)}}}"] if report.answer else []),
+        *(rf"\noindent\textbf{{{latex_text(text)}}}\par" for text in (report.warning, report.answer) if text),
         r"\tableofcontents",
         *(line for section in report.all_sections for line in _section(section, report)),
         r"\end{document}",

@@ -11,7 +11,7 @@ from reports.measured import number
 
 TITLE = "Learning rates"
 RULE = (
-    "Of the preference stage. The rule (docs/rates.md) takes the largest rate at which answers to held-out training "
+    "The rule (docs/rates.md) takes the largest rate at which answers to held-out training "
     "prompts end, are of the pairs' length, and no smaller rate makes the chosen ones likelier; it sees no score."
 )
 MOVES = (
@@ -38,7 +38,7 @@ def table(rates: Sequence[RowRate], exhibit: ScoreTable) -> Table | None:
         groups=(Group(tuple(_row(rate, columns, exhibit) for rate in rates)),),
         name=f"{exhibit.name}-learning-rates",
         caption=f"{exhibit.label}: learning rates of the preference stages",
-        source=RULE + (MOVES if columns else ""),
+        source=(RULE if any("rule" in rate.chosen for rate in rates) else "") + (MOVES if columns else ""),
         folded=TITLE,
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
 from harness.core.config import from_mapping
@@ -11,6 +12,9 @@ from harness.core.errors import UserError
 from harness.core.papers import Deviation
 
 T = TypeVar("T")
+
+LONGEST_NOTE = 400
+"""Characters of what stands above a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class ClaimResult:
 class StepRecord:
     """One step of the graph: how long it took when it was run, and whether this run found it in the store.
 
-    `counts` is what its record counts, such as rows, calls, tokens and dollars.
+    `counts` is what its record counts, such as rows, calls, tokens and dollars. `stale` says why code or inputs as they
+    were at the time of the run would not have given it; it is empty for nearly all.
     """
 
     step: str
@@ -133,6 +138,7 @@ class StepRecord:
     seconds: float
     found: bool
     counts: dict[str, float] = field(default_factory=dict)
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +335,10 @@ class Manifest:
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
     teacher: str = ""
+    stale: tuple[str, ...] | None = None
+    """What of the steps was stale, by other code or other inputs; None in a manifest from before that was looked at."""
+    stale_unknown: str = ""
+    """Of which steps it could not be told."""
     asked: dict[str, Any] | None = None
     """What the user chose, wholly (`harness.choice.Choice`)."""
 
@@ -336,6 +346,15 @@ class Manifest:
     def limit(self) -> int | None:
         """How many rows of each data set were used at most, where that was asked for."""
         return (self.asked or {}).get("limit")
+
+    @property
+    def stale_note(self) -> str:
+        """What a reader must know before any number, where artifacts are stale; else empty."""
+        if not self.stale:
+            return ""
+        of = f"{sum(bool(step.stale) for step in self.steps)} of {len(self.steps)} steps"
+        said = f"Stale: {of} are not what the code of this run would give: {'; '.join(self.stale)}."
+        return shorten(said, LONGEST_NOTE, placeholder=" … (all of it under Provenance)")
 
     @property
     def reduced(self) -> str:

@@ -30,8 +30,8 @@ def markdown_report(report: Report) -> str:
     lead = f"{_text(report.lead)} (arXiv:{report.arxiv})."
     contents = "\n".join(f"- [{_text(_heading(section))}](#{section.id})" for section in report.all_sections)
     sections = [text for section in report.all_sections for text in _section(section)]
-    answer = [f"**{_text(report.answer)}**"] if report.answer else []
-    return "\n\n".join([f"# {_text(report.title)}", lead, *answer, contents, *sections]) + "\n"
+    said = [f"**{_text(text)}**" for text in (report.warning, report.answer) if text]
+    return "\n\n".join([f"# {_text(report.title)}", lead, *said, contents, *sections]) + "\n"
 
 
 def _heading(section: Section) -> str:

@@ -93,6 +93,8 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.steps:
         run.append(("steps", work(manifest)))
+    if manifest.stale is not None:
+        run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
     return [*run, *_flat({k: v for k, v in manifest.provenance.items() if k != _COMMITS}), *_made_by(manifest)]
 
 
@@ -122,10 +124,17 @@ def _made_by(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "made by commits", commits[0] + ("" if same else ": artifacts come from another commit than the run's")
 
 
+def _package(package: Mapping[str, Any]) -> str:
+    changed = ", with changes that are not committed" if package.get("dirty") else ""
+    return f"{package['package']} {package['version']}, commit {package['commit']}{changed}"
+
+
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if name == "packages" and isinstance(value, Mapping):
             yield f"{prefix}packages", ", ".join(f"{package} {version}" for package, version in value.items())
+        elif name == "outside" and isinstance(value, Mapping):
+            yield from ((brought, _package(package)) for brought, package in value.items())
         elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name} ")
         else:

@@ -24,6 +24,7 @@ def build_report(manifest: Manifest) -> Report:
         sections=tuple(_sections(manifest, paper, exhibits)),
         tests=claims.tests(manifest, exhibits),
         test_records=claims.records(manifest, exhibits),
+        warning=manifest.stale_note,
     )
 
 

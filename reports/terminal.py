@@ -44,7 +44,7 @@ def terminal_report(folder: Path) -> "RenderableType":
 
     manifest = read_manifest(folder)
     report = build_report(manifest)
-    lines: list[RenderableType] = []
+    lines: list[RenderableType] = [Text(report.warning, style="bold red")] if report.warning else []
     for view in report.exhibits:
         lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
     found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]

@@ -21,9 +21,10 @@ import pytest
 
 from harness import affected
 from harness.affected import make_candidate, run_affected
-from harness.core import code
+from harness.core import code, sources
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import StepFailed, UserError
+from harness.core.integrity import SEAL, content_digest, sealed
 from harness.core.store import Store
 from harness.experiments import Request, build_experiments
 from harness.reproduce import write_run
@@ -91,7 +92,7 @@ def twice(value):
 def forget() -> None:
     """Lets sources be read again, as in a new process."""
     importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path):
+    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
         cached.cache_clear()
 
 
@@ -220,9 +221,12 @@ def test_half_a_step_of_other_code_is_not_gone_on_with(toys: Toys):
 
 
 def edit_record(store: Store, artifact: Artifact, **changes: Any) -> None:
+    """Has the record be one of another artifact; what is None is left out."""
     path = store.folder(artifact) / "artifact.json"
-    record = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({name: value for name, value in record.items() if value is not None}))
+    record = {**json.loads(path.read_text()), **changes, SEAL: None}
+    if "counts" in changes:
+        record["content"] = content_digest(record["digests"], record["counts"])
+    path.write_text(json.dumps(sealed({name: value for name, value in record.items() if value is not None})))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def edit_record(store: Store, artifact: Artifact, **changes: Any) -> None:
         ({"code": None, "content": None, "made_from": None}, {"count": 1, "double": 1}, affected.UNKNOWN),
         ({"retry": True}, {"count": 1}, affected.FAILED),
         ({"key": "another"}, {"count": 1}, affected.GONE),
-        ({"content": "another"}, {"double": 1, "add": 1}, affected.OTHER_INPUTS),
+        ({"counts": {"other": 1}}, {"double": 1, "add": 1}, affected.OTHER_INPUTS),
     ],
 )
 def test_what_the_baseline_cannot_vouch_for_is_run_again(

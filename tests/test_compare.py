@@ -3,7 +3,9 @@
 import csv
 import gzip
 import json
+import platform
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +19,8 @@ from evals.formats import read_annotations
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
 from evals.summaries import measured_difference
+from harness.core.files import file_digest
+from harness.core.integrity import content_digest, sealed
 from tests.command import Harness, Outcome
 from tests.test_cli import HEAVY, assert_refused, imported_by
 
@@ -132,7 +136,8 @@ def test_p_values_are_adjusted_over_all_results_of_the_command(
     harness: Harness, annotations: Callable[[str], Path]
 ) -> None:
     files = [annotations(model) for model in ("claude-2", "claude-2.1", "claude", "phi-2", "claude-instant-1.2")]
-    results = results_of(alpaca(harness, *files, "--json").scores)
+    found = alpaca(harness, *files, "--json").scores
+    results = results_of(found)
     p_values = [result["p_value"] for result in results]
     assert [result["p_holm"] for result in results] == pytest.approx(naive_holm(p_values))
     undecided = [result for result in results if result["p_holm"] >= 0.05]
@@ -140,8 +145,11 @@ def test_p_values_are_adjusted_over_all_results_of_the_command(
     assert undecided == [result for result in results if result["verdict"] == "undecided"]
     level = 0.05 / len(undecided)
     first, *others = (read_annotations(path) for path in files)
-    for result, other in zip(results, others, strict=True):
-        measured = measured_difference(compare_annotations([first], [other], metric="win_rate", resamples=RESAMPLES))
+    metrics = [
+        (rows, metric) for rows, each in zip(others, found["against"], strict=True) for metric in each["metrics"]
+    ]
+    for result, (other, metric) in zip(results, metrics, strict=True):
+        measured = measured_difference(compare_annotations([first], [other], None, metric=metric, resamples=RESAMPLES))
         test = checkpoint_test(measured)
         assert (result["difference"], result["p_value"]) == (measured.difference, test.p_value)
         if result in undecided:
@@ -327,3 +335,45 @@ def test_annotations_of_two_judges_are_not_compared(harness: Harness, tmp_path: 
     first = written("a", "judge-1")
     assert_refused(harness("compare", "--bench", "alpaca_eval2", first, written("b", "judge-2")), "of one judge alone")
     assert harness("compare", "--bench", "alpaca_eval2", first, written("c", "judge-1")).exit_code == 0
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Verdicts in the store of a run, made by a step whose code was another."""
+    folder = tmp_path / "store" / "numbers" / ("0" * 64)
+    folder.mkdir(parents=True)
+    path = annotated(folder / "annotations.csv", [1.0, 1.2, 1.9, 2.0])
+    digests = {path.name: file_digest(path)}
+    record = {
+        "key": folder.name,
+        "files": {path.name: path.stat().st_size},
+        "digests": digests,
+        "counts": {},
+        "content": content_digest(digests, {}),
+        "functions": ["tests.core.sample_steps:numbers"],
+        "code": {"tests.core.sample_steps": "0123456789abcdef"},
+        "provenance": {"python": platform.python_version()},
+    }
+    (folder / "artifact.json").write_text(json.dumps(sealed(record)))
+    return path
+
+
+def test_verdicts_that_other_code_has_made_are_named(harness: Harness, tmp_path: Path, stored: Path) -> None:
+    link, other = tmp_path / "mine.csv", annotated(tmp_path / "theirs.csv", [1.5, 1.1, 1.2, 1.0])
+    link.symlink_to(stored)
+    named = "code of numbers changed since 1 of its artifacts was made: "
+    for path in (stored, link):
+        found = alpaca(harness, path, other, "--json")
+        assert found.err.startswith(named) and "`harness reproduce --code-changes rerun`" in found.err
+        assert [line[: len(named)] for line in found.scores["stale"]] == [named]
+    ignored = alpaca(harness, stored, other, "--json", "--code-changes", "ignore")
+    assert (ignored.err, len(ignored.scores["stale"])) == ("", 1)
+    copied = Path(shutil.copy(stored, tmp_path / "copy.csv"))
+    unknown = alpaca(harness, copied, other, "--json")
+    assert (unknown.err, unknown.scores["stale"]) == ("", [])
+
+
+def test_damaged_verdicts_are_refused(harness: Harness, tmp_path: Path, stored: Path) -> None:
+    other = annotated(tmp_path / "theirs.csv", [1.5, 1.1, 1.2, 1.0])
+    stored.write_text(stored.read_text().replace("1.9", "1.8"))
+    assert_refused(alpaca(harness, stored, other), re.escape(f"{stored} is not what was written there; run the"))

@@ -2,18 +2,32 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import scales
+from harness import rate_sweep, scales
+from harness.choice import Choice
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
-from harness.core.learning_rates import RateChoice, RateTable, Sensitivity, grid, write_table
+from harness.core.learning_rates import (
+    RULE,
+    SEED,
+    RateChoice,
+    RateTable,
+    Sensitivity,
+    choose,
+    grid,
+    read_table,
+    write_table,
+)
 from harness.core.papers import load_exhibit
+from harness.core.rate_text import markdown, sensitivity_markdown
 from harness.experiments import Request
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.rate_sweep import MULTIPLES, SCORES, STAGE, sensitivity, sweep, swept, trained_at
-from harness.scales import Scale, load_scale
+from harness.rates import choose_rates, measure_sensitivity, table_path
+from harness.scales import Scale, load_scale, rates_path
 from methods.ingredients import PREFERENCE_STAGES
 
 BARE = replace(load_scale("mini"), rates=None)
@@ -224,3 +238,80 @@ def test_a_scale_without_a_table_names_its_own_file() -> None:
     [dpo] = rates_of_rows(BARE, made)
     assert dpo["chosen"] == "configs/scales/mini.yaml"
     assert dpo["rate"] == BARE.training.dpo.training.learning_rate
+
+
+PUBLISHED = read_table(rates_path("mini"))
+DOCUMENT = (Path(__file__).parents[1] / "docs/rates.md").read_text(encoding="utf-8")
+
+
+def test_the_mini_scales_table_is_what_the_rule_makes_of_its_own_figures() -> None:
+    assert (PUBLISHED.rule, PUBLISHED.seed, PUBLISHED.held_out, PUBLISHED.trained_on) == (RULE, SEED, 200, 1800)
+    assert {model: tuple(of) for model, of in PUBLISHED.models.items()} == SWEPT
+    for of in PUBLISHED.models.values():
+        for choice in of.values():
+            assert choose([line.trial for line in choice.grid]) == choice
+            assert tuple(line.trial.rate for line in choice.grid) == grid(BARE.training.sft.learning_rate)
+
+
+def test_the_mini_scale_trains_at_its_table() -> None:
+    for model, of in PUBLISHED.models.items():
+        for method, choice in of.items():
+            assert rate_of_checkpoint(load_scale("mini"), model, method) == [choice.rate]
+
+
+def test_the_documentation_publishes_the_table() -> None:
+    assert f"<!-- rates of mini -->\n\n{markdown(PUBLISHED)}\n<!-- end -->" in DOCUMENT
+    scores = sensitivity_markdown(PUBLISHED)
+    assert scores.count("(chosen)") == sum(map(len, SWEPT.values()))
+    assert f"<!-- sensitivity of mini -->\n\n{scores}\n<!-- end of sensitivity -->" in DOCUMENT
+
+
+def test_sensitivity_is_of_the_chosen_rates() -> None:
+    for model, of in PUBLISHED.sensitivity.items():
+        for method, measured in of.items():
+            chosen = PUBLISHED.models[model][method].rate
+            assert [each.rate for each in measured] == [times * chosen for times in MULTIPLES]
+
+
+@pytest.mark.parametrize(
+    ("part", "is_whole"),
+    [
+        ({}, True),
+        ({"models": ("qwen",)}, False),
+        ({"methods": ("dpo",)}, False),
+        ({"limit": 9}, False),
+        ({"seeds": (0,)}, False),
+    ],
+)
+def test_a_part_of_the_sweep_or_another_seed_sets_no_scale(
+    part: dict[str, Any], is_whole: bool, tmp_path: Path, configs: Path
+) -> None:
+    path = table_path(Choice("mini", **{"seeds": (SEED,), **part}), tmp_path)
+    assert path == (configs / "rates/mini.yaml" if is_whole else tmp_path / "rates.yaml")
+
+
+def test_scores_at_other_rates_need_chosen_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rates\.yaml is not there: choose rates first, by the same command without"):
+        measure_sensitivity(Choice("mini", limit=16, seeds=(SEED,)), tmp_path, print)
+
+
+@pytest.mark.slow
+def test_a_sweep_writes_its_table_and_scores_are_added_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two commands on a few rows, one method and one rate."""
+    monkeypatch.setattr(rate_sweep, "grid", lambda sft_rate: (sft_rate,))
+    monkeypatch.setattr(rate_sweep, "MULTIPLES", (1.0,))
+    monkeypatch.setattr(rate_sweep, "SCORES", {"arena_hard": ("score",)})
+    choice, lines = Choice("mini", limit=16, models=("llama",), methods=("dpo",), seeds=(SEED,)), list[str]()
+    choose_rates(choice, tmp_path, lines.append)
+    assert lines[-1] == f"written to {tmp_path / 'rates.yaml'}"
+    table = read_table(tmp_path / "rates.yaml")
+    assert (table.held_out, table.trained_on) == (4, 12)
+    assert [line.trial.rate for line in table.models["llama"]["dpo"].grid] == [5e-4]
+    measure_sensitivity(choice, tmp_path, lines.append)
+    scored = read_table(tmp_path / "rates.yaml")
+    assert replace(scored, sensitivity={}) == table
+    [measured] = scored.sensitivity["llama"]["dpo"]
+    assert measured.rate == 5e-4
+    assert 0 <= (measured.scores["arena_hard/score"] or 0.0) <= 100
+    choose_rates(choice, tmp_path, lines.append)  # the same choice again: what was scored at it still holds
+    assert read_table(tmp_path / "rates.yaml") == scored

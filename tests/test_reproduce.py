@@ -19,6 +19,7 @@ import pytest
 from harness import choice, reproduce
 from harness.choice import Choice
 from harness.core.artifacts import Artifact, ancestry
+from harness.core.integrity import SEAL, sealed
 from harness.core.store import Store
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.scores import Scores
@@ -397,6 +398,79 @@ def test_answers_that_were_deleted_are_made_again(copied: Run) -> None:
     repaired = copied.make_table()
     assert repaired.exit_code == 0, repaired.err
     assert answers.read_bytes() == before
+
+
+def flip(path: Path) -> None:
+    """Turns one bit in the middle of a file over; its size and times stay."""
+    at, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+
+
+def test_damaged_files_are_named_and_their_steps_made_again(undisturbed: tuple[Run, Finished], copied: Run) -> None:
+    store = copied.folder / "store"
+    [score, *_] = {cell["artifact"] for cell in copied.table3()["cells"]}
+    checkpoint = (copied.report / "checkpoints/llama-dpo-seed0/model.safetensors").resolve()
+    verdicts = store / copied.table3()["cells"][0]["judgments"][0] / "rows.jsonl"
+    scored = finished(copied.start("eval", "--model", str(checkpoint.parent), "--bench", "arena_hard", "--dry-run"))
+    assert scored.exit_code == 0, scored.err
+    flip(checkpoint)
+    flip(verdicts)
+    (store / score / "scores.json").unlink()
+    scored = finished(copied.start("eval", "--model", str(checkpoint.parent), "--bench", "arena_hard"))
+    assert (scored.exit_code, scored.out) == (2, "")
+    assert scored.err.startswith(f"error: {checkpoint} is not what was written there; run the command that made it")
+    repaired = copied.make_table()
+    assert repaired.exit_code == 0, repaired.err
+    for path in (checkpoint, verdicts, store / score / "scores.json"):
+        assert repaired.err.count(f"{path} is not what was written there") == 1
+    assert len(built_steps(repaired.err)) == 3
+    assert_same(copied, undisturbed[0])
+    assert copied.manifest()["stale"] == []
+
+
+def age(record: Path) -> None:
+    """Has an artifact be one of other code: as if `harness.steps.respond` had been changed since."""
+    content = json.loads(record.read_text())
+    del content[SEAL]
+    content["code"]["harness.steps.respond"] = "0123456789abcdef"
+    record.write_text(json.dumps(sealed(content)))
+
+
+def test_answers_of_other_code_are_named_and_made_again_on_demand(copied: Run) -> None:
+    judged = [target for target in experiment().targets() if target.step == "respond"]
+    store = Store(copied.folder / "store")
+    for answers in judged[:2]:
+        age(store.folder(answers) / "artifact.json")
+    warned = copied.make_table()
+    assert warned.exit_code == 0, warned.err
+    says = "code of respond changed since 2 of its artifacts were made: harness.steps.respond"
+    [line] = [line for line in warned.err.splitlines() if "changed since" in line]
+    assert line.startswith(says) and line.endswith("more follow from them; --code-changes rerun makes them again")
+    assert built_steps(warned.err) == []
+    assert says in warned.out and says in copied.manifest()["stale"][0]
+    stale = {step["key"] for step in copied.manifest()["steps"] if step["stale"].startswith("code changed since")}
+    assert stale == {answers.key for answers in judged[:2]}
+    for name in ("report.md", "index.html"):
+        page = (copied.report / name).read_text()
+        assert page.index("changed since 2 of its artifacts were made") < page.index(
+            "Contents" if "html" in name else "](#"
+        )
+    ignored = copied.make_table("--methods", ",".join(METHODS), "--code-changes", "ignore")
+    assert "changed since" not in ignored.err and len(copied.manifest()["stale"]) == 1
+    score = next(cell["artifact"] for cell in copied.table3()["cells"] if cell["bench"] == "arena_hard")
+    scored = finished(
+        copied.start(
+            "eval", "--bench", "arena_hard", "--judgments", str(store.root / score / "seed-0/model_judgment.jsonl")
+        )
+    )
+    assert scored.exit_code == 0, scored.err
+    again = copied.make_table("--methods", ",".join(METHODS), "--code-changes", "rerun")
+    assert again.exit_code == 0, again.err
+    assert [line.partition(" ")[0] for line in built_steps(again.err)] == ["respond", "respond"]
+    assert copied.manifest()["stale"] == []
+    assert "changed since" not in (copied.report / "report.md").read_text()
 
 
 # The graph behind the table

@@ -59,6 +59,8 @@ def power(difference: PairedDifference, test: TTest, significance: float = SIGNI
     if not test.standard_error or is_bounded:
         return Power(None, None, None, "")
     effect = detectable(significance, test.degrees_of_freedom) * test.standard_error
+    is_undecided = test.p_value >= significance
+    assert not is_undecided or abs(difference.difference) <= effect * (1 + 1e-9), "undecided above what is detectable"
     prompts = _prompts_needed(difference, test, effect)
     seeds = _seeds_needed(difference, test, significance)
     return Power(effect, prompts, seeds, _needed(difference, prompts, seeds))

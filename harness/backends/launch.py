@@ -153,8 +153,8 @@ class _Log:
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         match told:
-            case {"begin": total, "done": done}:
-                self._progress = self._track(total, "steps", done)
+            case {"begin": total, "unit": unit, "done": done}:
+                self._progress = self._track(total, unit, done)
             case {"advance": count} if self._progress is not None:
                 self._progress.advance(count)
             case {"result": result}:
@@ -201,7 +201,7 @@ class Told:
     """The `Progress` of the first of the launched processes, for the step."""
 
     def __init__(self, work: int, unit: str, done: int = 0) -> None:
-        tell(begin=work, done=done)
+        tell(begin=work, unit=unit, done=done)
 
     def advance(self, count: int = 1) -> None:
         """`count` more are done."""

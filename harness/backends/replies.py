@@ -1,17 +1,18 @@
 """The record of paid replies: nothing in it is asked for, or paid for, twice."""
 
 import errno
-import hashlib
 import json
 import os
 import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -40,7 +41,7 @@ def request_key(reference: JudgeReference, request: ChatRequest) -> str:
 
 def _digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -57,7 +58,8 @@ class RecordedReplies:
     holds for all of its judges together; an empty `run_id` stands for a run of its own.
 
     A line is appended by one write, so that a killed process loses none; a line that a power loss cut short is passed
-    over. Lines are never changed: `reject` adds one that takes a reply back.
+    over, and so is one that is not what was written, by the digest at its end; what it held is asked for again. Lines
+    are never changed: `reject` adds one that takes a reply back. Lines of earlier versions have no digest.
     """
 
     def __init__(self, folder: Path, reference: JudgeReference, run_id: str, *, on_budget: bool = False) -> None:
@@ -147,7 +149,7 @@ class RecordedReplies:
             "messages_sha256": _digest([asdict(message) for message in request.messages]),
             **content,
         }
-        text = json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n"
+        text = _sealed(json.dumps(line, ensure_ascii=True, allow_nan=False)) + "\n"
         with self._writing:
             begin, self._torn = "\n" if self._torn else "", True  # a line that a full disk cut short is ended first
             self._write(begin + text)
@@ -185,26 +187,36 @@ class RecordedReplies:
 
 @dataclass(slots=True)
 class Spending:
-    """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`."""
+    """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`.
+
+    `damaged` counts, by file, the lines of any run that are not what was written and whose reply is on no other line.
+    """
 
     answers: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
     unpriced: int = 0
+    damaged: Counter[str] = field(default_factory=Counter)
 
 
 def spending(folder: Path, run_id: str) -> Spending:
     """What the run has paid for, as the records in `folder` say; waits for nobody."""
     total = Spending()
     for path in sorted(folder.glob("*.jsonl")):
-        for line in _lines(path):
+        damaged: list[str] = []
+        replied = set()
+        for line in _lines(path, damaged):
+            if line.get("kind") == "reply":
+                replied.add(line.get("key"))
             if line.get("run_id") == run_id and "usage" in line:
                 total.answers += 1
                 total.prompt_tokens += line["usage"]["prompt_tokens"]
                 total.completion_tokens += line["usage"]["completion_tokens"]
                 total.usd += line["usd"] or 0.0
                 total.unpriced += line["usd"] is None
+        if lost := [key for key in damaged if key not in replied]:
+            total.damaged[path.name] = len(lost)
     return total
 
 
@@ -220,16 +232,37 @@ def _record_path(folder: Path, reference: JudgeReference) -> Path:
     return folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a record; one that a power loss cut short is passed over."""
+_SEAL = re.compile(rb', "sha256": "([0-9a-f]{16})"\}$')
+_KEY = re.compile(rb'"key": "([0-9a-f]{64})"')
+
+
+def _sealed(line: str) -> str:
+    """A JSON object with a digest of its text as one more field at its end."""
+    return f'{line[:-1]}, "sha256": "{sha256(line.encode()).hexdigest()[:16]}"}}'
+
+
+def _is_damaged(text: bytes) -> bool:
+    seal = _SEAL.search(text)
+    return seal is not None and sha256(text[: seal.start()] + b"}").hexdigest()[:16] != seal[1].decode()
+
+
+def _lines(path: Path, damaged: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of a record that are whole and what was written.
+
+    To `damaged` go the keys of those that are not, as far as they can be read, "" for others; but not of one that a
+    kill or a power loss cut short, which was never there.
+    """
     with path.open("rb") as file:
-        for text in file:
+        for text in map(bytes.strip, file):
             try:
-                line = json.loads(text)
+                line = None if _is_damaged(text) else json.loads(text)
             except ValueError:
-                continue
+                line = None
             if isinstance(line, dict):
                 yield line
+            elif damaged is not None and line is None and text.endswith(b"}"):
+                key = _KEY.search(text)
+                damaged.append(key[1].decode() if key else "")
 
 
 def _charge(answer: ChatReply | UnusableAnswer, usd: float | None) -> dict[str, Any]:

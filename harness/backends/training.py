@@ -21,6 +21,8 @@ SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
 LOSSES = "losses.jsonl"
 """Beside a trained checkpoint: the loss of every optimizer step."""
+REFERENCE = "reference-"
+"""In the trainer's folder, before the number of a process: what its batches are to the weights that it starts with."""
 WHOLE = "whole.json"
 """Written into a checkpoint once everything else of it is on the disk."""
 
@@ -201,11 +203,17 @@ class Job:
     accelerate: str
     gradient_checkpointing: bool
     save_every: int | None
+    is_own_reference: bool = False
+    """Of DPO: whether the reference is what it starts from, scored in the training's own batches."""
 
     @property
     def trainer_folder(self) -> Path:
         """Where checkpoints go while the training runs."""
         return Path(self.out) / "trainer"
+
+    def reference_file(self, process: int) -> Path:
+        """Where the reference's log-probabilities of a process's batches are kept until the training has ended."""
+        return self.trainer_folder / f"{REFERENCE}{process}.json"
 
     @property
     def splitting(self) -> str:
@@ -251,8 +259,9 @@ def remove_all_but(job: Job, checkpoint: Path | None) -> None:
 
 
 def _remove_others(job: Job, checkpoint: Path | None) -> None:
+    """What goes on from a checkpoint needs the reference's log-probabilities beside it."""
     for path in job.trainer_folder.glob("*"):
-        if path != checkpoint:
+        if checkpoint is None or (path != checkpoint and not path.name.startswith(REFERENCE)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -71,13 +71,16 @@ def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> R
 
 
 def preference_rows(
-    pairs: Sequence[PreferencePair], references: Sequence[ReferenceLogProbability], tokenizer: Any, max_length: int
+    pairs: Sequence[PreferencePair],
+    references: Sequence[ReferenceLogProbability] | None,
+    tokenizer: Any,
+    max_length: int,
 ) -> Rows:
-    """`prompt_ids`, `chosen_ids` and `rejected_ids` of pairs, with the reference's log-probabilities beside them.
+    """`prompt_ids`, `chosen_ids` and `rejected_ids` of pairs, with the reference's log-probabilities where given.
 
     A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text.
     """
-    by_prompt = {row.prompt_id: row for row in references}
+    by_prompt = {row.prompt_id: row for row in references or ()}
     count = _Count(max_length)
     rows = []
     for pair in pairs:
@@ -85,15 +88,15 @@ def preference_rows(
         lengths = [len(prompt) + len(answer) for answer in (chosen, rejected)]
         are_scored = len(prompt) < min(max_length, *lengths)
         if count.keeps(lengths, are_scored, all(answer.is_ended for answer in pair.responses)):
-            reference = by_prompt[pair.prompt.id]
-            row = {
+            row: dict[str, Any] = {
                 "prompt_ids": prompt,
                 "chosen_ids": cut(prompt, chosen, max_length),
                 "rejected_ids": cut(prompt, rejected, max_length),
-                "ref_chosen_logps": reference.chosen,
-                "ref_rejected_logps": reference.rejected,
                 LENGTH: min(max(lengths), max_length),
             }
+            if references is not None:
+                reference = by_prompt[pair.prompt.id]
+                row |= {"ref_chosen_logps": reference.chosen, "ref_rejected_logps": reference.rejected}
             rows.append(_packed(row))
     return count.of(rows)
 

@@ -1,9 +1,12 @@
 """Training with TRL: the only module that imports it."""
 
+import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -83,7 +86,7 @@ def train_sft(
 def train_dpo(
     model_folder: Path,
     pairs: Sequence[PreferencePair],
-    references: Sequence[ReferenceLogProbability],
+    references: Sequence[ReferenceLogProbability] | None,
     settings: PreferenceSettings,
     *,
     seed: int,
@@ -93,11 +96,13 @@ def train_dpo(
 ) -> dict[str, float]:
     """DPO (Eq. 6) of the policy in `model_folder` against a frozen reference; saves to `out`.
 
-    `references` are the reference's log-probabilities of the pairs, so that it need not be in memory. Otherwise as
-    `train_sft`.
+    `references` are the reference's log-probabilities of the pairs, so that it need not be in memory. Without them the
+    policy is its own reference: its log-probabilities are taken before the first step, in the very batches to come, as
+    half precision needs it, in which they depend on the batch. Otherwise as `train_sft`.
     """
     training = settings.training
     job = _job("dpo", model_folder, training, settings.beta, seed, out, compute or Compute())
+    job = replace(job, is_own_reference=references is None)
     rows = preference_rows(pairs, references, _tokenizer(model_folder), training.max_length)
     return _train(job, rows, track, _dpo_trainer)
 
@@ -223,17 +228,39 @@ def _dpo_trainer(job: Job, rows: "Dataset") -> Any:
             model=model, args=arguments, train_dataset=rows, processing_class=tokenizer
         )
     nothing = {"prompt_ids": [tokenizer.pad_token_id] * 2, "chosen_ids": [], "rejected_ids": []}
-    trainer.take_batches(job, {**nothing, "ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0})
+    given = {} if job.is_own_reference else {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0}
+    trainer.take_batches(job, {**nothing, **given})
     return trainer
 
 
 def _given_reference_trainer() -> Any:
-    """TRL's DPOTrainer for rows that are token ids with the reference's log-probabilities already."""
+    """TRL's DPOTrainer for rows of token ids, with the reference's log-probabilities or with its start as reference."""
     import torch
     from trl import DPOTrainer
 
     class GivenReferenceTrainer(_even_batches(DPOTrainer)):  # type: ignore[misc]
         loss_is_scaled_for_ga = True
+        own_reference: Mapping[str, Sequence[Sequence[float]]] | None = None
+        """The log-probabilities of the chosen and of the rejected answers in each batch, by what it holds."""
+
+        def take_own_reference(self, track: Track) -> None:
+            """Scores all batches to come with the weights of the start; a training that goes on finds what it had."""
+            file = self._job.reference_file(self.accelerator.process_index)
+            if not file.exists():
+                aside = file.with_suffix(".new")
+                aside.write_text(json.dumps(dict(self._scored_batches(track))), encoding="utf-8")
+                aside.replace(file)
+            self.own_reference = json.loads(file.read_text(encoding="utf-8"))
+
+        def _scored_batches(self, track: Track) -> Iterator[tuple[str, list[list[float]]]]:
+            batches = self.get_train_dataloader()
+            progress = track(len(batches) * self._job.settings.epochs, "batches of the reference")
+            for epoch in range(self._job.settings.epochs):
+                batches.set_epoch(epoch)
+                for batch in batches:
+                    scored = self.compute_ref_log_probs(self.model_wrapped, self._prepare_inputs(batch))
+                    yield _content(batch), [side.tolist() for side in scored]
+                    progress.advance()
 
         def _prepare_dataset(self, dataset: "Dataset", *_: Any) -> "Dataset":
             return dataset
@@ -253,10 +280,22 @@ def _given_reference_trainer() -> Any:
 
             Gradients are averaged over processes.
             """
+            if self.own_reference is not None:
+                chosen, rejected = (
+                    torch.tensor(side, device=inputs["input_ids"].device)
+                    for side in self.own_reference[_content(inputs)]
+                )
+                inputs = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
             loss = super().compute_loss(model, inputs)
             return loss * (_pairs(inputs) / num_items_in_batch * self.accelerator.num_processes)
 
     return GivenReferenceTrainer
+
+
+def _content(batch: Mapping[str, "torch.Tensor"]) -> str:
+    """What tells batches apart: a digest of their token ids, padding included, and of which of them are scored."""
+    of = (batch["input_ids"], batch["completion_mask"])
+    return sha256(b"".join(f"{tuple(each.shape)}".encode() + each.cpu().numpy().tobytes() for each in of)).hexdigest()
 
 
 def _pairs(batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":
@@ -467,8 +506,10 @@ class _Record:
         self._trainer._total_train_tokens = kept["tokens"]
         self._since = kept["logged"], kept["loss"]
 
-    def begin(self) -> None:
+    def begin(self, job: Job, track: Track) -> None:
         """Once the trainer has set up its loop."""
+        if job.is_own_reference:
+            self._trainer.take_own_reference(track)
         if self.losses:
             self._trainer._globalstep_last_logged = self._since[0]
             self._trainer._tr_loss += self._since[1]
@@ -482,7 +523,7 @@ def _record_callback(record: _Record, job: Job, track: Track) -> Any:
 
     class RecordCallback(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            record.begin()
+            record.begin(job, track)
             self.progress: Progress = track(state.max_steps, "steps", state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

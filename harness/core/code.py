@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.artifacts import Artifact
+from harness.core.sources import sources_state
 
 OURS = frozenset({"harness", "methods", "evals", "reports"})
 """The packages that any step may reach; beside them it may reach the one it is defined in."""
@@ -33,6 +34,9 @@ _HARMLESS_DECORATORS = frozenset({"abc", "builtins", "contextlib", "dataclasses"
 _IMPORTING = ""
 """In the place of a definition's name: what a module does while it is imported."""
 _WHOLE = "*"
+
+_NOTHING = sha256(_IMPORTING.encode()).hexdigest()
+"""The digest of a module that does nothing while it is imported."""
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PLACE = re.compile(r"(\w+(?:\.\w+)*)(?::(\w+))?")
@@ -56,8 +60,13 @@ def code_digests(*functions: str) -> Mapping[str, str] | None:
 
 def code_of(artifact: Artifact) -> Mapping[str, str] | None:
     """`code_digests` of the artifact's step and of the classes of its arguments."""
+    return code_digests(*functions_of(artifact))
+
+
+def functions_of(artifact: Artifact) -> tuple[str, ...]:
+    """The artifact's step and the classes of its arguments, as ``module:name``, sorted."""
     classes = {f"{each.__module__}:{each.__qualname__}" for each in _classes(artifact.arguments)}
-    return code_digests(artifact.function, *classes)
+    return tuple(sorted({artifact.function, *classes}))
 
 
 def _classes(value: Any) -> Iterator[type]:
@@ -76,6 +85,7 @@ def _classes(value: Any) -> Iterator[type]:
 
 @cache
 def _digests(functions: frozenset[str]) -> Mapping[str, str] | None:
+    sources_state(OURS | {function.partition(":")[0].partition(".")[0] for function in functions})  # before any is read
     starts = []
     for function in functions:
         module, _, name = function.partition(":")
@@ -86,7 +96,8 @@ def _digests(functions: frozenset[str]) -> Mapping[str, str] | None:
         starts.append(Place(found.name, name))
     lines: dict[str, list[str]] = {}
     for place in sorted(_closure(starts)):
-        lines.setdefault(place.module, []).append(_reading(place).digest)
+        if _reading(place).digest != _NOTHING:  # a module that only defines may be imported or not
+            lines.setdefault(place.module, []).append(_reading(place).digest)
     return {module: sha256("\n".join(digests).encode()).hexdigest()[:16] for module, digests in lines.items()}
 
 

@@ -1,5 +1,6 @@
 """Where a running step writes."""
 
+import hashlib
 import json
 import os
 import time
@@ -59,6 +60,8 @@ class Output:
         `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
         """
         log = RowLog(self.folder / ROWS, type, key, self.counts)
+        if log.is_damaged:
+            self.note(f"the rows that a killed run left in {self.folder / ROWS} are not what it wrote: made again")
         self._log = log
         return log
 
@@ -123,18 +126,22 @@ class RowLog(Generic[T]):
 
     Each `append` is all or nothing: what a killed run was writing is dropped when the log is opened again. A step that
     appends fixed slices of its input therefore gives the same bytes however often it was killed. The size up to the
-    last whole append is kept beside the rows in ``.rows.jsonl.mark``.
+    last whole append is kept beside the rows in ``.rows.jsonl.mark``, and until the log is closed their SHA-256.
     """
 
     def __init__(self, path: Path, type: type[T], key: Callable[[T], Hashable], counts: dict[str, int | float]) -> None:
         self._key, self._counts = key, counts
         self._file = path.open("ab")
         self._mark = path.with_name(f".{path.name}.mark")
-        self._file.truncate(self._marked_size())
+        self.is_damaged = False
+        """Whether the rows that were there are not those that were written, so that none of them is kept."""
+        self._digest = hashlib.sha256()
+        self._file.truncate(self._size_kept(path))
         try:
             rows = read_rows(path, type)
         except UserError:  # written by other code: start again
             self._file.truncate(0)
+            self._digest = hashlib.sha256()
             rows = []
         self.done: dict[Hashable, T] = {key(row): row for row in rows}
         """The rows so far, by key, in the order they were appended."""
@@ -146,28 +153,40 @@ class RowLog(Generic[T]):
         again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
         if again:
             raise ValueError(f"rows with these keys are already there: {again}")
-        self._file.write("".join(map(to_line, rows)).encode())
+        lines = "".join(map(to_line, rows)).encode()
+        self._file.write(lines)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._write_mark()
+        self._digest.update(lines)
+        self._write_mark(f"{self._file.tell()} {self._digest.hexdigest()}")
         self.done.update(zip(keys, rows, strict=True))
         self._count()
 
     def close(self) -> None:
-        """Ends the appending."""
+        """Ends the appending. The artifact's record has a digest of the rows by itself."""
+        if self._mark.exists():
+            self._write_mark(str(self._file.tell()))
         self._file.close()
 
-    def _marked_size(self) -> int:
-        """Bytes of whole appends. Zero when there is no mark, or one that a power loss has spoilt."""
+    def _size_kept(self, path: Path) -> int:
+        """Bytes of whole appends. Zero where there is no mark, one that a power loss has spoilt, or other bytes."""
         try:
-            size = int(self._mark.read_text())
+            size, *digest = self._mark.read_text().split()
+            kept = int(size)
         except (OSError, ValueError):
             return 0
-        return size if size <= os.fstat(self._file.fileno()).st_size else 0
+        if kept > os.fstat(self._file.fileno()).st_size:
+            return 0
+        written = path.read_bytes()[:kept]
+        self.is_damaged = bool(digest) and hashlib.sha256(written).hexdigest() != digest[0]
+        if self.is_damaged:
+            return 0
+        self._digest.update(written)
+        return kept
 
-    def _write_mark(self) -> None:
+    def _write_mark(self, text: str) -> None:
         aside = self._mark.with_suffix(".new")
-        aside.write_text(str(self._file.tell()))
+        aside.write_text(text)
         aside.replace(self._mark)
 
     def _count(self) -> None:

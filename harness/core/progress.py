@@ -174,7 +174,7 @@ def display(total: int) -> Display:
 def _work_done(running: _Running, built: bool) -> str:
     seconds = time.monotonic() - running.started
     if not built:
-        return f"made by another process, waited {duration(seconds)}"
+        return f"made by another process or as it was, waited {duration(seconds)}"
     if running.last is None:
         return duration(seconds)
     last = running.last

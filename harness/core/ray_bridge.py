@@ -96,6 +96,7 @@ class Errand:
 
     root: Path
     shared: SharedStore | None
+    remakes_stale: bool
     marker: Path
     limits: Limits
     compute: Compute
@@ -355,10 +356,10 @@ def _go_to(folder: Path) -> None:
 def _store(node: str, errand: Errand) -> Store:
     """The run directory, or what this node has of the shared store."""
     if errand.shared and node != errand.home:
-        return Store(errand.shared.cache(node), errand.shared)
+        return Store(errand.shared.cache(node), errand.shared, remakes_stale=errand.remakes_stale)
     if not errand.marker.exists():
         raise UserError(
             f"the node {os.uname().nodename} does not see the run directory {errand.root}; put it on a file system"
             " that all nodes share (--run-dir), or share artifacts at a URL (--store)"
         )
-    return Store(errand.root, errand.shared)
+    return Store(errand.root, errand.shared, remakes_stale=errand.remakes_stale)

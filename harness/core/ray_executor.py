@@ -165,6 +165,7 @@ class RayExecutor(Executor):
         errand = Errand(
             self._store.root,
             self._store.shared,
+            self._store.remakes_stale,
             self._marker,
             self._limits,
             self._compute,

@@ -1,11 +1,12 @@
 """Names to things that are imported only when asked for; third parties add theirs through entry points."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError, unknown
+from harness.core.provenance import package_origin
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -18,6 +19,7 @@ class Registry:
     kind: str
     group: str
     builtin: Mapping[str, str]
+    _loaded: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
         """All names: the built-in ones in their order, then those of third parties sorted. Imports none of them."""
@@ -32,9 +34,16 @@ class Registry:
             raise unknown(self.kind, name, self._entries)
         entry = self._entries[name]
         try:
-            return entry.load()
+            found = entry.load()
         except (ImportError, AttributeError) as error:
             raise UserError(f"cannot load {self.kind} {name!r} from {_origin(entry)}: {error}") from error
+        self._loaded.add(name)
+        return found
+
+    def packages(self) -> dict[str, dict[str, Any]]:
+        """By name, of what was loaded and is another package's: that package, its version and commit."""
+        dists = {name: self._entries[name].dist for name in sorted(self._loaded)}
+        return {name: package_origin(dist) for name, dist in dists.items() if dist}
 
     @cached_property
     def _entries(self) -> "dict[str, EntryPoint]":

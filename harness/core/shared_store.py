@@ -31,6 +31,8 @@ class SharedStore:
     """
 
     url: str
+    keeps_records: bool = True
+    """Whether records are asked for once; not so where artifacts that are there may be made again."""
     _records: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +44,7 @@ class SharedStore:
 
     def record(self, place: str) -> dict[str, Any] | None:
         """The content of the artifact's record, without its payload; None where it is not there."""
-        if place not in self._records:
+        if not self.keeps_records or place not in self._records:
             text = self._do(lambda files, root: _read(files, posixpath.join(root, place, RECORD)))
             try:
                 record = loads(text) if text is not None else None

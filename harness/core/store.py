@@ -6,37 +6,45 @@ has of a `SharedStore`: what it makes is pushed there, what is asked for is fetc
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.core.artifacts import Artifact, find_step, input_keys
-from harness.core.code import code_of
+from harness.core.code import OURS, code_of, functions_of
+from harness.core.code_cache import CODES, CodeCache
 from harness.core.compute import Compute
 from harness.core.errors import UserError
-from harness.core.files import link_or_copy
+from harness.core.files import file_digest, link_or_copy
+from harness.core.integrity import content_digest, damaged_file, incomplete_file, sealed
 from harness.core.limits import Limits
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
-from harness.core.provenance import device, provenance
+from harness.core.provenance import device, package_around, provenance
 from harness.core.shared_store import RECORD, SharedStore
+from harness.core.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
 
 
 class Store:
     """A folder of artifacts. Several processes may use one at the same time."""
 
-    def __init__(self, root: str | Path, shared: SharedStore | None = None) -> None:
+    def __init__(self, root: str | Path, shared: SharedStore | None = None, *, remakes_stale: bool = False) -> None:
         """Makes the folder if need be. Raises UserError when it cannot be written to."""
         self.root = Path(root).absolute()
-        self.shared = shared
+        self.shared = dataclasses.replace(shared, keeps_records=not remakes_stale) if shared else None
         """Where all artifacts lie for other machines too. What is there is in the store, fetched or not."""
+        self.remakes_stale = remakes_stale
+        """Whether what `staleness` finds is made again."""
+        self._checked: set[str] = set()
+        """Keys of what was compared with its digests, through this object, and is as it was written."""
+        self._discarded: set[str] = set()
+        """Keys of what was found to be damaged."""
         require_writable(self.root)
 
     @property
@@ -63,6 +71,50 @@ class Store:
         if record is None:
             raise KeyError(f"{artifact} ({artifact.key}) is not in {self.root}")
         return record
+
+    def staleness(self, targets: Iterable[Artifact]) -> Staleness:
+        """What is stale among `targets` and all they are made from, as far as it is there and not damaged."""
+        codes = CodeCache(self.root / CODES)
+        made = in_graph(targets, self._read_record)
+        found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
+        codes.save()
+        return found
+
+    def damage(self, artifact: Artifact) -> str | None:
+        """The first file of `artifact`, if that lies here, which is not what was written. Read once for this object."""
+        record = read_record(self.folder(artifact), artifact.key)
+        if record is None or artifact.key in self._checked:
+            return None
+        damaged = damaged_file(self.folder(artifact), record)
+        if damaged is None:
+            self._checked.add(artifact.key)
+        return damaged
+
+    def discard(self, artifact: Artifact) -> str | None:
+        """Has the store lack a damaged `artifact`, and returns the damaged file; None where all is well.
+
+        It is looked at again while nobody else can make it: it may have been replaced while it was read.
+        """
+        with self._lock(artifact, silent):
+            damaged = self.damage(artifact)
+            if damaged is not None:
+                self._discarded.add(artifact.key)
+                record = self.folder(artifact) / RECORD
+                record.replace(record.with_name(f"damaged-{RECORD}"))
+        return damaged
+
+    def spoilt_file(self, artifact: Artifact) -> str | None:
+        """Why a folder that is there is no finished artifact: the file that is missing, cut short or unreadable.
+
+        None where that was said already, here or by `discard`.
+        """
+        folder = self.folder(artifact)
+        is_known = artifact.key in self._discarded
+        if is_known or not folder.is_dir() or read_record(folder, artifact.key) is not None:
+            return None
+        self._discarded.add(artifact.key)
+        record = stored_record(folder)
+        return RECORD if record is None else incomplete_file(folder, record)
 
     def bind(self, artifact: Artifact) -> Artifact:
         """`artifact` and all it was made from, each bound to its folder if it is there.
@@ -100,13 +152,19 @@ class Store:
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
         """
         with self._lock(artifact, report):
-            if self.has(artifact) or self._share_what_is_here(artifact):
+            if self._is_done(artifact) or self._share_what_is_here(artifact):
                 return False
             for parent in artifact.parents():
                 self._fetch(parent)
-            partial = self._open_partial(artifact)
+            parents = {parent.key: self.record(parent) for parent in artifact.parents()}
+            partial, origin = self._open_partial(
+                artifact,
+                {
+                    "code": code_of(artifact),  # before it is imported: what runs is what is read now
+                    "made_from": {key: record.get("content") for key, record in parents.items()},
+                },
+            )
             started, clock = datetime.now(UTC), time.monotonic()
-            code = code_of(artifact)  # before it is imported: what runs is what is read now
             output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
             step = find_step(artifact)
             step.run(output, self._bound(artifact))
@@ -116,14 +174,12 @@ class Store:
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - clock, 3),
             }
-            parents = {parent.key: self.record(parent) for parent in artifact.parents()}
-            origin = {
-                "code": code,
-                "made_from": {key: record.get("content") for key, record in parents.items()},
-                "content": _content(partial, output.counts),
-            }
-            retry = output.retry or any(record["retry"] for record in parents.values())
-            _write_record(partial, {**_identity(artifact), **times, **origin, "counts": output.counts, "retry": retry})
+            digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
+            content = {"content": content_digest(digests, output.counts), "digests": digests}
+            retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
+            _write_record(
+                partial, {**_identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
+            )
             _publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
@@ -139,6 +195,17 @@ class Store:
         _publish(partial, self.folder(artifact))
         self._share(artifact)
 
+    def _is_done(self, artifact: Artifact) -> bool:
+        """Whether there is nothing to make."""
+        return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
+
+    def _is_stale(self, artifact: Artifact) -> bool:
+        """Whether its code or one of its inputs, all of which are as they shall be by now, is another."""
+        record = self.record(artifact)
+        known = {parent.key: self._read_record(parent) for parent in artifact.parents()}
+        content = {key: found.get("content") for key, found in known.items() if found}
+        return bool(changed_modules(record, code_of(artifact))) or has_other_inputs(record, content)
+
     def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
         if self.shared:
             return self.shared.record(place(artifact))
@@ -147,7 +214,7 @@ class Store:
     def _share_what_is_here(self, artifact: Artifact) -> bool:
         """Shares an artifact of a run that was killed before it could, or did not share."""
         record = read_record(self.folder(artifact), artifact.key)
-        if self.shared is None or record is None or record["retry"]:
+        if self.shared is None or record is None or record["retry"] or self.remakes_stale:
             return False
         self._share(artifact)
         return True
@@ -168,6 +235,11 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             self.shared.fetch(place(artifact), partial)
+            if damaged := damaged_file(partial, read_record(partial, artifact.key) or record):
+                raise UserError(
+                    f"{self.shared.url}/{place(artifact)}: {damaged} is not what was written there; remove that folder"
+                    " and run the same command, which makes it again"
+                )
             _publish(partial, self.folder(artifact))
 
     def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
@@ -175,12 +247,22 @@ class Store:
         here = read_record(self.folder(artifact), artifact.key)
         return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
 
-    def _open_partial(self, artifact: Artifact) -> Path:
+    def _open_partial(self, artifact: Artifact, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+        """The folder to fill, and what its content comes of: `origin`, or the code that a killed run began it with.
+
+        What was begun with other inputs is thrown away, and so is what was begun by other code if that is to be made
+        again. Else the code that began it stands in the record, so that the artifact is named as stale.
+        """
         partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
-        if partial.exists() and not find_step(artifact).resumable:
+        begun = {**origin, **_begun(partial)}
+        is_other = begun["made_from"] != origin["made_from"] or (self.remakes_stale and begun["code"] != origin["code"])
+        if partial.exists() and (is_other or not find_step(artifact).resumable):
             shutil.rmtree(partial)
+        if not partial.exists():
+            begun = dict(origin)
         partial.mkdir(parents=True, exist_ok=True)
-        return partial
+        (partial / RECORD).write_text(json.dumps(begun), encoding="utf-8")
+        return partial, begun
 
     @contextmanager
     def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
@@ -200,16 +282,17 @@ class Store:
             lock.release()
 
 
-def open_store(root: Path, compute: Compute) -> Store:
+def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> Store:
     """The store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
-    return Store(root, SharedStore(compute.store) if compute.store else None)
+    return Store(root, SharedStore(compute.store) if compute.store else None, remakes_stale=remakes_stale)
 
 
 def read_record(folder: Path, key: str) -> dict[str, Any] | None:
     """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
 
-    `code` is what made it (`harness.core.code`), `made_from` the content of its inputs by key and `content` its own, a
-    digest of payload and counts; records from before these were kept do not have them.
+    `code` is what made it (`harness.core.code`), with `functions` where that begins; `made_from` is the content of its
+    inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records from
+    before these were kept do not have them.
     """
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
@@ -244,37 +327,49 @@ def require_writable(folder: Path) -> None:
 def _identity(artifact: Artifact) -> dict[str, Any]:
     return {
         "step": artifact.step,
+        "functions": functions_of(artifact),
         "version": artifact.version,
         "key": artifact.key,
         "label": artifact.label,
         "params": artifact.params,
         "seed": artifact.params.get("seed"),
         "inputs": input_keys(artifact.inputs),
-        "provenance": {**provenance(), "device": device()},
+        "provenance": {**provenance(), "device": device(), **_outside(artifact)},
     }
 
 
-def _content(folder: Path, counts: Mapping[str, Any]) -> str:
-    digests = {}
-    for path in _payload(folder):
-        with path.open("rb") as file:
-            digests[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(json.dumps([digests, counts], sort_keys=True).encode()).hexdigest()
+def _outside(artifact: Artifact) -> dict[str, Any]:
+    """The packages from outside that an artifact's step and its arguments' classes are of."""
+    roots = {function.partition(":")[0].partition(".")[0] for function in functions_of(artifact)} - OURS
+    found = [package for root in sorted(roots) if (package := package_around(root))]
+    return {"outside": found} if found else {}
+
+
+def _begun(partial: Path) -> dict[str, Any]:
+    """Of a folder that a killed run was filling, the code and the inputs that it began with, as far as it says."""
+    try:
+        begun = json.loads((partial / RECORD).read_bytes())
+        return {name: begun[name] for name in ("code", "made_from")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
     files = {str(path.relative_to(folder)): path.stat().st_size for path in _payload(folder)}
-    text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False)
+    text = json.dumps(sealed({**record, "files": files}), indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def _publish(partial: Path, folder: Path) -> None:
     for path in [*_files(partial), partial]:
         _sync(path)
-    if folder.exists():  # spoilt, or it would have been found
-        shutil.rmtree(folder)
+    aside = folder.with_name(f".replaced-{folder.name}")
+    if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
     os.replace(partial, folder)
     _sync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _payload(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
 from harness.plan.rows import BASES, RowCounts, model_reference
-from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, training_settings
+from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, scores_its_start, training_settings
 
 LONGEST_SHOWN = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""
@@ -94,8 +94,8 @@ def stage_name(artifact: Artifact) -> str:
 
 
 def _model_name(references: Artifact) -> str:
-    """The frozen model that a preference loss is taken against."""
-    model = references.inputs["model"]
+    """The frozen model that a preference loss is taken against: what scored the pairs, or does in the training."""
+    model = references if scores_its_start(references) else references.inputs["model"]
     assert isinstance(model, Artifact)
     return stage_name(model)
 

@@ -1,6 +1,6 @@
 """What one step takes: time on how many devices, tokens, calls of an endpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from harness.backends.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
@@ -14,7 +14,7 @@ from harness.core.limits import Limits
 from harness.core.records import Prompt
 from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
-from harness.plan.ranges import NOTHING, Range, about
+from harness.plan.ranges import NOTHING, Range, about, total
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
 from harness.preflight.subject import WITHOUT_WEIGHTS
 from harness.scales import Scale
@@ -96,7 +96,12 @@ class StepCosts:
             return self._unknown(artifact, "training", "it is not known how many rows it trains on")
         length = min(rows.tokens, settings.max_length) * (SEQUENCES if is_preference else 1)
         tokens = about(rows.count * length * settings.epochs, rows.spread)
-        return self._running(artifact, "training", "preference" if is_preference else "sft", tokens, rows)
+        cost = self._running(artifact, "training", "preference" if is_preference else "sft", tokens, rows)
+        references = artifact.inputs.get("references")
+        if isinstance(references, Artifact) and scores_its_start(references) and not cost.unknown:
+            scoring = self._running(artifact, "training", "likelihood", tokens, rows)
+            return replace(cost, seconds=total([cost.seconds, scoring.seconds]), unknown=scoring.unknown)
+        return cost
 
     def _generation(self, artifact: Artifact) -> StepCost:
         rows = self._rows.of(artifact)
@@ -182,6 +187,11 @@ def training_settings(artifact: Artifact) -> TrainingSettings:
     """The settings of a training step."""
     settings: TrainingSettings | PreferenceSettings = artifact.arguments["settings"]
     return settings.training if isinstance(settings, PreferenceSettings) else settings
+
+
+def scores_its_start(references: Artifact) -> bool:
+    """Whether what a preference training takes as its reference is the model it starts from, and no scores."""
+    return references.step != "reference_log_probabilities"
 
 
 def optimizer_steps(artifact: Artifact, rows: int) -> int:

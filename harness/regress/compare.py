@@ -10,7 +10,9 @@ from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
 from harness.core.records import Judgment
+from harness.core.staleness import CodeChanges
 from harness.core.store import require_writable
+from harness.evidence import tell_stale_folders
 from harness.regress.flips import flipped_pairs
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
@@ -28,7 +30,7 @@ RESCORED = (
 VERDICTS, SCORING = "the judge's verdicts", "the scoring of the same verdicts"
 TOO_FEW_SEEDS = (
     "With so few training seeds (baseline {baseline}, candidate {candidate}) nothing can be called better or worse: "
-    "too little is known of how far seeds differ. Run both with --seeds 3 or more."
+    "too little is known of how far seeds differ. Run both with --seeds 5; 3 in each run are the fewest."
 )
 ONE_SEED_IN_ONE_RUN = (
     "The {run} has one training seed: how far seeds differ is known from the {other} alone, and taken to be the same. "
@@ -37,12 +39,17 @@ ONE_SEED_IN_ONE_RUN = (
 
 
 def regress(
-    baseline: Path, candidate: Path, out: Path | None = None, make: Callable[[Path, Path], None] | None = None
+    baseline: Path,
+    candidate: Path,
+    out: Path | None = None,
+    make: Callable[[Path, Path], None] | None = None,
+    code_changes: CodeChanges = "warn",
 ) -> tuple[Comparison, Path]:
     """Compares the run in the folder `candidate` with that in `baseline`; returns what was found, and the page's place.
 
     `make` makes the candidate, once the baseline is found fit, which is compared as it was then. Writes `regress.html`
-    and `regress.json` into `out`, by default the candidate's folder. Raises UserError for runs that cannot be compared.
+    and `regress.json` into `out`, by default the candidate's folder. Says what is stale in either run; where the
+    candidate is made, the baseline is so by intent. Raises UserError for runs that are damaged or cannot be compared.
     """
     before = read_run(baseline)
     if make:
@@ -55,6 +62,8 @@ def regress(
     for each in cells:
         require_same_prompts(each.name[2], each.before, each.after)
     comparison = _comparison(before, after, cells)
+    for run in (after,) if make else (before, after):
+        tell_stale_folders(run.judged, code_changes, of=f"{run.folder}: ")
     return comparison, write_comparison(comparison, _flips(cells), out)
 
 

@@ -11,6 +11,7 @@ from harness.core.errors import UserError
 from harness.core.papers import ScoreTable, load_exhibit
 from harness.core.records import Judgment
 from harness.core.store import RECORD, read_record
+from harness.evidence import require_intact
 from reports.manifest import Manifest, Score, ScoresPart, read_manifest
 
 CellName = tuple[str, str, str]
@@ -64,6 +65,12 @@ class FinishedRun:
     manifest: Manifest
     cells: Mapping[CellName, Cell]
 
+    @property
+    def judged(self) -> list[Path]:
+        """The folders of its verdicts and scores."""
+        artifacts = [each for cell in self.cells.values() for each in (*cell.verdicts.values(), cell.score)]
+        return list(dict.fromkeys(each.folder for each in artifacts))
+
 
 def read_run(folder: Path) -> FinishedRun:
     """The run in `folder`. Raises UserError where it is not finished, has no scores, or its store is not complete."""
@@ -105,6 +112,7 @@ def _stored(run: Path, store: Path, place: str) -> Artifact:
     folder = store / place
     if not (folder / RECORD).is_file():
         raise UserError(f"{run}: {folder} is not there; keep the store with the run, or run the same command again")
+    require_intact(folder)
     step, _, key = place.partition("/")
     return Artifact(step, 0, {}, {}, key, "", {}, bound_to=folder)
 
@@ -119,6 +127,7 @@ def input_of(artifact: Artifact, name: str) -> Artifact | None:
     found = next((path for path in root.glob(f"*/{key}/{RECORD}")), None)
     if found is None:
         raise UserError(f"{root} no longer has the {name} of {artifact.step}; run the same command again")
+    require_intact(found.parent)
     return Artifact(found.parent.parent.name, 0, {}, {}, key, "", {}, bound_to=found.parent)
 
 

@@ -36,9 +36,12 @@ def direct_preference_optimization(
     """`policy` trained on `pairs` against the frozen `reference` (Eq. 6).
 
     What the reference thinks of the pairs is an artifact of its own: methods with the same reference and pairs share
-    it, and training holds one model in memory.
+    it, and training holds one model in memory. In half precision, where it depends on the batch, a policy that is its
+    own reference scores the pairs itself, in the training's batches: it then starts level with its reference.
     """
     training = settings.training
+    if training.precision != "float32" and policy == reference:
+        return train_dpo(policy=policy, references=policy, pairs=pairs, settings=settings, seed=seed)
     references = reference_log_probabilities(
         model=reference, pairs=pairs, max_length=training.max_length, precision=training.precision
     )
@@ -75,14 +78,17 @@ def _length(pair: PreferencePair) -> tuple[int, str]:
 def train_dpo(
     out: Output, *, policy: Artifact, references: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
 ) -> None:
-    """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`."""
+    """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
+
+    With `policy` in their place it is its own reference.
+    """
     from harness.backends import trl
     from harness.backends.models import checkpoint_of
 
     metrics = trl.train_dpo(
         checkpoint_of(policy.folder),
         pairs.rows(PreferencePair),
-        references.rows(ReferenceLogProbability),
+        None if references == policy else references.rows(ReferenceLogProbability),
         settings,
         seed=seed,
         out=out.folder,

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
 from harness.core.errors import UserError
-from harness.core.papers import HistogramFigure
-from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, Records, Row, Table
+from harness.core.papers import HistogramFigure, ValueSet
+from harness.core.papers import HistogramPanel as PaperPanel
+from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, HistogramSet, Records, Row, Table
 from reports.manifest import HistogramsPart, Manifest
 from reports.measured import first_seed, number, source
 
@@ -59,8 +60,10 @@ def _figure(
 ) -> Figure:
     panels = []
     for place, panel in enumerate(exhibit.panels):
-        sets = [(each.label, values.get((model, place, each.id), ())) for each in panel.sets]
-        panels.append(HistogramPanel(panel.title, tuple((label, found) for label, found in sets if found)))
+        sets = (
+            HistogramSet(each.label, values.get((model, place, each.id), ()), _kind(panel, each)) for each in panel.sets
+        )
+        panels.append(HistogramPanel(panel.title, tuple(each for each in sets if each.values)))
     label = exhibit.paper.model(model)
     about = manifest.models[model].description or manifest.models[model].reference
     return Figure(
@@ -74,6 +77,12 @@ def _figure(
             exhibit.log_scale,
         ),
     )
+
+
+def _kind(panel: PaperPanel, each: ValueSet) -> str:
+    """What a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
+    has_filtered = any(other.filtered and other.responses == each.responses for other in panel.sets)
+    return "unfiltered" if has_filtered and not each.filtered else each.responses
 
 
 def _with_unit(name: str, unit: str) -> str:

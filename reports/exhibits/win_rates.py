@@ -124,7 +124,7 @@ def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped
 
 
 def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Figure:
-    """Shares of wins, ties and losses, base models down."""
+    """Win rates, base models down. Wins, ties and losses are in the table: they are another quantity."""
     panels = []
     for model, of_model in groupby(lines, key=lambda line: line.model):
         about = manifest.models[model].description or manifest.models[model].reference
@@ -132,33 +132,20 @@ def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -
         panels.append(BarPanel(f"{exhibit.paper.model(model)}, here {about}", "", bars))
     return Figure(
         name=exhibit.name,
-        caption=f"{exhibit.label}: prompts won, tied and lost, ours; printed beside, the win rate (%)",
-        alt="Stacked bars of wins, ties and losses for each comparison of the table below; a mark at the paper's rate",
-        drawing=BarChart(tuple(panels), stacked=True),
+        caption=f"{exhibit.label}: the judge's win rates, ours with 95 % intervals, and the paper's numbers",
+        alt="Bars of the win rates in the table below, the paper's numbers as diamonds, a line at 50 %",
+        drawing=BarChart(tuple(panels), win_rates=True),
     )
 
 
 def _bar(line: _Line, exhibit: WinRateTable) -> Bar:
-    rate, decimals = line.rate, exhibit.decimals
-    interval = "" if rate.ci95 is None else f" [{number(rate.ci95[0], decimals)}, {number(rate.ci95[1], decimals)}]"
-    beside = number(rate.value, decimals) + interval
     return Bar(
         exhibit.subject(line.match.id),
-        rate.value,
-        rate.ci95,
+        line.rate.value,
+        line.rate.ci95,
         line.match.published,
-        shares=_shares(rate),
-        beside=beside,
         rounding=0.5 * 10.0**-line.printed.decimals if line.printed and line.printed.decimals < 0 else 0.0,
     )
-
-
-def _shares(rate: WinRate) -> tuple[float, float, float] | None:
-    """Of wins, ties and losses, in per cent of the prompts judged."""
-    if rate.wins is None or rate.draws is None or rate.losses is None:
-        return None
-    total = rate.wins + rate.draws + rate.losses
-    return (100 * rate.wins / total, 100 * rate.draws / total, 100 * rate.losses / total) if total else None
 
 
 def _records(exhibit: WinRateTable, lines: Sequence[_Line]) -> Records:

@@ -11,6 +11,7 @@ from harness.backends.chat_protocol import UnusableAnswer
 from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
 from harness.backends.replies import RecordedReplies, Spending, request_key, spending
+from harness.bill import _print_bill
 
 REFERENCE = JudgeReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
 REQUEST = ChatRequest((Message("system", "Judge."), Message("user", "A or B?")), 16, 0.0, 5)
@@ -250,3 +251,63 @@ def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path, monkeypatch
         record.add(numbered(2), REPLY, None)
     with RecordedReplies(tmp_path, REFERENCE, "later") as record:
         assert [record.get(numbered(number)) for number in range(3)] == [REPLY, None, REPLY]
+
+
+def flip(path, position: int) -> None:
+    """Turns one bit of a file over."""
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+@given(st.data())
+def test_no_flipped_bit_is_taken_for_a_reply(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("record")
+    with RecordedReplies(folder, REFERENCE, "run") as record:
+        for number in range(3):
+            record.add(numbered(number), replace(REPLY, text=f"[[A>B]] {number}"), 0.25)
+    lines = record.path.read_bytes().splitlines(keepends=True)
+    flip(record.path, data.draw(st.integers(len(lines[0]), len(lines[0] + lines[1]) - 3)))  # but for its end
+    with RecordedReplies(folder, REFERENCE, "run") as again:
+        found = [again.get(numbered(number)) for number in range(3)]
+    assert [reply and reply.text for reply in (found[0], found[2])] == ["[[A>B]] 0", "[[A>B]] 2"]
+    assert found[1] in (None, replace(REPLY, text="[[A>B]] 1"))  # the mark itself may be hit
+
+
+def test_a_damaged_line_is_counted_until_its_reply_is_there_again(tmp_path, capsys):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        for number in range(3):
+            record.add(numbered(number), REPLY, 0.25)
+    flip(record.path, record.path.read_bytes().index(b"[[A>B]]", 900) + 3)
+    _print_bill(spending(tmp_path, "later"))
+    assert capsys.readouterr().err == (
+        f"1 damaged line in the record of replies ({record.path.name}) passed over; what they held is asked for again"
+        " where it is needed\n"
+    )
+    with RecordedReplies(tmp_path, REFERENCE, "later") as record:
+        missing = [number for number in range(3) if record.get(numbered(number)) is None]
+        assert len(missing) == 1
+        record.add(numbered(missing[0]), REPLY, 0.25)
+    assert spending(tmp_path, "later") == Spending(1, 12, 3, 0.25)
+
+
+def test_a_line_that_a_kill_cut_short_is_not_called_damaged(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        for number in range(2):
+            record.add(numbered(number), REPLY, 0.25)
+    record.path.write_bytes(record.path.read_bytes()[:-40])
+    assert not spending(tmp_path, "run").damaged
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(numbered(2), REPLY, 0.25)
+    assert not spending(tmp_path, "run").damaged
+
+
+def test_lines_of_before_there_were_digests_are_read(tmp_path):
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(REQUEST, REPLY, 0.25)
+    line = json.loads(record.path.read_text())
+    del line["sha256"]
+    record.path.write_text(json.dumps(line) + "\n")
+    with RecordedReplies(tmp_path, REFERENCE, "later") as record:
+        assert record.get(REQUEST) == REPLY
+    assert spending(tmp_path, "run") == Spending(1, 12, 3, 0.25)

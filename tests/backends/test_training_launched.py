@@ -40,7 +40,7 @@ def train(trainer: str, base: Path, policy: Path, out: Path, compute: Compute, t
         trl.train_sft(base, examples(), MOVING, seed=0, out=out, track=track, compute=compute)
     else:
         settings = PreferenceSettings(0.5, MOVING)
-        pairs, reference = preferences(), reference_of(base)
+        pairs, reference = preferences(), None if trainer == "dpo, own reference" else reference_of(base)
         trl.train_dpo(policy, pairs, reference, settings, seed=0, out=out, track=track, compute=compute)
 
 
@@ -52,7 +52,7 @@ def assert_alike(one: Path, other: Path) -> None:
     assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo", "dpo, own reference"])
 @pytest.mark.parametrize("compute", [SHARDED, IN_PARTS], ids=["whole shares", "in parts"])
 def test_two_processes_train_as_one(
     trainer: str, compute: Compute, base: Path, disturbed: Path, tmp_path: Path
@@ -72,21 +72,21 @@ def test_half_precision_and_checkpointed_gradients(base: Path, tmp_path: Path) -
 
 
 def test_a_policy_starts_level_with_its_reference_in_half_precision(base: Path, tmp_path: Path) -> None:
-    """The reference's log-probabilities come from one process, the policy's from two."""
+    """Each process scores its own batches."""
+    preference = PreferenceSettings(1.0, replace(STILL, precision="bfloat16", global_batch_size=4))
+    for name, compute in {"one": ALONE, "two": SHARDED, "parts": IN_PARTS}.items():
+        out = tmp_path / name
+        trl.train_dpo(base, preferences(), None, preference, seed=0, out=out, track=untracked, compute=compute)
+        assert losses_of(out) == pytest.approx([math.log(2)] * 3, abs=1e-6)
+
+
+def test_half_precision_is_one_arithmetic_in_one_process_and_in_two(base: Path, tmp_path: Path) -> None:
     settings = replace(STILL, precision="bfloat16", global_batch_size=10)
     references = References(base, settings.max_length, "bfloat16").log_probabilities(preferences())
     preference = PreferenceSettings(1.0, settings)
     for name, compute in {"one": ALONE, "two": SHARDED}.items():
-        trl.train_dpo(
-            base,
-            preferences(),
-            references,
-            preference,
-            seed=0,
-            out=tmp_path / name,
-            track=untracked,
-            compute=compute,
-        )
+        out = tmp_path / name
+        trl.train_dpo(base, preferences(), references, preference, seed=0, out=out, track=untracked, compute=compute)
     [one], [two] = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
     assert two == pytest.approx(math.log(2), abs=0.005)
     assert two == pytest.approx(one, abs=5e-4)  # a policy in float32 would be 0.0016 off
@@ -98,18 +98,19 @@ from pathlib import Path
 from tests.backends import test_training_launched as t
 
 class Killer:
-    steps = 0
+    def __init__(self, unit):
+        self.steps = 0 if unit == "steps" else -1000
     def advance(self, count=1):
         self.steps += 1
         if self.steps == 6:
             os.kill(os.getpid(), signal.SIGKILL)
 
 trainer, base, policy, out = sys.argv[1], *map(Path, sys.argv[2:])
-t.train(trainer, base, policy, out, t.IN_PARTS, lambda *_: Killer())
+t.train(trainer, base, policy, out, t.IN_PARTS, lambda work, unit, done=0: Killer(unit))
 """
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["sft", "dpo", "dpo, own reference"])
 def test_a_killed_step_goes_on_where_its_processes_were(
     trainer: str, base: Path, disturbed: Path, tmp_path: Path
 ) -> None:

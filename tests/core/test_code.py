@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core import code
+from harness.core import code, sources
 from harness.core.code import code_digests, code_of
 from tests.core.sample_steps import Decoding, Sampling, choose, numbers, squares
 
@@ -139,7 +139,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mappin
 def forget() -> None:
     """Lets sources be read again, as in a new process."""
     importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path):
+    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
         cached.cache_clear()
 
 
@@ -158,6 +158,7 @@ def forget() -> None:
         ("unrelated.py", "nothing = 1", "nothing = 2"),
         ("steps.py", "OTHER_FACTOR = 3", "OTHER_FACTOR = 4"),
         ("steps.py", "from lab.late import late", "from lab.late import late as later"),
+        ("steps.py", "from lab import registry", "import lab.unrelated\nfrom lab import registry"),
     ],
 )
 def test_what_a_step_does_not_reach_does_not_count(lab: Callable[..., Mapping[str, str]], edit: Edit):
@@ -186,7 +187,7 @@ def test_what_a_step_reaches_counts_and_is_named(
     lab: Callable[..., Mapping[str, str]], function: str, edit: Edit, changed: str
 ):
     before, after = lab(function), lab(function, edit)
-    assert {module for module in before if before[module] != after[module]} == {changed}
+    assert {module for module in {*before, *after} if before.get(module) != after.get(module)} == {changed}
 
 
 @pytest.mark.parametrize(

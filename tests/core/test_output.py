@@ -61,6 +61,29 @@ def test_a_spoilt_mark_means_starting_again(tmp_path: Path, mark: str):
     assert open_log(tmp_path).done == {}
 
 
+def test_rows_that_were_damaged_since_mean_starting_again_and_saying_so(tmp_path: Path):
+    log = open_log(tmp_path)
+    log.append([Item("a", 1)])
+    log.append([Item("b", 1)])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes().replace(b'"a"', b'"c"'))
+    said: list[object] = []
+    again = Output(tmp_path, said.append).append_rows(Item, key=lambda item: item.id)
+    assert again.done == {}
+    assert [str(line) for line in said] == [
+        f"the rows that a killed run left in {rows} are not what it wrote: made again"
+    ]
+    again.append([Item("a", 1)])
+    assert list(open_log(tmp_path).done) == ["a"]
+
+
+def test_rows_of_a_killed_run_of_before_they_had_a_digest_are_gone_on_with(tmp_path: Path):
+    open_log(tmp_path).append([Item("a", 1)])
+    mark = tmp_path / ".rows.jsonl.mark"
+    mark.write_text(mark.read_text().split()[0])
+    assert list(open_log(tmp_path).done) == ["a"]
+
+
 def test_rows_of_another_type_mean_starting_again(tmp_path: Path):
     log = Output(tmp_path).append_rows(Prompt, key=lambda prompt: prompt.id)
     log.append([Prompt("a", "b")])

@@ -51,7 +51,7 @@ def test_plain_lines_when_a_step_starts_and_ends(clock):
     assert stream.getvalue().splitlines()[2:] == [
         "[ 1/10] respond qwen drafts: 1000 rows in 8.1 s (123 rows/s), 2 min 05 s left in all",
         "        filter: waiting for another process that is at it",
-        "[ 2/10] filter: made by another process, waited 8.1 s, 0.0 s left in all",
+        "[ 2/10] filter: made by another process or as it was, waited 8.1 s, 0.0 s left in all",
     ]
 
 

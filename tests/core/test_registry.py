@@ -42,6 +42,15 @@ def test_third_parties_add_through_entry_points(install):
     assert registry().load("mine")() == "theirs"
 
 
+def test_packages_are_told_of_what_was_loaded(install):
+    install("their-package", "mine", "their_method:mine")
+    known = registry()
+    known.load("sqrt")
+    assert known.packages() == {}
+    known.load("mine")
+    assert known.packages() == {"mine": {"package": "their-package", "version": "1.0", "commit": "unknown"}}
+
+
 def test_the_same_entry_point_seen_twice_is_no_collision(install):
     install("their-package", "mine", "their_method:mine")
     install("their-package-again", "mine", "their_method:mine")

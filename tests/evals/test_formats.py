@@ -101,7 +101,7 @@ def test_a_packed_table_is_read(tmp_path: Path) -> None:
         ),
         (lambda text: text.replace("1.9", ""), r":3: no preference for index 1"),
         (lambda text: text.replace("1.9", "2.1"), r":3: preference 2.1 of index 1 is not in \[1, 2\]"),
-        (lambda text: text.replace("1.9", "0"), r":3: preference 0 of index 1 is not in \[1, 2\]"),
+        (lambda text: text.replace("1.9", "0.5"), r":3: preference 0.5 of index 1 is not in \[1, 2\]"),
         (lambda text: text.replace("1.9", "inf"), r":3: preference inf of index 1 is not in \[1, 2\]"),
         (lambda text: text.replace("1.9", "good"), r":3: preference must be a number, not 'good'"),
         (lambda text: text.replace("\n1,", "\n-1,"), r":3: index must be a whole number from 0 .*, not '-1'"),

@@ -109,7 +109,7 @@ def test_dpo_learns_from_the_chosen_and_rejected_of_the_data_against_the_initial
     assert last.step == "train_dpo"
     assert one(last, "policy") == reference(last) == built("sft")
     assert one(last, "pairs") == one(one(last, "references"), "pairs") == given().preference_data
-    assert last.arguments["settings"] == SCALE.training.dpo
+    assert last.arguments["settings"] == given().settings.dpo
     assert SCALE.training.dpo.beta == 0.01  # section 4.2.1
 
 
@@ -121,7 +121,7 @@ def test_spin_prefers_the_reference_to_its_own_answer() -> None:
     assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().preference_data)
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", built("sft"), chosen)
     assert rejected.arguments["sampling"] == SCALE.sampling
-    assert last.arguments["settings"] == SCALE.training.spin
+    assert last.arguments["settings"] == given().settings.spin
     assert SCALE.training.spin.beta == 0.5  # section 4.2.1
 
 
@@ -185,7 +185,7 @@ def test_step_2_of_algorithm_1(name: str) -> None:
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", policy, references)
     assert (chosen.step, one(chosen, "drafts")) == ("refine", rejected)
     assert one(chosen, "model").step == "train_sft"
-    assert last.arguments["settings"] == SCALE.training.sgpo
+    assert last.arguments["settings"] == given().settings.sgpo
     assert SCALE.training.sgpo.beta == 0.5  # section 4.2.2
 
 
@@ -228,7 +228,7 @@ def test_sgpo_with_the_reference_chosen_refines_nothing() -> None:
     assert one(last, "policy") == reference(last) == improver
     assert one(pairs, "chosen") == one(one(built("spin"), "pairs"), "chosen")
     assert one(pairs, "rejected") == one(one(built("sgpo"), "pairs"), "rejected")
-    assert last.arguments["settings"] == SCALE.training.sgpo
+    assert last.arguments["settings"] == given().settings.sgpo
 
 
 def test_sgpo_v2_shares_the_improver_that_learns_from_direct_answers() -> None:

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import UserError
-from reports.blocks import HistogramPanel, Histograms
+from reports.blocks import HistogramPanel, Histograms, HistogramSet
 from reports.figures import INK
 from reports.histogram import BINS, bin_edges, histogram_figure
 
 
 def histograms(*panels: dict[str, list[float]], log_scale: bool = False) -> Histograms:
-    shown = (HistogramPanel("", tuple((name, tuple(values)) for name, values in sets.items())) for sets in panels)
+    shown = (
+        HistogramPanel("", tuple(HistogramSet(name, tuple(values)) for name, values in sets.items())) for sets in panels
+    )
     return Histograms(tuple(shown), "edit distance (tokens)", "Count", log_scale)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from reports.blocks import Entries, Section, Table
+from reports.html import html_report
+from reports.latex import latex_report
 from reports.manifest import parse_manifest
 from reports.markdown import markdown_report
 from reports.provenance import cost_section, facts, money, work
@@ -94,3 +96,36 @@ def test_the_title_says_what_was_run() -> None:
     text = markdown_report(both)
     assert "- [Table 2: Evaluation details for AlpacaEval 2.0 and Arena-Hard](#table2)" in text
     assert '<a id="table2"></a>\n\n## Table 2' in text
+
+
+STALE = "code of respond changed since 2 of its artifacts were made: their_package.steps"
+
+
+def test_stale_steps_stand_above_every_number_and_in_the_provenance(manifest: dict[str, Any]) -> None:
+    manifest["steps"][1]["stale"] = "code changed since: their_package.steps"
+    report = report_of(manifest | {"stale": [STALE]})
+    warning = f"Stale: 1 of 4 steps are not what the code of this run would give: {STALE}."
+    assert report.warning == warning
+    shown = warning.replace("_", "\\_")
+    assert markdown_report(report).index(shown) < markdown_report(report).index("](#")
+    assert latex_report(report).index(warning.replace("_", r"\_")) < latex_report(report).index(r"\section")
+    page = html_report(report, {name: "<svg></svg>" for name in (figure.name for figure in report.figures)})
+    assert page.index(warning) < page.index("<nav")
+    assert dict(facts(parse_manifest(manifest | {"stale": [STALE]})))["stale steps"] == STALE
+
+
+def test_without_stale_steps_nothing_stands_above(manifest: dict[str, Any]) -> None:
+    assert report_of(manifest).warning == ""
+    assert "stale steps" not in dict(facts(parse_manifest(manifest)))  # it was never looked at
+    unknown = "whether the code of respond changed since 1 of its artifacts was made cannot be told"
+    for said, shown in (("", "none"), (unknown, unknown)):
+        looked_at = manifest | {"stale": [], "stale_unknown": said}
+        assert dict(facts(parse_manifest(looked_at)))["stale steps"] == shown
+        assert report_of(looked_at).warning == ""
+
+
+def test_packages_from_outside_are_named_by_what_they_brought(manifest: dict[str, Any]) -> None:
+    package = {"package": "their-package", "version": "1.2", "commit": THERE, "dirty": True}
+    manifest["provenance"]["outside"] = {"method mine": package}
+    shown = dict(facts(parse_manifest(manifest)))["method mine"]
+    assert shown == f"their-package 1.2, commit {THERE}, with changes that are not committed"

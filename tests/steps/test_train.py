@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -6,7 +7,7 @@ from safetensors.torch import load_file
 
 from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, TrainingSettings
 from harness.backends.training_rows import ReferenceLogProbability
-from harness.core.artifacts import ancestry
+from harness.core.artifacts import Artifact, ancestry
 from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.records import Message, PreferencePair, Prompt, Response, read_rows
@@ -163,7 +164,20 @@ def test_methods_with_the_same_reference_and_pairs_share_its_log_probabilities()
         ).inputs["references"]
 
     assert references() == references(beta=0.01) == references(seed=1) == references(learning_rate=1e-5, epochs=3)
-    assert len({references(), references(max_length=30), references(precision="bfloat16")}) == 3
+    assert references() != references(max_length=30)
+
+
+def test_a_policy_that_is_its_own_reference_scores_the_pairs_itself_in_half_precision(store: Store) -> None:
+    pairs, settings = data("mini:preference_data", 8), PreferenceSettings(0.5, replace(BRIEF, precision="bfloat16"))
+    policy, other = model("mini:llama"), model("mini:qwen2")
+    own = direct_preference_optimization(policy=policy, reference=policy, pairs=pairs, settings=settings, seed=0)
+    assert own.inputs["references"] == policy
+    trained = made(store, own)
+    assert read_rows(trained.folder / LOSSES, StepLoss)[0].loss == pytest.approx(math.log(2), abs=1e-6)
+    apart = direct_preference_optimization(policy=policy, reference=other, pairs=pairs, settings=settings, seed=0)
+    scored = apart.inputs["references"]
+    assert isinstance(scored, Artifact)
+    assert (scored.step, scored.inputs["model"]) == ("reference_log_probabilities", other)
 
 
 def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

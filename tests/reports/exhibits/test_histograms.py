@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harness.core.errors import UserError
 from reports.blocks import Histograms, Table
 from reports.exhibits.histograms import quartiles
+from reports.histogram import STYLES
 from tests.reports.conftest import made_up_manifest, view_of
 
 
@@ -25,10 +26,25 @@ def test_one_figure_for_each_base_model() -> None:
     drawing = figures[0].drawing
     assert isinstance(drawing, Histograms)
     assert [panel.title for panel in drawing.panels] == ["Improved responses ỹ_φ", "External LLM responses ŷ_φ"]
-    assert [[label for label, _ in panel.sets] for panel in drawing.panels] == [
+    assert [[each.label for each in panel.sets] for panel in drawing.panels] == [
         ["Before filtering", "After filtering"]
     ] * 2
     assert (drawing.x, drawing.y, drawing.log_scale) == ("Perplexity", "Count", False)
+
+
+def kinds_of(name: str) -> dict[str, str]:
+    """label -> kind, of all sets of the first figure of an exhibit."""
+    drawing = view_of(made_up_manifest(name)).figures[0].drawing
+    assert isinstance(drawing, Histograms)
+    return {f"{panel.title}/{each.label}": each.kind for panel in drawing.panels for each in panel.sets}
+
+
+def test_the_same_responses_are_of_one_kind_in_every_figure() -> None:
+    of_fig3, of_fig5, of_fig9 = map(kinds_of, ("fig3", "fig5", "fig9"))
+    assert of_fig3["/SFT response (response-A)"] == of_fig9["/y (SFT response)"] == "reference"
+    assert of_fig3["/Improved response"] == of_fig5["Improved responses ỹ_φ/After filtering"] == "teacher_improvement"
+    assert of_fig5["Improved responses ỹ_φ/Before filtering"] == "unfiltered"
+    assert {*of_fig3.values(), *of_fig5.values(), *of_fig9.values()} <= STYLES.keys()
 
 
 def test_the_unit_stands_at_the_axis_once() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import UserError
-from reports.blocks import BarChart, Table
+from reports.blocks import Bar, BarChart, Table
 from reports.markdown import markdown
 from tests.reports.conftest import made_up_manifest, view_of
 
@@ -49,17 +49,12 @@ def test_matches_without_groups_have_no_column_for_them() -> None:
     assert [column.head for column in table_of(made_up_manifest("fig8")).columns][:2] == ["comparison", "win rate (%)"]
 
 
-def test_shares_add_up_and_the_papers_rate_is_marked() -> None:
+def test_win_rates_are_drawn_with_their_intervals_beside_the_papers() -> None:
     chart = bars_of(made_up_manifest("fig10"))
-    assert chart.stacked
-    bars = chart.panels[0].bars
-    first = bars[0]
-    assert first.shares == (60.0, 20.0, 20.0)
-    assert (first.value, first.published) == (70.0, 51.8)
-    assert first.beside == "70.00 [64.88, 74.88]"
-    assert first.label == "SGPO (All Ref): B vs A (improved by the initial policy)"
-    assert all(sum(bar.shares) == pytest.approx(100) for bar in bars if bar.shares)
-    assert [bar.shares is None for bar in bars] == [False, False, True, True, False, True]  # not run, and withheld
+    assert chart.win_rates
+    first, *others = chart.panels[0].bars
+    assert first == Bar("SGPO (All Ref): B vs A (improved by the initial policy)", 70.0, (64.875, 74.875), 51.8)
+    assert [bar.value is None for bar in others] == [False, True, True, False, True]  # not run, and withheld
 
 
 def test_an_unknown_match_is_an_error() -> None:
