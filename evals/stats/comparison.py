@@ -241,7 +241,7 @@ class Family:
         """The variance between a cell's training seeds, not below what is common, and its degrees of freedom."""
         own = spread.degrees_of_freedom
         lent = min(self._prior.degrees_of_freedom, self._total - own) if spread.by_prompts > 0 else 0.0
-        common = self._prior.variance * spread.by_prompts if lent > 0 else 0.0
+        common = self._prior.variance * spread.by_prompts  # of too few cells: what prompts alone would make
         if spread.between > common:
             return spread.between, max(own, (lent + own) * common / spread.between)
         return common, lent + own
