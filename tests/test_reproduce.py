@@ -202,7 +202,7 @@ def test_the_manifest_is_complete(undisturbed: tuple[Run, Finished]) -> None:
     assert content["provenance"].keys() >= {"git", "packages", "python", "platform"}
     assert content["seconds"] > 0 and content["started"] <= content["ended"]
     assert len(content["deviations"]) > 10
-    assert {claim["verdict"] for claim in content["claims"]} <= {"holds", "fails", "undecided", "not run"}
+    assert {claim["verdict"] for claim in content["claims"]} <= {"no verdict", "not run"}  # one seed
     assert {step["key"] for step in content["steps"]} == needed().keys()
     assert not any(step["found"] for step in content["steps"])
 
@@ -235,7 +235,8 @@ def test_comparisons_are_paired_on_all_prompts(undisturbed: tuple[Run, Finished]
         difference = cells[each["better"], *column] - cells[each["worse"], *column]
         assert each["difference"] == pytest.approx(difference, abs=1e-6)
         assert each["n_prompts"] == SIZES[each["bench"]]
-    assert {each["model"] for each in compared} == {"llama"}
+    assert {each["model"] for each in done} == {"llama"}
+    assert {each["verdict"] for each in done} <= {"above", "below", "undecided"}  # of one training seed
     assert all(not {each["better"], each["worse"]} <= set(METHODS) for each in compared if each not in done)
 
 
