@@ -227,6 +227,21 @@ def test_a_method_whose_seeds_differ_more_is_judged_by_its_own_spread() -> None:
     assert wild.standard_error**2 >= sum(own) / 3 * (1 - 1e-9)
 
 
+def test_seeds_that_agree_by_chance_are_taken_to_differ_as_prompts_make_them() -> None:
+    """In a family too small to tell what spreads have in common."""
+    (sides,) = family(7, noises=(0.0,))
+    equal = [
+        [Statistic(50.0, lambda counts, one=one: one.resample(counts) - one.value + 50.0) for one in run]
+        for run in (sides.baseline, sides.candidate)
+    ]
+    (change,) = compared([Sides(*equal, N_PROMPTS)])
+    counts = resample_counts(N_PROMPTS, RESAMPLES, 0)
+    values = [np.array([one.resample(counts) for one in run]) for run in equal]
+    own = sum(np.var(row - each.mean(axis=0), ddof=1) for each in values for row in each) / 4
+    shared = max(0, np.var(values[1].mean(axis=0) - values[0].mean(axis=0), ddof=1) - own * 2 / 3)
+    assert change.standard_error == pytest.approx((own * 2 / 3 + shared) ** 0.5)
+
+
 def test_runs_without_any_variation() -> None:
     won, lost = (win_rate_statistic(np.full(N_PROMPTS, value)) for value in (1.0, 0.0))
     same, other = compared([Sides([won] * 3, [won] * 3, N_PROMPTS), Sides([won] * 3, [lost] * 3, N_PROMPTS)])
