@@ -232,7 +232,7 @@ def test_tasks_get_the_commands_working_folder_and_no_key_of_an_endpoint(
 
 def test_a_node_without_the_working_folder_says_so(store: Store, tmp_path: Path):
     gone = tmp_path / "gone"
-    errand = Errand(store.root, None, store.root, Limits(), compute(), "1", gone, {})
+    errand = Errand(store.root, None, False, store.root, Limits(), compute(), "1", gone, {})
     [said] = make("key", b"", "1", errand, None)
     assert isinstance(said, Failed) and said.by_user
     assert f"cannot work in {gone}, where the command was given (No such file or directory); give it in" in said.message

@@ -129,7 +129,7 @@ def test_spins_own_recipe_trains_on_the_same_pairs() -> None:
     """github.com/uclaml/SPIN, configs/config.yaml."""
     last, plain = built("spin-own-recipe"), built("spin")
     assert last.inputs == plain.inputs
-    settings, usual = last.arguments["settings"], SCALE.training.spin.training
+    settings, usual = last.arguments["settings"], plain.arguments["settings"].training
     assert settings.beta == 0.1
     assert settings.training == replace(usual, epochs=3, optimizer="rmsprop", schedule="linear")
 
