@@ -350,8 +350,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return Table(run, reached)
 
 
-MACHINERY = ("harness.core.artifacts", "harness.core.code", "harness.core.provenance", "harness.core.store")
-"""What runs around a step."""
+MACHINERY = tuple(
+    f"harness.core.{name}" for name in ("artifacts", "code", "integrity", "provenance", "sources", "store")
+)
+"""What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 
 
 def test_all_that_ran_in_a_step_is_in_its_digest(table: Table):
