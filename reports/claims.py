@@ -90,8 +90,12 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
-    """The claims of this run that say all that this one says, and more."""
-    return [other for other in manifest.claims if other.id in claim.contained_in]
+    """The claims of this run that say all that this one says, and more; one that was not run in full says less."""
+    return [
+        other
+        for other in manifest.claims
+        if other.id in claim.contained_in and (other.verdict != "not run" or claim.verdict == "not run")
+    ]
 
 
 def _exhibit(exhibits: Exhibits, claim: ClaimResult) -> AnyExhibit:
@@ -166,7 +170,8 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
         yield "These tests cover the draw of prompts and of training seeds."
         yield (
             f"Verdicts, at 5 % over all {manifest.n_claims} claims of the paper, and over its {manifest.n_orderings} "
-            "orderings, are Holm-adjusted; a 95 % interval is of its difference by itself."
+            "orderings, are Holm-adjusted; an ordering is also decided with its claim. A 95 % interval is of its "
+            "difference by itself."
         )
     else:
         yield (
@@ -188,10 +193,16 @@ def _every(manifest: Manifest) -> Iterable[ComparisonResult]:
 
 
 def _distinct_by_exhibit(manifest: Manifest) -> dict[str, list[ComparisonResult]]:
-    found: dict[str, dict[ComparisonResult, None]] = {}
+    """Every test once, as it is stated first; with the verdict of a claim that it is decided with, if of any."""
+    found: dict[str, dict[tuple[object, ...], ComparisonResult]] = {}
     for claim in manifest.claims:
-        found.setdefault(claim.exhibit, {}).update(dict.fromkeys(claim.comparisons))
-    return {name: list(comparisons) for name, comparisons in found.items() if comparisons}
+        of_exhibit = found.setdefault(claim.exhibit, {})
+        for each in claim.comparisons:
+            key = (each.model, frozenset((each.better, each.worse)), each.bench, each.metric)
+            known = of_exhibit.setdefault(key, each)
+            if known.verdict == "undecided" and each.verdict != "undecided" and each.better == known.better:
+                of_exhibit[key] = each
+    return {name: list(comparisons.values()) for name, comparisons in found.items() if comparisons}
 
 
 def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
