@@ -37,8 +37,8 @@ class Power:
     """What an undecided test could have found, and what would decide a difference of the size observed.
 
     `minimum_detectable_effect` is the true difference that the test decides in 80 % of repeats, in the score's unit;
-    None where nothing varies, and where too few prompts
-    bound the p-value. `prompts_needed` and `seeds_needed` (a side) are what would decide the observed one in
+    None where nothing varies, and where it is the sign
+    test that sets the p-value, of whose power nothing is told. `prompts_needed` and `seeds_needed` (a side) are what would decide the observed one in
     80 % of repeats with the other as it is: more than there were, or None where no number would do or none can be told.
     """
 
@@ -55,7 +55,7 @@ def power(difference: PairedDifference, test: TTest, significance: float = SIGNI
 
     A test that is undecided at `significance` has an effect above the observed difference, and needs more than it had.
     """
-    is_bounded = test.p_value >= significance > _by_error_alone(difference, test)
+    is_bounded = test.p_value > _by_error_alone(difference, test)
     if not test.standard_error or is_bounded:
         return Power(None, None, None, "")
     effect = detectable(significance, test.degrees_of_freedom) * test.standard_error

@@ -103,7 +103,8 @@ def test_more_seeds_are_named_where_they_are_what_is_missing(
 def test_a_verdict_on_checkpoints_needs_prompts() -> None:
     one = SeedSpread(1, 0.0, 0.0, 0)
     difference = PairedDifference(0.5, 100, one, one, by_prompts=0.01 * 2)
-    found = power(difference, replace(checkpoint_test(difference), degrees_of_freedom=1e9), 0.0001)
+    error = checkpoint_test(difference).standard_error
+    found = power(difference, TTest(error, 1e9, 2 * float(stats.t.sf(0.5 / error, 1e9))), 0.0001)
     assert found.seeds_needed is None
     assert found.prompts_needed is not None and found.needed == f"{found.prompts_needed:,} prompts"
     assert found.prompts_needed == pytest.approx(100 * 0.02 * ((3.8906 + 0.8416) / 0.5) ** 2, abs=1)
@@ -128,3 +129,13 @@ def test_a_p_value_that_few_prompts_bound_names_no_effect() -> None:
     test = welch_test(clear)
     assert isinstance(test, TTest) and test.p_value == 0.0625
     assert power(clear, test, 0.05).minimum_detectable_effect is None
+
+
+@pytest.mark.parametrize("level", [0.0005, 0.005, 0.05])
+def test_of_a_p_value_that_the_sign_test_sets_no_power_is_told(level: float) -> None:
+    """Whatever the level: the t test behind it would promise a decision that the sign test does not make."""
+    side = SeedSpread(5, 3.0, 3.0, 4)
+    graded = PairedDifference(5.5, 300, side, None, by_prompts=2.0, least_p_value=0.27)
+    test = welch_test(graded)
+    assert test.p_value == 0.27
+    assert power(graded, test, level).needed == ""
