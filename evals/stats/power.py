@@ -37,9 +37,9 @@ class Power:
     """What an undecided test could have found, and what would decide a difference of the size observed.
 
     `minimum_detectable_effect` is the true difference that the test decides in 80 % of repeats, in the score's unit;
-    None where nothing varies, and where it is the sign
-    test that sets the p-value, of whose power nothing is told. `prompts_needed` and `seeds_needed` (a side) are what would decide the observed one in
-    80 % of repeats with the other as it is: more than there were, or None where no number would do or none can be told.
+    None where nothing varies, and where it is the sign test that sets the p-value, of whose power nothing is told.
+    `prompts_needed` and `seeds_needed` (a side) are what would decide the observed one in 80 % of repeats with the
+    other as it is: more than there were, or None where no number would do or none can be told.
     """
 
     minimum_detectable_effect: float | None
