@@ -22,7 +22,8 @@ from harness.core.learning_rates import (
 from harness.core.provenance import provenance
 from harness.core.rate_text import rate_text, shown
 from harness.core.store import Store, open_store, require_writable
-from harness.pipeline import plan, print_plan
+from harness.evidence import tell_stale
+from harness.pipeline import checked_plan, print_plan
 from harness.rate_sweep import Tried, sensitivity, sweep, swept
 from harness.scales import rates_path
 
@@ -40,7 +41,8 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
     store, path = _places(choice, run_dir)
     say(f"learning rates of {sum(map(len, methods.values()))} preference stages on the scale {scale.name}, seed {seed}")
     targets = [each.figures for each in tried]
-    print_plan(plan(targets, store))
+    tell_stale(targets, store, "rerun")
+    print_plan(checked_plan(targets, store))
     run_with_bill(targets, store, compute=scale.compute)
     size = scale.data.preference_data.size
     table = RateTable(
@@ -82,7 +84,8 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
         f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale {scale.name}"
     )
     targets = [artifact for each in scored for artifact in each.scores.values()]
-    print_plan(plan(targets, store))
+    tell_stale(targets, store, "rerun")
+    print_plan(checked_plan(targets, store))
     run_with_bill(targets, store, compute=scale.compute)
     found = {
         model: {
@@ -100,10 +103,13 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
 
 
 def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
-    """The store, and the table's file. Raises UserError where that cannot be written."""
+    """The store, which makes again what other code has made, and the table's file.
+
+    The table says which commit it is of. Raises UserError where that cannot be written.
+    """
     path = table_path(choice, run_dir)
     require_writable(path.parent)
-    return open_store(run_dir / "store", choice.request().scale.compute), path
+    return open_store(run_dir / "store", choice.request().scale.compute, remakes_stale=True), path
 
 
 def table_path(choice: Choice, run_dir: Path) -> Path:
