@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from statistics import stdev
 from typing import Any, TypeVar
@@ -132,13 +131,6 @@ def _remembering(statistic: Statistic) -> Statistic:
         return known[drawn]
 
     return Statistic(statistic.value, resample)
-
-
-def draw_prompts_once() -> None:
-    """Lets the test of `harness regress` keep the resampled prompts, which are the same in every call of it."""
-    module = sys.modules[compare.compare_runs.__module__]
-    if draw := getattr(module, "resample_counts", None):
-        setattr(module, "resample_counts", lru_cache(maxsize=8)(draw))  # noqa: B010
 
 
 def lowered(sides: Sides, points: float) -> Sides:
@@ -253,7 +245,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.seeds < 2 * max(options.groups):
         parser.error(f"two groups of {max(options.groups)} need --seeds {2 * max(options.groups)} or more")
-    draw_prompts_once()
     run = reproduce(options.run_dir, options.seeds)
     scores = scores_of(run)
     probed = max(1, min(options.probed, options.pairs))

@@ -7,7 +7,7 @@ whichever are run: each exhibit has the share of its claims, and Holm's method g
 the same whether its exhibit is run alone or with all others. The orderings are a second such family.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,35 +40,26 @@ class Families:
 
 def decide_claims(experiments: Sequence[Experiment], store: Store) -> dict[str, Any]:
     """The claims of the experiments with their verdicts, as a manifest holds them: JSON values."""
-    from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
+    from evals.stats.comparison import FEWEST_SEEDS
 
     paper = experiments[0].exhibit.paper.name
     families = Families.of(paper)
     contained = _contained(load_exhibits(paper))
-    claims = []
+    claims, n_tests = [], 0
     for experiment in experiments:
         orderings = _decided_orderings(experiment, store, families.orderings)
+        n_tests += sum(each.test is not None for each in orderings.values())
         claims += [
             {**claim, "contained_in": contained[claim["id"]]}
             for claim in _decided_claims(experiment, orderings, families.claims)
         ]
-    tested = sum("p_value" in each for each in _distinct(claims))
     return {
-        "n_tests": tested,
+        "n_tests": n_tests,
         "n_claims": families.claims,
         "n_orderings": families.orderings,
-        "seeds_for_verdict": FEWEST_DEGREES_OF_FREEDOM + 1,
+        "seeds_for_verdict": FEWEST_SEEDS,
         "claims": claims,
     }
-
-
-def _distinct(claims: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    found: dict[Any, Mapping[str, Any]] = {}
-    for claim in claims:
-        for each in claim["comparisons"]:
-            pair = frozenset((each["better"], each["worse"]))
-            found.setdefault((claim["exhibit"], each["model"], pair, each["bench"], each["metric"]), each)
-    return iter(found.values())
 
 
 def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:

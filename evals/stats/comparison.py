@@ -36,6 +36,8 @@ from evals.stats.moderation import Prior, fit_prior
 FEWEST_DEGREES_OF_FREEDOM = 4
 """Of the spread between training seeds, for a verdict on methods. With 2, three seeds a side, false decisions come in
 more than 5 % of families whose variances are as unequal as those of docs/report (benchmarks/claim_errors.py)."""
+FEWEST_SEEDS = FEWEST_DEGREES_OF_FREEDOM + 1
+"""Of each of two methods, for a verdict on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class TTest:
     standard_error: float
     degrees_of_freedom: float
     p_value: float
+    is_bounded: bool = False
+    """Whether a sign test sets the p-value, being above that of the t test."""
 
 
 def paired_difference(
@@ -263,8 +267,8 @@ def _test(difference: PairedDifference, error: float, degrees_of_freedom: float)
     if difference.difference == 0:
         return TTest(error, degrees_of_freedom, 1.0)
     p_value = 2 * float(stats.t.sf(abs(difference.difference) / error, degrees_of_freedom)) if error else 0.0
-    unanimous = min(1.0, 2 * 0.5**difference.n_prompts)
-    return TTest(error, degrees_of_freedom, max(difference.least_p_value, unanimous, p_value))
+    least = max(difference.least_p_value, min(1.0, 2 * 0.5**difference.n_prompts))
+    return TTest(error, degrees_of_freedom, max(least, p_value), is_bounded=least > p_value)
 
 
 def _mean(statistics: Sequence[Statistic]) -> float:

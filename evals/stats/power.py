@@ -55,8 +55,7 @@ def power(difference: PairedDifference, test: TTest, significance: float = SIGNI
 
     A test that is undecided at `significance` has an effect above the observed difference, and needs more than it had.
     """
-    is_bounded = test.p_value > _by_error_alone(difference, test)
-    if not test.standard_error or is_bounded:
+    if not test.standard_error or test.is_bounded:
         return Power(None, None, None, "")
     effect = detectable(significance, test.degrees_of_freedom) * test.standard_error
     is_undecided = test.p_value >= significance
@@ -73,13 +72,6 @@ def _needed(difference: PairedDifference, prompts: int | None, seeds: int | None
     if prompts and (not seeds or prompts / difference.n_prompts <= seeds / n_seeds):
         return f"{prompts:,} prompts" if prompts <= MAX_PROMPTS else f"> {MAX_PROMPTS:,} prompts"
     return f"{seeds:,} seeds" if seeds else "more prompts and seeds"
-
-
-def _by_error_alone(difference: PairedDifference, test: TTest) -> float:
-    """The p-value without what bounds it from below."""
-    if not test.standard_error:
-        return 0.0
-    return 2 * float(stats.t.sf(abs(difference.difference) / test.standard_error, test.degrees_of_freedom))
 
 
 def _prompts_needed(difference: PairedDifference, test: TTest, effect: float) -> int | None:

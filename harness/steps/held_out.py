@@ -36,7 +36,7 @@ def held_out_figures(
     out.write_json(
         FIGURES,
         {
-            "cut_off": fmean(row.finish_reason == "length" for row in own),
+            "cut_off": fmean(not row.is_ended for row in own),
             "tokens": _mean_length(tokenize, (row.text for row in own)),
             "chosen_tokens": _mean_length(tokenize, (row.chosen for row in sides)),
             "rejected_tokens": _mean_length(tokenize, (row.rejected for row in sides)),

@@ -6,6 +6,7 @@ import numpy as np
 
 from evals.alpaca_eval2 import build_calibration
 from evals.formats import Annotations, ArenaJudgment, Calibration, Game
+from evals.stats.bootstrap import Statistic
 
 BASELINE_LENGTH = 1000
 LABELS = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
@@ -64,3 +65,8 @@ def judgments(n: int = 60, *, seed: int = 0, ability: float = 0.0, missing: Sequ
         games = (Game(None if question in missing else LABELS[first]), Game(LABELS[second]))
         rows.append(ArenaJudgment(f"q{question:03d}", "model", "judge", games))
     return rows
+
+
+def constant_statistic(value: float) -> Statistic:
+    """`value`, whichever prompts are drawn: a score without a draw of prompts."""
+    return Statistic(value, lambda counts: np.full(len(counts), value))

@@ -22,8 +22,9 @@ from evals.stats.comparison import (
     paired_difference,
     welch_test,
 )
-from evals.stats.means import constant_statistic, mean_statistic
+from evals.stats.means import mean_statistic
 from evals.stats.moderation import fit_prior
+from tests.evals.simulated import constant_statistic
 
 N = 60
 SCORES = st.lists(st.floats(0, 100), min_size=2, max_size=6).filter(lambda values: np.ptp(values) > 1e-3)

@@ -13,7 +13,7 @@ from scipy import stats
 from evals.measures import MEASURES, compare_less, compare_measurements, measured_less
 from evals.stats.bootstrap import resample_counts
 from evals.stats.comparison import PairedDifference, welch_test
-from evals.stats.means import constant_statistic, mean_statistic
+from evals.stats.means import mean_statistic
 from evals.stats.power import Power, power
 from evals.summaries import measured_difference
 from harness.core.artifacts import Output, step
@@ -21,6 +21,7 @@ from harness.core.errors import UserError
 from harness.core.store import Store
 from harness.steps.edit_distance import EditDistance
 from harness.steps.perplexity import Perplexity
+from tests.evals.simulated import constant_statistic
 from tests.steps.given import made
 
 VALUES = st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=25)
