@@ -97,7 +97,7 @@ def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -
 def names_shown(names: Iterable[str]) -> str:
     """The names of columns or fields as an error lists them: the first ones, and each shortened."""
     shown = [reprlib.repr(name)[1:-1] for name in names]
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "")
+    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "nothing"
 
 
 def write_json(path: Path, value: Any) -> None:
