@@ -49,17 +49,16 @@ def terminal_report(folder: Path) -> "RenderableType":
         lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
     found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
     for block in found:
-        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest, len(report.exhibits) == 1)]
+        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest)]
     return Lines(*lines)
 
 
-def _tests(manifest: Manifest, in_full: bool) -> Iterator["RenderableType"]:
-    """What is behind the verdicts; of a run of one exhibit also what is undecided, line by line."""
+def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
+    """Every comparison under its verdict, what these rest on, and last the answer."""
     from rich.text import Text
 
-    exhibits = exhibits_of(manifest)
-    if in_full and (undecided := claims.undecided(manifest, exhibits)):
-        yield _grid(undecided, undecided.groups[0])
+    for table in claims.by_verdict(manifest, exhibits_of(manifest)):
+        yield _grid(table, table.groups[0])
     yield Text(claims.coverage(manifest), style="dim")
     yield Text(claims.headline(manifest), style="bold")
 
