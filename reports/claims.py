@@ -136,34 +136,30 @@ def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
 
 
 def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
-    """Every comparison that was made, once: a table a verdict, what is against the paper first.
+    """Every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
 
     An undecided one has beside its difference what the test could have found, and what would decide it.
     """
-    several = len(exhibits) > 1
     tables = []
     for verdict in _COMPARED:
         power = _COLUMNS[7:] if verdict == "undecided" else ()
         columns = (Column(verdict), Column("model"), Column("metric"), *_COLUMNS[3:4], *power)
-        rows = tuple(
-            _brief(exhibits[name], each, several)
-            for name, comparisons in _distinct_by_exhibit(manifest).items()
-            for each in comparisons
-            if each.verdict == verdict
-        )
-        tables += [Table(columns, (Group(rows),))] if rows else []
+        groups = []
+        for name, comparisons in _distinct_by_exhibit(manifest).items():
+            rows = tuple(_brief(exhibits[name], each) for each in comparisons if each.verdict == verdict)
+            groups += [Group(rows, heading=exhibits[name].label)] if rows else []
+        tables += [Table(columns, tuple(groups))] if groups else []
     return tuple(tables)
 
 
 _COMPARED = ("fails", "below", "holds", "above", "undecided")
 
 
-def _brief(exhibit: AnyExhibit, comparison: ComparisonResult, several: bool) -> Row:
-    """A row of `by_verdict`; with its exhibit where there are several."""
+def _brief(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
+    """A row of `by_verdict`."""
     ordered, _, metric, difference_, *_, detectable_, needed_ = _row(exhibit, comparison).cells
-    of = f"{exhibit.label}: {ordered}" if several else ordered
     power = (detectable_, needed_) if comparison.verdict == "undecided" else ()
-    return Row((of, comparison.model, metric, difference_, *power))
+    return Row((ordered, comparison.model, metric, difference_, *power))
 
 
 def records(manifest: Manifest, exhibits: Exhibits) -> Records:

@@ -57,8 +57,9 @@ def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
     """Every comparison under its verdict, what these rest on, and last the answer."""
     from rich.text import Text
 
-    for table in claims.by_verdict(manifest, exhibits_of(manifest)):
-        yield _grid(table, table.groups[0])
+    exhibits = exhibits_of(manifest)
+    for table in claims.by_verdict(manifest, exhibits):
+        yield _comparisons(table, with_exhibit=len(exhibits) > 1)
     yield Text(claims.coverage(manifest), style="dim")
     yield Text(claims.headline(manifest), style="bold")
 
@@ -105,6 +106,23 @@ def _grid(table: Table, group: Group) -> "RichTable":
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
     for row in group.rows:
         rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
+    return rich
+
+
+def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
+    """The comparisons of one verdict; those of an exhibit under its label where there are several."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        _add_column(rich, column, two_lines=False)
+    for group in table.groups:
+        if with_exhibit:
+            rich.add_row(Text(group.heading, style="dim"))
+        for row in group.rows:
+            rich.add_row(*(cell for place in range(len(row.cells)) for cell in _cells(row, place)))
     return rich
 
 

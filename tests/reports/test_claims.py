@@ -89,11 +89,12 @@ def test_every_comparison_stands_once_under_its_verdict_what_fails_first(manifes
     assert len(claims.by_verdict(decided, exhibits_of(decided))) == 1
 
 
-def test_of_several_exhibits_each_comparison_has_its_own() -> None:
+def test_the_comparisons_of_several_exhibits_stand_under_their_labels() -> None:
     run = parse_manifest(made_up_manifest("table3", "fig3"))
-    found = [row.cells[0] for table in claims.by_verdict(run, exhibits_of(run)) for row in table.rows]
-    assert "Table 3: SGPO > DPO" in found
-    assert any(str(each).startswith("Figure 3: Improved response <") for each in found)
+    groups = [group for table in claims.by_verdict(run, exhibits_of(run)) for group in table.groups]
+    found = {(group.heading, row.cells[0]) for group in groups for row in group.rows}
+    assert ("Table 3", "SGPO > DPO") in found
+    assert ("Figure 3", "Improved response < SFT response (response-A)") in found
 
 
 def test_coverage_depends_on_the_number_of_training_seeds() -> None:

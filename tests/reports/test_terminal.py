@@ -64,8 +64,8 @@ def test_shows_which_comparison_failed_which_held_and_what_would_decide_the_othe
 
 def test_a_run_of_several_exhibits_shows_the_comparisons_of_each(tmp_path: Path) -> None:
     text = printed(tmp_path, made_up_manifest("table3", "fig3"), width=140)
-    assert re.search(r"Table 3: SGPO > DPO +qwen +AlpacaEval 2\.0 WR +-3\.2 \[", text)
-    assert re.search(r"Figure 3: Improved response < ", text)
+    assert re.search(r"^ fails .*\n.*\n Table 3 *\n SGPO > DPO +qwen +AlpacaEval 2\.0 WR +-3\.2 \[", text, re.MULTILINE)
+    assert re.search(r"^ Figure 3 *\n Improved response < ", text, re.MULTILINE)
     assert "Detectable: " in text and "detectable" in text
 
 
