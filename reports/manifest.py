@@ -366,7 +366,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the run in `folder`. Raises UserError when there is none or it is damaged."""
+    """The manifest of the run in `folder`. Raises UserError when there is none, or it is damaged or of another version."""
     path = folder / "manifest.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -374,7 +374,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(f"cannot read {path}: {error.strerror}; name the folder of a finished run") from None
     except ValueError:
         raise UserError(f"{path} is not JSON; run the command that made it again") from None
-    return parse_manifest(content, str(path))
+    try:
+        return parse_manifest(content, str(path))
+    except UserError as error:
+        command = content.get("command") if isinstance(content, Mapping) else None
+        same = f"`{command}`" if isinstance(command, str) and command else "the command that made it"
+        raise UserError(
+            f"{error}: it is damaged or of another version; run {same} again, which finds what it made and writes it anew"
+        ) from None
 
 
 def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> Manifest:

@@ -104,6 +104,19 @@ def test_a_run_without_claims_is_short(tmp_path: Path) -> None:
     assert "claims" not in text and "These tests" not in text and "training seed" not in text
 
 
+@pytest.mark.parametrize("lost", ["n_claims", "judge"])
+def test_a_manifest_of_another_version_says_which_command_writes_it_anew(
+    tmp_path: Path, manifest: dict[str, Any], lost: str
+) -> None:
+    del manifest[lost]
+    with pytest.raises(UserError) as raised:
+        terminal_report(write_manifest(tmp_path, manifest))
+    [said] = str(raised.value).splitlines()
+    assert "is damaged or of another version; run `harness reproduce table3" in said
+    assert said.endswith("` again, which finds what it made and writes it anew")
+    assert lost in said
+
+
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*manifest\.json"):
         terminal_report(tmp_path)
