@@ -61,7 +61,8 @@ def load_baseline(bench: str, source: str | None = None, baseline: str | None = 
     """The instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
 
     `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its
-    own: it takes those of any model_outputs.json, of a folder with Arena-Hard's questions, and else AlpacaEval's.
+    own: it takes those of any model_outputs.json, be it `source` or, without one, `baseline`, of a folder with
+    Arena-Hard's questions, and else AlpacaEval's.
     Raises UserError as the functions for the two benchmarks do.
     """
     if bench not in _BENCHES:
@@ -73,6 +74,8 @@ def load_baseline(bench: str, source: str | None = None, baseline: str | None = 
             return _outputs_as_baseline(Path(source), baseline)
         if _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,)):
             return arena_hard_baseline(source, baseline)
+    if bench == "pairwise" and source is None and (file := _as_file(baseline)) and _has_own_instructions(file):
+        return _outputs_as_baseline(file, baseline)
     return alpaca_eval2_baseline(source, baseline)
 
 
@@ -164,6 +167,14 @@ def fingerprint(responses: Iterable[Response]) -> str:
 def _holds_answers(bench: str, path: Path) -> bool:
     """Whether `path` is in Arena-Hard's format, not AlpacaEval's: where `bench` takes either, its name tells."""
     return bench == "arena_hard" or (bench != "alpaca_eval2" and ".jsonl" in path.suffixes)
+
+
+def _has_own_instructions(path: Path) -> bool:
+    """Whether a file of outputs is in AlpacaEval's format, but not to all of its instructions."""
+    if _holds_answers("pairwise", path):
+        return False
+    keys = {instruction_key(output.instruction) for output in read_model_outputs(path)}
+    return not keys.issuperset(instruction_set.OFFICIAL_INSTRUCTION_KEYS)
 
 
 def _outputs_as_baseline(path: Path, baseline: str | None) -> BenchData:

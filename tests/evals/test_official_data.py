@@ -192,6 +192,18 @@ def test_pairwise_takes_the_instructions_of_any_outputs(tmp_path: Path) -> None:
     assert [row.prompt for row in other.responses] == [row.prompt for row in data.responses]
 
 
+def test_pairwise_takes_the_instructions_of_a_baseline_that_is_no_benchmarks(tmp_path: Path) -> None:
+    """Without `three_instructions` these are not AlpacaEval's."""
+    path = whole_outputs(tmp_path / "mine.json", "mine")
+    assert load_baseline("pairwise", None, str(path)) == load_baseline("pairwise", str(path))
+
+
+@pytest.mark.usefixtures("three_instructions")
+def test_pairwise_takes_a_baseline_to_all_of_alpaca_evals_instructions_in_their_order(tmp_path: Path) -> None:
+    path = whole_outputs(tmp_path / "whole.json", "whole")
+    assert load_baseline("pairwise", None, str(path)) == alpaca_eval2_baseline(None, str(path))
+
+
 @pytest.mark.usefixtures("three_instructions")
 def test_pairwise_takes_a_folder_as_the_benchmark_that_it_holds(tmp_path: Path) -> None:
     whole_outputs(tmp_path / "alpaca" / ALPACA_EVAL_FILE)
