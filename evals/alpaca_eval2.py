@@ -11,7 +11,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from evals import completeness, summaries
-from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
+from evals.completeness import ALLOW_MISSING_FLAG
+from evals.formats.annotations import Annotations
+from evals.formats.calibration import Calibration
 from harness.core.errors import UserError, unknown
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals import completeness, summaries
-from evals.formats import ARENA_GAMES, ArenaJudgment
+from evals.formats.arena_hard import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
 from harness.core.records import share_by_label
 

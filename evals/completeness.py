@@ -1,6 +1,6 @@
 """When a score may be shown: failed and absent verdicts are counted, never scored."""
 
-from evals.formats import ALLOW_MISSING_FLAG
+ALLOW_MISSING_FLAG = "--allow-missing"
 
 REQUIRED_SHARE = 0.99
 

@@ -100,7 +100,8 @@ def compare_files(
 
 def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
     from evals.alpaca_eval2 import METRICS, compare_annotations
-    from evals.formats import read_annotations, read_calibration
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
 
     control = read_calibration(calibration) if calibration else None
 
@@ -119,7 +120,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
 
 def _arena_hard(allow_missing: bool) -> _Bench:
     from evals.arena_hard import METRICS, compare_judgments
-    from evals.formats import read_judgments
+    from evals.formats.arena_hard import read_judgments
 
     def read(path: Path) -> _Verdicts:
         rows = read_judgments(path)

@@ -9,7 +9,7 @@ from typing import Any
 from evals.alpaca_eval2_steps import EVALUATION
 from evals.bench import RESAMPLES
 from evals.calibration_steps import RESULT, calibrate_judge
-from evals.formats import read_annotations
+from evals.formats.annotations import read_annotations
 from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.backends.judges import JudgeReference

@@ -19,7 +19,8 @@ def score_annotations_file(
 ) -> Scores:
     """AlpacaEval 2.0 scores of stored verdicts. Raises UserError for files that are wrong."""
     from evals.alpaca_eval2 import score_annotations
-    from evals.formats import read_annotations, read_calibration
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
 
     read = read_annotations(annotations, reference_outputs=reference_outputs, allow_missing=allow_missing)
     return {
@@ -35,7 +36,7 @@ def score_annotations_file(
 def score_judgments_file(judgments: Path, *, allow_missing: bool) -> Scores:
     """Arena-Hard scores of stored verdicts. Raises UserError for a file that is wrong."""
     from evals.arena_hard import score_judgments
-    from evals.formats import read_judgments
+    from evals.formats.arena_hard import read_judgments
 
     read = read_judgments(judgments)
     return {

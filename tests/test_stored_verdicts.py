@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evals.formats import AnnotationRow, ArenaJudgment, Game, write_annotations, write_judgments
+from evals.formats.annotations import AnnotationRow, write_annotations
+from evals.formats.arena_hard import ArenaJudgment, Game, write_judgments
 from harness.scorecard import scorecard
 from harness.stored_verdicts import score_annotations_file, score_judgments_file
 
