@@ -19,7 +19,7 @@ An answer must hold text, but for a rejected one, which may be empty.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
@@ -143,22 +143,27 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     without what `kind` needs, naming it, and for too few rows.
     """
     name = _short_name(reference)
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for row, where in islice(_numbered(data_files(reference, split)), size):
         made = _row(row, kind, where, name)
         id = _unseen(made.prompt.id, seen)
-        seen.add(id)
         yield replace(made, prompt=replace(made.prompt, id=id))
     if len(seen) < size:
         raise UserError(f"{reference} has {len(seen)} rows, not {size}; ask for fewer")
 
 
-def _unseen(id: str, seen: Collection[str]) -> str:
-    """The id, or the first of id-2, id-3, ... that is none of `seen`."""
-    number, candidate = 1, id
+def _unseen(id: str, seen: dict[str, int]) -> str:
+    """Return the id, or the first of id-2, id-3, ... that is none of `seen`, which it is from then on.
+
+    `seen` holds the last number that was tried for each: from there the search goes on, so that no number is tried
+    twice, however many rows are equal.
+    """
+    number, candidate = seen.get(id, 0), id
     while candidate in seen:
         number += 1
         candidate = f"{id}-{number}"
+    seen[id] = max(number, 1)
+    seen.setdefault(candidate, 1)
     return candidate
 
 
