@@ -79,6 +79,8 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
 def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
         yield "cut off at the token limit", scores["n_cut_off"], " answers"
+    if scores.get("n_beyond_context"):
+        yield "beyond the model's context", scores["n_beyond_context"], " answers, which have no perplexity"
     if (asked := scores.get("n_asked")) is not None:
         judged = "verdicts" if "score" in scores else "instructions judged"
         yield judged, asked - scores["n_missing"], f" of {asked}"
