@@ -11,6 +11,7 @@ import click
 from harness.core.compute import Place
 from harness.core.errors import HarnessError
 from harness.core.limits import Limits
+from harness.parameters import FiniteFloat
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
@@ -251,10 +252,10 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             "--timeout",
             default=usual.timeout_seconds,
             show_default=True,
-            type=click.FloatRange(0, min_open=True),
+            type=FiniteFloat(0, min_open=True),
             help="Seconds to wait for a reply.",
         ),
-        _cost("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
+        _cost("--max-usd", type=FiniteFloat(min=0), help="Stop before this run spends more."),
         _cost("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
     )
 
@@ -350,7 +351,7 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeRefere
 @_judge_options(required=False)
 @_reckoned("--device", help="On which device: see configs/hardware.yaml.  [default: the scale's, or as measured]")
 @_reckoned("--devices", type=click.IntRange(1, 100_000), help="On how many of them.  [default: the scale's]")
-@_reckoned("--gpu-usd-per-hour", type=click.FloatRange(min=0), help="What one device costs you.")
+@_reckoned("--gpu-usd-per-hour", type=FiniteFloat(min=0), help="What one device costs you.")
 @_reckoned("--calibrate", is_flag=True, help="Measure this machine first, with one base model, in two minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def plan(

@@ -76,7 +76,8 @@ def test_listing_imports_no_machine_learning(kind: str) -> None:
 
 def imported_by(arguments: list[str]) -> set[str]:
     script = (
-        "import sys\nfrom harness.cli import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
+        "import sys\nfrom tests.plugins import hide_installed\nhide_installed()\n"
+        "from harness.cli import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
         "try:\n    main()\nfinally:\n    print('modules', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)

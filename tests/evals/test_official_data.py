@@ -186,6 +186,11 @@ def test_pairwise_takes_the_instructions_of_any_outputs(tmp_path: Path) -> None:
     assert [row.prompt for row in other.responses] == [row.prompt for row in data.responses]
 
 
+def test_pairwise_takes_the_instructions_of_a_baseline(tmp_path: Path) -> None:
+    path = whole_outputs(tmp_path / "mine.json", "mine")
+    assert load_baseline("pairwise", None, str(path)) == load_baseline("pairwise", str(path))
+
+
 @pytest.mark.usefixtures("three_instructions")
 def test_pairwise_takes_a_folder_as_the_benchmark_that_it_holds(tmp_path: Path) -> None:
     whole_outputs(tmp_path / "alpaca" / ALPACA_EVAL_FILE)
