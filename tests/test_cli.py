@@ -150,7 +150,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["eval", "--bench", "arena_hard", "--outputs", "x", "--judgments", "y"], "stored verdicts are scored alone"),
         (["eval", "--bench", "arena_hard", "--judgments", "x", "--annotations", "y"], "stored verdicts are scored al"),
         (["eval", "--bench", "arena_hard", "--annotations", "x.csv"], "holds verdicts of alpaca_eval2; give --bench"),
-        (["eval", "--bench", "arena_hard", "--judgments", "x", "--lc-calibration", "y"], "go with --annotations"),
+        (["eval", "--bench", "arena_hard", "--judgments", "x", "--lc-calibration", "y"], "outputs or --annotations, n"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--reference-outputs", "y"], "goes with --annotations"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--judge-base-url", "y"], "go with --judge-model"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--judge-without", "y"], "go with --judge-model"),

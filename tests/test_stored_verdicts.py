@@ -99,9 +99,7 @@ def test_a_few_rows_less_are_missing_verdicts_of_the_whole_set(tmp_path: Path) -
 
 def test_an_instruction_that_the_set_has_not_is_refused(tmp_path: Path) -> None:
     stray = table(tmp_path / "mine.csv", 0, 1, 805)
-    with pytest.raises(
-        UserError, match=r"index 805 is above 804.*; of another set, pass --reference-outputs"
-    ):
+    with pytest.raises(UserError, match=r"index 805 is above 804.*; of another set, pass --reference-outputs"):
         score(stray)
     with pytest.raises(UserError, match="index 805 is above 804"):
         compare_files("alpaca_eval2", (stray,), [(table(tmp_path / "theirs.csv", 0, 1),)])
