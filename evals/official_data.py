@@ -15,6 +15,7 @@ from evals.answer_files import AnswerFile, read_answer_file
 from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.formats.arena_hard import read_questions
 from evals.formats.outputs import instruction_key
+from evals.formats.rows import FILE_KINDS
 from harness.backends.hub import HubFile, NotOnHub, fetch, file_names
 from harness.core.errors import UserError, unknown
 from harness.core.records import Prompt, Response, to_line
@@ -212,8 +213,12 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
 
 
 def _as_file(name: str | None) -> Path | None:
-    """The file that `name` is the path of, if it is."""
-    return Path(name) if name is not None and Path(name).is_file() else None
+    """The file that `name` is the path of, if it is. Raises UserError for the name of a file that is not there."""
+    if name is None or Path(name).is_file():
+        return Path(name) if name is not None else None
+    if Path(name.removesuffix(".gz")).suffix in FILE_KINDS:
+        raise UserError(f"{name}: no such file")
+    return None
 
 
 def _first_file(source: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:

@@ -431,19 +431,18 @@ def eval_(
     as_json: bool,
 ) -> None:
     """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
-    if annotations or judgments:
-        if model or outputs or (annotations and judgments):
-            raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
+    from harness.eval_options import require_applicable, subject_of
+
+    context = click.get_current_context()
+    subject = subject_of(context.params)
+    require_applicable(context, subject, benches)
+    if subject in ("annotations", "judgments"):
         from harness.evidence import look_at_files
 
         stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
         stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
         _show([{**stored, "stale": stale.lines}], as_json)
         return
-    if not (model or outputs):
-        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
-    if reference_outputs:
-        raise click.UsageError("--reference-outputs goes with --annotations")
     from harness.benches import OFFICIAL, BenchChoice
     from harness.evaluate import Source, evaluate, forecast
 
@@ -486,8 +485,6 @@ def _score_stored(
         return stored_verdicts.score_annotations_file(
             annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
         )
-    if lc_calibration or reference_outputs:
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --annotations")
     assert judgments is not None
     return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
 

@@ -99,7 +99,7 @@ def compare_files(
 
 
 def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
-    from evals.alpaca_eval2 import METRICS, compare_annotations
+    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
     from evals.formats.annotations import read_annotations
     from evals.formats.calibration import read_calibration
 
@@ -107,6 +107,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
 
     def read(path: Path) -> _Verdicts:
         rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        set_size(rows, control)
         return _Verdicts(path, rows.model, rows.judge, rows)
 
     def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:

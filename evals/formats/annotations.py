@@ -29,7 +29,8 @@ class Annotations:
     draw. `len_1` and `len_2` are the outputs' lengths in characters. `source` names the origin in error messages.
     `judge` and `baseline` are names, "" where the origin has none, as a published table has not. `without_verdict` are
     the instructions whose row has no preference. `is_official` says whether all instructions are AlpacaEval's, each at
-    its place in the official order; None where the origin has no texts.
+    its place in the official order; None where the origin has no texts. `set_size` is how many instructions the set has
+    that they are numbered by, where a file of it was given.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Annotations:
     baseline: str = ""
     without_verdict: tuple[int, ...] = ()
     is_official: bool | None = None
+    set_size: int | None = None
 
     def __post_init__(self) -> None:
         if not len(self.index) == len(self.preference) == len(self.len_1) == len(self.len_2):
@@ -120,6 +122,7 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
     """
     rows = read_rows(path)
     reference = _read_reference(reference_outputs) if reference_outputs else None
+    is_official = reference.is_official if reference else None
     if any(name in rows[0][1] for name in _JUDGED_TEXTS):
         names, keys = _names(path, rows), _instruction_keys(rows)
         indices = _indices(rows, keys, reference)
@@ -127,11 +130,12 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
         is_official = all(map(_is_official, indices, keys))
     else:
         _require_table(path, rows[0][1])
-        names, is_official = _Names(bare_name(path)), None
+        names = _Names(bare_name(path))
         verdicts = [_of_lengths(row, where) for where, row in rows]
         _require_places(verdicts, reference)
     _check_verdicts(verdicts, allow_missing)
-    return replace(_annotations(names, verdicts, str(path)), is_official=is_official)
+    size = len(reference.keys) if reference else None
+    return replace(_annotations(names, verdicts, str(path)), is_official=is_official, set_size=size)
 
 
 def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotations:
@@ -154,6 +158,11 @@ class _Reference(NamedTuple):
 
     origin: str
     keys: Sequence[str]
+
+    @property
+    def is_official(self) -> bool:
+        """Whether it is AlpacaEval's."""
+        return tuple(self.keys) == instruction_set.OFFICIAL_INSTRUCTION_KEYS
 
 
 def _official() -> _Reference:

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import reprlib
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ MAX_DIGITS = 15  # of an index or a length: such a number is exact as a float to
 
 _GZIP_START = b"\x1f\x8b"
 _NAMED_JSON = (".json", ".jsonl")
+FILE_KINDS = (*_NAMED_JSON, ".csv", ".tsv")
+"""How names of files end that hold rows, but for .gz."""
 _MOST_NAMES = 12
 
 
@@ -80,7 +83,7 @@ def bare_name(path: Path) -> str:
     Dots in the name stay: gpt-4.1.json is of gpt-4.1.
     """
     name = path.name.removesuffix(".gz")
-    return Path(name).stem if Path(name).suffix in (*_NAMED_JSON, ".csv", ".tsv") else name
+    return Path(name).stem if Path(name).suffix in FILE_KINDS else name
 
 
 def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -> None:
@@ -97,7 +100,7 @@ def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -
 def names_shown(names: Iterable[str]) -> str:
     """The names of columns or fields as an error lists them: the first ones, and each shortened."""
     shown = [reprlib.repr(name)[1:-1] for name in names]
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "")
+    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "nothing"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -170,7 +173,9 @@ def _columns(path: Path, columns: Mapping[str, Any]) -> Iterator[Row]:
 
 def _cells(path: Path, text: str) -> "csv.DictReader[str]":
     """A reader of the table, whose cells are parted by tabs where its header has any, and else by commas."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in text.split("\n", 1)[0] else ",")
+    csv.field_size_limit(sys.maxsize)  # an answer may be longer than the module's 131,072 characters a cell
+    delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = Counter(reader.fieldnames or ())
     except csv.Error as error:
