@@ -118,7 +118,10 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda source: (source / "model_outputs" / "claude-2.json").unlink(), "cannot read .*claude-2.json .no such file.*splits/"),
+        (
+            lambda source: (source / "model_outputs" / "claude-2.json").unlink(),
+            "cannot read .*claude-2.json .no such file.*splits/",
+        ),
         (lambda source: (source / "baseline_gpt4_1106_preview.json").unlink(), "holds 0 files baseline"),
         (
             lambda source: (source / "model_outputs" / "claude-2.json").write_text("{}"),
