@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.core.compute import Place
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, StepFailed
 from harness.core.limits import Limits
+from harness.core.terminal import one_line, visible_output
 from harness.parameters import FiniteFloat
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command; an error that a user can mend is one line on stderr."""
+    with visible_output():
+        _run_command()
+
+
+def _run_command() -> None:
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -99,8 +105,10 @@ def main() -> None:
         _fail("interrupted", 130)
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)
-    except HarnessError as error:
+    except StepFailed as error:  # with its traceback
         _fail(str(error), error.exit_code)
+    except HarnessError as error:
+        _fail(one_line(str(error)), error.exit_code)
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -15,6 +15,7 @@ from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
 from harness.core.staleness import CodeChanges
 from harness.core.store import Store, open_store, require_writable
+from harness.core.terminal import console
 from harness.evidence import tell_stale
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
@@ -120,12 +121,10 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
 
 
 def _show(folder: Path) -> None:
-    from rich.console import Console
-
-    console = Console()
+    screen = console(sys.stdout)
     # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    console.width = max(console.width, NARROWEST)
-    console.print(terminal_report(folder))
+    screen.width = max(screen.width, NARROWEST)
+    screen.print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
     if any((folder / "checkpoints").iterdir()):
         print(f"checkpoints: {folder / 'checkpoints'}")
