@@ -1,6 +1,7 @@
 """The command `harness`. Thin: each command reads its options, calls one function and shows what it returns."""
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.core.compute import Place
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, Interrupted
 from harness.core.limits import Limits
+from harness.core.scratch import scratch
+from harness.core.signals import endings_interrupt
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
@@ -55,7 +58,11 @@ class HeadedOption(click.Option):
 
 
 class HeadedCommand(click.Command):
-    """A command with so many options that its help shows them under headings."""
+    """A command with so many options that its help shows them under headings, and that leaves no temporary file."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with scratch():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -87,7 +94,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command; an error that a user can mend is one line on stderr."""
+    """Runs the command; an error that a user can mend is one line on stderr, and so is its being ended."""
+    with endings_interrupt() as heard:
+        _run_command(lambda: 128 + (heard or [signal.SIGINT])[-1])
+
+
+def _run_command(interrupted: Callable[[], int]) -> None:
+    """Runs the command; `interrupted` is the exit code where it is."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -95,9 +108,11 @@ def main() -> None:
     except click.exceptions.NoArgsIsHelpError as no_command:
         click.echo(no_command.format_message())
     except click.Abort:
-        _fail("interrupted", 130)
+        _fail("interrupted", interrupted())
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)
+    except Interrupted as error:
+        _fail(str(error), interrupted())
     except HarnessError as error:
         _fail(str(error), error.exit_code)
 
