@@ -14,6 +14,7 @@ from harness.core.executor import Done, Executor, Failed
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
+from harness.core.scratch import scratch
 from harness.core.store import Store
 
 
@@ -122,7 +123,7 @@ def run(
     if not steps.missing:
         return
     try:
-        with display(len(steps.missing)) as shown:
+        with scratch(), display(len(steps.missing)) as shown:
             _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute())
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None

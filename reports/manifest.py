@@ -380,7 +380,8 @@ def read_manifest(folder: Path) -> Manifest:
         command = content.get("command") if isinstance(content, Mapping) else None
         same = f"`{command}`" if isinstance(command, str) and command else "the command that made it"
         raise UserError(
-            f"{error}: it is damaged or of another version; run {same} again, which finds what it made and writes it anew"
+            f"{error}: it is damaged or of another version; run {same} again, which finds what it made"
+            " and writes it anew"
         ) from None
 
 
