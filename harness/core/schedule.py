@@ -29,6 +29,16 @@ class _Taken:
             self.reckoned += reckoned
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A step that is being made: for `elapsed` of `seconds`, and what had been reckoned for that part of it."""
+
+    step: str
+    elapsed: float
+    seconds: float
+    reckoned: float
+
+
 class Durations:
     """What steps will take: as was reckoned before the run, at the pace that those so far had of what was reckoned.
 
@@ -41,7 +51,7 @@ class Durations:
         self._damping = DAMPING * sum(self._reckoned.values())
         self._of_name: defaultdict[str, _Taken] = defaultdict(_Taken)
         self._of_all = _Taken()
-        self._running: dict[str, float] = {}
+        self._running: dict[str, _Running] = {}
         self._supposed: dict[str, float] = {}
 
     def learn(self, artifact: Artifact, seconds: float) -> None:
@@ -50,9 +60,10 @@ class Durations:
         for taken in (self._of_name[artifact.step], self._of_all):
             taken.add(seconds, self._reckoned.get(artifact.key))
 
-    def suppose(self, artifact: Artifact, seconds: float) -> None:
-        """`artifact`, which is being made, is going to take `seconds` in all."""
-        self._running[artifact.key] = seconds
+    def suppose(self, artifact: Artifact, elapsed: float, seconds: float) -> None:
+        """`artifact` has been made for `elapsed` seconds, and reckons with `seconds` in all."""
+        reckoned = self._reckoned.get(artifact.key, 0.0) * elapsed / seconds if seconds else 0.0
+        self._running[artifact.key] = _Running(artifact.step, elapsed, seconds, reckoned)
         self._supposed[artifact.step] = seconds
 
     def knows(self, artifact: Artifact) -> bool:
@@ -66,19 +77,28 @@ class Durations:
         name, what one of its name reckons with, or the mean of all; 1 when nothing is known.
         """
         if artifact.key in self._running:
-            return self._running[artifact.key]
+            return self._running[artifact.key].seconds
         of_name = self._of_name.get(artifact.step, _Taken())
         if artifact.key in self._reckoned:
-            return self._reckoned[artifact.key] * self._pace(of_name)
+            return self._reckoned[artifact.key] * self._pace(artifact.step)
         if not of_name.count and artifact.step in self._supposed:
             return self._supposed[artifact.step]
         taken = of_name if of_name.count else self._of_all
         return taken.seconds / taken.count if taken.count else 1.0
 
-    def _pace(self, of_name: _Taken) -> float:
-        """Seconds taken for one reckoned, by steps of the name, else by all; the first few steps say little of it."""
-        taken = of_name if of_name.reckoned else self._of_all
-        return (taken.timed + self._damping) / (taken.reckoned + self._damping) if taken.reckoned else 1.0
+    def _pace(self, step: str) -> float:
+        """Seconds taken for one reckoned, by steps of this name, else by all; the first few steps say little of it."""
+        of_name = [each for each in self._running.values() if each.step == step]
+        timed, reckoned = _evidence(self._of_name.get(step, _Taken()), of_name)
+        if not reckoned:
+            timed, reckoned = _evidence(self._of_all, self._running.values())
+        return (timed + self._damping) / (reckoned + self._damping) if reckoned else 1.0
+
+
+def _evidence(ended: _Taken, running: Iterable[_Running]) -> tuple[float, float]:
+    """(seconds taken, seconds reckoned for what was done in them), of what has ended and what runs."""
+    far = [each for each in running if each.reckoned]
+    return ended.timed + sum(each.elapsed for each in far), ended.reckoned + sum(each.reckoned for each in far)
 
 
 Pick = Callable[[Sequence[Artifact]], Artifact | None]
@@ -124,7 +144,7 @@ class Schedule:
     def hear(self, artifact: Artifact, seconds_left: float) -> None:
         """`artifact` is being made and reckons with `seconds_left`."""
         elapsed = time.monotonic() - self._started[artifact.key]
-        self._durations.suppose(artifact, elapsed + seconds_left)
+        self._durations.suppose(artifact, elapsed, elapsed + seconds_left)
 
     def finish(self, artifact: Artifact, seconds: float) -> None:
         """`artifact` has been made, in `seconds`."""

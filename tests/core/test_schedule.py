@@ -132,3 +132,22 @@ def test_a_short_step_that_took_long_does_not_move_the_forecast_of_long_ones():
     after = schedule.seconds_left(jobs=1)
     assert before is not None and after == pytest.approx(before, rel=0.3)
     assert after == pytest.approx(600, rel=0.3)
+
+
+def test_a_step_that_runs_corrects_what_was_reckoned_for_others(monkeypatch: pytest.MonkeyPatch):
+    """On a machine a quarter as fast the first long step says so long before it ends."""
+    now = 0.0
+    monkeypatch.setattr(schedule_module.time, "monotonic", lambda: now)
+    steps = [*(numbers(count=count) for count in range(5)), *(squares(items=numbers(count=9 + n)) for n in range(5))]
+    schedule = Schedule(steps, Durations({artifact.key: 10.0 for artifact in steps}))
+    first = schedule.take()
+    assert first is not None and schedule.seconds_left(jobs=1) == 100
+    now = 10.0
+    schedule.hear(first, seconds_left=30)
+    assert 240 < (schedule.seconds_left(jobs=1) or 0) < 400
+    now = 20.0
+    schedule.hear(first, seconds_left=20)
+    assert 280 < (schedule.seconds_left(jobs=1) or 0) < 400
+    now = 40.0
+    schedule.finish(first, 40)
+    assert schedule.seconds_left(jobs=1) == pytest.approx(360, rel=0.15)
