@@ -10,6 +10,7 @@ from evals.bench import RESAMPLES
 from evals.summaries import measured_difference
 from harness.core.errors import UserError
 from harness.core.staleness import CodeChanges
+from harness.core.terminal import joined
 from harness.evidence import look_at_files
 
 Files = tuple[Path, ...]
@@ -99,13 +100,15 @@ def compare_files(
 
 
 def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
-    from evals.alpaca_eval2 import METRICS, compare_annotations
-    from evals.formats import read_annotations, read_calibration
+    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
 
     control = read_calibration(calibration) if calibration else None
 
     def read(path: Path) -> _Verdicts:
         rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        set_size(rows, control)
         return _Verdicts(path, rows.model, rows.judge, rows)
 
     def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
@@ -119,7 +122,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
 
 def _arena_hard(allow_missing: bool) -> _Bench:
     from evals.arena_hard import METRICS, compare_judgments
-    from evals.formats import read_judgments
+    from evals.formats.arena_hard import read_judgments
 
     def read(path: Path) -> _Verdicts:
         rows = read_judgments(path)
@@ -218,7 +221,7 @@ _WIDTH = 100
 
 def comparison_table(found: Mapping[str, Any]) -> str:
     """What `compare_files` returns, as a table with a part for each of the other models."""
-    return "\n".join(_lines(found))
+    return joined(_lines(found))
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -281,11 +284,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
     said = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
-        yield _LEGEND
+        yield from _LEGEND.splitlines()
     if of_checkpoints := _legend_of_checkpoints(found):
-        yield of_checkpoints
+        yield from of_checkpoints.splitlines()
     if "undecided" in said:
-        yield _LEGEND_OF_UNDECIDED
+        yield from _LEGEND_OF_UNDECIDED.splitlines()
 
 
 def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.core.terminal import joined
+
 HEADLINES = (
     "length_controlled_winrate",
     "win_rate",
@@ -16,7 +18,7 @@ HEADLINES = (
 
 def scorecard(scores: Mapping[str, Any]) -> str:
     """The headlines, each with its 95 % interval, what they rest on and what they are not."""
-    return "\n".join(_lines(scores))
+    return joined(_lines(scores))
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
@@ -48,8 +50,8 @@ def _row(name: str, number: str, tail: str, width: int) -> str:
 def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
     """(name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
     intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
-    for name in HEADLINES:
-        if isinstance(value := scores.get(name), float):
+    for name in dict.fromkeys((*HEADLINES, *scores.get("metrics", ()))):
+        if isinstance(value := scores.get(name), int | float):
             interval = intervals.get(name) if isinstance(intervals, Mapping) else intervals
             yield name, value, _interval(interval) + _parts(uncertainty.get(name, {}))
     for name, estimate in _estimates(scores):
@@ -79,6 +81,8 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
 def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
         yield "cut off at the token limit", scores["n_cut_off"], " answers"
+    if scores.get("n_beyond_context"):
+        yield "beyond the model's context", scores["n_beyond_context"], " answers, which have no perplexity"
     if (asked := scores.get("n_asked")) is not None:
         judged = "verdicts" if "score" in scores else "instructions judged"
         yield judged, asked - scores["n_missing"], f" of {asked}"

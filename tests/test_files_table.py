@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from evals.formats import Annotations, ModelOutput, read_annotations, read_judgments, read_model_outputs
+from evals.formats.annotations import Annotations, read_annotations
+from evals.formats.arena_hard import read_judgments
+from evals.formats.outputs import ModelOutput, read_model_outputs
 from harness.backends.datasets import read_data
 from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
@@ -42,7 +45,8 @@ def labels(path: Path) -> dict[str, list[str | None]]:
 
 def verdicts(name: str, model: str, judge: str = "", baseline: str = "") -> Annotations:
     """What both samples of AlpacaEval verdicts hold: a win, and a draw."""
-    return Annotations(model, (0, 1), (1.75, 1.5), (4, 7), (5, 9), str(SAMPLES / name), judge, baseline)
+    read = Annotations(model, (0, 1), (1.75, 1.5), (4, 7), (5, 9), str(SAMPLES / name), judge, baseline)
+    return replace(read, is_official=False) if judge else read
 
 
 OUTPUTS = [

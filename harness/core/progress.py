@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from harness.core.terminal import console, one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -47,7 +49,7 @@ class Note:
     text: str
 
     def __str__(self) -> str:
-        return self.text
+        return one_line(self.text)
 
 
 Event = Advance | Waiting | Note
@@ -161,7 +163,7 @@ class LiveDisplay(Display):
         self._bars.update(self._overall, status=status)
 
     def _print(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(line, soft_wrap=True)
 
 
 def display(total: int) -> Display:
@@ -182,7 +184,6 @@ def _work_done(running: _Running, built: bool) -> str:
 
 
 def _bars(stream: TextIO) -> "Progress":
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
@@ -190,6 +191,6 @@ def _bars(stream: TextIO) -> "Progress":
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True)),
-        console=Console(file=stream),
+        console=console(stream),
         transient=True,
     )

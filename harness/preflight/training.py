@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from harness.backends.memory import resume_bytes, shape_in
 from harness.backends.training import PreferenceSettings, TrainingSettings
@@ -15,6 +14,7 @@ from harness.core.errors import UserError
 from harness.core.main_memory import GIB
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
+from harness.core.scratch import temporary_folder
 from harness.preflight.machine import Machine, gib, this_machine
 from harness.preflight.subject import NotAtHand, Subject
 
@@ -90,13 +90,13 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
 
     what, precision = f"first DPO loss of {name}", settings.training.precision
     still = _still(settings.training)
-    with TemporaryDirectory() as out:
+    with temporary_folder() as out:
         references = None  # in half precision the policy scores the pairs itself (`direct_preference_optimization`)
         if precision == "float32":
             references = References(folder, still.max_length, precision).log_probabilities(pairs)
         job = PreferenceSettings(settings.beta, still)
-        trl.train_dpo(folder, pairs, references, job, seed=0, out=Path(out), track=_untracked)
-        loss = read_rows(Path(out) / trl.LOSSES, trl.StepLoss)[0].loss
+        trl.train_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
+        loss = read_rows(out / trl.LOSSES, trl.StepLoss)[0].loss
     said = f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
     if loss is None or abs(loss - math.log(2)) > LOSS_TOLERANCE:
         return Check("failure", what, f"{said}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
@@ -109,10 +109,9 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
 
     what = f"gradient of {name}"
     still = _still(settings)
-    with TemporaryDirectory() as out:
+    with temporary_folder() as out:
         whole, single = (
-            trl.sft_gradient(folder, rows, still, out=Path(out), compute=Compute(micro_batch_size=size))
-            for size in (ROWS, 1)
+            trl.sft_gradient(folder, rows, still, out=out, compute=Compute(micro_batch_size=size)) for size in (ROWS, 1)
         )
     difference = (whole - single).norm().item() / whole.norm().item()
     tolerance = GRADIENT_TOLERANCE[settings.precision]

@@ -12,8 +12,8 @@ from harness.backends.chat import (
     conversation,
     prompt_ids,
     prompt_text,
-    rooms,
 )
+from harness.backends.context import rooms
 from harness.backends.hf import TransformersGenerator, load_tokenizer
 from harness.backends.interfaces import Completion, Conversation, Sampling
 from harness.backends.training_rows import UNSCORED, pair_ids, sft_rows
@@ -145,7 +145,7 @@ def test_what_ends_an_answer_is_the_eos_and_every_token_the_checkpoint_declares(
     (tmp_path / "generation_config.json").unlink()
     assert closing_ids(tokenizer, tmp_path) == [tokenizer.eos_token_id]  # config.json's is the same
     (tmp_path / "generation_config.json").write_text("{")
-    with pytest.raises(UserError, match=r"cannot read which tokens end an answer from .*generation_config\.json"):
+    with pytest.raises(UserError, match=r"cannot load .*generation_config\.json"):
         closing_ids(tokenizer, tmp_path)
 
 
