@@ -75,6 +75,7 @@ RESPONSES: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "Human", "content": "p"}, {"role": "model", "content": "r"}]}, "u p => r"),
     ({"conversation": [user("p"), assistant("r")], "model": "vicuna"}, "u p => r"),
     ({"conversations": json.dumps([human("p"), gpt("r")])}, "u p => r"),
+    ({"conversations": [{**human("p"), "weight": 0.0}, {**gpt("r"), "weight": 1.0}]}, "u p => r"),
     ({"prompt": json.dumps([user("p")]), "completion": json.dumps([assistant("c")])}, "u p => c"),
     ({"instruction": "i", "output": '[{"role": "admin", "name": "x"}]'}, 'u i => [{"role": "admin", "name": "x"}]'),
     ({"conversations": [human("p")], "chosen": gpt("c"), "rejected": gpt("d")}, "u p => c"),
@@ -153,9 +154,11 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"conversations": [human("p")]}, "conversations does not end with a user's turn and an answer to it"),
         ({"conversations": [human("p"), {"from": "observation", "value": "x"}, gpt("r")]}, "has a turn of a tool"),
         ({"messages": [user("p"), assistant("", tool_calls=[{}])]}, "messages has a turn of a tool, or a call of one"),
-        ({"messages": [user("p"), assistant("r", train=False)]}, "messages has a turn that is not to be learnt"),
+        ({"messages": [user("p"), assistant("r", train=False)]}, "messages has an answer that is not to be learnt"),
         ({"messages": [user([{"type": "input_audio"}]), assistant("r")]}, "content in parts of 'input_audio'"),
         ({"conversation": [{"input": "p", "output": "r"}]}, "role None, content NoneType"),
+        ({"messages": [{"role": "narrator" * 9999, "content": "p"}]}, "has a turn that is no text of system, user or"),
+        ({f"column {number}" * 9: "x" for number in range(99)}, "no answer to read: columns column 0"),
         ({"instruction": {"0": "i"}, "output": {"0": "o"}}, "output has a turn that is no text"),
         ({"messages": [user("p"), assistant("r")], "kto_tag": False}, "labelled as one that is not wanted"),
         ({"prompt": "p", "completion": "c", "label": "False"}, "labelled as one that is not wanted"),
@@ -168,6 +171,7 @@ def test_what_would_be_learnt_wrongly_is_refused_in_one_line(row: dict[str, Any]
     assert str(raised.value).startswith("set.jsonl:1: ")
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 600
 
 
 SAID = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map("x{}".format)
