@@ -21,6 +21,7 @@ from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import checked_plan, print_plan
+from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
 from reports.terminal import terminal_report
 from reports.write import write_report
@@ -52,7 +53,8 @@ def reproduce(
     steps = checked_plan(targets, store)
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
-    run_with_bill(targets, store, limits, request.scale.compute)
+    expected = expected_seconds(targets, request.scale, store, limits or Limits())
+    run_with_bill(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)
