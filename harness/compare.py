@@ -10,6 +10,7 @@ from evals.bench import RESAMPLES
 from evals.summaries import measured_difference
 from harness.core.errors import UserError
 from harness.core.staleness import CodeChanges
+from harness.core.terminal import joined
 from harness.evidence import look_at_files
 
 Files = tuple[Path, ...]
@@ -220,7 +221,7 @@ _WIDTH = 100
 
 def comparison_table(found: Mapping[str, Any]) -> str:
     """What `compare_files` returns, as a table with a part for each of the other models."""
-    return "\n".join(_lines(found))
+    return joined(_lines(found))
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -283,11 +284,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
     said = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
-        yield _LEGEND
+        yield from _LEGEND.splitlines()
     if of_checkpoints := _legend_of_checkpoints(found):
-        yield of_checkpoints
+        yield from of_checkpoints.splitlines()
     if "undecided" in said:
-        yield _LEGEND_OF_UNDECIDED
+        yield from _LEGEND_OF_UNDECIDED.splitlines()
 
 
 def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:

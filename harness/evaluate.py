@@ -24,6 +24,7 @@ from harness.core.limits import Limits
 from harness.core.records import Response
 from harness.core.staleness import CodeChanges
 from harness.core.store import Store
+from harness.core.terminal import one_line
 from harness.evidence import look_at_files, tell_stale
 from harness.pipeline import checked_plan, print_plan, run
 from harness.registries import load_evaluation
@@ -133,7 +134,7 @@ def _print_failures(judged: Judged, store: Store) -> None:
     if failures.is_file():
         reasons = json.loads(failures.read_text())
         for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
-            print(f"{judged.name}: {count} verdicts failed: {reason}", file=sys.stderr)
+            print(one_line(f"{judged.name}: {count} verdicts failed: {reason}"), file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from harness.core.executor import Done, Executor, Failed
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
+from harness.core.scratch import scratch
 from harness.core.store import Store
 
 
@@ -105,11 +106,13 @@ def run(
     jobs: int | None = None,
     limits: Limits | None = None,
     compute: Compute | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> None:
     """Makes all `targets`: runs what `store` does not have, on `jobs` processors of this machine (default: all that it
     has) or on a cluster.
 
-    `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models.
+    `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models;
+    `expected` are the seconds that each may take, by key, for a forecast from the start.
 
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
@@ -122,16 +125,26 @@ def run(
     if not steps.missing:
         return
     try:
-        with display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute())
+        with scratch(), display(len(steps.missing)) as shown:
+            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute(), expected or {})
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
 
-def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits, compute: Compute) -> None:
-    durations = Durations()
+def _execute(
+    steps: Plan,
+    store: Store,
+    jobs: int,
+    shown: Display,
+    limits: Limits,
+    compute: Compute,
+    expected: Mapping[str, float],
+) -> None:
+    durations = Durations(
+        {artifact.key: expected[artifact.key] for artifact in steps.missing if artifact.key in expected}
+    )
     for artifact in steps.found:
-        durations.learn(artifact.step, store.record(artifact)["seconds"])
+        durations.learn(artifact, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
     with _executor(store, jobs, limits, compute) as executor:
         at_once = executor.prepare(steps.missing)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.core.terminal import joined
+
 HEADLINES = (
     "length_controlled_winrate",
     "win_rate",
@@ -16,7 +18,7 @@ HEADLINES = (
 
 def scorecard(scores: Mapping[str, Any]) -> str:
     """The headlines, each with its 95 % interval, what they rest on and what they are not."""
-    return "\n".join(_lines(scores))
+    return joined(_lines(scores))
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:

@@ -366,7 +366,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the run in `folder`. Raises UserError when there is none, or it is damaged or of another version."""
+    """The manifest of the run in `folder`. Raises UserError where there is none that this version can read."""
     path = folder / "manifest.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -379,9 +379,8 @@ def read_manifest(folder: Path) -> Manifest:
     except UserError as error:
         command = content.get("command") if isinstance(content, Mapping) else None
         same = f"`{command}`" if isinstance(command, str) and command else "the command that made it"
-        raise UserError(
-            f"{error}: it is damaged or of another version; run {same} again, which finds what it made and writes it anew"
-        ) from None
+        mend = f"run {same} again, which finds what it made and writes it anew"
+        raise UserError(f"{error}: it is damaged or of another version; {mend}") from None
 
 
 def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> Manifest:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.core.terminal import visible
 from reports.blocks import (
     ADDED,
     Block,
@@ -183,7 +184,8 @@ def _text(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """`text` with the characters escaped that Markdown or a table in it would take as markup."""
+    """`text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal obey."""
+    text = visible(text)
     for character in "\\`*_[]<>|~#":
         text = text.replace(character, "\\" + character)
     return text

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,10 @@ import pytest
 from evals.formats.annotations import Annotations, read_annotations
 from evals.formats.arena_hard import read_judgments
 from evals.formats.outputs import ModelOutput, read_model_outputs
+from harness.backends.datasets import read_data
+from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
+from harness.core.records import PreferencePair, Response
 
 TABLE = Path(__file__).parent.parent / "docs" / "files.md"
 SAMPLES = Path(__file__).parent / "files"
@@ -57,7 +61,77 @@ ANSWERS_AND_VERDICTS: Mapping[str, Reading] = {
     "arena_judgments.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
 }
 
-TRAINING_DATA: Mapping[str, Reading] = {}
+Exchange = tuple[str, ...]
+"""What is said in a row, turn by turn, and the answer or the two answers."""
+
+SYSTEM, FRUIT, APPLE, STONE = "system: Be brief.", "user: Name a fruit.", "An apple.", "A stone."
+ANOTHER = (f"assistant: {APPLE}", "user: Another one.")
+
+
+def exchange(row: Response | PreferencePair) -> Exchange:
+    """The row without what its ids and writers are called."""
+    answers = (row.chosen, row.rejected) if isinstance(row, PreferencePair) else (row.text,)
+    said = (*(f"{turn.role}: {turn.content}" for turn in row.prompt.history), f"user: {row.prompt.text}")
+    return (*said, *answers)
+
+
+def responses(*expected: Exchange) -> Reading:
+    """What demonstrations must be read as."""
+    return Reading(partial(training_rows, "responses", len(expected)), list(expected))
+
+
+def pair(*expected: str) -> Reading:
+    """What the one row of preference data must be read as."""
+    return Reading(partial(training_rows, "pairs", 1), [expected])
+
+
+def refused(complaint: str) -> Reading:
+    """A row that is not trained on."""
+    return Reading(partial(training_rows, "responses", 1), Refused(complaint))
+
+
+def training_rows(kind: RowKind, size: int, path: Path) -> list[Exchange]:
+    """The first rows of a data set."""
+    return [exchange(row) for row in read_data(str(path), "", kind, size)]
+
+
+TRAINING_DATA: Mapping[str, Reading] = {
+    "alpaca_rows.jsonl": responses(
+        ("user: Translate into French.\n\nThe cat sleeps.", "Le chat dort."),
+        ("user: Translate into French.\n\nThe dog runs.", "Le chien court."),
+        ("user: Name a colour.", "Blue."),
+    ),
+    "alpaca_history.jsonl": responses((SYSTEM, FRUIT, *ANOTHER, "A pear.")),
+    "dolly.jsonl": responses(("user: Who sang?\n\nAnn sang, Bob played.", "Ann.")),
+    "open_orca.jsonl": responses((SYSTEM, FRUIT, APPLE)),
+    "messages.jsonl": responses((SYSTEM, FRUIT, *ANOTHER, "A pear.")),
+    "messages_as_text.csv": responses((SYSTEM, FRUIT, APPLE)),
+    "sharegpt.jsonl": responses((SYSTEM, FRUIT, *ANOTHER, "A pear.")),
+    "trl_prompt_completion.jsonl": responses((FRUIT, APPLE), (FRUIT, "A pear.")),
+    "pairs.jsonl": pair(FRUIT, APPLE, STONE),
+    "ultrafeedback.jsonl": pair(FRUIT, APPLE, STONE),
+    "trl_explicit_prompt.jsonl": pair(SYSTEM, FRUIT, APPLE, STONE),
+    "sharegpt_pairs.jsonl": pair(FRUIT, APPLE, STONE),
+    "orca_pairs.jsonl": pair(SYSTEM, FRUIT, APPLE, STONE),
+    "hh_rlhf.jsonl": pair(FRUIT, *ANOTHER, "A pear.", STONE),
+    "spin.jsonl": pair(FRUIT, APPLE, STONE),
+    "rows.csv": responses(("user: Translate.\n\na cat,\na dog", "un chat,\nun chien")),
+    "rows.tsv": responses((FRUIT, APPLE)),
+    "rows.json": responses((FRUIT, APPLE)),
+    "rows.jsonl.gz": responses((FRUIT, APPLE)),
+    "byte_order_mark.jsonl": responses((FRUIT, APPLE)),
+    "messages_as_python.csv": refused("csv:2: messages is a conversation kept as text, but not as JSON; save it as"),
+    "tool_turns.jsonl": refused("jsonl:1: messages has a turn of a tool, or a call of one: they are not learnt; take"),
+    "image_part.jsonl": refused(
+        "jsonl:1: messages has a turn that is no text of system, user or assistant: role 'user'"
+    ),
+    "weights.jsonl": refused("jsonl:1: messages has a turn that is not to be learnt, but each answer is; take the row"),
+    "passage.jsonl": refused(
+        "jsonl:1: passage changes what is asked, and would be lost; write it into the request, or"
+    ),
+    "unwanted.jsonl": refused("jsonl:1: the answer is labelled as one that is not wanted; take the row out"),
+    "half_character.jsonl": refused("jsonl:1: a text holds half a character; write the whole one, or U+FFFD for it"),
+}
 
 READINGS = {**ANSWERS_AND_VERDICTS, **TRAINING_DATA}
 

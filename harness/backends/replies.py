@@ -20,6 +20,7 @@ from typing import Any, Self
 from harness.backends.chat_protocol import UnusableAnswer, finite, request_parameters
 from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
+from harness.core.locks import locked, remove_unheld
 
 SYNC_SECONDS = 1.0
 """The record is forced to the disk by the first line added so long after the last time, and when it is closed. A power
@@ -80,17 +81,16 @@ class RecordedReplies:
         """How many replies have been kept through this object."""
 
     def __enter__(self) -> Self:
-        from filelock import FileLock
-
         if self._file >= 0:
             raise RuntimeError(f"{self.path} is open here already")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as locked:
+        remove_unheld(self.path.parent, "run-*.lock")
+        with ExitStack() as held:
             for lock in self._locks:
-                locked.enter_context(FileLock(lock, thread_local=False))
+                held.enter_context(locked(lock))
             self._read()
             self._file = _open_to_append(self.path)
-            self._locked = locked.pop_all()
+            self._locked = held.pop_all()
         return self
 
     def __exit__(

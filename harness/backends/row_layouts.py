@@ -82,7 +82,7 @@ def exchange(row: Row, kind: RowKind, where: str) -> Exchange:
 
 def _is_filled(value: Any) -> bool:
     if isinstance(value, str):
-        return bool(value.strip())
+        return bool(value) and not value.isspace()
     return value not in (None, [], {}) and not _is_nan(value)
 
 
@@ -259,8 +259,10 @@ def _require_answered(turns: Turns, name: str, where: str) -> None:
 
 def _require_unanswered(row: Row, turns: Turns, where: str) -> None:
     """Raises UserError where `prompt` is the other columns written into one text, the answer included."""
+    if sum(name in row for name in REQUESTS) < 2:
+        return
     request, answer = (_folded(turn.content) for turn in turns[-2:])
-    if answer and request.endswith(answer) and sum(name in row for name in REQUESTS) > 1:
+    if answer and request.endswith(answer):
         raise UserError(f"{where}: {PROMPT} ends with the answer; drop that column")
 
 

@@ -24,6 +24,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from harness.core.compute import Work
 from harness.core.output import ROWS, Output, RowLog, Tracker
 from harness.core.records import read_rows
+from harness.core.terminal import one_line
 
 __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry", "labels", "step"]
 
@@ -66,7 +67,7 @@ class Artifact:
         return f"<Artifact {self} {self.key[:8]}>"
 
     def __str__(self) -> str:
-        return f"{self.step} {self.label}".rstrip()
+        return one_line(f"{self.step} {self.label}".rstrip())
 
     @property
     def folder(self) -> Path:
