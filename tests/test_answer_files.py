@@ -118,6 +118,7 @@ def test_nan_is_a_missing_answer(tmp_path: Path) -> None:
         ('[{"instruction": "a", "output": ["b"]}]', r"row 1: output must be a text, not \['b'\]"),
         ('[{"instruction": "a", "output": "b", "system": "Be rude."}]', "row 1: system changes what is asked"),
         ('[{"instruction": "a", "output": "b", "history": [["a", "b"]]}]', "row 1: history changes what is asked"),
+        ('[{"instruction": "a", "output": "b", "choices": ["c", "d"]}]', "row 1: choices changes what is asked"),
         ('[{"instruction": "a", "output": "b", "input": ["c"]}]', "row 1: input must be a text"),
         ('instruction,output\n"a,b\n', "is a quote left open"),
     ],
@@ -132,9 +133,15 @@ def test_an_input_is_joined_to_its_instruction(tmp_path: Path, layout: Callable[
         {"instruction": "Translate.", "input": "The cat.", "output": "Le chat.", "system": "", "generator": "m"},
         {"instruction": "Translate.", "input": "The dog.", "output": "Le chien.", "system": "", "generator": "m"},
         {"instruction": "Why?", "input": "", "output": "So.", "system": "", "generator": "m"},
+        {"instruction": "Say\n\nA", "input": "A", "output": "A", "system": "", "generator": "m"},
     ]
     read = load_baseline("pairwise", str(write(tmp_path / "mine", layout(rows))))
-    assert [row.prompt.text for row in read.responses] == ["Translate.\n\nThe cat.", "Translate.\n\nThe dog.", "Why?"]
+    assert [row.prompt.text for row in read.responses] == [
+        "Translate.\n\nThe cat.",
+        "Translate.\n\nThe dog.",
+        "Why?",
+        "Say\n\nA",
+    ]
 
 
 # Whose they are

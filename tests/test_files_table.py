@@ -1,5 +1,6 @@
 """docs/files.md says which files are read, and as what: each of its rows is read here."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,12 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from evals.formats.annotations import Annotations, read_annotations
-from evals.formats.arena_hard import read_judgments
+from evals.formats.arena_hard import ArenaAnswer, read_answers, read_judgments, read_questions
+from evals.formats.calibration import read_calibration
 from evals.formats.outputs import ModelOutput, read_model_outputs
 from harness.backends.datasets import read_data
 from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Response
+from harness.core.records import PreferencePair, Prompt, Response
 
 TABLE = Path(__file__).parent.parent / "docs" / "files.md"
 SAMPLES = Path(__file__).parent / "files"
@@ -43,6 +45,13 @@ def labels(path: Path) -> dict[str, list[str | None]]:
     return {judgment.question_id: [game.score for game in judgment.games] for judgment in read_judgments(path)}
 
 
+def calibration(path: Path) -> list[tuple[str, int, float | None, float]]:
+    """Model, index, preference (None where there is no verdict) and length difference of each row."""
+    read = read_calibration(path)
+    preferences = [None if math.isnan(preference) else preference for preference in read.preference]
+    return list(zip(read.model, read.index, preferences, read.std_delta_len, strict=True))
+
+
 def verdicts(name: str, model: str, judge: str = "", baseline: str = "") -> Annotations:
     """What both samples of AlpacaEval verdicts hold: a win, and a draw."""
     read = Annotations(model, (0, 1), (1.75, 1.5), (4, 7), (5, 9), str(SAMPLES / name), judge, baseline)
@@ -54,11 +63,37 @@ OUTPUTS = [
     ModelOutput("Name a fruit.", "An apple.", "mine", "fruits"),
 ]
 
+QUESTIONS = [Prompt("q0", "Name a colour."), Prompt("q1", "Name a fruit.")]
+
 ANSWERS_AND_VERDICTS: Mapping[str, Reading] = {
     "alpaca_outputs.json": Reading(read_model_outputs, OUTPUTS),
+    "alpaca_outputs.jsonl": Reading(read_model_outputs, OUTPUTS),
+    "alpaca_outputs_columns.json": Reading(read_model_outputs, OUTPUTS),
+    "alpaca_outputs.csv": Reading(read_model_outputs, OUTPUTS),
+    "alpaca_outputs.tsv": Reading(read_model_outputs, OUTPUTS),
+    "alpaca_outputs_bare.json": Reading(
+        read_model_outputs,
+        [
+            ModelOutput("Translate.\n\nThe cat.", "Le chat.", "alpaca_outputs_bare"),
+            ModelOutput("Name a fruit.", None, "alpaca_outputs_bare"),
+        ],
+    ),
+    "alpaca_outputs_system.json": Reading(read_model_outputs, Refused("system changes what is asked")),
     "alpaca_annotations.json": Reading(annotations, verdicts("alpaca_annotations.json", "mine", "judge", "base")),
     "alpaca_verdicts.csv": Reading(annotations, verdicts("alpaca_verdicts.csv", "alpaca_verdicts")),
+    "alpaca_calibration.csv": Reading(calibration, [("concise", 0, 0.25, 1.5), ("verbose", 0, None, -1.5)]),
+    "arena_questions.jsonl": Reading(read_questions, QUESTIONS),
+    "arena_questions_current.jsonl": Reading(read_questions, QUESTIONS),
+    "arena_answers.jsonl": Reading(read_answers, [ArenaAnswer("q0", "mine", "Blue.", 2)]),
+    "arena_answers_current.jsonl": Reading(read_answers, [ArenaAnswer("q0", "mine", "Blue.", prompt="Name a colour.")]),
     "arena_judgments.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
+    "arena_judgments_current.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
+    "arena_judgments_v2.jsonl": Reading(labels, Refused("of category 'hard_prompt', not of arena-hard-v0.1")),
+    "fastchat_answers.jsonl": Reading(read_answers, [ArenaAnswer("81", "mine", "Blue.")]),
+    "fastchat_answers_of_two_turns.jsonl": Reading(read_answers, Refused("2 turns; only questions of one turn")),
+    "fastchat_questions.jsonl": Reading(read_questions, Refused("2 turns; only questions of one turn")),
+    "fastchat_pair_judgments.jsonl": Reading(labels, Refused("a judgment of two answers to a question of MT-Bench")),
+    "fastchat_grades.jsonl": Reading(labels, Refused("a judgment of one answer to a question of MT-Bench")),
 }
 
 Exchange = tuple[str, ...]

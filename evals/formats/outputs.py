@@ -8,10 +8,11 @@ from typing import Any
 
 from evals.formats import fields
 from evals.formats.rows import Row, bare_name, read_rows, write_json
+from harness.backends.row_layouts import HISTORY, MATERIAL, SYSTEM, UNREAD
 from harness.core.errors import UserError
 
-_NOT_READ = ("system", "system_prompt", "history")
-"""Columns of Alpaca-style rows that change what is asked, where they are filled."""
+_NOT_READ = (*SYSTEM, HISTORY, *UNREAD)
+"""Columns that change what is asked, where they are filled, and that an instruction has no place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ def instruction_key(instruction: str) -> str:
 def instruction_of(row: Mapping[str, Any], where: str) -> str:
     """What a row asks: its instruction and, after an empty line, its input, as AlpacaEval's own set joins the two.
 
-    Raises UserError for a filled column that changes what is asked and that an instruction has no place for.
+    An input that the instruction ends with is joined already. Raises UserError for a filled column that changes what is
+    asked and that an instruction has no place for.
     """
-    if changed := next((name for name in _NOT_READ if row.get(name) and not fields.is_none(row[name])), None):
-        raise UserError(f"{where}: {changed} changes what is asked, and is not read; write it into the instruction")
-    instruction, given = fields.text(row, "instruction", where), fields.text_or_none(row, "input", where)
-    return f"{instruction}\n\n{given}" if given else instruction
+    instruction = fields.text(row, "instruction", where)
+    if lost := next((name for name in _NOT_READ if row.get(name) and not fields.is_none(row[name])), None):
+        raise UserError(f"{where}: {lost} changes what is asked, and is not read; write it into the instruction")
+    given = [fields.text_or_none(row, name, where) or "" for name in MATERIAL]
+    return "\n\n".join([instruction, *(text for text in given if text.strip() and not instruction.endswith(text))])
 
 
 def _output(row: Mapping[str, Any], where: str) -> ModelOutput:
