@@ -169,8 +169,8 @@ def alarms_block(alarms: Mapping[str, Any]) -> str:
     of_run = f"on {alarms['seeds']} training seeds of `{alarms['command']}`"
     said = f"Counted at commit {alarms['commit'][:12]}{changed} {of_run}."
     smallest = (
-        "The smallest effect that is called worse in 80 % of pairs, in points; in brackets what the command says that it "
-        "catches, the median over undecided pairs:"
+        "The smallest effect that is called worse in 80 % of pairs, in points; in brackets what the command says that "
+        "it catches, the median over undecided pairs:"
     )
     return "\n\n".join((said, _grid(head, rows), smallest, _grid(caught, by_score)))
 
