@@ -19,6 +19,7 @@ from harness.core.artifacts import Artifact, ancestry, input_keys
 from harness.core.code import code_of
 from harness.core.config import from_mapping
 from harness.core.errors import UserError
+from harness.core.locks import locked_at_once
 from harness.core.provenance import provenance
 from harness.core.store import Store, place, read_record, require_writable
 from harness.experiments import build_experiments
@@ -289,17 +290,10 @@ def _require_usable(baseline: Path, old: Path, candidate: Path) -> None:
 
 @contextmanager
 def _alone(candidate: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(candidate / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(f"another run is making {candidate}; wait for it, or name another folder") from None
-    try:
+    with locked_at_once(candidate / ".lock") as is_free:
+        if not is_free:
+            raise UserError(f"another run is making {candidate}; wait for it, or name another folder")
         yield
-    finally:
-        lock.release()
 
 
 def _copy_replies(old: Path, store: Store) -> None:

@@ -1,6 +1,7 @@
 """The command `harness`. Thin: each command reads its options, calls one function and shows what it returns."""
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.core.compute import Place
-from harness.core.errors import HarnessError, StepFailed
+from harness.core.errors import HarnessError, Interrupted, StepFailed
 from harness.core.limits import Limits
+from harness.core.scratch import scratch
+from harness.core.signals import endings_interrupt
 from harness.core.terminal import one_line, visible_output
+from harness.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
@@ -19,25 +23,27 @@ if TYPE_CHECKING:
     from harness.core.staleness import CodeChanges
 
 SCALE = "mini"
-LARGEST_SEED = 2**32 - 1
-SEED = click.IntRange(0, LARGEST_SEED)
-"""What numpy takes, which the trainers seed."""
+LONGEST_TIMEOUT = 7 * 86400
+"""Seconds; what the system counts time-outs in ends at some number."""
 
 
-class NamedPath(click.Path):
-    """A path that is named: an empty one, as of a variable that is not set, would be the folder one stands in."""
+class Command(click.Command):
+    """A command that takes an option once, and a value of a repeatable one: the last would silently be the one."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
-            self.fail("the path is empty", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-PATH = NamedPath(path_type=Path)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        rest = super().parse_args(ctx, args)
+        for option in (each for each in given if isinstance(each, click.Option)):
+            values = ctx.params.get(option.name or "") if option.multiple else given.count(option) * (None,)
+            if isinstance(values, tuple) and len(set(values)) < len(values):
+                raise click.UsageError(f"{option.opts[0]} is given twice" + " with one value" * option.multiple)
+        return rest
 
 
 class Commands(click.Group):
     """A group that offers the nearest name for a misspelt command."""
+
+    command_class = Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from harness.core.errors import unknown
@@ -55,8 +61,12 @@ class HeadedOption(click.Option):
         self.heading = heading
 
 
-class HeadedCommand(click.Command):
-    """A command with so many options that its help shows them under headings."""
+class HeadedCommand(Command):
+    """A command with so many options that its help shows them under headings, and that leaves no temporary file."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with scratch():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -88,12 +98,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command; an error that a user can mend is one line on stderr."""
-    with visible_output():
-        _run_command()
+    """Runs the command; an error that a user can mend is one line on stderr, and so is its being ended."""
+    with endings_interrupt() as heard, visible_output():
+        _run_command(lambda: 128 + (heard or [signal.SIGINT])[-1])
 
 
-def _run_command() -> None:
+def _run_command(interrupted: Callable[[], int]) -> None:
+    """Runs the command; `interrupted` is the exit code where it is."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -101,9 +112,11 @@ def _run_command() -> None:
     except click.exceptions.NoArgsIsHelpError as no_command:
         click.echo(no_command.format_message())
     except click.Abort:
-        _fail("interrupted", 130)
+        _fail("interrupted", interrupted())
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)
+    except Interrupted as error:
+        _fail(str(error), interrupted())
     except StepFailed as error:  # with its traceback
         _fail(str(error), error.exit_code)
     except HarnessError as error:
@@ -115,14 +128,9 @@ def _fail(message: str, exit_code: int) -> None:
     sys.exit(exit_code)
 
 
-def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """A comma-separated list; none where it is left out."""
-    if value is None:
-        return ()
-    names = tuple(name.strip() for name in value.split(","))
-    if not all(names):
-        raise click.BadParameter("a name is empty; leave the option out for all")
-    return names
+def _all(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """None where the option is left out, which stands for all."""
+    return names or ()
 
 
 def _go_offline(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -156,7 +164,7 @@ def _code_changes(*actions: str) -> Callable[..., Any]:
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     """EXPERIMENT, as `experiment`, and the options of `_choice_options`."""
-    return click.argument("experiment")(_choice_options(command))
+    return click.argument("experiment", type=TEXT)(_choice_options(command))
 
 
 def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -211,23 +219,27 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
-    _run("--scale", default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales."),
+    _run("--scale", type=TEXT, default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales."),
     _run("--fast", is_flag=True, help="The same code on small counts."),
-    _run("--limit", type=click.IntRange(min=1), help="At most so many rows of each data set."),
+    _run("--limit", type=Whole(), help="At most so many rows of each data set."),
     _run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
-    _run("--seeds", default=1, show_default=True, type=click.IntRange(1, 100), help="How many training seeds."),
-    _run("--models", callback=_names, help="Only these base models (comma-separated)."),
-    _run("--methods", callback=_names, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."),
-    _run("--teacher", help="Who improves and answers, instead of the scale's teacher."),
+    _run("--seeds", default=1, show_default=True, type=Whole(1, 100), help="How many training seeds."),
+    _run("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
+    _run(
+        "--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."
+    ),
+    _run("--teacher", type=TEXT, help="Who improves and answers, instead of the scale's teacher."),
     _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]"),
-    _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
-    _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
-    _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),
+    _machine(
+        "--accelerate", type=TEXT, help="How models are trained: a file of configs/accelerate.  [default: the scale's]"
+    ),
+    _machine("--processes", type=Whole(), help="Training processes.  [default: the scale's]"),
+    _machine("--micro-batch-size", type=Whole(), help="Rows a process takes at once."),
     _machine(
         "--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"
     ),
-    _machine("--ray-address", help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
-    _machine("--store", help="A URL to share artifacts at, where machines share no file system."),
+    _machine("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
+    _machine("--store", type=TEXT, help="A URL to share artifacts at, where machines share no file system."),
 )
 
 
@@ -241,28 +253,34 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
         _judge(
             *names("model"),
             "judge_model",
+            type=TEXT,
             required=required,
             help="The judge: a model's name at the endpoint." + ("" if required else "  [default: the scale's]"),
         ),
-        _judge(*names("base-url"), "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
-        _judge(*names("without"), "refused", multiple=True, help="A parameter that it refuses; repeatable."),
+        _judge(
+            *names("base-url"),
+            "judge_url",
+            type=TEXT,
+            help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]",
+        ),
+        _judge(*names("without"), "refused", type=TEXT, multiple=True, help="A parameter that it refuses; repeatable."),
         _pace(
             "--concurrency",
             default=usual.concurrency,
             show_default=True,
-            type=click.IntRange(1, 1024),
+            type=Whole(1, 1024),
             help="Requests at a time.",
         ),
-        _pace("--requests-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
-        _pace("--tokens-per-minute", type=click.IntRange(min=1), help="At most so many.  [default: no limit]"),
+        _pace("--requests-per-minute", type=Whole(), help="At most so many.  [default: no limit]"),
+        _pace("--tokens-per-minute", type=Whole(), help="At most so many.  [default: no limit]"),
         _pace(
             "--timeout",
             default=usual.timeout_seconds,
             show_default=True,
-            type=click.FloatRange(0, min_open=True),
+            type=FiniteFloat(0, LONGEST_TIMEOUT, min_open=True),
             help="Seconds to wait for a reply.",
         ),
-        _cost("--max-usd", type=click.FloatRange(min=0), help="Stop before this run spends more."),
+        _cost("--max-usd", type=FiniteFloat(), help="Stop before this run spends more."),
         _cost("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
     )
 
@@ -333,7 +351,7 @@ def reproduce(
 
 
 @cli.command(cls=HeadedCommand)
-@click.argument("experiment", default="table3")
+@click.argument("experiment", type=TEXT, default="table3")
 @_choice_options
 @_offline
 @_judge_options(required=False)
@@ -356,9 +374,11 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeRefere
 @_run_options
 @_offline
 @_judge_options(required=False)
-@_reckoned("--device", help="On which device: see configs/hardware.yaml.  [default: the scale's, or as measured]")
-@_reckoned("--devices", type=click.IntRange(1, 100_000), help="On how many of them.  [default: the scale's]")
-@_reckoned("--gpu-usd-per-hour", type=click.FloatRange(min=0), help="What one device costs you.")
+@_reckoned(
+    "--device", type=TEXT, help="On which device: see configs/hardware.yaml.  [default: the scale's, or as measured]"
+)
+@_reckoned("--devices", type=Whole(1, 100_000), help="On how many of them.  [default: the scale's]")
+@_reckoned("--gpu-usd-per-hour", type=FiniteFloat(), help="What one device costs you.")
 @_reckoned("--calibrate", is_flag=True, help="Measure this machine first, with one base model, in two minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def plan(
@@ -393,20 +413,22 @@ def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
 
 
 @cli.command("eval", cls=HeadedCommand)
-@_scored("--bench", "benches", multiple=True, required=True, help="See `harness list evals`; may be repeated.")
-@_scored("--model", help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
+@_scored(
+    "--bench", "benches", type=TEXT, multiple=True, required=True, help="See `harness list evals`; may be repeated."
+)
+@_scored("--model", type=TEXT, help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
 @_scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
 @_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
 @_instructions(
-    "--scale", help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
+    "--scale", type=TEXT, help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
 )
-@_instructions("--data", help="A folder with the official data.  [default: the hub]")
-@_instructions("--baseline", help="A model that the official data has answers of, or a file of outputs.")
-@_instructions("--limit", type=click.IntRange(min=1), help="Only the first so many.")
-@_instructions("--max-new-tokens", type=click.IntRange(min=1), help="How long answers may be.  [default: the scale's]")
+@_instructions("--data", type=TEXT, help="A folder with the official data.  [default: the hub]")
+@_instructions("--baseline", type=TEXT, help="A model that the official data has answers of, or a file of outputs.")
+@_instructions("--limit", type=Whole(), help="Only the first so many.")
+@_instructions("--max-new-tokens", type=Whole(), help="How long answers may be.  [default: the scale's]")
 @_judge_options(required=False)
-@_judge("--judge-repeats", default=1, show_default=True, type=click.IntRange(1, 100), help="Verdicts a pair and order.")
+@_judge("--judge-repeats", default=1, show_default=True, type=Whole(1, 100), help="Verdicts a pair and order.")
 @_cost("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
 @_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
 @_score("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
@@ -438,19 +460,18 @@ def eval_(
     as_json: bool,
 ) -> None:
     """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
-    if annotations or judgments:
-        if model or outputs or (annotations and judgments):
-            raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
+    from harness.eval_options import require_applicable, subject_of
+
+    context = click.get_current_context()
+    subject = subject_of(context.params)
+    require_applicable(context, subject, benches)
+    if subject in ("annotations", "judgments"):
         from harness.evidence import look_at_files
 
         stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
         stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
         _show([{**stored, "stale": stale.lines}], as_json)
         return
-    if not (model or outputs):
-        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
-    if reference_outputs:
-        raise click.UsageError("--reference-outputs goes with --annotations")
     from harness.benches import OFFICIAL, BenchChoice
     from harness.evaluate import Source, evaluate, forecast
 
@@ -493,8 +514,6 @@ def _score_stored(
         return stored_verdicts.score_annotations_file(
             annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
         )
-    if lc_calibration or reference_outputs:
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --annotations")
     assert judgments is not None
     return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
 
@@ -514,16 +533,6 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
         from harness.scorecard import scorecard
 
         click.echo("\n".join(map(scorecard, results)))
-
-
-class TrainingSeeds(click.ParamType):
-    """One model's stored verdicts: a file, or a comma-separated list of files, one a training seed."""
-
-    name = "files"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Path, ...]:
-        files = tuple(Path(name.strip()) for name in str(value).split(",") if name.strip())
-        return files or self.fail(f"{value!r} names no file", param, ctx)
 
 
 @cli.command()
@@ -650,9 +659,9 @@ def check(judge: "JudgeReference", limits: Limits) -> None:
 @judge.command(cls=HeadedCommand)
 @click.argument("annotations", type=PATH)
 @click.option("--outputs", type=PATH, help="The models' outputs.  [default: model_outputs/ beside the folder]")
-@click.option("--data", help="The instructions and baseline outputs.  [default: where the folder is]")
-@click.option("--models", callback=_names, help="Only these models (comma-separated).")
-@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many instructions.")
+@click.option("--data", type=TEXT, help="The instructions and baseline outputs.  [default: where the folder is]")
+@click.option("--models", type=NAMES, callback=_all, help="Only these models (comma-separated).")
+@click.option("--limit", type=Whole(2), help="Only the first so many instructions.")
 @click.option("--bridge", type=PATH, help="Outputs of one more model, to estimate its published score.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @_judge_options(required=True)
@@ -700,7 +709,7 @@ def paper() -> None:
 
 
 @paper.command("check")
-@click.argument("name", required=False)
+@click.argument("name", type=TEXT, required=False)
 def check_paper(name: str | None) -> None:
     """Show where the paper NAME disagrees with itself; all there are if no name is given."""
     from harness.core.paper_check import shown
@@ -718,9 +727,7 @@ def mini() -> None:
 @mini.command()
 @click.argument("family", type=click.Choice(["qwen2", "llama", "qwen2-small"]))
 @click.argument("folder", type=PATH)
-@click.option(
-    "--tokens", default=20_000_000, show_default=True, type=click.IntRange(min=1), help="How many tokens to train on."
-)
+@click.option("--tokens", default=20_000_000, show_default=True, type=Whole(), help="How many tokens to train on.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the initial weights and of the texts.")
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""
@@ -733,9 +740,7 @@ def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
 
 
 @mini.command()
-@click.option(
-    "--models", callback=_names, default="qwen,llama", show_default=True, help="Base models, comma-separated."
-)
+@click.option("--models", type=NAMES, default="qwen,llama", show_default=True, help="Base models, comma-separated.")
 @click.option("--seed", default=1000, show_default=True, type=SEED, help="Apart from the seeds that experiments use.")
 @click.option("--run-dir", type=PATH, default=Path("runs/mini"), show_default=True, help="Where artifacts go.")
 def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
@@ -760,9 +765,9 @@ def _rates_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]"),
         click.option("--seed", default=1000, show_default=True, type=SEED, help="The rule's; another sets no scale."),
-        click.option("--limit", type=click.IntRange(min=4), help="At most so many rows of each data set."),
-        click.option("--methods", callback=_names, help="Only these methods (comma-separated)."),
-        click.option("--models", callback=_names, help="Only these base models (comma-separated)."),
+        click.option("--limit", type=Whole(4), help="At most so many rows of each data set."),
+        click.option("--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated)."),
+        click.option("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
     ):
         command = option(command)
     return command
@@ -787,7 +792,7 @@ def _choose_rates(
 
 
 @cli.command()
-@click.option("--scale", default=SCALE, show_default=True, help="Whose rates: configs/scales.")
+@click.option("--scale", type=TEXT, default=SCALE, show_default=True, help="Whose rates: configs/scales.")
 @_rates_options
 def rates(scale: str, **options: Any) -> None:
     """Choose the learning rates of preference stages by the rule of docs/rates.md, and write configs/rates/SCALE.yaml.

@@ -100,13 +100,15 @@ def compare_files(
 
 
 def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
-    from evals.alpaca_eval2 import METRICS, compare_annotations
-    from evals.formats import read_annotations, read_calibration
+    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
 
     control = read_calibration(calibration) if calibration else None
 
     def read(path: Path) -> _Verdicts:
         rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        set_size(rows, control)
         return _Verdicts(path, rows.model, rows.judge, rows)
 
     def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
 
 def _arena_hard(allow_missing: bool) -> _Bench:
     from evals.arena_hard import METRICS, compare_judgments
-    from evals.formats import read_judgments
+    from evals.formats.arena_hard import read_judgments
 
     def read(path: Path) -> _Verdicts:
         rows = read_judgments(path)

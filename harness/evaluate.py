@@ -10,6 +10,7 @@ from typing import Any
 
 from evals.bench import Bench, Evaluation, Measurement
 from evals.completeness import withheld
+from evals.contracts import checked_scores, checked_summary
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
 from harness.backends.cost import CostEstimate, describe, estimate
@@ -18,7 +19,7 @@ from harness.backends.replies import is_recorded
 from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
 from harness.bill import run_with_bill
 from harness.core.artifacts import Artifact, labels
-from harness.core.errors import UserError, unknown
+from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Response
 from harness.core.staleness import CodeChanges
@@ -26,7 +27,7 @@ from harness.core.store import Store
 from harness.core.terminal import one_line
 from harness.evidence import look_at_files, tell_stale
 from harness.pipeline import checked_plan, print_plan, run
-from harness.registries import EVALS
+from harness.registries import load_evaluation
 from harness.steps.data import model as model_artifact
 from harness.steps.judge import FAILURES, needs_judge, pair_up
 
@@ -185,14 +186,12 @@ def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_di
 def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
     judged, measured = [], {}
     for name in benches:
-        if name not in EVALS.names():
-            raise unknown("bench", name, EVALS.names())
-        entry = EVALS.load(name)
+        entry = load_evaluation(name)
         if source.outputs and source.model and not isinstance(entry, Measurement):
             raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
         with labels(f"{source.name} {name}"):
             if isinstance(entry, Measurement):
-                measured[name] = _measured(entry, source, choice)
+                measured[name] = _measured(name, entry, source, choice)
             else:
                 judged.append(_judged(name, entry, source, choice))
     return judged, measured
@@ -210,7 +209,7 @@ def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoi
     return Judged(name, evaluation, bench, outputs, judgments, score)
 
 
-def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
+def _measured(name: str, measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
     """A measurement takes what it needs of the checkpoint, the outputs and the baseline's answers."""
     given = {}
     if "model" in measurement.needs:
@@ -221,7 +220,13 @@ def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> 
         given["baselines"] = choose_baselines("pairwise", choice)
     if measurement.counts_tokens and source.outputs and source.model:
         given["tokenizer"] = source.checkpoint()
-    return measurement.measure(**given)
+    measured = measurement.measure(**given)
+    if not isinstance(measured, Artifact):
+        raise UserError(
+            f"the evaluation {name} does not keep to its contract: its measure returned a {type(measured).__name__};"
+            " return what calling a step gives"
+        )
+    return measured
 
 
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
@@ -231,13 +236,17 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     if source.outputs:
         return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
     bench = choose_bench("pairwise", choice)
-    evaluation: Evaluation = EVALS.load("pairwise")
+    evaluation = load_evaluation("pairwise")
+    assert isinstance(evaluation, Evaluation)
     return evaluation.answers(bench, source.checkpoint(), 0)
 
 
 def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
     judge = judged.bench.judge
     folder = store.folder(judged.score) / "seed-0"
+    scores = checked_scores(
+        judged.name, judged.evaluation.metrics, _saved(judged.name, judged.score, "seed-0/scores.json", store)
+    )
     return {
         "bench": judged.name,
         "model": source.name,
@@ -249,14 +258,16 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "departure": departure(judged.name, judged.bench, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
-        **store.bind(judged.score).json("seed-0/scores.json"),
+        "metrics": list(judged.evaluation.metrics),
+        **scores,
         "folder": str(folder),
     }
 
 
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
     """What was measured, of what, against what or under what."""
-    measurement: Measurement = EVALS.load(name)
+    measurement = load_evaluation(name)
+    assert isinstance(measurement, Measurement)
     of: dict[str, Any] = {}
     if "baselines" in measurement.needs:
         of["baseline"] = choice.baseline or choice.scale
@@ -264,8 +275,19 @@ def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact,
         of["checkpoint"] = source.model
     if measurement.counts_tokens:
         of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
-    summary = store.bind(artifact).json("summary.json")
+    summary = checked_summary(name, _saved(name, artifact, "summary.json", store))
     return {"bench": name, "model": source.name, **of, **summary, "folder": str(store.folder(artifact))}
+
+
+def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
+    """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
+    try:
+        return store.bind(artifact).json(file)
+    except (FileNotFoundError, ValueError):
+        raise UserError(
+            f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
+            f" out.write_json({file!r}, ...)"
+        ) from None
 
 
 def _forecast(judged: Judged, store: Store) -> Forecast:

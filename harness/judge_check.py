@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.backends.endpoint import CannotList, served_models
@@ -15,6 +13,7 @@ from harness.core.check import Check
 from harness.core.errors import UserError, nearest
 from harness.core.limits import Limits
 from harness.core.records import Judgment, Prompt
+from harness.core.scratch import temporary_folder
 from harness.steps.judge import Game, Protocol, play
 from harness.steps.judge_prompt import official_prompt
 
@@ -78,8 +77,8 @@ def check_judge(reference: JudgeReference, limits: Limits, today: date | None = 
     if reference.is_embedded:
         raise UserError(f"{reference.model} has no endpoint to check: pass --judge-model, and perhaps --judge-base-url")
     yield from check_endpoint(reference, limits.timeout_seconds, today)
-    with TemporaryDirectory() as kept:
-        judge = load_judge(reference, replace(limits, batch=False), Path(kept))
+    with temporary_folder() as kept:
+        judge = load_judge(reference, replace(limits, batch=False), kept)
         for protocol in PROTOCOLS:
             yield from _check_protocol(reference, judge, protocol)
 

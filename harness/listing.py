@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.core.papers import exhibit_names, load_exhibit
 from harness.experiments import ALL
-from harness.registries import EVALS, METHODS, load_method
+from harness.registries import EVALS, METHODS, load_evaluation, load_method
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
@@ -14,7 +14,7 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
             yield name, load_method(name).card.summary
     elif kind == "evals":
         for name in EVALS.names():
-            evaluation = EVALS.load(name)
+            evaluation = load_evaluation(name)
             yield name, f"{evaluation.summary} ({evaluation.source})"
     else:
         for name, paper in exhibit_names().items():

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 from harness.bill import run_with_bill
 from harness.choice import Choice
 from harness.core.errors import UserError
+from harness.core.files import replace_link
 from harness.core.limits import Limits
 from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
@@ -21,6 +21,7 @@ from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.manifest import Run, manifest, write_manifest
 from harness.pipeline import checked_plan, print_plan
+from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
 from reports.terminal import terminal_report
 from reports.write import write_report
@@ -52,7 +53,8 @@ def reproduce(
     steps = checked_plan(targets, store)
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
-    run_with_bill(targets, store, limits, request.scale.compute)
+    expected = expected_seconds(targets, request.scale, store, limits or Limits())
+    run_with_bill(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)
@@ -109,12 +111,9 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
     """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
     for (model, method, seed), checkpoint in checkpoints.items():
         link = folder / f"{model}-{method}-seed{seed}"
-        aside = folder / f".{link.name}.{uuid4().hex}"
-        aside.symlink_to(os.path.relpath(store.folder(checkpoint), folder), target_is_directory=True)
         try:
-            aside.replace(link)  # at once, since another run may be at it at the same moment
+            replace_link(link, os.path.relpath(store.folder(checkpoint), folder))
         except OSError as error:
-            aside.unlink()
             raise UserError(
                 f"cannot link the checkpoint {link} ({error.strerror}); remove what is in its way"
             ) from None

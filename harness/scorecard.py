@@ -50,8 +50,8 @@ def _row(name: str, number: str, tail: str, width: int) -> str:
 def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
     """(name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
     intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
-    for name in HEADLINES:
-        if isinstance(value := scores.get(name), float):
+    for name in dict.fromkeys((*HEADLINES, *scores.get("metrics", ()))):
+        if isinstance(value := scores.get(name), int | float):
             interval = intervals.get(name) if isinstance(intervals, Mapping) else intervals
             yield name, value, _interval(interval) + _parts(uncertainty.get(name, {}))
     for name, estimate in _estimates(scores):

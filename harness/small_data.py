@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from harness.backends.row_files import file_rows
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError
 from harness.core.files import replace_file
+from harness.core.texts import holds_half_character
 
 BASELINE = "baseline"
 ROLES = ("demonstrations", "improver_data", "preference_data", "alpaca_eval2", "arena_hard")
@@ -120,17 +123,22 @@ def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> 
 
 
 def _read(path: Path) -> Outputs:
-    try:
-        rows = json.loads(path.read_bytes())
-        if not isinstance(rows, list):
-            raise TypeError
-        return {str(row["instruction"]): str(row["output"]) for row in rows}
-    except OSError as error:
+    if not path.is_file():
+        raise UserError(f"cannot read {path} (no such file); configs/splits/small.yaml says who answers in which role")
+    return dict(_output(row, where) for where, row in file_rows(path, str(path)))
+
+
+def _output(row: Any, where: str) -> tuple[str, str]:
+    """An instruction and the answer to it, which is empty where the model gave none."""
+    given = row if isinstance(row, dict) else {}
+    instruction, output = given.get("instruction"), given.get("output", 0)
+    if not isinstance(instruction, str) or not isinstance(output, str | None):
         raise UserError(
-            f"cannot read {path} ({error.strerror}); configs/splits/small.yaml says who answers in which role"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no list of objects with instruction and output, as AlpacaEval's outputs") from None
+            f"{where}: no object with a text as instruction and one as output, as AlpacaEval's outputs have"
+        )
+    if any(map(holds_half_character, (instruction, output or ""))):
+        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+    return instruction, output or ""
 
 
 def _digest(instruction: str) -> int:

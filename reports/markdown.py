@@ -111,7 +111,7 @@ def _ours(cell: Measured) -> str:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Outcome):
-        return _text(f"{cell.verdict} (withheld)" if cell.note else cell.verdict)
+        return _text(cell.verdict)
     if isinstance(cell, Differing):
         return f"≠ **{_text(cell.text)}**"
     if isinstance(cell, Measured):

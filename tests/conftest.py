@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from harness import cli
 from harness.core.store import Store
 from tests.command import Harness, Outcome
+from tests.plugins import hide_installed
+
+hide_installed()  # before any registry reads them
 
 # On a busy machine drawing an example can take seconds; that says nothing of the code. The examples are the same in
 # every run, so that a suite that fails means a program that changed; `--hypothesis-profile=random` draws others.

@@ -15,7 +15,7 @@ import pytest
 
 from evals.alpaca_eval2 import compare_annotations
 from evals.bench import RESAMPLES
-from evals.formats import read_annotations
+from evals.formats.annotations import read_annotations
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
 from evals.summaries import measured_difference

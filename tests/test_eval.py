@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from evals.formats import read_annotations, read_judgments, read_leaderboard, read_model_outputs
+from evals.formats.annotations import read_annotations
+from evals.formats.arena_hard import read_judgments
+from evals.formats.outputs import read_model_outputs
 from harness.core.records import Judgment, read_rows
 from tests.batch_routes import BatchRoutes
 from tests.chat_server import ChatServer, Faults
 from tests.command import Harness, Outcome
+from tests.evals.leaderboards import read_leaderboard
 
 LIMIT = 12
 

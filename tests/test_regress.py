@@ -77,6 +77,18 @@ def test_a_change_for_the_worse_is_caught(runs: Runs, regress: Regress) -> None:
     assert (candidate / "regress.html").stat().st_size > 10_000
 
 
+def test_the_runs_and_their_store_are_left_as_they_are(runs: Runs, regress: Regress, tmp_path: Path) -> None:
+    before, after = runs("baseline"), runs("candidate", changed(-2.5))
+
+    def contents() -> dict[Path, int]:
+        folders = (before, after, tmp_path / "store")
+        return {path: path.stat().st_mtime_ns for folder in folders for path in (folder, *folder.rglob("*"))}
+
+    then = contents()
+    assert regress(before, after, "--out", tmp_path / "out").exit_code == 1
+    assert contents() == then
+
+
 def test_a_change_for_the_better_passes(runs: Runs, regress: Regress) -> None:
     candidate = runs("candidate", changed(2.5))
     assert regress(runs("baseline"), candidate).exit_code == 0

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
+from harness.backends.error_text import said
 from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 
@@ -48,25 +49,57 @@ def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
     return request.max_tokens + (THINKING_TOKENS if "max_tokens" in reference.without else 0)
 
 
+def most_answer_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+    """Return how many bytes the answer to the request can have, generously: some ten times what its tokens need."""
+    has_log_probabilities = request.top_logprobs and "logprobs" not in reference.without
+    a_token = _TOKEN_BYTES + (request.top_logprobs + 1) * _ALTERNATIVE_BYTES * bool(has_log_probabilities)
+    return _OTHER_BYTES + longest_reply(reference, request) * a_token
+
+
+def most_row_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+    """Return how many bytes the request's row in a batch's output can have; of many rows few are extraordinary."""
+    return most_answer_bytes(reference, request) - _OTHER_BYTES + _ROW_BYTES
+
+
+_ROW_BYTES = 2**15
+_TOKEN_BYTES = 64
+_ALTERNATIVE_BYTES = 512
+"""Of one token in a list of log-probabilities: its text, the bytes of that one by one, and a number."""
+_OTHER_BYTES = 2**20
+"""Of all that is no reply: what a filter found, what a proxy adds."""
+
+
 def read_answer(body: Any) -> ChatReply:
-    """The reply in the JSON body of an answer. Raises UnusableAnswer where there is none.
+    """Return the reply in the JSON body of an answer. Raises UnusableAnswer where there is none, whatever the body is.
 
     A reply that was cut off or filtered before its first word is an empty one: asked again, it would be so again.
     """
     answer = _mapping(body)
-    usage = _mapping(answer.get("usage"))
-    tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise UnusableAnswer("the answer has no choices", *tokens)
+        raise UnusableAnswer(_without_choices(answer), *_tokens(answer, is_empty=True))
     choice = _mapping(choices[0])
-    finish_reason = str(choice.get("finish_reason") or "stop")
+    finish_reason = _text(choice.get("finish_reason")) or "stop"
+    if choice.get("error") or finish_reason == "error":
+        reason = said(choice.get("error")) or "no reason given"
+        raise UnusableAnswer(f"the reply broke off: {reason}", *_tokens(answer, is_empty=True))
     text = _mapping(choice.get("message")).get("content")
     if text is None and finish_reason in ("length", "content_filter"):
         text = ""
     if not isinstance(text, str):
-        raise UnusableAnswer("the answer has no content", *tokens)
-    return ChatReply(whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens)
+        raise UnusableAnswer("the answer has no content", *_tokens(answer, is_empty=True))
+    tokens = _tokens(answer, is_empty=not text)
+    served_model = _text(answer.get("model"))[:_LONGEST_NAME]
+    return ChatReply(
+        whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens, served_model=served_model
+    )
+
+
+_LONGEST_NAME = 200
+
+
+def _without_choices(answer: Mapping[str, Any]) -> str:
+    return f"the answer is an error: {said(answer)}" if answer.get("error") else "the answer has no choices"
 
 
 def whole_characters(text: str) -> str:
@@ -80,19 +113,49 @@ def _first_token(logprobs: Any) -> dict[str, float] | None:
     if not isinstance(tokens, list) or not tokens:
         return None
     first = _mapping(tokens[0])
-    alternatives = [_mapping(entry) for entry in first.get("top_logprobs") or [first]]
+    alternatives = first.get("top_logprobs")
     found: dict[str, float] = {}
-    for entry in alternatives:
-        token, value = entry.get("token"), entry.get("logprob")
-        if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value):
-            found[token] = max(float(value), found.get(token, float(value)))
+    for entry in map(_mapping, alternatives if isinstance(alternatives, list) and alternatives else [first]):
+        token, value = entry.get("token"), finite(entry.get("logprob"))
+        if isinstance(token, str) and value is not None:
+            found[token] = max(value, found.get(token, value))
     return found or None
+
+
+def finite(value: Any) -> float | None:
+    """Return a JSON number as a float; None for what is none, or too large for one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, int]:
+    """The tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
+
+    Some say -1 for what they do not know, and true, "12" or 0.5 are no counts. Only an empty reply has no tokens.
+    """
+    usage = _mapping(answer.get("usage"))
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if _is_count(prompt, 1) and _is_count(completion, 0 if is_empty else 1):
+        return prompt, completion
+    return 0, 0
+
+
+_MOST_TOKENS = 10**9
+"""More than any conversation has: an endpoint that counts so many does not count."""
+
+
+def _is_count(value: Any, least: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_TOKENS
+
+
+def _text(value: Any) -> str:
+    return whole_characters(value) if isinstance(value, str) else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0

@@ -24,7 +24,8 @@ OFFLINE = "HARNESS_OFFLINE"
 OFFLINE_VARIABLES = (OFFLINE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 """The last three are what the libraries look at, when they are imported."""
 
-DATA_FILES = (".jsonl", ".json", ".parquet")
+_TEXTS = (".jsonl", ".json", ".csv", ".tsv")
+DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
 
 HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")

@@ -4,35 +4,53 @@ import asyncio
 import json
 import random
 import re
-import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
+from harness.backends.background import in_background
+from harness.backends.chat_protocol import (
+    UnusableAnswer,
+    longest_reply,
+    most_answer_bytes,
+    read_answer,
+    request_body,
+)
 from harness.backends.cost import Budget, Reservation, TokenCounter
-from harness.backends.credentials import VARIABLE, api_key, redact
-from harness.backends.endpoint import async_endpoint_client, error_message, may_pass
+from harness.backends.credentials import VARIABLE, api_key
+from harness.backends.endpoint import (
+    Problem,
+    async_endpoint_client,
+    connection_problem,
+    is_unreachable,
+    one_line,
+    problem_within,
+    read_json,
+    status_problem,
+    was_sent,
+)
+from harness.backends.error_text import is_page, page_text
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judge_models import REFUSABLE
-from harness.backends.judges import JudgeReference
-from harness.backends.pace import Rate, Retries, retry_after
+from harness.backends.judges import JudgeReference, print_note
+from harness.backends.model_note import ModelNote
+from harness.backends.pace import Rate, Retries, Silence, retry_after
 from harness.backends.replies import RecordedReplies
 from harness.core.errors import UserError
 from harness.core.files import no_room
 from harness.core.limits import Limits
 
 if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError
-
-T = TypeVar("T")
+    from openai import APIConnectionError
 
 Outcome = tuple[ChatRequest, ChatReply | CallFailure]
+Put = Callable[[Outcome | str], None]
+
+_TELLING_SECONDS = 1.0
 
 _REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(REFUSABLE)})\b")
 _REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
@@ -63,11 +81,16 @@ class OpenAIJudge:
         kept: Path,
         retries: Retries | None = None,
         options: Options | None = None,
+        note: Callable[[str], None] = print_note,
     ) -> None:
-        """Raises UserError where the endpoint's key is missing from the environment."""
-        self.name, self._options = reference.model, options or Options()
+        """`note` hears what the user should know while replies are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
+        self.name, self._options, self._note = reference.model, options or Options(), note
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
+        self._model_note = ModelNote(reference, note)
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -81,6 +104,7 @@ class OpenAIJudge:
                 for request, reply in outcomes:
                     if isinstance(reply, ChatReply):
                         there += len(places[request])
+                        self._model_note.hear(reply.served_model)
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
@@ -105,21 +129,32 @@ class OpenAIJudge:
             asking = _Asking(
                 self._reference, self._key, self._limits, self._retries, self._record, budget, self._options
             )
-            yield from _in_background(partial(asking.run, missing))
+            for outcome in in_background(partial(asking.run, missing)):
+                if isinstance(outcome, str):
+                    self._note(outcome)
+                else:
+                    yield outcome
 
 
 class _Failed(Exception):
     """An attempt that may succeed another time; the message says why it did not.
 
     `retry_after` are the seconds that the endpoint asks to wait, `limited` says whether it was asked too often,
-    `unreachable` whether there was no connection to it.
+    `unreachable` whether there was no connection to it, `free` whether it is certain that nothing was generated.
     """
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, limited: bool = False, unreachable: bool = False
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        limited: bool = False,
+        unreachable: bool = False,
+        free: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after, self.limited, self.unreachable = retry_after, limited, unreachable
+        self.free = free or unreachable
 
 
 class _Stopped(Exception):
@@ -149,17 +184,37 @@ class _Asking:
         self._landed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop: Exception | None = None
+        self._silence = Silence(time.monotonic())
+        self._last_failure = ""
 
-    async def run(self, requests: Sequence[ChatRequest], put: Callable[[Outcome], None]) -> None:
-        """Hands each outcome to `put`. What stops the run is raised once all in flight has landed, and is recorded."""
+    async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
+        """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
+        landed, and is recorded."""
         pending = iter(requests)
-        async with async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds) as self._endpoint:
+        most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
+        client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
+        async with client as self._endpoint:
             workers = min(self._limits.concurrency, len(requests))
-            await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
+            telling = asyncio.create_task(self._tell_of_silence(put))
+            try:
+                await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
+            finally:
+                telling.cancel()
         if self._stop is not None:
             raise self._stop
 
-    async def _work(self, pending: Iterator[ChatRequest], put: Callable[[Outcome], None]) -> None:
+    async def _tell_of_silence(self, put: Put) -> None:
+        """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
+        while True:
+            await asyncio.sleep(_TELLING_SECONDS)
+            lasted = self._silence.to_tell(time.monotonic()) if self._last_failure else None
+            if lasted is not None:
+                put(
+                    f"{self._reference} has given no reply for {lasted:.0f} s: {self._last_failure}; asking on (for"
+                    f" {self._retries.patience / 60:.0f} min in all where it answers 429)"
+                )
+
+    async def _work(self, pending: Iterator[ChatRequest], put: Put) -> None:
         for request in pending:
             try:
                 put((request, await self._outcome(request)))
@@ -177,6 +232,7 @@ class _Asking:
             try:
                 return await self._paid_attempt(request)
             except _Failed as failure:
+                self._last_failure = str(failure)
                 failed += 1
                 limited += failure.limited
                 self._stop_if_hopeless(failure, failed, reached=self._answers > answers)
@@ -215,30 +271,36 @@ class _Asking:
         reservation = await self._reserve(request)
         try:
             body = await self._answer(request)
-        except BaseException:
-            self._budget.release(reservation)
+        except BaseException as error:
+            self._settle_unread(request, reservation, error)
             raise
         finally:
             self._landed.set()
         return self._keep(request, reservation, body)
+
+    def _settle_unread(self, request: ChatRequest, reservation: Reservation, error: BaseException) -> None:
+        """Charges for a request that no whole answer came to, unless it is certain that nothing was generated."""
+        if isinstance(error, UserError) or (isinstance(error, _Failed) and error.free):
+            self._budget.release(reservation)
+        else:
+            self._charge_without_reply(request, reservation, UnusableAnswer(str(error) or "broken off"))
 
     def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
         """The reply in the body of an answer, recorded. Raises _Failed where there is none."""
         try:
             reply = read_answer(body)
         except UnusableAnswer as unusable:
-            self._keep_unusable(request, reservation, unusable)
-            raise _Failed(str(unusable)) from None
+            self._charge_without_reply(request, reservation, unusable)
+            raise _Failed(one_line(str(unusable), self._key)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
-        self._record.add(request, reply, usd, served_model=str(body.get("model", "")))
+        self._record.add(request, reply, usd)
+        self._silence.end(time.monotonic())
         return reply
 
-    def _keep_unusable(self, request: ChatRequest, reservation: Reservation, unusable: UnusableAnswer) -> None:
-        if not unusable.prompt_tokens:
-            self._budget.release(reservation)
-            return
+    def _charge_without_reply(self, request: ChatRequest, reservation: Reservation, unusable: UnusableAnswer) -> None:
         usd = self._budget.settle(reservation, unusable.prompt_tokens, unusable.completion_tokens)
-        self._record.add_unusable(request, unusable, usd)
+        if usd or unusable.prompt_tokens:
+            self._record.add_unusable(request, one_line(str(unusable), self._key), unusable, usd)
 
     async def _await_turn(self, request: ChatRequest) -> None:
         """Waits as the rates ask. Raises _Stopped."""
@@ -273,40 +335,63 @@ class _Asking:
         """The JSON body of the endpoint's answer. Raises _Failed, or UserError where a retry makes no sense."""
         import openai
 
+        from harness.backends.http_clients import UnboundedAnswer
+
         body = json.dumps(request_body(self._reference, request)).encode()  # ASCII: half surrogate pairs pass as well
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
-                answer = await self._endpoint.post("/chat/completions", cast_to=str, content=body)
+                answer = await self._endpoint.post("/chat/completions", cast_to=bytes, content=body)
         except TimeoutError:
             raise self._no_answer() from None
-        except openai.APITimeoutError as error:
-            raise self._no_answer(unreachable=_is_unreachable(error)) from None
         except openai.APIConnectionError as error:
-            raise _Failed("the connection failed or was cut", unreachable=_is_unreachable(error)) from None
+            raise self._no_connection(error) from None
         except openai.APIStatusError as error:
             self._answers += 1
-            raise self._refusal(error) from None
+            wait = retry_after(error.response.headers, time.time())
+            raise self._refusal(status_problem(error, self._key), wait) from None
+        except UnboundedAnswer as unbounded:
+            self._answers += 1
+            raise _Failed(str(unbounded)) from None
         self._answers += 1
+        return self._body(answer)
+
+    def _body(self, answer: bytes) -> Any:
+        """The value of an answer's JSON. Raises as `_answer`."""
         try:
-            return json.loads(redact(answer, self._key))
+            body = read_json(answer, self._key)
         except ValueError:
-            raise _Failed("the answer is not JSON, or cut short") from None
+            raise _Failed(self._not_json(answer)) from None
+        if found := problem_within(body, self._key):
+            raise self._refusal(found)
+        return body
+
+    def _not_json(self, answer: bytes) -> str:
+        text = answer.decode("utf-8", "replace")
+        return (
+            f"the answer is a web page, {one_line(page_text(text), self._key)!r}, and no JSON"
+            if is_page(text)
+            else "the answer is not JSON, or cut short"
+        )
 
     def _no_answer(self, *, unreachable: bool = False) -> _Failed:
         return _Failed(f"no answer within {self._limits.timeout_seconds:g} s", unreachable=unreachable)
 
-    def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
-        """What a status other than success means: another attempt, or the end."""
-        status = error.status_code
-        message = error_message(error.response.text, self._key)
-        if may_pass(error):
-            wait = retry_after(error.response.headers, time.time())
-            return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
-        return UserError(
-            f"{self._reference} refuses (status {status}): {message}{self._advice(status, error.param, message)}"
-        )
+    def _no_connection(self, error: "APIConnectionError") -> _Failed:
+        import openai
 
-    def _advice(self, status: int, parameter: str | None, message: str) -> str:
+        if isinstance(error, openai.APITimeoutError):
+            return self._no_answer(unreachable=is_unreachable(error))
+        reason = f"the connection failed or was cut: {connection_problem(error, self._key)}"
+        return _Failed(reason, unreachable=is_unreachable(error), free=not was_sent(error))
+
+    def _refusal(self, found: Problem, wait: float | None = None) -> _Failed | UserError:
+        """What an error answer means: another attempt, after `wait` seconds where it asks for them, or the end."""
+        if found.may_pass:
+            return _Failed(str(found), retry_after=wait, limited=found.status == 429, free=found.status < 500)
+        advice = self._advice(found.status, found.parameter, found.message)
+        return UserError(f"{self._reference} refuses (status {found.status}): {found.message}{advice}")
+
+    def _advice(self, status: int, parameter: str, message: str) -> str:
         """How to mend a refusal."""
         if status in (401, 403):
             return f" (check {VARIABLE})"
@@ -317,35 +402,3 @@ class _Asking:
         if status in (400, 422) and refused and _REFUSAL.search(message):
             return f" ({self._options.refusal.format(parameter=refused[1])})"
         return ""
-
-
-def _is_unreachable(error: "APIConnectionError") -> bool:
-    """Whether no connection came about; by name, since the SDK has changed its HTTP library before."""
-    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-
-
-def _in_background(work: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Generator[T, None, None]:
-    """What `work` hands over while it runs in the event loop of a thread of its own, so that its requests go on while
-    the caller is busy. Raises what it raises; cancels it when closed."""
-    end = object()
-    items: SimpleQueue[Any] = SimpleQueue()
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work(items.put))
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(asyncio.wait([task]))
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            items.put(end)
-
-    thread = threading.Thread(target=run, name="judge", daemon=True)
-    thread.start()
-    try:
-        while (item := items.get()) is not end:
-            yield item
-        task.result()
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()

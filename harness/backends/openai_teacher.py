@@ -1,7 +1,7 @@
 """A teacher behind an OpenAI-compatible endpoint: paced, tried again, kept within a budget and paid once, as judges."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.backends.interfaces import (
@@ -14,14 +14,14 @@ from harness.backends.interfaces import (
     Sampling,
     ignore,
 )
-from harness.backends.judges import JudgeReference, judge_reference, load_judge
+from harness.backends.judges import JudgeReference, judge_reference, load_judge, print_note
 from harness.backends.openai_api import Options
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
 OPENAI = "openai:"
 
-_REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
+_REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 _OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
 _AT_ONCE = 4096
 
@@ -43,11 +43,14 @@ def teacher_endpoint(reference: str) -> JudgeReference:
 class OpenAITeacher:
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
-    def __init__(self, reference: str, limits: Limits, kept: Path) -> None:
-        """Raises UserError where the endpoint's key is missing from the environment."""
+    def __init__(self, reference: str, limits: Limits, kept: Path, note: Callable[[str], None] = print_note) -> None:
+        """`note` hears what the user should know while answers are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS)
+        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS, note)
 
     def complete(
         self,

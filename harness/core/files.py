@@ -4,12 +4,15 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 
 from harness.core.errors import UserError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+LETTERS = 8
+"""That make the name of a file beside another its own."""
 
 
 def no_room(error: BaseException, place: Path) -> UserError | None:
@@ -30,15 +33,40 @@ def no_room(error: BaseException, place: Path) -> UserError | None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Writes beside `path` and renames, so that a reader never sees half a file. Raises OSError where that fails."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
+
+    def write(aside: Path) -> None:
+        with aside.open("xb") as file:
             file.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+
+    _replace(path, write)
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Makes `path` a link to `target`, at no moment missing if it was there. Raises OSError where that fails."""
+    _replace(path, lambda aside: aside.symlink_to(target))
+
+
+def _replace(path: Path, make: Callable[[Path], None]) -> None:
+    """Has `make` make what is to be `path` beside it, and renames that. Removes what killed processes have left there.
+
+    It may remove what another process is about to rename, which then makes it again.
+    """
+    start = f".{path.name}-"
+    for stray in path.parent.iterdir():
+        if stray.name.startswith(start) and len(stray.name) == len(start) + LETTERS:
+            stray.unlink(missing_ok=True)
+    while True:
+        aside = path.with_name(start + token_hex(LETTERS // 2))
+        try:
+            make(aside)
+            os.replace(aside, path)
+            return
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
 
 
 def file_digest(path: Path) -> str:

@@ -3,14 +3,18 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
+
+from harness.core.signals import ENDINGS
 
 
 def threads_of(cpus: int) -> dict[str, str]:
@@ -29,8 +33,9 @@ def threads_of(cpus: int) -> dict[str, str]:
 
 
 def spawn(target: Callable[..., None], arguments: tuple[Any, ...], environment: Mapping[str, str]) -> SpawnProcess:
-    """A fresh Python process that runs `target`, which must begin with `belong_to_parent`."""
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    """A fresh Python process that runs `target`, leaves Ctrl-C to this one, and dies when this one does."""
+    task = _Later((target, arguments))
+    process = multiprocessing.get_context("spawn").Process(target=_begin, args=(task,))
     with _environment(environment):
         resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
         with _interrupts_held():
@@ -38,7 +43,31 @@ def spawn(target: Callable[..., None], arguments: tuple[Any, ...], environment: 
     return process
 
 
-def belong_to_parent() -> None:
+class _Later:
+    """A value that the new process unpickles when it asks for it: what a class's module imports can take seconds."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getstate__(self) -> bytes:
+        return bytes(ForkingPickler.dumps(self._value))
+
+    def __setstate__(self, pickled: bytes) -> None:
+        self._pickled = pickled
+
+    def unpickled(self) -> Any:
+        """The value, in the new process."""
+        return pickle.loads(self._pickled)
+
+
+def _begin(task: _Later) -> None:
+    """The body of a process, which belongs to its parent before it does anything that takes long."""
+    _belong_to_parent()
+    target, arguments = task.unpickled()
+    target(*arguments)
+
+
+def _belong_to_parent() -> None:
     """Leaves Ctrl-C to the parent, for what this process starts too, and dies when the parent does."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -77,14 +106,16 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Ctrl-C reaches the whole group: a process started inside is spared from its first moment, and this one hears of
-    it on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
+    it, and of what else ends it, on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
     heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))  # other threads may take it
+    numbers = (signal.SIGINT, *ENDINGS)
+    handlers = [signal.signal(number, lambda number, _frame: heard.append(number)) for number in numbers]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process inherits it
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
         if heard:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(heard[0])

@@ -134,5 +134,6 @@ def _processor() -> str:
 
 
 def _git(checkout: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(checkout), *arguments]
+    # Without optional locks: one that is killed while it refreshes the index would leave the checkout locked.
+    command = ["git", "--no-optional-locks", "-C", str(checkout), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -19,7 +19,7 @@ from harness.core.errors import UserError
 from harness.core.executor import Failed, Message
 from harness.core.limits import Limits
 from harness.core.main_memory import GIB
-from harness.core.processes import belong_to_parent, print_to, threads_of
+from harness.core.processes import print_to, threads_of
 from harness.core.progress import Advance, Event, Note, Waiting
 from harness.core.shared_store import SharedStore
 from harness.core.store import Store
@@ -112,7 +112,6 @@ class Errand:
 
 def bridge(connection: Connection, log: Path, address: str, jobs: int, errand: Errand) -> None:
     """The process that is connected to the cluster."""
-    belong_to_parent()
     print_to(log)
     try:
         _connect(address, jobs)

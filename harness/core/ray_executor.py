@@ -6,6 +6,7 @@ Ray itself is in a process of its own (`harness.core.ray_bridge`), which starts 
 import importlib.util
 import os
 import pickle
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,8 @@ PATIENCE = 600.0
 """Seconds to wait for a lost node to be replaced, while a step fits on no other."""
 MOST_LOSSES = 3
 """A step whose node is lost more often is taken to be what brings them down."""
+LONGEST_FOR_SOCKETS = 38
+"""Characters of the folder that holds a cluster's own, so that the names of its sockets stay below the system's 108."""
 TIME_TO_STOP = 15.0
 """Seconds for running tasks to be cancelled, and for a cluster of our own to stop."""
 FORWARDED = ("HARNESS_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "VLLM_")
@@ -173,7 +176,7 @@ class RayExecutor(Executor):
             working_folder=Path.cwd(),
             environment={name: value for name, value in os.environ.items() if name.startswith(FORWARDED)},
         )
-        environment = {"RAY_USAGE_STATS_ENABLED": "0", **threads_of(1)}
+        environment = {"RAY_USAGE_STATS_ENABLED": "0", **threads_of(1), **_place_for_sockets()}
         self._bridge = spawn(bridge, (theirs, self._log, self._address, self._jobs, errand), environment)
         theirs.close()
         self._heard = time.monotonic()
@@ -352,6 +355,13 @@ class RayExecutor(Executor):
         self._marker.unlink(missing_ok=True)
         if not self._keeps_log:
             self._log.unlink(missing_ok=True)
+
+
+def _place_for_sockets() -> dict[str, str]:
+    """Where a cluster that is started here lies, if it is not the folder for temporary files: the names of sockets are
+    short."""
+    is_short = len(tempfile.gettempdir()) <= LONGEST_FOR_SOCKETS
+    return {} if is_short or "RAY_TMPDIR" in os.environ else {"RAY_TMPDIR": "/tmp"}
 
 
 def _is_installed() -> bool:

@@ -107,6 +107,10 @@ WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A":
 """Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
 
 
+MIRRORED_LABELS: Mapping[str, str] = {"A<<B": "B>>A", "A<B": "B>A", "B=A": "A=B", "B<A": "A>B", "B<<A": "A>>B"}
+"""Labels as the current Arena-Hard scorer (show_result.py) also reads them -> the same verdict in v0.1's spelling."""
+
+
 def share_by_label(label: str, *, shown_first: bool) -> float:
     """The share of the win that a verdict label gives to the answer that was shown first, or to the other."""
     return WIN_OF_FIRST[label] if shown_first else 1 - WIN_OF_FIRST[label]

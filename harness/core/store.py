@@ -22,6 +22,7 @@ from harness.core.errors import UserError
 from harness.core.files import file_digest, link_or_copy
 from harness.core.integrity import content_digest, damaged_file, incomplete_file, sealed
 from harness.core.limits import Limits
+from harness.core.locks import locked
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
 from harness.core.removed import removed
@@ -155,6 +156,7 @@ class Store:
         Raises Removed where somebody takes away what it works with.
         """
         with self._lock(artifact, report):
+            shutil.rmtree(_replaced(self.folder(artifact)), ignore_errors=True)  # of a killed run
             if self._is_done(artifact) or self._share_what_is_here(artifact):
                 return False
             for parent in artifact.parents():
@@ -275,20 +277,10 @@ class Store:
 
     @contextmanager
     def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
         locks = self.root / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{artifact.key}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            report(Waiting())
-            lock.acquire()
-        try:
+        with locked(locks / f"{artifact.key}.lock", lambda: report(Waiting())):
             yield
-        finally:
-            lock.release()
 
 
 def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> Store:
@@ -351,13 +343,18 @@ def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def _publish(partial: Path, folder: Path) -> None:
     for path in [*_files(partial), partial]:
         _sync(path)
-    aside = folder.with_name(f".replaced-{folder.name}")
+    aside = _replaced(folder)
     if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
         shutil.rmtree(aside, ignore_errors=True)
         os.replace(folder, aside)
     os.replace(partial, folder)
     _sync(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    """Where what `folder` held lies while it is replaced."""
+    return folder.with_name(f".replaced-{folder.name}")
 
 
 def _payload(folder: Path) -> list[Path]:

@@ -31,7 +31,7 @@ from harness.core.executor import (
 )
 from harness.core.files import no_room
 from harness.core.limits import Limits
-from harness.core.processes import belong_to_parent, print_to, spawn, threads_of
+from harness.core.processes import print_to, spawn, threads_of
 from harness.core.progress import Event
 from harness.core.store import Store
 
@@ -169,7 +169,6 @@ class _Worker:
 
 def _work(connection: Connection, store: Store, limits: Limits, compute: Compute) -> None:
     """The worker process: makes one artifact after the other until it is killed."""
-    belong_to_parent()
     while True:
         try:
             task = connection.recv_bytes()

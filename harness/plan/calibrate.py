@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.main_memory import main_memory
 from harness.core.records import PreferencePair, Prompt, Response
+from harness.core.scratch import temporary_folder
 from harness.core.store import Store, require_writable
 from harness.plan.estimates import load_estimates
 from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
@@ -62,13 +62,13 @@ def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) 
     `say` hears what is measured. Raises UserError where the model is not at hand.
     """
     require_writable(path.parent)
-    with tempfile.TemporaryDirectory() as aside, _one_thread():
-        trial = _trial(scale, model, Path(aside))
+    with temporary_folder() as aside, _one_thread():
+        trial = _trial(scale, model, aside)
         shape, device = shape_in(trial.folder), _device_name()
         rows = []
         for kind, measure in _MEASURES.items():
             try:
-                rate = measure(trial, Path(aside) / kind)
+                rate = measure(trial, aside / kind)
                 _free()
             except UserError as error:
                 say(f"{kind}: not measured: {error}")

@@ -1,19 +1,19 @@
 """The checks that a run makes by itself, before its first expensive step."""
 
-import multiprocessing
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection
-from tempfile import TemporaryDirectory
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 
 from harness.backends.hf import silence_libraries
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import HarnessError, StepFailed, UserError
 from harness.core.limits import Limits
+from harness.core.processes import spawn
+from harness.core.scratch import temporary_folder
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.preflight.doctor import FREE, run_checks
@@ -58,29 +58,27 @@ def summary(found: Sequence[Check]) -> str:
 
 def _apart(subject: Subject) -> list[Check]:
     """The free checks, made in another process. Raises UserError as they do, and HarnessError where that one dies."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_look, args=(theirs, subject))
-    process.start()
-    theirs.close()  # so that the other's death shows as end of file
-    try:
-        found: list[Check] | str = ours.recv()
-    except EOFError:
-        raise HarnessError("the preflight ended without an answer; run `harness doctor` to see why") from None
-    finally:
-        process.kill()
-        process.join()
+    with temporary_folder() as folder:  # of this process: the other one is killed when it has answered
+        ours, theirs = Pipe(duplex=False)
+        process = spawn(_look, (theirs, subject, folder), {})
+        theirs.close()  # so that the other's death shows as end of file
+        try:
+            found: list[Check] | str = ours.recv()
+        except EOFError:
+            raise HarnessError("the preflight ended without an answer; run `harness doctor` to see why") from None
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
     if isinstance(found, str):
         raise StepFailed(found)
     return found
 
 
-def _look(answer: Connection, subject: Subject) -> None:
-    """The body of the other process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both; this one is killed by the other
+def _look(answer: Connection, subject: Subject, folder: Path) -> None:
+    """The body of the other process, which may fill `folder`."""
     try:
-        with TemporaryDirectory() as folder:
-            silence_libraries()
-            answer.send(list(run_checks(replace(subject, aside=Store(folder)), FREE)))
+        silence_libraries()
+        answer.send(list(run_checks(replace(subject, aside=Store(folder)), FREE)))
     except Exception:
         answer.send(traceback.format_exc())

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from harness.choice import Choice
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.limits import Limits
+from harness.core.scratch import temporary_folder
 from harness.core.store import Store, open_store
 from harness.core.unresolved import placeholders
 from harness.experiments import build_experiments
@@ -41,7 +41,7 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     unknown, and for a run directory that cannot be written to.
     """
     request = choice.request()
-    with placeholders() as unresolved, TemporaryDirectory() as folder:
+    with placeholders() as unresolved, temporary_folder() as folder:
         experiments = build_experiments(name, request)
         subject = subject_of(request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder))
         yield from run_checks(replace(subject, unresolved=unresolved, limits=limits), ALL)

@@ -7,13 +7,14 @@ from pathlib import Path
 from harness.backends.interfaces import CallFailure, ChatRequest
 from harness.backends.judges import JudgeReference, load_judge
 from harness.backends.openai_teacher import OPENAI, teacher_endpoint
+from harness.backends.origins import origin
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Message
 from harness.judge_check import check_endpoint
-from harness.preflight.subject import Subject, hub_sizes, is_data, origin, works
+from harness.preflight.subject import Subject, hub_sizes, is_data, works
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)

@@ -263,9 +263,13 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
         f"{rows.truncated / count:.1%} truncated at {examples.max_length} tokens ({examples.stage}),"
         f" {rows.dropped / count:.1%} dropped, {rows.closed / count:.1%} keep their closing token, of {count} rows"
     )
+    if rows.identical:
+        said += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
     if lost > MOST * count:
         return Check("failure", what, f"{said}: raise max_length, or answers without an end are learnt")
     if lost > MANY * count:
         return Check("warning", what, f"{said}: raise max_length to keep more")
+    if rows.identical:
+        return Check("warning", what, f"{said}: take them out, as they teach nothing")
     return Check("ok", what, said)

@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from harness.backends.memory import resume_bytes, shape_in
+from harness.backends.memory import resume_bytes
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, Tracker
 from harness.core.check import Check
@@ -15,7 +14,8 @@ from harness.core.errors import UserError
 from harness.core.main_memory import GIB
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
-from harness.preflight.machine import Machine, gib, this_machine
+from harness.core.scratch import temporary_folder
+from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
 from harness.preflight.subject import NotAtHand, Subject
 
 ROWS = 4
@@ -30,8 +30,6 @@ GRADIENT_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 LARGEST_SHARE = 0.5
 """Of free memory that the checks may take."""
-LARGEST_ON_PROCESSORS = 10**9
-"""Parameters; with more, a few rows take many minutes without a GPU."""
 
 
 def training_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
@@ -68,7 +66,7 @@ def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
     """Why the model is not trained here; empty if it can be."""
     if not subject.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
-    shape = shape_in(subject.described(base))
+    shape = subject.shape(base)
     needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
     if needed > LARGEST_SHARE * room:
         return f"{gib(needed)} of {gib(room)} that are free is too much for a look"
@@ -90,13 +88,13 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
 
     what, precision = f"first DPO loss of {name}", settings.training.precision
     still = _still(settings.training)
-    with TemporaryDirectory() as out:
+    with temporary_folder() as out:
         references = None  # in half precision the policy scores the pairs itself (`direct_preference_optimization`)
         if precision == "float32":
             references = References(folder, still.max_length, precision).log_probabilities(pairs)
         job = PreferenceSettings(settings.beta, still)
-        trl.train_dpo(folder, pairs, references, job, seed=0, out=Path(out), track=_untracked)
-        loss = read_rows(Path(out) / trl.LOSSES, trl.StepLoss)[0].loss
+        trl.train_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
+        loss = read_rows(out / trl.LOSSES, trl.StepLoss)[0].loss
     said = f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
     if loss is None or abs(loss - math.log(2)) > LOSS_TOLERANCE:
         return Check("failure", what, f"{said}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
@@ -109,10 +107,9 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
 
     what = f"gradient of {name}"
     still = _still(settings)
-    with TemporaryDirectory() as out:
+    with temporary_folder() as out:
         whole, single = (
-            trl.sft_gradient(folder, rows, still, out=Path(out), compute=Compute(micro_batch_size=size))
-            for size in (ROWS, 1)
+            trl.sft_gradient(folder, rows, still, out=out, compute=Compute(micro_batch_size=size)) for size in (ROWS, 1)
         )
     difference = (whole - single).norm().item() / whole.norm().item()
     tolerance = GRADIENT_TOLERANCE[settings.precision]

@@ -106,7 +106,7 @@ def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
 
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
-        return OpenAITeacher(reference, out.limits, out.kept)
+        return OpenAITeacher(reference, out.limits, out.kept, out.note)
     return load_generator(reference, sampling.engine, out.compute)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from harness.backends import hub as hub_module
-from harness.backends.datasets import RowKind, data_fingerprint, read_data
+from harness.backends.datasets import data_fingerprint, read_data
+from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
 from harness.core.files import file_digest
 from harness.core.records import Message, PreferencePair, Prompt, Response

@@ -188,7 +188,7 @@ def test_requests_a_minute_are_not_exceeded(tmp_path):
     with ChatServer() as server:
         all_replies(judge(server, tmp_path, Limits(requests_per_minute=1800)), questions(31))
         times = [at for at, _ in server.arrivals]
-    assert times[-1] - times[0] >= 30 / 30 - 0.05
+    assert times[-1] - times[0] >= 30 / 30 - 0.1
 
 
 def test_tokens_a_minute_are_not_exceeded(tmp_path):
@@ -196,7 +196,7 @@ def test_tokens_a_minute_are_not_exceeded(tmp_path):
     with ChatServer() as server:
         all_replies(judge(server, tmp_path, Limits(tokens_per_minute=600_000)), requests)
         times = [at for at, _ in server.arrivals]
-    assert times[-1] - times[0] >= 10 * 1000 / 10_000 - 0.05
+    assert times[-1] - times[0] >= 10 * 1000 / 10_000 - 0.1
 
 
 def test_a_request_comes_back_no_sooner_than_the_endpoint_asks(tmp_path):
@@ -374,7 +374,7 @@ def recorded(kept: Path) -> list[Mapping[str, object]]:
     ("answer", "reason"),
     [
         ([], "no choices"),
-        ({"error": {"message": "overloaded"}}, "no choices"),
+        ({"error": {"message": "overloaded"}}, "the answer is an error: overloaded"),
         ({"choices": [{}]}, "no content"),
         ({"choices": [None]}, "no content"),
         ({"choices": [{"message": {"content": 3}}]}, "no content"),

@@ -76,7 +76,7 @@ def test_a_parameter_that_is_not_sent_gives_another_key():
 
 def test_a_reply_is_found_by_later_runs(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "first") as record:
-        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+        record.add(REQUEST, REPLY, 0.25)
     with RecordedReplies(tmp_path, REFERENCE, "second") as record:
         assert record.get(REQUEST) == REPLY
         assert record.get(replace(REQUEST, repeat=1)) is None
@@ -139,7 +139,7 @@ def test_what_a_run_has_spent_counts_every_answer_it_paid_for(tmp_path):
         record.add(REQUEST, REPLY, 0.25)
         record.reject(REQUEST)
         record.add(numbered(1), REPLY, None)
-        record.add_unusable(numbered(2), UnusableAnswer("no choices", 12, 0), 0.5)
+        record.add_unusable(numbered(2), "no choices", UnusableAnswer("no choices", 12, 0), 0.5)
         assert record.spent() == 0.75
     with RecordedReplies(tmp_path, REFERENCE, "second") as record:
         assert record.spent() == 0
@@ -202,7 +202,7 @@ def test_a_damaged_line_is_passed_over(tmp_path, damage):
 
 def test_a_line_tells_what_was_paid_for_without_the_messages(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "run") as record:
-        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+        record.add(REQUEST, replace(REPLY, served_model="judge-1-0613"), 0.25)
     text = record.path.read_text()
     line = json.loads(text)
     assert "A or B?" not in text

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -23,6 +24,19 @@ def test_a_checkout_is_named_by_commit_and_state(tmp_path: Path):
     assert provenance.git_state(tmp_path)["dirty"] is True
     (tmp_path / "installed").mkdir()
     assert provenance.git_state(tmp_path / "installed") == {"commit": "unknown", "dirty": None}
+
+
+def test_a_checkout_is_looked_at_and_not_written_to(tmp_path: Path):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "file").write_text("1")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "file"], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", str(tmp_path), *identity, "commit", "-qm", "first"], check=True)
+    index = tmp_path / ".git" / "index"
+    os.utime(tmp_path / "file", (1, 1))  # for which git would write the index anew, under a lock
+    before = index.read_bytes()
+    assert provenance.git_state(tmp_path)["dirty"] is False
+    assert index.read_bytes() == before
 
 
 def test_packages_that_are_not_installed_are_left_out():

@@ -166,6 +166,13 @@ def test_the_share_of_rows_that_lose_their_end_is_weighed(
     assert (state == "ok") != ("raise max_length" in found.detail)
 
 
+def test_pairs_that_training_sees_as_the_same_answer_twice_are_warned_of(mini: Any) -> None:
+    rows = [replace(PAIRS[0], rejected=PAIRS[0].chosen), *PAIRS]
+    found = check_lengths("it", mini, Examples("preference_data", "dpo", 60, rows))
+    assert found.state == "warning"
+    assert "1 pairs are the same answer twice, as training sees them: take them out" in found.detail
+
+
 def test_rows_whose_prompt_fills_the_length_are_dropped(mini: Any) -> None:
     found = check_lengths("it", mini, Examples("preference_data", "dpo", 3, preferences(10)))
     assert found.state == "failure"

@@ -1,0 +1,31 @@
+"""What ends a command from outside."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""A request to end, and the end of the terminal."""
+
+
+@contextmanager
+def endings_interrupt() -> Iterator[list[int]]:
+    """Has `ENDINGS` end what runs inside as Ctrl-C does, so that it is tidied up; the numbers of those heard so far.
+
+    One that is ignored, as under nohup, stays ignored.
+    """
+    heard: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    usual = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield heard
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
