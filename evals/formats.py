@@ -360,8 +360,8 @@ def _json_indices(
         place = position.get(instruction_key(_text(row, "instruction", where)))
         if place is None:
             raise UserError(
-                f'{where}: no field "index", and the instruction is not in {origin}; pass {REFERENCE_OUTPUTS_FLAG} '
-                "with the baseline's model_outputs.json in the order of the set"
+                f'{where}: no field "index", and the instruction is not in {origin}; `harness eval` and `harness '
+                f"compare` take {REFERENCE_OUTPUTS_FLAG}, the baseline's model_outputs.json in the order of the set"
             )
         indices.append(place)
     return indices
