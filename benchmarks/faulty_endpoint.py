@@ -3,10 +3,11 @@
     .venv/bin/python -m benchmarks.faulty_endpoint [--evals 100] [--verdicts 200] [--parallel 2] [--json FILE]
 
 The endpoint is a server on loopback that counts: what it answered in full, and what it bills for all that it generated,
-whether the client read it or not; what is not read it takes to be as long as the request allows. A third of its answers are faults: 429 with and without a time to wait, 5xx, silence
-until the client gives up, cut bodies, half a JSON, a web page, JSON of wrong types, no choices, no content. Some runs
-are killed by SIGKILL at a random moment, once or twice. Each evaluation has a run directory and a server of its own;
-the same command is run until all verdicts are there, as a user would whom it tells that --max-usd is reached.
+whether the client read it or not; what is not read it takes to be as long as the request allows. A third of its answers
+are faults: 429 with and without a time to wait, 5xx, silence until the client gives up, cut bodies, half a JSON, a web
+page, JSON of wrong types, no choices, no content. Some runs are killed by SIGKILL at a random moment, once or twice.
+Each evaluation has a run directory and a server of its own; the same command is run until all verdicts are there, as a
+user would whom it tells that --max-usd is reached.
 
 It ends with exit code 1 where a verdict was answered in full more often than once, but for those in flight when a run
 was killed; where the server's bill of a run is above --max-usd by more than one request; and where a command ends in
@@ -49,7 +50,8 @@ FAULTS = {
 NOTHING_GENERATED = ("429", "429_retry_after", "500", "503")
 NEVER_READ = ("hang", "cut", "truncated_json", "html")
 CONCURRENCY = 8
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 15.0
+"""So long that no busy machine is silent as long as a server that hangs: an answer that comes too late is paid again."""
 KILLED_SHARE = 0.4
 """Of the evaluations, how many are killed."""
 MOST_RUNS = 40
@@ -113,7 +115,7 @@ def evaluate(seed: int, verdicts: int, folder: Path) -> Result:
     data, outputs = _files(folder, verdicts // 2)
     moments = _moments(draw, verdicts)
     with BillingServer(seed) as server:
-        budget = draw.choice([0.5, 1.5, 5.0])
+        budget = draw.choice([0.5, 3.0, 6.0])
         command = _command(server.base_url, data, outputs, folder / "run", budget)
         while result.runs < MOST_RUNS:
             result.runs += 1
