@@ -51,7 +51,7 @@ NOTHING_GENERATED = ("429", "429_retry_after", "500", "503")
 NEVER_READ = ("hang", "cut", "truncated_json", "html")
 CONCURRENCY = 8
 TIMEOUT_SECONDS = 15.0
-"""So long that no busy machine is silent as long as a server that hangs: an answer that comes too late is paid again."""
+"""So long that no busy machine is as silent as a server that hangs: an answer that comes too late is paid again."""
 KILLED_SHARE = 0.4
 """Of the evaluations, how many are killed."""
 MOST_RUNS = 40
