@@ -28,6 +28,9 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
         identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
         yield f"  judged by {judge}{served}{identity}"
+    if others := scores.get("other_models"):
+        answered = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
+        yield f"  answered by another model than was asked, as the endpoint says: {answered}"
     for name in ("checkpoint", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"

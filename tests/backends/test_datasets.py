@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from harness.backends import hub as hub_module
-from harness.backends.datasets import data_fingerprint, read_data
+from harness.backends.datasets import _Ids, data_fingerprint, read_data
 from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
 from harness.core.files import file_digest
@@ -341,3 +341,23 @@ def test_a_data_set_that_the_hub_does_not_give_is_one_line(
     hub.gated.add("maker/locked")
     with pytest.raises(UserError, match=complaint):
         made(store, data(reference, 1, split="train_sft"))
+
+
+class CountedLookups(dict[str, int]):
+    """Counts how often it is looked into."""
+
+    lookups = 0
+
+    def __contains__(self, key: object) -> bool:
+        self.lookups += 1
+        return super().__contains__(key)
+
+
+@pytest.mark.parametrize("count", [500, 4000])
+def test_equal_requests_get_their_ids_in_a_time_that_grows_as_their_number(count: int) -> None:
+    given = _Ids()
+    given._last = seen = CountedLookups()
+    ids = [given.unseen(id) for _ in range(count) for id in ("a", "a-2", "b")]
+    assert len(set(ids)) == len(seen) == 3 * count
+    assert seen.lookups <= 4 * len(ids)
+    assert ids[:5] == ["a", "a-2", "b", "a-3", "a-2-2"]
