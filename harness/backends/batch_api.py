@@ -13,6 +13,7 @@ from harness.backends.credentials import VARIABLE, redact
 from harness.backends.endpoint import endpoint_client, error_message, is_transient, may_pass, one_line, status_message
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries, retry_after
+from harness.backends.refusals import refused_prompt
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ MOST_BYTES = 200_000_000
 class Row:
     """One line of an output or error file: the answer's body, or why there is none.
 
-    `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again.
+    `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again; `is_of_prompt`
+    says that it refused this very prompt, and not what all requests have in common.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
     refusal: str = ""
+    is_of_prompt: bool = False
 
 
 class BatchApi:
@@ -107,6 +110,8 @@ class BatchApi:
             return Row(body)
         said = error_message(error or body, self._key)
         reason = f"status {status}: {said}" if status else said
+        if of_prompt := refused_prompt(status if isinstance(status, int) else 400, error or body):
+            return Row(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
         refused = isinstance(status, int) and status >= 400 and not is_transient(status)
         return Row(failure=reason, refusal=reason if refused else "")
 

@@ -1,15 +1,19 @@
 """The chat-completions protocol: what a request sends, and what the answer to it says."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.backends.interfaces import ChatReply, ChatRequest
+from harness.backends.answer_parts import first_token, read_message
+from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
+from harness.backends.refusals import error_within, refused_prompt, said
 
 THINKING_TOKENS = 16_384
 """Room to think before the reply, for models that count both in `max_completion_tokens`: with less than they need they
 reply nothing, and what they thought is paid for all the same. An upper bound; only tokens that are used cost."""
+
+LONGEST_MESSAGE = 300
+"""Characters of what an endpoint says that an error shows."""
 
 
 class UnusableAnswer(Exception):
@@ -18,6 +22,10 @@ class UnusableAnswer(Exception):
     def __init__(self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         super().__init__(reason)
         self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
+
+
+class PromptRefused(UnusableAnswer):
+    """The endpoint refuses this very prompt, and would again; others it may take."""
 
 
 def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
@@ -39,8 +47,25 @@ def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[
 
 def request_body(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
     """The whole JSON body of the request."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [{"role": message.role, "content": message.content} for message in sent_messages(reference, request)]
     return {**request_parameters(reference, request), "messages": messages}
+
+
+def sent_messages(reference: JudgeReference, request: ChatRequest) -> tuple[Message, ...]:
+    """The conversation as it is sent: for a model that refuses system turns, their text stands before the user's."""
+    if "system" not in reference.without:
+        return request.messages
+    sent: list[Message] = []
+    waiting: list[str] = []
+    for message in request.messages:
+        if message.role == "system":
+            waiting.append(message.content)
+        elif message.role == "user":
+            sent.append(Message("user", "\n\n".join([*waiting, message.content])))
+            waiting.clear()
+        else:
+            sent.append(message)
+    return (*sent, *(Message("user", text) for text in waiting))
 
 
 def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
@@ -51,42 +76,35 @@ def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
 def read_answer(body: Any) -> ChatReply:
     """The reply in the JSON body of an answer. Raises UnusableAnswer where there is none.
 
-    A reply that was cut off or filtered before its first word is an empty one: asked again, it would be so again.
+    One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
     """
     answer = _mapping(body)
     usage = _mapping(answer.get("usage"))
     tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    if error := error_within(answer):
+        raise _unusable(*error, tokens)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise UnusableAnswer("the answer has no choices", *tokens)
     choice = _mapping(choices[0])
-    finish_reason = str(choice.get("finish_reason") or "stop")
-    text = _mapping(choice.get("message")).get("content")
-    if text is None and finish_reason in ("length", "content_filter"):
-        text = ""
-    if not isinstance(text, str):
+    replied = read_message(_mapping(choice.get("message")), choice.get("finish_reason"))
+    if replied is None:
         raise UnusableAnswer("the answer has no content", *tokens)
-    return ChatReply(whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens)
+    text, finish_reason = replied
+    return ChatReply(whole_characters(text), first_token(choice.get("logprobs")), finish_reason, *tokens)
+
+
+def _unusable(status: int, error: Any, tokens: tuple[int, int]) -> UnusableAnswer:
+    """What an error means that stands in the place of a reply."""
+    line = " ".join(whole_characters(said(error)).split())[:LONGEST_MESSAGE]
+    if reason := refused_prompt(status, error):
+        return PromptRefused(f"{reason} ({line})", *tokens)
+    return UnusableAnswer(f"the answer is an error: {line or 'no reason given'}", *tokens)
 
 
 def whole_characters(text: str) -> str:
     """`text` with a question mark for each half of a surrogate pair, which JSON can hold and no file of ours can."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _first_token(logprobs: Any) -> dict[str, float] | None:
-    """The alternatives to the first token; of a token that stands there twice (spelt in other bytes) the likelier."""
-    tokens = _mapping(logprobs).get("content")
-    if not isinstance(tokens, list) or not tokens:
-        return None
-    first = _mapping(tokens[0])
-    alternatives = [_mapping(entry) for entry in first.get("top_logprobs") or [first]]
-    found: dict[str, float] = {}
-    for entry in alternatives:
-        token, value = entry.get("token"), entry.get("logprob")
-        if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value):
-            found[token] = max(float(value), found.get(token, float(value)))
-    return found or None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

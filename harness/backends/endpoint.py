@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.chat_protocol import whole_characters
+from harness.backends.chat_protocol import LONGEST_MESSAGE, whole_characters
 from harness.backends.credentials import VARIABLE, api_key, redact
 from harness.backends.hub import network_is_refused
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
+from harness.backends.refusals import said
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 """How long a connection may take to come about."""
 
-_LONGEST_MESSAGE = 300
 _MOST_PAGES = 100
 
 
@@ -64,7 +64,7 @@ def is_transient(status: int) -> bool:
 def one_line(text: str, key: str) -> str:
     """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
     line = " ".join(redact(whole_characters(text), key).split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+    return line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "…"
 
 
 def error_message(body: Any, key: str) -> str:
@@ -75,11 +75,7 @@ def error_message(body: Any, key: str) -> str:
     if isinstance(body, str):
         with suppress(ValueError):
             body = json.loads(body)
-    for name in ("error", "message", "detail"):
-        if isinstance(body, Mapping):
-            body = body.get(name) or body
-    said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False) if body else ""
-    return one_line(said, key) or "no reason given"
+    return one_line(said(body), key) or "no reason given"
 
 
 def status_message(error: "APIStatusError", key: str) -> str:

@@ -11,7 +11,7 @@ from harness.core.limits import Limits
 from harness.mini.identity import world_digest
 
 if TYPE_CHECKING:
-    from harness.backends.openai_api import Options
+    from harness.backends.refusals import Options
 
 EMBEDDED = "mini:judge"
 
@@ -21,8 +21,9 @@ class JudgeReference:
     """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
-    request parameters that the endpoint refuses and that are therefore not sent. `content` identifies an embedded
-    judge's code. `parser_version` is that of the readers of its replies: with another one, all is asked for again.
+    request parameters that the endpoint refuses and that are therefore not sent; with "system" the system's text stands
+    before the user's. `content` identifies an embedded judge's code. `parser_version` is that of the readers of its
+    replies.
     """
 
     model: str

@@ -3,26 +3,25 @@
 import asyncio
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
+from harness.backends.chat_protocol import PromptRefused, UnusableAnswer, longest_reply, read_answer, request_body
 from harness.backends.cost import Budget, Reservation, TokenCounter
 from harness.backends.credentials import VARIABLE, api_key, redact
 from harness.backends.endpoint import async_endpoint_client, error_message, may_pass
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.backends.judge_models import REFUSABLE
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Rate, Retries, retry_after
+from harness.backends.refusals import Options, advice_on, refused_parameter, refused_prompt
 from harness.backends.replies import RecordedReplies
+from harness.backends.reply_faults import FailureTally, usable
 from harness.core.errors import UserError
 from harness.core.files import no_room
 from harness.core.limits import Limits
@@ -33,24 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Outcome = tuple[ChatRequest, ChatReply | CallFailure]
-
-_REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(REFUSABLE)})\b")
-_REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user has said of the model that is asked, by name of option: what errors advise to look at."""
-
-    model: str = "--judge-model"
-    base_url: str = "--judge-base-url"
-    refusal: str = "pass --judge-without {parameter}: a verdict's judge is then named without it"
-    """How to leave a parameter out that the model refuses."""
-
-    @property
-    def both(self) -> str:
-        """Those that name model and endpoint."""
-        return " and ".join(dict.fromkeys((self.model, self.base_url)))
 
 
 class OpenAIJudge:
@@ -94,16 +75,19 @@ class OpenAIJudge:
 
     def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
         missing = []
+        tally = FailureTally(self._reference)
         for request in requests:
             reply = self._record.get(request)
             if reply is None:
                 missing.append(request)
             else:
-                yield request, reply
+                outcome = usable(self._reference, request, reply, self._options)
+                tally.add(outcome)
+                yield request, outcome
         if missing:
             budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
             asking = _Asking(
-                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options
+                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options, tally
             )
             yield from _in_background(partial(asking.run, missing))
 
@@ -138,9 +122,11 @@ class _Asking:
         record: RecordedReplies,
         budget: Budget,
         options: Options,
+        tally: FailureTally,
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits
         self._retries, self._record, self._budget, self._options = retries, record, budget, options
+        self._tally, self._asking = tally, 0
         self._request_rate = Rate(limits.requests_per_minute)
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
@@ -162,7 +148,7 @@ class _Asking:
     async def _work(self, pending: Iterator[ChatRequest], put: Callable[[Outcome], None]) -> None:
         for request in pending:
             try:
-                put((request, await self._outcome(request)))
+                put((request, await self._weighed(request)))
             except _Stopped:
                 return
             except Exception as error:
@@ -170,12 +156,26 @@ class _Asking:
                 self._stopped.set()
                 return
 
+    async def _weighed(self, request: ChatRequest) -> ChatReply | CallFailure:
+        """The outcome, as far as it can be used. Raises UserError where nearly all came to nothing."""
+        self._asking += 1
+        try:
+            outcome = await self._outcome(request)
+        finally:
+            self._asking -= 1
+        if isinstance(outcome, ChatReply):
+            outcome = usable(self._reference, request, outcome, self._options)
+        self._tally.add(outcome, in_flight=self._asking)
+        return outcome
+
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
         """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
         started, answers, failed, limited = time.monotonic(), self._answers, 0, 0
         while True:
             try:
                 return await self._paid_attempt(request)
+            except PromptRefused as refusal:
+                return CallFailure(str(refusal), is_final=True)
             except _Failed as failure:
                 failed += 1
                 limited += failure.limited
@@ -228,6 +228,8 @@ class _Asking:
             reply = read_answer(body)
         except UnusableAnswer as unusable:
             self._keep_unusable(request, reservation, unusable)
+            if isinstance(unusable, PromptRefused):
+                raise
             raise _Failed(str(unusable)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
         self._record.add(request, reply, usd, served_model=str(body.get("model", "")))
@@ -295,27 +297,27 @@ class _Asking:
     def _no_answer(self, *, unreachable: bool = False) -> _Failed:
         return _Failed(f"no answer within {self._limits.timeout_seconds:g} s", unreachable=unreachable)
 
-    def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
-        """What a status other than success means: another attempt, or the end."""
+    def _refusal(self, error: "APIStatusError") -> _Failed | PromptRefused | UserError:
+        """What a status other than success means: another attempt, no reply to this prompt, or the end."""
         status = error.status_code
         message = error_message(error.response.text, self._key)
-        if may_pass(error):
+        without = self._reference.without
+        if reason := refused_prompt(status, error.response.text, without):
+            return PromptRefused(f"{reason} (status {status}: {message})")
+        refused = refused_parameter(status, error.param, message, without)
+        if may_pass(error) and not refused:
             wait = retry_after(error.response.headers, time.time())
             return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
-        return UserError(
-            f"{self._reference} refuses (status {status}): {message}{self._advice(status, error.param, message)}"
-        )
+        advice = f" ({advice_on(refused, message, self._options)})" if refused else self._advice(status)
+        return UserError(f"{self._reference} refuses (status {status}): {message}{advice}")
 
-    def _advice(self, status: int, parameter: str | None, message: str) -> str:
-        """How to mend a refusal."""
+    def _advice(self, status: int) -> str:
+        """What to look at after a refusal that names nothing to leave out."""
         if status in (401, 403):
             return f" (check {VARIABLE})"
         if status == 404:
             usual = "" if self._reference.base_url.endswith("/v1") else ": base URLs usually end in /v1"
             return f" (check {self._options.both}{usual})"
-        refused = _REFUSABLE.search(parameter or message)
-        if status in (400, 422) and refused and _REFUSAL.search(message):
-            return f" ({self._options.refusal.format(parameter=refused[1])})"
         return ""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.backends.batch_api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
 from harness.backends.batch_journal import Submission, journal_beside, journals_in
-from harness.backends.chat_protocol import UnusableAnswer, read_answer, request_body
+from harness.backends.chat_protocol import PromptRefused, UnusableAnswer, read_answer, request_body
 from harness.backends.cost import Budget, dollars
 from harness.backends.credentials import api_key
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
@@ -18,6 +18,7 @@ from harness.backends.judge_models import price_of
 from harness.backends.judges import JudgeReference
 from harness.backends.pace import Retries
 from harness.backends.replies import RecordedReplies, request_key
+from harness.backends.reply_faults import usable
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
@@ -74,7 +75,11 @@ class BatchJudge:
             places.setdefault(request_key(self._reference, request), []).append(place)
         asked = {key: requests[at[0]] for key, at in places.items()}
         with self._record:
-            recorded = {key: reply for key, request in asked.items() if (reply := self._record.get(request))}
+            recorded = {
+                key: usable(self._reference, request, reply)
+                for key, request in asked.items()
+                if (reply := self._record.get(request))
+            }
             missing = {key: request for key, request in asked.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
         yield from ((place, reply) for key, reply in recorded.items() for place in places[key])
@@ -182,20 +187,20 @@ class BatchJudge:
     def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
         """What a row of the output says, recorded; another process may have recorded it already."""
         if recorded := self._record.get(request):
-            return recorded
+            return usable(self._reference, request, recorded)
         if row is None:
             return CallFailure(no_row)
         if row.failure:
-            return CallFailure(row.failure)
+            return CallFailure(row.failure, is_final=row.is_of_prompt)
         try:
             reply = read_answer(row.body)
         except UnusableAnswer as unusable:
             usd = self._usd(unusable.prompt_tokens, unusable.completion_tokens)
             self._record.add_unusable(request, unusable, usd)
-            return CallFailure(str(unusable))
+            return CallFailure(str(unusable), is_final=isinstance(unusable, PromptRefused))
         usd = self._usd(reply.prompt_tokens, reply.completion_tokens)
         self._record.add(request, reply, usd, served_model=str(row.body.get("model", "")))
-        return reply
+        return usable(self._reference, request, reply)
 
     def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         price = price_of(self._reference)

@@ -15,18 +15,20 @@ from harness.backends.interfaces import (
     ignore,
 )
 from harness.backends.judges import JudgeReference, judge_reference, load_judge
-from harness.backends.openai_api import Options
+from harness.backends.refusals import Options
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
 OPENAI = "openai:"
 
 _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
-_OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
+_OPTIONS = Options(
+    "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
+)
 _AT_ONCE = 4096
 
 NO_ANSWER = "no answer"
-"""The finish reason of a completion that is none: the endpoint left it empty, or its content filter withheld it."""
+"""The finish reason of a completion that is none: the endpoint left it empty, withheld it, or refused the prompt."""
 
 
 def teacher_endpoint(reference: str) -> JudgeReference:
@@ -65,10 +67,10 @@ class OpenAITeacher:
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
             for said, seed in zip(conversations, seeds, strict=True)
         ]
-        replies: dict[int, ChatReply] = {}
+        replies: dict[int, ChatReply | CallFailure] = {}
         failures: list[CallFailure] = []
         for place, reply in self._asked.replies(requests):
-            if isinstance(reply, CallFailure):
+            if isinstance(reply, CallFailure) and not reply.is_final:
                 failures.append(reply)
             else:
                 replies[place] = reply
@@ -88,7 +90,7 @@ class OpenAITeacher:
         """It holds nothing."""
 
 
-def _completion(reply: ChatReply) -> Completion:
-    if reply.finish_reason == "content_filter" or not reply.text.strip():
+def _completion(reply: ChatReply | CallFailure) -> Completion:
+    if isinstance(reply, CallFailure) or not reply.text.strip():
         return Completion("", (), NO_ANSWER)
     return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")

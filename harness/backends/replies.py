@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.backends.chat_protocol import UnusableAnswer, request_parameters
+from harness.backends.chat_protocol import UnusableAnswer, request_parameters, sent_messages
 from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 
@@ -32,11 +32,21 @@ def request_key(reference: JudgeReference, request: ChatRequest) -> str:
         {
             "base_url": reference.base_url,
             "parameters": request_parameters(reference, request),
-            "messages": [asdict(message) for message in request.messages],
+            "messages": _messages(reference, request),
             "repeat": request.repeat,
             "parser_version": reference.parser_version,
         }
     )
+
+
+def _messages(reference: JudgeReference, request: ChatRequest) -> list[dict[str, Any]]:
+    return [asdict(message) for message in sent_messages(reference, request)]
+
+
+def _question_key(line: Mapping[str, Any]) -> str:
+    """What a line's reply is found by: all of `request_key` but the reader's version, since what a judge has said, and
+    was paid for, does not depend on who reads it."""
+    return _digest([line[name] for name in ("base_url", "parameters", "repeat", "messages_sha256")])
 
 
 def _digest(value: Any) -> str:
@@ -103,7 +113,7 @@ class RecordedReplies:
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
-        recorded = self._replies.get(request_key(self._reference, request))
+        recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is None or recorded.rejected_by not in (None, self.run_id):
             return None
         return recorded.reply
@@ -128,7 +138,7 @@ class RecordedReplies:
 
         May be called while the record is closed, or open elsewhere.
         """
-        recorded = self._replies.get(request_key(self._reference, request))
+        recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is not None and recorded.rejected_by is None:
             self._append("rejection", request, {})
 
@@ -136,17 +146,23 @@ class RecordedReplies:
         """Dollars that this run has paid to all judges of the folder, where the price is known."""
         return spending(self.path.parent, self.run_id).usd
 
+    def _identity(self, request: ChatRequest) -> dict[str, Any]:
+        """What tells a request from others, as every line of it says."""
+        return {
+            "base_url": self._reference.base_url,
+            "parameters": request_parameters(self._reference, request),
+            "repeat": request.repeat,
+            "parser_version": self._reference.parser_version,
+            "messages_sha256": _digest(_messages(self._reference, request)),
+        }
+
     def _append(self, kind: str, request: ChatRequest, content: Mapping[str, Any]) -> None:
         line = {
             "kind": kind,
             "key": request_key(self._reference, request),
             "run_id": self.run_id,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "base_url": self._reference.base_url,
-            "parameters": request_parameters(self._reference, request),
-            "repeat": request.repeat,
-            "parser_version": self._reference.parser_version,
-            "messages_sha256": _digest([asdict(message) for message in request.messages]),
+            **self._identity(request),
             **content,
         }
         text = _sealed(json.dumps(line, ensure_ascii=True, allow_nan=False)) + "\n"
@@ -179,10 +195,10 @@ class RecordedReplies:
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if line["kind"] == "rejection":
-            if line["key"] in self._replies:
-                self._replies[line["key"]].rejected_by = line["run_id"]
+            if (key := _question_key(line)) in self._replies:
+                self._replies[key].rejected_by = line["run_id"]
         elif line["kind"] == "reply":
-            self._replies[line["key"]] = _Recorded(_reply(line))
+            self._replies[_question_key(line)] = _Recorded(_reply(line))
 
 
 @dataclass(slots=True)

@@ -102,6 +102,15 @@ class Judgment:
 WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 """Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
 
+MIRRORED_LABELS: Mapping[str, str] = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+"""Verdict labels written the other way round -> the official label that says the same, as Arena-Hard's current scorer
+(show_result.py of lmarena/arena-hard-auto) counts them."""
+
+
+def official_label(label: str) -> str:
+    """`label`, or the official label that says the same the other way round."""
+    return MIRRORED_LABELS.get(label, label)
+
 
 def share_by_label(label: str, *, shown_first: bool) -> float:
     """The share of the win that a verdict label gives to the answer that was shown first, or to the other."""

@@ -86,6 +86,8 @@ def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))
+    if isinstance(reply, CallFailure) and reply.is_final:  # such as one word's worth of thinking: others may go better
+        return Check("warning", what, f"{endpoint} gave no word for a word: {reply.reason}")
     if isinstance(reply, CallFailure):
         return Check("failure", what, f"{endpoint} does not: {reply.reason}; check the server")
     return Check("ok", what, repr(" ".join(reply.text.split())[:40]))
