@@ -237,7 +237,12 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             help="The judge: a model's name at the endpoint." + ("" if required else "  [default: the scale's]"),
         ),
         _judge(*names("base-url"), "judge_url", help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]"),
-        _judge(*names("without"), "refused", multiple=True, help="A parameter that it refuses; repeatable."),
+        _judge(
+            *names("without"),
+            "refused",
+            multiple=True,
+            help="What it refuses: temperature, logprobs, max_tokens or system (turns); repeatable.",
+        ),
         _pace(
             "--concurrency",
             default=usual.concurrency,

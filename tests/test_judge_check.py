@@ -240,11 +240,16 @@ def test_the_vendors_date_only_warns_of_a_server_here_under_the_models_name() ->
     assert "2026-10-23" in proxy.detail and "proxy" in proxy.detail
 
 
-def test_log_probabilities_that_do_not_come_are_warned_of(server: ChatServer) -> None:
+def test_log_probabilities_that_do_not_come_are_a_failure_with_its_mend(server: ChatServer) -> None:
     server.completion = without_log_probabilities(server.completion)  # type: ignore[method-assign]
-    found = check(server)["alpaca_eval2 log-probabilities"]
-    assert found.state == "warning"
-    assert "asked for and not given" in found.detail
+    checks = check(server)
+    assert checks["alpaca_eval2 answers"].state == "failure"
+    assert "no log-probabilities, which were asked for: pass --judge-without logprobs" in (
+        checks["alpaca_eval2 answers"].detail
+    )
+    assert "alpaca_eval2 verdicts" not in checks, "no verdict can be read, whatever the judge thinks"
+    assert checks["arena_hard verdicts"].state == "ok"
+    assert check(server, without=("logprobs",))["alpaca_eval2 verdicts"].state == "ok"
 
 
 def without_log_probabilities(completion: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -75,7 +75,7 @@ class OpenAIJudge:
 
     def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
         missing = []
-        tally = FailureTally(self._reference)
+        tally = FailureTally(self._reference, len(requests))
         for request in requests:
             reply = self._record.get(request)
             if reply is None:
@@ -126,7 +126,7 @@ class _Asking:
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits
         self._retries, self._record, self._budget, self._options = retries, record, budget, options
-        self._tally, self._asking = tally, 0
+        self._tally = tally
         self._request_rate = Rate(limits.requests_per_minute)
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
@@ -158,14 +158,10 @@ class _Asking:
 
     async def _weighed(self, request: ChatRequest) -> ChatReply | CallFailure:
         """The outcome, as far as it can be used. Raises UserError where nearly all came to nothing."""
-        self._asking += 1
-        try:
-            outcome = await self._outcome(request)
-        finally:
-            self._asking -= 1
+        outcome = await self._outcome(request)
         if isinstance(outcome, ChatReply):
             outcome = usable(self._reference, request, outcome, self._options)
-        self._tally.add(outcome, in_flight=self._asking)
+        self._tally.add(outcome)
         return outcome
 
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:

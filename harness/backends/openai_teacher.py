@@ -27,8 +27,9 @@ _OPTIONS = Options(
 )
 _AT_ONCE = 4096
 
-NO_ANSWER = "no answer"
-"""The finish reason of a completion that is none: the endpoint left it empty, withheld it, or refused the prompt."""
+NO_ANSWER = "no answer: "
+"""What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
+prompt was refused."""
 
 
 def teacher_endpoint(reference: str) -> JudgeReference:
@@ -60,8 +61,8 @@ class OpenAITeacher:
     ) -> list[Completion]:
         """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
-        A finish reason of `NO_ANSWER` says that there is nothing to use; asked again, it would be so again. Raises
-        UserError where some got no reply; the others are recorded by then.
+        A finish reason that begins with `NO_ANSWER` says that there is nothing to use; asked again, it would be so
+        again. Raises UserError where some got no reply; the others are recorded by then.
         """
         requests = [
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
@@ -91,6 +92,8 @@ class OpenAITeacher:
 
 
 def _completion(reply: ChatReply | CallFailure) -> Completion:
-    if isinstance(reply, CallFailure) or not reply.text.strip():
-        return Completion("", (), NO_ANSWER)
+    if isinstance(reply, CallFailure):
+        return Completion("", (), NO_ANSWER + reply.reason)
+    if not reply.text.strip():
+        return Completion("", (), NO_ANSWER + "the reply is empty")
     return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")

@@ -36,7 +36,7 @@ _FILTER_CODES = (
 _LENGTH_WORDS = re.compile(
     r"context[ _-]?(?:length|size|window|limit)"
     r"|maximum (?:model|input|prompt|sequence) length|max_(?:model|seq)_len"
-    r"|(?:prompt|input|request|message|conversation)s?(?: body)?(?: is| are| was)? too (?:long|large)"
+    r"|(?:prompt|input|request|message|conversation|context)s?(?: body)?(?: is| are| was)? too (?:long|large)"
     r"|input token count|number of tokens|too many (?:input )?tokens|too large for model"
     r"|inputs`? (?:tokens|must have less than)|string too long|max_tokens must be at least 1, got -",
     re.IGNORECASE,

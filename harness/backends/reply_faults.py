@@ -43,11 +43,13 @@ def usable(
     """
     asks = asks_log_probabilities(reference, request)
     if reply.finish_reason in _FAULTS:
-        return CallFailure(_FAULTS[reply.finish_reason] + _shown(reply.text), is_final=True)
+        of_model = reply.finish_reason in (TOOL_CALL, THOUGHTS)
+        return CallFailure(_FAULTS[reply.finish_reason] + _shown(reply.text), is_final=True, is_of_model=of_model)
     if asks and not _has_alternatives(request, reply) and not is_cut_off(reply):
         return CallFailure(no_log_probabilities(options), is_final=True, is_of_model=True)
     if is_cut_off(reply) and not (asks and _has_alternatives(request, reply)):
-        return CallFailure(cut_off(reference, request, options), is_final=True, is_of_model=True)
+        has_mend = "max_tokens" not in reference.without
+        return CallFailure(cut_off(reference, request, options), is_final=True, is_of_model=has_mend)
     return reply if asks else replace(reply, log_probabilities=None)
 
 
@@ -88,24 +90,24 @@ def _shown(text: str) -> str:
 
 
 class FailureTally:
-    """Counts what becomes of requests; says when an endpoint or a model has nothing for nearly all of them.
+    """Counts what becomes of `total` requests; says when an endpoint or a model has nothing for nearly all of them.
 
     What a model lacks altogether, such as log-probabilities, shows early, and every further reply would be paid for in
-    vain. Prompts that are refused one by one cost little, and may stand together in a data set: they end the run only
-    where they are nearly all of many.
+    vain. Prompts that are refused one by one cost little, and may stand together in a data set, as where the longest
+    come first: they end a run of many only where they are nearly all of it.
     """
 
     MODEL_REPLIES, MODEL_SHARE = 8, 0.5
     PROMPTS, PROMPT_SHARE = 50, 0.95
 
-    def __init__(self, reference: JudgeReference) -> None:
-        self._reference = reference
+    def __init__(self, reference: JudgeReference, total: int) -> None:
+        self._reference, self._total = reference, total
         self._seen = 0
         self._of_model: Counter[str] = Counter()
         self._of_prompt: Counter[str] = Counter()
 
-    def add(self, outcome: ChatReply | CallFailure, in_flight: int = 0) -> None:
-        """Raises UserError where it makes no sense to go on; `in_flight` requests have been sent beside this one."""
+    def add(self, outcome: ChatReply | CallFailure) -> None:
+        """Raises UserError where it makes no sense to go on."""
         self._seen += 1
         if not isinstance(outcome, CallFailure) or not outcome.is_final:
             return
@@ -113,7 +115,7 @@ class FailureTally:
         of_model, of_prompt = self._of_model.total(), self._of_prompt.total()
         if of_model >= self.MODEL_REPLIES and of_model > self.MODEL_SHARE * self._seen:
             raise UserError(self._stop(self._of_model))
-        if of_prompt >= self.PROMPTS and of_prompt >= self.PROMPT_SHARE * (self._seen + in_flight):
+        if of_prompt >= self.PROMPTS and of_prompt >= self.PROMPT_SHARE * self._total:
             raise UserError(self._stop(self._of_prompt))
 
     def _stop(self, failures: Counter[str]) -> str:
