@@ -19,6 +19,7 @@ _CALLED = {
     "safety": FILTER,
     "prohibited_content": FILTER,
     "blocklist": FILTER,
+    "recitation": FILTER,
     "sensitive": FILTER,
 }
 """Other vendors' words for OpenAI's finish reasons."""
@@ -30,7 +31,7 @@ def read_message(message: Mapping[str, Any], finish_reason: Any) -> tuple[str, s
     The text of a refusal is the refusal. None where there is no text and nothing that says why.
     """
     ended = str(finish_reason or "stop").lower()
-    reason = _CALLED.get(ended, ended)
+    reason = FILTER if ended.startswith(FILTER) else _CALLED.get(ended, ended)
     content = message.get("content")
     text = _joined(content, "text") if isinstance(content, list) else content
     if isinstance(text, str) and text.strip():

@@ -25,6 +25,11 @@ DRAW = Reading("ok", first_preference=0.5)
 _EMPTY = ("the reply is empty", "the reply was cut off while thinking, before its first word")
 """Why a reply without a word has no verdict: by itself, and where it ended at the limit of tokens."""
 
+_OTHER_TOKEN = (
+    "the log-probabilities given are of another token than the reply's, such as the first of its thinking: pass"
+    " --judge-without logprobs"
+)
+
 _WITH_DIGITS = re.compile(r"\w*\d\w*")
 """Counts, sizes and the endpoint's numbers for requests."""
 
@@ -151,7 +156,7 @@ def play(
     again = {
         at: prompt.again(requests[at], reply.text)
         for at, reply in sorted(first.items())
-        if prompt.second_attempt and isinstance(reply, ChatReply) and read_reply(protocol, reply).asks_again
+        if prompt.second_attempt and isinstance(reply, ChatReply) and _asks_again(protocol, reply)
     }
     second = _ask(judge, again)
     rows = [
@@ -163,6 +168,11 @@ def play(
             for request in filter(None, (requests[at], again.get(at))):
                 judge.reject(request)
     return rows
+
+
+def _asks_again(protocol: Protocol, reply: ChatReply) -> bool:
+    """Whether a second attempt is due; not after an empty reply, which many endpoints refuse to be shown as a turn."""
+    return bool(reply.text.strip()) and read_reply(protocol, reply).asks_again
 
 
 def _may_pass(last: ChatReply | CallFailure) -> bool:
@@ -194,8 +204,16 @@ def _judgment(
     if isinstance(last, CallFailure):
         return game.judgment(said, Reading("api_failed"), error=last.reason)
     reading = read_reply(protocol, last)
-    is_empty = reading.state == "parse_failed" and not last.text.strip()
-    return game.judgment(said, reading, error=_EMPTY[last.finish_reason == CUT_OFF] if is_empty else "")
+    return game.judgment(said, reading, error="" if reading.state == "ok" else _why_unread(protocol, last))
+
+
+def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
+    """Why there is no verdict in a reply, where more is known than that."""
+    if not reply.text.strip():
+        return _EMPTY[reply.finish_reason == CUT_OFF]
+    if protocol == "alpaca_eval2" and read_identifier(reply.text, None).state == "ok":
+        return _OTHER_TOKEN
+    return ""
 
 
 def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:

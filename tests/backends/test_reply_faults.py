@@ -280,6 +280,23 @@ def test_a_refused_system_turn_ends_the_run_with_its_mend(tmp_path: Path, status
         assert server.calls.total() == 1
 
 
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (error_response(400, "unknown field 'frequency'", code="invalid"), "refuses (status 400): unknown field"),
+        (error_response(401, "content_filter: wrong key"), "check OPENAI_API_KEY"),
+        (error_response(403, "your account may not use this model"), "check OPENAI_API_KEY"),
+        (error_response(403, "You are not allowed to request logprobs from this model"), "--judge-without logprobs"),
+        (error_response(404, "no such model"), "check --judge-model"),
+        (error_response(400, "must be at most 3", param="top_logprobs"), "--judge-without logprobs"),
+    ],
+)
+def test_what_every_request_would_meet_ends_the_run(tmp_path: Path, refusal: Response, advice: str) -> None:
+    with OddServer(refusal=refusal) as server:
+        assert advice in stop(judge(server, tmp_path), questions(20, 0))
+        assert server.calls.total() == 1
+
+
 @pytest.fixture
 def batches() -> Iterator[tuple[OddServer, BatchRoutes]]:
     with OddServer(says(None, refusal="No.")) as server:
