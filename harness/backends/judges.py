@@ -44,8 +44,8 @@ class JudgeReference:
 def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
     """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
-    `without` adds to what configs/judges.yaml knows of the model. Raises UserError for an embedded judge that there is
-    not, a base URL that is none, and a parameter in `without` that cannot be left out.
+    `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
+    embedded judge that there is not, a base URL that is none, and what cannot be left out in `without`.
     """
     from harness.backends.judge_models import OPENAI_URL, REFUSABLE, known_model
 
@@ -57,8 +57,8 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
         return JudgeReference(model, content=world_digest())
     url = _checked_url(base_url or OPENAI_URL)
-    refused = dict.fromkeys((*known_model(model).without, *without))
-    return JudgeReference(model, url, tuple(refused))
+    refused = {*known_model(model).without, *without}
+    return JudgeReference(model, url, tuple(name for name in REFUSABLE if name in refused))
 
 
 def _checked_url(text: str) -> str:

@@ -60,7 +60,7 @@ class OpenAIJudge:
         try:
             with self._record, closing(self._outcomes(list(places))) as outcomes:
                 for request, reply in outcomes:
-                    if isinstance(reply, ChatReply):
+                    if isinstance(reply, ChatReply) or reply.is_of_model:
                         there += len(places[request])
                     for place in places[request]:
                         yield place, reply
@@ -82,8 +82,8 @@ class OpenAIJudge:
                 missing.append(request)
             else:
                 outcome = usable(self._reference, request, reply, self._options)
-                tally.add(outcome)
                 yield request, outcome
+                tally.add(outcome)
         if missing:
             budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
             asking = _Asking(
@@ -148,7 +148,9 @@ class _Asking:
     async def _work(self, pending: Iterator[ChatRequest], put: Callable[[Outcome], None]) -> None:
         for request in pending:
             try:
-                put((request, await self._weighed(request)))
+                outcome = await self._outcome(request)
+                put((request, outcome))
+                self._tally.add(outcome)
             except _Stopped:
                 return
             except Exception as error:
@@ -156,20 +158,12 @@ class _Asking:
                 self._stopped.set()
                 return
 
-    async def _weighed(self, request: ChatRequest) -> ChatReply | CallFailure:
-        """The outcome, as far as it can be used. Raises UserError where nearly all came to nothing."""
-        outcome = await self._outcome(request)
-        if isinstance(outcome, ChatReply):
-            outcome = usable(self._reference, request, outcome, self._options)
-        self._tally.add(outcome)
-        return outcome
-
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
         """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
         started, answers, failed, limited = time.monotonic(), self._answers, 0, 0
         while True:
             try:
-                return await self._paid_attempt(request)
+                return usable(self._reference, request, await self._paid_attempt(request), self._options)
             except PromptRefused as refusal:
                 return CallFailure(str(refusal), is_final=True)
             except _Failed as failure:

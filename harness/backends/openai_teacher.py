@@ -22,7 +22,7 @@ from harness.core.limits import Limits
 OPENAI = "openai:"
 
 _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
-_OPTIONS = Options(
+TEACHER_OPTIONS = Options(
     "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
 )
 _AT_ONCE = 4096
@@ -50,7 +50,7 @@ class OpenAITeacher:
         """Raises UserError where the endpoint's key is missing from the environment."""
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS)
+        self._asked = load_judge(self._endpoint, limits, kept, TEACHER_OPTIONS)
 
     def complete(
         self,

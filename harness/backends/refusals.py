@@ -200,6 +200,8 @@ def said(body: Any) -> str:
     A proxy says little itself, and gives what its provider said as `metadata.raw`.
     """
     raw = ""
+    if isinstance(body, list) and len(body) == 1:  # as Gemini wraps its errors
+        body = body[0]
     for name in ("error", "message", "detail"):
         if isinstance(body, Mapping):
             metadata = body.get("metadata")

@@ -79,8 +79,8 @@ class Judgment:
 
     `reply` is the judge's raw reply and `verdict` its label in the judge's own frame ("m" or "M", "A>>B", ...).
     `preference` is the probability in [0, 1] that `output` beats `baseline`; None where the judge gives labels only,
-    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply, or nothing in it. `repeat` counts
-    the verdicts on the same pair in the same order, from 0.
+    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply, or nothing in
+    it. `repeat` counts the verdicts on the same pair in the same order, from 0.
     """
 
     prompt: Prompt

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.backends.interfaces import CallFailure, ChatRequest
 from harness.backends.judges import JudgeReference, load_judge
-from harness.backends.openai_teacher import OPENAI, teacher_endpoint
+from harness.backends.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import UserError
@@ -82,7 +82,7 @@ def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path
     """Whether an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, kept)
+        client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))

@@ -236,3 +236,4 @@ def test_an_error_in_the_place_of_a_reply_is_found(answer: Any, found: Any) -> N
 def test_what_a_proxy_passes_on_is_said() -> None:
     body: Mapping[str, Any] = {"error": {"message": "Provider returned error", "metadata": {"raw": "no such thing"}}}
     assert said(body) == "Provider returned error: no such thing"
+    assert said([{"error": {"message": "not so"}}]) == "not so"

@@ -11,7 +11,7 @@ from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 from harness.backends.openai_api import OpenAIJudge
 from harness.backends.openai_batch import BatchJudge, Polling
-from harness.backends.openai_teacher import _OPTIONS
+from harness.backends.openai_teacher import TEACHER_OPTIONS
 from harness.backends.pace import Retries
 from harness.backends.replies import RecordedReplies
 from harness.backends.reply_faults import FailureTally
@@ -230,8 +230,9 @@ def test_a_model_without_log_probabilities_ends_the_run_early_and_for_free_the_n
     tmp_path: Path, value: object
 ) -> None:
     with OddServer(logprobs(value)) as server:
-        assert NO_LOGPROBS in stop(judge(server, tmp_path), questions(500, 0))
-        assert server.calls.total() == FailureTally.MODEL_REPLIES
+        line = stop(judge(server, tmp_path), questions(500, 0))
+        assert NO_LOGPROBS in line and line.endswith("; 8 of 500 replies are there and kept")
+        assert server.calls.total() == FailureTally.MODEL_REPLIES == 8
         assert NO_LOGPROBS in stop(judge(server, tmp_path), questions(500, 0))
         assert server.calls.total() == FailureTally.MODEL_REPLIES, "the replies are kept"
         replies = ask(judge(server, tmp_path, without=("logprobs",)), questions(20, 0))
@@ -340,5 +341,7 @@ def filtered_row(custom_id: str, status: int, message: str) -> dict[str, Any]:
 
 def test_a_teacher_is_told_of_the_table_and_not_of_a_judges_option(tmp_path: Path) -> None:
     with OddServer(refusal=error_response(400, "System role not supported")) as server:
-        asked = OpenAIJudge(JudgeReference("judge-1", server.base_url), ONE_BY_ONE, tmp_path, QUICK, options=_OPTIONS)
+        asked = OpenAIJudge(
+            JudgeReference("judge-1", server.base_url), ONE_BY_ONE, tmp_path, QUICK, options=TEACHER_OPTIONS
+        )
         assert "configs/judges.yaml says what each model refuses: system is missing" in stop(asked, labels(1, 0))
