@@ -100,10 +100,10 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of configs/scales/{subject.scale.name}.yaml"
+        where = f"compute.resources.{work} of {subject.scale.where}"
         clamped = list(_clamped(wanted, there))
         if 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {wanted.gpus} GPUs, and there are {there.gpus}"
+            said = f"{where} asks for {_counted(wanted.gpus, 'GPU')}, and there {'is' if there.gpus == 1 else 'are'} {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{said}: {mend}")
@@ -113,12 +113,16 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
             yield Check("ok", what, "the machine has what the scale asks for")
 
 
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}{'s' * (number != 1)}"
+
+
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
     """What is asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
-        yield f"{wanted.gpus} GPUs: there is none, everything runs on the processors"
+        yield f"{_counted(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{wanted.cpus} processors: a step has all {there.cpus}"
+        yield f"{_counted(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
@@ -136,7 +140,7 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{said}, and {len(machine.gpus)} GPUs: {mend}")
+        return Check("failure", what, f"{said}, and {_counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
@@ -149,7 +153,7 @@ def _packages(subject: Subject) -> Iterator[Check]:
     scale = subject.scale
     wanted = dict.fromkeys(PACKAGES, "")
     if scale.sampling.engine == "vllm":
-        wanted["vllm"] = f"configs/scales/{scale.name}.yaml generates with it"
+        wanted["vllm"] = f"{scale.where} generates with it"
     lacking = {name: why for name, why in wanted.items() if find_spec(name) is None}
     for name, why in lacking.items():
         yield Check("failure", f"package {name}", f"not installed{f', and {why}' if why else ''}: pip install {name}")
