@@ -26,7 +26,7 @@ def _rate(scale: Scale, model: str, method: str, rate: float) -> dict[str, Any]:
     table = scale.rates
     own = next((name for name in _candidates(method) if table and table.rates(model).get(name) == rate), None)
     if table is None or own is None:
-        return {"model": model, "method": method, "rate": rate, "chosen": f"configs/scales/{scale.name}.yaml"}
+        return {"model": model, "method": method, "rate": rate, "chosen": scale.where}
     passed = table.models[model][own].passed
     return {
         "model": model,
