@@ -184,7 +184,7 @@ def test_a_local_judge_is_free_and_called_local() -> None:
 
 @pytest.mark.parametrize(("today", "warned"), [(date(2026, 10, 22), False), (date(2026, 10, 23), True)])
 def test_a_dry_run_says_that_a_model_is_gone(today: date, warned: bool) -> None:
-    assert ("shut gpt-4-1106-preview down on 2026-10-23" in describe(estimate([request()], GPT4), today)) == warned
+    assert ("gpt-4-1106-preview is shut down by its vendor today, 2026-10-23" in describe(estimate([request()], GPT4), today)) == warned
 
 
 def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:
