@@ -79,7 +79,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
     """Puts a fake in the place of every judge."""
 
     def put(fake: FakeJudge) -> FakeJudge:
-        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept: fake)
+        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept, note: fake)
         return fake
 
     return put
