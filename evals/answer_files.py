@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from evals.formats.arena_hard import answers_in, holds_answers
-from evals.formats.fields import holds_half_character
 from evals.formats.outputs import outputs_in
 from evals.formats.rows import bare_name, names_shown, read_rows
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
+from harness.core.texts import holds_half_character
 
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from evals.formats.rows import MAX_DIGITS, names_shown
 from harness.core.errors import UserError
+from harness.core.texts import holds_half_character
 
 
 def field(row: Mapping[str, Any], name: str, where: str) -> Any:
@@ -84,11 +85,6 @@ def is_none(value: Any) -> bool:
 def shown(value: Any) -> str:
     """A value as an error names it: shortened, and a missing one in JSON's word."""
     return "null" if value is None else reprlib.repr(value)
-
-
-def holds_half_character(value: str) -> bool:
-    """Whether `value` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
-    return any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def only_one(names: Iterable[str], path: Path, several: str, each: str) -> str:
