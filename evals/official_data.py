@@ -112,7 +112,7 @@ def length_calibration(source: str | None = None) -> Path | None:
 
 def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
     """The official df_gamed.csv on the hub, at a commit or the newest. Raises UserError where it cannot be fetched."""
-    return fetch(repository, _CALIBRATION, commit, instead="--lc-calibration FILE")
+    return fetch(repository, _CALIBRATION, commit)
 
 
 def read_outputs(

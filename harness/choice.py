@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.backends.judges import JudgeReference
+from harness.backends.launch import accelerate_config
 from harness.backends.training import spread
 from harness.core.compute import Compute
 from harness.core.errors import UserError
@@ -54,6 +55,9 @@ class Choice:
     def _compute(self, usual: Compute) -> Compute:
         """What the scale has, with what is chosen instead. Each chosen training process has one GPU."""
         chosen = replace(usual, **self.compute)
+        accelerate_config(chosen.accelerate)
+        if chosen.ray_address and chosen.executor != "ray":
+            raise UserError("--ray-address goes with --executor ray: steps run on this machine alone")
         training = chosen.resources.get("training")
         if "processes" not in self.compute or training is None or not training.gpus:
             return chosen

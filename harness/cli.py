@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.core.compute import Place
+from harness.core.config import name_in
 from harness.core.errors import HarnessError, Interrupted, StepFailed
 from harness.core.limits import Limits
 from harness.core.scratch import scratch
 from harness.core.signals import endings_interrupt
 from harness.core.terminal import one_line, visible_output
-from harness.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole
+from harness.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 
 if TYPE_CHECKING:
     from harness.backends.judges import JudgeReference
@@ -115,6 +116,10 @@ def _run_command(interrupted: Callable[[], int]) -> None:
         _fail("interrupted", interrupted())
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)
+    except OSError as error:
+        if error.filename is None or not error.strerror:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; see to that, or name another place", 2)
     except Interrupted as error:
         _fail(str(error), interrupted())
     except StepFailed as error:  # with its traceback
@@ -124,7 +129,7 @@ def _run_command(interrupted: Callable[[], int]) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {shown(message)}", err=True)
     sys.exit(exit_code)
 
 
@@ -211,7 +216,11 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
             teacher=teacher,
             compute={name: value for name, value in compute.items() if value is not None},
         )
-        command(choice=choice, run_dir=run_dir or Path("runs") / (f"{scale}-fast" if fast else scale), **others)
+        command(
+            choice=choice,
+            run_dir=run_dir or Path("runs") / (f"{name_in(scale)}-fast" if fast else name_in(scale)),
+            **others,
+        )
 
     for option in reversed(_OPTIONS_OF_A_RUN):
         with_choice = option(with_choice)
@@ -219,7 +228,13 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
-    _run("--scale", type=TEXT, default=SCALE, show_default=True, help="What fills the paper's roles: configs/scales."),
+    _run(
+        "--scale",
+        type=TEXT,
+        default=SCALE,
+        show_default=True,
+        help="What fills the paper's roles: see `harness list scales`; or a file.",
+    ),
     _run("--fast", is_flag=True, help="The same code on small counts."),
     _run("--limit", type=Whole(), help="At most so many rows of each data set."),
     _run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
@@ -229,7 +244,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         "--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."
     ),
     _run("--teacher", type=TEXT, help="Who improves and answers, instead of the scale's teacher."),
-    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]"),
+    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE, or runs/SCALE-fast]"),
     _machine(
         "--accelerate", type=TEXT, help="How models are trained: a file of configs/accelerate.  [default: the scale's]"
     ),
@@ -486,7 +501,7 @@ def eval_(
         length_calibration=lc_calibration,
         max_new_tokens=max_new_tokens,
     )
-    where = run_dir or Path("runs") / choice.scale
+    where = run_dir or Path("runs") / name_in(choice.scale)
     if dry_run:
         costs = forecast(benches, Source(model, outputs), choice, where)
         if as_json:
@@ -608,7 +623,7 @@ def regress(
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["methods", "evals", "experiments"]))
+@click.argument("kind", type=click.Choice(["methods", "evals", "experiments", "scales", "models", "judges"]))
 def list_(kind: str) -> None:
     """Show what there is."""
     from harness.listing import listing
@@ -782,17 +797,18 @@ def _choose_rates(
     run_dir: Path | None,
     sensitivity: bool,
 ) -> None:
-    click.echo(f"looking up the scale {scale} and the methods of its tables", err=True)  # imports take seconds
     from harness.choice import Choice
     from harness.rates import choose_rates, measure_sensitivity
 
     choice = Choice(scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods)
     run = measure_sensitivity if sensitivity else choose_rates
-    run(choice, run_dir or Path("runs") / scale, click.echo)
+    run(choice, run_dir or Path("runs") / name_in(scale), click.echo)
 
 
 @cli.command()
-@click.option("--scale", type=TEXT, default=SCALE, show_default=True, help="Whose rates: configs/scales.")
+@click.option(
+    "--scale", type=TEXT, default=SCALE, show_default=True, help="Whose rates: see `harness list scales`; or a file."
+)
 @_rates_options
 def rates(scale: str, **options: Any) -> None:
     """Choose the learning rates of preference stages by the rule of docs/rates.md, and write configs/rates/SCALE.yaml.

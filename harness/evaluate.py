@@ -29,7 +29,7 @@ from harness.evidence import look_at_files, tell_stale
 from harness.pipeline import checked_plan, print_plan, run
 from harness.registries import load_evaluation
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import FAILURES, needs_judge, pair_up
+from harness.steps.judge import FAILURES, OTHER_MODELS, needs_judge, pair_up
 
 Scores = dict[str, Any]
 
@@ -260,8 +260,15 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
         "metrics": list(judged.evaluation.metrics),
         **scores,
+        **_other_models(judged, store),
         "folder": str(folder),
     }
+
+
+def _other_models(judged: Judged, store: Store) -> Scores:
+    """How many replies came of which models that were not asked, as the endpoint says; nothing where none did."""
+    path = store.folder(judged.judgments) / OTHER_MODELS
+    return {"other_models": json.loads(path.read_text())} if path.is_file() else {}
 
 
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:

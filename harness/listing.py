@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+from harness.backends.judge_models import JudgeModel, judge_table
+from harness.backends.judges import EMBEDDED
 from harness.core.papers import exhibit_names, load_exhibit
 from harness.experiments import ALL
 from harness.registries import EVALS, METHODS, load_evaluation, load_method
+from harness.scales import load_scale, scale_names
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
-    """(name, summary) of all methods, evals or experiments."""
+    """Yield (name, summary) of all there are of a kind: a plural, such as "methods"; others are experiments."""
     if kind == "methods":
         for name in METHODS.names():
             yield name, load_method(name).card.summary
@@ -16,8 +19,39 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
         for name in EVALS.names():
             evaluation = load_evaluation(name)
             yield name, f"{evaluation.summary} ({evaluation.source})"
+    elif kind == "scales":
+        for name in scale_names():
+            yield name, load_scale(name).description
+    elif kind == "models":
+        yield from _models()
+    elif kind == "judges":
+        yield from _judges()
     else:
         for name, paper in exhibit_names().items():
             exhibit = load_exhibit(paper, name)
             yield name, f"{exhibit.label}: {exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"
         yield ALL, "all of these in one report"
+
+
+def _models() -> Iterator[tuple[str, str]]:
+    """What `--model` takes, and `--models` calls by the scale's own names."""
+    for scale in scale_names():
+        for name, role in load_scale(scale).models.items():
+            yield role.reference, f"{name} of the scale {scale}: {role.description}"
+
+
+def _judges() -> Iterator[tuple[str, str]]:
+    yield EMBEDDED, "the embedded judge of the scale mini: free, and knows the truth"
+    for model in judge_table().models:
+        for name in model.names:
+            yield name, _judge_line(model)
+
+
+def _judge_line(model: JudgeModel) -> str:
+    price = model.price
+    parts = [
+        f"${price.prompt:g} and ${price.completion:g} per million tokens of prompt and completion" if price else "",
+        f"refuses {', '.join(model.without)}" if model.without else "",
+        f"shut down on {model.shutdown_date}, as announced" if model.shutdown_date else "",
+    ]
+    return "; ".join(filter(None, parts)) or "price unknown"

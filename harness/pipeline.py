@@ -16,6 +16,7 @@ from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
 from harness.core.scratch import scratch
 from harness.core.store import Store
+from harness.core.terminal import said_if_slow
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
 def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, str]]:
     """The damaged artifacts among those found, each with a file, out of the store now; checkpoints take seconds."""
     artifacts = list(found)
-    with ThreadPoolExecutor(max_workers=_processors()) as readers:
+    slow = f"comparing the files of {len(artifacts)} finished steps with what was written there ..."
+    with said_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
         suspects = [one for one, file in zip(artifacts, readers.map(store.damage, artifacts), strict=True) if file]
     return [(one, file) for one in suspects if (file := store.discard(one))]
 

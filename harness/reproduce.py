@@ -19,7 +19,7 @@ from harness.core.terminal import console
 from harness.evidence import tell_stale
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
-from harness.manifest import Run, manifest, write_manifest
+from harness.manifest import Run, keep_fuller_report, manifest, write_manifest
 from harness.pipeline import checked_plan, print_plan
 from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
@@ -86,7 +86,8 @@ def write_run(
 ) -> None:
     """Writes manifest, report and links to the checkpoints into `folder`, from a store that has all targets.
 
-    `ran` holds the keys of the artifacts that this run made. Raises UserError where the folder cannot be written to.
+    `ran` holds the keys of the artifacts that this run made. A report there that has what this one leaves out is kept
+    beside it. Raises UserError where the folder cannot be written to.
     """
     content = manifest(
         name,
@@ -101,6 +102,8 @@ def write_run(
             store=os.path.relpath(store.root, folder),
         ),
     )
+    if kept := keep_fuller_report(folder, content):
+        print(f"{folder} had a report with what this one leaves out: it is kept as {kept}", file=sys.stderr)
     write_manifest(folder, content)
     write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
@@ -109,6 +112,7 @@ def write_run(
 
 def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> None:
     """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
+    require_writable(folder)
     for (model, method, seed), checkpoint in checkpoints.items():
         link = folder / f"{model}-{method}-seed{seed}"
         try:

@@ -9,8 +9,8 @@ from harness.backends.interfaces import Sampling
 from harness.backends.judges import EMBEDDED, JudgeReference
 from harness.core.artifacts import Artifact
 from harness.core.compute import Compute
-from harness.core.config import CONFIGS, config_path, from_mapping, load_yaml
-from harness.core.errors import unknown
+from harness.core.config import CONFIGS, config_path, from_mapping, is_path, load_yaml
+from harness.core.errors import UserError, unknown
 from harness.core.learning_rates import RateTable, read_table
 from harness.registries import METHODS
 from harness.steps.data import RowKind, data, model
@@ -117,6 +117,8 @@ class Scale:
     """Whether the counts are those of `fast`."""
     rates: RateTable | None = None
     """What was chosen as learning rates of preference stages, from ``configs/rates`` where it has the scale."""
+    where: str = ""
+    """The scale's file, as messages call it."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -175,7 +177,7 @@ class Scale:
         A method that `rates` has trains its preference stage at its own. Any other takes the rate of the method that
         its stage is named after (dpo, spin or sgpo), else SGPO's. What has no rate there has the scale's.
         """
-        where = f"configs/scales/{self.name}.yaml: models.{model_name}"
+        where = f"{self.where}: models.{model_name}"
         settings = _changed(self.training, self.models[model_name].training, where)
         rates = self.rates.rates(model_name) if self.rates else {}
         found = {stage: _first_of(rates, (method, stage, "sgpo")) for stage in PREFERENCE_STAGES}
@@ -198,38 +200,69 @@ class PromptSet:
         return self.judge.get(bench) or official_prompt(bench)
 
 
-def load_scale(name: str, *, fast: bool = False) -> Scale:
-    """The scale ``configs/scales/<name>.yaml``. Raises UserError for an unknown name, with the nearest known one."""
-    known = sorted(path.stem for path in config_path("scales/mini.yaml").parent.glob("*.yaml"))
-    if name not in known:
-        raise unknown("scale", name, known)
-    scale = load_yaml(config_path(f"scales/{name}.yaml"), Scale)
+def load_scale(reference: str, *, fast: bool = False) -> Scale:
+    """Read the scale ``configs/scales/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
+
+    Its name is that of its file, whatever a copied file says; paths in it start from the working folder.
+    Raises UserError for an unknown name, with the nearest known one, and for a file that is no scale, or is named as a
+    packaged scale is.
+    """
+    path = scale_path(reference)
+    scale = replace(load_yaml(path, Scale), name=path.stem, where=_where(path))
     _check_names(scale)
-    scale = replace(scale, rates=_chosen_rates(scale))
+    scale = replace(scale, rates=_chosen_rates(scale, rates_path(reference)))
     return scale.faster() if fast else scale
 
 
-def rates_path(scale_name: str) -> Path:
-    """Where the learning rates are that were chosen for a scale, if they were."""
-    return CONFIGS / "rates" / f"{scale_name}.yaml"
+def scale_names() -> list[str]:
+    """The packaged scales, sorted."""
+    return sorted(path.stem for path in config_path("scales/mini.yaml").parent.glob("*.yaml"))
 
 
-def _chosen_rates(scale: Scale) -> RateTable | None:
-    """What ``configs/rates`` has for the scale. Raises UserError for a name in it that there is not."""
-    path = rates_path(scale.name)
+def scale_path(reference: str) -> Path:
+    """The file of a scale. Raises UserError as `load_scale` does, but for what is in the file."""
+    known = scale_names()
+    if not is_path(reference):
+        if reference not in known:
+            raise unknown("scale", reference, known, "; yours is a file, such as ./mine.yaml")
+        return config_path(f"scales/{reference}.yaml")
+    path = Path(reference)
+    if path.stem in known and path.resolve() != config_path(f"scales/{path.stem}.yaml").resolve():
+        raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
+    return path
+
+
+def rates_path(reference: str) -> Path:
+    """Where the learning rates are that were chosen for a scale, if they were: beside a file of one's own."""
+    if is_path(reference):
+        return Path(reference).with_suffix(".rates.yaml")
+    return CONFIGS / "rates" / f"{reference}.yaml"
+
+
+def _where(path: Path) -> str:
+    """How a scale's file is called in messages."""
+    return f"configs/scales/{path.name}" if path.parent == CONFIGS / "scales" else str(path)
+
+
+def _chosen_rates(scale: Scale, path: Path) -> RateTable | None:
+    """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
     table = read_table(path)
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):
-            raise unknown(f"{kind} in configs/rates/{scale.name}.yaml:", stray, known)
+            raise unknown(f"{kind} in {_where_rates(path)}:", stray, known)
     return table
+
+
+def _where_rates(path: Path) -> str:
+    return f"configs/rates/{path.name}" if path.parent == CONFIGS / "rates" else str(path)
 
 
 def _check_names(scale: Scale) -> None:
     """Raises UserError where one part of the scale names what another part does not have."""
-    where = f"configs/scales/{scale.name}.yaml"
+    where = scale.where
     roles = [*(field.name for field in fields(TrainingData)), *scale.benches]
     for kind, names, known in (
         ("model", scale.fast.models, list(scale.models)),

@@ -15,6 +15,9 @@ HEADLINES = (
     "position_bias",
 )
 
+_QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
+"""The order of what describes a distribution; files have it by the letter."""
+
 
 def scorecard(scores: Mapping[str, Any]) -> str:
     """The headlines, each with its 95 % interval, what they rest on and what they are not."""
@@ -28,6 +31,9 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
         identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
         yield f"  judged by {judge}{served}{identity}"
+    if others := scores.get("other_models"):
+        answered = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
+        yield f"  answered by another model than was asked, as the endpoint says: {answered}"
     for name in ("checkpoint", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"
@@ -60,7 +66,7 @@ def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
 
 def _estimates(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What a measurement estimates: objects with a `value`, at whatever depth, under the names that lead there."""
-    for name, content in scores.items():
+    for name, content in sorted(scores.items(), key=lambda item: _QUARTILES.get(item[0], 0)):  # others as they are
         if isinstance(content, Mapping) and "value" in content:
             yield f"{prefix}{name}", content
         elif isinstance(content, Mapping):

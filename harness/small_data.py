@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from harness.backends.row_files import file_rows
+from evals.formats.outputs import read_model_outputs
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError
 from harness.core.files import replace_file
@@ -123,22 +122,13 @@ def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> 
 
 
 def _read(path: Path) -> Outputs:
+    """The answers by instruction, empty where the model gave none. Raises UserError for what is not AlpacaEval's."""
     if not path.is_file():
         raise UserError(f"cannot read {path} (no such file); configs/splits/small.yaml says who answers in which role")
-    return dict(_output(row, where) for where, row in file_rows(path, str(path)))
-
-
-def _output(row: Any, where: str) -> tuple[str, str]:
-    """An instruction and the answer to it, which is empty where the model gave none."""
-    given = row if isinstance(row, dict) else {}
-    instruction, output = given.get("instruction"), given.get("output", 0)
-    if not isinstance(instruction, str) or not isinstance(output, str | None):
-        raise UserError(
-            f"{where}: no object with a text as instruction and one as output, as AlpacaEval's outputs have"
-        )
-    if any(map(holds_half_character, (instruction, output or ""))):
-        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
-    return instruction, output or ""
+    outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
+    if halved := [text for text in (*outputs, *outputs.values()) if holds_half_character(text)]:
+        raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")
+    return outputs
 
 
 def _digest(instruction: str) -> int:

@@ -364,6 +364,12 @@ class Manifest:
             return f"at most {self.limit} rows of each data set"
         return "fast: reduced counts" if self.fast else ""
 
+    @property
+    def selection(self) -> str:
+        """Which base models and methods alone were asked for; empty for all."""
+        chosen = (("models", self.models_asked), ("methods", self.methods_asked))
+        return "; ".join(f"{what} {', '.join(names)} alone" for what, names in chosen if names)
+
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the run in `folder`. Raises UserError where there is none that this version can read."""

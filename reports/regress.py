@@ -86,7 +86,10 @@ class Comparison:
     def conclusion(self) -> str:
         """What came of it, in one line."""
         counts = [(len(self.of(verdict)), verdict) for verdict in get_args(Verdict)]
-        return ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
+        said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
+        if any(score.verdict not in ("same", "rescored") for score in self.scores):
+            return said
+        return f"{said} Nothing was tested: all that both runs have is of the same answers."
 
 
 def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:
@@ -124,8 +127,8 @@ def cells(score: ComparedScore) -> tuple[str, ...]:
         score.verdict,
         _number(score.baseline),
         _number(score.candidate),
-        "" if score.difference is None else f"{score.difference:+.1f}",
-        f"[{score.ci95[0]:+.1f}, {score.ci95[1]:+.1f}]" if score.ci95 else "",
+        "" if score.difference is None else _signed(score.difference),
+        f"[{_signed(score.ci95[0])}, {_signed(score.ci95[1])}]" if score.ci95 else "",
         _p_value(score.p_holm),
         _number(score.minimum_detectable_effect),
     )
@@ -135,6 +138,11 @@ def _p_value(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
+
+
+def _signed(value: float) -> str:
+    """With its sign, and nothing with that of less than nothing."""
+    return f"{round(value, 1) + 0.0:+.1f}"
 
 
 def _number(value: float | None) -> str:

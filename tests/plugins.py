@@ -18,6 +18,8 @@ def hide_installed() -> None:
 
     def entry_points(**wanted: Any) -> Any:
         found = original(**wanted)
+        if wanted.get("group") not in GROUPS:  # other libraries' own; without a group, Python 3.11 gives a dictionary
+            return found
         return type(found)(each for each in found if (each.group, each.name, each.value) not in hidden)
 
     importlib.metadata.entry_points = entry_points

@@ -248,6 +248,19 @@ def test_the_batch_api_gives_the_same_scores(evaluate: Evaluate, alpaca: Path) -
     assert {**batched, "folder": ""} == {**at_once, "folder": ""}
 
 
+def test_another_model_than_was_asked_is_said_and_stands_in_the_scores(evaluate: Evaluate, alpaca: Path) -> None:
+    with ChatServer(models=("judge-1", "judge-1-2025-04-14", "cheap-2")) as server:
+        whole = server.completion
+        for served, others in (("judge-1-2025-04-14", None), ("cheap-2", {"cheap-2": LIMIT})):
+            server.completion = lambda body, text=None, name=served: {**whole(body, text), "model": name}  # type: ignore
+            outcome = evaluate(*from_outputs(alpaca), *judged_by(server), "--json")
+            assert outcome.scores.get("other_models") == others
+            assert outcome.err.count("says that another model answers: cheap-2") == (others is not None)
+            shutil.rmtree("run")
+        shown = evaluate(*from_outputs(alpaca), *judged_by(server)).out
+    assert f"answered by another model than was asked, as the endpoint says: cheap-2 ({LIMIT} replies)" in shown
+
+
 def test_a_missing_key_is_one_line_before_anything_is_judged(evaluate: Evaluate, alpaca: Path) -> None:
     outcome = evaluate(*from_outputs(alpaca), "--limit", "3")
     assert outcome.exit_code == 2

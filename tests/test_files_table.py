@@ -160,7 +160,7 @@ TRAINING_DATA: Mapping[str, Reading] = {
     "image_part.jsonl": refused(
         "jsonl:1: messages has a turn that is no text of system, user or assistant: role 'user'"
     ),
-    "weights.jsonl": refused("jsonl:1: messages has a turn that is not to be learnt, but each answer is; take the row"),
+    "weights.jsonl": refused("jsonl:1: messages has an answer that is not to be learnt, but each one is; take the row"),
     "passage.jsonl": refused(
         "jsonl:1: passage changes what is asked, and would be lost; write it into the request, or"
     ),

@@ -125,14 +125,17 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
         (lambda source: (source / "baseline_gpt4_1106_preview.json").unlink(), "holds 0 files baseline"),
         (
             lambda source: (source / "model_outputs" / "claude-2.json").write_text("{}"),
-            "claude-2.json:1: no object with a text as i",
+            "claude-2.json:1: no field 'instruction'",
         ),
-        (lambda source: (source / "model_outputs" / "claude-2.json").write_text("[1]"), "claude-2.json:1: no object"),
+        (
+            lambda source: (source / "model_outputs" / "claude-2.json").write_text("[1]"),
+            "claude-2.json, row 1: not a JSON object",
+        ),
         (
             lambda source: write_rows(source, {"instruction": "a", "output": "b"}, {"instruction": "a", "output": 3}),
-            "claude-2.json:2: no object with a text as instruction and one as output",
+            "claude-2.json, row 2: output must be a text, not 3",
         ),
-        (lambda source: write_rows(source, {"instruction": "a", "output": "\ud83d"}), "claude-2.json:1: .*half a char"),
+        (lambda source: write_rows(source, {"instruction": "a", "output": "\ud83d"}), "claude-2.json: .*half a char"),
         (lambda source: (source / "model_outputs" / "claude-2.json").write_text("[" * 100_000), "nested too deep"),
     ],
 )

@@ -260,8 +260,8 @@ def _places(rows: Sequence[Row], keys: Sequence[str], reference: _Reference) -> 
         )
     if stray := next((where for (where, _), key in zip(rows, keys, strict=True) if key not in position), None):
         raise UserError(
-            f'{stray}: no field "index", and the instruction is not in {reference.origin}; pass '
-            f"{REFERENCE_OUTPUTS_FLAG} with the baseline's model_outputs.json in the order of the set"
+            f'{stray}: no field "index", and the instruction is not in {reference.origin}; `harness eval` and `harness '
+            f"compare` take {REFERENCE_OUTPUTS_FLAG}, the baseline's model_outputs.json in the order of the set"
         )
     return [position[key] for key in keys]
 

@@ -142,7 +142,9 @@ def describe(cost: CostEstimate, today: date | None = None) -> str:
     ]
     ends = shutdown_date(cost.reference)
     if ends is not None and ends <= (today or date.today()):
-        lines.append(f"warning            the vendor announced to shut {cost.reference.model} down on {ends}")
+        is_past = ends < (today or date.today())
+        said = "was shut down by its vendor on" if is_past else "is shut down by its vendor today,"
+        lines.append(f"warning            {cost.reference.model} {said} {ends}; the price is its last")
     return "\n".join(lines)
 
 

@@ -37,11 +37,16 @@ def is_page(text: str) -> bool:
     return start.startswith(("<!doctype", "<html", "<head", "<body", "<title", "<center", "<h1"))
 
 
+def why_not_json(text: str) -> str:
+    """Return what to say of an answer that is not JSON."""
+    return f"the answer is a web page: {page_text(text)}" if is_page(text) else "the answer is not JSON, or cut short"
+
+
 def page_text(page: str) -> str:
     """Return the title of a web page, else the text that it shows; "a web page without text" where there is none."""
     reader = _PageReader()
     with suppress(AssertionError):  # what the parser raises for some declarations that are none
-        reader.feed(page[:_LONGEST_PAGE])
+        reader.feed(page.lstrip("\ufeff")[:_LONGEST_PAGE])
         reader.close()
     title, shown = (" ".join("".join(parts).split()) for parts in (reader.title, reader.shown))
     return title or shown or "a web page without text"

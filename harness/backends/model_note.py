@@ -1,7 +1,9 @@
-"""What the user hears of an endpoint that lets another model answer than was asked."""
+"""Which models answer: what the user hears of an endpoint that lets another one answer than was asked."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
+from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
 from harness.backends.judge_models import is_same_model
 from harness.backends.judges import JudgeReference
 
@@ -18,3 +20,26 @@ class ModelNote:
         if served and served not in self._told and not is_same_model(self._reference.model, served):
             self._told.add(served)
             self._note(f"{self._reference} says that another model answers: {' '.join(served.split())}")
+
+
+class CountedJudge:
+    """A judge of which is counted, in `served`, how many replies come of which model; "" where none is named."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self.name = judge, judge.name
+        self.served: Counter[str] = Counter()
+
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
+        """As the Judge protocol says."""
+        for place, reply in self._judge.replies(requests):
+            if isinstance(reply, ChatReply):
+                self.served[reply.served_model] += 1
+            yield place, reply
+
+    def reject(self, request: ChatRequest) -> None:
+        """As the Judge protocol says."""
+        self._judge.reject(request)
+
+    def others(self, reference: JudgeReference) -> dict[str, int]:
+        """Return how many replies came of which models, but for the one that was asked."""
+        return {name: count for name, count in self.served.items() if name and not is_same_model(reference.model, name)}

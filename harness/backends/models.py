@@ -179,7 +179,7 @@ def _files(reference: str) -> list[Path]:
 def _stored_file(reference: str) -> Path:
     path = Path(reference.removeprefix(STORED))
     if not path.is_file():
-        raise UserError(f"there is no file {path} with the teacher's stored answers; name another --teacher")
+        raise UserError(f"there is no file {path} with the teacher's stored answers; name another teacher")
     return path
 
 

@@ -33,7 +33,7 @@ from harness.backends.endpoint import (
     status_problem,
     was_sent,
 )
-from harness.backends.error_text import is_page, page_text
+from harness.backends.error_text import why_not_json
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judge_models import REFUSABLE
 from harness.backends.judges import JudgeReference, print_note
@@ -360,18 +360,11 @@ class _Asking:
         try:
             body = read_json(answer, self._key)
         except ValueError:
-            raise _Failed(self._not_json(answer)) from None
+            reason = why_not_json(answer.decode("utf-8", "replace"))
+            raise _Failed(one_line(reason, self._key)) from None
         if found := problem_within(body, self._key):
             raise self._refusal(found)
         return body
-
-    def _not_json(self, answer: bytes) -> str:
-        text = answer.decode("utf-8", "replace")
-        return (
-            f"the answer is a web page, {one_line(page_text(text), self._key)!r}, and no JSON"
-            if is_page(text)
-            else "the answer is not JSON, or cut short"
-        )
 
     def _no_answer(self, *, unreachable: bool = False) -> _Failed:
         return _Failed(f"no answer within {self._limits.timeout_seconds:g} s", unreachable=unreachable)

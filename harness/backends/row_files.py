@@ -10,6 +10,7 @@ and keep a copy of every file.
 import csv
 import gzip
 import json
+import reprlib
 import sys
 import zlib
 from collections import Counter
@@ -77,7 +78,7 @@ class _RepeatedKey(ValueError):
 def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise _RepeatedKey(repr(_repeated([key for key, _ in pairs])))
+        raise _RepeatedKey(reprlib.repr(_repeated([key for key, _ in pairs])))
     return made
 
 
@@ -100,7 +101,7 @@ def _table(path: Path, name: str, delimiter: str) -> Rows:
     try:
         header = next(reader, [])
         if (twice := _repeated(header)) is not None:
-            raise UserError(f"{name}:1: two columns are called {twice!r}; keep one")
+            raise UserError(f"{name}:1: two columns are called {reprlib.repr(twice)}; keep one")
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ _TOOLS = frozenset(
 )
 _CALLS = ("tool_calls", "tool_call_id", "function_call")
 _LEARNT = ("weight", "train")
-"""By which a turn says whether it is learnt; all that we train on are."""
+"""By which an answer says whether it is learnt; in training, each is."""
 _SPEAKERS, _CONTENTS = ("role", "from"), ("content", "value")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
@@ -110,13 +111,14 @@ def _message(turn: Any, column: str, where: str) -> Message:
         raise UserError(
             f"{where}: {column} has a turn of a tool, or a call of one: they are not learnt; take the row out"
         )
-    if any(given.get(name) is not None and not given[name] for name in _LEARNT):
-        raise UserError(f"{where}: {column} has a turn that is not to be learnt, but each answer is; take the row out")
+    is_answer = ROLES.get(called) == "assistant"
+    if is_answer and any(given.get(name) is not None and not given[name] for name in _LEARNT):
+        raise UserError(f"{where}: {column} has an answer that is not to be learnt, but each one is; take the row out")
     text = _text(content)
     if called not in ROLES or text is None:
         raise UserError(
-            f"{where}: {column} has a turn that is no text of system, user or assistant: role {speaker!r}, content"
-            f" {_kind(content)}; take the row out"
+            f"{where}: {column} has a turn that is no text of system, user or assistant: role"
+            f" {reprlib.repr(speaker)}, content {_kind(content)}; take the row out"
         )
     return Message(ROLES[called], text)
 
@@ -147,5 +149,5 @@ def _kind(content: Any) -> str:
     """What an error calls content that is no text."""
     if isinstance(content, list):
         kinds = (part.get("type") for part in content if isinstance(part, Mapping))
-        return f"in parts of {', '.join(dict.fromkeys(map(repr, kinds))) or 'no type'}"
+        return f"in parts of {', '.join(dict.fromkeys(map(reprlib.repr, kinds))) or 'no type'}"
     return type(content).__name__

@@ -45,9 +45,12 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, candidates: Iterable[str]) -> UserError:
-    """The error for a misspelt name: ``unknown method 'sgop'; did you mean 'sgpo'? (known: dpo, sft, sgpo)``."""
+def unknown(kind: str, name: str, candidates: Iterable[str], besides: str = "") -> UserError:
+    """The error for a misspelt name: ``unknown method 'sgop'; did you mean 'sgpo'? (known: dpo, sft, sgpo)``.
+
+    `besides` ends what is known.
+    """
     known = sorted(candidates)
     guess = nearest(name, known)
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known) or 'none'})")
+    return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known) or 'none'}{besides})")

@@ -9,8 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from harness.core.codec import decode, encode
 from harness.core.errors import UserError
+from harness.core.terminal import visible
 
 T = TypeVar("T")
+
+SHOWN = 30
+"""Characters on either side of one that cannot be stored, in an error."""
 
 CUT_OFF = "length"
 """The finish_reason of an answer that a token limit cut off: its writer did not end it."""
@@ -146,6 +150,23 @@ def to_line(record: Any) -> str:
     return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def encoded(record: Any) -> bytes:
+    """`to_line` as it is stored. Raises UserError for a text that no file can hold."""
+    try:
+        return to_line(record).encode()
+    except UnicodeEncodeError as error:
+        raise half_character(error) from None
+
+
+def half_character(error: UnicodeEncodeError) -> UserError:
+    """What to tell the user of a text with half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
+    half, around = (error.object[error.start - more : error.end + more] for more in (0, min(error.start, SHOWN)))
+    return UserError(
+        f"a text holds half a character ({visible(half)}), which no file can hold: '{visible(around)}'; write the"
+        " character whole, or take the row out of the data"
+    )
+
+
 def read_rows(path: Path, type: type[T]) -> list[T]:
     """All records of a ``.jsonl`` file. Raises UserError naming file and line."""
     try:
@@ -158,9 +179,9 @@ def read_rows(path: Path, type: type[T]) -> list[T]:
 def write_rows(path: Path, rows: Iterable[Any]) -> int:
     """Writes records as ``.jsonl`` and returns how many there were."""
     count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("wb") as file:
         for count, row in enumerate(rows, 1):  # noqa: B007 (count is the result)
-            file.write(to_line(row))
+            file.write(encoded(row))
     return count
 
 

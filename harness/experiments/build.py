@@ -1,6 +1,7 @@
 """From the name of an exhibit to its experiment."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.core.errors import UserError, unknown
@@ -41,6 +42,8 @@ def build_experiments(name: str, request: Request) -> list[Experiment]:
     Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
     """
     exhibits = _with_added_rows(_exhibits(name), request)
+    if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
+        raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
     _require_known(exhibits, request)
     built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
@@ -54,8 +57,24 @@ def _exhibits(name: str) -> list[AnyExhibit]:
         _require_one_paper(set(names.values()))
         return [load_exhibit(paper, each) for each, paper in names.items()]
     if name not in names:
-        raise unknown("experiment", name, [*names, ALL])
+        raise _not_there(name, names)
     return [load_exhibit(names[name], name)]
+
+
+def _not_there(name: str, names: Mapping[str, str]) -> UserError:
+    """The error for a name that no experiment has: another table of the paper is no misspelt one."""
+    if not re.fullmatch(r"(table|fig)[0-9]+", name):
+        return unknown("experiment", name, [*names, ALL])
+    for known, paper in names.items():
+        exhibit = load_exhibit(paper, known)
+        if isinstance(exhibit, SampleTable) and any(
+            group.of.lower().replace(" ", "") == name for group in exhibit.groups
+        ):
+            return UserError(f"{name} shows examples, drawn anew; it is part of the experiment {known!r}")
+    return UserError(
+        f"there is no experiment {name!r}: a table or figure without results of a run has none"
+        f" (known: {', '.join([*names, ALL])})"
+    )
 
 
 def _require_one_paper(papers: set[str]) -> None:

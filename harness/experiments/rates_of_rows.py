@@ -26,16 +26,23 @@ def _rate(scale: Scale, model: str, method: str, rate: float) -> dict[str, Any]:
     table = scale.rates
     own = next((name for name in _candidates(method) if table and table.rates(model).get(name) == rate), None)
     if table is None or own is None:
-        return {"model": model, "method": method, "rate": rate, "chosen": f"configs/scales/{scale.name}.yaml"}
+        return {"model": model, "method": method, "rate": rate, "chosen": scale.where}
     passed = table.models[model][own].passed
     return {
         "model": model,
         "method": method,
         "rate": rate,
         "chosen": ("the rule" if passed else "no rate passes the rule: the smallest")
-        + ("" if own == method else f"; that of {own}"),
+        + ("" if own == method else f"; that of {own}")
+        + _at_full_size(scale, table),
         "moves": list(_moves(table, model, own)) if own == method else [],
     }
+
+
+def _at_full_size(scale: Scale, table: RateTable) -> str:
+    """What to know where fewer pairs are trained on than the rate was chosen for, as with `--fast` and `--limit`."""
+    here, there = scale.data.preference_data.size, table.trained_on + table.held_out
+    return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
 
 
 def _candidates(method: str) -> Iterator[str]:

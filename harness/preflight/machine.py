@@ -102,7 +102,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of configs/scales/{subject.scale.name}.yaml"
+        where = f"compute.resources.{work} of {subject.scale.where}"
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
@@ -138,7 +138,7 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
     if wanted.gpus and not there.gpus:
         yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{wanted.cpus} processors: a step has all {there.cpus}"
+        yield f"{count(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
@@ -169,7 +169,7 @@ def _packages(subject: Subject) -> Iterator[Check]:
     scale = subject.scale
     wanted = dict.fromkeys(PACKAGES, "")
     if scale.sampling.engine == "vllm":
-        wanted["vllm"] = f"configs/scales/{scale.name}.yaml generates with it"
+        wanted["vllm"] = f"{scale.where} generates with it"
     lacking = {name: why for name, why in wanted.items() if find_spec(name) is None}
     for name, why in lacking.items():
         yield Check("failure", f"package {name}", f"not installed{f', and {why}' if why else ''}: pip install {name}")
@@ -264,9 +264,9 @@ def _of_unknown_size(subject: Subject) -> set[str]:
     return found
 
 
-def count(number: int, what: str) -> str:
+def count(number: float, what: str) -> str:
     """``1 GPU``, ``8 GPUs``."""
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"{number:g} {what}{'s' * (number != 1)}"
 
 
 def _are(number: int) -> str:

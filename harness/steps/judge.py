@@ -25,6 +25,9 @@ DRAW = Reading("ok", first_preference=0.5)
 FAILURES = "failures.json"
 """In a judging artifact, how many verdicts failed for which reason; absent where none did."""
 
+OTHER_MODELS = "other_models.json"
+"""In a judging artifact, how many replies came of which models that were not asked; absent where none did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Game:
@@ -86,12 +89,16 @@ def judge_pairs(
     UserError where the judge was asked and no verdict came of it.
     """
     from harness.backends.judges import load_judge
+    from harness.backends.model_note import CountedJudge
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    rows = play(games, load_judge(judge, out.limits, out.kept), prompt, protocol, progress.advance)
+    asking = CountedJudge(load_judge(judge, out.limits, out.kept, note=out.note))
+    rows = play(games, asking, prompt, protocol, progress.advance)
+    if others := asking.others(judge):
+        out.write_json(OTHER_MODELS, others)
     failed = [row for row in rows if row.state != "ok"]
     if failed:
         if len(failed) == asked:

@@ -121,7 +121,7 @@ def _count_unanswered(out: Output, model: Artifact, asked: int, answered: int) -
     out.counts["unanswered"] = asked - answered
     if asked and not answered:
         raise UserError(
-            f"{model} left every answer empty or withheld it, of {asked}: take another --teacher, or other prompts"
+            f"{model} left every answer empty or withheld it, of {asked}: take another teacher, or other prompts"
         )
     if answered < asked:
         out.note(f"{asked - answered} of {asked} prompts have no answer: it was empty, or withheld by a filter")

@@ -128,6 +128,14 @@ def test_model_and_endpoint_are_read_from_the_reference(reference: str, model: s
     assert fingerprint(reference) == f"{model} at {url}"
 
 
+@pytest.mark.parametrize(
+    "reference", ["openai:model@secret.host:8000/v1", "openai:model@ftp://secret.host/v1", "openai:model@HTTPS:/secret"]
+)
+def test_an_endpoint_without_a_scheme_is_not_taken_for_a_model_of_the_openai_api(reference: str) -> None:
+    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*starts with http:// or https://"):
+        teacher_endpoint(reference)
+
+
 @pytest.mark.parametrize("reference", ["openai:", "openai:model@http://user:secret@host/v1", "openai:model@http://"])
 def test_a_reference_that_cannot_be_is_refused_without_its_secret(reference: str) -> None:
     with pytest.raises(UserError) as error:

@@ -102,5 +102,5 @@ def test_the_file_is_what_the_reference_names_and_its_fingerprint(write: Write) 
 
 def test_a_file_that_is_not_there_is_one_line() -> None:
     for look_up in (fingerprint, load_generator):
-        with pytest.raises(UserError, match=r"there is no file no/such\.jsonl .* name another --teacher"):
+        with pytest.raises(UserError, match=r"there is no file no/such\.jsonl .* name another teacher"):
             look_up("stored:no/such.jsonl")

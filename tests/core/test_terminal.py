@@ -11,11 +11,17 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from harness import evidence
+from harness.backends import datasets
+from harness.core import store as store_module
 from harness.core import terminal
 from harness.core.artifacts import labels
 from harness.core.check import Check
 from harness.core.progress import Display, LiveDisplay, Note
+from harness.core.store import Store
 from harness.core.terminal import VisibleStream, console, joined, one_line, said_if_slow, visible, visible_output
+from harness.pipeline import checked_plan, run
+from harness.steps.data import data
 from tests.chat_server import ChatServer, Faults
 from tests.command import Harness
 from tests.steps.given import given_responses
@@ -164,3 +170,35 @@ def test_only_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, capsys: p
         pass
     time.sleep(0.1)
     assert capsys.readouterr().err == "reading 3 GB\n"
+
+
+def slowly(function: Any) -> Any:
+    """As a file of many gigabytes is read."""
+
+    def read(*arguments: Any) -> Any:
+        time.sleep(0.5)
+        return function(*arguments)
+
+    return read
+
+
+def test_hashing_what_is_large_is_said(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "PATIENCE", 0.05)
+    target = given_responses(rows=())
+    run([target], store, jobs=1)
+    for module, name in ((store_module, "damaged_file"), (evidence, "damaged_file"), (datasets, "file_digest")):
+        monkeypatch.setattr(module, name, slowly(getattr(module, name)))
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": "b"}\n')
+    capsys.readouterr()
+    checked_plan([target], Store(store.root))
+    evidence.require_intact(store.folder(target))
+    data(str(path), 1)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "comparing the files of 1 finished steps with what was written there ...",
+        f"comparing the files in {store.folder(target)} with what was written there ...",
+        f"looking at what {path} holds, by which results are told apart ...",
+    ]

@@ -204,7 +204,10 @@ def test_annotations_json_is_joined_by_instruction(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([row(0), row(1)], r", row 1: no field \"index\".*not in AlpacaEval's official set; pass --reference-outputs"),
+        (
+            [row(0), row(1)],
+            r", row 1: no field \"index\".*not in AlpacaEval's official set; .*`harness compare` take --reference-out",
+        ),
         ([row(0, index=0), row(1)], r", row 2: no field \"index\", which other rows have"),
         ([row(0, index=0), row(1, index=0)], r", row 2: index 0 again, after .*, row 1"),
         ([row(0, index=0, preference=None)], r", row 1: no preference for index 0"),

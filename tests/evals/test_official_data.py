@@ -21,7 +21,7 @@ from evals.official_data import (
     outputs_model,
     read_outputs,
 )
-from harness.benches import _official_calibration, calibration_from
+from harness.benches import BenchChoice, _official_calibration, calibration_from, choose_bench
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
 from harness.core.store import Store
@@ -278,14 +278,16 @@ def test_the_hub_has_no_other_baseline_of_alpaca_eval(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("bench", ["alpaca_eval2", "arena_hard"])
-def test_an_unreachable_hub_is_answered_with_the_option_to_pass(
+def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_that_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: str
 ) -> None:
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(UserError, match=r"cannot fetch .* pass --data FOLDER"):
-        load_baseline(bench)
+    with pytest.raises(UserError, match=r"cannot fetch .*, or pass --data FOLDER to read it from this machine"):
+        choose_bench(bench, BenchChoice("official"))  # as `harness eval` does
+    with pytest.raises(UserError, match=r"cannot fetch .*; see to that and run the same command again$"):
+        load_baseline(bench)  # as a scale does, for commands without --data
 
 
 # What is wrong

@@ -137,5 +137,4 @@ def test_no_stage_trains_or_scores_rows_that_the_model_does_not_hold(store: Stor
     for stage in stages(replace(held, max_length=limit + 1)):
         with pytest.raises(UserError, match=f"max_length {limit + 1} is more than the {limit} tokens that .* holds"):
             made(store, stage)
-    for stage in stages(held):
-        made(store, stage)
+    made(store, stages(held)[-1])

@@ -317,7 +317,7 @@ def test_an_improver_learns_from_the_prompts_that_are_answered(store: Store, mon
 
 def test_an_endpoint_that_answers_nothing_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, LeavesOut(lambda number: True))
-    with pytest.raises(UserError, match=r"left every answer empty or withheld it, of 5: take another --teacher"):
+    with pytest.raises(UserError, match=r"left every answer empty or withheld it, of 5: take another teacher"):
         made(store, respond(model=model("mini:teacher"), prompts=asked(5), sampling=PAPER, seed=0))
 
 
