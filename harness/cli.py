@@ -278,7 +278,13 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             type=TEXT,
             help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]",
         ),
-        _judge(*names("without"), "refused", type=TEXT, multiple=True, help="A parameter that it refuses; repeatable."),
+        _judge(
+            *names("without"),
+            "refused",
+            type=TEXT,
+            multiple=True,
+            help="What it refuses: temperature, logprobs, max_tokens or system (turns); repeatable.",
+        ),
         _pace(
             "--concurrency",
             default=usual.concurrency,

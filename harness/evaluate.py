@@ -21,7 +21,7 @@ from harness.bill import run_with_bill
 from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from harness.core.records import Response
+from harness.core.records import Judgment, Prompt, Response
 from harness.core.staleness import CodeChanges
 from harness.core.store import Store
 from harness.core.terminal import one_line
@@ -29,11 +29,13 @@ from harness.evidence import look_at_files, tell_stale
 from harness.pipeline import checked_plan, print_plan, run
 from harness.registries import load_evaluation
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import FAILURES, OTHER_MODELS, needs_judge, pair_up
+from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, pair_up
 
 Scores = dict[str, Any]
 
 SHOWN_REASONS = 3
+SHOWN_INSTRUCTIONS = 3
+SHOWN_CHARACTERS = 50
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,24 @@ def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, 
 
 
 def _print_failures(judged: Judged, store: Store) -> None:
-    """Why verdicts are missing, the commonest reason first."""
-    failures = store.folder(judged.judgments) / FAILURES
-    if failures.is_file():
-        reasons = json.loads(failures.read_text())
-        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
-            print(one_line(f"{judged.name}: {count} verdicts failed: {reason}"), file=sys.stderr)
+    """Why verdicts are missing, the commonest reason first, and on which instructions."""
+    if (store.folder(judged.judgments) / FAILURES).is_file():
+        failed = [row for row in store.bind(judged.judgments).rows(Judgment) if row.state != "ok"]
+        for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
+            which = _named(list(dict.fromkeys(row.prompt for row in rows)))
+            print(one_line(f"{judged.name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN_CHARACTERS else words[:SHOWN_CHARACTERS] + "…"
+
+
+def _named(prompts: Sequence[Prompt]) -> str:
+    """The first few of the instructions, by id and beginning."""
+    named = [f"{prompt.id} ({_beginning(prompt.text)!r})" for prompt in prompts[:SHOWN_INSTRUCTIONS]]
+    more = f" and {len(prompts) - len(named)} more" if len(prompts) > len(named) else ""
+    return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
 
 
 @dataclass(frozen=True, slots=True)

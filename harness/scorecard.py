@@ -29,6 +29,7 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
     yield f"{scores['bench']}: {scores['model']}{against}"
     if judge := scores.get("judge"):
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
+        served += "".join(f" without {name}" for name in scores.get("judge_without") or ())
         identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
         yield f"  judged by {judge}{served}{identity}"
     if others := scores.get("other_models"):

@@ -28,9 +28,9 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/backends/cost.py:Budget": ASKS_JUDGES,
     "harness/backends/cost.py:_no_price": ASKS_JUDGES,
     "harness/backends/endpoint.py:_settings": ("reproduce", "doctor", "plan", "eval"),
-    "harness/backends/openai_api.py:Options": ASKS_JUDGES,
     "harness/backends/openai_batch.py:BatchJudge": ("reproduce", "eval", "judge calibrate"),
-    "harness/backends/openai_teacher.py:_OPTIONS": ALL_RUNS,
+    "harness/backends/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
+    "harness/backends/refusals.py:Options": ASKS_JUDGES,
     "harness/benches.py:_limited_scale": ("eval",),
     "harness/benches.py:_length_calibration": ("eval",),
     "harness/benches.py:_official_baselines": ("eval",),
@@ -50,7 +50,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/judge_calibrate.py:Published": ("judge calibrate",),
     "harness/judge_calibrate.py:_bridged_model": ("judge calibrate",),
     "harness/judge_check.py:check_judge": ("judge check", "doctor"),
-    "harness/judge_check.py:_check_log_probabilities": ("judge check", "doctor"),
     "harness/manifest.py:keep_fuller_report": ("reproduce",),
     "harness/plan/calibrate.py:_measured": ("plan",),
     "harness/plan/hardware.py:speed": ("plan", "reproduce", "doctor"),
@@ -70,6 +69,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/reproduce.py:_tell_what_has_no_rows": ("reproduce",),
     "harness/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
+    "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
     "harness/stored_verdicts.py:score_annotations_file": ("eval",),
     "reports/claims.py:headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
@@ -78,6 +78,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 
 COMMANDS_OF_OTHERS = {"harness/backends/vllm.py:_gpu_memory", "harness/core/provenance.py:git_state"}
 COMMANDS_OF_OTHERS |= {"harness/core/provenance.py:_git_state_within", "harness/backends/gguf.py:gguf_file"}
+COMMANDS_OF_OTHERS |= {"harness/backends/refusals.py:advice_on"}
 """Where options are those of other programs."""
 
 

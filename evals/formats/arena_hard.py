@@ -10,7 +10,7 @@ from typing import Any
 from evals.formats import fields
 from evals.formats.rows import Row, names_shown, read_rows, write_lines
 from harness.core.errors import UserError, nearest
-from harness.core.records import MIRRORED_LABELS, WIN_OF_FIRST, Prompt
+from harness.core.records import WIN_OF_FIRST, Prompt, official_label
 
 ARENA_LABELS = tuple(WIN_OF_FIRST)
 ARENA_GAMES = 2
@@ -183,7 +183,7 @@ def _game(game: Any, where: str) -> Game:
 
 def _label(score: Any, where: str) -> str | None:
     """One of `ARENA_LABELS`, however it is spelled."""
-    label = MIRRORED_LABELS.get(score, score) if isinstance(score, str) else score
+    label = official_label(score) if isinstance(score, str) else score
     if label is None or label in ARENA_LABELS:
         return label
     guess = nearest(score, ARENA_LABELS) if isinstance(score, str) else None

@@ -13,14 +13,15 @@ from harness.backends.endpoint import (
     Problem,
     connection_problem,
     endpoint_client,
-    error_message,
     is_transient,
     one_line,
+    problem,
     read_json,
     status_problem,
 )
 from harness.backends.judges import JudgeReference, print_note
 from harness.backends.pace import Retries, Silence, retry_after
+from harness.backends.refusals import refused_prompt
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ _MOST_ANSWER_BYTES = 2**24
 class Row:
     """One line of an output or error file: the answer's body, or why there is none.
 
-    `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again.
+    `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again; `is_of_prompt`
+    says that it refused this very prompt, and not what all requests have in common.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
     refusal: str = ""
+    is_of_prompt: bool = False
 
 
 class BatchApi:
@@ -152,11 +155,12 @@ class BatchApi:
         body, status = response.get("body"), response.get("status_code")
         if status == 200 and not error:
             return Row(body if isinstance(body, Mapping) else {})
-        said = error_message(error or body, self._key)
-        if not isinstance(status, int) or not status:
-            return Row(failure=said)
-        reason = str(Problem(status, said))
-        return Row(failure=reason, refusal=reason if status >= 400 and not is_transient(status) else "")
+        found = problem(status if isinstance(status, int) else 0, error or body, self._key)
+        reason = str(found) if found.status else found.message
+        if of_prompt := refused_prompt(found.status or 400, found.body, self._reference.without):
+            return Row(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
+        is_refusal = found.status >= 400 and not is_transient(found.status)
+        return Row(failure=reason, refusal=reason if is_refusal else "")
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """What `call` returns. Raises UserError where it is refused, or goes on failing.

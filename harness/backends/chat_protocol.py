@@ -1,12 +1,13 @@
 """The chat-completions protocol: what a request sends, and what the answer to it says."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from harness.backends.error_text import said
-from harness.backends.interfaces import ChatReply, ChatRequest
+from harness.backends.answer_parts import first_token, read_message
+from harness.backends.error_text import error_within, said
+from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
+from harness.backends.refusals import refused_prompt
 
 THINKING_TOKENS = 16_384
 """Room to think before the reply, for models that count both in `max_completion_tokens`: with less than they need they
@@ -19,6 +20,19 @@ class UnusableAnswer(Exception):
     def __init__(self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         super().__init__(reason)
         self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
+
+
+class PromptRefused(UnusableAnswer):
+    """The endpoint refuses this very prompt, and would again; others it may take.
+
+    `is_free` says that it is certain that nothing was generated.
+    """
+
+    def __init__(
+        self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0, *, is_free: bool = False
+    ) -> None:
+        super().__init__(reason, prompt_tokens, completion_tokens)
+        self.is_free = is_free
 
 
 def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
@@ -40,8 +54,25 @@ def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[
 
 def request_body(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
     """The whole JSON body of the request."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [{"role": message.role, "content": message.content} for message in sent_messages(reference, request)]
     return {**request_parameters(reference, request), "messages": messages}
+
+
+def sent_messages(reference: JudgeReference, request: ChatRequest) -> tuple[Message, ...]:
+    """The conversation as it is sent: for a model that refuses system turns, their text stands before the user's."""
+    if "system" not in reference.without:
+        return request.messages
+    sent: list[Message] = []
+    waiting: list[str] = []
+    for message in request.messages:
+        if message.role == "system":
+            waiting.append(message.content)
+        elif message.role == "user":
+            sent.append(Message("user", "\n\n".join([*waiting, message.content])))
+            waiting.clear()
+        else:
+            sent.append(message)
+    return (*sent, *(Message("user", text) for text in waiting))
 
 
 def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
@@ -72,65 +103,43 @@ _OTHER_BYTES = 2**20
 def read_answer(body: Any) -> ChatReply:
     """Return the reply in the JSON body of an answer. Raises UnusableAnswer where there is none, whatever the body is.
 
-    A reply that was cut off or filtered before its first word is an empty one: asked again, it would be so again.
+    One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
     """
     answer = _mapping(body)
+    if error := error_within(answer):
+        raise _error(answer, *error)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise UnusableAnswer(_without_choices(answer), *_tokens(answer, is_empty=True))
+        raise UnusableAnswer("the answer has no choices", *_tokens(answer, is_empty=True))
     choice = _mapping(choices[0])
-    finish_reason = _text(choice.get("finish_reason")) or "stop"
-    if choice.get("error") or finish_reason == "error":
-        reason = said(choice.get("error")) or "no reason given"
-        raise UnusableAnswer(f"the reply broke off: {reason}", *_tokens(answer, is_empty=True))
-    text = _mapping(choice.get("message")).get("content")
-    if text is None and finish_reason in ("length", "content_filter"):
-        text = ""
-    if not isinstance(text, str):
+    replied = read_message(_mapping(choice.get("message")), _text(choice.get("finish_reason")))
+    if replied is None:
         raise UnusableAnswer("the answer has no content", *_tokens(answer, is_empty=True))
-    tokens = _tokens(answer, is_empty=not text)
-    served_model = _text(answer.get("model"))[:_LONGEST_NAME]
+    text, finish_reason = replied
     return ChatReply(
-        whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens, served_model=served_model
+        whole_characters(text),
+        first_token(choice.get("logprobs")),
+        finish_reason,
+        *_tokens(answer, is_empty=not text),
+        served_model=_text(answer.get("model"))[:_LONGEST_NAME],
     )
 
 
 _LONGEST_NAME = 200
 
 
-def _without_choices(answer: Mapping[str, Any]) -> str:
-    return f"the answer is an error: {said(answer)}" if answer.get("error") else "the answer has no choices"
+def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer:
+    """What an error means that stands in the place of a reply, or beside what there is of one."""
+    tokens = _tokens(answer, is_empty=True)
+    broke_off, line = bool(answer.get("choices")), said(error) or "no reason given"
+    if reason := refused_prompt(status, error):
+        return PromptRefused(f"{reason} ({line})", *tokens, is_free=not broke_off and not any(tokens))
+    return UnusableAnswer(f"{'the reply broke off' if broke_off else 'the answer is an error'}: {line}", *tokens)
 
 
 def whole_characters(text: str) -> str:
     """`text` with a question mark for each half of a surrogate pair, which JSON can hold and no file of ours can."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _first_token(logprobs: Any) -> dict[str, float] | None:
-    """The alternatives to the first token; of a token that stands there twice (spelt in other bytes) the likelier."""
-    tokens = _mapping(logprobs).get("content")
-    if not isinstance(tokens, list) or not tokens:
-        return None
-    first = _mapping(tokens[0])
-    alternatives = first.get("top_logprobs")
-    found: dict[str, float] = {}
-    for entry in map(_mapping, alternatives if isinstance(alternatives, list) and alternatives else [first]):
-        token, value = entry.get("token"), finite(entry.get("logprob"))
-        if isinstance(token, str) and value is not None:
-            found[token] = max(value, found.get(token, value))
-    return found or None
-
-
-def finite(value: Any) -> float | None:
-    """Return a JSON number as a float; None for what is none, or too large for one."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.backends.chat_protocol import whole_characters
 from harness.backends.credentials import VARIABLE, api_key, redact, redacted
-from harness.backends.error_text import said
+from harness.backends.error_text import error_within, said
 from harness.backends.hub import network_is_refused
 from harness.backends.judge_models import is_local
 from harness.backends.judges import JudgeReference
+from harness.backends.refusals import told
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,24 +77,25 @@ def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> di
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an error answer says: its HTTP status and message, its codes ("insufficient_quota"), and the `parameter`
-    that it refuses, "" where it names none. All are fit to be shown."""
+    """What an error answer says: its HTTP status and message, and the `parameter` that it refuses, "" where it names
+    none, fit to be shown; and its `body`, the value of its JSON or its text."""
 
     status: int
     message: str
-    codes: tuple[str, ...] = ()
     parameter: str = ""
+    body: Any = None
 
     @property
     def may_pass(self) -> bool:
         """Whether a better answer may follow; an account without credit stays without."""
-        return is_transient(self.status) and not any(map(_NO_CREDIT.match, self.codes))
+        return is_transient(self.status) and not any(map(_NO_CREDIT.match, told(self.body)))
 
     def __str__(self) -> str:
         return f"status {self.status}: {self.message}"
 
 
 _NO_CREDIT = re.compile(r"insufficient_|billing_|credits?_(exhausted|depleted)|out_of_credits?|budget_exceeded")
+"""How the code of such an account begins."""
 
 
 def problem(status: int, body: Any, key: str) -> Problem:
@@ -101,17 +103,17 @@ def problem(status: int, body: Any, key: str) -> Problem:
     if isinstance(body, str):
         with suppress(ValueError):
             body = read_json(body, key)
+    parameter = _parameter(body)
+    return Problem(status, error_message(body, key), one_line(parameter, key), body)
+
+
+def _parameter(body: Any) -> str:
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error") if isinstance(body, Mapping) else None
-    fields = error if isinstance(error, Mapping) else body if isinstance(body, Mapping) else {}
-    codes, parameter = (fields.get("code"), fields.get("type")), fields.get("param")
-    return Problem(
-        status,
-        error_message(body, key),
-        tuple(one_line(code, key) for code in codes if isinstance(code, str)),
-        one_line(parameter, key) if isinstance(parameter, str) else "",
-    )
+    fields = error if isinstance(error, Mapping) else body
+    named = fields.get("param") if isinstance(fields, Mapping) else None
+    return named if isinstance(named, str) else ""
 
 
 def problem_within(body: Any, key: str) -> Problem | None:
@@ -119,18 +121,10 @@ def problem_within(body: Any, key: str) -> Problem | None:
 
     None where it holds a choice, or names no status of an error.
     """
-    if not isinstance(body, Mapping) or body.get("choices") or not body.get("error"):
+    found = error_within(body)
+    if found is None or found[0] < 400 or body.get("choices"):
         return None
-    error = body["error"]
-    fields = (error, body) if isinstance(error, Mapping) else (body,)
-    said = (_error_status(each.get(name)) for each in fields for name in ("code", "status", "status_code"))
-    status = next(filter(None, said), None)
-    return problem(status, body, key) if status else None
-
-
-def _error_status(value: Any) -> int | None:
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    return int(text) if re.fullmatch(r"[45]\d\d", text, re.ASCII) else None
+    return problem(found[0], body, key)
 
 
 def read_json(content: str | bytes, key: str) -> Any:

@@ -125,9 +125,15 @@ class ChatReply:
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """A request that got no reply, all retries included; `reason` is one line."""
+    """A request that got no reply, all retries included; `reason` is one line.
+
+    `is_final` says that asked again there would most likely be none either: the endpoint refuses this very request, or
+    its answer holds nothing that can be used. `is_of_model` says that other requests would fare no better.
+    """
 
     reason: str
+    is_final: bool = False
+    is_of_model: bool = False
 
 
 class Judge(Protocol):

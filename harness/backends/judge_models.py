@@ -15,9 +15,9 @@ from harness.core.config import config_path, load_yaml
 OPENAI_URL = "https://api.openai.com/v1"
 """The vendor's own endpoint: where the prices and shutdown dates of configs/judges.yaml are from."""
 
-Refusable = Literal["temperature", "logprobs", "max_tokens"]
+Refusable = Literal["temperature", "logprobs", "max_tokens", "system"]
 REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
-"""The request parameters that can be left out for an endpoint that refuses them."""
+"""What can be left out for an endpoint that refuses it: request parameters, and turns of the system."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from harness.core.limits import Limits
 from harness.mini.identity import world_digest
 
 if TYPE_CHECKING:
-    from harness.backends.openai_api import Options
+    from harness.backends.refusals import Options
 
 EMBEDDED = "mini:judge"
 
@@ -23,8 +23,9 @@ class JudgeReference:
     """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
-    request parameters that the endpoint refuses and that are therefore not sent. `content` identifies an embedded
-    judge's code. `parser_version` is that of the readers of its replies: with another one, all is asked for again.
+    request parameters that the endpoint refuses and that are therefore not sent; with "system" the system's text stands
+    before the user's. `content` identifies an embedded judge's code. `parser_version` is that of the readers of its
+    replies.
     """
 
     model: str
@@ -45,8 +46,8 @@ class JudgeReference:
 def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
     """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
-    `without` adds to what configs/judges.yaml knows of the model. Raises UserError for an embedded judge that there is
-    not, a base URL that is none, and a parameter in `without` that cannot be left out.
+    `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
+    embedded judge that there is not, a base URL that is none, and what cannot be left out in `without`.
     """
     from harness.backends.judge_models import OPENAI_URL, REFUSABLE, known_model
 
@@ -63,8 +64,8 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
             " with http:// or https://"
         )
     url = _checked_url(base_url or OPENAI_URL)
-    refused = dict.fromkeys((*known_model(model).without, *without))
-    return JudgeReference(model, url, tuple(refused))
+    refused = {*known_model(model).without, *without}
+    return JudgeReference(model, url, tuple(name for name in REFUSABLE if name in refused))
 
 
 def _checked_url(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.backends.batch_api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
 from harness.backends.batch_journal import Submission, journal_beside, journals_in
-from harness.backends.chat_protocol import UnusableAnswer, most_row_bytes, read_answer, request_body
+from harness.backends.chat_protocol import PromptRefused, UnusableAnswer, most_row_bytes, read_answer, request_body
 from harness.backends.cost import Budget, dollars
 from harness.backends.credentials import api_key
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
@@ -18,6 +18,7 @@ from harness.backends.judges import JudgeReference, print_note
 from harness.backends.model_note import ModelNote
 from harness.backends.pace import Retries
 from harness.backends.replies import RecordedReplies, request_key
+from harness.backends.reply_faults import usable
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
@@ -78,12 +79,17 @@ class BatchJudge:
             places.setdefault(request_key(self._reference, request), []).append(place)
         asked = {key: requests[at[0]] for key, at in places.items()}
         with self._record:
-            recorded = {key: reply for key, request in asked.items() if (reply := self._record.get(request))}
+            recorded = {
+                key: usable(self._reference, request, reply)
+                for key, request in asked.items()
+                if (reply := self._record.get(request))
+            }
             missing = {key: request for key, request in asked.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
-        for key, reply in recorded.items():
-            self._note.hear(reply.served_model)
-            yield from ((place, reply) for place in places[key])
+        for key, outcome in recorded.items():
+            if isinstance(outcome, ChatReply):
+                self._note.hear(outcome.served_model)
+            yield from ((place, outcome) for place in places[key])
         refusals = []
         for submission, batch in self._ended(submissions):
             if batch.status == "failed":
@@ -191,20 +197,21 @@ class BatchJudge:
     def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
         """What a row of the output says, recorded; another process may have recorded it already."""
         if recorded := self._record.get(request):
-            return recorded
+            return usable(self._reference, request, recorded)
         if row is None:
             return CallFailure(no_row)
         if row.failure:
-            return CallFailure(row.failure)
+            return CallFailure(row.failure, is_final=row.is_of_prompt)
         try:
             reply = read_answer(row.body)
         except UnusableAnswer as unusable:
             reason = self._api.shown(str(unusable))
-            self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
-            return CallFailure(reason)
+            if not (isinstance(unusable, PromptRefused) and unusable.is_free):
+                self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
+            return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
         self._record.add(request, reply, self._charge(request, reply))
         self._note.hear(reply.served_model)
-        return reply
+        return usable(self._reference, request, reply)
 
     def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
         """Dollars charged for an answer, the most that it can be where it does not say; None without a price."""

@@ -15,18 +15,21 @@ from harness.backends.interfaces import (
     ignore,
 )
 from harness.backends.judges import JudgeReference, judge_reference, load_judge, print_note
-from harness.backends.openai_api import Options
+from harness.backends.refusals import Options
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
 OPENAI = "openai:"
 
 _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
-_OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
+TEACHER_OPTIONS = Options(
+    "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
+)
 _AT_ONCE = 4096
 
-NO_ANSWER = "no answer"
-"""The finish reason of a completion that is none: the endpoint left it empty, or its content filter withheld it."""
+NO_ANSWER = "no answer: "
+"""What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
+prompt was refused."""
 
 
 def teacher_endpoint(reference: str) -> JudgeReference:
@@ -50,7 +53,7 @@ class OpenAITeacher:
         """
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS, note)
+        self._asked = load_judge(self._endpoint, limits, kept, TEACHER_OPTIONS, note)
 
     def complete(
         self,
@@ -61,17 +64,17 @@ class OpenAITeacher:
     ) -> list[Completion]:
         """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
-        A finish reason of `NO_ANSWER` says that there is nothing to use; asked again, it would be so again. Raises
-        UserError where some got no reply; the others are recorded by then.
+        A finish reason that begins with `NO_ANSWER` says that there is nothing to use; asked again, it would be so
+        again. Raises UserError where some got no reply; the others are recorded by then.
         """
         requests = [
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
             for said, seed in zip(conversations, seeds, strict=True)
         ]
-        replies: dict[int, ChatReply] = {}
+        replies: dict[int, ChatReply | CallFailure] = {}
         failures: list[CallFailure] = []
         for place, reply in self._asked.replies(requests):
-            if isinstance(reply, CallFailure):
+            if isinstance(reply, CallFailure) and not reply.is_final:
                 failures.append(reply)
             else:
                 replies[place] = reply
@@ -91,7 +94,9 @@ class OpenAITeacher:
         """It holds nothing."""
 
 
-def _completion(reply: ChatReply) -> Completion:
-    if reply.finish_reason == "content_filter" or not reply.text.strip():
-        return Completion("", (), NO_ANSWER)
+def _completion(reply: ChatReply | CallFailure) -> Completion:
+    if isinstance(reply, CallFailure):
+        return Completion("", (), NO_ANSWER + reply.reason)
+    if not reply.text.strip():
+        return Completion("", (), NO_ANSWER + "the reply is empty")
     return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.backends.chat_protocol import UnusableAnswer, finite, request_parameters
+from harness.backends.answer_parts import finite
+from harness.backends.chat_protocol import UnusableAnswer, request_parameters, sent_messages
 from harness.backends.interfaces import ChatReply, ChatRequest
 from harness.backends.judges import JudgeReference
 from harness.core.locks import locked, remove_unheld
@@ -33,11 +34,21 @@ def request_key(reference: JudgeReference, request: ChatRequest) -> str:
         {
             "base_url": reference.base_url,
             "parameters": request_parameters(reference, request),
-            "messages": [asdict(message) for message in request.messages],
+            "messages": _messages(reference, request),
             "repeat": request.repeat,
             "parser_version": reference.parser_version,
         }
     )
+
+
+def _messages(reference: JudgeReference, request: ChatRequest) -> list[dict[str, Any]]:
+    return [asdict(message) for message in sent_messages(reference, request)]
+
+
+def _question_key(line: Mapping[str, Any]) -> str:
+    """What a line's reply is found by: all of `request_key` but the reader's version, since what a judge has said, and
+    was paid for, does not depend on who reads it."""
+    return _digest([line[name] for name in ("base_url", "parameters", "repeat", "messages_sha256")])
 
 
 def _digest(value: Any) -> str:
@@ -48,6 +59,7 @@ def _digest(value: Any) -> str:
 @dataclass(slots=True)
 class _Recorded:
     reply: ChatReply
+    key: str
     messages_sha256: str
     rejected_by: str | None = None
 
@@ -105,7 +117,7 @@ class RecordedReplies:
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
-        recorded = self._replies.get(request_key(self._reference, request))
+        recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is None or recorded.rejected_by not in (None, self.run_id):
             return None
         return recorded.reply
@@ -130,13 +142,23 @@ class RecordedReplies:
 
         May be called while the record is closed, or open elsewhere.
         """
-        recorded = self._replies.get(request_key(self._reference, request))
+        recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is not None and recorded.rejected_by is None:
-            self._append("rejection", request, {})
+            self._append("rejection", request, {"key": recorded.key})
 
     def spent(self) -> float:
         """Dollars that this run has paid to all judges of the folder, where the price is known."""
         return spending(self.path.parent, self.run_id).usd
+
+    def _identity(self, request: ChatRequest) -> dict[str, Any]:
+        """What tells a request from others, as every line of it says."""
+        return {
+            "base_url": self._reference.base_url,
+            "parameters": request_parameters(self._reference, request),
+            "repeat": request.repeat,
+            "parser_version": self._reference.parser_version,
+            "messages_sha256": _digest(_messages(self._reference, request)),
+        }
 
     def _append(self, kind: str, request: ChatRequest, content: Mapping[str, Any]) -> None:
         line = {
@@ -144,11 +166,7 @@ class RecordedReplies:
             "key": request_key(self._reference, request),
             "run_id": self.run_id,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "base_url": self._reference.base_url,
-            "parameters": request_parameters(self._reference, request),
-            "repeat": request.repeat,
-            "parser_version": self._reference.parser_version,
-            "messages_sha256": _digest([asdict(message) for message in request.messages]),
+            **self._identity(request),
             **content,
         }
         text = _sealed(json.dumps(line, ensure_ascii=True, allow_nan=False)) + "\n"
@@ -184,16 +202,16 @@ class RecordedReplies:
     def _take(self, line: Mapping[str, Any]) -> None:
         """Takes a line in that `_line` has read."""
         if line["kind"] == "rejection":
-            if line["key"] in self._replies:
-                self._replies[line["key"]].rejected_by = line["run_id"]
+            if (key := _question_key(line)) in self._replies:
+                self._replies[key].rejected_by = line["run_id"]
         elif line["kind"] == "reply":
-            self._replies[line["key"]] = _Recorded(_reply(line), str(line.get("messages_sha256")))
+            self._replies[_question_key(line)] = _Recorded(_reply(line), line["key"], line["messages_sha256"])
 
     def _take_back(self, text: bytes) -> None:
         """Takes back what an unreadable line may have rejected; one damage hits one of the two digests in it."""
         digests = {digest.decode() for digest in _DIGEST.findall(text)}
-        for key, recorded in self._replies.items() if digests else ():
-            if key in digests or recorded.messages_sha256 in digests:
+        for recorded in self._replies.values() if digests else ():
+            if recorded.key in digests or recorded.messages_sha256 in digests:
                 recorded.rejected_by = _DAMAGE
 
 
@@ -287,19 +305,30 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
 def _line(text: bytes) -> dict[str, Any] | None:
     """The fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
     try:
-        line = json.loads(text)
+        line = json.loads(text, parse_constant=_refuse_constant)
         return line if _has_types(line) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _has_types(line: Mapping[str, Any]) -> bool:
     """Raises what looking for a field in something else raises."""
     if not all(isinstance(line[name], str) for name in ("kind", "key", "run_id")):
         return False
+    if line["kind"] in ("reply", "rejection") and not _is_identified(line):
+        return False
     if line["kind"] == "reply" and not _is_reply(line):
         return False
     return line["kind"] not in ("reply", "unusable") or _is_charge(line["usage"], line["usd"])
+
+
+def _is_identified(line: Mapping[str, Any]) -> bool:
+    has_all = all(name in line for name in ("base_url", "parameters", "repeat"))
+    return has_all and isinstance(line["messages_sha256"], str)
 
 
 def _is_reply(line: Mapping[str, Any]) -> bool:

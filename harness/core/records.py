@@ -83,8 +83,8 @@ class Judgment:
 
     `reply` is the judge's raw reply and `verdict` its label in the judge's own frame ("m" or "M", "A>>B", ...).
     `preference` is the probability in [0, 1] that `output` beats `baseline`; None where the judge gives labels only,
-    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply. `repeat` counts
-    the verdicts on the same pair in the same order, from 0.
+    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply, or nothing in
+    it. `repeat` counts the verdicts on the same pair in the same order, from 0.
     """
 
     prompt: Prompt
@@ -106,9 +106,14 @@ class Judgment:
 WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 """Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
 
+MIRRORED_LABELS: Mapping[str, str] = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+"""Verdict labels written the other way round -> the official label that says the same, as Arena-Hard's current scorer
+(show_result.py of lmarena/arena-hard-auto) counts them."""
 
-MIRRORED_LABELS: Mapping[str, str] = {"A<<B": "B>>A", "A<B": "B>A", "B=A": "A=B", "B<A": "A>B", "B<<A": "A>>B"}
-"""Labels as the current Arena-Hard scorer (show_result.py) also reads them -> the same verdict in v0.1's spelling."""
+
+def official_label(label: str) -> str:
+    """Return `label`, or the official label that says the same the other way round."""
+    return MIRRORED_LABELS.get(label, label)
 
 
 def share_by_label(label: str, *, shown_first: bool) -> float:

@@ -253,11 +253,15 @@ CHARGED = {
     "500": whole(500, {"error": "oh"}),
     "502 in a 200": whole(200, {"error": {"code": 502, "message": "upstream"}}),
     "too long": endless(b"", b" " * 2**16),
+    "a choice that a filter ended": whole(200, {"choices": [{"error": {"code": "content_filter"}}]}),
 }
 FREE = {
     "429": whole(429, {"error": "slow down"}),
     "408": whole(408, {"error": "too slow"}),
     "429 in a 200": whole(200, {"error": {"code": 429, "message": "slow down"}}),
+    "a filtered prompt": whole(400, {"error": {"message": "no", "code": "content_filter"}}),
+    "a filtered prompt in a 200": whole(200, {"error": {"message": "no", "code": "content_filter"}}),
+    "too long a prompt, with a 500": whole(500, {"error": "the request exceeds the available context size"}),
 }
 
 
@@ -562,15 +566,15 @@ def test_who_gets_replies_hears_of_no_waiting() -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        ({"message": "context too long", "code": 400}, 400),
-        ({"message": "context too long", "code": "400"}, 400),
-        ({"message": "context too long", "status": 422, "code": "x"}, 422),
+        ({"message": "no such voice", "code": 400}, 400),
+        ({"message": "no such voice", "code": "400"}, 400),
+        ({"message": "no such voice", "status": 422, "code": "x"}, 422),
     ],
 )
 def test_an_error_in_a_200_is_what_it_says(error: Any, status: int, tmp_path: Path) -> None:
     with RawServer(whole(200, {"error": error})) as server, pytest.raises(UserError) as stop:
         only(judge(server.base_url, tmp_path, retries=Retries()))
-    assert f"(status {status}): context too long" in str(stop.value) and len(server.requests) == 1
+    assert f"(status {status}): no such voice" in str(stop.value) and len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

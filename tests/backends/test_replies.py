@@ -315,10 +315,11 @@ def test_lines_of_before_there_were_digests_are_read(tmp_path):
 
 
 def two_kept(folder: Path) -> list[bytes]:
-    """The lines of a record with two replies, of which the first one is rejected."""
+    """The lines of a record with two replies, of which a later version of the reader rejected the first one."""
     with RecordedReplies(folder, REFERENCE, "run") as record:
         for number in range(2):
             record.add(numbered(number), REPLY, 0.25)
+    with RecordedReplies(folder, replace(REFERENCE, parser_version=4), "run") as record:
         record.reject(numbered(0))
     return record.path.read_bytes().splitlines(keepends=True)
 
