@@ -103,7 +103,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         where = f"compute.resources.{work} of {subject.scale.where}"
         clamped = list(_clamped(wanted, there))
         if 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {_counted(wanted.gpus, 'GPU')}, and there {'is' if there.gpus == 1 else 'are'} {there.gpus}"
+            said = f"{where} asks for {_counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{said}: {mend}")
