@@ -29,7 +29,7 @@ check: $(STAMP)  ## lint, formatting, types, layering
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy docs/make_report.py benchmarks/regress_alarms.py benchmarks/claim_errors.py
+	$(VENV)/bin/mypy docs/make_report.py benchmarks/regress_alarms.py benchmarks/claim_errors.py benchmarks/kills.py
 	$(VENV)/bin/lint-imports
 
 clean:  ## remove .venv/, .venv-vllm/ and caches; runs/ stays
