@@ -211,7 +211,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _run("--models", callback=_names, help="Only these base models (comma-separated)."),
     _run("--methods", callback=_names, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."),
     _run("--teacher", help="Who improves and answers, instead of the scale's teacher."),
-    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE]"),
+    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE, or runs/SCALE-fast]"),
     _machine("--accelerate", help="How models are trained: a file of configs/accelerate.  [default: the scale's]"),
     _machine("--processes", type=click.IntRange(min=1), help="Training processes.  [default: the scale's]"),
     _machine("--micro-batch-size", type=click.IntRange(min=1), help="Rows a process takes at once."),

@@ -1,5 +1,6 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,7 +163,10 @@ def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
     """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import FEWEST_SEEDS
 
-    results = {metric: bench.compare(metric, first.rows(), second.rows(), RESAMPLES) for metric in bench.metrics}
+    results = {}
+    for metric in bench.metrics:
+        print(f"comparing {first.name} with {second.name}: {metric}", file=sys.stderr, flush=True)  # may take minutes
+        results[metric] = bench.compare(metric, first.rows(), second.rows(), RESAMPLES)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
