@@ -269,7 +269,6 @@ def count(number: float, what: str) -> str:
     return f"{number:g} {what}{'s' * (number != 1)}"
 
 
-
 def gb(size: float) -> str:
     """Bytes on a disk, as they are sold."""
     if size < 1e9:
