@@ -34,6 +34,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/benches.py:_limited_scale": ("eval",),
     "harness/benches.py:_length_calibration": ("eval",),
     "harness/benches.py:_official_baselines": ("eval",),
+    "harness/choice.py:Choice": ALL_RUNS,
     "harness/core/ray_bridge.py:_store": ALL_RUNS,
     "harness/core/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/core/shared_store.py:SharedStore": ALL_RUNS,
@@ -47,6 +48,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/evaluate.py:_build": ("eval",),
     "harness/evidence.py:MENDS": ("reproduce", "eval"),
     "harness/evidence.py:ELSEWHERE": ("eval", "compare", "regress"),
+    "harness/experiments/build.py:build_experiments": ALL_RUNS,
     "harness/judge_calibrate.py:Published": ("judge calibrate",),
     "harness/judge_calibrate.py:_bridged_model": ("judge calibrate",),
     "harness/judge_check.py:check_judge": ("judge check", "doctor"),
@@ -76,9 +78,12 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 }
 """By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""
 
-COMMANDS_OF_OTHERS = {"harness/backends/vllm.py:_gpu_memory", "harness/core/provenance.py:git_state"}
-COMMANDS_OF_OTHERS |= {"harness/core/provenance.py:_git_state_within", "harness/backends/gguf.py:gguf_file"}
-COMMANDS_OF_OTHERS |= {"harness/backends/refusals.py:advice_on"}
+COMMANDS_OF_OTHERS = {
+    *("harness/core/provenance.py:_git", "harness/core/provenance.py:git_state"),
+    "harness/core/provenance.py:_git_state_within",
+    *("harness/backends/vllm.py:_gpu_memory", "harness/backends/gguf.py:gguf_file"),
+    "harness/backends/refusals.py:advice_on",
+}
 """Where options are those of other programs."""
 
 
