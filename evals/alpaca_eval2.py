@@ -75,19 +75,17 @@ def set_size(annotations: Annotations, calibration: Calibration | None) -> int |
     """How many instructions the set of stored verdicts has: those of its reference outputs, of the calibration, or, of
     a file with neither, AlpacaEval's; None where its instructions are others.
 
-    Raises UserError for a verdict on an instruction that AlpacaEval has not.
+    Raises UserError for an index that AlpacaEval has not, where it is not known which other set it is of.
     """
     if annotations.set_size or calibration:
         return annotations.set_size or _whole_set(calibration)
-    if annotations.is_official is False:
-        return None
     size = len(instruction_set.OFFICIAL_INSTRUCTION_KEYS)
     if (last := max((*annotations.index, *annotations.without_verdict))) >= size:
         raise UserError(
             f"{annotations.source}: index {last} is above {size - 1}, the last of AlpacaEval's; of another set, pass "
             f"{REFERENCE_OUTPUTS_FLAG} with its instructions in order"
         )
-    return size
+    return None if annotations.is_official is False else size
 
 
 def score_training_seeds(

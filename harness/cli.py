@@ -427,7 +427,10 @@ def plan(
 @cli.command(cls=HeadedCommand)
 @_run_options
 def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
-    """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline."""
+    """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline.
+
+    Takes the options of the run as they are; those that need nothing of the hub change nothing here.
+    """
     from harness.prefetch import prefetch as run
 
     run(experiment, choice, click.echo)

@@ -1,5 +1,6 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class _Bench:
     metrics: tuple[str, ...]
     read: Callable[[Path], _Verdicts]
     compare: Callable[[str, Sequence[Any], Sequence[Any], int], dict[str, Any]]
+    slow: str = ""
+    """The metric that takes long enough to be said."""
 
 
 def compare_files(
@@ -117,7 +120,7 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
         )
 
     metrics = tuple(metric for metric in METRICS if control or metric != "length_controlled_winrate")
-    return _Bench(metrics, read, compare)
+    return _Bench(metrics, read, compare, slow="length_controlled_winrate")
 
 
 def _arena_hard(allow_missing: bool) -> _Bench:
@@ -165,7 +168,12 @@ def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
     """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import FEWEST_SEEDS
 
-    results = {metric: bench.compare(metric, first.rows(), second.rows(), RESAMPLES) for metric in bench.metrics}
+    results = {}
+    for metric in bench.metrics:
+        if metric == bench.slow:
+            said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
+            print(said, file=sys.stderr, flush=True)
+        results[metric] = bench.compare(metric, first.rows(), second.rows(), RESAMPLES)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")

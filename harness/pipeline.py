@@ -123,6 +123,7 @@ def run(
     if jobs < 1:
         raise UserError(f"jobs must be 1 or more, not {jobs}")
     targets = list(targets)
+    store.sweep()
     steps = checked_plan(targets, store)
     if not steps.missing:
         return

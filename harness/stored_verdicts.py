@@ -45,6 +45,7 @@ def score_annotations_file(
         "judge": read.judge or None,
         "departure": _departure(
             "alpaca_eval2",
+            _part("alpaca_eval2", read.n_rows, "instructions"),
             _other_instructions(read, size),
             _other_judge(read.judge, _ALPACA_EVAL_JUDGES),
             _other_baseline("alpaca_eval2", read.baseline),
@@ -84,8 +85,8 @@ def _departure(bench: str, *reasons: str | None) -> str | None:
 
 def _other_instructions(read: "Annotations", size: int | None) -> str | None:
     if read.is_official is False or size != METRICS["alpaca_eval2"].n_instructions:
-        return "on other instructions, or in another order"
-    return _part("alpaca_eval2", read.n_rows, "instructions")
+        return "the instructions are others, or in another order"
+    return None
 
 
 def _part(bench: str, there: int, what: str) -> str | None:

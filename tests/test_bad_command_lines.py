@@ -192,6 +192,7 @@ PLACES = (
     "/dev/null/file",
     "x" * 300,
 )
+METHODS = ("sgop", "sgpo:", "sgpo:rounds", "sgpo:x=1", LONG)
 JUDGES: tuple[Line, ...] = (
     ("--judge-base-url", "http://127.0.0.1:9/v1"),
     ("--judge-without", "logprobs"),

@@ -137,7 +137,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
     ("arguments", "complaint"),
     [
         (["reproduce"], "Missing argument 'EXPERIMENT'"),
-        (["list"], r"Missing argument .* Choose from: methods, evals, experiments$"),
+        (["list"], r"Missing argument .* Choose from: methods, evals, experiments, scales, models, judges$"),
         (["mini", "pretrain", "gpt", "folder"], "'gpt' is not one of 'qwen2', 'llama'"),
         (["mini", "diagnose", "--seed", "-1"], "'--seed': -1 is not in the range"),
         (["reproduce", "table3", "--seeds", "0"], "'--seeds': 0 is not in the range"),

@@ -60,7 +60,9 @@ def likes_long(body: Mapping[str, Any]) -> str:
     return "[[A>B]]" if len(first) > len(second) else "[[B>A]]"
 
 
-def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(evaluate: Evaluate, alpaca: Path) -> None:
+def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(
+    evaluate: Evaluate, harness: Harness, alpaca: Path
+) -> None:
     with ChatServer(answer=likes_long) as server:
         outcome = evaluate(*from_outputs(alpaca), *judged_by(server), "--json")
         scores = outcome.scores
@@ -80,7 +82,7 @@ def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(ev
     written = read_model_outputs(folder / "model_outputs.json")
     assert [row.output for row in written] == [outputs[row.instruction] for row in baseline]
     assert read_leaderboard(folder / "leaderboard.csv")["claude-2"]["win_rate"] == pytest.approx(scores["win_rate"])
-    again = evaluate("--bench", "alpaca_eval2", "--annotations", folder / "annotations.json", "--json").scores
+    again = harness("eval", "--bench", "alpaca_eval2", "--annotations", folder / "annotations.json", "--json").scores
     assert again["win_rate"] == scores["win_rate"] and again["ci95"] == scores["ci95"]
 
 

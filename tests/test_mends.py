@@ -19,9 +19,10 @@ ALL_RUNS = (*RUNS, "plan", "prefetch")
 
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "evals/alpaca_eval2.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
-    "evals/formats.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
-    "evals/formats.py:REFERENCE_OUTPUTS_FLAG": STORED,
+    "evals/completeness.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
+    "evals/formats/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
     "evals/official_data.py:_check_writer": ("eval",),
+    "evals/official_data.py:_official_instructions": ("eval",),
     "harness/affected.py:_require_usable": ("regress",),
     "harness/backends/batch_api.py:BatchApi": ("reproduce", "eval", "judge calibrate"),
     "harness/backends/cost.py:Budget": ASKS_JUDGES,
@@ -33,15 +34,21 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/benches.py:_limited_scale": ("eval",),
     "harness/benches.py:_length_calibration": ("eval",),
     "harness/benches.py:_official_baselines": ("eval",),
+    "harness/choice.py:Choice": ALL_RUNS,
     "harness/core/ray_bridge.py:_store": ALL_RUNS,
     "harness/core/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/core/shared_store.py:SharedStore": ALL_RUNS,
     "harness/core/workers.py:Workers": ("regress", "rates"),
+    "harness/eval_options.py:APPLIES": ("eval",),
+    "harness/eval_options.py:Need": ("eval",),
+    "harness/eval_options.py:_offered": ("eval",),
+    "harness/eval_options.py:subject_of": ("eval",),
     "harness/evaluate.py:Source": ("eval",),
     "harness/evaluate.py:_require_outputs": ("eval",),
     "harness/evaluate.py:_build": ("eval",),
     "harness/evidence.py:MENDS": ("reproduce", "eval"),
     "harness/evidence.py:ELSEWHERE": ("eval", "compare", "regress"),
+    "harness/experiments/build.py:build_experiments": ALL_RUNS,
     "harness/judge_calibrate.py:Published": ("judge calibrate",),
     "harness/judge_calibrate.py:_bridged_model": ("judge calibrate",),
     "harness/judge_check.py:check_judge": ("judge check", "doctor"),
@@ -65,14 +72,18 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
     "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
+    "harness/stored_verdicts.py:score_annotations_file": ("eval",),
     "reports/claims.py:headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
 }
 """By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""
 
-COMMANDS_OF_OTHERS = {"harness/backends/vllm.py:_gpu_memory", "harness/core/provenance.py:git_state"}
-COMMANDS_OF_OTHERS |= {"harness/core/provenance.py:_git_state_within", "harness/backends/gguf.py:gguf_file"}
-COMMANDS_OF_OTHERS |= {"harness/backends/refusals.py:advice_on"}
+COMMANDS_OF_OTHERS = {
+    *("harness/core/provenance.py:_git", "harness/core/provenance.py:git_state"),
+    "harness/core/provenance.py:_git_state_within",
+    *("harness/backends/vllm.py:_gpu_memory", "harness/backends/gguf.py:gguf_file"),
+    "harness/backends/refusals.py:advice_on",
+}
 """Where options are those of other programs."""
 
 
@@ -88,8 +99,8 @@ def messages() -> Iterator[tuple[str, str]]:
 def _texts(module: ast.Module) -> Iterator[tuple[str, str]]:
     for statement in module.body:
         name = getattr(statement, "name", "")
-        if isinstance(statement, ast.Assign):
-            name = ast.unparse(statement.targets[0])
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            name = ast.unparse(statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0])
         docstrings = {id(node.value) for node in ast.walk(statement) if isinstance(node, ast.Expr)}
         inner = {id(part) for node in ast.walk(statement) if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in ast.walk(statement):

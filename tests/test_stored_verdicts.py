@@ -110,7 +110,7 @@ def test_an_instruction_that_the_set_has_not_is_refused(tmp_path: Path) -> None:
 def test_a_set_of_ones_own_may_be_larger(tmp_path: Path) -> None:
     own = reference(tmp_path / "own.json", *(f"own {index}" for index in range(1000)))
     scores = score(table(tmp_path / "mine.csv", *range(1000)), own)
-    assert scores["departure"] == "not AlpacaEval 2.0: on other instructions, or in another order"
+    assert scores["departure"] == "not AlpacaEval 2.0: the instructions are others, or in another order"
     assert (scores["n_asked"], scores["n_missing"]) == (1000, 0)
 
 
@@ -118,7 +118,17 @@ def test_verdicts_on_other_instructions_are_not_alpaca_eval(tmp_path: Path) -> N
     rows = [annotation(index, instruction=f"own {index}", annotator="gpt-4-1106-preview") for index in range(805)]
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(rows))
-    assert score(path)["departure"] == "not AlpacaEval 2.0: on other instructions, or in another order"
+    assert score(path)["departure"] == "not AlpacaEval 2.0: the instructions are others, or in another order"
+
+
+def test_a_part_of_other_instructions_is_both(tmp_path: Path) -> None:
+    path = annotations(tmp_path / "annotations.json", 20, instruction="own", annotator="gpt-4-1106-preview")
+    assert score(path)["departure"] == (
+        "not AlpacaEval 2.0: on 20 of 805 instructions; the instructions are others, or in another order"
+    )
+    path.write_text(json.dumps([annotation(index, instruction="own") for index in (0, 99999)]))
+    with pytest.raises(UserError, match="index 99999 is above 804"):
+        score(path)
 
 
 def test_verdicts_against_another_baseline_are_not_alpaca_eval(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; is it compressed? then its name must end in .gz") from None
+        raise UserError(
+            f"{path}: not UTF-8 text; save it as UTF-8, or, if it is compressed, its name must end in .gz"
+        ) from None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -99,7 +101,7 @@ def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -
 
 def names_shown(names: Iterable[str]) -> str:
     """The names of columns or fields as an error lists them: the first ones, and each shortened."""
-    shown = [reprlib.repr(name)[1:-1] for name in names]
+    shown = [reprlib.repr(name)[1:-1] or "''" for name in names]
     return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "nothing"
 
 
@@ -180,6 +182,8 @@ def _cells(path: Path, text: str) -> "csv.DictReader[str]":
         header = Counter(reader.fieldnames or ())
     except csv.Error as error:
         raise _no_table(path, reader, error) from None
+    if len(header) == 1 and ";" in "".join(header):
+        raise UserError(f"{path}: its cells are parted by semicolons; write it with commas, or tabs, between them")
     if twice := [name for name, count in header.items() if count > 1]:
         raise UserError(f"{path}: the column {reprlib.repr(twice[0])} is there twice; keep one")
     return reader

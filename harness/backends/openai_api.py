@@ -136,7 +136,7 @@ class _Asking:
         self._stopped = asyncio.Event()
         self._stop: Exception | None = None
         self._silence = Silence(time.monotonic())
-        self._last_failure = ""
+        self._last_failure: CallFailed | None = None
 
     async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
         """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
@@ -159,12 +159,11 @@ class _Asking:
         """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
         while True:
             await asyncio.sleep(_TELLING_SECONDS)
-            lasted = self._silence.to_tell(time.monotonic()) if self._last_failure else None
-            if lasted is not None:
-                put(
-                    f"{self._reference} has given no reply for {lasted:.0f} s: {self._last_failure}; asking on (for"
-                    f" {self._retries.patience / 60:.0f} min in all where it answers 429)"
-                )
+            failure = self._last_failure
+            lasted = self._silence.to_tell(time.monotonic()) if failure else None
+            if failure and lasted is not None:
+                until = f", for {self._retries.patience / 60:.0f} min in all" if failure.is_limited else ""
+                put(f"{self._reference} has given no reply for {lasted:.0f} s: {failure}; asking on{until}")
 
     async def _work(self, pending: Iterator[ChatRequest], put: Put) -> None:
         for request in pending:
@@ -188,7 +187,7 @@ class _Asking:
             except PromptRefused as refusal:
                 return CallFailure(one_line(str(refusal), self._key), is_final=True)
             except CallFailed as failure:
-                self._last_failure = str(failure)
+                self._last_failure = failure
                 failed += 1
                 limited += failure.is_limited
                 self._stop_if_hopeless(failure, failed, reached=self._calls.answers > answers)

@@ -6,6 +6,7 @@ Ray itself is in a process of its own (`harness.core.ray_bridge`), which starts 
 import importlib.util
 import os
 import pickle
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ from harness.core.executor import (
     work_of,
 )
 from harness.core.limits import Limits
+from harness.core.locks import locked
 from harness.core.main_memory import GIB
 from harness.core.processes import spawn, threads_of
 from harness.core.progress import Note
@@ -156,14 +158,13 @@ class RayExecutor(Executor):
         self._again: list[Artifact] = []
         self._losses: Counter[str] = Counter()
         self._short_since: dict[str, float] = {}
-        self._log = store.root / ".logs" / f"ray-{uuid4().hex}.log"
-        self._keeps_log = False
-        self._marker = store.root / ".locks" / f"run-{uuid4().hex}"
+        self._log = Path(tempfile.gettempdir()) / f"ray-{uuid4().hex}.log"
+        self._marker = store.root / ".locks" / f"run-{uuid4().hex}.lock"
+        self._marked = locked(self._marker)
 
     def __enter__(self) -> "RayExecutor":
         self._marker.parent.mkdir(exist_ok=True)
-        self._marker.touch()
-        self._log.parent.mkdir(exist_ok=True)
+        self._marked.__enter__()
         self._pipe, theirs = Pipe()
         errand = Errand(
             self._store.root,
@@ -337,11 +338,14 @@ class RayExecutor(Executor):
         return UserError(f"{where} ({why}); see that it is up (`ray status`), or give another --ray-address")
 
     def _gone(self) -> UserError:
-        self._keeps_log = True
+        kept = self._store.logs / self._log.name
+        kept.parent.mkdir(exist_ok=True)
+        with suppress(OSError):
+            shutil.copyfile(self._log, kept)
         where = f" at {self._address}" if self._address else ""
         return UserError(
             f"the Ray cluster{where} has gone away; finished steps are kept, and the same command goes on from there"
-            f" once it is back; what Ray says: {self._log}"
+            f" once it is back; what Ray says: {kept}"
         )
 
     def _stop(self) -> None:
@@ -352,9 +356,8 @@ class RayExecutor(Executor):
         self._bridge.kill()
         self._bridge.join()
         self._pipe.close()
-        self._marker.unlink(missing_ok=True)
-        if not self._keeps_log:
-            self._log.unlink(missing_ok=True)
+        self._marked.__exit__(None, None, None)
+        self._log.unlink(missing_ok=True)
 
 
 def _place_for_sockets() -> dict[str, str]:

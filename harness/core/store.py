@@ -22,13 +22,16 @@ from harness.core.errors import UserError
 from harness.core.files import file_digest, link_or_copy
 from harness.core.integrity import content_digest, damaged_file, incomplete_file, sealed
 from harness.core.limits import Limits
-from harness.core.locks import locked
+from harness.core.locks import locked, locked_at_once, remove_unheld
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
 from harness.core.removed import removed
 from harness.core.shared_store import RECORD, SharedStore
 from harness.core.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
 from harness.core.step_record import identity, run_step
+
+_BESIDE = (".replaced", ".adopted", ".fetched")
+"""How folders beside an artifact begin that are none of its own once it is there."""
 
 
 class Store:
@@ -51,6 +54,15 @@ class Store:
     def kept(self) -> Path:
         """Where steps keep what must not be paid for twice; not part of any artifact."""
         return self.root / ".kept"
+
+    @property
+    def logs(self) -> Path:
+        """Where what steps print goes until they have ended well."""
+        return self.root / ".logs"
+
+    @property
+    def _locks(self) -> Path:
+        return self.root / ".locks"
 
     def folder(self, artifact: Artifact) -> Path:
         """Where `artifact` lies once it is made."""
@@ -206,6 +218,29 @@ class Store:
         _publish(partial, self.folder(artifact))
         self._share(artifact)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left: locks that nobody has, and beside artifacts that are there what they
+        replaced, copies of them and logs of their steps."""
+        remove_unheld(self._locks, "*.lock")
+        for path in [*self.root.glob("*/.*-*"), *self.logs.glob("*-*.log")]:
+            if (artifact := self._finished(path)) is not None:
+                with locked_at_once(self._locks / f"{artifact.name}.lock") as is_free:
+                    if is_free and path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    elif is_free:
+                        path.unlink(missing_ok=True)
+
+    def _finished(self, path: Path) -> Path | None:
+        """The artifact that is there, which `path` was left beside or is a log of; None for other paths."""
+        start, _, key = path.name.removesuffix(".log").rpartition("-")
+        if path.parent == self.logs:
+            artifact = self.root / start / key
+        elif start in _BESIDE:
+            artifact = path.with_name(key)
+        else:
+            return None
+        return artifact if (artifact / RECORD).is_file() else None
+
     def _is_done(self, artifact: Artifact) -> bool:
         """Whether there is nothing to make."""
         return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
@@ -277,9 +312,8 @@ class Store:
 
     @contextmanager
     def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
-        locks = self.root / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with locked(locks / f"{artifact.key}.lock", lambda: report(Waiting())):
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with locked(self._locks / f"{artifact.key}.lock", lambda: report(Waiting())):
             yield
 
 

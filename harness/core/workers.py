@@ -213,7 +213,7 @@ def attempt(
 
 def log_of(store: Store, artifact: Artifact) -> Path:
     """Where what a step prints goes until it has ended well."""
-    return store.root / ".logs" / f"{artifact.step}-{artifact.key}.log"
+    return store.logs / f"{artifact.step}-{artifact.key}.log"
 
 
 def printed(log: Path) -> str:

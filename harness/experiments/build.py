@@ -67,9 +67,8 @@ def _not_there(name: str, names: Mapping[str, str]) -> UserError:
         return unknown("experiment", name, [*names, ALL])
     for known, paper in names.items():
         exhibit = load_exhibit(paper, known)
-        if isinstance(exhibit, SampleTable) and any(
-            group.of.lower().replace(" ", "") == name for group in exhibit.groups
-        ):
+        groups = exhibit.groups if isinstance(exhibit, SampleTable) else ()
+        if name in [group.of.lower().replace(" ", "") for group in groups]:
             return UserError(f"{name} shows examples, drawn anew; it is part of the experiment {known!r}")
     return UserError(
         f"there is no experiment {name!r}: a table or figure without results of a run has none"

@@ -109,7 +109,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
             said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
             yield Check("failure", what, f"{said}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and there {_are(there.gpus)}"
+            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{said}: {mend}")
@@ -267,10 +267,6 @@ def _of_unknown_size(subject: Subject) -> set[str]:
 def count(number: float, what: str) -> str:
     """``1 GPU``, ``8 GPUs``."""
     return f"{number:g} {what}{'s' * (number != 1)}"
-
-
-def _are(number: int) -> str:
-    return "is 1" if number == 1 else f"are {number}"
 
 
 def gb(size: float) -> str:

@@ -182,9 +182,18 @@ def test_a_local_judge_is_free_and_called_local() -> None:
     assert describe(found).splitlines()[-1].endswith("$0 (local)")
 
 
-@pytest.mark.parametrize(("today", "warned"), [(date(2026, 10, 22), False), (date(2026, 10, 23), True)])
-def test_a_dry_run_says_that_a_model_is_gone(today: date, warned: bool) -> None:
-    assert ("gpt-4-1106-preview is shut down by its vendor today, 2026-10-23" in describe(estimate([request()], GPT4), today)) == warned
+DAYS = [
+    (date(2026, 10, 22), ""),
+    (date(2026, 10, 23), "is shut down by its vendor today,"),
+    (date(2026, 11, 30), "was shut down by its vendor on"),
+]
+
+
+@pytest.mark.parametrize(("today", "how"), DAYS)
+def test_a_dry_run_says_that_a_model_is_gone(today: date, how: str) -> None:
+    said = describe(estimate([request()], GPT4), today)
+    assert (f"gpt-4-1106-preview {how} 2026-10-23; the price is its last" in said) == bool(how)
+    assert ("warning" in said) == bool(how)
 
 
 def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:

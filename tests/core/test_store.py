@@ -9,6 +9,7 @@ import pytest
 from harness.core import store as store_module
 from harness.core.code import code_digests
 from harness.core.errors import UserError
+from harness.core.locks import locked
 from harness.core.progress import Waiting
 from harness.core.store import Store
 from tests.core.sample_steps import BATCH, Item, ask_user, numbers, squares, total
@@ -252,3 +253,38 @@ def test_rows_are_not_computed_again_when_killed_just_before_the_end(
     store.build(artifact)
     assert (tmp_path / "executions").read_text().count(" row ") == 8
     assert "artifact.json" not in store.record(artifact)["files"]
+
+
+def test_what_killed_runs_left_beside_finished_artifacts_is_swept(store: Store):
+    made, other = numbers(count=2), numbers(count=3)
+    store.build(made)
+    left = [
+        store.root / ".locks" / f"{made.key}.lock",
+        store.logs / f"numbers-{made.key}.log",
+        store.folder(made).with_name(f".replaced-{made.key}"),
+    ]
+    kept = [
+        store.logs / f"numbers-{other.key}.log",  # of a step that failed
+        store.folder(made).with_name(f".partial-{other.key}"),
+    ]
+    for path in [*left, *kept]:
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix:
+            path.touch()
+        else:
+            path.mkdir()
+    store.sweep()
+    assert not [path for path in left if path.exists()]
+    assert all(path.exists() for path in kept)
+    assert store.has(made)
+
+
+def test_what_is_at_work_is_not_swept(store: Store):
+    made = numbers(count=2)
+    store.build(made)
+    log = store.logs / f"numbers-{made.key}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.touch()
+    with locked(store.root / ".locks" / f"{made.key}.lock"):
+        store.sweep()
+        assert log.exists() and list((store.root / ".locks").iterdir())

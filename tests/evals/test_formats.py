@@ -91,6 +91,8 @@ def test_a_packed_table_is_read(tmp_path: Path) -> None:
         (lambda text: text.splitlines()[0], "no rows under the header"),
         (lambda text: text.replace("preference", "pref"), r"no column 'preference' \(has: index, pref, len_1, len_2\)"),
         (lambda text: "index,preference\n0,1.2\n", "no column 'len_1', 'len_2'"),
+        (lambda text: text.replace(",", ";"), "its cells are parted by semicolons; write it with commas, or tabs"),
+        (lambda text: text.replace("index", ""), r"no column 'index' \(has: '', preference, len_1, len_2\)"),
         (lambda text: "name,place\na,1\n", r"neither alpaca_eval's .* nor a table of index, .* \(has: name, place\)"),
         (lambda text: text.replace("len_1", "len_2"), "the column 'len_2' is there twice; keep one"),
         (lambda text: text + "1,1.1,5,5\n", r":5: index 1 again, after .*:3; keep one"),

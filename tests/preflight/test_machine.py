@@ -87,7 +87,7 @@ def test_too_few_gpus_fail_with_the_mend(make_subject: MakeSubject) -> None:
     found = by_name(machine_checks(make_subject(compute=wanted), WITH_GPUS))
     training = found["resources for training"]
     assert training.state == "failure"
-    assert "compute.resources.training of configs/scales/mini.yaml asks for 8 GPUs, and there are 2:" in training.detail
+    assert "of configs/scales/mini.yaml asks for 8 GPUs, and this machine has 2:" in training.detail
     assert training.detail.endswith("or lower it, for training by --processes")
     assert found["resources for generation"].state == "ok"
     assert found["resources for asking"].state == "ok"

@@ -1,0 +1,104 @@
+"""A scale of one's own is a file; a file that is no scale is one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.core.config import CONFIGS, MOST_NODES, read_yaml
+from harness.core.errors import UserError
+from harness.scales import load_scale, rates_path
+from tests.command import Harness
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+NO_CONFIGS = {
+    "a bomb of aliases": (BOMB, "too much for a configuration"),
+    "one that holds itself": ("a: &a [*a]\n", "too much for a configuration"),
+    "nested deeply": ("[" * 5000 + "]" * 5000, "nested too deeply"),
+    "a key twice": ("name: a\nname: b\n", ":2: key 'name' is given twice"),
+    "a tab": ("name:\n\t- a\n", ":2: found character '\\t' that cannot start any token"),
+    "two documents": ("name: a\n---\nname: b\n", "but found another document"),
+    "a python object": ("!!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+    "a number of 5,000 digits": (f"size: {'9' * 5000}\n", "integer"),
+    "a day that there is not": ("day: 2026-13-45\n", "month must be in 1..12"),
+    "an unhashable key": ("? {a: b}\n: c\n", "unhashable key"),
+    "a wrong tag": ("a: !!timestamp x\n", ""),
+    "a list": ("- one\n", "expected a mapping"),
+    "a text": ("one\n", "expected a mapping"),
+    "nothing": ("", "expected a mapping"),
+    "other keys": ("one: 1\n", "unknown key 'one'"),
+}
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A copy of the mini scale, its name left as it is, with another size."""
+    path = tmp_path / "mine.yaml"
+    text = (CONFIGS / "scales/mini.yaml").read_text()
+    assert "name: mini\n" in text
+    path.write_text(text.replace("size: 3000", "size: 2000", 1))
+    return path
+
+
+@pytest.mark.parametrize("reference", ["mine.yaml", "./mine.yaml", "{folder}/mine.yaml"])
+def test_a_scale_of_ones_own_is_named_by_its_file(mine: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
+    monkeypatch.chdir(mine.parent)
+    scale = load_scale(reference.format(folder=mine.parent))
+    assert (scale.name, scale.data.demonstrations.size) == ("mine", 2000)
+
+
+def test_a_copied_scale_is_another_in_what_is_printed_and_where_it_runs(harness: Harness, mine: Path) -> None:
+    outcome = harness("plan", "table3", "--scale", "./mine.yaml")
+    assert outcome.exit_code == 0, outcome.err
+    assert outcome.out.startswith("table3 on the scale 'mine'")
+
+
+def test_its_rates_are_beside_it(mine: Path) -> None:
+    assert load_scale(str(mine)).rates is None
+    shutil.copy(rates_path("mini"), mine.with_name("mine.rates.yaml"))
+    assert load_scale(str(mine)).rates == load_scale("mini").rates is not None
+
+
+def test_a_file_named_as_a_packaged_scale_is_refused(harness: Harness, mine: Path) -> None:
+    mine.rename(mine.with_name("mini.yaml"))
+    outcome = harness("plan", "table3", "--scale", "./mini.yaml")
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert outcome.err == "error: mini.yaml would be taken for the packaged scale 'mini'; give the file another name\n"
+
+
+def test_the_packaged_file_itself_is_the_packaged_scale() -> None:
+    assert load_scale(str(CONFIGS / "scales/mini.yaml")).name == "mini"
+
+
+def test_an_unknown_name_says_how_a_file_is_named(harness: Harness) -> None:
+    assert "yours is a file, such as ./mine.yaml" in harness("plan", "table3", "--scale", "mine").err
+
+
+@pytest.mark.parametrize(("text", "complaint"), NO_CONFIGS.values(), ids=NO_CONFIGS)
+def test_what_is_no_scale_is_one_line(harness: Harness, tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "no.yaml").write_text(text)
+    outcome = harness("plan", "table3", "--scale", "./no.yaml")
+    assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome.err
+    assert outcome.err.startswith("error: no.yaml") and complaint in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(bytes(range(256)), "not UTF-8"), (b"a\0b", "special characters"), (b"#" * 2**21, "more than 1,048,576 bytes")],
+)
+def test_what_is_no_text_is_one_line(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "no.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=complaint):
+        read_yaml(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null", "."])
+def test_what_is_no_file_is_not_read(place: str) -> None:
+    with pytest.raises(UserError, match="is not a file"):
+        read_yaml(Path(place))
+
+
+def test_aliases_that_stay_small_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("a: &a {x: 1}\nb: *a\n")
+    assert read_yaml(tmp_path / "small.yaml") == {"a": {"x": 1}, "b": {"x": 1}}
+    assert 10 * max(len(path.read_text().split()) for path in CONFIGS.rglob("*.yaml")) < MOST_NODES
