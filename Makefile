@@ -1,7 +1,9 @@
 # Every target works first thing after `git clone`, on a machine with make and Python >= 3.11.
 PYTHON ?= python3
 VENV := .venv
+RUNS := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
+PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce report test vllm check clean
@@ -11,7 +13,7 @@ help:  ## show this list
 
 install: $(STAMP)  ## create .venv/ with the exact versions of constraints.txt
 
-reproduce: $(STAMP)  ## reproduce Table 3 of the SGPO paper on the embedded scale
+reproduce: $(RUNS)  ## reproduce Table 3 of the SGPO paper on the embedded scale
 	$(VENV)/bin/harness reproduce table3
 
 report: $(STAMP)  ## write docs/report/ and the numbers of README.md and docs/ anew, from five training seeds
@@ -36,11 +38,18 @@ clean:  ## remove .venv/, .venv-vllm/ and caches; runs/ stays
 	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: $(PYTHON) is missing or older than 3.11; name another one, as in: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	  echo "error: $(PYTHON) lacks the venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "installing into $(VENV)/: 1.8 GB with torch's CPU build, several more with the CUDA build; minutes, of which pip's" \
+	  "last step says nothing"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	$(PIP) -e .
+	@touch $@
+
+$(STAMP): $(RUNS)
+	@echo "installing what tests and checks need beside that: 0.5 GB"
+	$(PIP) -e '.[test,dev]'
 	@touch $@

@@ -32,6 +32,8 @@ from evals.stats.multiplicity import SIGNIFICANCE, evidence, holm
 from harness.core.papers import Claim, Comparison, ScoreTable, load_exhibit
 
 FloatArray = npt.NDArray[np.float64]
+CellName = tuple[str, str, str, str]
+"""Base model, bench, metric, method."""
 OrderingName = tuple[str, str, str, str, str]
 """Base model, bench, metric, and the two methods."""
 
@@ -71,8 +73,8 @@ def table3() -> ScoreTable:
     return exhibit
 
 
-def cells_of(setting: Setting, exhibit: ScoreTable) -> dict[tuple[str, str, str, str], Cell]:
-    """By base model, bench, metric and method."""
+def cells_of(setting: Setting, exhibit: ScoreTable) -> dict[CellName, Cell]:
+    """All cells of the table but those of added rows."""
     methods = [row.method for row in exhibit.rows if not row.added]
     names = [(m, c.bench, c.metric, method) for m in exhibit.models for c in exhibit.columns for method in methods]
     if setting.ratio is not None:
@@ -91,13 +93,12 @@ def _reported(reported: Mapping[str, float], is_null: bool) -> Cell:
 class Run:
     """One simulated run: the answers of every training seed to every prompt, cell by cell."""
 
-    def __init__(self, setting: Setting, exhibit: ScoreTable, rng: np.random.Generator) -> None:
-        self.cells = cells_of(setting, exhibit)
-        wild = next(reversed(self.cells)) if setting.largest != 1 else None
-        self.values: dict[tuple[str, str, str, str], FloatArray] = {}
-        for model in exhibit.models:
-            for bench in dict.fromkeys(column.bench for column in exhibit.columns):
-                self._draw(model, bench, setting, wild, rng)
+    def __init__(self, setting: Setting, cells: Mapping[CellName, Cell], rng: np.random.Generator) -> None:
+        self.cells = cells
+        wild = list(cells)[-1] if setting.largest != 1 else None
+        self.values: dict[CellName, FloatArray] = {}
+        for model, bench in dict.fromkeys(name[:2] for name in cells):
+            self._draw(model, bench, setting, wild, rng)
 
     def _draw(self, model: str, bench: str, setting: Setting, wild: object, rng: np.random.Generator) -> None:
         names = [name for name in self.cells if name[:2] == (model, bench)]
@@ -109,19 +110,26 @@ class Run:
             drawn = _correlated(len(metrics), (setting.seeds, 1), rng)
             for place, metric in enumerate(metrics):
                 name = (model, bench, metric, method)
+                if name not in self.cells:
+                    continue
                 cell, factor = self.cells[name], setting.largest if name == wild else 1.0
                 prompts = math.sqrt(COMMON) * common[place] + math.sqrt(METHOD) * own[place]
                 prompts = prompts + math.sqrt(SEED * factor) * of_seeds[place]
                 seeds = math.sqrt(cell.by_seeds * factor) * drawn[place]
                 self.values[name] = cell.mean + math.sqrt(cell.by_prompts * N_PROMPTS) * prompts + seeds
 
-    def difference(self, first: tuple[str, str, str, str], second: tuple[str, str, str, str]) -> PairedDifference:
-        """As `evals.stats.comparison.paired_difference` of endlessly many resamples: of means, these are known."""
-        a, b = self.values[first], self.values[second]
-        by_prompts = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) / N_PROMPTS
-        return PairedDifference(float(a.mean() - b.mean()), N_PROMPTS, _spread(a), _spread(b), by_prompts)
+    def difference(self, first: CellName, second: CellName | None) -> PairedDifference:
+        """As `evals.stats.comparison.paired_difference` of endlessly many resamples: of means, these are known.
 
-    def truth(self, first: tuple[str, str, str, str], second: tuple[str, str, str, str]) -> float:
+        Without a `second` it is the difference from 0.
+        """
+        a = self.values[first]
+        b = self.values[second] if second else np.zeros((1, 1))
+        by_prompts = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) / N_PROMPTS
+        of_second = _spread(b) if second else None
+        return PairedDifference(float(a.mean() - b.mean()), N_PROMPTS, _spread(a), of_second, by_prompts)
+
+    def truth(self, first: CellName, second: CellName) -> float:
         return self.cells[first].mean - self.cells[second].mean
 
 
@@ -208,10 +216,10 @@ def p_values_by_rule(differences: Sequence[PairedDifference], names: Sequence[Or
     }
     rules = {label: make(list(spreads.values())) for label, make in TRIED.items()}
     rules[USED] = Family(list(spreads.values())).variance
-    return {label: _p_values(differences, rule) for label, rule in rules.items()}
+    return {label: p_values_of(differences, rule) for label, rule in rules.items()}
 
 
-def _p_values(differences: Sequence[PairedDifference], rule: Rule) -> FloatArray:
+def p_values_of(differences: Sequence[PairedDifference], rule: Rule) -> FloatArray:
     """Of all tests at once: one by one, as `evals.stats.comparison` has them, they take ten times as long."""
     errors, freedoms = np.array([each.error(rule) for each in differences]).T
     values: FloatArray = 2 * stats.t.sf(np.abs([each.difference for each in differences]) / errors, freedoms)
@@ -230,18 +238,18 @@ class Count:
 def simulate(setting: Setting, families: int, seed: int) -> dict[str, Any]:
     """Families with a false decision, orderings decided a family, and coverage of the differences' 95 % intervals."""
     exhibit, rng = table3(), np.random.default_rng(seed)
-    names = orderings(exhibit.claims)
+    names, cells = orderings(exhibit.claims), cells_of(setting, exhibit)
     counts = {label: Count() for label in (*TRIED, USED)}
     covered = 0
     for _ in range(families):
-        run = Run(setting, exhibit, rng)
+        run = Run(setting, cells, rng)
         pairs = [((*name[:3], name[3]), (*name[:3], name[4])) for name in names]
         differences = [run.difference(*pair) for pair in pairs]
         off = [
             replace(each, difference=each.difference - run.truth(*pair))
             for each, pair in zip(differences, pairs, strict=True)
         ]
-        covered += int((_p_values(off, WELCH) > SIGNIFICANCE).sum())  # 0 lies within their intervals
+        covered += int((p_values_of(off, WELCH) > SIGNIFICANCE).sum())  # 0 lies within their intervals
         for label, p_values in p_values_by_rule(differences, names).items():
             _count(counts[label], setting, exhibit.claims, names, differences, p_values)
     return {

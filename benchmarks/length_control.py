@@ -15,7 +15,8 @@ from timeit import repeat
 import numpy as np
 
 from evals.alpaca_eval2 import score_annotations
-from evals.formats import read_annotations, read_calibration
+from evals.formats.annotations import read_annotations
+from evals.formats.calibration import read_calibration
 from tests.evals.peers import alpaca_eval_length_controlled, alpaca_eval_table
 
 RESAMPLES = 1000

@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import stdev
+from statistics import median, stdev
 from typing import Any, TypeVar
 
 from evals.bench import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
-from evals.stats.regression import Sides
+from evals.stats.regression import Change, Sides
 from harness.core.papers import load_exhibit
 from harness.core.progress import duration
 from harness.regress import compare
@@ -70,11 +70,16 @@ class SeedScore:
 
 @dataclass(frozen=True)
 class Caught:
-    """The effect on one score, in points, that is called worse in 80 % of the pairs; None where none is."""
+    """The effect on one score, in points, that is called worse in 80 % of the pairs; None where none is.
+
+    `told` is what the command itself says that it catches, the median over the undecided pairs; None where it says
+    nothing.
+    """
 
     score: str
     deviation: float
     effect: float | None
+    told: float | None
 
 
 @dataclass(frozen=True)
@@ -142,9 +147,9 @@ def _moved(statistic: Statistic, points: float) -> Statistic:
     return Statistic(statistic.value + points, lambda counts: statistic.resample(counts) + points)
 
 
-def outcomes(sides: Sequence[Sides]) -> list[str]:
-    """The verdicts of the very test that `harness regress` uses."""
-    return [change.outcome for change in compare.compare_runs(sides, (), resamples=RESAMPLES)]
+def changes_of(sides: Sequence[Sides]) -> list[Change]:
+    """What the very test that `harness regress` uses says."""
+    return compare.compare_runs(sides, (), resamples=RESAMPLES)
 
 
 def draw_pairs(n_seeds: int, group: int, pairs: int, seed: int = 0) -> list[tuple[list[int], list[int]]]:
@@ -157,10 +162,12 @@ def draw_pairs(n_seeds: int, group: int, pairs: int, seed: int = 0) -> list[tupl
 def count(scores: Sequence[SeedScore], group: int, pairs: int, probed: int) -> Group:
     """Alarms over `pairs` pairs of groups of seeds, and over the first `probed` of them what is caught."""
     drawn = draw_pairs(len(scores[0].seeds), group, pairs)
-    found = [
-        set(outcomes([score.sides(*pair) for score in scores]))
+    changes = [
+        changes_of([score.sides(*pair) for score in scores])
         for pair in progress(drawn, f"{group} + {group} seeds, pairs")
     ]
+    found = [{change.outcome for change in of_pair} for of_pair in changes]
+    told = [_told(of_score) for of_score in zip(*changes, strict=True)]
     alarms = sum(bool(found_in & {"worse", "better"}) for found_in in found)
     limits = [
         [caught_from(scores, pair, place) for place in range(len(scores))]
@@ -176,7 +183,7 @@ def count(scores: Sequence[SeedScore], group: int, pairs: int, probed: int) -> G
         bound=upper_bound(alarms, pairs),
         probed=probed,
         power={str(step): _share(limit <= step for of_one in by_score for limit in of_one) for step in STEPS},
-        caught=tuple(_caught(score, of_one) for score, of_one in zip(scores, by_score, strict=True)),
+        caught=tuple(map(_caught, scores, by_score, told)),
     )
 
 
@@ -189,7 +196,9 @@ def caught_from(scores: Sequence[SeedScore], pair: tuple[Sequence[int], Sequence
 
     def is_caught(step: float) -> bool:
         points = step * scores[place].deviation
-        return outcomes([*sides[:place], lowered(sides[place], points), *sides[place + 1 :]])[place] == "worse"
+        return (
+            changes_of([*sides[:place], lowered(sides[place], points), *sides[place + 1 :]])[place].outcome == "worse"
+        )
 
     high = 1.0
     while not is_caught(high):
@@ -210,10 +219,20 @@ def upper_bound(alarms: int, pairs: int) -> float:
     return float(binomtest(alarms, pairs, alternative="less").proportion_ci(0.95, method="exact").high)
 
 
-def _caught(score: SeedScore, limits: Sequence[float]) -> Caught:
+def _told(changes: Sequence[Change]) -> float | None:
+    """What is told of one score that is undecided."""
+    detectable = [
+        change.minimum_detectable_effect
+        for change in changes
+        if change.outcome == "cannot tell" and change.minimum_detectable_effect is not None
+    ]
+    return median(detectable) if detectable else None
+
+
+def _caught(score: SeedScore, limits: Sequence[float], told: float | None) -> Caught:
     """The smallest effect that 80 % of the pairs catch."""
     needed = sorted(limits)[max(0, -(-len(limits) * 8 // 10) - 1)]
-    return Caught(score.name, score.deviation, None if needed == float("inf") else needed * score.deviation)
+    return Caught(score.name, score.deviation, None if needed == float("inf") else needed * score.deviation, told)
 
 
 def _share(flags: Iterable[bool]) -> float:
@@ -261,8 +280,8 @@ def lines(group: Group) -> Iterator[str]:
     power = ", ".join(f"{step} sd {share:.2f}" for step, share in group.power.items())
     yield f"  called worse, mean over the scores: {power}"
     for caught in group.caught:
-        effect = "nothing" if caught.effect is None else f"{caught.effect:.1f} points"
-        yield f"  {caught.score:28} one seed's sd {caught.deviation:.2f}, caught in 80 %: {effect}"
+        effect, told = ("nothing" if each is None else f"{each:.1f} points" for each in (caught.effect, caught.told))
+        yield f"  {caught.score:28} one seed's sd {caught.deviation:.2f}, caught in 80 %: {effect}; told: {told}"
 
 
 def report(run: Path, groups: Sequence[Group]) -> dict[str, Any]:

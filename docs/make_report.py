@@ -162,18 +162,22 @@ def alarms_block(alarms: Mapping[str, Any]) -> str:
     ]
     caught = ["score", "sd of a seed", *(f"{each['seeds']} + {each['seeds']} seeds" for each in groups)]
     by_score = [
-        [one["score"], f"{one['deviation']:.2f}", *(_points(each["caught"][place]["effect"]) for each in groups)]
+        [one["score"], f"{one['deviation']:.2f}", *(_effects(each["caught"][place]) for each in groups)]
         for place, one in enumerate(groups[0]["caught"])
     ]
     changed = ", with uncommitted changes" if alarms["dirty"] else ""
     of_run = f"on {alarms['seeds']} training seeds of `{alarms['command']}`"
     said = f"Counted at commit {alarms['commit'][:12]}{changed} {of_run}."
-    smallest = "The smallest effect that is called worse in 80 % of pairs, in points:"
+    smallest = (
+        "The smallest effect that is called worse in 80 % of pairs, in points; in brackets what the command says that "
+        "it catches, the median over undecided pairs:"
+    )
     return "\n\n".join((said, _grid(head, rows), smallest, _grid(caught, by_score)))
 
 
-def _points(effect: float | None) -> str:
-    return "none" if effect is None else f"{effect:.1f}"
+def _effects(caught: Mapping[str, Any]) -> str:
+    effect, told = (None if each is None else f"{each:.1f}" for each in (caught["effect"], caught["told"]))
+    return "none" if effect is None else effect if told is None else f"{effect} ({told})"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

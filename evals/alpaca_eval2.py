@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness, summaries
-from evals.formats import ALLOW_MISSING_FLAG, Annotations, Calibration
+from evals import completeness, instruction_set, summaries
+from evals.completeness import ALLOW_MISSING_FLAG
+from evals.formats.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
+from evals.formats.calibration import Calibration
 from harness.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 METRICS = ("win_rate", "discrete_win_rate", "length_controlled_winrate")
 LC_CALIBRATION_FLAG = "--lc-calibration"
+NO_CALIBRATION = f"no calibration given for this judge (harness eval: {LC_CALIBRATION_FLAG})"
 
 
 def score_annotations(
@@ -30,20 +33,21 @@ def score_annotations(
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
+    mend: str = completeness.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, and what they rest on.
 
     `n_total` verdicts are there of `n_asked`: what the caller says, else as many as the calibration has instructions,
-    else those given. Below 99 % of them every headline is None and `withheld` says why, unless `allow_missing`. The
-    length-controlled columns are None also without a calibration, and below 99 % of its instructions:
-    `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no interval.
-    The result can be written as JSON. Raises UserError for an index that the calibration does not have.
+    else those given. Below 99 % of them every headline is None and `withheld` says why, and how to `mend` it, unless
+    `allow_missing`. The length-controlled columns are None also without a calibration, and below 99 % of its
+    instructions: `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no
+    interval. The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
     from evals.stats.win_rate import win_rate
 
     n_judged = len(annotations.index)
     asked = n_asked or _whole_set(calibration) or n_judged
-    too_few = completeness.withheld(n_judged, asked, allow_missing=allow_missing)
+    too_few = completeness.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
     withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
     statistics = _statistics(annotations, calibration if fitted else None, fitted)
@@ -65,6 +69,23 @@ def score_annotations(
     if too_few:
         scores |= {**dict.fromkeys((*METRICS, "standard_error")), "ci95": dict.fromkeys(METRICS)}
     return {key: None if value != value else value for key, value in scores.items()}  # NaN is not JSON
+
+
+def set_size(annotations: Annotations, calibration: Calibration | None) -> int | None:
+    """How many instructions the set of stored verdicts has: those of its reference outputs, of the calibration, or, of
+    a file with neither, AlpacaEval's; None where its instructions are others.
+
+    Raises UserError for an index that AlpacaEval has not, where it is not known which other set it is of.
+    """
+    if annotations.set_size or calibration:
+        return annotations.set_size or _whole_set(calibration)
+    size = len(instruction_set.OFFICIAL_INSTRUCTION_KEYS)
+    if (last := max((*annotations.index, *annotations.without_verdict))) >= size:
+        raise UserError(
+            f"{annotations.source}: index {last} is above {size - 1}, the last of AlpacaEval's; of another set, pass "
+            f"{REFERENCE_OUTPUTS_FLAG} with its instructions in order"
+        )
+    return None if annotations.is_official is False else size
 
 
 def score_training_seeds(
@@ -256,7 +277,7 @@ def _length_control_withheld(
 ) -> str | None:
     """Why there is no length-controlled win rate, or None when there is."""
     if calibration is None:
-        return f"no calibration given for this judge (harness eval: {LC_CALIBRATION_FLAG})"
+        return NO_CALIBRATION
     missing, judged = _missing(annotations, calibration), len(annotations.index)
     if completeness.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None

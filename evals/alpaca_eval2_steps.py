@@ -9,19 +9,10 @@ from typing import Any
 
 from evals import alpaca_eval2
 from evals.bench import RESAMPLES, Bench, Evaluation
-from evals.formats import (
-    AnnotationRow,
-    Annotations,
-    Calibration,
-    ModelOutput,
-    annotations_from_rows,
-    instruction_key,
-    read_calibration,
-    write_annotations,
-    write_calibration,
-    write_leaderboard,
-    write_model_outputs,
-)
+from evals.formats.annotations import AnnotationRow, Annotations, annotations_from_rows, write_annotations
+from evals.formats.calibration import Calibration, read_calibration, write_calibration
+from evals.formats.leaderboard import write_leaderboard
+from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from evals.instruction_set import official_dataset
 from evals.official_data import calibration_on_hub
 from evals.official_steps import file_digest

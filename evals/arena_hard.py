@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals import completeness, summaries
-from evals.formats import ARENA_GAMES, ArenaJudgment
+from evals.formats.arena_hard import ARENA_GAMES, ArenaJudgment
 from harness.core.errors import UserError
 from harness.core.records import share_by_label
 
@@ -33,6 +33,7 @@ def score_judgments(
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
+    mend: str = completeness.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts against the baseline.
 
@@ -40,12 +41,12 @@ def score_judgments(
     question alone has a verdict); `ci95_official`, the v0.1 scorer's, with battles resampled one by one in 100 rounds;
     `n_battles` (decisive verdicts count three); `n_asked`, two verdicts for each of `n_questions`, times `repeats`;
     `n_missing`, those of them that are absent or without a label. When less than 99 % are there, score and intervals
-    are None and `withheld` says why, unless `allow_missing`.
+    are None and `withheld` says why, and how to `mend` it, unless `allow_missing`.
     Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
     axis = _axis([judgments])
     asked, missing = _asked(n_questions, repeats), _missing([judgments], n_questions, repeats)
-    too_few = completeness.withheld(asked - missing, asked, allow_missing=allow_missing)
+    too_few = completeness.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
     statistic = _aligned_statistic(judgments, axis)
     interval = summaries.intervals({"score": statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from evals import arena_hard
 from evals.bench import RESAMPLES, Bench, Evaluation
-from evals.formats import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
+from evals.formats.arena_hard import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
 from harness.backends.cost import text_token_counter
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.records import Judgment, Response

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import JudgeReference
 from harness.core.artifacts import Artifact
 from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs
 from harness.steps.judge_prompt import JudgePrompt
+
+Need = Literal["model", "outputs", "baselines"]
+NEEDS: tuple[Need, ...] = get_args(Need)
+"""What a measurement can be given."""
 
 RESAMPLES = 1000
 """Of an interval, and of the variance of a difference."""
@@ -49,7 +53,12 @@ class Evaluation:
     answers: Callable[[Bench, Artifact, int], Artifact]
     """(bench, checkpoint, seed) -> `Response` rows: the checkpoint's answers to the instructions."""
     score: Callable[[Bench, Sequence[Artifact], str], Artifact]
-    """(bench, judgments of one method, one artifact a training seed; its name in official files) -> `scores.json`."""
+    """(bench, judgments of one method, one artifact a training seed; its name in official files) -> `scores.json` over
+    all training seeds, as `evals.summaries.over_training_seeds` gives it, and `seed-<n>/scores.json` of each.
+
+    In the latter stand each of `metrics` (a number, or null where it is withheld), `ci95` (by metric, or one for all:
+    ``[low, high]`` or null), `n_asked`, `n_missing` and `withheld` (why no score is shown, or null).
+    """
     compare: Callable[[Bench, Sequence[Artifact], Sequence[Artifact]], Artifact]
     """(bench, judgments of the better, judgments of the worse) -> `comparison.json`, one paired test a metric."""
 
@@ -71,13 +80,20 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """An evaluation without a judge, as the registry knows it."""
+    """An evaluation without a judge, as the registry knows it.
+
+    `summary.json`, which `measure` saves, is one object. It has `n`, how many rows were measured, and `n_missing`, how
+    many could not be; every other `n_...` is a whole number too. Each figure is
+    ``{"value": number, "ci95": [low, high]}``, with a null interval where there is none, or null where nothing was
+    measured; figures may be grouped in objects, by name. Text stays for readers of the JSON. Anything else, such as a
+    number without its interval, is a UserError when the summary is read (`evals.contracts`).
+    """
 
     summary: str
     source: str
-    needs: tuple[Literal["model", "outputs", "baselines"], ...]
+    needs: tuple[Need, ...]
     """The artifacts that `measure` takes, as keyword arguments."""
     measure: Callable[..., Artifact]
-    """-> `summary.json` and saved rows."""
+    """Called with what `needs` names -> an artifact with `summary.json`, and, for those who look closer, its rows."""
     counts_tokens: bool = False
     """Whether `measure` also takes a checkpoint as `tokenizer`, where one is given beside the outputs."""

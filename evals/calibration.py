@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals.alpaca_eval2 import compare_annotations, preference_table, score_annotations
-from evals.formats import Annotations, Calibration
+from evals.formats.annotations import Annotations
+from evals.formats.calibration import Calibration
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evals.calibration import SCORES
+from harness.core.terminal import one_line
 
 
 def shown(result: Mapping[str, Any]) -> str:
@@ -18,7 +19,7 @@ def shown(result: Mapping[str, Any]) -> str:
     interval = overall["kappa"]["ci95"]
     if interval is None or interval[0] <= 0:
         text += " Its verdicts agree with the reference judge's no more than by chance."
-    lines = [f"Calibration of the judge {result['judge']}: {result['note']}", "", _wrapped(text)]
+    lines = [one_line(f"Calibration of the judge {result['judge']}: {result['note']}"), "", _wrapped(text)]
     for metric, name in SCORES.items():
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
@@ -29,7 +30,7 @@ def shown(result: Mapping[str, Any]) -> str:
 
 def shown_bridge(result: Mapping[str, Any]) -> str:
     """What `bridge` found, as text to read."""
-    lines = [f"Bridged estimate for {result['model']} by the judge {result['judge']}: {result['note']}"]
+    lines = [one_line(f"Bridged estimate for {result['model']} by the judge {result['judge']}: {result['note']}")]
     if result["withheld"]:
         lines.append(f"Withheld: {result['withheld']}.")
     for metric, name in SCORES.items():
@@ -58,7 +59,7 @@ def _metric_lines(name: str, metric: str, result: Mapping[str, Any]) -> list[str
             f"{model:<{width}}  {each['n']:>4}  {_number(found['reference']):>9}  {_number(found['judge']):>5}  "
             f"{_estimated(found['shift'], sign='+'):<20}  {left_out}"
         )
-    return [_wrapped(summary), *lines, _wrapped(_bridge_text(overall["bridge"]))]
+    return [_wrapped(summary), *map(one_line, lines), _wrapped(_bridge_text(overall["bridge"]))]
 
 
 def _bridge_text(quality: Mapping[str, Any] | None) -> str:

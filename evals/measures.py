@@ -12,7 +12,7 @@ from evals.completeness import REQUIRED_SHARE
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import unknown
 from harness.steps.edit_distance import EditDistance
-from harness.steps.perplexity import Perplexity
+from harness.steps.perplexity import Perplexity, measured
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
@@ -35,7 +35,7 @@ def _tokens(distances: Artifact) -> dict[str, float]:
 
 def _log_perplexity(perplexities: Artifact) -> dict[str, float]:
     """The mean negative log-likelihood of a token of each response, its closing token included."""
-    return {row.prompt_id: row.negative_log_likelihood / row.tokens for row in perplexities.rows(Perplexity)}
+    return {id: row.nats_per_token for id, row in measured(perplexities.rows(Perplexity)).items()}
 
 
 MEASURES = {"tokens": Measure("tokens", _tokens), "log_perplexity": Measure("nats", _log_perplexity)}

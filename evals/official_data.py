@@ -5,22 +5,17 @@ out as the data set on the hub, as a clone of the authors' repository, or hold t
 """
 
 import hashlib
-import reprlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from evals import instruction_set
+from evals.answer_files import AnswerFile, read_answer_file
 from evals.arena_hard import OFFICIAL_QUESTIONS
-from evals.formats import (
-    ModelOutput,
-    holds_half_character,
-    instruction_key,
-    read_answers,
-    read_model_outputs,
-    read_questions,
-)
+from evals.formats.arena_hard import read_questions
+from evals.formats.outputs import instruction_key
+from evals.formats.rows import FILE_KINDS
 from harness.backends.hub import HubFile, NotOnHub, fetch, file_names
 from harness.core.errors import UserError, unknown
 from harness.core.records import Prompt, Response, to_line
@@ -60,20 +55,15 @@ class BenchData:
 def load_baseline(bench: str, source: str | None = None, baseline: str | None = None) -> BenchData:
     """The instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
 
-    `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its
-    own: it takes those of any model_outputs.json, of a folder with Arena-Hard's questions, and else AlpacaEval's.
-    Raises UserError as the functions for the two benchmarks do.
+    `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its own: it takes
+    those of a file `source`, else those of a file `baseline` without a source, of a folder with Arena-Hard's questions,
+    and else AlpacaEval's. Raises UserError as the functions for the two benchmarks do.
     """
     if bench not in _BENCHES:
         raise unknown("bench with official data", bench, _BENCHES)
     if bench == "arena_hard":
         return arena_hard_baseline(source, baseline)
-    if bench == "pairwise" and source is not None:
-        if Path(source).is_file():
-            return _outputs_as_baseline(Path(source), baseline)
-        if _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,)):
-            return arena_hard_baseline(source, baseline)
-    return alpaca_eval2_baseline(source, baseline)
+    return alpaca_eval2_baseline(source, baseline) if bench == "alpaca_eval2" else _pairwise_baseline(source, baseline)
 
 
 def alpaca_eval2_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
@@ -84,8 +74,8 @@ def alpaca_eval2_baseline(source: str | None = None, baseline: str | None = None
     another model than `baseline`, and unless each official instruction is answered once.
     """
     path, where = _alpaca_eval_file(source, baseline)
-    outputs = read_model_outputs(path)
-    responses = _join_outputs(path, outputs, _official_instructions(path, outputs))
+    answers = read_answer_file("alpaca_eval2", path)
+    responses = answers.join(_official_instructions(answers))
     _check_writer(path, responses[0].writer, baseline)
     return BenchData(responses, responses[0].writer, where, fingerprint(responses))
 
@@ -104,7 +94,8 @@ def arena_hard_baseline(source: str | None = None, baseline: str | None = None) 
     if len(prompts) != OFFICIAL_QUESTIONS:
         raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {OFFICIAL_QUESTIONS}")
     # As for Arena-Hard's own tools, the file's name is the model's.
-    responses = tuple(Response(row.prompt, row.text, answers.stem) for row in _join_answers(answers, prompts))
+    rows = read_answer_file("arena_hard", answers).join(prompts)
+    responses = tuple(Response(row.prompt, row.text, answers.stem) for row in rows)
     return BenchData(responses, answers.stem, where, fingerprint(responses))
 
 
@@ -121,7 +112,7 @@ def length_calibration(source: str | None = None) -> Path | None:
 
 def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
     """The official df_gamed.csv on the hub, at a commit or the newest. Raises UserError where it cannot be fetched."""
-    return fetch(repository, _CALIBRATION, commit, instead="--lc-calibration FILE")
+    return fetch(repository, _CALIBRATION, commit)
 
 
 def read_outputs(
@@ -129,16 +120,14 @@ def read_outputs(
 ) -> tuple[Response, ...]:
     """A model's stored outputs in the official format of `bench`, in the order of `prompts`.
 
-    AlpacaEval 2.0's model_outputs.json is joined by the text of the instruction, Arena-Hard's model_answer jsonl by the
-    question's id; "pairwise" takes either, told apart by the file's name. Outputs for other prompts are left out, so
-    that a whole file goes with the first prompts of a set; with `allow_missing`, prompts without an output are, too.
+    AlpacaEval 2.0's model outputs are joined by the text of the instruction, Arena-Hard's answers by the question's id;
+    "pairwise" takes either, told apart by their fields. Outputs for other prompts are left out, so that a whole file
+    goes with the first prompts of a set; with `allow_missing`, prompts without an output are, too, a null being none.
     Raises UserError for two outputs to one prompt, outputs of several models, and missing outputs.
     """
     if bench not in _BENCHES:
         raise unknown("bench with stored outputs", bench, _BENCHES)
-    if _holds_answers(bench, path):
-        return _join_answers(path, prompts, allow_missing)
-    return _join_outputs(path, read_model_outputs(path), prompts, allow_missing)
+    return read_answer_file(bench, path).join(prompts, allow_missing=allow_missing)
 
 
 def outputs_model(bench: str, path: Path) -> str:
@@ -147,13 +136,7 @@ def outputs_model(bench: str, path: Path) -> str:
     Measurements take the files of either benchmark, as "pairwise" does. Raises UserError for a file that cannot be
     read, and for outputs of several models.
     """
-    if _holds_answers(bench, path):
-        names = {answer.model for answer in read_answers(path)}
-    else:
-        names = {output.generator for output in read_model_outputs(path)}
-    _check_whole(names, str(path))
-    _check_one_writer(path, names)
-    return names.pop() or Path(path.name.removesuffix(".gz")).stem
+    return read_answer_file(bench, path).model
 
 
 def fingerprint(responses: Iterable[Response]) -> str:
@@ -161,18 +144,26 @@ def fingerprint(responses: Iterable[Response]) -> str:
     return hashlib.sha256("".join(map(to_line, responses)).encode()).hexdigest()
 
 
-def _holds_answers(bench: str, path: Path) -> bool:
-    """Whether `path` is in Arena-Hard's format, not AlpacaEval's: where `bench` takes either, its name tells."""
-    return bench == "arena_hard" or (bench != "alpaca_eval2" and ".jsonl" in path.suffixes)
+def _pairwise_baseline(source: str | None, baseline: str | None) -> BenchData:
+    """Any set of answers: a file brings its own instructions, unless it knows them by a number alone."""
+    path = _as_file(source if source is not None else baseline)
+    if path is not None:
+        instructions = read_answer_file("pairwise", path)
+        if instructions.holds_prompts:
+            return _file_as_baseline(instructions, baseline)
+        return arena_hard_baseline(source, baseline)
+    if source is not None and _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,)):
+        return arena_hard_baseline(source, baseline)
+    return alpaca_eval2_baseline(source, baseline)
 
 
-def _outputs_as_baseline(path: Path, baseline: str | None) -> BenchData:
-    """The instructions in a model_outputs.json, each with its place there as id, answered there or in another."""
-    prompts = [Prompt(str(place), output.instruction) for place, output in enumerate(read_model_outputs(path))]
-    answers = _as_file(baseline) or path
-    responses = _join_outputs(answers, read_model_outputs(answers), prompts)
-    _check_writer(answers, responses[0].writer, baseline)
-    return BenchData(responses, responses[0].writer, str(path), fingerprint(responses))
+def _file_as_baseline(instructions: AnswerFile, baseline: str | None) -> BenchData:
+    """The instructions of a file, answered there or in the file `baseline`."""
+    named = _as_file(baseline)
+    answers = read_answer_file("pairwise", named) if named else instructions
+    responses = answers.join(instructions.prompts())
+    _check_writer(answers.path, responses[0].writer, baseline)
+    return BenchData(responses, responses[0].writer, str(instructions.path), fingerprint(responses))
 
 
 # Finding the files
@@ -222,8 +213,12 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
 
 
 def _as_file(name: str | None) -> Path | None:
-    """The file that `name` is the path of, if it is."""
-    return Path(name) if name is not None and Path(name).is_file() else None
+    """The file that `name` is the path of, if it is. Raises UserError for the name of a file that is not there."""
+    if name is None or Path(name).is_file():
+        return Path(name) if name is not None else None
+    if Path(name.removesuffix(".gz")).suffix in FILE_KINDS:
+        raise UserError(f"{name}: no such file")
+    return None
 
 
 def _first_file(source: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
@@ -239,64 +234,20 @@ def _no_answers(baseline: str, where: str, names: Iterable[str]) -> UserError:
     return UserError(f"no answers of the baseline {baseline!r} in {where}{hint}")
 
 
-# Joining the rows
+# The rows
 
 
-def _official_instructions(path: Path, outputs: Sequence[ModelOutput]) -> list[Prompt]:
-    """AlpacaEval's instructions, whose texts are in `outputs`."""
+def _official_instructions(answers: AnswerFile) -> list[Prompt]:
+    """AlpacaEval's instructions, whose texts are in `answers`."""
     keys = instruction_set.OFFICIAL_INSTRUCTION_KEYS
-    texts = {instruction_key(output.instruction): output.instruction for output in outputs}
+    texts = {instruction_key(answer.key): answer.key for answer in answers.answers}
     missing = sum(key not in texts for key in keys)
     if missing:
-        raise UserError(f"{path}: {missing} of AlpacaEval's {len(keys)} instructions are missing; give a whole file")
-    return [Prompt(str(place), texts[key]) for place, key in enumerate(keys)]
-
-
-def _join_outputs(
-    path: Path, outputs: Sequence[ModelOutput], prompts: Sequence[Prompt], allow_missing: bool = False
-) -> tuple[Response, ...]:
-    rows = [(output.instruction, output.output, output.generator) for output in outputs]
-    by_text = {prompt.text: prompt for prompt in prompts}
-    if len(by_text) < len(prompts):
-        raise UserError(f"{path}: two prompts have the same text, so that outputs cannot be joined to them by it")
-    return _join(path, "instruction", rows, by_text, allow_missing)
-
-
-def _join_answers(path: Path, prompts: Sequence[Prompt], allow_missing: bool = False) -> tuple[Response, ...]:
-    rows = [(answer.question_id, answer.content, answer.model) for answer in read_answers(path)]
-    return _join(path, "question", rows, {prompt.id: prompt for prompt in prompts}, allow_missing)
-
-
-def _join(
-    path: Path,
-    kind: str,
-    rows: Sequence[tuple[str, str, str]],
-    prompts: Mapping[str, Prompt],
-    allow_missing: bool,
-) -> tuple[Response, ...]:
-    """The rows (key, text, writer) as responses in the order of `prompts`, which has them by key."""
-    responses: dict[str, Response] = {}
-    for number, (key, text, writer) in enumerate(rows, start=1):
-        shown = f"{path}, row {number}: {kind} {reprlib.repr(key)}"
-        if key in responses:
-            raise UserError(f"{shown} again; keep one row for each")
-        if key in prompts:
-            _check_whole((key, text, writer), shown)
-            responses[key] = Response(prompts[key], text, writer)
-    _check_one_writer(path, {row.writer for row in responses.values()})
-    missing, others = len(prompts) - len(responses), len(rows) - len(responses)
-    if missing and not (allow_missing and responses):
         raise UserError(
-            f"{path}: no output for {missing} of the {len(prompts)} {kind}s, and {others} rows for others; "
-            "are these the outputs of another benchmark, or not all of them?"
+            f"{answers.path}: {missing} of AlpacaEval's {len(keys)} instructions are missing; give a whole file, or "
+            "compare on instructions of your own with --bench pairwise"
         )
-    return tuple(responses[key] for key in prompts if key in responses)
-
-
-def _check_one_writer(path: Path, writers: Collection[str]) -> None:
-    """Raises UserError for the outputs of several models in one file."""
-    if len(writers) > 1:
-        raise UserError(f"{path}: outputs of several models ({', '.join(sorted(writers)[:5])}); give one file for each")
+    return [Prompt(str(place), texts[key]) for place, key in enumerate(keys)]
 
 
 def _check_writer(path: Path, writer: str, baseline: str | None) -> None:
@@ -305,9 +256,3 @@ def _check_writer(path: Path, writer: str, baseline: str | None) -> None:
         raise UserError(
             f"{path}: outputs of {writer!r}, not of {baseline!r}; pass --baseline with a file of its outputs"
         )
-
-
-def _check_whole(texts: Iterable[str], shown: str) -> None:
-    """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
-    if any(map(holds_half_character, texts)):
-        raise UserError(f"{shown}: holds half a character; write the whole one, or U+FFFD for it")

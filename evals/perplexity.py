@@ -29,12 +29,13 @@ def summarise_perplexity(out: Output, *, perplexities: Artifact, resamples: int)
     - `perplexity` and `negative_log_likelihood_per_token` (nats): mean and quartiles over responses, all alike;
     - `corpus_perplexity`: exp of all nats over all tokens, so that long responses weigh more.
 
-    `n` responses are counted. The `n_missing` empty ones are not: they have no token but the closing one. Where all
-    are empty the estimates are null.
+    `n` responses are counted. `n_missing` are not: empty ones, which have no token but the closing one, and the
+    `n_beyond_context` that the model's context does not hold. Where none is left the estimates are null.
     """
     rows = perplexities.rows(Perplexity)
-    measured = [row for row in rows if row.tokens > 1]
+    measured = [row for row in rows if row.tokens > 1 and row.negative_log_likelihood is not None]
     summary: dict[str, object] = {
+        "n_beyond_context": sum(row.negative_log_likelihood is None for row in rows),
         "n": len(measured),
         "n_missing": len(rows) - len(measured),
         "n_tokens": sum(row.tokens for row in measured),
@@ -51,8 +52,8 @@ def _estimates(measured: Sequence[Perplexity], resamples: int) -> dict[str, obje
 
     if not measured:
         return dict.fromkeys(ESTIMATES)
-    nats = np.array([row.negative_log_likelihood for row in measured])
     tokens = np.array([row.tokens for row in measured], dtype=float)
+    nats = np.array([row.negative_log_likelihood for row in measured], dtype=float)
 
     def corpus_perplexity(drawn: "IntArray") -> "FloatArray":
         return np.exp(nats[drawn].sum(axis=1) / tokens[drawn].sum(axis=1))[None, :]

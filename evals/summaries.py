@@ -32,12 +32,12 @@ def intervals(
 
     Raises ValueError where there is no prompt.
     """
-    from evals.stats.bootstrap import resample_counts, score_interval
+    from evals.stats.bootstrap import resampled, score_interval
 
     if n_prompts == 1:
         return dict.fromkeys(statistics)
-    counts = resample_counts(n_prompts, resamples, seed)
-    return {name: list(score_interval(each.resample(counts), n_prompts)) for name, each in statistics.items()}
+    values = resampled(list(statistics.values()), n_prompts, resamples, seed)
+    return {name: list(score_interval(each, n_prompts)) for name, each in zip(statistics, values, strict=True)}
 
 
 def over_training_seeds(

@@ -1,5 +1,7 @@
 """The evaluation sets: as a scale fills them, or the official ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from evals.official_data import (
     load_baseline,
 )
 from evals.official_steps import baseline_responses, file_digest, official_baseline
+from harness.backends.hub import NotFetched
 from harness.backends.interfaces import Sampling
 from harness.backends.judges import JudgeReference
 from harness.core.artifacts import Artifact
@@ -213,8 +216,18 @@ def _official_bench(name: str, choice: BenchChoice) -> Bench:
     )
 
 
+@contextmanager
+def _or_passed(option: str) -> Iterator[None]:
+    """Names an option of `harness eval` where a file of the hub cannot be had."""
+    try:
+        yield
+    except NotFetched as error:
+        raise UserError(f"{error}, or pass {option} to read it from this machine") from None
+
+
 def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
-    baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
+    with _or_passed("--data FOLDER"):
+        baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
         baselines = first_responses(responses=baselines, size=choice.limit).shared_as(baselines.label)
     return baselines, baseline_name
@@ -225,6 +238,7 @@ def _length_calibration(name: str, bench: Bench, choice: BenchChoice) -> Artifac
     path = choice.length_calibration
     if path is None and departure(name, bench, choice) is None:
         if choice.data is None:
-            return _official_calibration()
+            with _or_passed("--lc-calibration FILE"):
+                return _official_calibration()
         path = length_calibration(choice.data)
     return calibration_from(path) if path is not None else None

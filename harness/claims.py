@@ -98,6 +98,11 @@ class _Ordering:
     power: Mapping[str, Any] | None = None
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether both sides were run, and too few verdicts are there to compare them."""
+        return "note" in self.found
+
+    @property
     def covers_training_seeds(self) -> bool:
         """Whether its test is on methods."""
         return self.difference is not None and self.difference.covers_training_seeds
@@ -143,7 +148,7 @@ def _measured_ordering(experiment: Experiment, store: Store, model: str, stated:
     result = store.bind(test).json("comparison.json")[stated.metric]
     where = {"test": _place_of(test, experiment, model, stated)}
     if "withheld" in result:
-        return _Ordering(stated.better, model, {**where, "note": f"withheld: {result['withheld']}"})
+        return _Ordering(stated.better, model, {**where, "note": result["withheld"]})
     difference = measured_difference(result)
     if stated.better == EVEN:
         difference = replace(difference, difference=-difference.difference)
@@ -238,8 +243,10 @@ def _verdict(
     from evals.stats.multiplicity import SIGNIFICANCE
 
     if evidence is None:
-        run = [orderings[_key(model, each)].difference is not None for model, each in claim.orderings()]
-        return "no verdict" if all(run) else "not run"
+        stated = [orderings[_key(model, each)] for model, each in claim.orderings()]
+        if all(each.difference for each in stated):
+            return "no verdict"
+        return "withheld" if all(each.difference or each.is_withheld for each in stated) else "not run"
     if p_adjusted >= SIGNIFICANCE:
         return "undecided"
     p_holds, p_fails = evidence
@@ -273,7 +280,7 @@ def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> dic
     names = {"better": stated.better, "worse": stated.worse, "bench": stated.bench, "metric": stated.metric}
     where: dict[str, Any] = {"model": ordering.model, **names, **ordering.found}
     if ordering.difference is None or ordering.test is None:
-        return {**where, "verdict": "not run"}
+        return {**where, "verdict": "withheld" if ordering.is_withheld else "not run"}
     if stated.better != ordering.first:
         where["ci95"] = _reversed(where["ci95"])
     verdict = with_claim or _verdict_on_ordering(ordering, stated)

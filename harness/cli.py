@@ -11,10 +11,11 @@ import click
 
 from harness.core.compute import Place
 from harness.core.config import name_in
-from harness.core.errors import HarnessError, Interrupted
+from harness.core.errors import HarnessError, Interrupted, StepFailed
 from harness.core.limits import Limits
 from harness.core.scratch import scratch
 from harness.core.signals import endings_interrupt
+from harness.core.terminal import one_line, visible_output
 from harness.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command; an error that a user can mend is one line on stderr, and so is its being ended."""
-    with endings_interrupt() as heard:
+    with endings_interrupt() as heard, visible_output():
         _run_command(lambda: 128 + (heard or [signal.SIGINT])[-1])
 
 
@@ -121,8 +122,10 @@ def _run_command(interrupted: Callable[[], int]) -> None:
         _fail(f"{error.filename}: {error.strerror}; see to that, or name another place", 2)
     except Interrupted as error:
         _fail(str(error), interrupted())
-    except HarnessError as error:
+    except StepFailed as error:  # with its traceback
         _fail(str(error), error.exit_code)
+    except HarnessError as error:
+        _fail(one_line(str(error)), error.exit_code)
 
 
 def _fail(message: str, exit_code: int) -> None:
@@ -275,7 +278,13 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             type=TEXT,
             help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]",
         ),
-        _judge(*names("without"), "refused", type=TEXT, multiple=True, help="A parameter that it refuses; repeatable."),
+        _judge(
+            *names("without"),
+            "refused",
+            type=TEXT,
+            multiple=True,
+            help="What it refuses: temperature, logprobs, max_tokens or system (turns); repeatable.",
+        ),
         _pace(
             "--concurrency",
             default=usual.concurrency,
@@ -475,19 +484,18 @@ def eval_(
     as_json: bool,
 ) -> None:
     """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
-    if annotations or judgments:
-        if model or outputs or (annotations and judgments):
-            raise click.UsageError("stored verdicts are scored alone: one of --annotations and --judgments, no --model")
+    from harness.eval_options import require_applicable, subject_of
+
+    context = click.get_current_context()
+    subject = subject_of(context.params)
+    require_applicable(context, subject, benches)
+    if subject in ("annotations", "judgments"):
         from harness.evidence import look_at_files
 
         stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
         stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
         _show([{**stored, "stale": stale.lines}], as_json)
         return
-    if not (model or outputs):
-        raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
-    if reference_outputs:
-        raise click.UsageError("--reference-outputs goes with --annotations")
     from harness.benches import OFFICIAL, BenchChoice
     from harness.evaluate import Source, evaluate, forecast
 
@@ -530,8 +538,6 @@ def _score_stored(
         return stored_verdicts.score_annotations_file(
             annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
         )
-    if lc_calibration or reference_outputs:
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --annotations")
     assert judgments is not None
     return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
 

@@ -1,5 +1,6 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from evals.bench import RESAMPLES
 from evals.summaries import measured_difference
 from harness.core.errors import UserError
 from harness.core.staleness import CodeChanges
+from harness.core.terminal import joined
 from harness.evidence import look_at_files
 
 Files = tuple[Path, ...]
@@ -47,6 +49,8 @@ class _Bench:
     metrics: tuple[str, ...]
     read: Callable[[Path], _Verdicts]
     compare: Callable[[str, Sequence[Any], Sequence[Any], int], dict[str, Any]]
+    slow: str = ""
+    """The metric that takes long enough to be said."""
 
 
 def compare_files(
@@ -99,13 +103,15 @@ def compare_files(
 
 
 def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
-    from evals.alpaca_eval2 import METRICS, compare_annotations
-    from evals.formats import read_annotations, read_calibration
+    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
 
     control = read_calibration(calibration) if calibration else None
 
     def read(path: Path) -> _Verdicts:
         rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        set_size(rows, control)
         return _Verdicts(path, rows.model, rows.judge, rows)
 
     def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
@@ -114,12 +120,12 @@ def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allo
         )
 
     metrics = tuple(metric for metric in METRICS if control or metric != "length_controlled_winrate")
-    return _Bench(metrics, read, compare)
+    return _Bench(metrics, read, compare, slow="length_controlled_winrate")
 
 
 def _arena_hard(allow_missing: bool) -> _Bench:
     from evals.arena_hard import METRICS, compare_judgments
-    from evals.formats import read_judgments
+    from evals.formats.arena_hard import read_judgments
 
     def read(path: Path) -> _Verdicts:
         rows = read_judgments(path)
@@ -162,7 +168,12 @@ def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
     """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import FEWEST_SEEDS
 
-    results = {metric: bench.compare(metric, first.rows(), second.rows(), RESAMPLES) for metric in bench.metrics}
+    results = {}
+    for metric in bench.metrics:
+        if metric == bench.slow:
+            said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
+            print(said, file=sys.stderr, flush=True)
+        results[metric] = bench.compare(metric, first.rows(), second.rows(), RESAMPLES)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
@@ -218,7 +229,7 @@ _WIDTH = 100
 
 def comparison_table(found: Mapping[str, Any]) -> str:
     """What `compare_files` returns, as a table with a part for each of the other models."""
-    return "\n".join(_lines(found))
+    return joined(_lines(found))
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -281,11 +292,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
     said = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
-        yield _LEGEND
+        yield from _LEGEND.splitlines()
     if of_checkpoints := _legend_of_checkpoints(found):
-        yield of_checkpoints
+        yield from of_checkpoints.splitlines()
     if "undecided" in said:
-        yield _LEGEND_OF_UNDECIDED
+        yield from _LEGEND_OF_UNDECIDED.splitlines()
 
 
 def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:

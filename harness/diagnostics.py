@@ -15,7 +15,7 @@ from harness.mini.identity import world_digest
 from harness.scales import Scale
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge_pairs
-from harness.steps.perplexity import Perplexity, perplexity
+from harness.steps.perplexity import Perplexity, measured, perplexity
 from harness.steps.respond import respond
 from methods.ingredients import Ingredients
 from methods.sft import sft
@@ -101,6 +101,6 @@ def report(found: Diagnostics, store: Store) -> list[str]:
         preferences = [row.preference for row in store.bind(artifact).rows(Judgment) if row.preference is not None]
         lines.append(f"win rate {100 * fmean(p > 0.5 for p in preferences):.1f} %  {name}")
     for name, artifact in found.perplexities.items():
-        values = sorted(row.value for row in store.bind(artifact).rows(Perplexity))
+        values = sorted(row.value for row in measured(store.bind(artifact).rows(Perplexity)).values())
         lines.append(f"median perplexity under SFT {values[len(values) // 2]:.2f}  {name}")
     return lines

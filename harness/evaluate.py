@@ -10,6 +10,7 @@ from typing import Any
 
 from evals.bench import Bench, Evaluation, Measurement
 from evals.completeness import withheld
+from evals.contracts import checked_scores, checked_summary
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
 from harness.backends.cost import CostEstimate, describe, estimate
@@ -18,20 +19,23 @@ from harness.backends.replies import is_recorded
 from harness.benches import BenchChoice, choose_baselines, choose_bench, departure
 from harness.bill import run_with_bill
 from harness.core.artifacts import Artifact, labels
-from harness.core.errors import UserError, unknown
+from harness.core.errors import UserError
 from harness.core.limits import Limits
-from harness.core.records import Response
+from harness.core.records import Judgment, Prompt, Response
 from harness.core.staleness import CodeChanges
 from harness.core.store import Store
+from harness.core.terminal import one_line
 from harness.evidence import look_at_files, tell_stale
 from harness.pipeline import checked_plan, print_plan, run
-from harness.registries import EVALS
+from harness.registries import load_evaluation
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import FAILURES, needs_judge, pair_up
+from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, pair_up
 
 Scores = dict[str, Any]
 
 SHOWN_REASONS = 3
+SHOWN_INSTRUCTIONS = 3
+SHOWN_CHARACTERS = 50
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,24 @@ def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, 
 
 
 def _print_failures(judged: Judged, store: Store) -> None:
-    """Why verdicts are missing, the commonest reason first."""
-    failures = store.folder(judged.judgments) / FAILURES
-    if failures.is_file():
-        reasons = json.loads(failures.read_text())
-        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
-            print(f"{judged.name}: {count} verdicts failed: {reason}", file=sys.stderr)
+    """Why verdicts are missing, the commonest reason first, and on which instructions."""
+    if (store.folder(judged.judgments) / FAILURES).is_file():
+        failed = [row for row in store.bind(judged.judgments).rows(Judgment) if row.state != "ok"]
+        for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
+            which = _named(list(dict.fromkeys(row.prompt for row in rows)))
+            print(one_line(f"{judged.name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN_CHARACTERS else words[:SHOWN_CHARACTERS] + "…"
+
+
+def _named(prompts: Sequence[Prompt]) -> str:
+    """The first few of the instructions, by id and beginning."""
+    named = [f"{prompt.id} ({_beginning(prompt.text)!r})" for prompt in prompts[:SHOWN_INSTRUCTIONS]]
+    more = f" and {len(prompts) - len(named)} more" if len(prompts) > len(named) else ""
+    return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +200,12 @@ def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_di
 def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
     judged, measured = [], {}
     for name in benches:
-        if name not in EVALS.names():
-            raise unknown("bench", name, EVALS.names())
-        entry = EVALS.load(name)
+        entry = load_evaluation(name)
         if source.outputs and source.model and not isinstance(entry, Measurement):
             raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
         with labels(f"{source.name} {name}"):
             if isinstance(entry, Measurement):
-                measured[name] = _measured(entry, source, choice)
+                measured[name] = _measured(name, entry, source, choice)
             else:
                 judged.append(_judged(name, entry, source, choice))
     return judged, measured
@@ -209,7 +223,7 @@ def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoi
     return Judged(name, evaluation, bench, outputs, judgments, score)
 
 
-def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
+def _measured(name: str, measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
     """A measurement takes what it needs of the checkpoint, the outputs and the baseline's answers."""
     given = {}
     if "model" in measurement.needs:
@@ -220,7 +234,13 @@ def _measured(measurement: Measurement, source: Source, choice: BenchChoice) -> 
         given["baselines"] = choose_baselines("pairwise", choice)
     if measurement.counts_tokens and source.outputs and source.model:
         given["tokenizer"] = source.checkpoint()
-    return measurement.measure(**given)
+    measured = measurement.measure(**given)
+    if not isinstance(measured, Artifact):
+        raise UserError(
+            f"the evaluation {name} does not keep to its contract: its measure returned a {type(measured).__name__};"
+            " return what calling a step gives"
+        )
+    return measured
 
 
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
@@ -230,13 +250,17 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     if source.outputs:
         return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
     bench = choose_bench("pairwise", choice)
-    evaluation: Evaluation = EVALS.load("pairwise")
+    evaluation = load_evaluation("pairwise")
+    assert isinstance(evaluation, Evaluation)
     return evaluation.answers(bench, source.checkpoint(), 0)
 
 
 def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
     judge = judged.bench.judge
     folder = store.folder(judged.score) / "seed-0"
+    scores = checked_scores(
+        judged.name, judged.evaluation.metrics, _saved(judged.name, judged.score, "seed-0/scores.json", store)
+    )
     return {
         "bench": judged.name,
         "model": source.name,
@@ -248,14 +272,23 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "departure": departure(judged.name, judged.bench, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
-        **store.bind(judged.score).json("seed-0/scores.json"),
+        "metrics": list(judged.evaluation.metrics),
+        **scores,
+        **_other_models(judged, store),
         "folder": str(folder),
     }
 
 
+def _other_models(judged: Judged, store: Store) -> Scores:
+    """How many replies came of which models that were not asked, as the endpoint says; nothing where none did."""
+    path = store.folder(judged.judgments) / OTHER_MODELS
+    return {"other_models": json.loads(path.read_text())} if path.is_file() else {}
+
+
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
     """What was measured, of what, against what or under what."""
-    measurement: Measurement = EVALS.load(name)
+    measurement = load_evaluation(name)
+    assert isinstance(measurement, Measurement)
     of: dict[str, Any] = {}
     if "baselines" in measurement.needs:
         of["baseline"] = choice.baseline or choice.scale
@@ -263,8 +296,19 @@ def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact,
         of["checkpoint"] = source.model
     if measurement.counts_tokens:
         of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
-    summary = store.bind(artifact).json("summary.json")
+    summary = checked_summary(name, _saved(name, artifact, "summary.json", store))
     return {"bench": name, "model": source.name, **of, **summary, "folder": str(store.folder(artifact))}
+
+
+def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
+    """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
+    try:
+        return store.bind(artifact).json(file)
+    except (FileNotFoundError, ValueError):
+        raise UserError(
+            f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
+            f" out.write_json({file!r}, ...)"
+        ) from None
 
 
 def _forecast(judged: Judged, store: Store) -> Forecast:

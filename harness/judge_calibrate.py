@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.alpaca_eval2 import set_size
 from evals.alpaca_eval2_steps import EVALUATION
 from evals.bench import RESAMPLES
 from evals.calibration_steps import RESULT, calibrate_judge
-from evals.formats import read_annotations
+from evals.formats.annotations import read_annotations
 from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.backends.judges import JudgeReference
@@ -74,7 +75,7 @@ def calibrate(
     """
     files = published.files(models)
     for verdicts, _ in files.values():
-        read_annotations(verdicts, allow_missing=True)
+        set_size(read_annotations(verdicts, allow_missing=True), None)
     bridged_model = _bridged_model(bridge, files) if bridge else ""
     data = published.data or str(published.annotations.absolute().parent)
     bench = choose_bench("alpaca_eval2", BenchChoice(OFFICIAL, data=data, limit=limit, judge=judge))

@@ -9,12 +9,13 @@ from harness.backends.endpoint import CannotList, served_models
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
 from harness.backends.judge_models import is_local, shutdown_date
 from harness.backends.judges import JudgeReference, load_judge
+from harness.backends.reply_faults import cut_off, is_cut_off
 from harness.core.check import Check
 from harness.core.errors import UserError, nearest
 from harness.core.limits import Limits
 from harness.core.records import Judgment, Prompt
 from harness.core.scratch import temporary_folder
-from harness.steps.judge import Game, Protocol, play
+from harness.steps.judge import Game, Protocol, by_reason, play
 from harness.steps.judge_prompt import official_prompt
 
 NOTICE = timedelta(days=60)
@@ -149,13 +150,19 @@ def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol)
     games = _games()
     first = games[0].request(prompt)
     reply = _reply(judge, first)
-    if isinstance(reply, CallFailure):
-        yield Check("failure", f"{protocol} answers", f"no: {reply.reason}; check the server")
+    if isinstance(reply, CallFailure) or not reply.text.strip():
+        yield Check("failure", f"{protocol} answers", f"no: {_why_nothing(reference, first, reply)}")
         return
     yield Check("ok", f"{protocol} answers", repr(_beginning(reply.text)))
     if first.top_logprobs:
-        yield _check_log_probabilities(reference, protocol, reply)
+        yield _check_log_probabilities(protocol, reply)
     yield _check_verdicts(protocol, play(games, judge, prompt, protocol, lambda: None))
+
+
+def _why_nothing(reference: JudgeReference, request: ChatRequest, reply: ChatReply | CallFailure) -> str:
+    if isinstance(reply, ChatReply):
+        return cut_off(reference, request) if is_cut_off(reply) else "the reply is empty; choose another judge"
+    return reply.reason if reply.is_final else f"{reply.reason}; check the server"
 
 
 def _games() -> list[Game]:
@@ -176,13 +183,12 @@ def _beginning(text: str) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def _check_log_probabilities(reference: JudgeReference, protocol: Protocol, reply: ChatReply) -> Check:
+def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:
+    """A reply without those that were asked for is none, and has been said to be so."""
     what = f"{protocol} log-probabilities"
-    fall_back = "verdicts are sampled identifiers, 0 or 1, instead of probabilities"
-    if "logprobs" in reference.without:
-        return Check("warning", what, f"not asked for, since the endpoint refuses them: {fall_back}")
     if not reply.log_probabilities:
-        return Check("warning", what, f"asked for and not given: {fall_back}; say so by --judge-without logprobs")
+        fall_back = "verdicts are sampled identifiers, 0 or 1, instead of probabilities"
+        return Check("warning", what, f"not asked for, since the endpoint refuses them: {fall_back}")
     tokens = ", ".join(repr(token) for token in list(reply.log_probabilities)[:5])
     return Check("ok", what, f"of {len(reply.log_probabilities)} tokens ({tokens})")
 
@@ -195,6 +201,8 @@ def _check_verdicts(protocol: Protocol, judgments: Sequence[Judgment]) -> Check:
     detail = f"{right} of {len(finds)} obvious verdicts right, {same} of {len(finds) // 2} pairs alike in both orders"
     if readable < len(finds):
         detail += f", {len(finds) - readable} undecided or unreadable"
+    if without_reply := [judgment for judgment in judgments if judgment.error]:
+        detail += f" ({len(without_reply)} for {next(iter(by_reason(without_reply)))})"
     if right >= len(finds) - 1:
         return Check("ok", f"{protocol} verdicts", detail)
     if right == len(finds) - 2:

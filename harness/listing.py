@@ -6,7 +6,7 @@ from harness.backends.judge_models import JudgeModel, judge_table
 from harness.backends.judges import EMBEDDED
 from harness.core.papers import exhibit_names, load_exhibit
 from harness.experiments import ALL
-from harness.registries import EVALS, METHODS, load_method
+from harness.registries import EVALS, METHODS, load_evaluation, load_method
 from harness.scales import load_scale, scale_names
 
 
@@ -17,7 +17,7 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
             yield name, load_method(name).card.summary
     elif kind == "evals":
         for name in EVALS.names():
-            evaluation = EVALS.load(name)
+            evaluation = load_evaluation(name)
             yield name, f"{evaluation.summary} ({evaluation.source})"
     elif kind == "scales":
         for name in scale_names():

@@ -1,5 +1,6 @@
 """What a finished run says of itself: `manifest.json`, the one file that reports read."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -88,6 +89,51 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
         replace_file(folder / "manifest.json", text.encode("utf-8"))
     except OSError as error:
         raise UserError(f"cannot write the report to {folder} ({error.strerror}); remove what is in its way") from None
+
+
+def keep_fuller_report(folder: Path, content: Mapping[str, Any]) -> Path | None:
+    """Move a report out of `folder` that has something in it which the one with the manifest `content` has not.
+
+    Returns where it is kept, beside the folder, so that it still finds its store; None where nothing would be lost.
+    Raises UserError where it cannot be moved.
+    """
+    earlier = _read(folder / "manifest.json")
+    if earlier is None or _shown(earlier) <= _shown(content):
+        return None
+    places = (folder.with_name(f"{folder.name}-{count}") for count in itertools.count(1))
+    kept = next(place for place in places if not place.exists())
+    try:
+        folder.rename(kept)
+    except OSError as error:
+        mend = "see to that, or name another --run-dir"
+        raise UserError(f"cannot keep the report in {folder} as {kept} ({error.strerror}); {mend}") from None
+    return kept
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a manifest; None where there is none, or none that can be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+_SELECTIONS = ("seeds", "models", "methods", "compute")
+"""What of a choice says how much is shown, which the parts show themselves, or how it is made."""
+
+
+def _shown(content: Mapping[str, Any]) -> set[tuple[Any, ...]]:
+    """All that a report has a number or a text of: by what was chosen, exhibit, base model, row and training seed."""
+    asked = content.get("asked") or {}
+    chosen = json.dumps({name: value for name, value in asked.items() if name not in _SELECTIONS}, sort_keys=True)
+    return {
+        (chosen, part.get("name"), model, row, seed)
+        for part in content.get("parts", ())
+        for model in part.get("models") or ("",)
+        for row in part.get("rows") or ("",)
+        for seed in content.get("seeds", ())
+    }
 
 
 def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,22 +16,19 @@ from harness.core.progress import Advance, Display, display
 from harness.core.schedule import Durations, Schedule
 from harness.core.scratch import scratch
 from harness.core.store import Store
+from harness.core.terminal import said_if_slow
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps that a run looks at. What a found artifact was made from is not needed and not part of it."""
+    """The steps that a run looks at."""
 
     found: tuple[Artifact, ...]
+    """Results in the store that are used. What they were made from is not needed, and not among them."""
     missing: tuple[Artifact, ...]
     """To be run, inputs before what needs them."""
-    behind: int
-    """How many steps the targets are made by in all, those included that nothing needs to look at."""
-
-    @property
-    def share_found(self) -> float:
-        """The share of all steps behind the targets that need not be run."""
-        return 1 - len(self.missing) / self.behind if self.behind else 1.0
+    behind: tuple[Artifact, ...]
+    """All steps that the targets are made by, those included that nothing needs to look at; inputs first."""
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
@@ -53,7 +50,7 @@ def plan(targets: Iterable[Artifact], store: Store) -> Plan:
 
     for target in wanted:
         visit(target)
-    return Plan(tuple(found.values()), tuple(missing.values()), len(ancestry(wanted)))
+    return Plan(tuple(found.values()), tuple(missing.values()), tuple(ancestry(wanted)))
 
 
 def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
@@ -78,7 +75,8 @@ def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
 def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, str]]:
     """The damaged artifacts among those found, each with a file, out of the store now; checkpoints take seconds."""
     artifacts = list(found)
-    with ThreadPoolExecutor(max_workers=_processors()) as readers:
+    slow = f"comparing the files of {len(artifacts)} finished steps with what was written there ..."
+    with said_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
         suspects = [one for one, file in zip(artifacts, readers.map(store.damage, artifacts), strict=True) if file]
     return [(one, file) for one in suspects if (file := store.discard(one))]
 
@@ -90,16 +88,18 @@ def _tell_damaged(artifact: Artifact, file: str, store: Store) -> None:
 
 
 def print_plan(plan: Plan) -> None:
-    """Prints to stderr, for each step by name, how many artifacts are needed, found, and to be run."""
-    found, missing = (Counter(artifact.step for artifact in part) for part in (plan.found, plan.missing))
-    names = list(dict.fromkeys(artifact.step for artifact in (*plan.found, *plan.missing)))
-    width = max(map(len, ["in all", *names]))
+    """Print to stderr, for each step by name, how many there are behind the targets, and how many are to be run.
+
+    All others are found: they are there, or what is made from them is.
+    """
+    behind, missing = (Counter(artifact.step for artifact in part) for part in (plan.behind, plan.missing))
+    width = max(map(len, ["in all", *behind]))
     print(f"{'step':{width}}  total  found  to run", file=sys.stderr)
-    for name in names:
-        print(_row(name, width, found[name], missing[name]), file=sys.stderr)
-    print(_row("in all", width, len(plan.found), len(plan.missing)), file=sys.stderr)
-    done = plan.behind - len(plan.missing)
-    print(f"{done} of {plan.behind} steps are done already ({plan.share_found:.0%})", file=sys.stderr, flush=True)
+    for name, total in behind.items():
+        print(_row(name, width, total, missing[name]), file=sys.stderr)
+    total, to_run = len(plan.behind), len(plan.missing)
+    share = f"  ({(total - to_run) / total:.0%} found)" if total else ""
+    print(f"{_row('in all', width, total, to_run)}{share}", file=sys.stderr, flush=True)
 
 
 def run(
@@ -108,11 +108,13 @@ def run(
     jobs: int | None = None,
     limits: Limits | None = None,
     compute: Compute | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> None:
     """Makes all `targets`: runs what `store` does not have, on `jobs` processors of this machine (default: all that it
     has) or on a cluster.
 
-    `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models.
+    `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models;
+    `expected` are the seconds that each may take, by key, for a forecast from the start.
 
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
@@ -127,15 +129,25 @@ def run(
         return
     try:
         with scratch(), display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute())
+            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute(), expected or {})
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
 
 
-def _execute(steps: Plan, store: Store, jobs: int, shown: Display, limits: Limits, compute: Compute) -> None:
-    durations = Durations()
+def _execute(
+    steps: Plan,
+    store: Store,
+    jobs: int,
+    shown: Display,
+    limits: Limits,
+    compute: Compute,
+    expected: Mapping[str, float],
+) -> None:
+    durations = Durations(
+        {artifact.key: expected[artifact.key] for artifact in steps.missing if artifact.key in expected}
+    )
     for artifact in steps.found:
-        durations.learn(artifact.step, store.record(artifact)["seconds"])
+        durations.learn(artifact, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
     with _executor(store, jobs, limits, compute) as executor:
         at_once = executor.prepare(steps.missing)
@@ -165,8 +177,8 @@ def _executor(store: Store, jobs: int, limits: Limits, compute: Compute) -> Exec
     return workers.Workers(store, jobs, limits, compute)
 
 
-def _row(name: str, width: int, found: int, missing: int) -> str:
-    return f"{name:{width}}  {found + missing:5d}  {found:5d}  {missing:6d}"
+def _row(name: str, width: int, total: int, to_run: int) -> str:
+    return f"{name:{width}}  {total:5d}  {total - to_run:5d}  {to_run:6d}"
 
 
 def _processors() -> int:

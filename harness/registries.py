@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from evals.bench import NEEDS, Evaluation, Measurement
 from harness.core.errors import UserError
 from harness.core.registry import Registry
 from methods.ingredients import Method
@@ -49,13 +50,34 @@ def packages_used() -> dict[str, dict[str, Any]]:
     }
 
 
+def load_evaluation(name: str) -> Evaluation | Measurement:
+    """Return the evaluation `name`.
+
+    Raises UserError for an unknown one, with the nearest known, and for one that is no evaluation or needs what there
+    is not.
+    """
+    found = EVALS.load(name)
+    if not isinstance(found, Evaluation | Measurement):
+        raise _not_one(EVALS, name, found, "evals.bench.Evaluation or Measurement")
+    if isinstance(found, Measurement) and (odd := [need for need in found.needs if need not in NEEDS]):
+        raise UserError(f"{EVALS.origin(name)}: a measurement needs some of {', '.join(NEEDS)}; {odd[0]!r} is none")
+    return found
+
+
+def _not_one(registry: Registry, name: str, found: object, wanted: str) -> UserError:
+    kind, origin = registry.kind, registry.origin(name)
+    return UserError(f"cannot use {kind} {name!r} from {origin}: it is a {type(found).__name__}, not a {wanted}")
+
+
 def load_method(name: str) -> Method:
     """The method `name`; ``sgpo:rounds=3:chosen=reference`` is `sgpo` with two of its settings changed.
 
-    Raises UserError for an unknown method or setting, with the nearest known one.
+    Raises UserError for an unknown method or setting, with the nearest known one, and for what is no method.
     """
     base, *changes = name.split(":")
-    method: Method = METHODS.load(base)
+    method = METHODS.load(base)
+    if not isinstance(method, Method):
+        raise _not_one(METHODS, base, method, "methods.ingredients.Method")
     return method.with_settings(dict(_settings(name, changes)), name) if changes else method
 
 

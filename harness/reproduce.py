@@ -15,11 +15,13 @@ from harness.core.paper_check import check_paper
 from harness.core.papers import ScoreTable, load_deviations
 from harness.core.staleness import CodeChanges
 from harness.core.store import Store, open_store, require_writable
+from harness.core.terminal import console
 from harness.evidence import tell_stale
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
-from harness.manifest import Run, manifest, write_manifest
+from harness.manifest import Run, keep_fuller_report, manifest, write_manifest
 from harness.pipeline import checked_plan, print_plan
+from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
 from reports.terminal import terminal_report
 from reports.write import write_report
@@ -51,7 +53,8 @@ def reproduce(
     steps = checked_plan(targets, store)
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
-    run_with_bill(targets, store, limits, request.scale.compute)
+    expected = expected_seconds(targets, request.scale, store, limits or Limits())
+    run_with_bill(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
     write_run(name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)
@@ -83,7 +86,8 @@ def write_run(
 ) -> None:
     """Writes manifest, report and links to the checkpoints into `folder`, from a store that has all targets.
 
-    `ran` holds the keys of the artifacts that this run made. Raises UserError where the folder cannot be written to.
+    `ran` holds the keys of the artifacts that this run made. A report there that has what this one leaves out is kept
+    beside it. Raises UserError where the folder cannot be written to.
     """
     content = manifest(
         name,
@@ -98,6 +102,8 @@ def write_run(
             store=os.path.relpath(store.root, folder),
         ),
     )
+    if kept := keep_fuller_report(folder, content):
+        print(f"{folder} had a report with what this one leaves out: it is kept as {kept}", file=sys.stderr)
     write_manifest(folder, content)
     write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
@@ -106,6 +112,7 @@ def write_run(
 
 def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> None:
     """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
+    require_writable(folder)
     for (model, method, seed), checkpoint in checkpoints.items():
         link = folder / f"{model}-{method}-seed{seed}"
         try:
@@ -117,12 +124,10 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
 
 
 def _show(folder: Path) -> None:
-    from rich.console import Console
-
-    console = Console()
+    screen = console(sys.stdout)
     # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    console.width = max(console.width, NARROWEST)
-    console.print(terminal_report(folder))
+    screen.width = max(screen.width, NARROWEST)
+    screen.print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
     if any((folder / "checkpoints").iterdir()):
         print(f"checkpoints: {folder / 'checkpoints'}")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.core.terminal import joined
+
 HEADLINES = (
     "length_controlled_winrate",
     "win_rate",
@@ -19,7 +21,7 @@ _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 
 def scorecard(scores: Mapping[str, Any]) -> str:
     """The headlines, each with its 95 % interval, what they rest on and what they are not."""
-    return "\n".join(_lines(scores))
+    return joined(_lines(scores))
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
@@ -27,8 +29,12 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
     yield f"{scores['bench']}: {scores['model']}{against}"
     if judge := scores.get("judge"):
         served = f" at {scores['judge_base_url']}" if scores.get("judge_base_url") else ""
+        served += "".join(f" without {name}" for name in scores.get("judge_without") or ())
         identity = f", fingerprint {scores['judge_fingerprint']}" if "judge_fingerprint" in scores else ""
         yield f"  judged by {judge}{served}{identity}"
+    if others := scores.get("other_models"):
+        answered = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
+        yield f"  answered by another model than was asked, as the endpoint says: {answered}"
     for name in ("checkpoint", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"
@@ -51,8 +57,8 @@ def _row(name: str, number: str, tail: str, width: int) -> str:
 def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
     """(name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
     intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
-    for name in HEADLINES:
-        if isinstance(value := scores.get(name), float):
+    for name in dict.fromkeys((*HEADLINES, *scores.get("metrics", ()))):
+        if isinstance(value := scores.get(name), int | float):
             interval = intervals.get(name) if isinstance(intervals, Mapping) else intervals
             yield name, value, _interval(interval) + _parts(uncertainty.get(name, {}))
     for name, estimate in _estimates(scores):
@@ -82,6 +88,8 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
 def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
         yield "cut off at the token limit", scores["n_cut_off"], " answers"
+    if scores.get("n_beyond_context"):
+        yield "beyond the model's context", scores["n_beyond_context"], " answers, which have no perplexity"
     if (asked := scores.get("n_asked")) is not None:
         judged = "verdicts" if "score" in scores else "instructions judged"
         yield judged, asked - scores["n_missing"], f" of {asked}"

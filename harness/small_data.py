@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from evals.formats.outputs import read_model_outputs
 from harness.core.config import config_path, load_yaml
 from harness.core.errors import UserError
 from harness.core.files import replace_file
+from harness.core.texts import holds_half_character
 
 BASELINE = "baseline"
 ROLES = ("demonstrations", "improver_data", "preference_data", "alpaca_eval2", "arena_hard")
@@ -120,17 +122,13 @@ def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> 
 
 
 def _read(path: Path) -> Outputs:
-    try:
-        rows = json.loads(path.read_bytes())
-        if not isinstance(rows, list):
-            raise TypeError
-        return {str(row["instruction"]): str(row["output"]) for row in rows}
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path} ({error.strerror}); configs/splits/small.yaml says who answers in which role"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no list of objects with instruction and output, as AlpacaEval's outputs") from None
+    """The answers by instruction, empty where the model gave none. Raises UserError for what is not AlpacaEval's."""
+    if not path.is_file():
+        raise UserError(f"cannot read {path} (no such file); configs/splits/small.yaml says who answers in which role")
+    outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
+    if halved := [text for text in (*outputs, *outputs.values()) if holds_half_character(text)]:
+        raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")
+    return outputs
 
 
 def _digest(instruction: str) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.blocks import Bar, BarChart, BarPanel
+from reports.mathtext import with_subscripts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def _style(axes: "Axes", panel: BarPanel, ink: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set_yticks(range(len(panel.bars)), [bar.label for bar in panel.bars])
+    axes.set_yticks(range(len(panel.bars)), [with_subscripts(bar.label) for bar in panel.bars])
     axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     axes.tick_params(labelsize=8, colors=ink, length=0)
     axes.grid(axis="x", color=ink, alpha=0.15, linewidth=0.6, zorder=0)

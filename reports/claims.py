@@ -61,6 +61,7 @@ _CLAIM_WORDS = {
     "fails": ("fails", "fail"),
     "undecided": ("is undecided", "are undecided"),
     "not run": ("was not run in full", "were not run in full"),
+    "withheld": ("is withheld in part", "are withheld in part"),
     "no verdict": ("has no verdict", "have no verdict"),
 }
 _ORDERING_WORDS = {
@@ -68,6 +69,7 @@ _ORDERING_WORDS = {
     "below": ("is reversed", "are reversed"),
     "undecided": ("is undecided", "are undecided"),
     "not run": ("was not run", "were not run"),
+    "withheld": ("is withheld", "are withheld"),
 }
 
 
@@ -90,11 +92,12 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
-    """The claims of this run that say all that this one says, and more; one that was not run in full says less."""
+    """The claims of this run that say all that this one says, and more; one that is not there in full says less."""
+    in_part = ("not run", "withheld")
     return [
         other
         for other in manifest.claims
-        if other.id in claim.contained_in and (other.verdict != "not run" or claim.verdict == "not run")
+        if other.id in claim.contained_in and (other.verdict not in in_part or claim.verdict in in_part)
     ]
 
 
@@ -132,15 +135,31 @@ def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
     )
 
 
-def undecided(manifest: Manifest, exhibits: Exhibits) -> Table | None:
-    """What each undecided test could have found and what would decide it; None where all are decided."""
-    columns = (Column("undecided"), Column("model"), Column("metric"), *_COLUMNS[3:4], *_COLUMNS[7:])
-    rows = []
-    for name, comparisons in _distinct_by_exhibit(manifest).items():
-        for each in (each for each in comparisons if each.verdict == "undecided"):
-            ordered, _, metric, difference_, *_, detectable_, needed_ = _row(exhibits[name], each).cells
-            rows.append(Row((ordered, each.model, metric, difference_, detectable_, needed_)))
-    return Table(columns, (Group(tuple(rows)),)) if rows else None
+def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
+    """Every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
+
+    An undecided one has beside its difference what the test could have found, and what would decide it.
+    """
+    tables = []
+    for verdict in _COMPARED:
+        power = _COLUMNS[7:] if verdict == "undecided" else ()
+        columns = (Column(verdict), Column("model"), Column("metric"), *_COLUMNS[3:4], *power)
+        groups = []
+        for name, comparisons in _distinct_by_exhibit(manifest).items():
+            rows = tuple(_brief(exhibits[name], each) for each in comparisons if each.verdict == verdict)
+            groups += [Group(rows, heading=exhibits[name].label)] if rows else []
+        tables += [Table(columns, tuple(groups))] if groups else []
+    return tuple(tables)
+
+
+_COMPARED = ("fails", "below", "holds", "above", "undecided")
+
+
+def _brief(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
+    """A row of `by_verdict`."""
+    ordered, _, metric, difference_, *_, detectable_, needed_ = _row(exhibit, comparison).cells
+    power = (detectable_, needed_) if comparison.verdict == "undecided" else ()
+    return Row((ordered, comparison.model, metric, difference_, *power))
 
 
 def records(manifest: Manifest, exhibits: Exhibits) -> Records:
@@ -185,7 +204,7 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
             "repeats. Needed: how many prompts, or training seeds, in all would decide one of the size observed. Both "
             "at the level that Holm's method leaves to the first of the undecided tests."
         )
-    yield from dict.fromkeys(f"Not run, {comparison.note}." for comparison in comparisons if comparison.note)
+    yield from dict.fromkeys(f"Withheld: {comparison.note}." for comparison in comparisons if comparison.note)
 
 
 def _every(manifest: Manifest) -> Iterable[ComparisonResult]:
@@ -240,7 +259,11 @@ def tally(claim: ClaimResult, exhibit: AnyExhibit) -> str:
 def _tally(comparisons: Sequence[ComparisonResult]) -> str:
     words = {"holds": "hold", "fails": "fail", "above": "above", "below": "below", "undecided": "undecided"}
     verdicts = [comparison.verdict for comparison in comparisons]
-    counts = [f"{verdicts.count(name)} {words.get(name, name)}" for name in (*words, "not run") if name in verdicts]
+    counts = [
+        f"{verdicts.count(name)} {words.get(name, name)}"
+        for name in (*words, "withheld", "not run")
+        if name in verdicts
+    ]
     return f"{', '.join(counts)} of {len(verdicts)}" if verdicts else ""
 
 

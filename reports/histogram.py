@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
 from reports.blocks import HistogramPanel, Histograms
+from reports.mathtext import with_subscripts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
         _draw(axes, panel, edges)
         _style(axes, histograms, edges, ink)
         if panel.title:
-            axes.set_title(panel.title, loc="left", fontsize=9, color=ink)
+            axes.set_title(with_subscripts(panel.title), loc="left", fontsize=9, color=ink)
     grid[-1].set_xlabel(histograms.x, color=ink)
     return figure
 
@@ -54,7 +55,7 @@ def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
 def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
     for each, other in zip(panel.sets, OTHERS, strict=False):
         colour, line = STYLES.get(each.kind, other)
-        label = f"{each.label} (n = {len(each.values):,})"
+        label = f"{with_subscripts(each.label)} (n = {len(each.values):,})"
         axes.hist(each.values, bins=edges, histtype="stepfilled", color=colour, alpha=0.25)
         axes.hist(each.values, bins=edges, histtype="step", color=colour, linestyle=line, linewidth=1.4, label=label)
     axes.set_ylim(top=axes.get_ylim()[1] * (1 + 0.11 * len(panel.sets)))  # room for the legend

@@ -293,7 +293,7 @@ def _cell(cell: Cell) -> str:
         paper = latex_text(cell.paper) + _sup(cell.paper_mark)
         return f"{latex_text(cell.ours)}{_interval(cell)}{_sup(cell.mark)} & {paper}"
     if isinstance(cell, Outcome):
-        return latex_text(f"{cell.verdict} (withheld)" if cell.note else cell.verdict)
+        return latex_text(cell.verdict)
     if isinstance(cell, Differing):
         return rf"$\neq$~\textbf{{{latex_text(cell.text)}}}"
     return latex_text(cell)

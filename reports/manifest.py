@@ -81,7 +81,8 @@ class ComparisonResult:
     of it as one of the paper's `Manifest.n_orderings`. `verdict` is "holds", "fails" or "undecided" on methods; with
     too few training seeds "above", "below" or "undecided" on these checkpoints. Beside an undecided one stand
     `minimum_detectable_effect` (in `unit`) and what would decide a difference of the size observed: `prompts_needed`,
-    `seeds_needed`, and in words the one that is `needed`. `note` says why a comparison was withheld.
+    `seeds_needed`, and in words the one that is `needed`. One that is "withheld" has a `note` that says why; one that
+    is "not run" lacks a side.
     """
 
     model: str
@@ -107,9 +108,9 @@ class ClaimResult:
     """One claim of the paper about one of its exhibits, with the outcome of its paired tests.
 
     `verdict` is "holds", "fails" or "undecided", with `p_adjusted` as one of the paper's `Manifest.n_claims`; "not run"
-    where not all of it was, on `only_models` where that is some of its base models; "no verdict" with too few training
-    seeds. `quantifier` says of how many orderings it must be found: "all" or "most". `contained_in` names claims of the
-    paper that say all that it says, and more.
+    where not all of it was, on `only_models` where that is some of its base models; "withheld" where some comparison
+    is; "no verdict" with too few training seeds. `quantifier` says of how many orderings it must be found: "all" or
+    "most". `contained_in` names claims of the paper that say all that it says, and more.
     """
 
     id: str
@@ -363,9 +364,15 @@ class Manifest:
             return f"at most {self.limit} rows of each data set"
         return "fast: reduced counts" if self.fast else ""
 
+    @property
+    def selection(self) -> str:
+        """Which base models and methods alone were asked for; empty for all."""
+        chosen = (("models", self.models_asked), ("methods", self.methods_asked))
+        return "; ".join(f"{what} {', '.join(names)} alone" for what, names in chosen if names)
+
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the run in `folder`. Raises UserError when there is none or it is damaged."""
+    """The manifest of the run in `folder`. Raises UserError where there is none that this version can read."""
     path = folder / "manifest.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -373,7 +380,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(f"cannot read {path}: {error.strerror}; name the folder of a finished run") from None
     except ValueError:
         raise UserError(f"{path} is not JSON; run the command that made it again") from None
-    return parse_manifest(content, str(path))
+    try:
+        return parse_manifest(content, str(path))
+    except UserError as error:
+        command = content.get("command") if isinstance(content, Mapping) else None
+        same = f"`{command}`" if isinstance(command, str) and command else "the command that made it"
+        mend = f"run {same} again, which finds what it made and writes it anew"
+        raise UserError(f"{error}: it is damaged or of another version; {mend}") from None
 
 
 def parse_manifest(content: Mapping[str, Any], where: str = "manifest.json") -> Manifest:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.core.terminal import visible
 from reports.blocks import (
     ADDED,
     Block,
@@ -110,7 +111,7 @@ def _ours(cell: Measured) -> str:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Outcome):
-        return _text(f"{cell.verdict} (withheld)" if cell.note else cell.verdict)
+        return _text(cell.verdict)
     if isinstance(cell, Differing):
         return f"≠ **{_text(cell.text)}**"
     if isinstance(cell, Measured):
@@ -183,7 +184,8 @@ def _text(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """`text` with the characters escaped that Markdown or a table in it would take as markup."""
+    """`text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal obey."""
+    text = visible(text)
     for character in "\\`*_[]<>|~#":
         text = text.replace(character, "\\" + character)
     return text

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from harness.core.errors import UserError
 from harness.core.files import replace_file
+from harness.core.terminal import one_line
 from reports.templating import templates
 from reports.viewer import Pair, viewer_page
 
@@ -183,7 +184,7 @@ def comparison_table(comparison: Comparison) -> str:
     """The comparison for a terminal, in lines of less than 100 characters."""
     from textwrap import wrap
 
-    lines = [heading(comparison), seeds_line(comparison), *_rows(comparison)]
+    lines = [heading(comparison), seeds_line(comparison), *map(one_line, _rows(comparison))]
     for what, names in (("baseline", comparison.only_baseline), ("candidate", comparison.only_candidate)):
         if names:
             lines.append(f"only in the {what}: {', '.join(names)}")

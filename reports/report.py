@@ -42,7 +42,8 @@ def _exhibit(manifest: Manifest, part: Part) -> AnyExhibit:
 
 def _title(manifest: Manifest, paper: Paper, views: tuple[ExhibitView, ...]) -> str:
     of = f"{views[0].section.title} of {paper.name.upper()}" if len(views) == 1 else paper.name.upper()
-    return f"{of}, reproduced at scale {manifest.scale}" + (f" ({manifest.reduced})" if manifest.reduced else "")
+    less = "; ".join(filter(None, (manifest.reduced, manifest.selection)))
+    return f"{of}, reproduced at scale {manifest.scale}" + (f" ({less})" if less else "")
 
 
 def _sections(manifest: Manifest, paper: Paper, exhibits: dict[str, AnyExhibit]) -> list[Section]:

@@ -49,17 +49,17 @@ def terminal_report(folder: Path) -> "RenderableType":
         lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
     found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
     for block in found:
-        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest, len(report.exhibits) == 1)]
+        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest)]
     return Lines(*lines)
 
 
-def _tests(manifest: Manifest, in_full: bool) -> Iterator["RenderableType"]:
-    """What is behind the verdicts; of a run of one exhibit also what is undecided, line by line."""
+def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
+    """Every comparison under its verdict, what these rest on, and last the answer."""
     from rich.text import Text
 
     exhibits = exhibits_of(manifest)
-    if in_full and (undecided := claims.undecided(manifest, exhibits)):
-        yield _grid(undecided, undecided.groups[0])
+    for table in claims.by_verdict(manifest, exhibits):
+        yield _comparisons(table, with_exhibit=len(exhibits) > 1)
     yield Text(claims.coverage(manifest), style="dim")
     yield Text(claims.headline(manifest), style="bold")
 
@@ -106,6 +106,23 @@ def _grid(table: Table, group: Group) -> "RichTable":
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
     for row in group.rows:
         rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
+    return rich
+
+
+def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
+    """The comparisons of one verdict; those of an exhibit under its label where there are several."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        _add_column(rich, column, two_lines=False)
+    for group in table.groups:
+        if with_exhibit:
+            rich.add_row(Text(group.heading, style="dim"))
+        for row in group.rows:
+            rich.add_row(*(cell for place in range(len(row.cells)) for cell in _cells(row, place)))
     return rich
 
 

@@ -153,7 +153,9 @@ class BatchRoutes:
         if not rows:
             return None
         file_id = f"file-{next(self._numbers)}"
-        self.files[file_id] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+        self.files[file_id] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(
+            "utf-8", "surrogatepass"
+        )
         return file_id
 
     async def _list(self, request: Request) -> Response:

@@ -31,6 +31,8 @@ FAULTS = (
     "truncated_json",
     "empty_choices",
     "null_content",
+    "html",
+    "odd_json",
     "wrong_content",
 )
 GARBAGE = "I would rather talk about the weather."
@@ -259,6 +261,11 @@ class ChatServer:
         if fault == "truncated_json":
             encoded = json.dumps(completion).encode()
             return Response(body=encoded[: len(encoded) // 2])
+        if fault == "html":
+            page = b"<!DOCTYPE html><html><head><title>Just a moment</title></head><body>wait</body></html>"
+            return Response(body=page)
+        if fault == "odd_json":
+            return Response(body={**completion, "choices": [{"message": [17], "logprobs": True}], "usage": {"x": -1}})
         if fault == "empty_choices":
             return Response(body={**completion, "choices": []})
         if fault == "null_content":

@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, settings
 from harness import cli
 from harness.core.store import Store
 from tests.command import Harness, Outcome
+from tests.mends import absent, command_of, mends
+from tests.plugins import hide_installed
+
+hide_installed()  # before any registry reads them
 
 # On a busy machine drawing an example can take seconds; that says nothing of the code. The examples are the same in
 # every run, so that a suite that fails means a program that changed; `--hypothesis-profile=random` draws others.
@@ -25,7 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell starte
 
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Harness:
-    """Runs the command in this process, in an empty folder."""
+    """Runs the command in this process, in an empty folder. No message may name an option that it does not have."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> Outcome:
@@ -36,7 +40,11 @@ def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
             cli.main()
         except SystemExit as stop:
             exit_code = stop.code
-        return Outcome(exit_code, *capfd.readouterr())
+        outcome = Outcome(exit_code, *capfd.readouterr())
+        if command := command_of([str(each) for each in arguments]):
+            for line in mends(command, outcome.out, outcome.err):
+                assert absent(command, line) == [], line
+        return outcome
 
     return run
 

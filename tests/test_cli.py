@@ -84,7 +84,8 @@ def test_listing_imports_no_machine_learning(kind: str) -> None:
 
 def imported_by(arguments: list[str]) -> set[str]:
     script = (
-        "import sys\nfrom harness.cli import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
+        "import sys\nfrom tests.plugins import hide_installed\nhide_installed()\n"
+        "from harness.cli import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
         "try:\n    main()\nfinally:\n    print('modules', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)
@@ -162,7 +163,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["eval", "--bench", "arena_hard", "--outputs", "x", "--judgments", "y"], "stored verdicts are scored alone"),
         (["eval", "--bench", "arena_hard", "--judgments", "x", "--annotations", "y"], "stored verdicts are scored al"),
         (["eval", "--bench", "arena_hard", "--annotations", "x.csv"], "holds verdicts of alpaca_eval2; give --bench"),
-        (["eval", "--bench", "arena_hard", "--judgments", "x", "--lc-calibration", "y"], "go with --annotations"),
+        (["eval", "--bench", "arena_hard", "--judgments", "x", "--lc-calibration", "y"], "outputs or --annotations, n"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--reference-outputs", "y"], "goes with --annotations"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--judge-base-url", "y"], "go with --judge-model"),
         (["eval", "--bench", "arena_hard", "--model", "x", "--judge-without", "y"], "go with --judge-model"),
@@ -404,11 +405,12 @@ def test_wrong_annotations_are_refused(
         ("verdicts.csv", gzip.compress(b"index,preference,len_1,len_2\n0,1,10,10\n"), r"name must end in \.gz"),
         ("verdicts.csv.gz", b"index,preference\n", "not a gzip file; fetch it again"),
         ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a whole gzip file"),
-        ("verdicts.txt", b"index", r"expected \.csv, \.csv\.gz, \.json or \.json\.gz"),
+        ("verdicts.txt", b"index\n0\n", r"no column 'preference', 'len_1', 'len_2' \(has: index\)"),
         ("verdicts.json", b"", "the file is empty"),
-        ("verdicts.json", b"{}", "expected a JSON array of objects"),
+        ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: nothing\)"),
+        ("verdicts.json", b'{"a": 1, "a": 2}', "the field 'a' is in one object twice; keep one"),
         ("verdicts.json", b"[1]", "row 1: not a JSON object"),
-        ("verdicts.json", b'[{"index": 0}]', "row 1: no field 'generator_2'"),
+        ("verdicts.json", b'[{"instruction": "a", "index": 0}]', "row 1: no field 'generator_2'"),
         ("verdicts.json", b"[{", r"verdicts\.json:1: not JSON"),
     ],
 )
@@ -477,9 +479,7 @@ def test_scores_are_shown_as_text_too(harness: Harness, tmp_path: Path) -> None:
     [win_rate] = [line for line in lines if line[0] == "win_rate"]
     assert win_rate[1] == "50.00" and win_rate[2].startswith("[")
     assert ["instructions", "judged", "12", "of", "12"] in lines
-    withheld = (
-        "length_controlled_winrate withheld: no calibration given for this judge (harness eval: --lc-calibration)"
-    )
+    withheld = "length_controlled_winrate withheld: no calibration given; pass --lc-calibration df_gamed.csv"
     assert withheld in outcome.out
 
 
@@ -494,7 +494,7 @@ def judgment(question: str, *labels: str | None, **fields: Any) -> dict[str, Any
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([judgment("a", "A>B", "A<B")], r"verdicts\.jsonl:1: unknown verdict 'A<B'; did you mean .* \(known: A>>B"),
+        ([judgment("a", "A>B", "A<<<B")], r"verdicts\.jsonl:1: unknown verdict 'A<<<B'.* \(known: A>>B"),
         ([judgment("a", "A>B", "A=B"), judgment("b", "A>B", "a>b")], r":2: unknown verdict 'a>b'"),
         ([judgment("a", "A>B", "win")], r":1: unknown verdict 'win' \(known: A>>B, A>B, A=B, B>A, B>>A, or null\)"),
         ([judgment("a", "A>B"), judgment("a", "B>A")], r":2: question a again, after .*:1; keep one"),
@@ -520,7 +520,8 @@ def test_wrong_judgments_are_refused(
     [
         ("", r"verdicts\.jsonl: the file is empty"),
         (" \n\n", r"verdicts\.jsonl: the file is empty"),
-        ("[1]\n", r"verdicts\.jsonl:1: not a JSON object"),
+        ("[1]\n", r"verdicts\.jsonl, row 1: not a JSON object"),
+        ('{"uid": "a"}\n1\n', r"verdicts\.jsonl:2: not a JSON object"),
         ('{"question_id": "a"', r"verdicts\.jsonl:1: not JSON: .*; is the line cut off\?"),
     ],
 )

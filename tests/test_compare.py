@@ -15,7 +15,7 @@ import pytest
 
 from evals.alpaca_eval2 import compare_annotations
 from evals.bench import RESAMPLES
-from evals.formats import read_annotations
+from evals.formats.annotations import read_annotations
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
 from evals.summaries import measured_difference
@@ -92,7 +92,9 @@ def test_one_model_is_compared_with_several_by_every_metric(
 ) -> None:
     calibration = shared_data / "alpaca_eval2" / "df_gamed_standin.csv"
     files = [annotations(model) for model in ("claude-2", "claude-2.1", "phi-2")]
-    found = alpaca(harness, *files, "--lc-calibration", calibration, "--json").scores
+    outcome = alpaca(harness, *files, "--lc-calibration", calibration, "--json")
+    found = outcome.scores
+    assert "by length_controlled_winrate, which is fitted anew" in outcome.err  # before it takes its time
     assert (found["model"], [other["model"] for other in found["against"]]) == ("claude-2", ["claude-2.1", "phi-2"])
     assert found["n_tests"] == len(results_of(found)) == 6
     close, far = (list(other["metrics"].values()) for other in found["against"])

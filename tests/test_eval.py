@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from evals.formats import read_annotations, read_judgments, read_leaderboard, read_model_outputs
+from evals.formats.annotations import read_annotations
+from evals.formats.arena_hard import read_judgments
+from evals.formats.outputs import read_model_outputs
 from harness.core.records import Judgment, read_rows
 from tests.batch_routes import BatchRoutes
 from tests.chat_server import ChatServer, Faults
 from tests.command import Harness, Outcome
+from tests.evals.leaderboards import read_leaderboard
 
 LIMIT = 12
 
@@ -57,7 +60,9 @@ def likes_long(body: Mapping[str, Any]) -> str:
     return "[[A>B]]" if len(first) > len(second) else "[[B>A]]"
 
 
-def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(evaluate: Evaluate, alpaca: Path) -> None:
+def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(
+    evaluate: Evaluate, harness: Harness, alpaca: Path
+) -> None:
     with ChatServer(answer=likes_long) as server:
         outcome = evaluate(*from_outputs(alpaca), *judged_by(server), "--json")
         scores = outcome.scores
@@ -77,7 +82,7 @@ def test_stored_outputs_are_judged_scored_and_written_in_the_official_formats(ev
     written = read_model_outputs(folder / "model_outputs.json")
     assert [row.output for row in written] == [outputs[row.instruction] for row in baseline]
     assert read_leaderboard(folder / "leaderboard.csv")["claude-2"]["win_rate"] == pytest.approx(scores["win_rate"])
-    again = evaluate("--bench", "alpaca_eval2", "--annotations", folder / "annotations.json", "--json").scores
+    again = harness("eval", "--bench", "alpaca_eval2", "--annotations", folder / "annotations.json", "--json").scores
     assert again["win_rate"] == scores["win_rate"] and again["ci95"] == scores["ci95"]
 
 
@@ -241,6 +246,19 @@ def test_the_batch_api_gives_the_same_scores(evaluate: Evaluate, alpaca: Path) -
         batched = evaluate(*from_outputs(alpaca), *judged_by(server), "--batch", "--json").scores
         assert len(routes.batches) == 1
     assert {**batched, "folder": ""} == {**at_once, "folder": ""}
+
+
+def test_another_model_than_was_asked_is_said_and_stands_in_the_scores(evaluate: Evaluate, alpaca: Path) -> None:
+    with ChatServer(models=("judge-1", "judge-1-2025-04-14", "cheap-2")) as server:
+        whole = server.completion
+        for served, others in (("judge-1-2025-04-14", None), ("cheap-2", {"cheap-2": LIMIT})):
+            server.completion = lambda body, text=None, name=served: {**whole(body, text), "model": name}  # type: ignore
+            outcome = evaluate(*from_outputs(alpaca), *judged_by(server), "--json")
+            assert outcome.scores.get("other_models") == others
+            assert outcome.err.count("says that another model answers: cheap-2") == (others is not None)
+            shutil.rmtree("run")
+        shown = evaluate(*from_outputs(alpaca), *judged_by(server)).out
+    assert f"answered by another model than was asked, as the endpoint says: cheap-2 ({LIMIT} replies)" in shown
 
 
 def test_a_missing_key_is_one_line_before_anything_is_judged(evaluate: Evaluate, alpaca: Path) -> None:

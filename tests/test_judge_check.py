@@ -240,11 +240,58 @@ def test_the_vendors_date_only_warns_of_a_server_here_under_the_models_name() ->
     assert "2026-10-23" in proxy.detail and "proxy" in proxy.detail
 
 
-def test_log_probabilities_that_do_not_come_are_warned_of(server: ChatServer) -> None:
+def test_log_probabilities_that_do_not_come_are_a_failure_with_its_mend(server: ChatServer) -> None:
     server.completion = without_log_probabilities(server.completion)  # type: ignore[method-assign]
-    found = check(server)["alpaca_eval2 log-probabilities"]
-    assert found.state == "warning"
-    assert "asked for and not given" in found.detail
+    checks = check(server)
+    assert checks["alpaca_eval2 answers"].state == "failure"
+    assert "no log-probabilities, which were asked for: pass --judge-without logprobs" in (
+        checks["alpaca_eval2 answers"].detail
+    )
+    assert "alpaca_eval2 verdicts" not in checks, "no verdict can be read, whatever the judge thinks"
+    assert checks["arena_hard verdicts"].state == "ok"
+    assert check(server, without=("logprobs",))["alpaca_eval2 verdicts"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "reason"),
+    [
+        ({"content": None, "reasoning_content": "Hm"}, "length", "cut off while thinking, before its first word: to"),
+        ({"content": None, "reasoning_content": "[[A>B]]"}, "stop", "the model thought, and answered nothing"),
+        ({"content": None, "tool_calls": [{"id": "c"}]}, "tool_calls", "the model called a tool"),
+        ({"content": None, "refusal": "No."}, "stop", "the model refuses to answer: 'No.'"),
+        ({"content": ""}, "stop", "the reply is empty"),
+        ({"content": " \n"}, "length", "cut off while thinking"),
+    ],
+)
+@pytest.mark.parametrize("has_logprobs", [True, False])
+def test_a_reply_without_a_word_is_never_ok(
+    server: ChatServer, message: Mapping[str, Any], finish_reason: str, reason: str, has_logprobs: bool
+) -> None:
+    whole = server.completion
+
+    def wordless(body: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+        completion = whole(body if has_logprobs else {**body, "logprobs": False}, "m")
+        completion["choices"][0] |= {"message": message, "finish_reason": finish_reason}
+        return completion
+
+    server.completion = wordless  # type: ignore[method-assign]
+    checks = check(server)
+    found = [checks[f"{protocol} answers"] for protocol in PROTOCOLS]
+    assert {each.state for each in found} == {"failure"}
+    assert reason in found[1].detail
+    assert not any("verdicts" in what for what in checks) and completions(server) == 2
+
+
+def test_a_refused_system_turn_is_said_with_its_mend(server: ChatServer) -> None:
+    async def no_system(request: Request) -> Response:
+        if request.json()["messages"][0]["role"] == "system":
+            return error_response(400, "System role not supported")
+        return await server._complete(request)
+
+    server.route("POST", "/v1/chat/completions", no_system)
+    with pytest.raises(UserError, match="pass --judge-without system"):
+        check(server)
+    assert {found.state for found in check(server, without=("system",)).values()} == {"ok"}
 
 
 def without_log_probabilities(completion: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

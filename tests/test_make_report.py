@@ -14,7 +14,7 @@ from reports.manifest import parse_manifest
 from tests.reports.conftest import made_up_manifest, write_manifest
 
 COMMIT = "f" * 40
-CAUGHT = {"score": "sgpo AlpacaEval 2.0 WR", "deviation": 1.25, "effect": 4.0}
+CAUGHT = {"score": "sgpo AlpacaEval 2.0 WR", "deviation": 1.25, "effect": 4.0, "told": 3.5}
 ALARMS_COUNTED: dict[str, Any] = {
     "commit": COMMIT,
     "dirty": False,

@@ -1,10 +1,15 @@
-"""What a manifest holds of a table of scores; the scores are made up."""
+"""What a manifest holds of a table of scores, and which reports are kept; the scores are made up."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from harness.core.store import Store
 from harness.experiments.scores import Cell, Scores
+from harness.manifest import keep_fuller_report
 
 
 class FakeStore:
@@ -56,3 +61,56 @@ def test_a_withheld_cell_has_its_reason_and_no_figures() -> None:
     cell = entry(mean=nothing, ci95=nothing, per_seed=nothing, withheld="only 700 of 805 verdicts are there")
     assert (cell["value"], cell["ci95"], cell["uncertainty"]) == (None, None, None)
     assert cell["note"] == "withheld: only 700 of 805 verdicts are there"
+
+
+def report(*, rows: tuple[str, ...] = ("sft", "dpo"), seeds: tuple[int, ...] = (0,), **asked: Any) -> dict[str, Any]:
+    """A manifest as far as it says what a report shows."""
+    part = {"name": "table3", "models": ("llama",), "rows": rows}
+    return {"seeds": seeds, "parts": [part], "asked": {"scale": "mini", "methods": rows, "seeds": seeds, **asked}}
+
+
+@pytest.mark.parametrize(
+    ("later", "is_kept"),
+    [
+        (report(), False),
+        (report(rows=("sft", "dpo", "sgpo")), False),
+        (report(seeds=(0, 1, 2)), False),
+        (report(compute={"processes": 2}), False),
+        (report(rows=("sft",)), True),
+        (report(rows=("sgpo",)), True),
+        (report(seeds=(1,)), True),
+        (report(limit=40), True),
+        (report(judge={"name": "another", "without": ("logprobs",)}), True),
+    ],
+)
+def test_a_report_is_kept_that_has_what_the_next_one_leaves_out(
+    tmp_path: Path, later: dict[str, Any], is_kept: bool
+) -> None:
+    folder = tmp_path / "table3"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(report()))
+    kept = keep_fuller_report(folder, later)
+    assert kept == (tmp_path / "table3-1" if is_kept else None)
+    assert folder.exists() != is_kept
+    if kept:
+        assert json.loads((kept / "manifest.json").read_text()) == json.loads(json.dumps(report()))
+
+
+def test_no_report_takes_the_place_of_one_that_is_kept(tmp_path: Path) -> None:
+    for place in ("table3-1", "table3-2", "table3"):
+        (tmp_path / place).mkdir()
+    (tmp_path / "table3" / "manifest.json").write_text(json.dumps(report()))
+    assert keep_fuller_report(tmp_path / "table3", report(rows=("sft",))) == tmp_path / "table3-3"
+
+
+@pytest.mark.parametrize("content", [None, "[1]", "not JSON"])
+def test_where_there_is_no_report_none_is_kept(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    assert keep_fuller_report(tmp_path, report()) is None
+
+
+def test_a_choice_is_the_same_after_it_was_written(tmp_path: Path) -> None:
+    judge = {"name": "another", "without": ("logprobs",)}
+    (tmp_path / "manifest.json").write_text(json.dumps(report(judge=judge)))
+    assert keep_fuller_report(tmp_path, report(judge=judge)) is None

@@ -230,14 +230,15 @@ def test_a_plan_needs_only_what_is_missing(store: Store):
     items = numbers(count=3)
     parts = [squares(items=items), items]
     target = total(parts=parts)
-    assert plan([target, target], store) == pipeline.Plan((), (items, parts[0], target), 3)
+    behind = (items, parts[0], target)
+    assert plan([target, target], store) == pipeline.Plan((), (items, parts[0], target), behind)
     store.build(items)
-    assert plan([target], store) == pipeline.Plan((items,), (parts[0], target), 3)
+    assert plan([target], store) == pipeline.Plan((items,), (parts[0], target), behind)
     store.build(parts[0])
     store.build(target)
     for part in parts:  # what a found target was made from may be gone
         (store.folder(part) / "artifact.json").unlink()
-    assert plan([target], store) == pipeline.Plan((target,), (), 3)
+    assert plan([target], store) == pipeline.Plan((target,), (), behind)
 
 
 def test_a_second_run_starts_no_worker(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -256,9 +257,18 @@ def test_the_printed_plan(store: Store, capsys: pytest.CaptureFixture[str]):
         "numbers      3      1       2",
         "squares      3      0       3",
         "total        4      0       4",
-        "in all      10      1       9",
-        "1 of 10 steps are done already (10%)",
+        "in all      10      1       9  (10% found)",
     ]
+
+
+def test_the_printed_plan_counts_what_found_results_were_made_from(store: Store, capsys: pytest.CaptureFixture[str]):
+    """Of a target that is there nothing behind it is looked at; it is none the less among the steps, as found."""
+    items = numbers(count=3)
+    target = total(parts=[squares(items=items), items])
+    run([target], store, jobs=1)
+    capsys.readouterr()
+    print_plan(plan([target], store))
+    assert capsys.readouterr().err.splitlines()[-1] == "in all       3      3       0  (100% found)"
 
 
 def test_jobs_must_be_one_or_more(store: Store):

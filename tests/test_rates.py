@@ -233,6 +233,19 @@ def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> 
     assert (twice["method"], twice["chosen"], twice["moves"]) == ("sgpo-two-rounds", "the rule; that of sgpo", [])
 
 
+@pytest.mark.parametrize("rows", [None, 4])
+def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(rows: int | None) -> None:
+    """As `--fast` and `--limit` do: the rate of a preference stage depends on how many steps it has."""
+    scale = RATED.at_most(rows) if rows else RATED
+    assert RATED.rates is not None
+    there = RATED.rates.trained_on + RATED.rates.held_out
+    pairs = replace(scale.data.preference_data, size=rows or there)
+    scale = replace(scale, data=replace(scale.data, preference_data=pairs))
+    made = {("llama", "sgpo", 0): Request(scale, (0,)).checkpoint("llama", "sgpo", 0)}
+    [sgpo] = rates_of_rows(scale, made)
+    assert sgpo["chosen"] == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
+
+
 def test_a_scale_without_a_table_names_its_own_file() -> None:
     made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
     [dpo] = rates_of_rows(BARE, made)

@@ -77,6 +77,18 @@ def test_a_change_for_the_worse_is_caught(runs: Runs, regress: Regress) -> None:
     assert (candidate / "regress.html").stat().st_size > 10_000
 
 
+def test_the_runs_and_their_store_are_left_as_they_are(runs: Runs, regress: Regress, tmp_path: Path) -> None:
+    before, after = runs("baseline"), runs("candidate", changed(-2.5))
+
+    def contents() -> dict[Path, int]:
+        folders = (before, after, tmp_path / "store")
+        return {path: path.stat().st_mtime_ns for folder in folders for path in (folder, *folder.rglob("*"))}
+
+    then = contents()
+    assert regress(before, after, "--out", tmp_path / "out").exit_code == 1
+    assert contents() == then
+
+
 def test_a_change_for_the_better_passes(runs: Runs, regress: Regress) -> None:
     candidate = runs("candidate", changed(2.5))
     assert regress(runs("baseline"), candidate).exit_code == 0
@@ -278,8 +290,11 @@ def test_lines_are_short(runs: Runs, regress: Regress) -> None:
     ("settings", "complaint"),
     [
         ({"scale": "small"}, "is sgpo on scale mini.* on scale small"),
-        ({"fast": True}, "candidate was run with --fast, .*baseline was not"),
-        ({"asked": {"limit": 4}}, "baseline was run with --limit None, .*candidate with --limit 4; run both alike"),
+        ({"fast": True}, "candidate is of `harness reproduce --fast`, .*baseline is not"),
+        (
+            {"asked": {"limit": 4}},
+            r"candidate were run with another `harness reproduce --limit` \(None and 4\); run both alike",
+        ),
         ({"judge": "ba9876543210"}, "alpaca_eval2 was judged by 0123456789ab in the baseline, by ba9876543210"),
         ({"calibrated_with": 1}, "different calibrations"),
         ({"methods": {"spin": SFT}}, "no model, method and bench in common"),
@@ -313,7 +328,10 @@ def test_runs_that_are_not_there(runs: Runs, regress: Regress, tmp_path: Path) -
     assert_refused(regress(baseline, tmp_path / "nowhere"), "cannot read .*nowhere/manifest.json")
     candidate = runs("candidate", changed(-1), into="elsewhere")
     shutil.rmtree(candidate.parent / "store" / "score_arena_hard")
-    assert_refused(regress(baseline, candidate), "score_arena_hard/.* is not there; keep the store with the run")
+    assert_refused(
+        regress(baseline, candidate),
+        "score_arena_hard/.* is not there; a report is compared with the store that it was made from: .* copy",
+    )
     baseline = runs("calibrated", calibrated_with=0)
     another = runs("another", changed(-1), calibrated_with=0)
     shutil.rmtree(baseline.parent / "store" / "length_calibration")

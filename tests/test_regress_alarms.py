@@ -11,10 +11,10 @@ from benchmarks import regress_alarms
 from benchmarks.regress_alarms import (
     SeedScore,
     caught_from,
+    changes_of,
     count,
     draw_pairs,
     lowered,
-    outcomes,
     progress,
     upper_bound,
 )
@@ -80,18 +80,22 @@ def test_seeds_that_differ_by_chance_alone_raise_few_alarms_and_a_lowered_score_
     [pair] = draw_pairs(12, 3, 1)
     limit = caught_from(scores, pair, 2) * scores[2].deviation
     sides = [each.sides(*pair) for each in scores]
-    assert outcomes([*sides[:2], lowered(sides[2], limit), sides[3]])[2] == "worse"
-    assert outcomes([*sides[:2], lowered(sides[2], limit - 0.06 * scores[2].deviation), sides[3]])[2] != "worse"
+    assert changes_of([*sides[:2], lowered(sides[2], limit), sides[3]])[2].outcome == "worse"
+    missed = lowered(sides[2], limit - 0.06 * scores[2].deviation)
+    assert changes_of([*sides[:2], missed, sides[3]])[2].outcome != "worse"
+    every = [changes_of([each.sides(*pair) for each in scores])[2] for pair in draw_pairs(12, 3, 20)]
+    told = [one.minimum_detectable_effect for one in every if one.outcome == "cannot tell"]
+    assert found.caught[2].told == np.median(np.array(told, dtype=float))
 
 
 def test_what_is_never_caught_is_told_as_nothing(scores: list[SeedScore], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "compare_runs", lambda changed, *_, **__: [Change(0.0, "cannot tell")] * len(changed))
     found = count(scores, 2, 3, 1)
     assert (found.alarms, set(found.power.values())) == (0, {0.0})
-    assert [each.effect for each in found.caught] == [None] * 4
+    assert [(each.effect, each.told) for each in found.caught] == [(None, None)] * 4
     shown = {"commit": "f" * 40, "dirty": False, "command": "c", "seeds": 12, "groups": [asdict(found)]}
     assert "| 2 + 2 | 0 of 3 (0.0 %) | 63.2 % | 0.00 |" in alarms_block(shown) and "| none |" in alarms_block(shown)
-    assert "caught in 80 %: nothing" in "\n".join(regress_alarms.lines(found))
+    assert "caught in 80 %: nothing; told: nothing" in "\n".join(regress_alarms.lines(found))
 
 
 def test_a_statistic_is_computed_once_for_the_same_prompts() -> None:

@@ -147,7 +147,7 @@ def test_every_step_is_made_once_and_announced_beforehand(undisturbed: tuple[Run
     run, first = undisturbed
     assert run.records().keys() == needed().keys()
     assert len(built_steps(first.err)) == len(needed())
-    assert re.search(rf"^in all +{len(needed())} +0 +{len(needed())}$", first.err, re.MULTILINE)
+    assert re.search(rf"^in all +{len(needed())} +0 +{len(needed())}  \(0% found\)$", first.err, re.MULTILINE)
     assert first.err.index("in all") < first.err.index("[ 1/")
 
 
@@ -265,7 +265,7 @@ def test_a_second_run_finds_everything_and_loads_no_model_library(undisturbed: t
     imported = set(re.findall(r"^import time: .*\| +([\w.]+)$", second.err, re.MULTILINE))
     assert "harness.manifest" in imported
     assert imported.isdisjoint({"torch", "transformers", "trl", "datasets", "harness.core.workers"})
-    assert re.search(r"^in all +(\d+) +\1 +0$", second.err, re.MULTILINE)
+    assert re.search(r"^in all +(\d+) +\1 +0  \(100% found\)$", second.err, re.MULTILINE)
     assert built_steps(second.err) == []
     assert (run.records(), run.figures(), second.table) == (before, figures, first.table)
     assert all(step["found"] for step in run.manifest()["steps"])

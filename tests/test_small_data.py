@@ -34,6 +34,10 @@ def write_folder(folder: Path, instructions: Iterable[str] = INSTRUCTIONS, write
     return folder
 
 
+def write_rows(source: Path, *rows: Any) -> None:
+    (source / "model_outputs" / "claude-2.json").write_text(json.dumps(rows))
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -81,6 +85,12 @@ def test_an_instruction_without_an_answer_has_no_row(tmp_path: Path) -> None:
     assert counts["teacher"] == counts["improver_data"] - 1
 
 
+def test_a_null_is_no_answer(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source")
+    write_rows(source, *({"instruction": text, "output": None} for text in INSTRUCTIONS))
+    assert split(source, tmp_path / "out")["teacher"] == 0
+
+
 def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: Path) -> None:
     """Of the real data there is enough for every role; a stored teacher has a row for every improver prompt."""
     outcome = harness("data", "split", shared_data / "alpaca_eval2", "--out", "data/small")
@@ -108,10 +118,25 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda source: (source / "model_outputs" / "claude-2.json").unlink(), "cannot read .*claude-2.json .*splits/"),
+        (
+            lambda source: (source / "model_outputs" / "claude-2.json").unlink(),
+            "cannot read .*claude-2.json .no such file.*splits/",
+        ),
         (lambda source: (source / "baseline_gpt4_1106_preview.json").unlink(), "holds 0 files baseline"),
-        (lambda source: (source / "model_outputs" / "claude-2.json").write_text("{}"), "claude-2.json is no list of"),
-        (lambda source: (source / "model_outputs" / "claude-2.json").write_text("[1]"), "claude-2.json is no list of"),
+        (
+            lambda source: (source / "model_outputs" / "claude-2.json").write_text("{}"),
+            "claude-2.json:1: no field 'instruction'",
+        ),
+        (
+            lambda source: (source / "model_outputs" / "claude-2.json").write_text("[1]"),
+            "claude-2.json, row 1: not a JSON object",
+        ),
+        (
+            lambda source: write_rows(source, {"instruction": "a", "output": "b"}, {"instruction": "a", "output": 3}),
+            "claude-2.json, row 2: output must be a text, not 3",
+        ),
+        (lambda source: write_rows(source, {"instruction": "a", "output": "\ud83d"}), "claude-2.json: .*half a char"),
+        (lambda source: (source / "model_outputs" / "claude-2.json").write_text("[" * 100_000), "nested too deep"),
     ],
 )
 def test_what_is_not_alpaca_evals_outputs_is_named(tmp_path: Path, spoil: Any, complaint: str) -> None:

@@ -5,7 +5,7 @@ training seeds, several models) are kept together when prompts are drawn with re
 counts, how often each prompt was drawn, so that a statistic is evaluated on many resamples at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_ROWS_AT_ONCE = 64  # resamples drawn at once, so that they stay in the processor's cache
+_DRAWN_AT_ONCE = 2**16  # positions, so that they stay in the processor's cache
+_COUNTS_AT_ONCE = 2**24  # that statistics are evaluated on at once: 128 MiB, all resamples of up to 16,777 prompts
 _PROMPT_STREAM = 0
 
 
@@ -54,16 +55,38 @@ def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
 
     Every row sums to `n_prompts`. Raises ValueError when there is nothing to draw from.
     """
+    [counts] = _blocks_of_counts(n_prompts, resamples, seed, max(1, resamples))
+    return counts
+
+
+def resampled(statistics: Sequence[Statistic], n_prompts: int, resamples: int, seed: int) -> FloatArray:
+    """The values of `statistics` on the same resampled prompts: [statistics, resamples].
+
+    The draws are those of `resample_counts`, made and used in blocks, so that memory does not grow with the resamples.
+    Raises ValueError when there is nothing to draw from.
+    """
+    block = max(1, _COUNTS_AT_ONCE // max(1, n_prompts))
+    values = [
+        np.stack([statistic.resample(counts) for statistic in statistics])
+        for counts in _blocks_of_counts(n_prompts, resamples, seed, block)
+    ]
+    return np.concatenate(values, axis=1)
+
+
+def _blocks_of_counts(n_prompts: int, resamples: int, seed: int, block: int) -> Iterator[FloatArray]:
+    """The rows of `resample_counts`, `block` of them at a time."""
     if n_prompts < 1 or resamples < 1:
         raise ValueError(f"cannot draw {resamples} resamples of {n_prompts} prompts")
     rng = np.random.default_rng([seed, _PROMPT_STREAM])
-    counts: FloatArray = np.empty((resamples, n_prompts))
-    for start in range(0, resamples, _ROWS_AT_ONCE):
-        rows = counts[start : start + _ROWS_AT_ONCE]
-        drawn = rng.integers(0, n_prompts, size=rows.shape)
-        drawn += n_prompts * np.arange(len(rows))[:, None]
-        rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
-    return counts
+    at_once = max(1, _DRAWN_AT_ONCE // n_prompts)
+    for first in range(0, resamples, block):
+        counts: FloatArray = np.empty((min(block, resamples - first), n_prompts))
+        for start in range(0, len(counts), at_once):
+            rows = counts[start : start + at_once]
+            drawn = rng.integers(0, n_prompts, size=rows.shape)
+            drawn += n_prompts * np.arange(len(rows))[:, None]
+            rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
+        yield counts
 
 
 def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from evals.stats.bootstrap import FloatArray, Statistic, resample_counts, score_interval, within_bounds
+from evals.stats.bootstrap import FloatArray, Statistic, resampled, score_interval, within_bounds
 from evals.stats.moderation import Prior, fit_prior
 
 FEWEST_DEGREES_OF_FREEDOM = 4
@@ -129,10 +129,9 @@ def paired_difference(
     that what makes a prompt hard or easy for both cancels. `second` may be a constant. Exchanging the sides changes the
     sign and nothing else.
     """
-    counts = resample_counts(n_prompts, resamples, seed)
-    values = [_resampled(first, counts)]
-    if not isinstance(second, float):
-        values.append(_resampled(second, counts))
+    sides = [first] if isinstance(second, float) else [first, second]
+    of_all = resampled([statistic for side in sides for statistic in side], n_prompts, resamples, seed)
+    values = [of_all[: len(first)], of_all[len(first) :]][: len(sides)]
     known = ~np.isnan(np.concatenate(values)).any(axis=0)
     values = [each[:, known] for each in values]
     of_second = second if isinstance(second, float) else _mean(second)
@@ -146,13 +145,9 @@ def paired_difference(
     )
 
 
-def _resampled(statistics: Sequence[Statistic], counts: FloatArray) -> FloatArray:
-    return np.stack([statistic.resample(counts) for statistic in statistics])
-
-
-def seed_spread(statistics: Sequence[Statistic], counts: FloatArray) -> SeedSpread:
-    """How far training seeds differ, one statistic each, by `counts` of resampled prompts [resamples, prompts]."""
-    values = _resampled(statistics, counts)
+def seed_spread(statistics: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int) -> SeedSpread:
+    """How far training seeds differ, one statistic each, on `n_prompts` resampled prompts."""
+    values = resampled(statistics, n_prompts, resamples, seed)
     return _spread(statistics, values[:, ~np.isnan(values).any(axis=0)])
 
 
@@ -190,7 +185,7 @@ def mean_interval(statistics: Sequence[Statistic], n_prompts: int, *, resamples:
     All are on the same `n_prompts` prompts. With one training seed it is the bootstrap's, over prompts alone.
     """
     if len(statistics) == 1:
-        return score_interval(statistics[0].resample(resample_counts(n_prompts, resamples, seed)), n_prompts)
+        return score_interval(resampled(statistics, n_prompts, resamples, seed)[0], n_prompts)
     return within_bounds(
         interval(paired_difference(statistics, 0.0, n_prompts, resamples=resamples, seed=seed)), n_prompts
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.stats.bootstrap import FloatArray, Statistic, resample_counts
+from evals.stats.bootstrap import FloatArray, Statistic, resampled
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def uncertainty_components(
     order), all on the same `n_prompts` prompts, all seeds with equally many repeats. Parts that come out negative,
     as differences of estimates do when a part is small, are 0.
     """
-    counts = resample_counts(n_prompts, resamples, seed)
-    values = np.stack([[statistic.resample(counts) for statistic in repeats] for repeats in statistics])
+    of_all = resampled([each for repeats in statistics for each in repeats], n_prompts, resamples, seed)
+    values = of_all.reshape(len(statistics), len(statistics[0]), resamples)
     values = values[:, :, ~np.isnan(values).any(axis=(0, 1))]
     judge = _judge_variance(values)
     seeds = training_seed_variance(values.mean(axis=1)) if len(values) > 1 else None

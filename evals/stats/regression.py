@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evals.stats.bootstrap import Statistic, resample_counts
+from evals.stats.bootstrap import Statistic
 from evals.stats.comparison import (
     PairedDifference,
     TTest,
@@ -73,7 +73,7 @@ def compare_runs(
     Exchanging the runs changes signs and nothing else. The unit of a score is of no consequence to the others.
     """
     differences = [_difference(sides, resamples, seed) for sides in changed]
-    others = [seed_spread(each.seeds, resample_counts(each.n_prompts, resamples, seed)) for each in unchanged]
+    others = [seed_spread(each.seeds, each.n_prompts, resamples=resamples, seed=seed) for each in unchanged]
     tested = [place for place, each in enumerate(differences) if each.covers_training_seeds and each.n_prompts > 1]
     spreads = [side for place, each in enumerate(differences) if place not in tested for side in each.sides[:1]]
     tests = family_tests(

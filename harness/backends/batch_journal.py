@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 _SUFFIX = ".batches.jsonl"
+_MOST_BYTES = 2**31
 
 
 @dataclass(slots=True)
@@ -20,6 +22,8 @@ class Submission:
     most_usd: float
     open: set[str] = field(default_factory=set)
     batch_id: str = ""
+    most_bytes: int = _MOST_BYTES
+    """What its output can be; by default more than any that a line without it stands for."""
 
 
 class Journal:
@@ -33,21 +37,15 @@ class Journal:
         """Submissions of all runs that some reply is still to come from."""
         submissions: dict[str, Submission] = {}
         for line in self._lines():
-            if line["kind"] == "uploaded":
-                open = set(line["keys"])
-                submissions[line["file_id"]] = Submission(line["file_id"], line["run_id"], line["most_usd"], open)
-            elif line["file_id"] not in submissions:  # somebody deleted its first line, to have it submitted anew
-                continue
-            elif line["kind"] == "created":
-                submissions[line["file_id"]].batch_id = line["batch_id"]
-            elif line["kind"] == "settled":
-                submissions[line["file_id"]].open -= set(line["keys"])
+            with suppress(KeyError, TypeError, AttributeError, ValueError):  # no line of ours
+                _take(line, submissions)
         return [submission for submission in submissions.values() if submission.open]
 
-    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float) -> Submission:
+    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float, most_bytes: int) -> Submission:
         """An input file is there; nothing is charged for it."""
-        submission = Submission(file_id, run_id, most_usd, set(keys))
-        self._append("uploaded", submission, keys=sorted(submission.open), run_id=run_id, most_usd=most_usd)
+        submission = Submission(file_id, run_id, most_usd, set(keys), most_bytes=most_bytes)
+        said = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
+        self._append("uploaded", submission, keys=sorted(submission.open), **said)
         return submission
 
     def created(self, submission: Submission, batch_id: str) -> None:
@@ -77,8 +75,24 @@ class Journal:
         for line in filter(None, lines):
             try:
                 yield json.loads(line)
-            except ValueError:  # cut short by a power loss
+            except (ValueError, RecursionError):  # cut short by a power loss, or none of ours
                 continue
+
+
+def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
+    """Takes a line into the submissions by file. Raises what reading another's line raises."""
+    file_id = str(line["file_id"])
+    if line["kind"] == "uploaded":
+        most_bytes = int(line.get("most_bytes", _MOST_BYTES))
+        submissions[file_id] = Submission(
+            file_id, str(line["run_id"]), float(line["most_usd"]), set(map(str, line["keys"])), most_bytes=most_bytes
+        )
+    elif file_id not in submissions:  # somebody deleted its first line, to have it submitted anew
+        return
+    elif line["kind"] == "created":
+        submissions[file_id].batch_id = str(line["batch_id"])
+    elif line["kind"] == "settled":
+        submissions[file_id].open -= set(line["keys"])
 
 
 def journal_beside(record: Path) -> Journal:

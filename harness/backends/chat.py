@@ -1,18 +1,14 @@
 """Conversations as token ids, and drawn ids as texts: one rendering for training, generation and likelihoods."""
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
+from harness.backends.chat_template import rendered
+from harness.backends.checkpoint_files import read_object
 from harness.backends.interfaces import Completion, Conversation
 from harness.core.errors import UserError
 from harness.core.records import Message, Prompt
-
-SHOWN = 60
-"""Characters of a prompt that an error shows."""
 
 
 def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
@@ -25,13 +21,7 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
 
     Raises UserError where the template refuses it, as some do a system turn.
     """
-    turns = [{"role": turn.role, "content": turn.content} for turn in messages]
-    try:
-        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
-        roles = ", ".join(turn.role for turn in messages)
-        raise UserError(f"the model's chat template refuses a conversation of the turns {roles}: {error}") from None
-    return text
+    return rendered(tokenizer, messages, answers=True)
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -66,11 +56,11 @@ def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
 
 
 def _declared_ids(path: Path) -> list[int]:
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"cannot read which tokens end an answer from {path}: {error}") from None
-    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+    declared = read_object(path).get("eos_token_id")
+    ids = declared if isinstance(declared, list) else [] if declared is None else [declared]
+    if not all(type(each) is int for each in ids):
+        raise UserError(f"cannot read which tokens end an answer from {path}: eos_token_id is {declared!r}, no number")
+    return ids
 
 
 def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:
@@ -80,22 +70,6 @@ def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room
     kept = tuple(cut[:end])
     text = tokenizer.decode(kept, skip_special_tokens=True)
     return Completion(text, kept, "length" if end is None else "stop")
-
-
-def rooms(
-    conversations: Sequence[Conversation], prompts: Sequence[Sequence[int]], most: int, limit: int, model: str
-) -> list[int]:
-    """How many tokens the answer to each prompt may have: `most`, or what is left of the model's `limit`.
-
-    Raises UserError for the first of `conversations` (rendered as `prompts`) that leaves none.
-    """
-    for said, ids in zip(conversations, prompts, strict=True):
-        if len(ids) >= limit:
-            raise UserError(
-                f"the prompt that starts with {said[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
-                f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
-            )
-    return [min(most, limit - len(ids)) for ids in prompts]
 
 
 def start_ids(tokenizer: Any) -> list[int]:

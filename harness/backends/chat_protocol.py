@@ -1,11 +1,13 @@
 """The chat-completions protocol: what a request sends, and what the answer to it says."""
 
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
-from harness.backends.interfaces import ChatReply, ChatRequest
+from harness.backends.answer_parts import first_token, read_message
+from harness.backends.error_text import error_within, said
+from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
+from harness.backends.refusals import refused_prompt
 
 THINKING_TOKENS = 16_384
 """Room to think before the reply, for models that count both in `max_completion_tokens`: with less than they need they
@@ -18,6 +20,19 @@ class UnusableAnswer(Exception):
     def __init__(self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         super().__init__(reason)
         self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
+
+
+class PromptRefused(UnusableAnswer):
+    """The endpoint refuses this very prompt, and would again; others it may take.
+
+    `is_free` says that it is certain that nothing was generated.
+    """
+
+    def __init__(
+        self, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0, *, is_free: bool = False
+    ) -> None:
+        super().__init__(reason, prompt_tokens, completion_tokens)
+        self.is_free = is_free
 
 
 def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
@@ -39,8 +54,25 @@ def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[
 
 def request_body(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
     """The whole JSON body of the request."""
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [{"role": message.role, "content": message.content} for message in sent_messages(reference, request)]
     return {**request_parameters(reference, request), "messages": messages}
+
+
+def sent_messages(reference: JudgeReference, request: ChatRequest) -> tuple[Message, ...]:
+    """The conversation as it is sent: for a model that refuses system turns, their text stands before the user's."""
+    if "system" not in reference.without:
+        return request.messages
+    sent: list[Message] = []
+    waiting: list[str] = []
+    for message in request.messages:
+        if message.role == "system":
+            waiting.append(message.content)
+        elif message.role == "user":
+            sent.append(Message("user", "\n\n".join([*waiting, message.content])))
+            waiting.clear()
+        else:
+            sent.append(message)
+    return (*sent, *(Message("user", text) for text in waiting))
 
 
 def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
@@ -48,25 +80,61 @@ def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
     return request.max_tokens + (THINKING_TOKENS if "max_tokens" in reference.without else 0)
 
 
-def read_answer(body: Any) -> ChatReply:
-    """The reply in the JSON body of an answer. Raises UnusableAnswer where there is none.
+def most_answer_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+    """Return how many bytes the answer to the request can have, generously: some ten times what its tokens need."""
+    has_log_probabilities = request.top_logprobs and "logprobs" not in reference.without
+    a_token = _TOKEN_BYTES + (request.top_logprobs + 1) * _ALTERNATIVE_BYTES * bool(has_log_probabilities)
+    return _OTHER_BYTES + longest_reply(reference, request) * a_token
 
-    A reply that was cut off or filtered before its first word is an empty one: asked again, it would be so again.
+
+def most_row_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+    """Return how many bytes the request's row in a batch's output can have; of many rows few are extraordinary."""
+    return most_answer_bytes(reference, request) - _OTHER_BYTES + _ROW_BYTES
+
+
+_ROW_BYTES = 2**15
+_TOKEN_BYTES = 64
+_ALTERNATIVE_BYTES = 512
+"""Of one token in a list of log-probabilities: its text, the bytes of that one by one, and a number."""
+_OTHER_BYTES = 2**20
+"""Of all that is no reply: what a filter found, what a proxy adds."""
+
+
+def read_answer(body: Any) -> ChatReply:
+    """Return the reply in the JSON body of an answer. Raises UnusableAnswer where there is none, whatever the body is.
+
+    One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
     """
     answer = _mapping(body)
-    usage = _mapping(answer.get("usage"))
-    tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    if error := error_within(answer):
+        raise _error(answer, *error)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise UnusableAnswer("the answer has no choices", *tokens)
+        raise UnusableAnswer("the answer has no choices", *_tokens(answer, is_empty=True))
     choice = _mapping(choices[0])
-    finish_reason = str(choice.get("finish_reason") or "stop")
-    text = _mapping(choice.get("message")).get("content")
-    if text is None and finish_reason in ("length", "content_filter"):
-        text = ""
-    if not isinstance(text, str):
-        raise UnusableAnswer("the answer has no content", *tokens)
-    return ChatReply(whole_characters(text), _first_token(choice.get("logprobs")), finish_reason, *tokens)
+    replied = read_message(_mapping(choice.get("message")), _text(choice.get("finish_reason")))
+    if replied is None:
+        raise UnusableAnswer("the answer has no content", *_tokens(answer, is_empty=True))
+    text, finish_reason = replied
+    return ChatReply(
+        whole_characters(text),
+        first_token(choice.get("logprobs")),
+        finish_reason,
+        *_tokens(answer, is_empty=not text),
+        served_model=_text(answer.get("model"))[:_LONGEST_NAME],
+    )
+
+
+_LONGEST_NAME = 200
+
+
+def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer:
+    """What an error means that stands in the place of a reply, or beside what there is of one."""
+    tokens = _tokens(answer, is_empty=True)
+    broke_off, line = bool(answer.get("choices")), said(error) or "no reason given"
+    if reason := refused_prompt(status, error):
+        return PromptRefused(f"{reason} ({line})", *tokens, is_free=not broke_off and not any(tokens))
+    return UnusableAnswer(f"{'the reply broke off' if broke_off else 'the answer is an error'}: {line}", *tokens)
 
 
 def whole_characters(text: str) -> str:
@@ -74,25 +142,29 @@ def whole_characters(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _first_token(logprobs: Any) -> dict[str, float] | None:
-    """The alternatives to the first token; of a token that stands there twice (spelt in other bytes) the likelier."""
-    tokens = _mapping(logprobs).get("content")
-    if not isinstance(tokens, list) or not tokens:
-        return None
-    first = _mapping(tokens[0])
-    alternatives = [_mapping(entry) for entry in first.get("top_logprobs") or [first]]
-    found: dict[str, float] = {}
-    for entry in alternatives:
-        token, value = entry.get("token"), entry.get("logprob")
-        if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value):
-            found[token] = max(float(value), found.get(token, float(value)))
-    return found or None
+def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, int]:
+    """The tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
+
+    Some say -1 for what they do not know, and true, "12" or 0.5 are no counts. Only an empty reply has no tokens.
+    """
+    usage = _mapping(answer.get("usage"))
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if _is_count(prompt, 1) and _is_count(completion, 0 if is_empty else 1):
+        return prompt, completion
+    return 0, 0
+
+
+_MOST_TOKENS = 10**9
+"""More than any conversation has: an endpoint that counts so many does not count."""
+
+
+def _is_count(value: Any, least: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_TOKENS
+
+
+def _text(value: Any) -> str:
+    return whole_characters(value) if isinstance(value, str) else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0

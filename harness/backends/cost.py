@@ -219,7 +219,7 @@ class Budget:
         """
         most = self.most_usd(request)
         taken = self.spent + math.fsum(reservation.usd for reservation in self._open)
-        if self._max_usd is not None and taken + most > self._max_usd:
+        if self._max_usd is not None and not taken + most <= self._max_usd:  # so that nan is no limit passed unseen
             enough = most <= self._max_usd
             advice = "each run may spend as much: run the same command to go on" if enough else "raise --max-usd"
             raise UserError(
@@ -231,7 +231,7 @@ class Budget:
         return reservation
 
     def settle(self, reservation: Reservation, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """Dollars charged for the request, None where the price is unknown.
+        """Return the dollars charged for the request, None where the price is unknown.
 
         An endpoint that does not say what was used (no prompt tokens) is taken to charge all that was reserved.
         """

@@ -1,49 +1,34 @@
 """What a data reference means, and how its rows become ours.
 
-- the path of a `.jsonl`, `.json` (one list) or `.parquet` file;
+- the path of a file (`harness.backends.row_files` says of which kinds);
 - `owner/name`, `owner/name@COMMIT`: a data set on the Hugging Face hub (`harness.backends.hub`), where no such file is.
   The files of a `split` are its parquet files: `data/<split>-*.parquet`, or `<config>/<split>-*.parquet` and
   `<config>/<split>/*.parquet`, of which one is asked for as `<config>/<split>`.
 
-A row is read by its columns:
-
-- `prompt` or `instruction`, with `response` or `output`: a request and its answer;
-- `messages`: a conversation, a list of {role, content}; its last turn is the answer, the turn before it the request,
-  and what stands before that the request's history (UltraChat);
-- `chosen` and `rejected`: two answers, the first preferred, to a `prompt` or `instruction`; or two such conversations,
-  which differ in the last turn alone (UltraFeedback, DPO-Mix-7K). Where responses are wanted, the chosen one is taken.
-
-A row is identified by its `id` or `prompt_id`, else by a hash of what is asked; `generator` names who wrote the answer.
-An answer must hold text, but for a rejected one, which may be empty.
+`harness.backends.row_layouts` says what the columns of a row mean. A row is identified by its `id` or `prompt_id`, else
+by a hash of what is asked; `generator` names who wrote the answer. An answer must hold text, but for a rejected one,
+which may be empty.
 """
 
-import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
-from harness.backends.hub import DATA_FILES, NotHere, Repository, hub_repository
+from harness.backends.hub import NotHere, Repository, hub_repository
+from harness.backends.row_files import file_rows
+from harness.backends.row_layouts import Exchange, RowKind, exchange
 from harness.core.artifacts import Tracker
 from harness.core.errors import UserError, unknown
 from harness.core.files import file_digest
-from harness.core.records import Message, PreferencePair, Prompt, Response
+from harness.core.records import PreferencePair, Prompt, Response
+from harness.core.texts import holds_half_character
 
-RowKind = Literal["responses", "pairs"]
-
-PROMPTS = ("prompt", "instruction")
-ANSWERS = ("response", "output")
-CONVERSATION = "messages"
 IDS = ("id", "prompt_id")
-WANTED: Mapping[RowKind, str] = {
-    "responses": "prompt or instruction with response or output; messages; or chosen",
-    "pairs": "chosen and rejected",
-}
 
-_MESSAGE_ROLES = ("system", "user", "assistant")
 _PARTS = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})")
 
 
@@ -140,26 +125,34 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     """The first `size` rows of the split, as they are read.
 
     Rows with the same id, or without one and with the same request, get ids of their own. Raises UserError for a row
-    without what `kind` needs, naming it, and for too few rows.
+    without what `kind` needs, naming its file and line, and for too few rows.
     """
     name = _short_name(reference)
-    seen: set[str] = set()
-    for row, where in islice(_numbered(data_files(reference, split)), size):
+    ids = _Ids()
+    count = 0
+    for where, row in islice(_placed_rows(data_files(reference, split)), size):
         made = _row(row, kind, where, name)
-        id = _unseen(made.prompt.id, seen)
-        seen.add(id)
-        yield replace(made, prompt=replace(made.prompt, id=id))
-    if len(seen) < size:
-        raise UserError(f"{reference} has {len(seen)} rows, not {size}; ask for fewer")
+        count += 1
+        yield replace(made, prompt=replace(made.prompt, id=ids.unseen(made.prompt.id)))
+    if count < size:
+        raise UserError(f"{reference} has {count} rows, not {size}; ask for fewer")
 
 
-def _unseen(id: str, seen: Collection[str]) -> str:
-    """The id, or the first of id-2, id-3, ... that is none of `seen`."""
-    number, candidate = 1, id
-    while candidate in seen:
-        number += 1
-        candidate = f"{id}-{number}"
-    return candidate
+class _Ids:
+    """The ids that rows have got."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        """By id, the last number that was given behind it."""
+
+    def unseen(self, id: str) -> str:
+        """The id, or the first of id-2, id-3, ... that none has got."""
+        candidate = id
+        while candidate in self._last:
+            self._last[id] += 1
+            candidate = f"{id}-{self._last[id]}"
+        self._last[candidate] = 1
+        return candidate
 
 
 def _on_hub(reference: str) -> Repository | None:
@@ -168,140 +161,39 @@ def _on_hub(reference: str) -> Repository | None:
 
 def _short_name(reference: str) -> str:
     """What rows without an id or a writer are called after."""
-    return Path(reference).stem if Path(reference).is_file() else reference.partition("@")[0].rpartition("/")[2]
+    if Path(reference).is_file():
+        return Path(reference.removesuffix(".gz")).stem
+    return reference.partition("@")[0].rpartition("/")[2]
 
 
-def _numbered(files: Mapping[str, Path]) -> Iterator[tuple[Any, str]]:
+def _placed_rows(files: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
     for name, path in files.items():
-        for number, row in enumerate(_objects(path, name), 1):
-            yield row, f"{name}:{number}"
-
-
-def _objects(path: Path, name: str) -> Iterator[Any]:
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path, name)
-    elif path.suffix == ".json":
-        yield from _json_rows(path, name)
-    elif path.suffix == ".jsonl":
-        yield from _json_lines(path, name)
-    else:
-        raise UserError(f"cannot read the data set {name}: not {', '.join(DATA_FILES)}")
-
-
-def _parquet_rows(path: Path, name: str) -> Iterator[Any]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                yield from batch.to_pylist()
-    except (OSError, ArrowException) as error:
-        raise UserError(f"cannot read the data set {name}: {error}") from None
-
-
-def _json_rows(path: Path, name: str) -> Iterator[Any]:
-    try:
-        rows = json.loads(_content(path, name))
-    except ValueError as error:
-        raise UserError(f"{name}: not JSON: {error}") from None
-    if not isinstance(rows, list):
-        raise UserError(f"{name}: not a list of rows; one object a line goes into a .jsonl file")
-    yield from rows
-
-
-def _json_lines(path: Path, name: str) -> Iterator[Any]:
-    for number, line in enumerate(_content(path, name).split("\n"), 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{name}:{number}: not JSON: {error}") from None
-
-
-def _content(path: Path, name: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read the data set {name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
-
-
-# One row
+        yield from file_rows(path, name)
 
 
 def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | PreferencePair:
     if not isinstance(row, Mapping):
         raise UserError(f"{where}: not an object with columns")
-    history, request, answers = _request_and_answers(row, kind, where)
-    prompt = Prompt(_id(row, name, history, request), request, history)
+    read = exchange(row, kind, where)
+    prompt = Prompt(_id(row, name, read, where), read.request, read.history)
     if kind == "pairs":
-        return PreferencePair(prompt, *answers)
-    return Response(prompt, answers[0], str(row.get("generator") or name))
+        return PreferencePair(prompt, *read.answers)
+    return Response(prompt, read.answers[0], _label(row, ("generator",), where) or name)
 
 
-def _request_and_answers(
-    row: Mapping[str, Any], kind: RowKind, where: str
-) -> tuple[tuple[Message, ...], str, tuple[str, ...]]:
-    """(what was said before, the request, the answer or the two answers)."""
-    names = _answer_columns(row, kind, where)
-    if isinstance(row[names[0]], str):
-        request = next((name for name in PROMPTS if row.get(name)), PROMPTS[0])
-        return (), _text(row.get(request), request, where), tuple(_text(row[name], name, where) for name in names)
-    conversations = [_messages(row[name], name, where) for name in names]
-    *history, asked, _ = conversations[0]
-    if any(each[:-1] != conversations[0][:-1] for each in conversations):
-        raise UserError(f"{where}: {' and '.join(names)} differ before their last turn; they must answer one request")
-    return tuple(history), asked.content, tuple(each[-1].content for each in conversations)
+def _id(row: Mapping[str, Any], name: str, read: Exchange, where: str) -> str:
+    if given := _label(row, IDS, where):
+        return given
+    said = "".join(f"{message.role}: {message.content}\n" for message in read.history)
+    return f"{name}-{sha256(f'{said}{read.request}'.encode()).hexdigest()[:12]}"
 
 
-def _answer_columns(row: Mapping[str, Any], kind: RowKind, where: str) -> tuple[str, ...]:
-    """The columns that hold the answers."""
-    there = [name for name, value in row.items() if value is not None]
-    if kind == "pairs":
-        names: tuple[str, ...] = ("chosen", "rejected")
-    else:
-        names = next(((name,) for name in (*ANSWERS, CONVERSATION, "chosen") if name in there), ())
-    if names and all(name in there for name in names):
-        return names
-    found = ", ".join(map(str, row)) or "none"
-    raise UserError(f"{where}: no answer to read: columns {found}; wanted {WANTED[kind]}")
-
-
-def _messages(value: Any, column: str, where: str) -> tuple[Message, ...]:
-    """A conversation that ends with a request and its answer."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise UserError(f"{where}: {column} is neither text nor a list of {{role, content}}")
-    messages = tuple(_message(each, column, where) for each in value)
-    if [message.role for message in messages[-2:]] != ["user", "assistant"]:
-        raise UserError(f"{where}: {column} does not end with a user's turn and an answer to it; take the row out")
-    _text(messages[-2].content, f"the request in {column}", where)
-    _text(messages[-1].content, column, where)
-    return messages
-
-
-def _message(value: Any, column: str, where: str) -> Message:
-    role, content = (value.get("role"), value.get("content")) if isinstance(value, Mapping) else (None, None)
-    if role not in _MESSAGE_ROLES or not isinstance(content, str):
-        raise UserError(
-            f"{where}: {column} has a turn that is no text of {' or '.join(_MESSAGE_ROLES)}: role {role!r}, content"
-            f" {type(content).__name__}"
-        )
-    return Message(role, content)
-
-
-def _text(value: Any, column: str, where: str) -> str:
-    """The value, if it is text, and not blank where that would leave nothing to learn or to ask."""
-    if isinstance(value, str) and (value.strip() or column == "rejected"):
-        return value
-    wanted = " or ".join(PROMPTS) if column in PROMPTS else column
-    raise UserError(f"{where}: no text in {wanted}; give it one, or take the row out")
-
-
-def _id(row: Mapping[str, Any], name: str, history: Sequence[Message], request: str) -> str:
-    given = next((row[column] for column in IDS if row.get(column) not in (None, "")), None)
-    if given is not None:
-        return str(given)
-    said = "".join(f"{message.role}: {message.content}\n" for message in history)
-    return f"{name}-{sha256(f'{said}{request}'.encode()).hexdigest()[:12]}"
+def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
+    """What the first of the columns that says something says; empty where none does."""
+    for column in columns:
+        if row.get(column) not in (None, ""):
+            value = row[column]
+            if isinstance(value, list | Mapping) or holds_half_character(str(value)):
+                raise UserError(f"{where}: {column} is no name or number; give it one, or drop the column")
+            return str(value)
+    return ""

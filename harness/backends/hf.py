@@ -1,15 +1,15 @@
 """Generation and likelihoods with transformers."""
 
-import json
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.chat import answer_ids, closing_ids, completion, prompt_ids, prompt_text, rooms
+from harness.backends.chat import answer_ids, closing_ids, completion, prompt_ids
+from harness.backends.chat_template import require_working
+from harness.backends.checkpoint_files import CONFIG, read_object, reading, require_plausible
+from harness.backends.context import context_length, rooms
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.core.errors import UserError
-from harness.core.records import Message
 
 if TYPE_CHECKING:
     import torch
@@ -29,10 +29,8 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any]:
     Raises UserError as `load_model` does, and where the folder has no chat template.
     """
     silence_libraries()
-    try:
+    with reading(f"the model in {folder}"):
         tokenizer = _load_tokenizer(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot load the model in {folder}: {error}") from None
     model = load_model(folder)
     prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
     return model.to(_device()), tokenizer
@@ -43,22 +41,35 @@ def load_model(folder: Path, device: str = "cpu") -> Any:
 
     Raises UserError where transformers cannot read it, and where it lacks weights (which would be drawn at random).
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    where = {} if device == "cpu" else {"device_map": device}
-    try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, **where
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(f"cannot load the model in {folder}: {error}") from None
+    require_plausible(folder)
+    model, found = _from_pretrained(folder, "meta")  # weights that do not fit the config would be made, at any size
     if absent := sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]):
         raise UserError(
             f"cannot load the model in {folder}: config.json asks for {len(absent)} weights that are missing or of "
             f"another shape, such as {absent[0]}"
         )
-    return model
+    return model if device == "meta" else _from_pretrained(folder, device)[0]
+
+
+def _from_pretrained(folder: Path, device: str) -> tuple[Any, Any]:
+    """(model, what of its weights was found)."""
+    from transformers import AutoModelForCausalLM
+
+    where = {} if device == "cpu" else {"device_map": device}
+    with reading(f"the model in {folder}"):
+        loaded: tuple[Any, Any] = AutoModelForCausalLM.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, **where
+        )
+    return loaded
+
+
+def load_config(folder: Path) -> Any:
+    """The model's configuration, as transformers has it. Raises UserError where it cannot read that."""
+    from transformers import AutoConfig
+
+    require_plausible(folder)
+    with reading(f"the model in {folder}"):
+        return AutoConfig.from_pretrained(folder).get_text_config()
 
 
 def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
@@ -71,10 +82,7 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
             f"the tokenizer in {folder} has no chat template; add chat_template.jinja, or give the model of the scale a"
             " chat_template, one of configs/chat_templates"
         )
-    try:
-        prompt_text(tokenizer, [Message("user", "a message")])
-    except UserError as error:
-        raise UserError(f"the chat template in {folder} does not work: {error}") from None
+    require_working(tokenizer)
     if tokenizer.eos_token_id is None:
         raise UserError(
             f"the tokenizer in {folder} has no eos_token, so that no answer would end; name one in its config"
@@ -85,10 +93,8 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a checkpoint folder. Raises UserError where transformers cannot read it."""
-    try:
+    with reading(f"the tokenizer in {folder}"):
         return _load_tokenizer(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot load the tokenizer in {folder}: {error}") from None
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -96,16 +102,11 @@ def _load_tokenizer(folder: Path) -> Any:
     the class it expects for some model types (Qwen2)."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    declared = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    if not isinstance(declared, dict):
-        raise ValueError("tokenizer_config.json is no JSON object")
-    is_generic = declared.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    declared = read_object(folder / "tokenizer_config.json").get("tokenizer_class")
+    if (folder / CONFIG).is_file():  # which AutoTokenizer reads too
+        require_plausible(folder)
+    is_generic = declared in ("TokenizersBackend", "PreTrainedTokenizerFast")
     return (PreTrainedTokenizerFast if is_generic else AutoTokenizer).from_pretrained(folder, padding_side="left")
-
-
-def context_length(config: Any) -> int:
-    """How many tokens a model with this configuration can tell the places of."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
 def silence_libraries() -> None:
@@ -273,11 +274,15 @@ class Likelihoods:
     def __init__(self, folder: Path) -> None:
         model, self._tokenizer = load_checkpoint(folder)
         self._model = model.float().eval()
+        self.limit = context_length(model.config)
+        """How many tokens a conversation and its completion may have."""
 
     def negative_log_likelihoods(
         self, conversations: Sequence[Conversation], completions: Sequence[str], are_ended: Sequence[bool] | None = None
-    ) -> list[tuple[float, int]]:
+    ) -> list[tuple[float | None, int]]:
         """(summed negative log-likelihood in nats, tokens) of each completion, given its conversation.
+
+        The first is None where both together have more than `limit` tokens: the model cannot tell.
 
         The conversation is rendered as for training and generation (`harness.backends.chat`). The completion's closing
         token (the tokenizer's EOS) counts as one of its tokens, so that an empty completion has one. One of which
@@ -288,8 +293,10 @@ class Likelihoods:
         ended = [True] * len(completions) if are_ended is None else are_ended
         rows = [self._encode(*each) for each in zip(conversations, completions, ended, strict=True)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
-        parts = neighbours([len(ids) for ids, _ in rows], most_tokens)
-        return [pair for part in parts for pair in self._measure(rows[part])]
+        held = [row for row in rows if len(row[0]) <= self.limit]
+        parts = neighbours([len(ids) for ids, _ in held], most_tokens)
+        measured = iter([pair for part in parts for pair in self._measure(held[part])])
+        return [next(measured) if len(ids) <= self.limit else (None, len(ids) - start) for ids, start in rows]
 
     def _measure(self, rows: Sequence[tuple[list[int], int]]) -> list[tuple[float, int]]:
         """(summed negative log-likelihood, tokens) of token ids from the given start on: one forward pass."""

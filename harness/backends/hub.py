@@ -24,7 +24,8 @@ OFFLINE = "HARNESS_OFFLINE"
 OFFLINE_VARIABLES = (OFFLINE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 """The last three are what the libraries look at, when they are imported."""
 
-DATA_FILES = (".jsonl", ".json", ".parquet")
+_TEXTS = (".jsonl", ".json", ".csv", ".tsv")
+DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
 
 HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
@@ -285,12 +286,16 @@ class NotOnHub(UserError):
     """The hub answers, and has no such file."""
 
 
-def fetch(repository: str, name: str, revision: str | None = None, *, instead: str = "--data FOLDER") -> HubFile:
+class NotFetched(UserError):
+    """There is no way to get a file of the hub: its message can go on with what to name instead."""
+
+
+def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
     """The file `name` of the data set `repository`, at `revision` (a branch, tag or commit; by default the newest).
 
     The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched
-    before is taken from the cache. Raises NotOnHub where there is no such file, and UserError, which names the option
-    `instead`, where there is no way to get it.
+    before is taken from the cache. Raises NotOnHub where there is no such file, UserError where there is no such
+    revision, and NotFetched where there is no way to get it.
     """
     from huggingface_hub import errors, hf_hub_download
 
@@ -311,11 +316,13 @@ def fetch(repository: str, name: str, revision: str | None = None, *, instead: s
     except Exception as error:  # whatever is wrong with the connection, the hub's answer or the cache
         if isinstance(error, errors.GatedRepoError) and (refusal := _refusal("dataset", repository, revision, error)):
             raise refusal from None
-        prefetch = "; run `harness prefetch` where there is a network, or" if is_offline() else ";"
-        raise UserError(
-            f"cannot fetch {name} of the data set {repository} from the hub ({_cause(unreachable or error)}){prefetch} "
-            f"pass {instead} to read it from this machine"
-        ) from None
+        mend = (
+            "run `harness prefetch` where there is a network"
+            if is_offline()
+            else "see to that and run the same command again"
+        )
+        cause = _cause(unreachable or error)
+        raise NotFetched(f"cannot fetch {name} of the data set {repository} from the hub ({cause}); {mend}") from None
     path = Path(fetched)
     # The cache keeps a file under snapshots/<commit>/<name>.
     commit = path.parents[len(PurePosixPath(name).parts) - 1].name

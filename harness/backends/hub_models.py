@@ -1,9 +1,9 @@
 """A checkpoint on the Hugging Face hub: which of its files are needed, and whether they are all there."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.backends.checkpoint_files import read_object
 from harness.backends.hub import NotHere, Repository
 from harness.core.artifacts import Tracker
 from harness.core.errors import UserError
@@ -26,8 +26,8 @@ def lacking_files(folder: Path) -> list[str]:
 def _shards(index: Path) -> list[str]:
     """The files that the weights are spread over."""
     try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return sorted(set(read_object(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError):
         raise UserError(f"{index} does not say which files hold the weights; get it again") from None
 
 

@@ -1,7 +1,7 @@
 """What steps ask of a backend, whichever one it is."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from harness.core.records import Message
@@ -109,20 +109,31 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """A judge's reply. `log_probabilities` are those of the first token's alternatives, where asked for and offered."""
+    """A judge's reply. `log_probabilities` are those of the first token's alternatives, where asked for and offered.
+
+    `served_model` is the model that the endpoint says has answered, "" where it does not say. Tokens are 0 where it
+    does not count them.
+    """
 
     text: str
     log_probabilities: Mapping[str, float] | None = None
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    served_model: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """A request that got no reply, all retries included; `reason` is one line."""
+    """A request that got no reply, all retries included; `reason` is one line.
+
+    `is_final` says that asked again there would most likely be none either: the endpoint refuses this very request, or
+    its answer holds nothing that can be used. `is_of_model` says that other requests would fare no better.
+    """
 
     reason: str
+    is_final: bool = False
+    is_of_model: bool = False
 
 
 class Judge(Protocol):

@@ -1,6 +1,7 @@
 """What is known of judge models: what they cost, what they refuse, and until when they are served."""
 
 import ipaddress
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
@@ -14,9 +15,9 @@ from harness.core.config import config_path, load_yaml
 OPENAI_URL = "https://api.openai.com/v1"
 """The vendor's own endpoint: where the prices and shutdown dates of configs/judges.yaml are from."""
 
-Refusable = Literal["temperature", "logprobs", "max_tokens"]
+Refusable = Literal["temperature", "logprobs", "max_tokens", "system"]
 REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
-"""The request parameters that can be left out for an endpoint that refuses them."""
+"""What can be left out for an endpoint that refuses it: request parameters, and turns of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,20 @@ def price_of(reference: JudgeReference) -> Price | None:
     if is_vendor(reference):
         return price
     return (price or FREE) if is_local(reference) else None
+
+
+_SNAPSHOT = re.compile(r"[-:](?:latest|\d{3,4}|\d{6}|\d{8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)$")
+
+
+def is_same_model(asked: str, served: str) -> bool:
+    """Return whether the model that an endpoint says has answered is the one that was asked.
+
+    Names may differ in case and in the owner before a slash. A name without a date stands for all that have one.
+    """
+    names = [name.lower().rstrip("/").rpartition("/")[2].replace("@", "-") for name in (asked, served)]
+    undated = [_SNAPSHOT.sub("", name) for name in names]
+    is_for_all_dates = undated[0] == names[0] or names[0].endswith("latest")
+    return names[0] == names[1] or (is_for_all_dates and undated[0] == undated[1])
 
 
 def is_local(reference: JudgeReference) -> bool:

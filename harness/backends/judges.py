@@ -1,5 +1,7 @@
 """What a judge reference means."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from harness.core.limits import Limits
 from harness.mini.identity import world_digest
 
 if TYPE_CHECKING:
-    from harness.backends.openai_api import Options
+    from harness.backends.refusals import Options
 
 EMBEDDED = "mini:judge"
 
@@ -21,8 +23,9 @@ class JudgeReference:
     """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
-    request parameters that the endpoint refuses and that are therefore not sent. `content` identifies an embedded
-    judge's code. `parser_version` is that of the readers of its replies: with another one, all is asked for again.
+    request parameters that the endpoint refuses and that are therefore not sent; with "system" the system's text stands
+    before the user's. `content` identifies an embedded judge's code. `parser_version` is that of the readers of its
+    replies.
     """
 
     model: str
@@ -43,8 +46,8 @@ class JudgeReference:
 def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
     """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
-    `without` adds to what configs/judges.yaml knows of the model. Raises UserError for an embedded judge that there is
-    not, a base URL that is none, and a parameter in `without` that cannot be left out.
+    `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
+    embedded judge that there is not, a base URL that is none, and what cannot be left out in `without`.
     """
     from harness.backends.judge_models import OPENAI_URL, REFUSABLE, known_model
 
@@ -55,17 +58,24 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
         if model != EMBEDDED or base_url:
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
         return JudgeReference(model, content=world_digest())
+    if "://" in model or ("@" in model and not base_url):
+        raise UserError(
+            f"{model!r} is no model of the OpenAI API: name the model alone, and its endpoint as a base URL that starts"
+            " with http:// or https://"
+        )
     url = _checked_url(base_url or OPENAI_URL)
-    refused = dict.fromkeys((*known_model(model).without, *without))
-    return JudgeReference(model, url, tuple(refused))
+    refused = {*known_model(model).without, *without}
+    return JudgeReference(model, url, tuple(name for name in REFUSABLE if name in refused))
 
 
 def _checked_url(text: str) -> str:
     """The base URL without its last slash. What may hold a secret is refused, and not shown."""
     if set(text) & set("@?#"):
+        azure = ".azure.com" in text.lower() or "api-version" in text.lower()
+        hint = "; for Azure give https://RESOURCE.openai.azure.com/openai/v1, which needs no api-version"
         raise UserError(
             "an endpoint's base URL may hold no user, password, query or fragment (no @, ? or #): it is written into"
-            " results; a key belongs in the environment variable OPENAI_API_KEY"
+            f" results; a key belongs in the environment variable OPENAI_API_KEY{hint if azure else ''}"
         )
     if not text.startswith(("http://", "https://")):
         raise UserError(f"an endpoint's base URL must start with http:// or https://, not {text!r}")
@@ -82,11 +92,22 @@ def _names_a_host(url: str) -> bool:
         return False
 
 
-def load_judge(reference: JudgeReference, limits: Limits, kept: Path, options: "Options | None" = None) -> Judge:
+def print_note(line: str) -> None:
+    """Tell the user a line on stderr."""
+    print(line, file=sys.stderr)
+
+
+def load_judge(
+    reference: JudgeReference,
+    limits: Limits,
+    kept: Path,
+    options: "Options | None" = None,
+    note: Callable[[str], None] = print_note,
+) -> Judge:
     """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
 
-    `options` are those that named it, by default --judge-model and its like. Raises UserError where the key of its
-    endpoint is missing from the environment.
+    `options` are those that named it, by default --judge-model and its like; `note` hears what the user should know
+    while replies are waited for. Raises UserError where the key of its endpoint is missing from the environment.
     """
     if reference.is_embedded:
         from harness.backends.embedded import EmbeddedJudge
@@ -95,7 +116,7 @@ def load_judge(reference: JudgeReference, limits: Limits, kept: Path, options: "
     if limits.batch:
         from harness.backends.openai_batch import BatchJudge
 
-        return BatchJudge(reference, limits, kept)
+        return BatchJudge(reference, limits, kept, note=note)
     from harness.backends.openai_api import OpenAIJudge
 
-    return OpenAIJudge(reference, limits, kept, options=options)
+    return OpenAIJudge(reference, limits, kept, options=options, note=note)

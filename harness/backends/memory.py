@@ -4,12 +4,12 @@ All results are bytes of one process. What is not in them is what a process take
 torch, the CUDA context: `PROCESS_BYTES`) and what an allocator wastes.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.backends.checkpoint_files import CONFIG, read_object
 from harness.backends.training import SINGLE, TrainingSettings, spread
 from harness.core.compute import Compute
 from harness.core.errors import UserError
@@ -88,9 +88,12 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
 def shape_in(folder: Path) -> ModelShape:
     """The shape of the checkpoint in `folder`. Raises UserError where its config.json says nothing of it."""
     try:
-        return shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / 'config.json'} does not tell the model's size ({error!r})") from None
+        shape = shape_of(read_object(folder / CONFIG))
+        if not all(isinstance(size, int) and size >= 0 for size in astuple(shape)):
+            raise ValueError("a size that is no whole number")
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise UserError(f"{folder / CONFIG} does not tell the model's size ({error!r})") from None
+    return shape
 
 
 @dataclass(frozen=True, slots=True)

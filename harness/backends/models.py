@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from harness.backends.checkpoint_files import reading
 from harness.backends.gguf import GGUF, convert_gguf, gguf_file
 from harness.backends.hub import Repository, hub_repository, require_planned
 from harness.backends.hub_models import fetch_model, lacking_files
@@ -132,7 +133,8 @@ def set_chat_format(reference: str, folder: Path, chat_template: str, closing_to
         tokenizer.chat_template = chat_template
     tokenizer.save_pretrained(folder)
     declared = (folder / GENERATION).is_file()
-    generation = GenerationConfig.from_pretrained(folder) if declared else GenerationConfig()
+    with reading(f"{GENERATION} of {reference}"):
+        generation = GenerationConfig.from_pretrained(folder) if declared else GenerationConfig()
     generation.eos_token_id = tokenizer.eos_token_id
     generation.save_pretrained(folder)
 
@@ -177,7 +179,7 @@ def _files(reference: str) -> list[Path]:
 def _stored_file(reference: str) -> Path:
     path = Path(reference.removeprefix(STORED))
     if not path.is_file():
-        raise UserError(f"there is no file {path} with the teacher's stored answers; name another --teacher")
+        raise UserError(f"there is no file {path} with the teacher's stored answers; name another teacher")
     return path
 
 

@@ -1,56 +1,41 @@
 """Judges and teachers behind an OpenAI-compatible endpoint, asked one request at a time through /chat/completions."""
 
 import asyncio
-import json
 import random
-import re
-import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from harness.backends.chat_protocol import UnusableAnswer, longest_reply, read_answer, request_body
+from harness.backends.background import in_background
+from harness.backends.chat_calls import CallFailed, ChatCalls
+from harness.backends.chat_protocol import (
+    PromptRefused,
+    UnusableAnswer,
+    longest_reply,
+    most_answer_bytes,
+    read_answer,
+)
 from harness.backends.cost import Budget, Reservation, TokenCounter
-from harness.backends.credentials import VARIABLE, api_key, redact
-from harness.backends.endpoint import async_endpoint_client, error_message, may_pass
+from harness.backends.credentials import api_key
+from harness.backends.endpoint import async_endpoint_client, one_line
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.backends.judge_models import REFUSABLE
-from harness.backends.judges import JudgeReference
-from harness.backends.pace import Rate, Retries, retry_after
+from harness.backends.judges import JudgeReference, print_note
+from harness.backends.model_note import ModelNote
+from harness.backends.pace import Rate, Retries, Silence
+from harness.backends.refusals import Options
 from harness.backends.replies import RecordedReplies
+from harness.backends.reply_faults import FailureTally, usable
 from harness.core.errors import UserError
 from harness.core.files import no_room
 from harness.core.limits import Limits
 
-if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError
-
-T = TypeVar("T")
-
 Outcome = tuple[ChatRequest, ChatReply | CallFailure]
+Put = Callable[[Outcome | str], None]
 
-_REFUSABLE = re.compile(rf"\b(?:top_)?({'|'.join(REFUSABLE)})\b")
-_REFUSAL = re.compile(r"support|recogni|unknown|unexpected|not (?:allowed|permitted)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user has said of the model that is asked, by name of option: what errors advise to look at."""
-
-    model: str = "--judge-model"
-    base_url: str = "--judge-base-url"
-    refusal: str = "pass --judge-without {parameter}: a verdict's judge is then named without it"
-    """How to leave a parameter out that the model refuses."""
-
-    @property
-    def both(self) -> str:
-        """Those that name model and endpoint."""
-        return " and ".join(dict.fromkeys((self.model, self.base_url)))
+_TELLING_SECONDS = 1.0
 
 
 class OpenAIJudge:
@@ -63,11 +48,16 @@ class OpenAIJudge:
         kept: Path,
         retries: Retries | None = None,
         options: Options | None = None,
+        note: Callable[[str], None] = print_note,
     ) -> None:
-        """Raises UserError where the endpoint's key is missing from the environment."""
-        self.name, self._options = reference.model, options or Options()
+        """`note` hears what the user should know while replies are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
+        self.name, self._options, self._note = reference.model, options or Options(), note
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
+        self._model_note = ModelNote(reference, note)
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -79,8 +69,10 @@ class OpenAIJudge:
         try:
             with self._record, closing(self._outcomes(list(places))) as outcomes:
                 for request, reply in outcomes:
-                    if isinstance(reply, ChatReply):
+                    if isinstance(reply, ChatReply) or reply.is_of_model:
                         there += len(places[request])
+                    if isinstance(reply, ChatReply):
+                        self._model_note.hear(reply.served_model)
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
@@ -94,32 +86,25 @@ class OpenAIJudge:
 
     def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
         missing = []
+        tally = FailureTally(self._reference, len(requests))
         for request in requests:
             reply = self._record.get(request)
             if reply is None:
                 missing.append(request)
             else:
-                yield request, reply
+                outcome = usable(self._reference, request, reply, self._options)
+                yield request, outcome
+                tally.add(outcome)
         if missing:
             budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
             asking = _Asking(
-                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options
+                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options, tally
             )
-            yield from _in_background(partial(asking.run, missing))
-
-
-class _Failed(Exception):
-    """An attempt that may succeed another time; the message says why it did not.
-
-    `retry_after` are the seconds that the endpoint asks to wait, `limited` says whether it was asked too often,
-    `unreachable` whether there was no connection to it.
-    """
-
-    def __init__(
-        self, reason: str, *, retry_after: float | None = None, limited: bool = False, unreachable: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.retry_after, self.limited, self.unreachable = retry_after, limited, unreachable
+            for outcome in in_background(partial(asking.run, missing)):
+                if isinstance(outcome, str):
+                    self._note(outcome)
+                else:
+                    yield outcome
 
 
 class _Stopped(Exception):
@@ -138,31 +123,54 @@ class _Asking:
         record: RecordedReplies,
         budget: Budget,
         options: Options,
+        tally: FailureTally,
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits
         self._retries, self._record, self._budget, self._options = retries, record, budget, options
+        self._tally = tally
         self._request_rate = Rate(limits.requests_per_minute)
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
         self._given_up = 0
-        self._answers = 0
         self._landed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop: Exception | None = None
+        self._silence = Silence(time.monotonic())
+        self._last_failure: CallFailed | None = None
 
-    async def run(self, requests: Sequence[ChatRequest], put: Callable[[Outcome], None]) -> None:
-        """Hands each outcome to `put`. What stops the run is raised once all in flight has landed, and is recorded."""
+    async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
+        """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
+        landed, and is recorded."""
         pending = iter(requests)
-        async with async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds) as self._endpoint:
+        most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
+        client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
+        async with client as sdk:
+            self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
             workers = min(self._limits.concurrency, len(requests))
-            await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
+            telling = asyncio.create_task(self._tell_of_silence(put))
+            try:
+                await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
+            finally:
+                telling.cancel()
         if self._stop is not None:
             raise self._stop
 
-    async def _work(self, pending: Iterator[ChatRequest], put: Callable[[Outcome], None]) -> None:
+    async def _tell_of_silence(self, put: Put) -> None:
+        """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
+        while True:
+            await asyncio.sleep(_TELLING_SECONDS)
+            failure = self._last_failure
+            lasted = self._silence.to_tell(time.monotonic()) if failure else None
+            if failure and lasted is not None:
+                until = f", for {self._retries.patience / 60:.0f} min in all" if failure.is_limited else ""
+                put(f"{self._reference} has given no reply for {lasted:.0f} s: {failure}; asking on{until}")
+
+    async def _work(self, pending: Iterator[ChatRequest], put: Put) -> None:
         for request in pending:
             try:
-                put((request, await self._outcome(request)))
+                outcome = await self._outcome(request)
+                put((request, outcome))
+                self._tally.add(outcome)
             except _Stopped:
                 return
             except Exception as error:
@@ -172,28 +180,31 @@ class _Asking:
 
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
         """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
-        started, answers, failed, limited = time.monotonic(), self._answers, 0, 0
+        started, answers, failed, limited = time.monotonic(), self._calls.answers, 0, 0
         while True:
             try:
-                return await self._paid_attempt(request)
-            except _Failed as failure:
+                return usable(self._reference, request, await self._paid_attempt(request), self._options)
+            except PromptRefused as refusal:
+                return CallFailure(one_line(str(refusal), self._key), is_final=True)
+            except CallFailed as failure:
+                self._last_failure = failure
                 failed += 1
-                limited += failure.limited
-                self._stop_if_hopeless(failure, failed, reached=self._answers > answers)
-                waited = time.monotonic() - started
-                if failed - limited >= self._retries.attempts or (failure.limited and waited > self._retries.patience):
+                limited += failure.is_limited
+                self._stop_if_hopeless(failure, failed, reached=self._calls.answers > answers)
+                is_too_late = failure.is_limited and time.monotonic() - started > self._retries.patience
+                if failed - limited >= self._retries.attempts or is_too_late:
                     reason = f"{failure} (after {failed} attempts)"
                     self._stop_if_useless(reason)
                     return CallFailure(reason)
                 delay = self._retries.delay(failed, failure.retry_after, random.random())
             await self._sleep(delay)
 
-    def _stop_if_hopeless(self, failure: _Failed, failed: int, *, reached: bool) -> None:
+    def _stop_if_hopeless(self, failure: CallFailed, failed: int, *, reached: bool) -> None:
         """Raises UserError where the endpoint asks to wait for too long, or is not there."""
         if failure.retry_after is not None and failure.retry_after > self._retries.longest_wait:
             raise UserError(f"{self._reference} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
-        attempts = self._retries.attempts if self._answers else self._retries.attempts_to_connect
-        if failure.unreachable and not reached and failed >= attempts:
+        attempts = self._retries.attempts if self._calls.answers else self._retries.attempts_to_connect
+        if failure.is_unreachable and not reached and failed >= attempts:
             raise UserError(
                 f"{self._reference} cannot be reached ({failure}): check {self._options.base_url}, and that its server"
                 " runs"
@@ -210,35 +221,41 @@ class _Asking:
             )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
-        """One attempt within rate and budget, its reply recorded. Raises _Failed, _Stopped or UserError."""
+        """One attempt within rate and budget, its reply recorded. Raises CallFailed, _Stopped or UserError."""
         await self._await_turn(request)
         reservation = await self._reserve(request)
         try:
-            body = await self._answer(request)
-        except BaseException:
-            self._budget.release(reservation)
+            body = await self._calls.answer(request)
+        except BaseException as error:
+            self._settle_unread(request, reservation, error)
             raise
         finally:
             self._landed.set()
         return self._keep(request, reservation, body)
 
+    def _settle_unread(self, request: ChatRequest, reservation: Reservation, error: BaseException) -> None:
+        """Charges for a request that no reply came to, unless it is certain that nothing was generated."""
+        if isinstance(error, UserError) or (isinstance(error, CallFailed | PromptRefused) and error.is_free):
+            self._budget.release(reservation)
+            return
+        answer = error if isinstance(error, UnusableAnswer) else UnusableAnswer(str(error) or "broken off")
+        usd = self._budget.settle(reservation, answer.prompt_tokens, answer.completion_tokens)
+        if usd or answer.prompt_tokens:
+            self._record.add_unusable(request, one_line(str(answer), self._key), answer, usd)
+
     def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
-        """The reply in the body of an answer, recorded. Raises _Failed where there is none."""
+        """The reply in the body of an answer, recorded. Raises CallFailed where there is none."""
         try:
             reply = read_answer(body)
         except UnusableAnswer as unusable:
-            self._keep_unusable(request, reservation, unusable)
-            raise _Failed(str(unusable)) from None
+            self._settle_unread(request, reservation, unusable)
+            if isinstance(unusable, PromptRefused):
+                raise
+            raise CallFailed(one_line(str(unusable), self._key)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
-        self._record.add(request, reply, usd, served_model=str(body.get("model", "")))
+        self._record.add(request, reply, usd)
+        self._silence.end(time.monotonic())
         return reply
-
-    def _keep_unusable(self, request: ChatRequest, reservation: Reservation, unusable: UnusableAnswer) -> None:
-        if not unusable.prompt_tokens:
-            self._budget.release(reservation)
-            return
-        usd = self._budget.settle(reservation, unusable.prompt_tokens, unusable.completion_tokens)
-        self._record.add_unusable(request, unusable, usd)
 
     async def _await_turn(self, request: ChatRequest) -> None:
         """Waits as the rates ask. Raises _Stopped."""
@@ -268,84 +285,3 @@ class _Asking:
             self._landed.clear()
             await self._landed.wait()
             await self._sleep(0)
-
-    async def _answer(self, request: ChatRequest) -> Any:
-        """The JSON body of the endpoint's answer. Raises _Failed, or UserError where a retry makes no sense."""
-        import openai
-
-        body = json.dumps(request_body(self._reference, request)).encode()  # ASCII: half surrogate pairs pass as well
-        try:
-            async with asyncio.timeout(self._limits.timeout_seconds):
-                answer = await self._endpoint.post("/chat/completions", cast_to=str, content=body)
-        except TimeoutError:
-            raise self._no_answer() from None
-        except openai.APITimeoutError as error:
-            raise self._no_answer(unreachable=_is_unreachable(error)) from None
-        except openai.APIConnectionError as error:
-            raise _Failed("the connection failed or was cut", unreachable=_is_unreachable(error)) from None
-        except openai.APIStatusError as error:
-            self._answers += 1
-            raise self._refusal(error) from None
-        self._answers += 1
-        try:
-            return json.loads(redact(answer, self._key))
-        except ValueError:
-            raise _Failed("the answer is not JSON, or cut short") from None
-
-    def _no_answer(self, *, unreachable: bool = False) -> _Failed:
-        return _Failed(f"no answer within {self._limits.timeout_seconds:g} s", unreachable=unreachable)
-
-    def _refusal(self, error: "APIStatusError") -> _Failed | UserError:
-        """What a status other than success means: another attempt, or the end."""
-        status = error.status_code
-        message = error_message(error.response.text, self._key)
-        if may_pass(error):
-            wait = retry_after(error.response.headers, time.time())
-            return _Failed(f"status {status}: {message}", retry_after=wait, limited=status == 429)
-        return UserError(
-            f"{self._reference} refuses (status {status}): {message}{self._advice(status, error.param, message)}"
-        )
-
-    def _advice(self, status: int, parameter: str | None, message: str) -> str:
-        """How to mend a refusal."""
-        if status in (401, 403):
-            return f" (check {VARIABLE})"
-        if status == 404:
-            usual = "" if self._reference.base_url.endswith("/v1") else ": base URLs usually end in /v1"
-            return f" (check {self._options.both}{usual})"
-        refused = _REFUSABLE.search(parameter or message)
-        if status in (400, 422) and refused and _REFUSAL.search(message):
-            return f" ({self._options.refusal.format(parameter=refused[1])})"
-        return ""
-
-
-def _is_unreachable(error: "APIConnectionError") -> bool:
-    """Whether no connection came about; by name, since the SDK has changed its HTTP library before."""
-    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
-
-
-def _in_background(work: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Generator[T, None, None]:
-    """What `work` hands over while it runs in the event loop of a thread of its own, so that its requests go on while
-    the caller is busy. Raises what it raises; cancels it when closed."""
-    end = object()
-    items: SimpleQueue[Any] = SimpleQueue()
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work(items.put))
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(asyncio.wait([task]))
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            items.put(end)
-
-    thread = threading.Thread(target=run, name="judge", daemon=True)
-    thread.start()
-    try:
-        while (item := items.get()) is not end:
-            yield item
-        task.result()
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()

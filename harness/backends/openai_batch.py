@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from harness.backends.batch_api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
 from harness.backends.batch_journal import Submission, journal_beside, journals_in
-from harness.backends.chat_protocol import UnusableAnswer, read_answer, request_body
+from harness.backends.chat_protocol import PromptRefused, UnusableAnswer, most_row_bytes, read_answer, request_body
 from harness.backends.cost import Budget, dollars
 from harness.backends.credentials import api_key
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.backends.judge_models import price_of
-from harness.backends.judges import JudgeReference
+from harness.backends.judges import JudgeReference, print_note
+from harness.backends.model_note import ModelNote
 from harness.backends.pace import Retries
 from harness.backends.replies import RecordedReplies, request_key
+from harness.backends.reply_faults import usable
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
@@ -55,13 +56,17 @@ class BatchJudge:
         kept: Path,
         polling: Polling | None = None,
         retries: Retries | None = None,
+        note: Callable[[str], None] = print_note,
     ) -> None:
-        """Raises UserError where the endpoint's key is missing from the environment."""
-        self.name = reference.model
+        """`note` hears what the user should know while replies are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
+        self.name, self._note = reference.model, ModelNote(reference, note)
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
         self._journal = journal_beside(self._record.path)
-        self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries())
+        self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
         """As the Judge protocol says; recorded replies come first, the others batch by batch as these end.
@@ -74,10 +79,17 @@ class BatchJudge:
             places.setdefault(request_key(self._reference, request), []).append(place)
         asked = {key: requests[at[0]] for key, at in places.items()}
         with self._record:
-            recorded = {key: reply for key, request in asked.items() if (reply := self._record.get(request))}
+            recorded = {
+                key: usable(self._reference, request, reply)
+                for key, request in asked.items()
+                if (reply := self._record.get(request))
+            }
             missing = {key: request for key, request in asked.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
-        yield from ((place, reply) for key, reply in recorded.items() for place in places[key])
+        for key, outcome in recorded.items():
+            if isinstance(outcome, ChatReply):
+                self._note.hear(outcome.served_model)
+            yield from ((place, outcome) for place in places[key])
         refusals = []
         for submission, batch in self._ended(submissions):
             if batch.status == "failed":
@@ -106,7 +118,8 @@ class BatchJudge:
                 self._journal.created(submission, self._api.create(submission.file_id, first_attempt=False))
         for keys, content in _input_files(self._reference, new):
             usd = sum(most_usd[key] for key in keys)
-            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd)
+            most_bytes = sum(most_row_bytes(self._reference, new[key]) for key in keys)
+            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd, most_bytes)
             self._journal.created(submission, self._api.create(submission.file_id, first_attempt=True))
             submissions.append(submission)
         return submissions
@@ -159,15 +172,17 @@ class BatchJudge:
         """Why the Batch API did not accept the batch; the next run submits its requests anew."""
         with self._record:
             self._journal.settle(submission, submission.open)
-        errors = [error.message or "" for error in (batch.errors and batch.errors.data) or []]
-        reason = self._api.shown("; ".join(dict.fromkeys(filter(None, errors))) or "it gave no reason")
-        return f"the Batch API did not accept batch {batch.id}, and charged nothing for it: {reason}"
+        errors = getattr(batch.errors, "data", None)
+        said = [getattr(error, "message", None) for error in errors] if isinstance(errors, list) else []
+        told = dict.fromkeys(message for message in said if isinstance(message, str) and message)
+        reason = self._api.shown("; ".join(told) or "it gave no reason")
+        return f"the Batch API did not accept batch {submission.batch_id}, and charged nothing for it: {reason}"
 
     def _collect(
         self, submission: Submission, batch: "Batch", missing: Mapping[str, ChatRequest]
     ) -> dict[str, ChatReply | CallFailure]:
         """The recorded outcomes of the `missing` requests in the batch. Raises UserError where all were refused."""
-        rows, whole = self._api.rows(batch)
+        rows, whole = self._api.rows(batch, submission.most_bytes)
         keys = submission.open & missing.keys()
         with self._record:
             no_row = _NO_ROW[batch.status] if whole else _CUT_SHORT
@@ -176,30 +191,32 @@ class BatchJudge:
             self._journal.settle(submission, keys if whole else keys & rows.keys())
         refused = [rows[key].refusal for key in keys if key in rows and rows[key].refusal]
         if refused and len(refused) == len(keys):
-            raise UserError(f"{self._reference} refused every request of batch {batch.id}: {refused[0]}")
+            raise UserError(f"{self._reference} refused every request of batch {submission.batch_id}: {refused[0]}")
         return outcomes
 
     def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
         """What a row of the output says, recorded; another process may have recorded it already."""
         if recorded := self._record.get(request):
-            return recorded
+            return usable(self._reference, request, recorded)
         if row is None:
             return CallFailure(no_row)
         if row.failure:
-            return CallFailure(row.failure)
+            return CallFailure(row.failure, is_final=row.is_of_prompt)
         try:
             reply = read_answer(row.body)
         except UnusableAnswer as unusable:
-            usd = self._usd(unusable.prompt_tokens, unusable.completion_tokens)
-            self._record.add_unusable(request, unusable, usd)
-            return CallFailure(str(unusable))
-        usd = self._usd(reply.prompt_tokens, reply.completion_tokens)
-        self._record.add(request, reply, usd, served_model=str(row.body.get("model", "")))
-        return reply
+            reason = self._api.shown(str(unusable))
+            if not (isinstance(unusable, PromptRefused) and unusable.is_free):
+                self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
+            return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
+        self._record.add(request, reply, self._charge(request, reply))
+        self._note.hear(reply.served_model)
+        return usable(self._reference, request, reply)
 
-    def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        price = price_of(self._reference)
-        return price.usd(prompt_tokens, completion_tokens, batch=True) if price else None
+    def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
+        """Dollars charged for an answer, the most that it can be where it does not say; None without a price."""
+        budget = Budget(self._reference, None, batch=True)
+        return budget.settle(budget.reserve(request), answer.prompt_tokens, answer.completion_tokens)
 
 
 def _input_files(

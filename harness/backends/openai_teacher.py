@@ -1,7 +1,7 @@
 """A teacher behind an OpenAI-compatible endpoint: paced, tried again, kept within a budget and paid once, as judges."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.backends.interfaces import (
@@ -14,19 +14,22 @@ from harness.backends.interfaces import (
     Sampling,
     ignore,
 )
-from harness.backends.judges import JudgeReference, judge_reference, load_judge
-from harness.backends.openai_api import Options
+from harness.backends.judges import JudgeReference, judge_reference, load_judge, print_note
+from harness.backends.refusals import Options
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
 OPENAI = "openai:"
 
-_REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?:.*))?")
-_OPTIONS = Options("--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing")
+_REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
+TEACHER_OPTIONS = Options(
+    "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
+)
 _AT_ONCE = 4096
 
-NO_ANSWER = "no answer"
-"""The finish reason of a completion that is none: the endpoint left it empty, or its content filter withheld it."""
+NO_ANSWER = "no answer: "
+"""What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
+prompt was refused."""
 
 
 def teacher_endpoint(reference: str) -> JudgeReference:
@@ -43,11 +46,14 @@ def teacher_endpoint(reference: str) -> JudgeReference:
 class OpenAITeacher:
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
-    def __init__(self, reference: str, limits: Limits, kept: Path) -> None:
-        """Raises UserError where the endpoint's key is missing from the environment."""
+    def __init__(self, reference: str, limits: Limits, kept: Path, note: Callable[[str], None] = print_note) -> None:
+        """`note` hears what the user should know while answers are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, _OPTIONS)
+        self._asked = load_judge(self._endpoint, limits, kept, TEACHER_OPTIONS, note)
 
     def complete(
         self,
@@ -58,17 +64,17 @@ class OpenAITeacher:
     ) -> list[Completion]:
         """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
-        A finish reason of `NO_ANSWER` says that there is nothing to use; asked again, it would be so again. Raises
-        UserError where some got no reply; the others are recorded by then.
+        A finish reason that begins with `NO_ANSWER` says that there is nothing to use; asked again, it would be so
+        again. Raises UserError where some got no reply; the others are recorded by then.
         """
         requests = [
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
             for said, seed in zip(conversations, seeds, strict=True)
         ]
-        replies: dict[int, ChatReply] = {}
+        replies: dict[int, ChatReply | CallFailure] = {}
         failures: list[CallFailure] = []
         for place, reply in self._asked.replies(requests):
-            if isinstance(reply, CallFailure):
+            if isinstance(reply, CallFailure) and not reply.is_final:
                 failures.append(reply)
             else:
                 replies[place] = reply
@@ -88,7 +94,9 @@ class OpenAITeacher:
         """It holds nothing."""
 
 
-def _completion(reply: ChatReply) -> Completion:
-    if reply.finish_reason == "content_filter" or not reply.text.strip():
-        return Completion("", (), NO_ANSWER)
+def _completion(reply: ChatReply | CallFailure) -> Completion:
+    if isinstance(reply, CallFailure):
+        return Completion("", (), NO_ANSWER + reply.reason)
+    if not reply.text.strip():
+        return Completion("", (), NO_ANSWER + "the reply is empty")
     return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")

@@ -53,6 +53,27 @@ class Retries:
         return backoff if retry_after is None else retry_after + chance * min(backoff, self.first_delay)
 
 
+class Silence:
+    """How long nothing has come of an endpoint, and when the user is to hear of it: after `first` seconds, and then
+    each time after six times as long."""
+
+    def __init__(self, now: float, first: float = 10.0) -> None:
+        self._first = first
+        self.end(now)
+
+    def end(self, now: float) -> None:
+        """Something has come."""
+        self._since, self._next = now, self._first
+
+    def to_tell(self, now: float) -> float | None:
+        """Return the seconds of silence where the user is to hear of it now, which is then told; else None."""
+        lasted = now - self._since
+        if lasted < self._next:
+            return None
+        self._next = lasted * 6
+        return lasted
+
+
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date.
 

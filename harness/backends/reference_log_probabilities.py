@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.backends.context import require_max_length
 from harness.backends.hf import LOGITS_AT_ONCE, load_checkpoint, neighbours
 from harness.backends.training import Precision, autocast
 from harness.backends.training_rows import UNSCORED, ReferenceLogProbability, cut, pair_ids
@@ -19,9 +20,11 @@ class References:
     """A checkpoint that gives log-probabilities of answers as a training with these settings computes them."""
 
     def __init__(self, folder: Path, max_length: int, precision: Precision) -> None:
+        """Raises UserError as `load_checkpoint` does, and for rows that the model does not hold."""
         import torch
 
         model, self._tokenizer = load_checkpoint(folder)
+        require_max_length(max_length, model.config, str(folder))
         self._model = model.to(torch.float32).eval()  # as a training keeps them
         self._max_length = max_length
         self._precision = precision

@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
+from harness.backends.row_files import file_rows
 from harness.core.errors import UserError
-from harness.core.records import read_rows
+from harness.core.records import from_json
+from harness.core.texts import holds_half_character
 
 STORED = "stored:"
 
@@ -32,7 +35,10 @@ class StoredTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is a ``.jsonl`` file of `TeacherRow`. Raises UserError where it cannot be read or a text is empty."""
+        """`path` is a data file (`harness.backends.row_files`) of `TeacherRow`.
+
+        Raises UserError where it cannot be read or a text is empty.
+        """
         self.name = path.stem
         self._path = path
         self._rows = _by_request(path)
@@ -62,13 +68,20 @@ class StoredTeacher:
         if row := self._rows.get(request):
             return row.improvement
         raise UserError(
-            f"{self._path} has no row for the request {request[:_SHOWN]!r}; add one, or name another --teacher"
+            f"{self._path} has no row for the request {request[:_SHOWN]!r}; add one, or name another teacher"
         )
 
 
 def _by_request(path: Path) -> Mapping[str, TeacherRow]:
-    rows = read_rows(path, TeacherRow)
-    for number, row in enumerate(rows, 1):
-        if not (row.instruction.strip() and row.answer.strip() and row.improvement.strip()):
-            raise UserError(f"{path}:{number}: instruction, answer and improvement must each hold text")
+    rows = [_row(row, where) for where, row in file_rows(path, str(path))]
     return {row.instruction.strip(): row for row in rows}
+
+
+def _row(value: Any, where: str) -> TeacherRow:
+    row = from_json(TeacherRow, value, where)
+    texts = (row.instruction, row.answer, row.improvement)
+    if not all(text.strip() for text in texts):
+        raise UserError(f"{where}: instruction, answer and improvement must each hold text")
+    if any(map(holds_half_character, texts)):
+        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+    return row

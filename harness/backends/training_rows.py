@@ -39,11 +39,14 @@ class Rows:
     """Rows of whose answers nothing is left; of pairs, of whose chosen or rejected answer."""
     unclosed: int
     """Rows with an answer that its writer did not end: it has no closing token that could be learnt."""
+    identical: int = 0
+    """Pairs whose answers are the same tokens, as they were or once cut, which teach nothing."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """As `Output.counts` has them."""
-        return {
+        """As `Output.counts` has them; `identical_rows` only where there are some."""
+        identical = {"identical_rows": self.identical} if self.identical else {}
+        return identical | {
             "truncated_rows": self.truncated,
             "closed_rows": self.closed,
             "dropped_rows": self.dropped,
@@ -78,7 +81,8 @@ def preference_rows(
 ) -> Rows:
     """`prompt_ids`, `chosen_ids` and `rejected_ids` of pairs, with the reference's log-probabilities where given.
 
-    A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text.
+    A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text. A
+    pair of equal answers stays, and is counted.
     """
     by_prompt = {row.prompt_id: row for row in references or ()}
     count = _Count(max_length)
@@ -94,6 +98,7 @@ def preference_rows(
                 "rejected_ids": cut(prompt, rejected, max_length),
                 LENGTH: min(max(lengths), max_length),
             }
+            count.identical += row["chosen_ids"] == row["rejected_ids"]
             if references is not None:
                 reference = by_prompt[pair.prompt.id]
                 row |= {"ref_chosen_logps": reference.chosen, "ref_rejected_logps": reference.rejected}
@@ -118,6 +123,7 @@ class _Count:
     def __init__(self, max_length: int) -> None:
         self._max_length = max_length
         self._truncated = self._dropped = self._closed = self._unclosed = 0
+        self.identical = 0
 
     def keeps(self, lengths: Sequence[int], is_scored: bool, is_ended: bool) -> bool:
         """Whether a row of sequences with these lengths stays, which it does if something of it `is_scored`.
@@ -132,7 +138,7 @@ class _Count:
         return is_scored
 
     def of(self, rows: Sequence[Mapping[str, Any]]) -> Rows:
-        return Rows(_dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed)
+        return Rows(_dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed, self.identical)
 
 
 def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:

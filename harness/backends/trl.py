@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from harness.backends.hf import load_checkpoint, load_model, load_tokenizer, prepare_tokenizer, silence_libraries
+from harness.backends.checkpoint_files import reading
+from harness.backends.context import require_max_length
+from harness.backends.hf import (
+    load_checkpoint,
+    load_config,
+    load_model,
+    load_tokenizer,
+    prepare_tokenizer,
+    silence_libraries,
+)
 from harness.backends.launch import (
     Told,
     die_with_parent,
@@ -49,7 +58,6 @@ from harness.backends.training_rows import (
 )
 from harness.core.artifacts import Tracker
 from harness.core.compute import Compute
-from harness.core.errors import UserError
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, write_rows
 
@@ -80,7 +88,8 @@ def train_sft(
     were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
     """
     job = _job("sft", model_folder, settings, 0.0, seed, out, compute or Compute())
-    return _train(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length), track, _sft_trainer)
+    tokenizer = _tokenizer(model_folder, settings.max_length)
+    return _train(job, sft_rows(examples, tokenizer, settings.max_length), track, _sft_trainer)
 
 
 def train_dpo(
@@ -103,7 +112,7 @@ def train_dpo(
     training = settings.training
     job = _job("dpo", model_folder, training, settings.beta, seed, out, compute or Compute())
     job = replace(job, is_own_reference=references is None)
-    rows = preference_rows(pairs, references, _tokenizer(model_folder), training.max_length)
+    rows = preference_rows(pairs, references, _tokenizer(model_folder, training.max_length), training.max_length)
     return _train(job, rows, track, _dpo_trainer)
 
 
@@ -126,7 +135,8 @@ def sft_gradient(
 
     silence_libraries()
     job = _job("sft", model_folder, settings, 0.0, 0, out, compute)
-    trainer = _sft_trainer(job, sft_rows(examples, _tokenizer(model_folder), settings.max_length).dataset)
+    tokenizer = _tokenizer(model_folder, settings.max_length)
+    trainer = _sft_trainer(job, sft_rows(examples, tokenizer, settings.max_length).dataset)
     trainer.args.max_grad_norm = 0.0
     trainer.args.max_steps = 1
     taken = Take()
@@ -419,7 +429,6 @@ def _arguments(job: Job) -> dict[str, Any]:
 def _load(job: Job, arguments: Any) -> tuple[Any, Any]:
     """Model and tokenizer to train; weights in float32, on the way to where `arguments`, made before, put them."""
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     attention = _attention(job)
@@ -431,11 +440,9 @@ def _load(job: Job, arguments: Any) -> tuple[Any, Any]:
         return model.to(torch.float32), tokenizer
     if arguments.use_cpu:
         _allow_sharding_on_processors()
-    try:
+    with reading(f"the model in {job.model}"):
         model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation=attention)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UserError(f"cannot load the model in {job.model}: {error}") from None
-    return model, _tokenizer(Path(job.model))
+    return model, _tokenizer(Path(job.model), job.settings.max_length)
 
 
 def _attention(job: Job) -> str:
@@ -457,16 +464,12 @@ def _allow_sharding_on_processors() -> None:
     state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
 
 
-def _tokenizer(folder: Path) -> Any:
-    """The checkpoint's tokenizer. Raises UserError for one that cannot show the model a conversation."""
-    from transformers import AutoConfig
-
-    tokenizer = load_tokenizer(folder)
-    try:
-        vocabulary = AutoConfig.from_pretrained(folder).get_text_config().vocab_size
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the model in {folder}: {error}") from None
-    prepare_tokenizer(tokenizer, vocabulary, folder)
+def _tokenizer(folder: Path, max_length: int) -> Any:
+    """The checkpoint's tokenizer. Raises UserError for one that cannot show the model a conversation, and where the
+    model does not hold rows of `max_length` tokens."""
+    tokenizer, config = load_tokenizer(folder), load_config(folder)
+    require_max_length(max_length, config, str(folder))
+    prepare_tokenizer(tokenizer, config.vocab_size, folder)
     return tokenizer
 
 

@@ -1,6 +1,5 @@
 """Generation with vLLM, which lives beside TRL or in an environment of its own (docs/vllm.md)."""
 
-import json
 import os
 import subprocess
 from collections.abc import Sequence
@@ -8,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.backends.chat import closing_ids, completion, prompt_ids, rooms
+from harness.backends.chat import closing_ids, completion, prompt_ids
+from harness.backends.checkpoint_files import CONFIG, read_object, require_plausible
+from harness.backends.context import rooms
 from harness.backends.hf import load_tokenizer, prepare_tokenizer
 from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
 from harness.backends.memory import shape_in
@@ -40,6 +41,7 @@ class VllmGenerator:
         Raises UserError where vLLM is not installed, cannot run the model, or lacks the memory for it.
         """
         self.name = folder.name
+        require_plausible(folder)
         self._tokenizer = load_tokenizer(folder)
         prepare_tokenizer(self._tokenizer, _vocabulary(folder), folder)
         self._ends = closing_ids(self._tokenizer, folder)
@@ -158,7 +160,7 @@ def _is_failed_start(error: RuntimeError) -> bool:
 
 def _dtype(folder: Path) -> str:
     """What weights are taken as: the half precision that the checkpoint has, or bfloat16 for a wider one."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / CONFIG)
     inner = config.get("text_config") or config
     stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
     return "float16" if "float16" in stored else "bfloat16"

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from harness.core.compute import Work
+from harness.core.errors import UserError
 from harness.core.output import ROWS, Output, RowLog, Tracker
 from harness.core.records import read_rows
+from harness.core.terminal import one_line
 
 __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry", "labels", "step"]
 
@@ -66,7 +68,7 @@ class Artifact:
         return f"<Artifact {self} {self.key[:8]}>"
 
     def __str__(self) -> str:
-        return f"{self.step} {self.label}".rstrip()
+        return one_line(f"{self.step} {self.label}".rstrip())
 
     @property
     def folder(self) -> Path:
@@ -80,8 +82,12 @@ class Artifact:
         return read_rows(self.folder / ROWS, type)
 
     def json(self, name: str) -> Any:
-        """The content of the JSON file `name`."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """The content of the JSON file `name`. Raises UserError where it cannot be read."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}); run the same command again") from None
 
     def labelled(self, text: str) -> "Artifact":
         """The same artifact with `text` added to its label."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.core.terminal import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -13,4 +15,4 @@ class Check:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.state:8} {self.what}: {self.detail}"
+        return one_line(f"{self.state:8} {self.what}: {self.detail}")

@@ -12,7 +12,7 @@ from harness.core.compute import Compute
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.progress import Advance, Note, Report, silent
-from harness.core.records import read_rows, to_line, write_rows
+from harness.core.records import encoded, read_rows, write_rows
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -153,7 +153,7 @@ class RowLog(Generic[T]):
         again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
         if again:
             raise ValueError(f"rows with these keys are already there: {again}")
-        lines = "".join(map(to_line, rows)).encode()
+        lines = b"".join(map(encoded, rows))
         self._file.write(lines)
         self._file.flush()
         os.fsync(self._file.fileno())

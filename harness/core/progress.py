@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from harness.core.terminal import console, one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+WIDE = 100
+"""Columns of a terminal from which on bars are `BAR` long."""
+BAR, SHORT_BAR = 20, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Note:
     text: str
 
     def __str__(self) -> str:
-        return self.text
+        return one_line(self.text)
 
 
 Event = Advance | Waiting | Note
@@ -161,7 +168,7 @@ class LiveDisplay(Display):
         self._bars.update(self._overall, status=status)
 
     def _print(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(line, soft_wrap=True)
 
 
 def display(total: int) -> Display:
@@ -182,14 +189,22 @@ def _work_done(running: _Running, built: bool) -> str:
 
 
 def _bars(stream: TextIO) -> "Progress":
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    """Where all does not fit in a line, labels are cut short: the bars and what has been done say more."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
     from rich.table import Column
+    from rich.text import Text
 
+    class Label(ProgressColumn):
+        """The description, as much of it as there is room for: the one column that gives way."""
+
+        def render(self, task: Task) -> Text:
+            return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+    shown_on = console(stream)
     return Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-        BarColumn(bar_width=20),
+        Label(),
+        BarColumn(bar_width=BAR if shown_on.width >= WIDE else SHORT_BAR, table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True)),
-        console=Console(file=stream),
+        console=shown_on,
         transient=True,
     )

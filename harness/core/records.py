@@ -9,8 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from harness.core.codec import decode, encode
 from harness.core.errors import UserError
+from harness.core.terminal import visible
 
 T = TypeVar("T")
+
+SHOWN = 30
+"""Characters on either side of one that cannot be stored, in an error."""
 
 CUT_OFF = "length"
 """The finish_reason of an answer that a token limit cut off: its writer did not end it."""
@@ -79,8 +83,8 @@ class Judgment:
 
     `reply` is the judge's raw reply and `verdict` its label in the judge's own frame ("m" or "M", "A>>B", ...).
     `preference` is the probability in [0, 1] that `output` beats `baseline`; None where the judge gives labels only,
-    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply. `repeat` counts
-    the verdicts on the same pair in the same order, from 0.
+    and whenever `state` is not "ok". Failed judgments are rows too; `error` says why there is no reply, or nothing in
+    it. `repeat` counts the verdicts on the same pair in the same order, from 0.
     """
 
     prompt: Prompt
@@ -101,6 +105,15 @@ class Judgment:
 
 WIN_OF_FIRST: Mapping[str, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 """Verdict labels -> the share of the win that the answer shown first has: 1, ½ or 0, however decisive."""
+
+MIRRORED_LABELS: Mapping[str, str] = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+"""Verdict labels written the other way round -> the official label that says the same, as Arena-Hard's current scorer
+(show_result.py of lmarena/arena-hard-auto) counts them."""
+
+
+def official_label(label: str) -> str:
+    """Return `label`, or the official label that says the same the other way round."""
+    return MIRRORED_LABELS.get(label, label)
 
 
 def share_by_label(label: str, *, shown_first: bool) -> float:
@@ -142,6 +155,23 @@ def to_line(record: Any) -> str:
     return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def encoded(record: Any) -> bytes:
+    """`to_line` as it is stored. Raises UserError for a text that no file can hold."""
+    try:
+        return to_line(record).encode()
+    except UnicodeEncodeError as error:
+        raise half_character(error) from None
+
+
+def half_character(error: UnicodeEncodeError) -> UserError:
+    """What to tell the user of a text with half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
+    half, around = (error.object[error.start - more : error.end + more] for more in (0, min(error.start, SHOWN)))
+    return UserError(
+        f"a text holds half a character ({visible(half)}), which no file can hold: '{visible(around)}'; write the"
+        " character whole, or take the row out of the data"
+    )
+
+
 def read_rows(path: Path, type: type[T]) -> list[T]:
     """All records of a ``.jsonl`` file. Raises UserError naming file and line."""
     try:
@@ -154,9 +184,9 @@ def read_rows(path: Path, type: type[T]) -> list[T]:
 def write_rows(path: Path, rows: Iterable[Any]) -> int:
     """Writes records as ``.jsonl`` and returns how many there were."""
     count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("wb") as file:
         for count, row in enumerate(rows, 1):  # noqa: B007 (count is the result)
-            file.write(to_line(row))
+            file.write(encoded(row))
     return count
 
 

@@ -40,6 +40,10 @@ class Registry:
         self._loaded.add(name)
         return found
 
+    def origin(self, name: str) -> str:
+        """Where a known name comes from: its import string, and the package that brought it if another did."""
+        return _origin(self._entries[name])
+
     def packages(self) -> dict[str, dict[str, Any]]:
         """By name, of what was loaded and is another package's: that package, its version and commit."""
         dists = {name: self._entries[name].dist for name in sorted(self._loaded)}

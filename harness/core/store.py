@@ -9,15 +9,13 @@ import dataclasses
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.core.artifacts import Artifact, find_step, input_keys
-from harness.core.code import OURS, code_of, functions_of
+from harness.core.artifacts import Artifact, find_step
+from harness.core.code import code_of
 from harness.core.code_cache import CODES, CodeCache
 from harness.core.compute import Compute
 from harness.core.errors import UserError
@@ -27,9 +25,10 @@ from harness.core.limits import Limits
 from harness.core.locks import locked, locked_at_once, remove_unheld
 from harness.core.output import Output
 from harness.core.progress import Report, Waiting, silent
-from harness.core.provenance import device, package_around, provenance
+from harness.core.removed import removed
 from harness.core.shared_store import RECORD, SharedStore
 from harness.core.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
+from harness.core.step_record import identity, run_step
 
 _BESIDE = (".replaced", ".adopted", ".fetched")
 """How folders beside an artifact begin that are none of its own once it is there."""
@@ -78,11 +77,11 @@ class Store:
     def record(self, artifact: Artifact) -> Mapping[str, Any]:
         """The content of ``artifact.json``, also of one to be made again for its failed rows.
 
-        Raises KeyError when the store does not have `artifact`.
+        Raises Removed when the store does not have `artifact`.
         """
         record = self._read_record(artifact)
         if record is None:
-            raise KeyError(f"{artifact} ({artifact.key}) is not in {self.root}")
+            raise removed(artifact, self.folder(artifact))
         return record
 
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
@@ -113,7 +112,8 @@ class Store:
             if damaged is not None:
                 self._discarded.add(artifact.key)
                 record = self.folder(artifact) / RECORD
-                record.replace(record.with_name(f"damaged-{RECORD}"))
+                with suppress(FileNotFoundError):  # removed at this moment
+                    record.replace(record.with_name(f"damaged-{RECORD}"))
         return damaged
 
     def spoilt_file(self, artifact: Artifact) -> str | None:
@@ -132,9 +132,11 @@ class Store:
     def bind(self, artifact: Artifact) -> Artifact:
         """`artifact` and all it was made from, each bound to its folder if it is there.
 
-        `artifact` itself is fetched, if it is shared.
+        `artifact` itself is fetched, if it is shared. Raises Removed where it is not there.
         """
         self._fetch(artifact)
+        if not (self.folder(artifact) / RECORD).exists():
+            raise removed(artifact, self.folder(artifact))
         return self._bound(artifact)
 
     def _bound(self, artifact: Artifact) -> Artifact:
@@ -163,6 +165,7 @@ class Store:
         """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
+        Raises Removed where somebody takes away what it works with.
         """
         with self._lock(artifact, report):
             shutil.rmtree(_replaced(self.folder(artifact)), ignore_errors=True)  # of a killed run
@@ -178,25 +181,31 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            started, clock = datetime.now(UTC), time.monotonic()
             output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
-            step = find_step(artifact)
-            step.run(output, self._bound(artifact))
-            output.close()
-            times = {
-                "started": started.isoformat(timespec="seconds"),
-                "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - clock, 3),
-            }
-            digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
-            content = {"content": content_digest(digests, output.counts), "digests": digests}
-            retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
-            _write_record(
-                partial, {**_identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
-            )
-            _publish(partial, self.folder(artifact))
+            with self._removals_said(artifact, partial):
+                times = run_step(artifact, self._bound(artifact), output)
+                digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
+                content = {"content": content_digest(digests, output.counts), "digests": digests}
+                retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
+                _write_record(
+                    partial, {**identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
+                )
+                _publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
+
+    @contextmanager
+    def _removals_said(self, artifact: Artifact, partial: Path) -> Iterator[None]:
+        """Raises Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
+        try:
+            yield
+        except Exception as error:
+            for parent in artifact.parents():
+                if read_record(self.folder(parent), parent.key) is None:
+                    raise removed(parent, self.folder(parent)) from error
+            if not (partial.exists() or self.folder(artifact).exists()):
+                raise removed(artifact, partial) from error
+            raise
 
     def adopt(self, artifact: Artifact, folder: Path) -> None:
         """Makes `folder`, where another store has `artifact`, part of this store too.
@@ -303,7 +312,7 @@ class Store:
 
     @contextmanager
     def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
-        self._locks.mkdir(exist_ok=True)
+        self._locks.mkdir(parents=True, exist_ok=True)
         with locked(self._locks / f"{artifact.key}.lock", lambda: report(Waiting())):
             yield
 
@@ -348,27 +357,6 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
-
-
-def _identity(artifact: Artifact) -> dict[str, Any]:
-    return {
-        "step": artifact.step,
-        "functions": functions_of(artifact),
-        "version": artifact.version,
-        "key": artifact.key,
-        "label": artifact.label,
-        "params": artifact.params,
-        "seed": artifact.params.get("seed"),
-        "inputs": input_keys(artifact.inputs),
-        "provenance": {**provenance(), "device": device(), **_outside(artifact)},
-    }
-
-
-def _outside(artifact: Artifact) -> dict[str, Any]:
-    """The packages from outside that an artifact's step and its arguments' classes are of."""
-    roots = {function.partition(":")[0].partition(".")[0] for function in functions_of(artifact)} - OURS
-    found = [package for root in sorted(roots) if (package := package_around(root))]
-    return {"outside": found} if found else {}
 
 
 def _begun(partial: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.terminal import said_if_slow
 
 _PREFIX = "not resolved: "
 _reasons: ContextVar[dict[str, str] | None] = ContextVar("reasons", default=None)
@@ -29,7 +30,8 @@ def resolved(reference: str, resolve: Callable[[], str]) -> str:
     What is part of the package ("mini:...") is there or is no such thing: its errors are raised in either case.
     """
     try:
-        return resolve()
+        with said_if_slow(f"looking at what {reference} holds, by which results are told apart ..."):
+            return resolve()
     except UserError as error:
         reasons = _reasons.get()
         if reasons is None or reference.startswith("mini:"):

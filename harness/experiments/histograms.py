@@ -15,6 +15,7 @@ from harness.experiments.response_sets import drawn_set, response_set
 from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import Perplexity, perplexity
+from harness.steps.perplexity import measured as with_likelihood
 from methods.ingredients import Ingredients
 from methods.sft import sft
 from methods.sgpo import train_improver
@@ -175,4 +176,4 @@ def _read(measured: Artifact, quantity: str) -> dict[str, float]:
     """The value of each prompt's response: the distance in tokens, or the perplexity."""
     if quantity == "edit_distance":
         return {row.prompt_id: row.tokens for row in measured.rows(EditDistance)}
-    return {row.prompt_id: row.value for row in measured.rows(Perplexity)}
+    return {id: row.value for id, row in with_likelihood(measured.rows(Perplexity)).items()}

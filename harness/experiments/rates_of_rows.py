@@ -33,9 +33,16 @@ def _rate(scale: Scale, model: str, method: str, rate: float) -> dict[str, Any]:
         "method": method,
         "rate": rate,
         "chosen": ("the rule" if passed else "no rate passes the rule: the smallest")
-        + ("" if own == method else f"; that of {own}"),
+        + ("" if own == method else f"; that of {own}")
+        + _at_full_size(scale, table),
         "moves": list(_moves(table, model, own)) if own == method else [],
     }
+
+
+def _at_full_size(scale: Scale, table: RateTable) -> str:
+    """What to know where fewer pairs are trained on than the rate was chosen for, as with `--fast` and `--limit`."""
+    here, there = scale.data.preference_data.size, table.trained_on + table.held_out
+    return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
 
 
 def _candidates(method: str) -> Iterator[str]:

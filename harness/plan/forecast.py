@@ -209,7 +209,7 @@ def forecast(
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=limits.batch),
         memory=tuple(_memory(stages, scale, on_gpu=device.is_gpu)),
-        disk=tuple(_disk(to_run, scale, estimates)),
+        disk=tuple(disk_needs(to_run, scale, estimates)),
         wall=_times(to_run, lambda tasks: makespan(tasks, machine.devices)),
         longest_chain=_times(to_run, critical_path),
         usd_per_hour=_hourly(device, usd_per_hour),
@@ -302,7 +302,7 @@ def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) 
     return stage_memory(shape, stage.settings, scale.compute, sequences=sequences, on_gpu=on_gpu)
 
 
-def _disk(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
+def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
     """What is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:

@@ -170,7 +170,8 @@ def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed
         return Speed(trained.tokens_per_second.times(factor), trained.row, why)
     if not rows:
         raise UserError(
-            f"nothing is known of {kind} on {device}: measure it with --calibrate, or name another --device"
+            f"nothing is known of {kind} on {device}: measure it with `harness plan --calibrate`, or name another by"
+            " `harness plan --device`"
         )
     row = min(rows, key=lambda row: (row.device != device, abs(math.log(row.parameters / parameters))))
     return _scaled(hardware, row, device, parameters)

@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import Any
 
 from harness.backends.cost import text_token_counter
+from harness.backends.origins import origin
 from harness.benches import METRICS, OFFICIAL_DATA
 from harness.core.artifacts import Artifact, ancestry
 from harness.core.errors import UserError
 from harness.core.output import ROWS
 from harness.core.store import Store
 from harness.plan.estimates import DataEstimate, Estimates, without_revision
-from harness.preflight.subject import origin
 
 SAMPLED = 300
 """Rows whose tokens are counted where all could be."""

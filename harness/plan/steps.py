@@ -6,6 +6,7 @@ from math import ceil
 from harness.backends.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
 from harness.backends.judges import JudgeReference
 from harness.backends.openai_teacher import teacher_endpoint
+from harness.backends.origins import WITHOUT_WEIGHTS
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, find_step
 from harness.core.compute import Work
@@ -16,7 +17,6 @@ from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
 from harness.plan.ranges import NOTHING, Range, about, total
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
-from harness.preflight.subject import WITHOUT_WEIGHTS
 from harness.scales import Scale
 from harness.steps.judge import orders
 from harness.steps.judge_prompt import JudgePrompt

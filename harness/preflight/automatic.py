@@ -14,6 +14,7 @@ from harness.core.errors import HarnessError, StepFailed, UserError
 from harness.core.limits import Limits
 from harness.core.processes import spawn
 from harness.core.scratch import temporary_folder
+from harness.core.staleness import listed
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.preflight.doctor import FREE, run_checks
@@ -47,13 +48,13 @@ def preflight(
 
 
 def summary(found: Sequence[Check]) -> str:
-    """Checks in a line: how many, and what they warn of."""
+    """Checks in a line: how many, and of what they warn; `harness doctor` says what is to be known of it."""
     warnings = [each for each in found if each.state == "warning"]
     said = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:
         return said
     counted = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return f"{said}, {counted} (harness doctor): " + "; ".join(f"{each.what}: {each.detail}" for each in warnings)
+    return f"{said}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
 
 
 def _apart(subject: Subject) -> list[Check]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,26 +12,28 @@ from harness.backends.memory import (
     PROCESS_BYTES,
     Memory,
     ModelShape,
-    checkpoint_bytes,
     generation_memory,
     likelihood_memory,
-    resume_bytes,
-    shape_in,
     stage_memory,
 )
+from harness.backends.origins import origin
 from harness.backends.training import PreferenceSettings, TrainingSettings, spread
 from harness.choice import most_processes
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
-from harness.core.compute import Compute, Resources
+from harness.core.compute import Compute, Resources, Work
 from harness.core.errors import UserError
 from harness.core.executor import work_of
 from harness.core.main_memory import GIB, main_memory
-from harness.preflight.subject import Stage, Subject, origin, stages, works
+from harness.plan.expected import disk_bytes
+from harness.preflight.subject import Stage, Subject, stages, works
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
+
+LARGEST_ON_PROCESSORS = 10**9
+"""Parameters; training a model of more without a GPU takes months, and a few rows of it many minutes."""
 
 PACKAGES = ("torch", "transformers", "trl", "datasets")
 
@@ -90,7 +91,8 @@ def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator
 def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
     """What the scale says that the missing steps occupy, if it says anything.
 
-    It fails where `Workers.prepare` does, with too few GPUs, and warns where steps have all there is instead.
+    It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
+    steps have all there is instead.
     """
     there, to_be_done = (
         Resources(len(machine.gpus), machine.processors, machine.memory / GIB),
@@ -102,8 +104,12 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         what = f"resources for {work}"
         where = f"compute.resources.{work} of {subject.scale.where}"
         clamped = list(_clamped(wanted, there))
-        if 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {_counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
+        if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
+            mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
+            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            yield Check("failure", what, f"{said}: {mend}")
+        elif 0 < there.gpus < wanted.gpus:
+            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{said}: {mend}")
@@ -113,16 +119,26 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
             yield Check("ok", what, "the machine has what the scale asks for")
 
 
-def _counted(number: float, what: str) -> str:
-    return f"{number:g} {what}{'s' * (number != 1)}"
+def _too_large_for_processors(subject: Subject, work: Work) -> str:
+    """The first model of this kind of step that is, with its parameters; empty where there is none."""
+    for stage in stages(subject.missing):
+        if stage.work != work:
+            continue
+        try:
+            parameters = subject.shape(stage.base).parameters
+        except UserError:
+            continue
+        if parameters > LARGEST_ON_PROCESSORS:
+            return f"{subject.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
+    return ""
 
 
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
     """What is asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
-        yield f"{_counted(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
+        yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{_counted(wanted.cpus, 'processor')}: a step has all {there.cpus}"
+        yield f"{count(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
@@ -140,7 +156,7 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{said}, and {_counted(len(machine.gpus), 'GPU')}: {mend}")
+        return Check("failure", what, f"{said}, and {count(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
@@ -173,7 +189,7 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     """Of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
-        shape = shape_in(subject.described(needed[0].base))
+        shape = subject.shape(needed[0].base)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
     compute, longest = subject.scale.compute, subject.scale.training.sft.max_length
@@ -222,27 +238,42 @@ def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
 
 
 def _disk(subject: Subject) -> Check:
-    """Of the checkpoints that are still to be trained."""
-    trainings = works(subject.missing).get("training", [])
-    needed, counted, unknown = 0, 0, set()
-    for base, count in Counter(map(origin, trainings)).items():
-        try:
-            shape = shape_in(subject.described(base))
-        except UserError:
-            unknown.add(subject.name_of(base))
-            continue
-        counted += count
-        needed += count * checkpoint_bytes(shape)
-        needed += resume_bytes(shape) if subject.scale.compute.save_every else 0
+    """Of what is still to be made and fetched, as `harness plan` reckons it."""
+    missing = [each for each in subject.missing if "reference" not in each.params or not subject.is_here(each)]
+    kept, peak = disk_bytes(missing, subject.scale, subject.store, subject.limits)
     free = shutil.disk_usage(subject.store.root).free
-    said = f"{gib(needed)} for {counted} checkpoints, {gib(free)} free in {subject.store.root}"
-    if needed > free:
+    made = count(len(works(subject.missing).get("training", [])), "checkpoint")
+    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {subject.store.root}"
+    if peak > free:
         return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
-    if unknown:
-        return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(sorted(unknown))} come on top")
-    if needed > TIGHT * free:
+    if unknown := sorted(_of_unknown_size(subject)):
+        return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(unknown)} come on top")
+    if peak > TIGHT * free:
         return Check("warning", "disk", f"{said}: it may not do")
     return Check("ok", "disk", said)
+
+
+def _of_unknown_size(subject: Subject) -> set[str]:
+    """The models that are to be trained, and of which nothing tells how large they are."""
+    found = set()
+    for base in set(map(origin, works(subject.missing).get("training", []))):
+        try:
+            subject.shape(base)
+        except UserError:
+            found.add(subject.name_of(base))
+    return found
+
+
+def count(number: float, what: str) -> str:
+    """``1 GPU``, ``8 GPUs``."""
+    return f"{number:g} {what}{'s' * (number != 1)}"
+
+
+def gb(size: float) -> str:
+    """Bytes on a disk, as they are sold."""
+    if size < 1e9:
+        return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
 
 
 def gib(size: float) -> str:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from harness.backends.interfaces import CallFailure, ChatRequest
 from harness.backends.judges import JudgeReference, load_judge
-from harness.backends.openai_teacher import OPENAI, teacher_endpoint
+from harness.backends.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
+from harness.backends.origins import origin
 from harness.core.artifacts import Artifact
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Message
 from harness.judge_check import check_endpoint
-from harness.preflight.subject import Subject, hub_sizes, is_data, origin, works
+from harness.preflight.subject import Subject, hub_sizes, is_data, works
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
@@ -82,10 +83,12 @@ def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path
     """Whether an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, kept)
+        client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))
+    if isinstance(reply, CallFailure) and reply.is_final:  # such as one word's worth of thinking: others may go better
+        return Check("warning", what, f"{endpoint} gave no word for a word: {reply.reason}")
     if isinstance(reply, CallFailure):
         return Check("failure", what, f"{endpoint} does not: {reply.reason}; check the server")
     return Check("ok", what, repr(" ".join(reply.text.split())[:40]))

@@ -9,9 +9,9 @@ from pathlib import Path
 from harness.backends.datasets import split_sizes
 from harness.backends.hub import hub_repository, is_offline
 from harness.backends.hub_models import lacking_files, model_files
-from harness.backends.models import TEACHER, checkpoint_folder, set_chat_format
-from harness.backends.openai_teacher import OPENAI
-from harness.backends.stored_teacher import STORED
+from harness.backends.memory import ModelShape, shape_in
+from harness.backends.models import checkpoint_folder, set_chat_format
+from harness.backends.origins import WITHOUT_WEIGHTS, origin
 from harness.benches import bench_on
 from harness.core.artifacts import Artifact, ancestry, find_step
 from harness.core.compute import Work
@@ -22,15 +22,13 @@ from harness.core.records import PreferencePair, Response, read_rows
 from harness.core.store import Store
 from harness.experiments import Experiment, Request
 from harness.pipeline import plan
+from harness.plan.estimates import model_shape
 from harness.scales import DataRole, Scale
 from methods.ingredients import MethodSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
 """Kinds of work that nobody wants to repeat, or to pay for in vain."""
-
-WITHOUT_WEIGHTS = (TEACHER, STORED, OPENAI)
-"""How the references of teachers begin that this machine runs no model for."""
 
 PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
@@ -116,6 +114,22 @@ class Subject:
         assert on_hub is not None  # a model that is nowhere else has its weights here
         folder = on_hub.fetch([name for name in model_files(on_hub) if not name.endswith(WEIGHTS)])
         return self._formatted(base, folder) if base.step == PREPARED else folder
+
+    def shape(self, base: Artifact) -> ModelShape:
+        """The shape of a model, of its files, or of what `harness plan` knows of models that are not at hand.
+
+        Raises UserError where neither tells.
+        """
+        try:
+            return shape_in(self.described(base))
+        except UserError:
+            if known := model_shape(base.params["reference"]):
+                return known
+            raise
+
+    def is_here(self, start: Artifact) -> bool:
+        """Whether nothing need be fetched of a model or data set that the graph begins with."""
+        return start.params["reference"] not in self.lacking and not hub_sizes(start)
 
     def _formatted(self, base: Artifact, folder: Path) -> Path:
         """A copy without weights, with the chat format that the run gives the model."""
@@ -249,14 +263,6 @@ def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
             if kind not in seen:
                 seen.add(kind)
                 yield Stage(each, base, work)
-
-
-def origin(artifact: Artifact) -> Artifact:
-    """The model that the one which a step runs began as, before any training."""
-    while trained := artifact.inputs.get("policy") or artifact.inputs.get("model"):
-        assert isinstance(trained, Artifact)
-        artifact = trained
-    return artifact
 
 
 def subject_of(request: Request, experiments: Sequence[Experiment], store: Store, aside: Store) -> Subject:

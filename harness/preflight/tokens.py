@@ -1,6 +1,5 @@
 """How a base model's tokenizer writes conversations: what training and generation give the model, token by token."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -9,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.chat import closing_ids, conversation, prompt_ids, start_ids
-from harness.backends.hf import load_tokenizer
+from harness.backends.chat_template import DAY, asks_for_day, on_one_day, rendered
+from harness.backends.context import context_length, require_max_length
+from harness.backends.hf import load_config, load_tokenizer
 from harness.backends.training_rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
 from harness.core.check import Check
 from harness.core.errors import UserError
 from harness.core.records import Message, PreferencePair, Prompt, Response
 from harness.preflight.subject import NotAtHand, Row, Subject
 from harness.steps.respond import render
+from methods.ingredients import MethodSettings
 
 SAMPLE = 256
 """Rows of each data set whose tokens are looked at, evenly spread."""
@@ -51,6 +53,8 @@ def token_checks(subject: Subject) -> Iterator[Check]:
         found = check_tokenizer(name, tokenizer, folder)
         yield found
         if found.state != "failure":
+            yield check_context(name, folder, subject.settings_of(name))
+            yield from check_day(name, tokenizer)
             yield from _rendering_checks(subject, name, tokenizer, folder)
 
 
@@ -149,14 +153,34 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
         return Check("failure", what, f"no closing token (EOS): name one as closing_token of {where}")
     try:
         prompt_ids(tokenizer, [Message("user", "a message")])
+        known = load_config(folder).vocab_size
     except UserError as error:
         return Check("failure", what, f"{error}: name another as chat_template of {where}")
-    known = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("vocab_size", sys.maxsize)
     if len(tokenizer) > known:
         return Check("failure", what, f"{len(tokenizer)} tokens, and the model knows {known}: take its own tokenizer")
     if tokenizer.pad_token_id is None:
         return Check("warning", what, f"no pad token: {tokenizer.eos_token!r} pads, which bears no loss there")
     return Check("ok", what, f"chat template, closing token {tokenizer.eos_token!r}, pad token {tokenizer.pad_token!r}")
+
+
+def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
+    """Whether the model holds the longest rows that it is trained on."""
+    what = f"context of {name}"
+    preferences = (settings.dpo, settings.spin, settings.sgpo)
+    stages = (settings.sft, settings.improver, *(each.training for each in preferences))
+    longest, config = max(each.max_length for each in stages), load_config(folder)
+    try:
+        require_max_length(longest, config, name)
+    except UserError as error:
+        return Check("failure", what, str(error))
+    return Check("ok", what, f"{context_length(config)} tokens, and rows are cut at {longest} or before")
+
+
+def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
+    """What becomes of a chat template that writes the day's date."""
+    if asks_for_day(tokenizer):
+        said = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
+        yield Check("warning", f"date of {name}", f"{said}, whenever they are; a server would tell it another")
 
 
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
@@ -198,8 +222,8 @@ def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens
 
 def template_closing(tokenizer: Any) -> int | None:
     """The first token that the chat template puts after an answer; None where it puts none but blanks."""
-    turns = [{"role": "user", "content": "a message"}, {"role": "assistant", "content": _MARK}]
-    after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
+    turns = [Message("user", "a message"), Message("assistant", _MARK)]
+    after = rendered(tokenizer, turns, answers=False).rpartition(_MARK)[2]
     ids: list[int] = tokenizer(after.strip(), add_special_tokens=False)["input_ids"]
     return ids[0] if ids else None
 
@@ -219,7 +243,10 @@ def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
 def _rendered(tokenizer: Any, row: Row) -> list[int]:
     """The prompt by the tokenizer's own rendering, with the BOS that it would put before a text."""
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation(row.prompt)]
-    ids: list[int] = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    template = on_one_day(tokenizer.get_chat_template())
+    ids: list[int] = tokenizer.apply_chat_template(
+        turns, chat_template=template, add_generation_prompt=True, return_dict=False
+    )
     start = start_ids(tokenizer)
     return ids if ids[: len(start)] == start else [*start, *ids]
 
@@ -236,9 +263,13 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
         f"{rows.truncated / count:.1%} truncated at {examples.max_length} tokens ({examples.stage}),"
         f" {rows.dropped / count:.1%} dropped, {rows.closed / count:.1%} keep their closing token, of {count} rows"
     )
+    if rows.identical:
+        said += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
     if lost > MOST * count:
         return Check("failure", what, f"{said}: raise max_length, or answers without an end are learnt")
     if lost > MANY * count:
         return Check("warning", what, f"{said}: raise max_length to keep more")
+    if rows.identical:
+        return Check("warning", what, f"{said}: take them out, as they teach nothing")
     return Check("ok", what, said)

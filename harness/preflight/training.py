@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.backends.memory import resume_bytes, shape_in
+from harness.backends.memory import resume_bytes
 from harness.backends.training import PreferenceSettings, TrainingSettings
 from harness.core.artifacts import Artifact, Tracker
 from harness.core.check import Check
@@ -15,7 +15,7 @@ from harness.core.main_memory import GIB
 from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
 from harness.core.scratch import temporary_folder
-from harness.preflight.machine import Machine, gib, this_machine
+from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
 from harness.preflight.subject import NotAtHand, Subject
 
 ROWS = 4
@@ -30,8 +30,6 @@ GRADIENT_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 LARGEST_SHARE = 0.5
 """Of free memory that the checks may take."""
-LARGEST_ON_PROCESSORS = 10**9
-"""Parameters; with more, a few rows take many minutes without a GPU."""
 
 
 def training_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
@@ -68,7 +66,7 @@ def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
     """Why the model is not trained here; empty if it can be."""
     if not subject.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
-    shape = shape_in(subject.described(base))
+    shape = subject.shape(base)
     needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
     if needed > LARGEST_SHARE * room:
         return f"{gib(needed)} of {gib(room)} that are free is too much for a look"

@@ -30,7 +30,8 @@ RESCORED = (
 VERDICTS, SCORING = "the judge's verdicts", "the scoring of the same verdicts"
 TOO_FEW_SEEDS = (
     "With so few training seeds (baseline {baseline}, candidate {candidate}) nothing can be called better or worse: "
-    "too little is known of how far seeds differ. Run both with --seeds 5; 3 in each run are the fewest."
+    "too little is known of how far seeds differ. Run both with `harness reproduce --seeds 5`; 3 in each run are the "
+    "fewest."
 )
 ONE_SEED_IN_ONE_RUN = (
     "The {run} has one training seed: how far seeds differ is known from the {other} alone, and taken to be the same. "

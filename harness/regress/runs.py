@@ -111,7 +111,10 @@ def _stored(run: Path, store: Path, place: str) -> Artifact:
     """What lies at `place` in the store. Its own inputs are found by `input_of`."""
     folder = store / place
     if not (folder / RECORD).is_file():
-        raise UserError(f"{run}: {folder} is not there; keep the store with the run, or run the same command again")
+        raise UserError(
+            f"{run}: {folder} is not there; a report is compared with the store that it was made from: name the report"
+            " where it was made, copy the store with it, or run its command again"
+        )
     require_intact(folder)
     step, _, key = place.partition("/")
     return Artifact(step, 0, {}, {}, key, "", {}, bound_to=folder)
@@ -141,11 +144,11 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
         )
     if before.fast != after.fast:
         fast, full = (baseline, candidate) if before.fast else (candidate, baseline)
-        raise UserError(f"{fast.folder} was run with --fast, {full.folder} was not; run both alike")
+        raise UserError(f"{fast.folder} is of `harness reproduce --fast`, {full.folder} is not; run both alike")
     if before.limit != after.limit:
         raise UserError(
-            f"{baseline.folder} was run with --limit {before.limit}, {candidate.folder} with --limit {after.limit};"
-            " run both alike"
+            f"{baseline.folder} and {candidate.folder} were run with another `harness reproduce --limit`"
+            f" ({before.limit} and {after.limit}); run both alike"
         )
     shared = [name for name in baseline.cells if name in candidate.cells]
     if not shared:

@@ -1,8 +1,9 @@
 """Data roles and models as artifacts: where every graph begins."""
 
-from harness.backends.datasets import RowKind, data_fingerprint
+from harness.backends.datasets import data_fingerprint
 from harness.backends.hub import at_commit
 from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
+from harness.backends.row_layouts import RowKind
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import UserError
 from harness.core.files import file_digest

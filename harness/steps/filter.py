@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from harness.core.artifacts import Artifact, Output, step
+from harness.core.errors import UserError
 from harness.core.records import Response
-from harness.steps.perplexity import Perplexity
+from harness.steps.perplexity import BEYOND, Perplexity, measured
 
 FENCE = 1.5
 """Section 3.1.2: the bounds lie 1.5 interquartile ranges outside the quartiles."""
@@ -26,10 +27,17 @@ def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
 
 @step(version=1)
 def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> None:
-    """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3)."""
-    values = {row.prompt_id: row.value for row in perplexities.rows(Perplexity)}
-    rows = responses.rows(Response)
+    """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3). Those that have none are left out."""
+    values = {id: row.value for id, row in measured(perplexities.rows(Perplexity)).items()}
+    asked = responses.rows(Response)
+    rows = [row for row in asked if row.prompt.id in values]
+    if not rows:
+        raise UserError(
+            f"none of the {len(asked)} responses to be filtered fits into the model's context; take a model with a"
+            " longer one, or shorter data"
+        )
     low, high = iqr_bounds([values[row.prompt.id] for row in rows])
     kept = [row for row in rows if low <= values[row.prompt.id] <= high]
+    out.counts[BEYOND] = len(asked) - len(rows)
     out.counts.update(outliers=len(rows) - len(kept), lower_bound=low, upper_bound=high)
     out.write_rows(kept)

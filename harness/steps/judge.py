@@ -1,7 +1,7 @@
 """Judging: pairs of outputs shown to a judge, its replies kept and read."""
 
 import json
-from collections import Counter
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -11,9 +11,9 @@ from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Jud
 from harness.backends.judges import JudgeReference, judge_reference
 from harness.core.artifacts import Artifact, Output, step
 from harness.core.errors import UserError
-from harness.core.records import Judgment, Order, Prompt, Response
+from harness.core.records import CUT_OFF, Judgment, Order, Prompt, Response
 from harness.steps.judge_prompt import JudgePrompt, official_order
-from harness.steps.verdicts import PARSER_VERSION, Reading, read_identifier, read_label
+from harness.steps.verdicts import EMBEDDED_PARSER_VERSION, PARSER_VERSION, Reading, read_identifier, read_label
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
 
@@ -22,8 +22,22 @@ _SHOWN = 80
 
 DRAW = Reading("ok", first_preference=0.5)
 
+_EMPTY = ("the reply is empty", "the reply was cut off while thinking, before its first word")
+"""Why a reply without a word has no verdict: by itself, and where it ended at the limit of tokens."""
+
+_OTHER_TOKEN = (
+    "the log-probabilities given are of another token than the reply's, such as the first of its thinking: pass"
+    " --judge-without logprobs"
+)
+
+_WITH_DIGITS = re.compile(r"\w*\d\w*")
+"""Counts, sizes and the endpoint's numbers for requests."""
+
 FAILURES = "failures.json"
 """In a judging artifact, how many verdicts failed for which reason; absent where none did."""
+
+OTHER_MODELS = "other_models.json"
+"""In a judging artifact, how many replies came of which models that were not asked; absent where none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,8 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
 
     Raises UserError for a judge that there cannot be; see `judge_reference`.
     """
-    return replace(judge_reference(model, base_url, without), parser_version=PARSER_VERSION)
+    reference = judge_reference(model, base_url, without)
+    return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 
 @step(version=4, work="asking")
@@ -83,20 +98,24 @@ def judge_pairs(
 
     Replies that cost something are kept beside the artifacts as they come, so that a killed run pays for none twice.
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
-    UserError where the judge was asked and no verdict came of it.
+    UserError where the judge was asked and no verdict came of it, or nearly none of the first ones did.
     """
     from harness.backends.judges import load_judge
+    from harness.backends.model_note import CountedJudge
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    rows = play(games, load_judge(judge, out.limits, out.kept), prompt, protocol, progress.advance)
+    asking = CountedJudge(load_judge(judge, out.limits, out.kept, note=out.note))
+    rows = play(games, asking, prompt, protocol, progress.advance)
+    if others := asking.others(judge):
+        out.write_json(OTHER_MODELS, others)
     failed = [row for row in rows if row.state != "ok"]
     if failed:
         if len(failed) == asked:
             raise UserError(_no_verdicts(judge, failed))
-        out.write_json(FAILURES, Counter(map(_reason, failed)))
+        out.write_json(FAILURES, {reason: len(rows) for reason, rows in by_reason(failed).items()})
     out.counts["failed"] = len(failed)
     out.counts["without_output"] = len(baseline_rows) - len({row.prompt for row in rows})
     out.retry = bool(failed)
@@ -144,7 +163,7 @@ def play(
     again = {
         at: prompt.again(requests[at], reply.text)
         for at, reply in sorted(first.items())
-        if prompt.second_attempt and isinstance(reply, ChatReply) and read_reply(protocol, reply).asks_again
+        if prompt.second_attempt and isinstance(reply, ChatReply) and _asks_again(protocol, reply)
     }
     second = _ask(judge, again)
     rows = [
@@ -152,10 +171,20 @@ def play(
         for at, game in enumerate(games)
     ]
     for at, row in enumerate(rows):
-        if row.state == "parse_failed":
+        if row.state != "ok" and not _may_pass(second.get(at, first[at])):
             for request in filter(None, (requests[at], again.get(at))):
                 judge.reject(request)
     return rows
+
+
+def _asks_again(protocol: Protocol, reply: ChatReply) -> bool:
+    """Whether a second attempt is due; not after an empty reply, which many endpoints refuse to be shown as a turn."""
+    return bool(reply.text.strip()) and read_reply(protocol, reply).asks_again
+
+
+def _may_pass(last: ChatReply | CallFailure) -> bool:
+    """Whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
+    return isinstance(last, CallFailure) and not last.is_final
 
 
 def _ask(
@@ -181,18 +210,36 @@ def _judgment(
     last = attempts[-1]
     if isinstance(last, CallFailure):
         return game.judgment(said, Reading("api_failed"), error=last.reason)
-    return game.judgment(said, read_reply(protocol, last))
+    reading = read_reply(protocol, last)
+    return game.judgment(said, reading, error="" if reading.state == "ok" else _why_unread(protocol, last))
+
+
+def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
+    """Why there is no verdict in a reply, where more is known than that."""
+    if not reply.text.strip():
+        return _EMPTY[reply.finish_reason == CUT_OFF]
+    if protocol == "alpaca_eval2" and read_identifier(reply.text, None).state == "ok":
+        return _OTHER_TOKEN
+    return ""
 
 
 def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
     """What to say where all verdicts failed: the commonest reason, with an example where it is in the reply."""
-    [(reason, count)] = Counter(map(_reason, failed)).most_common(1)
-    example = next((row.reply for row in failed if _reason(row) == reason and not row.error), "")
+    reason, alike = next(iter(by_reason(failed).items()))
+    count, example = len(alike), "" if alike[0].error else alike[0].reply
     said = f", such as {example[:_SHOWN]!r}" if example else ""
     return (
         f"{judge} gave no verdict on any of {len(failed)} questions; the commonest reason ({count} of {len(failed)}):"
         f" {reason}{said}; `harness judge check` tells whether it can judge"
     )
+
+
+def by_reason(failed: Iterable[Judgment]) -> dict[str, list[Judgment]]:
+    """Failed verdicts by their reason, the commonest first; reasons that differ in numbers alone are one."""
+    alike: dict[str, list[Judgment]] = {}
+    for row in failed:
+        alike.setdefault(_WITH_DIGITS.sub("#", _reason(row)), []).append(row)
+    return {_reason(rows[0]): rows for rows in sorted(alike.values(), key=len, reverse=True)}
 
 
 def _reason(row: Judgment) -> str:

@@ -1,6 +1,7 @@
 """Perplexity of responses under a model."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.backends.chat import conversation
@@ -9,6 +10,8 @@ from harness.core.records import Response
 from harness.steps.respond import longest_first
 
 BATCH_SIZE = 128
+BEYOND = "beyond_context"
+"""The count of rows that are longer than the model's context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +23,33 @@ class Perplexity:
     """
 
     prompt_id: str
-    negative_log_likelihood: float
+    negative_log_likelihood: float | None
+    """None where prompt and response are more than the model's context holds: it cannot tell how likely they are."""
     tokens: int
 
     @property
+    def nats_per_token(self) -> float:
+        """The mean negative log-likelihood of a token. Raises ValueError where there is none."""
+        if self.negative_log_likelihood is None:
+            raise ValueError(f"the response to {self.prompt_id} is longer than the model's context")
+        return self.negative_log_likelihood / self.tokens
+
+    @property
     def value(self) -> float:
-        """Exp of the mean negative log-likelihood of a token."""
-        return math.exp(self.negative_log_likelihood / self.tokens)
+        """Exp of `nats_per_token`, which may raise."""
+        return math.exp(self.nats_per_token)
+
+
+def measured(rows: Iterable[Perplexity]) -> dict[str, Perplexity]:
+    """By prompt, the rows that have a likelihood."""
+    return {row.prompt_id: row for row in rows if row.negative_log_likelihood is not None}
 
 
 @step(version=4, work="likelihood")
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
+
+    Rows beyond the model's context have no likelihood; they are counted, and the user hears of them.
 
     Which tokens count, and how memory is bounded: see `Likelihoods`.
     """
@@ -41,7 +59,7 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
     rows = responses.rows(Response)
     likelihoods = Likelihoods(checkpoint_of(model.folder))
     progress = out.track(len(rows), "rows")
-    measured: dict[int, Perplexity] = {}
+    found: dict[int, Perplexity] = {}
     order = longest_first([len(row.prompt.text) + len(row.text) for row in rows])
     for batch in (order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)):
         pairs = likelihoods.negative_log_likelihoods(
@@ -49,6 +67,13 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
             [rows[i].text for i in batch],
             [rows[i].is_ended for i in batch],
         )
-        measured |= {i: Perplexity(rows[i].prompt.id, *pair) for i, pair in zip(batch, pairs, strict=True)}
+        found |= {i: Perplexity(rows[i].prompt.id, *pair) for i, pair in zip(batch, pairs, strict=True)}
         progress.advance(len(batch))
-    out.write_rows(measured[i] for i in range(len(rows)))
+    out.write_rows(found[i] for i in range(len(rows)))
+    beyond = len(rows) - sum(row.negative_log_likelihood is not None for row in found.values())
+    out.counts[BEYOND] = beyond
+    if beyond:
+        out.note(
+            f"{beyond} of {len(rows)} responses have no perplexity: with their prompts they are more than the"
+            f" {likelihoods.limit} tokens that the model holds"
+        )

@@ -1,14 +1,18 @@
 """Responses of a model: to prompts as they are, or to prompts rendered from a template."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 
 from harness.backends.chat import conversation
-from harness.backends.interfaces import Conversation, Generator, Sampling
+from harness.backends.interfaces import Completion, Conversation, Generator, Sampling
 from harness.core.artifacts import Artifact, Output, Tracker, step
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
+
+SHOWN_PROMPTS = 5
+"""Of those without an answer, how many are named."""
 
 CUT_OFF_SHARE = 0.02
 """Of a step's answers: where the token limit cuts off more, the user hears of it."""
@@ -71,9 +75,8 @@ def _answer(
 
     What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
     """
-    from harness.backends.openai_teacher import NO_ANSWER
-
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
+    unanswered: dict[str, str] = {}
     lengths = [sum(len(turn.content) for turn in said) for said in conversations]
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
     if left:
@@ -88,16 +91,29 @@ def _answer(
                     [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
                     within.advance,
                 )
+                asked = [prompts[i] for i in batch]
+                unanswered |= _reasons(asked, completions)
                 log.append(
                     [
-                        Response(prompts[i], done.text, generator.name, done.token_ids, done.finish_reason)
-                        for i, done in zip(batch, completions, strict=True)
-                        if done.finish_reason != NO_ANSWER
+                        Response(prompt, done.text, generator.name, done.token_ids, done.finish_reason)
+                        for prompt, done in zip(asked, completions, strict=True)
+                        if prompt.id not in unanswered
                     ]
                 )
                 within.finish()
     _count_cut_off(out, list(log.done.values()), sampling)
-    _count_unanswered(out, model, len(prompts), len(log.done))
+    _count_unanswered(out, model, len(prompts), unanswered)
+
+
+def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
+    """Why there is no answer to some prompts, by their ids."""
+    from harness.backends.openai_teacher import NO_ANSWER
+
+    return {
+        prompt.id: done.finish_reason.removeprefix(NO_ANSWER)
+        for prompt, done in zip(prompts, completions, strict=True)
+        if done.finish_reason.startswith(NO_ANSWER)
+    }
 
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
@@ -106,7 +122,7 @@ def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
 
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
-        return OpenAITeacher(reference, out.limits, out.kept)
+        return OpenAITeacher(reference, out.limits, out.kept, out.note)
     return load_generator(reference, sampling.engine, out.compute)
 
 
@@ -117,14 +133,16 @@ def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) ->
         out.note(f"{cut} of {len(rows)} answers are cut off at the limit of {sampling.max_new_tokens} tokens")
 
 
-def _count_unanswered(out: Output, model: Artifact, asked: int, answered: int) -> None:
-    out.counts["unanswered"] = asked - answered
-    if asked and not answered:
-        raise UserError(
-            f"{model} left every answer empty or withheld it, of {asked}: take another --teacher, or other prompts"
-        )
-    if answered < asked:
-        out.note(f"{asked - answered} of {asked} prompts have no answer: it was empty, or withheld by a filter")
+def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapping[str, str]) -> None:
+    """`unanswered` says by prompt why there is no answer to it."""
+    out.counts["unanswered"] = len(unanswered)
+    if not unanswered:
+        return
+    [(reason, count)] = Counter(unanswered.values()).most_common(1)
+    if len(unanswered) == asked:
+        raise UserError(f"{model} answers none of {asked} prompts ({reason}): take another teacher, or other prompts")
+    shown = ", ".join(list(unanswered)[:SHOWN_PROMPTS]) + (", …" if len(unanswered) > SHOWN_PROMPTS else "")
+    out.note(f"{len(unanswered)} of {asked} prompts have no answer ({shown}): {reason} ({count} of them)")
 
 
 class _BatchProgress:

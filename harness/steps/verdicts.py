@@ -9,27 +9,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.core.records import State
+from harness.backends.answer_parts import VERY_UNLIKELY
+from harness.backends.reply_faults import without_thinking
+from harness.core.records import MIRRORED_LABELS, WIN_OF_FIRST, State, official_label
 
-PARSER_VERSION = 3
-"""Part of what a recorded reply is found by, and of every judge's fingerprint: raise it when a reading changes."""
+PARSER_VERSION = 4
+"""Part of the fingerprint of every judge behind an endpoint: raise it when a reading changes."""
+
+EMBEDDED_PARSER_VERSION = 3
+"""The same of the embedded judge, which replies with official labels and both identifiers' probabilities alone: raise
+it when their reading changes."""
 
 IDENTIFIERS = ("m", "M")
 """What AlpacaEval 2.0's judge calls the first and the second output."""
 
-# Interfaces of OpenAI's kind give this log-probability, which is none, to whatever is very unlikely.
-_VERY_UNLIKELY = -9999.0
-
-_LABEL = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
+_LABEL = re.compile(rf"\[\[({'|'.join([*WIN_OF_FIRST, *MIRRORED_LABELS])})\]\]")
 
 # An identifier with blanks or marks around it, as in " m", "M." and '"m"'.
 _MARKS = r"[\s.,:;!()\[\]\"'“”‘’`*_]*"
 _SPELLED_IDENTIFIER = re.compile(rf"{_MARKS}([mM]){_MARKS}")
-
-# Some servers hand out a reasoning model's thinking in front of its answer. The chat template may have opened the
-# block, so that only its end is in the reply. A tag elsewhere in a line is the judge speaking of one.
-_THINKING = re.compile(r"^[ \t]*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.MULTILINE)
-_END_OF_THINKING = re.compile(r"^[ \t]*</think(?:ing)?>[ \t\r]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,13 @@ def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -
 def read_label(reply: str) -> Reading:
     """Arena-Hard v0.1 (get_score of gen_judgment.py): the one label in double brackets, however often it is given.
 
-    Two different labels are no verdict, and final; a reply without a label gets a second attempt.
+    Two different labels are no verdict, and final; a reply without a label gets a second attempt. A label the other
+    way round, such as [[B<A]], is the official one that says the same.
     """
     # The tool's pattern takes any letters A, B and signs <, >, = for a label: after [[AB]] it asks no second time and
-    # then drops the game, and [[B]] beside [[B>A]] counts as a contradiction. Only the five labels are labels here.
-    labels = set(_LABEL.findall(_without_thinking(reply)))
+    # then drops the game, and [[B]] beside [[B>A]] counts as a contradiction. Only the five labels, either way round,
+    # are labels here. Labels that a judge weighs while it thinks are not its verdict.
+    labels = {official_label(label) for label in _LABEL.findall(without_thinking(reply))}
     return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed", asks_again=not labels)
 
 
@@ -71,7 +71,7 @@ def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:
     spelled = {token: value for token, value in log_probabilities.items() if _identifier(token)}
     if any(math.isnan(value) or value == math.inf for value in spelled.values()):
         return None
-    possible = {token: value for token, value in spelled.items() if value > _VERY_UNLIKELY}
+    possible = {token: value for token, value in spelled.items() if value > VERY_UNLIKELY}
     if not possible:  # alpaca_eval: NaN, or 0.5 where both are given as very unlikely, of which nothing is known
         return None
     likeliest = max(possible.values())
@@ -86,7 +86,7 @@ def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:
 
 def _sampled_first(reply: str) -> float | None:
     """1 for a reply that is the first identifier and nothing else, 0 for the second, None for any other."""
-    identifier = _identifier(_without_thinking(reply))
+    identifier = _identifier(without_thinking(reply))
     return float(identifier == IDENTIFIERS[0]) if identifier else None
 
 
@@ -94,10 +94,3 @@ def _identifier(text: str) -> str:
     """The identifier that `text` spells, "" for none."""
     spelled = _SPELLED_IDENTIFIER.fullmatch(text)
     return spelled[1] if spelled else ""
-
-
-def _without_thinking(reply: str) -> str:
-    """What a reasoning model says once it has thought: labels it weighs before are not its verdict."""
-    answer = _THINKING.sub("", reply)
-    ends = list(_END_OF_THINKING.finditer(answer))
-    return answer[ends[-1].end() :] if ends else answer

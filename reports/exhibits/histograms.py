@@ -135,16 +135,25 @@ def _kept(part: HistogramsPart, exhibit: HistogramFigure) -> Table:
     rows = []
     for each in part.kept:
         published = exhibit.kept.get(each.model)
-        share = number(100 * each.kept / each.of, 1) if each.of else number(None, 0)
-        paper = number(None, 0) if published is None else f"{published:,}"
-        rows.append(Row((exhibit.paper.model(each.model), f"{each.kept:,}", f"{each.of:,}", share, paper)))
-    heads = ("ours kept", "of", "ours kept (%)", "the paper kept")
+        ours = (f"{each.kept:,}", f"{each.of:,}", _share(each.kept, each.of))
+        paper = (_count(published), _count(exhibit.kept_of), _share(published, exhibit.kept_of))
+        rows.append(Row((exhibit.paper.model(each.model), *ours, *paper)))
+    heads = ("ours kept", "of", "ours kept (%)", "the paper kept", "of", "the paper kept (%)")
     return Table(
         columns=(Column("base model"), *(Column(head, number=True) for head in heads)),
         groups=(Group(tuple(rows)),),
         name=f"{exhibit.name}-kept",
         caption="Improver examples that the filter kept",
     )
+
+
+def _count(published: int | None) -> str:
+    return number(None, 0) if published is None else f"{published:,}"
+
+
+def _share(kept: int | None, of: int | None) -> str:
+    """In per cent; a dash where one of the two is not known."""
+    return number(100 * kept / of if kept is not None and of else None, 1)
 
 
 def _records(part: HistogramsPart, exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]]) -> Records:

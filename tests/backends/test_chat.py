@@ -12,11 +12,12 @@ from harness.backends.chat import (
     conversation,
     prompt_ids,
     prompt_text,
-    rooms,
 )
-from harness.backends.hf import TransformersGenerator, load_tokenizer
+from harness.backends.context import rooms
+from harness.backends.hf import Likelihoods, TransformersGenerator, load_tokenizer
 from harness.backends.interfaces import Completion, Conversation, Sampling
-from harness.backends.training_rows import UNSCORED, pair_ids, sft_rows
+from harness.backends.reference_log_probabilities import References
+from harness.backends.training_rows import UNSCORED, ReferenceLogProbability, pair_ids, preference_rows, sft_rows
 from harness.core.errors import UserError
 from harness.core.records import Message, PreferencePair, Prompt, Response
 from tests.backends.families import FAMILIES, LLAMA3_TEMPLATE, checkpoint
@@ -126,6 +127,26 @@ def test_training_and_generation_see_the_same_ids(tokenizer: Any, tmp_path: Path
         assert pair_ids(PreferencePair(prompt, ANSWER, "no"), again) == (ids, answer, answer_ids(tokenizer, "no"))
 
 
+def test_a_saved_tokenizer_that_adds_bos_and_a_template_that_writes_it_give_the_model_one(tmp_path: Path) -> None:
+    folder = checkpoint(FAMILIES["llama3"](), tmp_path)
+    tokenizer = load_tokenizer(folder)
+    bos, said = tokenizer.bos_token_id, conversation(LATER)
+    assert tokenizer("text")["input_ids"].count(bos) == 1  # it adds one by itself
+    turns = [{"role": turn.role, "content": turn.content} for turn in said]
+    assert tokenizer.apply_chat_template(turns, tokenize=False).count(tokenizer.bos_token) == 1  # and so does this
+    pair = PreferencePair(LATER, ANSWER, "no")
+    pairs = preference_rows([pair], [ReferenceLogProbability("q", 0.0, 0.0)], tokenizer, 512).dataset
+    given = [
+        *ids_that_generation_sees(folder, [said, conversation(QUESTION)]),
+        *(row["input_ids"] for row in sft_rows([Response(LATER, ANSWER, "x")], tokenizer, 512).dataset),
+        *([*row["prompt_ids"], *row[side]] for row in pairs for side in ("chosen_ids", "rejected_ids")),
+        Likelihoods(folder)._encode(said, ANSWER, True)[0],
+        *(ids for ids, _ in References(folder, 512, "float32")._rows(pair)),
+    ]
+    assert len(given) == 8
+    assert all(ids[0] == bos and ids.count(bos) == 1 for ids in given)
+
+
 def test_a_template_that_refuses_a_system_turn_is_said_in_one_line() -> None:
     messages = (Message("system", "be brief"), *conversation(QUESTION))
     with pytest.raises(UserError, match=r"refuses a conversation of the turns system, user: roles must alternate"):
@@ -145,7 +166,7 @@ def test_what_ends_an_answer_is_the_eos_and_every_token_the_checkpoint_declares(
     (tmp_path / "generation_config.json").unlink()
     assert closing_ids(tokenizer, tmp_path) == [tokenizer.eos_token_id]  # config.json's is the same
     (tmp_path / "generation_config.json").write_text("{")
-    with pytest.raises(UserError, match=r"cannot read which tokens end an answer from .*generation_config\.json"):
+    with pytest.raises(UserError, match=r"cannot load .*generation_config\.json"):
         closing_ids(tokenizer, tmp_path)
 
 

@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from harness.backends import hub as hub_module
-from harness.backends.datasets import RowKind, data_fingerprint, read_data
+from harness.backends.datasets import _Ids, data_fingerprint, read_data
+from harness.backends.row_layouts import RowKind
 from harness.core.errors import UserError
 from harness.core.files import file_digest
 from harness.core.records import Message, PreferencePair, Prompt, Response
@@ -106,6 +108,18 @@ def test_ids_and_writers_are_the_row_s_own_where_it_has_them(tmp_path: Path) -> 
     assert only(lines(tmp_path / "set.jsonl", {**row, "id": 7})).prompt.id == "7"
 
 
+def test_rows_that_all_ask_the_same_are_numbered(tmp_path: Path) -> None:
+    reference = lines(tmp_path / "set.jsonl", *([{"prompt": "ask", "output": "say"}] * 500))
+    first, *others = (row.prompt.id for row in read_data(reference, "", "responses", 500))
+    assert others == [f"{first}-{number}" for number in range(2, 501)]
+
+
+def test_a_compressed_file_is_called_as_if_it_were_not(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"prompt": "ask", "output": "say"}\n'))
+    assert only(str(path)).writer == "set"
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([None, "1", "1-2"])), max_size=12))
 def test_ids_are_distinct_and_do_not_depend_on_what_follows(
     tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str | None]]
@@ -139,7 +153,6 @@ def test_the_same_request_with_another_history_is_another_prompt(tmp_path: Path)
         ({}, "responses", "columns none"),
         ({"prompt": "a", "output": " \n"}, "responses", "no text in output; give it one, or take the row out"),
         ({"prompt": "a", "chosen": "", "rejected": "b"}, "pairs", "no text in chosen"),
-        ({"prompt": "a", "chosen": "b", "rejected": turns("a", "b")}, "pairs", "no text in rejected"),
         ({"output": "b"}, "responses", "no text in prompt or instruction"),
         ({"prompt": 3, "output": "b"}, "responses", "no text in prompt or instruction"),
         ({"prompt": "a", "output": 4}, "responses", r"output is neither text nor a list of \{role, content\}"),
@@ -149,7 +162,15 @@ def test_the_same_request_with_another_history_is_another_prompt(tmp_path: Path)
         ({"messages": turns("a", "b", "c")}, "responses", "messages does not end with a user's turn and an answer"),
         ({"messages": turns("a", "")}, "responses", "no text in messages"),
         ({"messages": turns("", "b")}, "responses", "no text in the request in messages"),
-        ({"messages": [{"role": "human", "content": "a"}]}, "responses", "role 'human', content str"),
+        ({"messages": [{"role": "narrator", "content": "a"}]}, "responses", "role 'narrator', content str"),
+        ({"messages": turns("a", "b"), "id": {"a": 1}}, "responses", "id is no name or number"),
+        ({"prompt": "a", "output": "b", "id": "\ud83d"}, "responses", "id is no name or number"),
+        ({"prompt": "a", "output": "b", "generator": "\ud83d"}, "responses", "generator is no name or number"),
+        ({"prompt": "\udc00", "output": "b"}, "responses", "a text holds half a character; write the whole one"),
+        ({"messages": turns("a", "\ud83d", "c", "d")}, "responses", "a text holds half a character"),
+        ({"prompt": "a", "chosen": "b", "rejected": "\ud83d"}, "pairs", "a text holds half a character"),
+        ({"prompt": "a", "output": float("nan")}, "responses", "no answer to read: columns prompt, output"),
+        ({"prompt": "a", "output": 10**400}, "responses", "output is neither text nor a list"),
         ({"messages": [{"role": "user", "content": None}]}, "responses", "role 'user', content NoneType"),
         ({"messages": ["a", "b"]}, "responses", "role None"),
         ({"chosen": turns("a", "b"), "rejected": turns("A", "b")}, "pairs", "differ before their last turn"),
@@ -168,12 +189,8 @@ def test_a_row_that_cannot_be_used_is_one_line_with_file_and_row(
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("set.jsonl", b'{"prompt": "a", "output": "b"}\n{"prompt"\n', r"set\.jsonl:2: not JSON"),
-        ("set.json", b'[{"prompt"', r"set\.json: not JSON"),
-        ("set.json", b'{"prompt": "a"}', "not a list of rows; one object a line goes into a .jsonl file"),
-        ("set.jsonl", b"\xff\xfe", "not UTF-8 text at byte 0"),
-        ("set.parquet", b"not parquet", r"cannot read the data set .*set\.parquet"),
-        ("set.csv", b"prompt,output\n", r"not \.jsonl, \.json, \.parquet"),
+        ("set.txt", b"prompt,output\n", r"not \.jsonl, \.json, \.csv, \.tsv, \.parquet, \.jsonl\.gz"),
+        ("set.csv", b"prompt,output\n", r"has 0 rows, not 2; ask for fewer"),
         ("set.jsonl", b'{"prompt": "a", "output": "b"}\n', r"has 1 rows, not 2; ask for fewer"),
     ],
 )
@@ -189,6 +206,12 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, name: str, conte
 def test_a_file_that_is_not_there_is_one_line_and_not_looked_for_on_the_hub(reference: str) -> None:
     with pytest.raises(UserError, match=f"cannot read the data set {reference}: No such file or directory"):
         data(reference, 1)
+
+
+def test_a_row_that_no_file_can_hold_ends_the_step_with_its_line(tmp_path: Path, store: Store) -> None:
+    reference = lines(tmp_path / "set.jsonl", {"prompt": "a", "output": "b"}, {"prompt": "a", "output": "half \ud83d"})
+    with pytest.raises(UserError, match=rf"^{reference}:2: a text holds half a character"):
+        made(store, data(reference, 2))
 
 
 def test_a_file_has_no_splits(tmp_path: Path) -> None:
@@ -264,6 +287,17 @@ def test_a_bad_row_of_the_hub_is_named_by_its_file(hub: HubServer) -> None:
         only(NAME, "pairs", split="test_sft")
 
 
+def test_rows_of_the_hub_are_read_as_those_of_files(hub: HubServer, tmp_path: Path) -> None:
+    """Also turns that a column of text holds as JSON."""
+    rows = [{"instruction": "ask", "input": "this", "output": "say", "real": json.dumps(turns("ask", "say"))}]
+    write(tmp_path / "hub" / NAME / "data" / "mine-00000-of-00001.parquet", rows)
+    assert only(NAME, split="mine").prompt.text == "ask\n\nthis"
+    texts = [{"chosen": json.dumps(turns("ask", "yes")), "rejected": json.dumps(turns("ask", "no"))}]
+    write(tmp_path / "hub" / NAME / "data" / "pairs-00000-of-00001.parquet", texts)
+    found = only(NAME, "pairs", split="pairs")
+    assert (found.prompt.text, found.chosen, found.rejected) == ("ask", "yes", "no")
+
+
 def test_a_data_set_without_parquet_is_one_line(hub: HubServer, tmp_path: Path) -> None:
     (tmp_path / "hub" / "maker" / "texts").mkdir()
     (tmp_path / "hub" / "maker" / "texts" / "train.csv").write_text("prompt\n")
@@ -307,3 +341,23 @@ def test_a_data_set_that_the_hub_does_not_give_is_one_line(
     hub.gated.add("maker/locked")
     with pytest.raises(UserError, match=complaint):
         made(store, data(reference, 1, split="train_sft"))
+
+
+class CountedLookups(dict[str, int]):
+    """Counts how often it is looked into."""
+
+    lookups = 0
+
+    def __contains__(self, key: object) -> bool:
+        self.lookups += 1
+        return super().__contains__(key)
+
+
+@pytest.mark.parametrize("count", [500, 4000])
+def test_equal_requests_get_their_ids_in_a_time_that_grows_as_their_number(count: int) -> None:
+    given = _Ids()
+    given._last = seen = CountedLookups()
+    ids = [given.unseen(id) for _ in range(count) for id in ("a", "a-2", "b")]
+    assert len(set(ids)) == len(seen) == 3 * count
+    assert seen.lookups <= 4 * len(ids)
+    assert ids[:5] == ["a", "a-2", "b", "a-3", "a-2-2"]

@@ -62,7 +62,9 @@ def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> N
     assert "temperature" in known
     assert judge_reference("o3", without=("temperature",)).without == known
     plain = judge_reference("gpt-4o").without
-    assert judge_reference("gpt-4o", without=("logprobs", "temperature")).without == (*plain, "logprobs", "temperature")
+    both = judge_reference("gpt-4o", without=("logprobs", "temperature"))
+    assert set(both.without) == {*plain, "logprobs", "temperature"}
+    assert both == judge_reference("gpt-4o", without=("temperature", "logprobs")), "it is one judge"
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,30 @@ def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> N
 def test_a_parameter_that_is_always_sent_cannot_be_left_out(misspelt: str, hint: str) -> None:
     with pytest.raises(UserError, match=rf"'{misspelt}'.*\b{hint}\b.*max_tokens"):
         judge_reference("m", "http://localhost:1/v1", (misspelt,))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://r.openai.azure.com/openai/deployments/gpt-4?api-version=2024-10-21",
+        "https://gateway.example/openai?API-Version=preview",
+        "https://r.cognitiveservices.azure.com/openai/v1?key=x",
+    ],
+)
+def test_an_azure_url_with_a_query_is_told_what_azure_takes(url: str) -> None:
+    with pytest.raises(UserError, match=r"for Azure give https://RESOURCE\.openai\.azure\.com/openai/v1") as error:
+        judge_reference("m", url)
+    assert url not in str(error.value)
+    with pytest.raises(UserError) as error:
+        judge_reference("m", "https://llm.example/v1?x=1")
+    assert "Azure" not in str(error.value)
+
+
+@pytest.mark.parametrize("model", ["gpt-4@localhost:8000/v1", "gpt-4@host", "http://localhost:8000/v1", "m@https:h"])
+def test_a_host_in_the_models_name_is_not_taken_for_a_model_of_the_openai_api(model: str) -> None:
+    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*base URL that starts with http"):
+        judge_reference(model)
+
+
+def test_a_model_with_an_at_sign_can_be_served_at_a_base_url() -> None:
+    assert judge_reference("@cf/meta/llama", "http://localhost:1/v1").model == "@cf/meta/llama"

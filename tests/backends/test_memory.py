@@ -72,7 +72,7 @@ def test_parameters_of_the_papers_models(config: dict[str, Any], parameters: int
 @pytest.mark.parametrize("config", ["{}", "[]", "{", '{"hidden_size": null}'])
 def test_a_config_that_says_nothing_is_one_line(config: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(UserError, match="does not tell the model's size"):
+    with pytest.raises(UserError, match=r"config\.json(: | does not tell the model's size)"):
         shape_in(tmp_path)
 
 

@@ -188,7 +188,7 @@ def test_requests_a_minute_are_not_exceeded(tmp_path):
     with ChatServer() as server:
         all_replies(judge(server, tmp_path, Limits(requests_per_minute=1800)), questions(31))
         times = [at for at, _ in server.arrivals]
-    assert times[-1] - times[0] >= 30 / 30 - 0.05
+    assert times[-1] - times[0] >= 30 / 30 - 0.1
 
 
 def test_tokens_a_minute_are_not_exceeded(tmp_path):
@@ -196,7 +196,7 @@ def test_tokens_a_minute_are_not_exceeded(tmp_path):
     with ChatServer() as server:
         all_replies(judge(server, tmp_path, Limits(tokens_per_minute=600_000)), requests)
         times = [at for at, _ in server.arrivals]
-    assert times[-1] - times[0] >= 10 * 1000 / 10_000 - 0.05
+    assert times[-1] - times[0] >= 10 * 1000 / 10_000 - 0.1
 
 
 def test_a_request_comes_back_no_sooner_than_the_endpoint_asks(tmp_path):
@@ -216,7 +216,7 @@ def test_an_endpoint_that_asks_for_a_day_is_not_waited_for(tmp_path, wait):
         assert sum(server.calls.values()) <= 16
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_refusal_ends_the_run_with_one_line_before_more_is_asked(tmp_path, status):
     with ChatServer(faults=Faults(status=status, error={"message": "no, says the server"})) as server:
         line = stop(judge(server, tmp_path), questions(100))
@@ -247,7 +247,8 @@ def test_a_refused_parameter_is_named_and_can_be_left_out(tmp_path, name):
 def test_too_long_a_prompt_is_not_taken_for_a_refused_parameter(tmp_path):
     said = "max_tokens is too large: 4096. This model's maximum context length is 2048 tokens"
     with ChatServer(faults=Faults(status=400, error={"message": said})) as server:
-        assert "--judge-without" not in stop(judge(server, tmp_path), questions(1))
+        (failure,) = all_replies(judge(server, tmp_path), questions(1)).values()
+        assert failure == CallFailure(f"the prompt is too long for the model (status 400: {said})", is_final=True)
 
 
 def test_any_text_can_be_sent(tmp_path):
@@ -374,7 +375,10 @@ def recorded(kept: Path) -> list[Mapping[str, object]]:
     ("answer", "reason"),
     [
         ([], "no choices"),
-        ({"error": {"message": "overloaded"}}, "no choices"),
+        ({"error": {"message": "overloaded"}}, "the answer is an error: overloaded"),
+        ({"error": {"message": "Provider returned error", "metadata": {"raw": "no GPU"}}}, "error: no GPU"),
+        ({"choices": [{"message": {"content": ""}, "error": {"code": 502, "message": "idle"}}]}, "broke off: idle"),
+        ({"choices": [{"message": {"content": "hal"}, "finish_reason": "error"}]}, "broke off: its provider failed"),
         ({"choices": [{}]}, "no content"),
         ({"choices": [None]}, "no content"),
         ({"choices": [{"message": {"content": 3}}]}, "no content"),
@@ -396,8 +400,17 @@ def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
     [
         (None, None),
         ({"content": []}, None),
-        ({"content": [{"token": "m", "logprob": -1}]}, {"m": -1.0}),
-        ({"content": [{"token": "m", "logprob": -1, "top_logprobs": []}]}, {"m": -1.0}),
+        ({"content": [{"token": "m", "logprob": -1}]}, None),
+        ({"content": [{"token": "m", "logprob": -1, "top_logprobs": []}]}, None),
+        ({"content": [{"token": "m", "logprob": -1, "top_logprobs": 5}]}, None),
+        ({"content": [{"top_logprobs": [{"token": "m", "logprob": -1}, {"token": "M", "logprob": None}]}]}, None),
+        ({"content": [{"top_logprobs": [{"token": "m", "logprob": -1}, {"token": "M", "logprob": True}]}]}, None),
+        ({"content": [{"top_logprobs": [{"token": "m", "logprob": -1}, {"logprob": -2}]}]}, None),
+        ({"content": [{"top_logprobs": [{"token": "m", "logprob": float("nan")}]}]}, None),
+        ({"content": [{"top_logprobs": [{"token": "m", "logprob": 10**400}]}]}, None),
+        ({"content": [{"top_logprobs": ["m", "M"]}]}, None),
+        ({"tokens": ["m"], "token_logprobs": [-0.7], "top_logprobs": [{"m": -0.7, "M": -0.69}]}, None),
+        ([-0.7], None),
         (
             {
                 "content": [
@@ -413,7 +426,7 @@ def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
                     {"token": "x", "logprob": 0.0},
                 ]
             },
-            {"m": -1.0},
+            {"m": -1.0, "M": -9999.0},
         ),
     ],
 )

@@ -320,7 +320,7 @@ def test_a_batch_that_is_gone_can_be_struck_from_the_journal(server: ChatServer,
 def dear(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks a price of the local server."""
     price = Price(10.0, 30.0, source="local", batch=0.5)
-    for module in (judge_models, openai_batch, sys.modules["harness.backends.cost"]):
+    for module in (judge_models, sys.modules["harness.backends.cost"]):
         monkeypatch.setattr(module, "price_of", lambda reference: price)
 
 

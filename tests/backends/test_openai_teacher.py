@@ -14,7 +14,7 @@ from harness.backends.pace import Retries
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from harness.core.records import Message
-from tests.chat_server import ChatServer, Faults
+from tests.chat_server import ChatServer, Faults, Request, Response, error_response
 
 SAMPLING = Sampling(0.7, 0.9, 64)
 DEAD = "http://127.0.0.1:9/v1"
@@ -69,11 +69,33 @@ def test_an_answer_that_is_empty_or_filtered_is_none_and_is_paid_for_once(tmp_pa
         completions = ask(server.base_url, tmp_path)
         assert ask(server.base_url, tmp_path) == completions
         assert len(server.bodies) == len(QUESTIONS)
-    assert [(each.text, each.finish_reason) for each in completions] == [
-        *[("", NO_ANSWER)] * 3,
+    assert [(each.text, each.finish_reason.partition(",")[0]) for each in completions] == [
+        ("", f"{NO_ANSWER}the endpoint's content filter withheld the reply: 'half a'"),
+        ("", f"{NO_ANSWER}the reply is empty"),
+        ("", f"{NO_ANSWER}the reply was cut off while thinking"),
         ("long", "length"),
         *[("whole", "stop")] * 2,
     ]
+
+
+def test_a_prompt_that_the_endpoint_refuses_leaves_the_others_their_answers(tmp_path: Path) -> None:
+    refused = {
+        "question 1": error_response(400, "no", code="content_filter"),
+        "question 3": error_response(400, "This model's maximum context length is 8192 tokens"),
+    }
+
+    class Refuses(ChatServer):
+        def _refusal(self, request: Request, body: Mapping[str, Any]) -> Response | None:
+            return refused.get(body["messages"][-1]["content"]) or super()._refusal(request, body)
+
+    with Refuses(answer=echo) as server:
+        completions = ask(server.base_url, tmp_path)
+        assert set(server.calls.values()) == {1}
+    assert [each.text for each in completions if each.text] == [
+        f"an answer to question {number}" for number in (0, 2, 4, 5)
+    ]
+    assert completions[1].finish_reason.startswith(f"{NO_ANSWER}the endpoint's content filter refuses the prompt")
+    assert completions[3].finish_reason.startswith(f"{NO_ANSWER}the prompt is too long for the model")
 
 
 def test_what_fails_costs_nothing_that_was_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +148,14 @@ def test_model_and_endpoint_are_read_from_the_reference(reference: str, model: s
     found = teacher_endpoint(reference)
     assert (found.model, found.base_url) == (model, url)
     assert fingerprint(reference) == f"{model} at {url}"
+
+
+@pytest.mark.parametrize(
+    "reference", ["openai:model@secret.host:8000/v1", "openai:model@ftp://secret.host/v1", "openai:model@HTTPS:/secret"]
+)
+def test_an_endpoint_without_a_scheme_is_not_taken_for_a_model_of_the_openai_api(reference: str) -> None:
+    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*starts with http:// or https://"):
+        teacher_endpoint(reference)
 
 
 @pytest.mark.parametrize("reference", ["openai:", "openai:model@http://user:secret@host/v1", "openai:model@http://"])

@@ -2,6 +2,7 @@ import json
 import os
 import threading
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from harness.backends.chat_protocol import UnusableAnswer
 from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
-from harness.backends.replies import RecordedReplies, Spending, request_key, spending
+from harness.backends.replies import RecordedReplies, Spending, _sealed, request_key, spending
 from harness.bill import _print_bill
 
 REFERENCE = JudgeReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
@@ -76,7 +77,7 @@ def test_a_parameter_that_is_not_sent_gives_another_key():
 
 def test_a_reply_is_found_by_later_runs(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "first") as record:
-        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+        record.add(REQUEST, REPLY, 0.25)
     with RecordedReplies(tmp_path, REFERENCE, "second") as record:
         assert record.get(REQUEST) == REPLY
         assert record.get(replace(REQUEST, repeat=1)) is None
@@ -139,7 +140,7 @@ def test_what_a_run_has_spent_counts_every_answer_it_paid_for(tmp_path):
         record.add(REQUEST, REPLY, 0.25)
         record.reject(REQUEST)
         record.add(numbered(1), REPLY, None)
-        record.add_unusable(numbered(2), UnusableAnswer("no choices", 12, 0), 0.5)
+        record.add_unusable(numbered(2), "no choices", UnusableAnswer("no choices", 12, 0), 0.5)
         assert record.spent() == 0.75
     with RecordedReplies(tmp_path, REFERENCE, "second") as record:
         assert record.spent() == 0
@@ -202,7 +203,7 @@ def test_a_damaged_line_is_passed_over(tmp_path, damage):
 
 def test_a_line_tells_what_was_paid_for_without_the_messages(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "run") as record:
-        record.add(REQUEST, REPLY, 0.25, served_model="judge-1-0613")
+        record.add(REQUEST, replace(REPLY, served_model="judge-1-0613"), 0.25)
     text = record.path.read_text()
     line = json.loads(text)
     assert "A or B?" not in text
@@ -311,3 +312,93 @@ def test_lines_of_before_there_were_digests_are_read(tmp_path):
     with RecordedReplies(tmp_path, REFERENCE, "later") as record:
         assert record.get(REQUEST) == REPLY
     assert spending(tmp_path, "run") == Spending(1, 12, 3, 0.25)
+
+
+def two_kept(folder: Path) -> list[bytes]:
+    """The lines of a record with two replies, of which a later version of the reader rejected the first one."""
+    with RecordedReplies(folder, REFERENCE, "run") as record:
+        for number in range(2):
+            record.add(numbered(number), REPLY, 0.25)
+    with RecordedReplies(folder, replace(REFERENCE, parser_version=4), "run") as record:
+        record.reject(numbered(0))
+    return record.path.read_bytes().splitlines(keepends=True)
+
+
+@given(st.data())
+def test_a_damaged_rejection_revives_no_reply(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("record")
+    lines = two_kept(folder)
+    path = next(folder.glob("*.jsonl"))
+    start = len(lines[0] + lines[1])
+    flip(path, start + data.draw(st.integers(0, len(lines[2]) - 2)))
+    with RecordedReplies(folder, REFERENCE, "later") as record:
+        assert [record.get(numbered(number)) for number in range(2)] == [None, REPLY]
+
+
+def test_a_reply_that_follows_a_damaged_line_is_one(tmp_path: Path) -> None:
+    lines = two_kept(tmp_path)
+    path = next(tmp_path.glob("*.jsonl"))
+    flip(path, len(lines[0] + lines[1]) + 200)
+    with RecordedReplies(tmp_path, REFERENCE, "later") as record:
+        record.add(numbered(0), replace(REPLY, text="new"), 0.25)
+    with RecordedReplies(tmp_path, REFERENCE, "last") as record:
+        found = record.get(numbered(0))
+    assert found is not None and found.text == "new"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("log_probabilities", "a text"),
+        ("log_probabilities", {"m": "x"}),
+        ("log_probabilities", [1]),
+        ("text", 5),
+        ("text", None),
+        ("finish_reason", []),
+        ("usage", 3),
+        ("usage", {"prompt_tokens": "12", "completion_tokens": 1}),
+        ("usage", {"prompt_tokens": -5, "completion_tokens": 1}),
+        ("usd", "free"),
+        ("usd", float("nan")),
+        ("kind", 5),
+        ("kind", None),
+        ("key", []),
+        ("run_id", {}),
+    ],
+)
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_a_line_of_wrong_types_is_passed_over(tmp_path: Path, field: str, value: object, is_sealed: bool) -> None:
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        for number in range(2):
+            record.add(numbered(number), REPLY, 0.25)
+    first, second = (json.loads(line) for line in record.path.read_text().splitlines())
+    for line in (first, second):
+        del line["sha256"]
+    text = json.dumps({**first, field: value})
+    record.path.write_text((_sealed(text) if is_sealed else text) + "\n" + _sealed(json.dumps(second)) + "\n")
+    paid = spending(tmp_path, "run")
+    assert (paid.answers, paid.usd, paid.damaged.total()) == (1, 0.25, 1)
+    with RecordedReplies(tmp_path, REFERENCE, "later") as again:
+        assert [again.get(numbered(number)) for number in range(2)] == [None, REPLY]
+        again.add(numbered(0), REPLY, 0.25)
+        again.reject(numbered(1))
+
+
+def test_a_line_that_is_nested_too_deep_is_passed_over(tmp_path: Path) -> None:
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(REQUEST, REPLY, 0.25)
+    with record.path.open("ab") as file:
+        file.write(b"[" * 100_000 + b"\n" + b'{"kind": ' * 100_000 + b"1" + b"}" * 100_000 + b"\n")
+    with RecordedReplies(tmp_path, REFERENCE, "later") as record:
+        assert record.get(REQUEST) == REPLY
+    assert spending(tmp_path, "run").usd == 0.25
+
+
+def test_the_bill_tells_what_was_sent_and_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
+        record.add(REQUEST, REPLY, 0.25)
+        record.add_unusable(numbered(1), "no answer within 1 s", UnusableAnswer("no answer within 1 s"), 0.5)
+    _print_bill(spending(tmp_path, "run"))
+    answers, unread = capsys.readouterr().err.splitlines()
+    assert answers == "endpoints: 1 answers, 12 prompt and 3 completion tokens, $0.7500; all kept"
+    assert unread.startswith("endpoints: 1 more requests got no whole answer") and "$0.5000" in unread

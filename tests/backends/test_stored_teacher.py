@@ -78,11 +78,18 @@ def test_a_request_that_is_not_there_is_named(write: Write, message: str) -> Non
         ({**ROWS[0], "answer": " "}, r"teacher\.jsonl:1: instruction, answer and improvement must each hold text"),
         ({"instruction": "hi", "answer": "Hello."}, r"teacher\.jsonl:1: missing key 'improvement'"),
         ("hi", r"teacher\.jsonl:1"),
+        ({**ROWS[0], "answer": "half \ud83d"}, r"teacher\.jsonl:1: a text holds half a character; write the whole one"),
     ],
 )
 def test_a_row_without_one_of_its_texts_is_named(write: Write, row: object, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         StoredTeacher(write(row))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(write: Write) -> None:
+    path = write(*ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert reply(StoredTeacher(path), "hi") == "Hello."
 
 
 def test_the_file_is_what_the_reference_names_and_its_fingerprint(write: Write) -> None:
@@ -95,5 +102,5 @@ def test_the_file_is_what_the_reference_names_and_its_fingerprint(write: Write) 
 
 def test_a_file_that_is_not_there_is_one_line() -> None:
     for look_up in (fingerprint, load_generator):
-        with pytest.raises(UserError, match=r"there is no file no/such\.jsonl .* name another --teacher"):
+        with pytest.raises(UserError, match=r"there is no file no/such\.jsonl .* name another teacher"):
             look_up("stored:no/such.jsonl")

@@ -144,3 +144,14 @@ def test_a_pair_is_cut_as_its_reference_is(tokenizer: Any) -> None:
         assert (row["ref_chosen_logps"], row["ref_rejected_logps"]) == (-1.5, -2.5)
     assert cut([1] * 8, [2, 3, 4], 10) == [2, 3]
     assert cut([1] * 12, [2, 3, 4], 10) == []
+
+
+def test_pairs_that_are_equal_or_equal_once_cut_are_counted(tokenizer: Any) -> None:
+    equal = PreferencePair(Prompt("e", "why ?"), "red .", "red .")
+    equal_once_cut = PreferencePair(Prompt("c", "why ?"), "red , red , red , red .", "red , red , red , blue .")
+    other = PreferencePair(Prompt("o", "why ?"), "red .", "blue .")
+    room = len(prompt_ids(tokenizer, (Message("user", "why ?"),))) + 4
+    for length, identical in ((256, 1), (room, 2)):
+        rows = preference_rows([equal, equal_once_cut, other], None, tokenizer, length)
+        assert (rows.counts["identical_rows"], len(rows.dataset)) == (identical, 3)
+    assert "identical_rows" not in preference_rows([other], None, tokenizer, room).counts

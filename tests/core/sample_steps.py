@@ -5,6 +5,7 @@ They log what they execute to the file named by STEP_LOG, one line an event, so 
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -115,6 +116,30 @@ def get_killed(out: Output) -> None:
 def sleep_long(out: Output) -> None:
     log(out, f"pid {os.getpid()}")
     time.sleep(60)
+
+
+@step()
+def remove(out: Output, *, items: Artifact, place: str, flag: str) -> None:
+    """Removes what `place` says before it goes on, the first time: its own folder, its input's, a file, the store."""
+    places = {
+        "own folder": out.folder,
+        "input": items.folder,
+        "input's rows": items.folder / "rows.jsonl",
+        "store": out.folder.parents[1],
+    }
+    if not Path(flag).exists():
+        Path(flag).touch()
+        shutil.rmtree(places[place]) if places[place].is_dir() else places[place].unlink()
+    out.write_rows(items.rows(Item))
+
+
+@step()
+def remove_quietly(out: Output, *, items: Artifact, flag: str) -> None:
+    """Removes its input once it needs that no more, the first time: others may."""
+    if not Path(flag).exists():
+        Path(flag).touch()
+        shutil.rmtree(items.folder)
+    out.write_rows([])
 
 
 @step(work="generation")

@@ -145,8 +145,8 @@ def test_too_few_gpus_is_one_line_before_anything_runs(store: Store, monkeypatch
         run([occupy_much(after=[first])], store, jobs=4, compute=COMPUTE)
     assert str(raised.value) == (
         "step occupy_much needs 2 GPUs and 2 processors, and there is only this machine with 1 GPU, 4 processors"
-        " and 64 GiB of memory; take a larger machine, several with --executor ray, or change compute.resources of"
-        " the scale"
+        " and 64 GiB of memory; take a larger machine, several with `harness reproduce --executor ray`, or change"
+        " compute.resources of the scale"
     )
     assert not store.has(first)
 

@@ -94,3 +94,23 @@ def test_the_display_suits_the_stream(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERM", "xterm")
     with display(1) as shown:
         assert type(shown) is LiveDisplay
+
+
+@pytest.mark.parametrize(("width", "bar"), [(80, 10), (120, 20)])
+def test_in_a_narrow_terminal_the_label_is_cut_and_the_bar_is_not(
+    monkeypatch: pytest.MonkeyPatch, width: int, bar: int
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with LiveDisplay(232, stream) as shown:
+        shown.start("a", "train_sft qwen sft seed 0 SFT with a label that is long for any terminal there is to be")
+        shown.tell("a", Advance(141, 282, "steps", 0.731))
+        shown.tick(352)
+        shown._bars.refresh()
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()
+    line = next(line for line in lines if "141/282" in line)
+    assert line.count("━") + line.count("╸") + line.count("╺") == bar
+    assert line.startswith("  train_sft ") and "… " in line
+    assert line.rstrip().endswith("141/282 steps · 0.731 steps/s · 3 min 13 s left")
+    assert len(line) <= width

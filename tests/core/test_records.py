@@ -52,6 +52,17 @@ def test_rows_come_back_from_a_file_as_they_were(tmp_path_factory, rows):
     assert read_rows(path, Judgment) == rows
 
 
+@pytest.mark.parametrize("half", ["\ud83d", "\udc00", "\ud83d\ud83d"])
+def test_half_a_character_is_one_line_that_shows_where_it_is(tmp_path: Path, half: str):
+    rows = [Prompt("1", "whole \U0001f600"), Prompt("2", f"a cat {half} and a dog")]
+    with pytest.raises(UserError) as raised:
+        write_rows(tmp_path / "rows.jsonl", rows)
+    said = str(raised.value)
+    assert said.startswith("a text holds half a character (\\u")
+    assert "a cat \\u" in said and "and a dog" in said
+    said.encode()  # it can be printed
+
+
 def test_a_row_is_one_readable_line(tmp_path: Path):
     path = tmp_path / "rows.jsonl"
     write_rows(path, [Response(Prompt("7", "line\nbreak\u2028é"), "yes", "qwen", (1, 2))])

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from harness import registries
 from harness.core.errors import UserError
 from harness.core.registry import Registry
+from harness.registries import EVALS, METHODS
+from tests import plugins
 
 
 @pytest.fixture
@@ -12,10 +15,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Installs a distribution that offers `name = target` as a method."""
 
     def install(distribution: str, name: str, target: str) -> None:
-        info = tmp_path / f"{distribution}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[harness.methods]\n{name} = {target}\n")
+        plugins.install(tmp_path, distribution, [("harness.methods", name, target)])
 
     (tmp_path / "their_method.py").write_text("def mine():\n    return 'theirs'\n")
     (tmp_path / "broken_method.py").write_text("import a_package_that_is_not_there\n")
@@ -80,3 +80,19 @@ def test_what_cannot_be_imported_is_a_user_error(install):
         registry().load("mine")
     with pytest.raises(UserError, match="cannot load method 'absent' from math:no_such_function"):
         registry().load("absent")
+
+
+def test_tests_do_not_see_what_is_installed_beside_the_harness():
+    """Packages of the environment would change what every list of names is expected to be (`tests.plugins`)."""
+    own = {"harness.methods": METHODS, "harness.evals": EVALS}
+    assert {group: registry.names() for group, registry in own.items()} == {
+        group: tuple(registry.builtin) for group, registry in own.items()
+    }
+
+
+def test_what_is_no_method_or_evaluation_is_a_user_error(install, monkeypatch: pytest.MonkeyPatch):
+    install("their-package", "mine", "their_method:mine")
+    monkeypatch.setattr(registries, "METHODS", registry())
+    origin = r"their_method:mine \(package their-package\)"
+    with pytest.raises(UserError, match=f"cannot use method 'mine' from {origin}: it is a function, not a .*Method"):
+        registries.load_method("mine")

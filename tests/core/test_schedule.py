@@ -5,20 +5,23 @@ from harness.core.artifacts import ancestry
 from harness.core.schedule import Durations, Schedule
 from tests.core.sample_steps import numbers, squares, total
 
+STEPS = {"numbers": numbers(count=99), "squares": squares(items=numbers(count=99)), "total": total(parts=[])}
+
 
 def durations(**seconds: float) -> Durations:
     known = Durations()
     for step, value in seconds.items():
-        known.learn(step, value)
+        known.learn(STEPS[step], value)
     return known
 
 
 def test_forecasts_fall_back_to_the_mean_of_all_and_then_to_one():
-    assert durations().expect("numbers") == 1
+    one, other = numbers(count=1), numbers(count=2)
+    assert durations().expect(one) == 1
     known = durations(numbers=2, squares=6)
-    known.learn("numbers", 4)
-    assert known.expect("numbers") == 3
-    assert known.expect("total") == 4
+    known.learn(other, 4)
+    assert known.expect(one) == 3
+    assert known.expect(STEPS["total"]) == 4
 
 
 def test_steps_wait_for_their_inputs():
@@ -96,3 +99,55 @@ def test_a_running_step_tells_what_others_of_its_kind_will_take(monkeypatch: pyt
     assert schedule.seconds_left(jobs=1) == 16 + 20
     schedule.finish(first, 30)
     assert schedule.seconds_left(jobs=1) == 30
+
+
+def test_what_was_reckoned_is_the_forecast_from_the_start():
+    steps = [numbers(count=count) for count in range(1, 5)]
+    reckoned = {artifact.key: 10.0 * count for count, artifact in enumerate(steps, start=1)}
+    schedule = Schedule(steps, Durations(reckoned))
+    assert schedule.seconds_left(jobs=1) == 100
+    assert schedule.seconds_left(jobs=2) == 50
+    assert schedule.take() == steps[-1]  # the longest first
+
+
+def test_the_pace_so_far_corrects_what_was_reckoned():
+    """A machine half as fast, on which the first steps end."""
+    steps = [numbers(count=count) for count in range(20)]
+    schedule = Schedule(steps, Durations({artifact.key: 10.0 for artifact in steps}))
+    for _ in range(10):
+        artifact = schedule.take()
+        assert artifact is not None
+        schedule.finish(artifact, 20)
+    assert schedule.seconds_left(jobs=1) == pytest.approx(200, rel=0.03)
+
+
+def test_a_short_step_that_took_long_does_not_move_the_forecast_of_long_ones():
+    """Such as the first, for which libraries are loaded: seconds in place of a tenth."""
+    short, long = numbers(count=1), [squares(items=numbers(count=count)) for count in range(2, 12)]
+    schedule = Schedule([short, *long], Durations({short.key: 0.1, **{each.key: 60.0 for each in long}}))
+    before = schedule.seconds_left(jobs=1)
+    while (started := schedule.take()) != short:
+        assert started is not None
+    schedule.finish(short, 3.0)
+    after = schedule.seconds_left(jobs=1)
+    assert before is not None and after == pytest.approx(before, rel=0.3)
+    assert after == pytest.approx(600, rel=0.3)
+
+
+def test_a_step_that_runs_corrects_what_was_reckoned_for_others(monkeypatch: pytest.MonkeyPatch):
+    """On a machine a quarter as fast the first long step says so long before it ends."""
+    now = 0.0
+    monkeypatch.setattr(schedule_module.time, "monotonic", lambda: now)
+    steps = [*(numbers(count=count) for count in range(5)), *(squares(items=numbers(count=9 + n)) for n in range(5))]
+    schedule = Schedule(steps, Durations({artifact.key: 10.0 for artifact in steps}))
+    first = schedule.take()
+    assert first is not None and schedule.seconds_left(jobs=1) == 100
+    now = 10.0
+    schedule.hear(first, seconds_left=30)
+    assert 240 < (schedule.seconds_left(jobs=1) or 0) < 400
+    now = 20.0
+    schedule.hear(first, seconds_left=20)
+    assert 280 < (schedule.seconds_left(jobs=1) or 0) < 400
+    now = 40.0
+    schedule.finish(first, 40)
+    assert schedule.seconds_left(jobs=1) == pytest.approx(360, rel=0.15)

@@ -14,9 +14,10 @@ import pytest
 
 from harness.core import code, sources
 from harness.core.artifacts import Artifact
-from harness.core.code_cache import CodeCache
+from harness.core.code_cache import CODES, CodeCache
 from harness.core.staleness import artifact_around, in_folders, staleness
 from harness.core.store import Store
+from harness.evidence import look_at_files
 from harness.pipeline import plan, run
 
 STEPS = """
@@ -225,6 +226,23 @@ def test_files_of_a_store_are_looked_at_without_the_graph(lab: Lab, tmp_path: Pa
     found = staleness(made, lambda functions: code.code_digests(*functions))
     assert set(found.changed) == {lab.double.key}
     assert artifact_around(tmp_path) is None
+
+
+def test_to_look_at_files_writes_nothing(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    lab.run()
+    lab.write(OTHER)
+    root = lab.store().root
+    (root / CODES).unlink(missing_ok=True)  # so that there is something to be saved
+    before = contents(root)
+    found = look_at_files([lab.store().folder(target) for target in lab.targets], "warn")
+    assert set(found.changed) == {lab.double.key}
+    assert "code of their_double changed" in capfd.readouterr().err
+    assert contents(root) == before
+
+
+def contents(folder: Path) -> dict[Path, int]:
+    """All there is in a folder, with the time of its last change."""
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
 
 
 def test_digests_kept_on_disk_hold_until_a_source_changes(

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -84,9 +85,12 @@ def test_an_artifact_of_another_store_is_taken_over(
 
 def test_binding_gives_folders_to_all_that_is_there(store: Store):
     items = numbers(count=3)
-    store.build(items)
-    bound = store.bind(total(parts=[squares(items=items), items]))
-    assert bound.bound_to is None
+    target = total(parts=[squares(items=items), items])
+    for artifact in (items, squares(items=items), target):
+        store.build(artifact)
+    shutil.rmtree(store.folder(squares(items=items)))
+    bound = store.bind(target)
+    assert bound.folder == store.folder(target)
     first, second = bound.inputs["parts"]
     assert first.bound_to is None
     assert second.folder == store.folder(items)
@@ -110,8 +114,9 @@ def test_nothing_is_built_twice(store: Store, executions):
 
 
 def test_what_is_not_there_has_no_record(store: Store):
-    with pytest.raises(KeyError, match="numbers"):
-        store.record(numbers(count=3))
+    for look in (store.record, store.bind):
+        with pytest.raises(UserError, match=r"numbers.* is gone, or part of it"):
+            look(numbers(count=3))
 
 
 def remove_record(folder: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.formats import Calibration, read_calibration
+from evals.formats.calibration import Calibration, read_calibration
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from evals.formats import Annotations, ArenaJudgment
+from evals.formats.annotations import Annotations
+from evals.formats.arena_hard import ArenaJudgment
 
 _WIN_OF_A = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from evals.arena_hard import score_judgments
-from evals.formats import ArenaJudgment, Game
+from evals.formats.arena_hard import ArenaJudgment, Game
 from evals.stats.bootstrap import (
     FloatArray,
     IntArray,

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evals.alpaca_eval2 import build_calibration
-from evals.formats import Annotations, ArenaJudgment, Calibration, Game
+from evals.formats.annotations import Annotations
+from evals.formats.arena_hard import ArenaJudgment, Game
+from evals.formats.calibration import Calibration
 from evals.stats.bootstrap import Statistic
 
 BASELINE_LENGTH = 1000

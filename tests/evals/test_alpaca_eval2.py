@@ -18,9 +18,11 @@ from evals.alpaca_eval2 import (
     score_annotations,
     score_training_seeds,
 )
-from evals.formats import Annotations, Calibration, read_annotations, read_calibration, read_leaderboard
+from evals.formats.annotations import Annotations, read_annotations
+from evals.formats.calibration import Calibration, read_calibration
 from harness.core.errors import UserError
 from tests.evals import simulated
+from tests.evals.leaderboards import read_leaderboard
 
 
 def published(alpaca_data: Path) -> list[Path]:

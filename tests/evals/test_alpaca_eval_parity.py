@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from evals.alpaca_eval2 import score_annotations
-from evals.formats import Calibration, read_annotations
+from evals.formats.annotations import read_annotations
+from evals.formats.calibration import Calibration
 from tests.evals import peers
 
 MODELS = ("claude-2", "gpt35_turbo_instruct", "alpaca-7b", "FuseChat-Gemma-2-9B-Instruct")

@@ -1,13 +1,18 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from evals.stats import bootstrap
 from evals.stats.bootstrap import (
     percentile_interval,
     ratio_statistic,
     resample_counts,
+    resampled,
     score_interval,
     within_bounds,
 )
@@ -84,3 +89,30 @@ def test_the_interval_of_a_score_ends_at_0_and_100() -> None:
     assert within_bounds((-3.0, 40.0), 20) == (0, 40)
     assert within_bounds((60.0, 103.0), 20) == (60, 100)
     assert within_bounds((20.0, 40.0), 20) == (20, 40)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 400, 12_000])
+def test_blocks_of_resamples_are_the_resamples(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Whatever is drawn and evaluated at once, the draws and so the values are the same."""
+    statistics = [ratio_statistic(np.random.default_rng(k).random(20), np.ones(20)) for k in range(2)]
+    counts = resample_counts(20, 30, seed=3)
+    whole = np.stack([statistic.resample(counts) for statistic in statistics])
+    monkeypatch.setattr(bootstrap, "_COUNTS_AT_ONCE", at_once)
+    assert np.allclose(resampled(statistics, 20, 30, seed=3), whole, rtol=1e-14)
+    monkeypatch.setattr(bootstrap, "_DRAWN_AT_ONCE", at_once)
+    assert np.array_equal(resample_counts(20, 30, seed=3), counts)
+
+
+@pytest.mark.slow
+def test_a_million_verdicts_are_resampled_within_two_gibibytes() -> None:
+    code = (
+        "import resource, numpy as np\n"
+        "from evals import summaries\n"
+        "from evals.stats.win_rate import win_rate_statistic\n"
+        "statistic = win_rate_statistic(np.random.default_rng(0).random(10**6))\n"
+        "[lower, upper] = summaries.intervals({'w': statistic}, 10**6, resamples=1000, seed=0)['w']\n"
+        "assert lower < statistic.value < upper < lower + 0.2\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 2

@@ -12,7 +12,7 @@ import pytest
 from evals.alpaca_eval2 import score_annotations
 from evals.calibration import bridge, calibrate
 from evals.calibration_text import shown, shown_bridge
-from evals.formats import Annotations, read_annotations
+from evals.formats.annotations import Annotations, read_annotations
 from harness.core.errors import UserError
 from harness.core.records import Response
 from harness.mini.judge import MiniJudge

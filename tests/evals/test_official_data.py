@@ -9,15 +9,9 @@ import pytest
 
 from evals import instruction_set
 from evals.alpaca_eval2_steps import read_length_calibration
-from evals.formats import (
-    ArenaAnswer,
-    ModelOutput,
-    instruction_key,
-    read_calibration,
-    read_questions,
-    write_answers,
-    write_model_outputs,
-)
+from evals.formats.arena_hard import ArenaAnswer, read_questions, write_answers
+from evals.formats.calibration import read_calibration
+from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from evals.official_data import (
     alpaca_eval2_baseline,
     arena_hard_baseline,
@@ -27,7 +21,7 @@ from evals.official_data import (
     outputs_model,
     read_outputs,
 )
-from harness.benches import _official_calibration, calibration_from
+from harness.benches import BenchChoice, _official_calibration, calibration_from, choose_bench
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
 from harness.core.store import Store
@@ -192,6 +186,11 @@ def test_pairwise_takes_the_instructions_of_any_outputs(tmp_path: Path) -> None:
     assert [row.prompt for row in other.responses] == [row.prompt for row in data.responses]
 
 
+def test_pairwise_takes_the_instructions_of_a_baseline(tmp_path: Path) -> None:
+    path = whole_outputs(tmp_path / "mine.json", "mine")
+    assert load_baseline("pairwise", None, str(path)) == load_baseline("pairwise", str(path))
+
+
 @pytest.mark.usefixtures("three_instructions")
 def test_pairwise_takes_a_folder_as_the_benchmark_that_it_holds(tmp_path: Path) -> None:
     whole_outputs(tmp_path / "alpaca" / ALPACA_EVAL_FILE)
@@ -279,14 +278,16 @@ def test_the_hub_has_no_other_baseline_of_alpaca_eval(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("bench", ["alpaca_eval2", "arena_hard"])
-def test_an_unreachable_hub_is_answered_with_the_option_to_pass(
+def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_that_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: str
 ) -> None:
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(UserError, match=r"cannot fetch .* pass --data FOLDER"):
-        load_baseline(bench)
+    with pytest.raises(UserError, match=r"cannot fetch .*, or pass --data FOLDER to read it from this machine"):
+        choose_bench(bench, BenchChoice("official"))  # as `harness eval` does
+    with pytest.raises(UserError, match=r"cannot fetch .*; see to that and run the same command again$"):
+        load_baseline(bench)  # as a scale does, for commands without --data
 
 
 # What is wrong
@@ -426,10 +427,12 @@ def test_outputs_of_an_unknown_bench_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ({"question_id": "q", "turns": []}, "not an Arena-Hard question: IndexError"),
-        ({"question_id": 7, "turns": [{"content": "a"}]}, "not an Arena-Hard question: TypeError at 7"),
-        ({"question_id": "q", "turns": [{"content": ["text", []]}]}, "not an Arena-Hard question: TypeError"),
-        ({"uid": "q"}, "not an Arena-Hard question: KeyError at 'prompt'"),
+        ({"question_id": "q", "turns": []}, "not an Arena-Hard question: its turns must be a list with one turn"),
+        ({"question_id": 0.5, "turns": [{"content": "a"}]}, "question_id must be a text, not 0.5"),
+        ({"question_id": "q", "turns": [{"content": ["text", []]}]}, "content must be a text, not "),
+        ({"question_id": "q", "turns": [{"content": None}]}, "content must be a text, not null"),
+        ({"question_id": 81, "turns": ["why?", "and how?"]}, "2 turns; only questions of one turn"),
+        ({"uid": "q"}, "not an Arena-Hard question: neither a field 'turns' nor 'prompt'"),
     ],
 )
 def test_a_wrong_question_is_named(tmp_path: Path, row: dict[str, Any], complaint: str) -> None:
@@ -448,7 +451,7 @@ def test_a_question_given_twice_is_named(tmp_path: Path) -> None:
 
 def test_an_answer_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    row = {"question_id": "q000", "model_id": "mine", "choices": [{"turns": [{"content": None}]}]}
+    row = {"question_id": "q000", "model_id": "mine", "choices": [{"turns": [{"content": ["text"]}]}]}
     path.write_text(json.dumps(row) + "\n")
-    with pytest.raises(UserError, match=r"mine.jsonl:1: not an Arena-Hard answer: TypeError at None"):
+    with pytest.raises(UserError, match=r"mine.jsonl:1: content must be a text, not \['text'\]"):
         read_outputs("arena_hard", path, QUESTIONS)

@@ -10,7 +10,7 @@ import pytest
 from evals import arena_hard_steps
 from evals.alpaca_eval2_steps import Names, score_alpaca_eval2
 from evals.arena_hard_steps import score_arena_hard
-from evals.formats import instruction_key, read_model_outputs
+from evals.formats.outputs import instruction_key, read_model_outputs
 from evals.instruction_set import official_dataset
 from harness.core.artifacts import Output, step
 from harness.core.records import Judgment, Order, Prompt, Response

@@ -41,6 +41,7 @@ def test_empty_responses_alone_have_no_perplexity(store: Store) -> None:
     assert measured.json("summary.json") == {
         "n": 0,
         "n_missing": 2,
+        "n_beyond_context": 0,
         "n_tokens": 0,
         "perplexity": None,
         "negative_log_likelihood_per_token": None,

@@ -1,9 +1,10 @@
 """Models, data sets and endpoints: there, to be fetched, and not to be had."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,6 +189,25 @@ def test_an_endpoint_that_lists_and_does_not_answer_fails(
     found = check_answer("judge", judge, Limits(timeout_seconds=5), tmp_path)
     assert (found.state, found.what) == ("failure", "judge answers")
     assert KEY not in found.detail
+
+
+@pytest.mark.parametrize(
+    ("role", "advice"), [("judge", "--judge-without max_tokens"), ("teacher", "configs/judges.yaml")]
+)
+def test_an_endpoint_that_thinks_for_longer_than_a_word_is_warned_of(
+    server: ChatServer, tmp_path: Path, role: str, advice: str
+) -> None:
+    whole = server.completion
+
+    def thinks(body: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+        completion = whole(body, text)
+        message = {"content": None, "reasoning_content": "The user wants"}
+        completion["choices"][0] |= {"message": message, "finish_reason": "length"}
+        return completion
+
+    server.completion = thinks  # type: ignore[method-assign]
+    found = check_answer(role, judged_at(server.base_url).reference(), Limits(timeout_seconds=5), tmp_path)
+    assert found.state == "warning" and "cut off while thinking" in found.detail and advice in found.detail
 
 
 def test_what_is_judged_already_needs_no_judge(server: ChatServer, make_subject: MakeSubject) -> None:

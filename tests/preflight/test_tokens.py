@@ -166,6 +166,13 @@ def test_the_share_of_rows_that_lose_their_end_is_weighed(
     assert (state == "ok") != ("raise max_length" in found.detail)
 
 
+def test_pairs_that_training_sees_as_the_same_answer_twice_are_warned_of(mini: Any) -> None:
+    rows = [replace(PAIRS[0], rejected=PAIRS[0].chosen), *PAIRS]
+    found = check_lengths("it", mini, Examples("preference_data", "dpo", 60, rows))
+    assert found.state == "warning"
+    assert "1 pairs are the same answer twice, as training sees them: take them out" in found.detail
+
+
 def test_rows_whose_prompt_fills_the_length_are_dropped(mini: Any) -> None:
     found = check_lengths("it", mini, Examples("preference_data", "dpo", 3, preferences(10)))
     assert found.state == "failure"
@@ -207,11 +214,29 @@ def test_a_tokenizer_without_a_pad_token_is_warned_of(
     assert {check.state for name, check in found.items() if name != "tokenizer of llama"} == {"ok"}
 
 
+def test_rows_longer_than_the_models_context_fail(make_subject: MakeSubject, broken_model: Callable[..., Path]) -> None:
+    folder = broken_model(config={"max_position_embeddings": 200})
+    found = by_name(token_checks(make_subject(models=llama_in(folder))))["context of llama"]
+    assert found.state == "failure"
+    assert "max_length 256 is more than the 200 tokens that llama holds; set max_length to 200 or less" in found.detail
+
+
+def test_a_template_that_writes_the_date_is_warned_of(
+    make_subject: MakeSubject, broken_model: Callable[..., Path]
+) -> None:
+    dated = "{{ strftime_now('%d %b %Y') }}" + (checkpoint_folder("mini:llama") / "chat_template.jinja").read_text()
+    found = by_name(token_checks(make_subject(models=llama_in(broken_model(template=dated)))))
+    assert found["date of llama"].state == "warning"
+    assert "asks for the date, and is told 26 July 2024" in found["date of llama"].detail
+    assert found["prompts of llama"].state == "ok"  # its own rendering is told the same
+
+
 def test_the_packaged_models_pass(make_subject: MakeSubject, tiny: Scale) -> None:
     found = by_name(token_checks(make_subject()))
     assert {check.state for check in found.values()} == {"ok"}
     assert list(found) == [
         "tokenizer of llama",
+        "context of llama",
         "BOS of llama",
         "closing token of llama",
         "prompts of llama",

@@ -6,7 +6,7 @@ import pytest
 
 from reports import claims
 from reports.blocks import Claims, Outcome
-from reports.claims import coverage, detectable, difference, headline, needed, p_value, tally, undecided
+from reports.claims import coverage, detectable, difference, headline, needed, p_value, tally
 from reports.manifest import ComparisonResult, parse_manifest
 from reports.markdown import markdown_report
 from reports.report import exhibits_of
@@ -56,8 +56,8 @@ def test_a_comparison_in_two_claims_is_tested_once(manifest: dict[str, Any]) -> 
 def test_claims_are_in_the_words_of_their_exhibits() -> None:
     manifest = made_up_manifest("table3", "fig3", "fig8")
     place = {"model": "llama", "better": "self-vs-initial", "worse": "even", "bench": "pairwise", "metric": "win_rate"}
-    claim = {"id": "wins", "exhibit": "fig8", "says": "It wins", "where": "section 4.4.2", "verdict": "not run"}
-    manifest["claims"].append({**claim, "comparisons": [{**place, "verdict": "not run", "note": "withheld: few"}]})
+    claim = {"id": "wins", "exhibit": "fig8", "says": "It wins", "where": "section 4.4.2", "verdict": "withheld"}
+    manifest["claims"].append({**claim, "comparisons": [{**place, "verdict": "withheld", "note": "few"}]})
     report = report_of(manifest)
     block = next(block for block in report.sections[0].blocks if isinstance(block, Claims))
     cells = [next(iter(claim.comparisons.rows)).cells for claim in block.claims]
@@ -69,20 +69,32 @@ def test_claims_are_in_the_words_of_their_exhibits() -> None:
         "+4.12 [2.25,\u00a06.50]\u00a0words",
     )
     assert cells[-1][:3] == ("B vs A (improved by the initial policy) > 50 %", "Llama3-Base (8B)", "judge win rate")
-    assert cells[-1][6] == Outcome("not run", "withheld: few")
+    assert cells[-1][6] == Outcome("withheld", "few")
     assert [label for label, _ in block.by_exhibit()] == ["Table 3", "Figure 3", "Figure 8"]
     assert [claim.tally for claim in block.claims][:2] == ["2 hold of 2", "2 fail of 2"]
 
 
-def test_what_each_undecided_test_could_have_found(manifest: dict[str, Any]) -> None:
+def test_every_comparison_stands_once_under_its_verdict_what_fails_first(manifest: dict[str, Any]) -> None:
+    manifest["claims"].append({**manifest["claims"][0], "id": "again"})
     run = parse_manifest(manifest)
-    table = undecided(run, exhibits_of(run))
-    assert table is not None
-    cells = [row.cells for row in table.rows]
-    assert len(cells) == 4
-    assert cells[0] == ("SGPO > SPIN", "qwen", "AlpacaEval 2.0 WR", "+0.4 [-1.6,\u00a02.4]", "2.9", "12,345 prompts")
-    decided = parse_manifest(manifest | {"claims": manifest["claims"][:2]})
-    assert undecided(decided, exhibits_of(decided)) is None
+    failed, held, undecided = claims.by_verdict(run, exhibits_of(run))
+    assert [table.columns[0].head for table in (failed, held, undecided)] == ["fails", "holds", "undecided"]
+    assert [len(list(table.rows)) for table in (failed, held, undecided)] == [2, 2, 4]
+    assert next(iter(failed.rows)).cells == ("SGPO > DPO", "qwen", "AlpacaEval 2.0 WR", "-3.2 [-5.2,\u00a0-1.2]")
+    assert next(iter(undecided.rows)).cells == (
+        *("SGPO > SPIN", "qwen", "AlpacaEval 2.0 WR", "+0.4 [-1.6,\u00a02.4]"),
+        *("2.9", "12,345 prompts"),
+    )
+    decided = parse_manifest(manifest | {"claims": manifest["claims"][:1]})
+    assert len(claims.by_verdict(decided, exhibits_of(decided))) == 1
+
+
+def test_the_comparisons_of_several_exhibits_stand_under_their_labels() -> None:
+    run = parse_manifest(made_up_manifest("table3", "fig3"))
+    groups = [group for table in claims.by_verdict(run, exhibits_of(run)) for group in table.groups]
+    found = {(group.heading, row.cells[0]) for group in groups for row in group.rows}
+    assert ("Table 3", "SGPO > DPO") in found
+    assert ("Figure 3", "Improved response < SFT response (response-A)") in found
 
 
 def test_coverage_depends_on_the_number_of_training_seeds() -> None:
@@ -156,8 +168,10 @@ def test_a_tally_says_of_how_many_and_on_which_models(manifest: dict[str, Any]) 
 
 def test_coverage_gives_the_reason_why_comparisons_were_withheld_once(manifest: dict[str, Any]) -> None:
     for each in manifest["claims"][-1]["comparisons"]:
-        each["note"] = "withheld: the sets share 7 of 805 prompts"
-    assert coverage(parse_manifest(manifest)).count("Not run, withheld: the sets share 7 of 805 prompts.") == 1
+        each |= {"verdict": "withheld", "note": "the sets share 7 of 805 prompts"}
+    run = parse_manifest(manifest)
+    assert coverage(run).count("Withheld: the sets share 7 of 805 prompts.") == 1
+    assert tally(run.claims[-1], exhibits_of(run)["table3"]) == "2 withheld of 2"
 
 
 def test_the_claims_in_markdown(manifest: dict[str, Any]) -> None:
@@ -194,4 +208,4 @@ def test_a_test_that_two_claims_rest_on_is_listed_once_with_its_verdict(manifest
     ]
     found = parse_manifest(manifest | {"claims": both})
     assert len(list(claims.tests(found, exhibits_of(found)).rows)) == 1
-    assert undecided(found, exhibits_of(found)) is None
+    assert [table.columns[0].head for table in claims.by_verdict(found, exhibits_of(found))] == ["holds"]

@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from reports import bars, histogram
 from reports.blocks import Bar, BarChart, BarPanel, Figure
 from reports.figures import FONTS, INK, Drawing, draw, to_matplotlib
+from reports.mathtext import with_subscripts
 from tests.reports.conftest import made_up_manifest, view_of
 
 NAMES = ("table3", "table5", "fig3", "fig5-qwen", "fig5-llama", "fig8", "fig9", "fig10")
@@ -81,8 +82,9 @@ def test_ids_of_two_figures_on_one_page_are_distinct(drawings: dict[str, Drawing
 
 def test_words_of_a_figure_are_the_exhibits(drawings: dict[str, Drawing]) -> None:
     text = {name: " ".join(ElementTree.fromstring(drawing.svg_file).itertext()) for name, drawing in drawings.items()}
-    for said in ("Perplexity", "Count", "Improved responses ỹ_φ", "Before filtering (n = 150)", "After filtering"):
+    for said in ("Perplexity", "Count", "Before filtering (n = 150)", "After filtering"):
         assert said in text["fig5-qwen"]
+    assert "Improvedresponses" in "".join(text["fig5-qwen"].split())  # set letter by letter, beside a symbol
     for said in ("judge win rate (%)", "ours, 95 % interval", "the paper", "neither is better", "no value"):
         assert said in text["fig10"]
     for said in ("SGPO-v2", "SFT (ours)", "ours, 95 % interval", "ours, not in the paper", "the paper"):
@@ -188,3 +190,18 @@ def test_no_words_overlap_or_leave_the_page(name: str) -> None:
     assert len(places) > 10
     assert [text for text, at in places if at.x0 < -1 or at.y0 < -1 or at.x1 > width + 1 or at.y1 > height + 1] == []
     assert [(a, b) for (a, one), (b, other) in combinations(places, 2) if one.overlaps(other)] == []
+
+
+def test_symbols_are_set_with_subscripts_not_underscores() -> None:
+    for name in ("fig5", "fig9"):
+        drawn = to_matplotlib(figure_of(name))
+        texts = [text.get_text() for axes in drawn.axes for text in [axes.title, axes._left_title, *legend_texts(axes)]]
+        found = [text for text in texts if "hat{y}" in text or "tilde{y}" in text]
+        assert found and all(text.count("$") == 2 for text in found)
+        assert not any("ŷ" in text or "ỹ" in text for text in texts)
+    assert with_subscripts("ỹ_θ0 (improved), a_b") == r"$\tilde{y}_{\theta_{0}}$ (improved), a_b"
+
+
+def legend_texts(axes: Axes) -> list[Text]:
+    legend = axes.get_legend()
+    return list(legend.get_texts()) if legend else []

@@ -45,13 +45,28 @@ def test_shows_each_claims_verdict(text: str) -> None:
         assert re.search(line, text)
 
 
-def test_shows_what_would_decide_the_undecided(tmp_path: Path, manifest: dict[str, Any]) -> None:
+def test_shows_which_comparison_failed_which_held_and_what_would_decide_the_others(
+    tmp_path: Path, manifest: dict[str, Any]
+) -> None:
     lines = [line.strip() for line in printed(tmp_path, manifest, width=100).splitlines()]
+    figures = {"DPO": r"-3\.2 \[-5\.2,.-1\.2\]", "SFT": r"\+6\.5 \[4\.5,.8\.5\]"}
+    figures["SPIN"] = r"\+0\.4 \[-1\.6,.2\.4\] +2\.9 +12,345 prompts"
     for model in ("qwen", "llama"):
-        line = rf"SGPO > SPIN +{model} +AlpacaEval 2\.0 WR +\+0\.4 \[-1\.6,.2\.4\] +2\.9 +12,345 prompts"
-        assert sum(bool(re.fullmatch(line, shown)) for shown in lines) == 1
+        places = []
+        for method, shown in figures.items():
+            line = rf"SGPO > {method} +{model} +AlpacaEval 2\.0 WR +{shown}"
+            [place] = [number for number, text in enumerate(lines) if re.fullmatch(line, text)]
+            places.append(place)
+        assert places == sorted(places)  # fails, holds, undecided
     manifest["claims"] = manifest["claims"][:2]
     assert "detectable" not in printed(tmp_path, manifest)
+
+
+def test_a_run_of_several_exhibits_shows_the_comparisons_of_each(tmp_path: Path) -> None:
+    text = printed(tmp_path, made_up_manifest("table3", "fig3"), width=140)
+    assert re.search(r"^ fails .*\n.*\n Table 3 *\n SGPO > DPO +qwen +AlpacaEval 2\.0 WR +-3\.2 \[", text, re.MULTILINE)
+    assert re.search(r"^ Figure 3 *\n Improved response < ", text, re.MULTILINE)
+    assert "Detectable: " in text and "detectable" in text
 
 
 def test_says_how_it_prints_intervals_and_what_the_tests_cover(tmp_path: Path, manifest: dict[str, Any]) -> None:
@@ -87,6 +102,19 @@ def test_everything_fits_and_what_is_drawn_is_named(tmp_path: Path, width: int) 
 def test_a_run_without_claims_is_short(tmp_path: Path) -> None:
     text = printed(tmp_path, made_up_manifest("table2", claims=[], n_tests=0))
     assert "claims" not in text and "These tests" not in text and "training seed" not in text
+
+
+@pytest.mark.parametrize("lost", ["n_claims", "judge"])
+def test_a_manifest_of_another_version_says_which_command_writes_it_anew(
+    tmp_path: Path, manifest: dict[str, Any], lost: str
+) -> None:
+    del manifest[lost]
+    with pytest.raises(UserError) as raised:
+        terminal_report(write_manifest(tmp_path, manifest))
+    [said] = str(raised.value).splitlines()
+    assert "is damaged or of another version; run `harness reproduce table3" in said
+    assert said.endswith("` again, which finds what it made and writes it anew")
+    assert lost in said
 
 
 def test_no_manifest(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
     """Puts a fake in the place of every judge."""
 
     def put(fake: FakeJudge) -> FakeJudge:
-        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept: fake)
+        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept, note: fake)
         return fake
 
     return put
@@ -264,6 +264,32 @@ def test_a_failed_second_attempt_is_a_failed_call(store: Store, use: Use) -> Non
     use(but_for_the_easy(lambda said: CallFailure("cut off") if said == "A label, please." else ChatReply("Hm.")))
     rows = made(store, judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard", insists)).rows(Judgment)
     assert [(row.state, row.error) for row in rows[2:]] == [("api_failed", "cut off")] * 2
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_reply_gets_no_second_attempt_and_is_said_to_be_empty(store: Store, use: Use, text: str) -> None:
+    insists = JudgePrompt("{request} | {first} | {second}", max_tokens=10, second_attempt="A label, please.")
+    fake = use(but_for_the_easy(lambda message: ChatReply(text)))
+    artifact = made(store, judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard", insists))
+    assert artifact.json("failures.json") == {"the reply is empty": 2}
+    assert len(fake.asked) == 4 and fake.rejected == fake.asked[2:]
+
+
+@pytest.mark.parametrize(("is_final", "rejected"), [(True, 2), (False, 0)])
+def test_what_failed_for_good_is_taken_back_and_what_may_pass_is_not(
+    store: Store, use: Use, is_final: bool, rejected: int
+) -> None:
+    fake = use(but_for_the_easy(lambda message: CallFailure("the model refuses", is_final)))
+    made(store, judged(easy_and("a", "x"), easy_and("a", "y"), "arena_hard"))
+    assert len(fake.rejected) == rejected
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one(store: Store, use: Use) -> None:
+    use(but_for_the_easy(lambda message: CallFailure(f"too long: {len(message)}1 tokens (request req_{id(message)}a)")))
+    texts = dict.fromkeys(("easy", "a", "bb"), "x"), dict.fromkeys(("easy", "a", "bb"), "y")
+    artifact = made(store, judged(answers(texts[0]), answers(texts[1]), "arena_hard"))
+    [(reason, count)] = artifact.json("failures.json").items()
+    assert count == 4 and reason.startswith("too long: ")
 
 
 def test_repeated_verdicts_are_rows_of_their_own(store: Store) -> None:

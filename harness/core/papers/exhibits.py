@@ -319,6 +319,8 @@ class HistogramFigure(Exhibit):
     panels: tuple[HistogramPanel, ...]
     kept: dict[str, int] = field(default_factory=dict)
     """Published number of improver examples that the filter keeps, by base model (section 4.1.1)."""
+    kept_of: int | None = None
+    """Of how many, where that is known."""
 
     @property
     def less_is_better(self) -> bool:

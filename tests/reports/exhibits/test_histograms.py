@@ -67,8 +67,8 @@ def test_median_and_quartiles_of_each_set() -> None:
 def test_what_the_filter_kept_stands_beside_the_papers() -> None:
     kept = tables_of(made_up_manifest("fig5"))[1]
     assert [row.cells for row in kept.rows] == [
-        ("Qwen2.5-Base (7B)", "43", "48", "89.6", "13,092"),
-        ("Llama3-Base (8B)", "1,234", "1,500", "82.3", "11,561"),
+        ("Qwen2.5-Base (7B)", "43", "48", "89.6", "13,092", "13,500", "97.0"),
+        ("Llama3-Base (8B)", "1,234", "1,500", "82.3", "11,561", "13,500", "85.6"),
     ]
 
 

@@ -1,0 +1,96 @@
+"""Values of a row's fields, each checked; what is wrong is a `UserError` that begins with the row's place."""
+
+import math
+import reprlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evals.formats.rows import MAX_DIGITS, names_shown
+from harness.core.errors import UserError
+from harness.core.texts import holds_half_character
+
+
+def field(row: Mapping[str, Any], name: str, where: str) -> Any:
+    """The value of a field that must be there."""
+    if name not in row:
+        raise UserError(f"{where}: no field {name!r} (has: {names_shown(row)})")
+    return row[name]
+
+
+def text(row: Mapping[str, Any], name: str, where: str) -> str:
+    """A text."""
+    value = field(row, name, where)
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {name} must be a text, not {shown(value)}")
+    return value
+
+
+def text_or_none(row: Mapping[str, Any], name: str, where: str) -> str | None:
+    """A text, or None where there is none: no field, null, NaN or an empty cell."""
+    value = row.get(name)
+    return None if is_none(value) else text(row, name, where)
+
+
+def name_of(row: Mapping[str, Any], name: str, where: str) -> str:
+    """A text that is going to be printed, so it must be possible to encode it."""
+    value = text(row, name, where)
+    if holds_half_character(value):
+        raise UserError(f"{where}: {name} holds half a character ({reprlib.repr(value)}); write the whole one")
+    return value
+
+
+def identifier(row: Mapping[str, Any], name: str, where: str) -> str:
+    """A text or a whole number that identifies a row, as a text."""
+    value = field(row, name, where)
+    return str(value) if type(value) is int else name_of(row, name, where)
+
+
+def index(value: Any, where: str, name: str = "index") -> int:
+    """A whole number from 0."""
+    digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not digits.isascii() or not digits.isdigit() or len(digits) > MAX_DIGITS:
+        raise UserError(
+            f"{where}: {name} must be a whole number from 0 of at most {MAX_DIGITS} digits, not {shown(value)}"
+        )
+    return int(digits)
+
+
+def number(value: Any, where: str, name: str) -> float:
+    """A number, NaN where there is none (an empty cell, null, or a spelling of NaN)."""
+    try:
+        return to_float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {name} must be a number, not {shown(value)}") from None
+
+
+def finite(value: Any, where: str, name: str) -> float:
+    """A finite number."""
+    found = number(value, where, name)
+    if not math.isfinite(found):
+        raise UserError(f"{where}: {name} must be a finite number, not {shown(value)}")
+    return found
+
+
+def to_float(value: Any) -> float:
+    """`value` as a float, NaN for None. Raises TypeError or ValueError."""
+    return math.nan if value is None else float(value)
+
+
+def is_none(value: Any) -> bool:
+    """Whether `value` is what a missing one is written as: null, or NaN, which pandas writes for it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def shown(value: Any) -> str:
+    """A value as an error names it: shortened, and a missing one in JSON's word."""
+    return "null" if value is None else reprlib.repr(value)
+
+
+def only_one(names: Iterable[str], path: Path, several: str, each: str) -> str:
+    """The one name that all verdicts of a file have, "" for no verdicts; `several` says what is wrong with more."""
+    found = sorted(set(names))
+    if len(found) > 1:
+        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise UserError(f"{path}: verdicts {several} ({shown}); score one file {each}")
+    return found[0] if found else ""

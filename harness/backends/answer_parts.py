@@ -1,0 +1,100 @@
+"""The parts of an answer's first choice: what the model says, why it ended, and its first token's alternatives."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+VERY_UNLIKELY = -9999.0
+"""The log-probability, which is none, that interfaces of OpenAI's kind give to whatever is very unlikely."""
+
+
+REFUSAL, TOOL_CALL, THOUGHTS, FILTER = "refusal", "tool_calls", "thoughts", "content_filter"
+"""Finish reasons of replies that are none: the model refuses, calls a tool, has thought and said nothing, or a content
+filter withheld what it said."""
+
+_CALLED = {
+    "max_tokens": "length",
+    "model_length": "length",
+    "function_call": TOOL_CALL,
+    "safety": FILTER,
+    "prohibited_content": FILTER,
+    "blocklist": FILTER,
+    "recitation": FILTER,
+    "sensitive": FILTER,
+}
+"""Other vendors' words for OpenAI's finish reasons."""
+
+
+def read_message(message: Mapping[str, Any], finish_reason: str) -> tuple[str, str] | None:
+    """Return (text, finish reason) of a choice; one that holds no text by intent has the finish reason that says so.
+
+    The text of a refusal is the refusal. None where there is no text and nothing that says why.
+    """
+    ended = (finish_reason or "stop").lower()
+    reason = FILTER if ended.startswith(FILTER) else _CALLED.get(ended, ended)
+    content = message.get("content")
+    text = _joined(content, "text") if isinstance(content, list) else content
+    if isinstance(text, str) and text.strip():
+        return text, reason
+    refusal = message.get("refusal") or (_joined(content, "refusal") if isinstance(content, list) else "")
+    if isinstance(refusal, str) and refusal.strip():
+        return refusal, REFUSAL
+    if reason not in ("length", FILTER, REFUSAL):
+        if reason == TOOL_CALL or message.get("tool_calls") or message.get("function_call"):
+            return "", TOOL_CALL
+        if _thought(message):
+            return "", THOUGHTS
+        return (text, reason) if isinstance(text, str) else None
+    return (text if isinstance(text, str) else "", reason)
+
+
+def _joined(parts: list[Any], name: str) -> str:
+    """The texts of the parts of a message that are called `name`; thinking is a part of another name."""
+    texts = [part if isinstance(part, str) and name == "text" else _mapping(part).get(name) for part in parts]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _thought(message: Mapping[str, Any]) -> bool:
+    """Whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
+    content = message.get("content")
+    in_parts = isinstance(content, list) and any("think" in str(_mapping(part).get("type")) for part in content)
+    return in_parts or any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def first_token(logprobs: Any) -> dict[str, float] | None:
+    """Return token -> log-probability of the alternatives, from a choice's `logprobs`; of one that is there twice
+    (spelt in other bytes) the likelier.
+
+    None where there are none, or not all of them can be read: with one left out, the others' shares would be wrong.
+    The token sampled is no alternative by itself: of what else might have stood there it says nothing.
+    """
+    tokens = _mapping(logprobs).get("content")
+    alternatives = _mapping(tokens[0]).get("top_logprobs") if isinstance(tokens, list) and tokens else None
+    found: dict[str, float] = {}
+    for entry in alternatives if isinstance(alternatives, list) else []:
+        token, number = _mapping(entry).get("token"), _log_probability(_mapping(entry).get("logprob"))
+        if not isinstance(token, str) or number is None:
+            return None
+        found[token] = max(number, found.get(token, number))
+    return found or None
+
+
+def _log_probability(value: Any) -> float | None:
+    """None for what is no number, or none that a log-probability can be."""
+    number = VERY_UNLIKELY if value == -math.inf else finite(value)
+    return None if number is None else max(number, VERY_UNLIKELY)
+
+
+def finite(value: Any) -> float | None:
+    """Return a JSON number as a float; None for what is none, or too large for one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

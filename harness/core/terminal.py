@@ -1,0 +1,96 @@
+"""What goes to a terminal: text of others, of files and endpoints, shows there and does nothing.
+
+A model's name, an annotator's, an answer of an endpoint can hold characters that a terminal obeys: escape sequences
+that clear the screen or name the window, marks that turn the writing round, a line end before a forged "error:".
+"""
+
+import re
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+"""Controls of both sets but tab and line end, marks of direction, other line ends, and halves of characters, which no
+stream can print."""
+
+PATIENCE = 2.0
+"""Seconds after which somebody wonders whether a command still lives."""
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal would obey as its escape, such as ``\\x1b``; line ends stay."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """`visible`, and what the text has of line ends as escapes too: for what others wrote, in a line of ours."""
+    return visible(text).replace("\n", "\\n")
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines as a text of exactly so many lines."""
+    return "\n".join(map(one_line, lines))
+
+
+class VisibleStream:
+    """A text stream that makes all `visible` that is written to it; else it is the stream that it is made of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unfiltered = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's own; what it has no characters for is written as escapes."""
+        encoding = self.unfiltered.encoding or "utf-8"
+        self.unfiltered.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """As `write`."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unfiltered, name)
+
+
+@contextmanager
+def visible_output() -> Iterator[None]:
+    """All that is printed inside, from wherever, is `visible`."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (VisibleStream(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def console(stream: TextIO) -> "Console":
+    """A rich console on `stream`: no markup or emoji in what it is given, and nothing that the terminal would obey but
+    what rich itself writes."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class VisibleConsole(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    own = getattr(stream, "unfiltered", stream)
+    return VisibleConsole(file=own, markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def said_if_slow(line: str) -> Iterator[None]:
+    """Prints the line to stderr where what is done inside takes longer than `PATIENCE`."""
+    timer = threading.Timer(PATIENCE, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,43 @@
+"""What each step of a run is expected to take, so that a run can say from its start how long it has left."""
+
+from collections.abc import Iterable
+
+from harness.core.artifacts import Artifact, ancestry
+from harness.core.errors import UserError
+from harness.core.limits import Limits
+from harness.core.store import Store
+from harness.plan.estimates import load_estimates
+from harness.plan.forecast import disk_needs
+from harness.plan.hardware import load_hardware, with_calibration
+from harness.plan.rows import RowCounts
+from harness.plan.steps import StepCosts
+from harness.scales import Scale
+
+
+def step_costs(scale: Scale, store: Store, limits: Limits) -> StepCosts:
+    """Reckon on the machine that `harness plan` takes for the scale. Raises UserError for a table not in order."""
+    hardware, estimates = with_calibration(load_hardware(), store.root.parent), load_estimates()
+    machine = hardware.machine(scale.name, scale.compute, None, None)
+    return StepCosts(scale, machine, hardware, RowCounts(store, estimates), estimates, limits)
+
+
+def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> dict[str, float]:
+    """Reckon the seconds of each step behind the targets, by key, as `harness plan` does on the scale's machine.
+
+    Steps of which nothing is known are left out; so are all where nothing can be reckoned, which is no reason not to
+    run.
+    """
+    try:
+        costs = step_costs(scale, store, limits)
+        found = {artifact.key: costs.of(artifact) for artifact in ancestry(targets)}
+    except UserError:
+        return {}
+    return {key: cost.seconds.expected for key, cost in found.items() if not cost.unknown}
+
+
+def disk_bytes(missing: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> tuple[float, float]:
+    """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
+    costs = step_costs(scale, store, limits)
+    needs = list(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))
+    kept = sum(need.bytes for need in needs if need.stays)
+    return kept, kept + sum(need.bytes for need in needs if not need.stays)

@@ -1,0 +1,147 @@
+"""What a message tells a user to pass can be passed: every option that is named anywhere is one of the command's.
+
+`PRINTED_BY` says which commands print the messages of a function; `tests.conftest` looks at what commands printed too.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mends import COMMANDS, OPTION, absent
+
+ROOT = Path(__file__).parents[1]
+RUNS = ("reproduce", "doctor")
+ASKS_JUDGES = (*RUNS, "plan", "eval", "judge check", "judge calibrate")
+STORED = ("eval", "compare")
+ALL_RUNS = (*RUNS, "plan", "prefetch")
+
+PRINTED_BY: dict[str, tuple[str, ...]] = {
+    "evals/alpaca_eval2.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
+    "evals/completeness.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
+    "evals/formats/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
+    "evals/official_data.py:_check_writer": ("eval",),
+    "evals/official_data.py:_official_instructions": ("eval",),
+    "harness/affected.py:_require_usable": ("regress",),
+    "harness/backends/batch_api.py:BatchApi": ("reproduce", "eval", "judge calibrate"),
+    "harness/backends/cost.py:Budget": ASKS_JUDGES,
+    "harness/backends/cost.py:_no_price": ASKS_JUDGES,
+    "harness/backends/endpoint.py:_settings": ("reproduce", "doctor", "plan", "eval"),
+    "harness/backends/openai_batch.py:BatchJudge": ("reproduce", "eval", "judge calibrate"),
+    "harness/backends/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
+    "harness/backends/refusals.py:Options": ASKS_JUDGES,
+    "harness/benches.py:_limited_scale": ("eval",),
+    "harness/benches.py:_length_calibration": ("eval",),
+    "harness/benches.py:_official_baselines": ("eval",),
+    "harness/choice.py:Choice": ALL_RUNS,
+    "harness/core/ray_bridge.py:_store": ALL_RUNS,
+    "harness/core/ray_executor.py:RayExecutor": ALL_RUNS,
+    "harness/core/shared_store.py:SharedStore": ALL_RUNS,
+    "harness/core/workers.py:Workers": ("regress", "rates"),
+    "harness/eval_options.py:APPLIES": ("eval",),
+    "harness/eval_options.py:Need": ("eval",),
+    "harness/eval_options.py:_offered": ("eval",),
+    "harness/eval_options.py:subject_of": ("eval",),
+    "harness/evaluate.py:Source": ("eval",),
+    "harness/evaluate.py:_require_outputs": ("eval",),
+    "harness/evaluate.py:_build": ("eval",),
+    "harness/evidence.py:MENDS": ("reproduce", "eval"),
+    "harness/evidence.py:ELSEWHERE": ("eval", "compare", "regress"),
+    "harness/experiments/build.py:build_experiments": ALL_RUNS,
+    "harness/judge_calibrate.py:Published": ("judge calibrate",),
+    "harness/judge_calibrate.py:_bridged_model": ("judge calibrate",),
+    "harness/judge_check.py:check_judge": ("judge check", "doctor"),
+    "harness/manifest.py:keep_fuller_report": ("reproduce",),
+    "harness/plan/calibrate.py:_measured": ("plan",),
+    "harness/plan/hardware.py:speed": ("plan", "reproduce", "doctor"),
+    "harness/plan/notes.py:assumptions": ("plan",),
+    "harness/plan/notes.py:warnings": ("plan",),
+    "harness/plan/notes.py:_asked": ("plan",),
+    "harness/plan/notes.py:_misfits": ("plan",),
+    "harness/preflight/data.py:check_rows": RUNS,
+    "harness/preflight/machine.py:_resources": RUNS,
+    "harness/preflight/machine.py:_training_processes": RUNS,
+    "harness/preflight/machine.py:_memory_for": RUNS,
+    "harness/preflight/machine.py:_disk": RUNS,
+    "harness/preflight/training.py:check_gradients": RUNS,
+    "harness/rates.py:measure_sensitivity": ("rates", "mini rates"),
+    "harness/regress/compare.py:TOO_FEW_SEEDS": ("regress",),
+    "harness/regress/runs.py:require_comparable": ("regress",),
+    "harness/reproduce.py:_tell_what_has_no_rows": ("reproduce",),
+    "harness/small_data.py:split": ("data split",),
+    "harness/steps/held_out.py:held_out_figures": ("rates",),
+    "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
+    "harness/stored_verdicts.py:score_annotations_file": ("eval",),
+    "reports/claims.py:headline": ("reproduce",),
+    "reports/regress.py:heading": ("reproduce",),
+}
+"""By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""
+
+COMMANDS_OF_OTHERS = {
+    *("harness/core/provenance.py:_git", "harness/core/provenance.py:git_state"),
+    "harness/core/provenance.py:_git_state_within",
+    *("harness/backends/vllm.py:_gpu_memory", "harness/backends/gguf.py:gguf_file"),
+    "harness/backends/refusals.py:advice_on",
+}
+"""Where options are those of other programs."""
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """(place, text) of every text in our code that names an option; docstrings and the command line itself left out."""
+    for package in ("harness", "methods", "evals", "reports"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.name != "cli.py":
+                for name, text in _texts(ast.parse(path.read_text(encoding="utf-8"))):
+                    yield f"{path.relative_to(ROOT).as_posix()}:{name}", text
+
+
+def _texts(module: ast.Module) -> Iterator[tuple[str, str]]:
+    for statement in module.body:
+        name = getattr(statement, "name", "")
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            name = ast.unparse(statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0])
+        docstrings = {id(node.value) for node in ast.walk(statement) if isinstance(node, ast.Expr)}
+        inner = {id(part) for node in ast.walk(statement) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(statement):
+            if isinstance(node, (ast.JoinedStr, ast.Constant)) and id(node) not in docstrings | inner:
+                text = _text(node)
+                if OPTION.search(text):
+                    yield name, text
+
+
+def _text(node: ast.expr) -> str:
+    """A text as it is written, its fields as ``{}``."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "{}"
+
+
+@pytest.mark.parametrize(("place", "text"), [each for each in messages() if each[0] not in COMMANDS_OF_OTHERS])
+def test_every_option_that_a_message_names_is_one_of_the_commands_that_prints_it(place: str, text: str) -> None:
+    assert place in PRINTED_BY, f"say in PRINTED_BY which commands print {text!r}"
+    for command in PRINTED_BY[place]:
+        assert absent(command, text) == [], f"harness {command} prints {text!r}"
+
+
+def test_no_place_is_named_that_has_no_message() -> None:
+    assert {place for place, _ in messages()} == PRINTED_BY.keys() | COMMANDS_OF_OTHERS
+
+
+def test_the_commands_are_there() -> None:
+    assert {command for of in PRINTED_BY.values() for command in of} <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "lacking"),
+    [
+        ("doctor", "pass --data FOLDER", ["--data"]),
+        ("eval", "pass --data FOLDER", []),
+        ("doctor", "`harness eval` takes --data FOLDER", []),
+        ("doctor", "`harness eval` takes --no-such", ["--no-such"]),
+        ("eval", "pip install --no-deps gguf, then --limit 3", []),
+        ("judge check", "pass --model M", []),
+    ],
+)
+def test_options_that_are_none_are_found(command: str, message: str, lacking: list[str]) -> None:
+    assert absent(command, message) == lacking
