@@ -246,7 +246,9 @@ def _measured(name: str, measurement: Measurement, source: Source, choice: Bench
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
     """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
     if source.outputs and alone:
-        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
+        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).shared_as(
+            source.outputs.name
+        )
     if source.outputs:
         return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
     bench = choose_bench("pairwise", choice)

@@ -208,9 +208,10 @@ def load_scale(reference: str, *, fast: bool = False) -> Scale:
     packaged scale is.
     """
     path = scale_path(reference)
-    scale = replace(load_yaml(path, Scale), name=path.stem, where=_where(path))
+    scale = replace(load_yaml(path, Scale), name=path.stem, where=_shown(reference, "scales", path))
     _check_names(scale)
-    scale = replace(scale, rates=_chosen_rates(scale, rates_path(reference)))
+    rates = rates_path(reference)
+    scale = replace(scale, rates=_chosen_rates(scale, rates, _shown(reference, "rates", rates)))
     return scale.faster() if fast else scale
 
 
@@ -239,12 +240,12 @@ def rates_path(reference: str) -> Path:
     return CONFIGS / "rates" / f"{reference}.yaml"
 
 
-def _where(path: Path) -> str:
-    """How a scale's file is called in messages."""
-    return f"configs/scales/{path.name}" if path.parent == CONFIGS / "scales" else str(path)
+def _shown(reference: str, folder: str, path: Path) -> str:
+    """How a file of a scale is called in messages."""
+    return str(path) if is_path(reference) else f"configs/{folder}/{path.name}"
 
 
-def _chosen_rates(scale: Scale, path: Path) -> RateTable | None:
+def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
     """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
@@ -252,12 +253,8 @@ def _chosen_rates(scale: Scale, path: Path) -> RateTable | None:
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):
-            raise unknown(f"{kind} in {_where_rates(path)}:", stray, known)
+            raise unknown(f"{kind} in {where}:", stray, known)
     return table
-
-
-def _where_rates(path: Path) -> str:
-    return f"configs/rates/{path.name}" if path.parent == CONFIGS / "rates" else str(path)
 
 
 def _check_names(scale: Scale) -> None:

@@ -69,7 +69,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(arguments).isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("kind", ["methods", "evals", "experiments"])
+def test_scales_models_and_judges_are_listed(harness: Harness) -> None:
+    assert re.search(r"^mini +embedded world", harness("list", "scales").out, re.MULTILINE)
+    assert re.search(r"^mini:llama +llama of the scale mini: Llama", harness("list", "models").out, re.MULTILINE)
+    judges = harness("list", "judges").out
+    assert re.search(r"^mini:judge +the embedded judge", judges, re.MULTILINE)
+    assert re.search(r"^gpt-4-1106-preview +\$10 and \$30 .*; shut down on 2026-10-23", judges, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["methods", "evals", "experiments", "scales", "judges"])
 def test_listing_imports_no_machine_learning(kind: str) -> None:
     assert imported_by(["list", kind]).isdisjoint(set(HEAVY) - {"yaml"})
 
@@ -122,6 +130,11 @@ def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, 
         (["eval", "--model", "mini:lama", "--bench", "arena_hard"], r"unknown model 'mini:lama'; did you mean 'mini:l"),
         (["eval", "--model", "mini:llama", "--bench", "arena_hard", "--scale", "min"], r"did you mean 'mini'\?"),
         (["list", "method"], "'methods', 'evals', 'experiments'"),
+        (["plan", "table9"], "table9 shows examples, drawn anew; it is part of the experiment 'samples'$"),
+        (["plan", "fig7"], "there is no experiment 'fig7': a table or figure without results of a run has none"),
+        (["plan", "table33"], "unknown experiment 'table33'; did you mean 'table3'"),
+        (["plan", "fig5", "--methods", "sft"], "--methods selects rows of score tables, and fig5 is none"),
+        (["plan", "table3", "--ray-address", "a:1"], "--ray-address goes with --executor ray"),
         (["reproduce", "table3", "--methods", "sft,,dpo"], "a name is empty; leave the option out for all"),
         (["reproduce", "table3", "--models", ""], "a name is empty; leave the option out for all"),
         (["reproduce", "table3", "--run-dir", ""], "'--run-dir': the path is empty"),

@@ -181,7 +181,7 @@ def test_a_user_error_in_a_step_travels_as_one_line(store: Store):
         run([ask_user(after=[finished])], store, jobs=1)
     assert str(raised.value) == "no model in /nowhere; name another one"
     assert store.has(finished)
-    assert not list((store.root / ".logs").iterdir())
+    assert not list(store.logs.glob("*"))
 
 
 def test_any_other_error_is_shown_in_full(store: Store):

@@ -195,3 +195,11 @@ def test_judgments_against_another_baseline_are_not_arena_hard(tmp_path: Path) -
     scores = score_judgments_file(path, allow_missing=True)
     assert scores["departure"] == "not Arena-Hard v0.1: against o3-mini, not gpt-4-0314"
     assert scorecard(scores).splitlines()[0] == "arena_hard: mine against o3-mini"
+
+
+def test_a_distribution_is_shown_from_its_mean_through_its_quartiles() -> None:
+    names = ("first_quartile", "mean", "median", "third_quartile")  # as a file has them, by the letter
+    measured = {name: {"value": 1.0, "ci95": None} for name in names}
+    card = scorecard({"bench": "edit_distance", "model": "m", "n": 1, "n_missing": 0, "characters": measured})
+    shown = [line.split()[1] for line in card.splitlines() if line.split()[:1] == ["characters"]]
+    assert shown == ["mean", "first_quartile", "median", "third_quartile"]

@@ -62,14 +62,17 @@ def _exhibits(name: str) -> list[AnyExhibit]:
 
 
 def _not_there(name: str, names: Mapping[str, str]) -> UserError:
-    """The error for a name that no experiment has: another table of the paper is no misspelt one."""
-    if not re.fullmatch(r"(table|fig)[0-9]+", name):
-        return unknown("experiment", name, [*names, ALL])
+    """The error for a name that no experiment has: another table or figure of the paper is no misspelt one."""
     for known, paper in names.items():
         exhibit = load_exhibit(paper, known)
         groups = exhibit.groups if isinstance(exhibit, SampleTable) else ()
         if name in [group.of.lower().replace(" ", "") for group in groups]:
             return UserError(f"{name} shows examples, drawn anew; it is part of the experiment {known!r}")
+    found = re.fullmatch("(table|fig)([0-9]{1,3})", name)
+    alike = [known for known in names if found and re.fullmatch(f"{found[1]}[0-9]+", known)]
+    largest = max((int(re.sub("[a-z]", "", known)) for known in alike), default=0)
+    if found is None or not 0 < int(found[2]) < largest:
+        return unknown("experiment", name, [*names, ALL])
     return UserError(
         f"there is no experiment {name!r}: a table or figure without results of a run has none"
         f" (known: {', '.join([*names, ALL])})"

@@ -147,7 +147,7 @@ def test_steps_have_the_environment_of_workers_and_the_terminal_stays_clean(
     out, err = capfd.readouterr()
     assert out == ""
     assert [line for line in err.splitlines() if not re.match(r"^(\[\d/2\] |      )(describe_process|ask)", line)] == []
-    assert not list((store.root / ".logs").iterdir())
+    assert not list(store.logs.glob("*"))
 
 
 def test_errors_are_those_of_one_machine(cluster: Cluster, store: Store):

@@ -135,3 +135,18 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch
     monkeypatch.setattr(regress, "replace_file", full)
     with pytest.raises(UserError, match=r"cannot write the comparison in .*: No space left on device$"):
         write_comparison(comparison(TESTED), [], tmp_path)
+
+
+def test_less_than_nothing_after_rounding_is_nothing() -> None:
+    close = replace(TESTED, difference=-0.04, ci95=(-1.0, -0.01))
+    line = next(line for line in comparison_table(comparison(close)).splitlines() if "Arena-Hard WR" in line)
+    assert "+0.0" in line and "[-1.0, +0.0]" in line
+    assert "-0.0" not in line
+
+
+def test_that_nothing_was_tested_is_said() -> None:
+    assert comparison(UNTESTED).conclusion() == (
+        "1 same. Nothing was tested: all that both runs have is of the same answers."
+    )
+    assert "Nothing was tested" not in comparison(UNTESTED, TESTED).conclusion()
+    assert "Nothing was tested" not in comparison(WITHHELD).conclusion()
