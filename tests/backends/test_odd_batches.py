@@ -17,7 +17,7 @@ from harness.backends.pace import Retries
 from harness.backends.replies import spending
 from harness.core.errors import UserError
 from harness.core.limits import Limits
-from tests.backends.test_odd_answers import KEY, MUTATIONS, SPELLINGS, deep, good_answer
+from tests.backends.odd import KEY, MUTATIONS, SPELLINGS, deep, good_answer
 from tests.batch_routes import BatchRoutes
 from tests.chat_server import ChatServer, Request, Response
 
