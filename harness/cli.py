@@ -112,7 +112,7 @@ def _run_command(interrupted: Callable[[], int]) -> None:
         sys.exit(stop.exit_code)
     except click.exceptions.NoArgsIsHelpError as no_command:
         click.echo(no_command.format_message())
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # the latter where click itself was at work
         _fail("interrupted", interrupted())
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)
