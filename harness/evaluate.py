@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -304,13 +305,14 @@ def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact,
 
 def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
     """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
-    try:
-        return store.bind(artifact).json(file)
-    except (FileNotFoundError, ValueError):
-        raise UserError(
-            f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
-            f" out.write_json({file!r}, ...)"
-        ) from None
+    bound = store.bind(artifact)
+    with suppress(ValueError):
+        if (bound.folder / file).is_file():
+            return bound.json(file)
+    raise UserError(
+        f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
+        f" out.write_json({file!r}, ...)"
+    )
 
 
 def _forecast(judged: Judged, store: Store) -> Forecast:

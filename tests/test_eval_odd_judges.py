@@ -77,10 +77,6 @@ def refuses(choice: dict[str, Any]) -> None:
     choice["message"] = {"role": "assistant", "content": None, "refusal": "I will not."}
 
 
-def filtered(choice: dict[str, Any]) -> None:
-    choice |= {"message": {"role": "assistant", "content": ""}, "finish_reason": "content_filter"}
-
-
 def without_logprobs(choice: dict[str, Any]) -> None:
     choice["logprobs"] = None
 
@@ -89,8 +85,6 @@ def without_logprobs(choice: dict[str, Any]) -> None:
     ("server", "reason"),
     [
         (OddServer(FILTER), "the endpoint's content filter refuses the prompt (status 400: The response was filtered)"),
-        (OddServer(CONTEXT), "the prompt is too long for the model (status 400: This model's maximum context"),
-        (OddServer(change=filtered), "the endpoint's content filter withheld the reply"),
         (OddServer(change=refuses), "the model refuses to answer: 'I will not.'"),
     ],
 )
@@ -116,13 +110,6 @@ def test_prompts_that_are_all_too_long_end_the_run_with_one_line(
     assert outcome.exit_code == 2
     assert f"no verdict on any of {2 * N} questions" in outcome.err
     assert "the prompt is too long for the model" in outcome.err.splitlines()[-1]
-
-
-def test_labels_written_the_other_way_round_count(evaluate: Evaluate, pairs: tuple[str | Path, ...]) -> None:
-    with OddServer(answer=lambda body: "My final verdict is: [[A<B]]") as server:
-        scores = evaluate(*pairs, *by(server), "--json").scores
-        assert server.calls.total() == 2 * N, "no second attempts"
-    assert (scores["n_missing"], scores["first_shown_win_rate"]) == (0, 0)
 
 
 def test_a_judge_without_system_turns_has_a_fingerprint_of_its_own(
@@ -171,15 +158,6 @@ def test_what_an_earlier_reader_made_of_missing_log_probabilities_is_not_used_on
         assert server.calls.total() == asked, "what was paid for is read anew"
     assert later["win_rate"] == earlier["win_rate"]
     assert later["judge_fingerprint"] != earlier["judge_fingerprint"]
-
-
-def test_a_judge_without_log_probabilities_ends_the_run_with_the_mend(
-    evaluate: Evaluate, alpaca: tuple[str | Path, ...]
-) -> None:
-    with OddServer(change=without_logprobs, word="", answer=lambda body: "m") as server:
-        outcome = evaluate(*alpaca, *by(server))
-    assert outcome.exit_code == 2
-    assert "pass --judge-without logprobs" in outcome.err.splitlines()[-1]
 
 
 def test_log_probabilities_of_a_thought_are_told_from_those_of_the_reply(

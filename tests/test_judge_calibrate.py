@@ -40,7 +40,7 @@ def break_verdicts(folder: Path) -> None:
 
 
 def break_outputs(folder: Path) -> None:
-    (folder / "model_outputs/vicuna-13b.json").write_text('[{"instruction": "i", "output": "o"}]')
+    (folder / "model_outputs/vicuna-13b.json").write_text('[{"instruction": "i"}]')
 
 
 def exchange_outputs(folder: Path) -> None:
@@ -52,7 +52,7 @@ def exchange_outputs(folder: Path) -> None:
     ("change", "complaint"),
     [
         (break_verdicts, "no field 'generator_2'"),
-        (break_outputs, "no field 'generator'"),
+        (break_outputs, "no field 'output'"),
         (exchange_outputs, "no output for 6 of the 6 instructions"),
     ],
 )
