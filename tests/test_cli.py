@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import click
 import pytest
 
 from harness import __main__ as entry
-from harness import cli
+from harness import cli, listing
 from harness.core import config
 from harness.registries import METHODS
 from tests.command import Harness, Outcome
@@ -62,6 +63,21 @@ def test_the_help_of_eval_groups_its_options(harness: Harness) -> None:
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert entry.main is cli.main
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("where", ["in the command", "in click"])
+def test_what_is_ended_says_so_and_how(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, number: int, exit_code: int, where: str
+) -> None:
+    def end(*arguments: object, **settings: object) -> None:
+        os.kill(os.getpid(), number)
+
+    ended = cli.cli if where == "in click" else listing
+    monkeypatch.setattr(ended, "main" if where == "in click" else "listing", end)
+    outcome = harness("list", "methods")
+    assert (outcome.exit_code, outcome.out, outcome.err.strip()) == (exit_code, "", "error: interrupted")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["eval", "--help"], ["--version"]])
