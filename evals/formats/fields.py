@@ -57,11 +57,13 @@ def index(value: Any, where: str, name: str = "index") -> int:
 
 
 def number(value: Any, where: str, name: str) -> float:
-    """A number, NaN where there is none (an empty cell, null, or a spelling of NaN)."""
+    """A number, NaN where there is none (an empty cell, null, or a spelling of NaN); true and false are none."""
     try:
-        return to_float(value)
+        if not isinstance(value, bool):
+            return to_float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} must be a number, not {shown(value)}") from None
+        pass
+    raise UserError(f"{where}: {name} must be a number, not {shown(value)}")
 
 
 def finite(value: Any, where: str, name: str) -> float:
