@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from harness.backends.turns import Turns, spelled_out, transcript, turns_of
+from harness.backends.turns import Turns, marked_up, spelled_out, transcript, turns_of
 from harness.core.errors import UserError
 from harness.core.records import Message
 from harness.core.texts import holds_half_character
@@ -250,6 +250,11 @@ def _plain(row: Row, name: str, where: str) -> str:
 def _require_plain(text: str, name: str, where: str) -> None:
     if spelled_out(text, name, where) is not None:
         raise UserError(f"{where}: {name} holds a conversation as text; call the column {CONVERSATIONS[0]}")
+    if mark := marked_up(text):
+        raise UserError(
+            f"{where}: {name} is in a chat template already ({mark}), and would get another around it; write it as"
+            f" {CONVERSATIONS[0]} of role and content"
+        )
 
 
 def _require_answered(turns: Turns, name: str, where: str) -> None:
