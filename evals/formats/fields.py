@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evals.formats.rows import MAX_DIGITS, names_shown
+from evals.formats.rows import MAX_DIGITS
 from harness.core.errors import UserError
-from harness.core.texts import holds_half_character
+from harness.core.texts import holds_half_character, names_shown
 
 
 def field(row: Mapping[str, Any], name: str, where: str) -> Any:
