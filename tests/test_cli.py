@@ -423,7 +423,7 @@ def test_wrong_annotations_are_refused(
         ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a whole gzip file"),
         ("verdicts.txt", b"index\n0\n", r"no column 'preference', 'len_1', 'len_2' \(has: index\)"),
         ("verdicts.json", b"", "the file is empty"),
-        ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: nothing\)"),
+        ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: none\)"),
         ("verdicts.json", b'{"a": 1, "a": 2}', "the field 'a' is in one object twice; keep one"),
         ("verdicts.json", b"[1]", "row 1: not a JSON object"),
         ("verdicts.json", b'[{"instruction": "a", "index": 0}]', "row 1: no field 'generator_2'"),
