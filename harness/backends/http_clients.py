@@ -121,9 +121,14 @@ def _next_request(response: "Response", bounds: Bounds) -> "Request":
     if _origin(request.url) == _origin(response.request.url):
         return request
     raise UserError(
-        f"{bounds.endpoint} redirects to {redact(_origin(request.url), bounds.key)}, and prompts are sent to no other"
+        f"{bounds.endpoint} redirects to {_shown(request.url, bounds.key)}, and prompts are sent to no other"
         " server than the one that is named: if that one is right, give its base URL"
     )
+
+
+def _shown(url: "URL", key: str) -> str:
+    """The origin without the key, which may stand there in small letters, as hosts do."""
+    return redact(redact(_origin(url), key), key.lower())
 
 
 def _origin(url: "URL") -> str:
