@@ -37,7 +37,7 @@ from harness.backends.replies import spending
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from tests.chat_server import ChatServer, Faults, Request, Response
-from tests.raw_server import RawServer, endless, whole
+from tests.raw_server import RawServer, Write, endless, whole
 
 KEY = "sk-pl/anted&0123456789abcdef"
 ONE = ChatRequest((Message("user", "which one?"),), 1, 0.0, 5)
@@ -466,6 +466,33 @@ def test_long_replies_have_the_room_that_they_need(tmp_path: Path) -> None:
 def test_a_list_of_models_that_is_endless_is_none() -> None:
     with RawServer(endless(b'{"data": [', b" " * 2**20)) as server, pytest.raises(CannotList, match="longer than"):
         served_models(JudgeReference("judge-1", server.base_url), 30.0)
+
+
+def dripping(start: bytes) -> Write:
+    """Writes `start`, and then a letter at a time for ever."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 -\r\nx-slow: ",
+        b"HTTP/1.1 200 -\r\ncontent-length: 9999\r\n\r\n",
+        b"HTTP/1.1 500 -\r\ncontent-length: 9999\r\n\r\n",
+    ],
+    ids=["header", "body", "error"],
+)
+def test_a_list_of_models_that_comes_letter_by_letter_is_none(start: bytes) -> None:
+    with RawServer(dripping(start)) as server, pytest.raises(CannotList, match=r"no whole answer within 0\.2 s"):
+        served_models(JudgeReference("judge-1", server.base_url), 0.2)
 
 
 def test_no_charset_of_a_header_is_looked_up(tmp_path: Path) -> None:
