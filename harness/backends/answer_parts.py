@@ -86,7 +86,7 @@ def first_token(logprobs: Any) -> dict[str, float] | None:
 _ROUNDED = 0.05
 """How far above 0 rounding may bring a log-probability."""
 _MOST_IN_ALL = 1.5
-"""What the probabilities of one token's alternatives may add up to; servers round, and some mix two models' in a list."""
+"""What the probabilities of one token's alternatives may add up to: servers round, and some mix two models'."""
 
 
 def can_be_log_probabilities(found: Mapping[str, float]) -> bool:

@@ -360,9 +360,10 @@ def test_a_key_in_the_base_url_is_refused_before_it_is_written(place: str, tmp_p
 
 def test_a_redirect_to_the_key_does_not_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-Planted-0123456789")
-    with RawServer(whole(307, b"", "location: http://sk-Planted-0123456789.example.com/")) as server:
-        with pytest.raises(UserError, match=r"redirects to http://\[OPENAI_API_KEY\]\.example"):
-            only(judge(server.base_url, tmp_path))
+    redirect = whole(307, b"", "location: http://sk-Planted-0123456789.example.com/")
+    said = pytest.raises(UserError, match=r"redirects to http://\[OPENAI_API_KEY\]\.example")
+    with RawServer(redirect) as server, said:
+        only(judge(server.base_url, tmp_path))
 
 
 def test_texts_that_only_resemble_the_key_stay() -> None:
