@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from harness.backends.memory import resume_bytes
 from harness.backends.training import PreferenceSettings, TrainingSettings
@@ -16,7 +17,9 @@ from harness.core.progress import silent
 from harness.core.records import PreferencePair, Response, read_rows
 from harness.core.scratch import temporary_folder
 from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
-from harness.preflight.subject import NotAtHand, Subject
+from harness.preflight.subject import Data, NotAtHand, Subject
+
+R = TypeVar("R", Response, PreferencePair)
 
 ROWS = 4
 """Of a batch that is taken at once, and row by row."""
@@ -49,11 +52,17 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
 
 
 def _try(subject: Subject, name: str) -> Iterator[Check]:
+    """What the run's own rows allow: a run of SFT alone has no pairs."""
     folder, settings, data = subject.checkpoint(subject.base(name)), subject.settings_of(name), subject.training_data()
-    pairs = [row for row in subject.rows(data["preference_data"]) if isinstance(row, PreferencePair)]
-    yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
-    answers = [row for row in subject.rows(data["demonstrations"]) if isinstance(row, Response)]
-    yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+    if pairs := _rows(subject, data.get("preference_data"), PreferencePair):
+        yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
+    if answers := _rows(subject, data.get("demonstrations") or data.get("improver_data"), Response):
+        yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+
+
+def _rows(subject: Subject, data: Data | None, kind: type[R]) -> list[R]:
+    """The rows of a training set; none of one that the run does not use."""
+    return [row for row in subject.rows(data) if isinstance(row, kind)] if data else []
 
 
 def _in_one_process(subject: Subject, machine: Machine) -> str:

@@ -50,6 +50,12 @@ def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_take
     assert "0.001 allowed" in found["gradient of llama"].detail
 
 
+@pytest.mark.parametrize("method", ["sft", "improver"])
+def test_a_run_without_pairs_has_its_gradient_looked_at_alone(make_subject: MakeSubject, method: str) -> None:
+    checks = list(training_checks(make_subject((method,)), ROOMY))
+    assert [(check.what, check.state) for check in checks] == [("gradient of llama", "ok")]
+
+
 def test_what_was_tried_in_one_process_alone_says_so(make_subject: MakeSubject) -> None:
     subject = make_subject(compute=Compute(accelerate="fsdp", processes=8))
     for machine, said in ((replace(ROOMY, gpus=(60 * GIB,) * 8), True), (ROOMY, False)):
