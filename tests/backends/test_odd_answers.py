@@ -34,6 +34,7 @@ from harness.backends.judges import JudgeReference
 from harness.backends.openai_api import OpenAIJudge
 from harness.backends.pace import Retries
 from harness.backends.replies import spending
+from harness.bill import _print_bill
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from tests.chat_server import ChatServer, Faults, Request, Response
@@ -217,12 +218,18 @@ def reserved() -> float:
 
 @pytest.mark.parametrize("count", [-1, 0, True, False, 2.0, 0.5, "12", None, [], {}, 10**12, 10**400, -100_000])
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
-def test_counts_that_are_none_are_charged_at_the_most(name: str, count: Any, tmp_path: Path, priced: Price) -> None:
+def test_counts_that_are_none_are_charged_at_the_most(
+    name: str, count: Any, tmp_path: Path, priced: Price, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = good_answer()
     answer["usage"][name] = count
     with RawServer(whole(200, answer)) as server:
         assert isinstance(only(judge(server.base_url, tmp_path)), ChatReply)
-    assert spending(tmp_path, "run").usd == pytest.approx(reserved())
+    paid = spending(tmp_path, "run")
+    assert paid.usd == pytest.approx(reserved())
+    assert (paid.uncounted, paid.prompt_tokens) == (1, 0)
+    _print_bill(paid)
+    assert "the tokens of 1 of them are not counted by the endpoint" in capsys.readouterr().err
 
 
 def test_an_empty_reply_may_have_no_tokens() -> None:
