@@ -41,9 +41,17 @@ class Command(click.Command):
 
 
 class Commands(click.Group):
-    """A group that offers the nearest name for a misspelt command."""
+    """A group that offers the nearest name for a misspelt command, and shows its commands as they are defined."""
 
     command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Summaries are whole sentences, which take more than a line where they must."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=200)) for name, each in self.commands.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from harness.core.errors import unknown
@@ -88,7 +96,7 @@ _scored, _instructions = _under("What is scored"), _under("The instructions and 
 _judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
 _score, _evidence = _under("The scores"), _under("What was made before")
 _run, _machine = _under("What is run"), _under("How the machine runs it")
-_reckoned = _under("What it is reckoned on")
+_reckoned = _under("The machine of the forecast")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -633,7 +641,7 @@ def regress(
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "evals", "experiments", "scales", "models", "judges"]))
 def list_(kind: str) -> None:
-    """Show what there is."""
+    """List the methods, evaluations, experiments, scales, models or judges there are."""
     from harness.listing import listing
 
     lines = list(listing(kind))
@@ -644,7 +652,7 @@ def list_(kind: str) -> None:
 
 @cli.group(cls=Commands)
 def data() -> None:
-    """Data sets for a scale."""
+    """Make the data sets of a scale."""
 
 
 @data.command("split")
@@ -660,7 +668,7 @@ def split_(source: Path, out: Path) -> None:
 
 @cli.group(cls=Commands)
 def judge() -> None:
-    """Whether a judge can be trusted."""
+    """Find out whether a judge can be trusted."""
 
 
 @judge.command(cls=HeadedCommand)
@@ -728,7 +736,7 @@ def calibrate(
 
 @cli.group(cls=Commands)
 def paper() -> None:
-    """A paper as data: its numbers and its claims."""
+    """Look into a paper: its numbers and its claims."""
 
 
 @paper.command("check")
@@ -744,7 +752,7 @@ def check_paper(name: str | None) -> None:
 
 @cli.group(cls=Commands)
 def mini() -> None:
-    """The embedded world."""
+    """Look into the embedded world, or make its models again."""
 
 
 @mini.command()

@@ -1,6 +1,7 @@
 """`harness list`: what there is, with a line on each."""
 
 from collections.abc import Iterator
+from datetime import date
 
 from harness.backends.judge_models import JudgeModel, judge_table
 from harness.backends.judges import EMBEDDED
@@ -50,8 +51,22 @@ def _judges() -> Iterator[tuple[str, str]]:
 def _judge_line(model: JudgeModel) -> str:
     price = model.price
     parts = [
-        f"${price.prompt:g} and ${price.completion:g} per million tokens of prompt and completion" if price else "",
+        f"{_dollars(price.prompt)} and {_dollars(price.completion)} per million tokens of prompt and completion"
+        if price
+        else "",
         f"refuses {', '.join(model.without)}" if model.without else "",
-        f"shut down on {model.shutdown_date}, as announced" if model.shutdown_date else "",
+        _end(model.shutdown_date),
     ]
     return "; ".join(filter(None, parts)) or "price unknown"
+
+
+def _dollars(price: float) -> str:
+    """As prices are written: $10, $2.50, $0.125."""
+    return f"${price:g}" if price == int(price) or round(price, 2) != price else f"${price:.2f}"
+
+
+def _end(day: str | None) -> str:
+    """What a vendor announced of a model's end; empty where it announced none."""
+    if not day:
+        return ""
+    return f"{'was' if day <= date.today().isoformat() else 'will be'} shut down on {day}, as announced"

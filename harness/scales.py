@@ -225,12 +225,17 @@ def scale_path(reference: str) -> Path:
     known = scale_names()
     if not is_path(reference):
         if reference not in known:
-            raise unknown("scale", reference, known, "; yours is a file, such as ./mine.yaml")
+            raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
         return config_path(f"scales/{reference}.yaml")
     path = Path(reference)
-    if path.stem in known and path.resolve() != config_path(f"scales/{path.stem}.yaml").resolve():
+    if path.exists() and path.stem in known and path.resolve() != config_path(f"scales/{path.stem}.yaml").resolve():
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
+
+
+def _own_file(name: str) -> str:
+    """The file that may be meant by a name that is no packaged scale's: that of the working folder, if it is there."""
+    return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
 
 
 def rates_path(reference: str) -> Path:

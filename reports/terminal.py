@@ -1,6 +1,6 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +27,7 @@ from reports.report import build_report, exhibits_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Column as RichColumn
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -104,6 +105,8 @@ def _grid(table: Table, group: Group) -> "RichTable":
     shown = [place for place, column in enumerate(table.columns) if column.brief]
     for place in shown:
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
+        if table.columns[place].number and not table.columns[place].measured:
+            _let_heading_wrap(rich.columns[-1], [row.cells[place] for row in group.rows])
     for row in group.rows:
         rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
     return rich
@@ -135,6 +138,11 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
     if column.measured:
         paper = f"paper{_superscript(column.paper_mark)}"
         rich.add_column(Text(f"\n{paper}" if two_lines else paper), style="dim", no_wrap=True)
+
+
+def _let_heading_wrap(column: "RichColumn", cells: Sequence[Cell]) -> None:
+    """Where a table is too wide, the heading gives up what it takes beyond the numbers under it."""
+    column.min_width, column.no_wrap = max(len(_plain(cell)) for cell in cells), False
 
 
 def _cells(row: Row, place: int) -> Iterator["Text"]:

@@ -18,7 +18,9 @@ import pytest
 
 from harness import __main__ as entry
 from harness import cli, listing
+from harness.backends.judge_models import JudgeModel, Price
 from harness.core import config
+from harness.listing import _judge_line
 from harness.registries import METHODS
 from tests.command import Harness, Outcome
 
@@ -90,7 +92,22 @@ def test_scales_models_and_judges_are_listed(harness: Harness) -> None:
     assert re.search(r"^mini:llama +llama of the scale mini: Llama", harness("list", "models").out, re.MULTILINE)
     judges = harness("list", "judges").out
     assert re.search(r"^mini:judge +the embedded judge", judges, re.MULTILINE)
-    assert re.search(r"^gpt-4-1106-preview +\$10 and \$30 .*; shut down on 2026-10-23", judges, re.MULTILINE)
+    assert re.search(r"^gpt-4-1106-preview +\$10 and \$30 .*; \S+ (be )?shut down on 2026-10-23", judges, re.MULTILINE)
+    assert re.search(r"^gpt-4o +\$2\.50 and \$10 per", judges, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("day", "said"), [("2000-01-01", "was"), ("2999-01-01", "will be")])
+def test_an_end_to_come_is_not_told_as_past(day: str, said: str) -> None:
+    model = JudgeModel(("judge",), Price(0.125, 2.5, source=""), shutdown_date=day)
+    assert _judge_line(model).startswith("$0.125 and $2.50 per million")
+    assert _judge_line(model).endswith(f"; {said} shut down on {day}, as announced")
+
+
+@pytest.mark.parametrize("group", [(), ("judge",), ("mini",)])
+def test_help_cuts_no_summary_and_begins_with_what_is_used_first(harness: Harness, group: tuple[str, ...]) -> None:
+    commands = harness(*group, "--help").out.partition("Commands:\n")[2]
+    assert commands and "..." not in commands
+    assert group or commands.split()[0] == "reproduce"
 
 
 @pytest.mark.parametrize("kind", ["methods", "evals", "experiments", "scales", "judges"])

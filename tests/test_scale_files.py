@@ -74,6 +74,17 @@ def test_an_unknown_name_says_how_a_file_is_named(harness: Harness) -> None:
     assert "yours is a file, such as ./mine.yaml" in harness("plan", "table3", "--scale", "mine").err
 
 
+def test_a_name_that_is_a_files_here_is_answered_with_the_file(harness: Harness, mine: Path) -> None:
+    assert "yours is a file, such as ./mine.yaml" in harness("plan", "table3", "--scale", "mine").err
+    mine.rename(mine.with_name("ours.yml"))
+    assert "yours is a file, such as ./ours.yml" in harness("plan", "table3", "--scale", "ours").err
+
+
+def test_a_file_that_is_not_there_is_not_called_by_a_wrong_name(harness: Harness, mine: Path) -> None:
+    outcome = harness("plan", "table3", "--scale", "mini.yaml")
+    assert outcome.err == "error: cannot read mini.yaml: No such file or directory\n"
+
+
 @pytest.mark.parametrize(("text", "complaint"), NO_CONFIGS.values(), ids=NO_CONFIGS)
 def test_what_is_no_scale_is_one_line(harness: Harness, tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "no.yaml").write_text(text)

@@ -36,7 +36,7 @@ class Advance:
 
     def __str__(self) -> str:
         left = "" if self.seconds_left is None else f" · {duration(self.seconds_left)} left"
-        return f"{self.done}/{self.total} {self.unit} · {self.rate:.3g} {self.unit}/s{left}"
+        return f"{self.done}/{self.total} {self.unit} · {rate(self.rate)} {self.unit}/s{left}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ Report = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """A `Report` that tells nobody."""
+
+
+def rate(number: float) -> str:
+    """A number a second, as people write it: ``0.507``, ``31.6``, ``12,500``."""
+    return f"{number:.3g}" if number < 999.5 else f"{float(f'{number:.3g}'):,.0f}"
 
 
 def duration(seconds: float) -> str:
@@ -185,7 +190,8 @@ def _work_done(running: _Running, built: bool) -> str:
     if running.last is None:
         return duration(seconds)
     last = running.last
-    return f"{last.done} {last.unit} in {duration(seconds)} ({last.rate:.3g} {last.unit}/s)"
+    unit = last.unit.removesuffix("s") if last.done == 1 else last.unit
+    return f"{last.done} {unit} in {duration(seconds)} ({rate(last.rate)} {last.unit}/s)"
 
 
 def _bars(stream: TextIO) -> "Progress":

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from harness.core import progress
-from harness.core.progress import Advance, Display, LiveDisplay, Note, Waiting, display, duration
+from harness.core.progress import Advance, Display, LiveDisplay, Note, Waiting, display, duration, rate
 
 
 class Terminal(io.StringIO):
@@ -35,6 +35,13 @@ def clock(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
     return Clock
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.5071, "0.507"), (31.64, "31.6"), (999.4, "999"), (999.6, "1,000"), (12543.0, "12,500")]
+)
+def test_rates_are_told_as_people_tell_them(number: float, text: str):
+    assert rate(number) == text
 
 
 def test_plain_lines_when_a_step_starts_and_ends(clock):

@@ -40,6 +40,13 @@ def test_footnotes(text: str) -> None:
     assert "drawn in figures/table3.pdf, .png, .svg" in text
 
 
+def test_headings_give_way_to_names_where_a_table_is_wide(tmp_path: Path) -> None:
+    text = printed(tmp_path, made_up_manifest("fig5"))
+    kept = text[text.index("base model") :].splitlines()
+    assert any(line.split()[:1] == ["Llama3-Base"] and "13,500" in line for line in kept)
+    assert max(map(len, kept)) <= 80
+
+
 def test_shows_each_claims_verdict(text: str) -> None:
     for line in ("holds +2 hold of 2", "fails +2 fail of 2", "undecided +2 undecided of 2", "not run +2 not run of 2"):
         assert re.search(line, text)
