@@ -106,8 +106,8 @@ def test_nan_is_a_missing_answer(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("instruction, output\na,b\n", r"no field 'output' \(has: instruction, ' output'\)"),
-        ("instruction,output,output\na,b,c\n", "the column 'output' is there twice; keep one"),
-        ('[{"instruction": "a", "output": "b", "output": "c"}]', "the field 'output' is in one object twice; keep one"),
+        ("instruction,output,output\na,b,c\n", "two columns are called 'output'; keep one"),
+        ('[{"instruction": "a", "output": "b", "output": "c"}]', "the key 'output' stands there twice in one object"),
         (
             '{"instruction": {"0": "a"}, "output": {"1": "b"}}',
             r"columns \(instruction, output\) of different",

@@ -434,14 +434,14 @@ def test_wrong_annotations_are_refused(
     [
         ("verdicts.csv", b"", r"verdicts\.csv: the file is empty"),
         ("verdicts.csv", b"index,preference,len_1,len_2\n", "no rows under the header"),
-        ("verdicts.csv", b"index,preference,len_1,len_2\n0,1,10\n", r"verdicts\.csv:2: 4 cells expected"),
-        ("verdicts.csv", gzip.compress(b"index,preference,len_1,len_2\n0,1,10,10\n"), r"name must end in \.gz"),
-        ("verdicts.csv.gz", b"index,preference\n", "not a gzip file; fetch it again"),
+        ("verdicts.csv", b"index,preference,len_1,len_2\n0,1,10\n", r"verdicts\.csv:2: 3 cells under 4 columns"),
+        ("verdicts.csv", gzip.compress(b"index,preference,len_1,len_2\n0,1,10,10\n"), r"end its name in \.gz"),
+        ("verdicts.csv.gz", b"index,preference\n", "not a whole gzip file"),
         ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a whole gzip file"),
         ("verdicts.txt", b"index\n0\n", r"no column 'preference', 'len_1', 'len_2' \(has: index\)"),
         ("verdicts.json", b"", "the file is empty"),
         ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: none\)"),
-        ("verdicts.json", b'{"a": 1, "a": 2}', "the field 'a' is in one object twice; keep one"),
+        ("verdicts.json", b'{"a": 1, "a": 2}', "the key 'a' stands there twice in one object"),
         ("verdicts.json", b"[1]", "row 1: not a JSON object"),
         ("verdicts.json", b'[{"instruction": "a", "index": 0}]', "row 1: no field 'generator_2'"),
         ("verdicts.json", b"[{", r"verdicts\.json:1: not JSON"),
@@ -463,7 +463,7 @@ def test_an_absent_file_is_refused(harness: Harness, tmp_path: Path) -> None:
         ["arena_hard", "--judgments", absent],
     ):
         assert_refused(harness("eval", "--bench", *arguments), r"absent\.csv: no such file")
-    assert_refused(harness("eval", "--bench", "arena_hard", "--judgments", tmp_path), "cannot be read: Is a directory")
+    assert_refused(harness("eval", "--bench", "arena_hard", "--judgments", tmp_path), "Is a directory")
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ def test_wrong_judgments_are_refused(
         (" \n\n", r"verdicts\.jsonl: the file is empty"),
         ("[1]\n", r"verdicts\.jsonl, row 1: not a JSON object"),
         ('{"uid": "a"}\n1\n', r"verdicts\.jsonl:2: not a JSON object"),
-        ('{"question_id": "a"', r"verdicts\.jsonl:1: not JSON: .*; is the line cut off\?"),
+        ('{"question_id": "a"', r"verdicts\.jsonl:1: not JSON: .*; a file holds one object a line"),
     ],
 )
 def test_a_file_that_holds_no_judgments_is_refused(

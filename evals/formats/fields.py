@@ -75,8 +75,11 @@ def finite(value: Any, where: str, name: str) -> float:
 
 
 def to_float(value: Any) -> float:
-    """`value` as a float, NaN for None. Raises TypeError or ValueError."""
-    return math.nan if value is None else float(value)
+    """`value` as a float, NaN for None, infinite where it is too large. Raises TypeError or ValueError."""
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def is_none(value: Any) -> bool:

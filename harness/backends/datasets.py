@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
+from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -194,7 +195,7 @@ def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
     for column in columns:
         if row.get(column) not in (None, ""):
             value = row[column]
-            if isinstance(value, list | Mapping) or holds_half_character(str(value)):
+            if isinstance(value, list | Mapping) or value == inf or holds_half_character(str(value)):
                 raise UserError(f"{where}: {column} is no name or number; give it one, or drop the column")
             return str(value)
     return ""
