@@ -8,10 +8,10 @@ from typing import Literal
 
 from evals.formats.arena_hard import answers_in, holds_answers
 from evals.formats.outputs import outputs_in
-from evals.formats.rows import bare_name, names_shown, read_rows
+from evals.formats.rows import bare_name, read_rows
 from harness.core.errors import UserError
 from harness.core.records import Prompt, Response
-from harness.core.texts import holds_half_character
+from harness.core.texts import holds_half_character, names_shown
 
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),
@@ -95,6 +95,11 @@ class AnswerFile:
 
     def _incomplete(self, found: Mapping[str, tuple[int, StoredAnswer]], answered: int, asked: int) -> UserError:
         empty = [number for number, answer in found.values() if answer.text is None]
+        if len(empty) == asked - answered:
+            return UserError(
+                f"{self.path}: the output of row {empty[0]} is null, so that nothing answers it ({len(empty)} of the "
+                f"{asked} are); give it one, or take the row out"
+            )
         null = f" ({len(empty)} of them null, the first in row {empty[0]})" if empty else ""
         return UserError(
             f"{self.path}: no output for {asked - answered} of the {asked} {self.joined_by}s{null}, and "

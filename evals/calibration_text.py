@@ -9,7 +9,10 @@ from harness.core.terminal import one_line
 
 
 def shown(result: Mapping[str, Any]) -> str:
-    """What `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`."""
+    """What `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`.
+
+    So are `unjudged`, by model how many instructions have no verdict, and `other_models`, how many replies they gave.
+    """
     overall = result["overall"]
     text = (
         f"{result['n_models']} models. Same winner as the reference judge: {_estimated(overall['agreement'])} %; kappa "
@@ -19,13 +22,29 @@ def shown(result: Mapping[str, Any]) -> str:
     interval = overall["kappa"]["ci95"]
     if interval is None or interval[0] <= 0:
         text += " Its verdicts agree with the reference judge's no more than by chance."
-    lines = [one_line(f"Calibration of the judge {result['judge']}: {result['note']}"), "", _wrapped(text)]
+    lines = [
+        one_line(f"Calibration of the judge {result['judge']}: {result['note']}"),
+        *_gap_lines(result),
+        "",
+        _wrapped(text),
+    ]
     for metric, name in SCORES.items():
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
     if "bridged" in result:
         lines += ["", shown_bridge(result["bridged"]).rstrip()]
     return "\n".join(lines) + "\n"
+
+
+def _gap_lines(result: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if unjudged := result.get("unjudged"):
+        counts = ", ".join(f"{count} for {model}" for model, count in unjudged.items())
+        lines.append(f"instructions without a verdict: {counts}; all that follows is of the others alone")
+    if others := result.get("other_models"):
+        counts = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
+        lines.append(f"answered by another model than was asked, as the endpoint says: {counts}")
+    return [one_line(line) for line in lines]
 
 
 def shown_bridge(result: Mapping[str, Any]) -> str:

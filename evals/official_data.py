@@ -217,7 +217,7 @@ def _as_file(name: str | None) -> Path | None:
     if name is None or Path(name).is_file():
         return Path(name) if name is not None else None
     if Path(name.removesuffix(".gz")).suffix in FILE_KINDS:
-        raise UserError(f"{name}: no such file")
+        raise UserError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
     return None
 
 

@@ -34,6 +34,12 @@ def _print_bill(paid: Spending) -> None:
         price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
         tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"
         print(f"endpoints: {paid.answers:,} answers, {tokens}, {price}; all kept", file=sys.stderr)
+    if paid.uncounted:
+        print(
+            f"endpoints: the tokens of {paid.uncounted:,} of them are not counted by the endpoint and not in that sum;"
+            f" ${paid.usd:.4f} counts them with the most that they can cost",
+            file=sys.stderr,
+        )
     if paid.unread:
         print(
             f"endpoints: {paid.unread:,} more requests got no whole answer and may be charged for all the same:"

@@ -1,7 +1,6 @@
 """The command `harness`. Thin: each command reads its options, calls one function and shows what it returns."""
 
 import functools
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from harness.core.config import name_in
 from harness.core.errors import HarnessError, Interrupted, StepFailed
 from harness.core.limits import Limits
 from harness.core.scratch import scratch
-from harness.core.signals import endings_interrupt
+from harness.core.signals import endings_interrupt, interrupted_code
 from harness.core.terminal import one_line, visible_output
 from harness.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 
@@ -109,7 +108,7 @@ def cli() -> None:
 def main() -> None:
     """Runs the command; an error that a user can mend is one line on stderr, and so is its being ended."""
     with endings_interrupt() as heard, visible_output():
-        _run_command(lambda: 128 + (heard or [signal.SIGINT])[-1])
+        _run_command(lambda: interrupted_code(heard))
 
 
 def _run_command(interrupted: Callable[[], int]) -> None:
@@ -120,7 +119,7 @@ def _run_command(interrupted: Callable[[], int]) -> None:
         sys.exit(stop.exit_code)
     except click.exceptions.NoArgsIsHelpError as no_command:
         click.echo(no_command.format_message())
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # the latter where click itself was at work
         _fail("interrupted", interrupted())
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2)

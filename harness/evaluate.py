@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +108,7 @@ def evaluate(
     scores = {each.name: _scores(each, source, choice, store) for each in judged}
     scores |= {name: _summary(name, source, choice, artifact, store) for name, artifact in measured.items()}
     for each in judged:
-        _print_failures(each, store)
+        print_failures(each.name, each.judgments, store)
     for name in benches:
         print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
     if code_changes == "rerun":
@@ -130,13 +131,19 @@ def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, 
             print(f"{each.name}: no output for {missing} of {there + missing} instructions in {path}", file=sys.stderr)
 
 
-def _print_failures(judged: Judged, store: Store) -> None:
-    """Why verdicts are missing, the commonest reason first, and on which instructions."""
-    if (store.folder(judged.judgments) / FAILURES).is_file():
-        failed = [row for row in store.bind(judged.judgments).rows(Judgment) if row.state != "ok"]
+def failed_verdicts(judgments: Artifact, store: Store) -> list[Judgment]:
+    """Return the rows of a judging artifact without a verdict."""
+    if not (store.folder(judgments) / FAILURES).is_file():
+        return []
+    return [row for row in store.bind(judgments).rows(Judgment) if row.state != "ok"]
+
+
+def print_failures(name: str, judgments: Artifact, store: Store) -> None:
+    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions."""
+    if failed := failed_verdicts(judgments, store):
         for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
             which = _named(list(dict.fromkeys(row.prompt for row in rows)))
-            print(one_line(f"{judged.name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
+            print(one_line(f"{name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
 
 
 def _beginning(text: str) -> str:
@@ -276,14 +283,14 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
         "metrics": list(judged.evaluation.metrics),
         **scores,
-        **_other_models(judged, store),
+        **other_models(judged.judgments, store),
         "folder": str(folder),
     }
 
 
-def _other_models(judged: Judged, store: Store) -> Scores:
-    """How many replies came of which models that were not asked, as the endpoint says; nothing where none did."""
-    path = store.folder(judged.judgments) / OTHER_MODELS
+def other_models(judgments: Artifact, store: Store) -> Scores:
+    """Return how many replies came of which models that were not asked, as the endpoint says; {} where none did."""
+    path = store.folder(judgments) / OTHER_MODELS
     return {"other_models": json.loads(path.read_text())} if path.is_file() else {}
 
 
@@ -304,13 +311,14 @@ def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact,
 
 def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
     """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
-    try:
-        return store.bind(artifact).json(file)
-    except (FileNotFoundError, ValueError):
-        raise UserError(
-            f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
-            f" out.write_json({file!r}, ...)"
-        ) from None
+    bound = store.bind(artifact)
+    with suppress(ValueError):
+        if (bound.folder / file).is_file():
+            return bound.json(file)
+    raise UserError(
+        f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
+        f" out.write_json({file!r}, ...)"
+    )
 
 
 def _forecast(judged: Judged, store: Store) -> Forecast:

@@ -1,6 +1,7 @@
 """`harness judge calibrate`: another judge's verdicts beside published ones."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.core.artifacts import Artifact, labels
 from harness.core.errors import UserError, unknown
 from harness.core.limits import Limits
 from harness.core.store import Store
+from harness.evaluate import failed_verdicts, other_models, print_failures
 from harness.pipeline import plan, print_plan, run
 
 _TABLES = (".csv", ".csv.gz", ".json", ".json.gz")
@@ -86,14 +88,16 @@ def calibrate(
         with labels(f"{judge.model} {path.stem}"):
             return EVALUATION.judgments(bench, stored[path])
 
+    bridged = judged(bridge) if bridge else None
+    judgments = {model: judged(outputs) for model, (_, outputs) in files.items()}
     result = calibrate_judge(
         judge=judge.model,
         baselines=bench.baselines,
         published={model: str(verdicts.absolute()) for model, (verdicts, _) in files.items()},
         digests={model: file_digest(verdicts) for model, (verdicts, _) in files.items()},
         models=tuple(files),
-        judgments=[judged(outputs) for _, outputs in files.values()],
-        bridged=judged(bridge) if bridge else None,
+        judgments=list(judgments.values()),
+        bridged=bridged,
         bridged_model=bridged_model,
         length_calibration=lengths,
         resamples=RESAMPLES,
@@ -104,7 +108,21 @@ def calibrate(
     run_with_bill([result], store, limits)
     print(f"the comparison is in {store.folder(result) / RESULT}", file=sys.stderr)
     found: Mapping[str, Any] = store.bind(result).json(RESULT)
-    return found
+    asked = judgments | ({bridged_model: bridged} if bridged else {})
+    return {**found, **_gaps(asked, store)}
+
+
+def _gaps(judgments: Mapping[str, Artifact], store: Store) -> dict[str, Any]:
+    """What the comparison lacks: `unjudged` instructions by model, and replies of `other_models`; nothing where nothing
+    does. Why verdicts failed is told."""
+    unjudged, others = {}, Counter[str]()
+    for model, artifact in judgments.items():
+        print_failures(model, artifact, store)
+        if failed := {row.prompt.id for row in failed_verdicts(artifact, store)}:
+            unjudged[model] = len(failed)
+        others.update(other_models(artifact, store).get("other_models", {}))
+    gaps = {"unjudged": unjudged, "other_models": dict(others)}
+    return {name: counts for name, counts in gaps.items() if counts}
 
 
 def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> list[Path]:

@@ -351,7 +351,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 
 MACHINERY = tuple(
-    f"harness.core.{name}" for name in ("artifacts", "code", "integrity", "provenance", "sources", "store")
+    f"harness.core.{name}"
+    for name in ("artifacts", "code", "integrity", "locks", "provenance", "sources", "step_record", "store")
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 HASHED_BY_THE_STORE = code.Place("harness.core.files", "file_digest")

@@ -85,7 +85,7 @@ def test_an_answer_that_is_missing_is_no_empty_one(tmp_path: Path, layout: Calla
     rows = answers(generator="m")
     rows[2]["output"] = None
     path = write(tmp_path / "mine", layout(rows))
-    with pytest.raises(UserError, match=r"no output for 1 of the 6 .* \(1 of them null, the first in row 3\)"):
+    with pytest.raises(UserError, match=r"the output of row 3 is null, .* \(1 of the 6 are\); give it one, or"):
         read_outputs("pairwise", path, PROMPTS)
     assert [row.prompt.id for row in read_outputs("pairwise", path, PROMPTS, allow_missing=True)] == list("01345")
 
@@ -105,6 +105,7 @@ def test_nan_is_a_missing_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        ("instruction, output\na,b\n", r"no field 'output' \(has: instruction, ' output'\)"),
         ("instruction,output,output\na,b,c\n", "the column 'output' is there twice; keep one"),
         ('[{"instruction": "a", "output": "b", "output": "c"}]', "the field 'output' is in one object twice; keep one"),
         (
@@ -251,3 +252,8 @@ def test_a_baseline_that_is_not_there_is_no_name_of_a_model(harness: Harness, tm
     )
     assert outcome.exit_code == 2
     assert "base.json: no such file" in outcome.err
+    (tmp_path / "base.json").mkdir()
+    outcome = harness(
+        "eval", "--bench", "edit_distance", "--outputs", mine, "--baseline", tmp_path / "base.json", "--run-dir", "run"
+    )
+    assert "base.json: a folder, not a file" in outcome.err

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import click
 import pytest
 
 from harness import __main__ as entry
-from harness import cli
+from harness import cli, listing
 from harness.backends.judge_models import JudgeModel, Price
 from harness.core import config
 from harness.listing import _judge_line
@@ -64,6 +65,21 @@ def test_the_help_of_eval_groups_its_options(harness: Harness) -> None:
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert entry.main is cli.main
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("where", ["in the command", "in click"])
+def test_what_is_ended_says_so_and_how(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, number: int, exit_code: int, where: str
+) -> None:
+    def end(*arguments: object, **settings: object) -> None:
+        os.kill(os.getpid(), number)
+
+    ended = cli.cli if where == "in click" else listing
+    monkeypatch.setattr(ended, "main" if where == "in click" else "listing", end)
+    outcome = harness("list", "methods")
+    assert (outcome.exit_code, outcome.out, outcome.err.strip()) == (exit_code, "", "error: interrupted")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["eval", "--help"], ["--version"]])
@@ -424,7 +440,7 @@ def test_wrong_annotations_are_refused(
         ("verdicts.csv.gz", gzip.compress(b"index,preference\n" * 50)[:40], "not a whole gzip file"),
         ("verdicts.txt", b"index\n0\n", r"no column 'preference', 'len_1', 'len_2' \(has: index\)"),
         ("verdicts.json", b"", "the file is empty"),
-        ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: nothing\)"),
+        ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: none\)"),
         ("verdicts.json", b'{"a": 1, "a": 2}', "the field 'a' is in one object twice; keep one"),
         ("verdicts.json", b"[1]", "row 1: not a JSON object"),
         ("verdicts.json", b'[{"instruction": "a", "index": 0}]', "row 1: no field 'generator_2'"),

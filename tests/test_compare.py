@@ -296,7 +296,7 @@ def test_files_that_are_wrong_are_refused(
 ) -> None:
     claude, even = annotations("claude-2"), judgments("sim-even")
     assert_refused(alpaca(harness, claude, "absent.csv"), "absent.csv: no such file")
-    assert_refused(alpaca(harness, claude, even), "sim-even.jsonl: not a kind of annotations")
+    assert_refused(alpaca(harness, claude, even), "sim-even.jsonl: no verdicts")
     assert_refused(arena(harness, even, claude), "claude-2.csv.gz")
     assert_refused(alpaca(harness, claude, f"{claude},{claude}"), "named twice")
     assert_refused(alpaca(harness, claude, annotations("phi-2"), annotations("phi-2")), "given twice")

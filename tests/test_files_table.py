@@ -156,6 +156,7 @@ TRAINING_DATA: Mapping[str, Reading] = {
     "rows.jsonl.gz": responses((FRUIT, APPLE)),
     "byte_order_mark.jsonl": responses((FRUIT, APPLE)),
     "messages_as_python.csv": refused("csv:2: messages is a conversation kept as text, but not as JSON; save it as"),
+    "templated.jsonl": refused("jsonl:1: prompt is in a chat template already (<|im_start|>), and would get another"),
     "tool_turns.jsonl": refused("jsonl:1: messages has a turn of a tool, or a call of one: they are not learnt; take"),
     "image_part.jsonl": refused(
         "jsonl:1: messages has a turn that is no text of system, user or assistant: role 'user'"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.chat_server import ChatServer
+from tests.chat_server import ChatServer, content_of
 from tests.command import Harness, Outcome
 
 LIMIT = 6
@@ -40,7 +40,7 @@ def break_verdicts(folder: Path) -> None:
 
 
 def break_outputs(folder: Path) -> None:
-    (folder / "model_outputs/vicuna-13b.json").write_text('[{"instruction": "i", "output": "o"}]')
+    (folder / "model_outputs/vicuna-13b.json").write_text('[{"instruction": "i", "generator": "vicuna-13b"}]')
 
 
 def exchange_outputs(folder: Path) -> None:
@@ -52,7 +52,7 @@ def exchange_outputs(folder: Path) -> None:
     ("change", "complaint"),
     [
         (break_verdicts, "no field 'generator_2'"),
-        (break_outputs, "no field 'generator'"),
+        (break_outputs, "no field 'output'"),
         (exchange_outputs, "no output for 6 of the 6 instructions"),
     ],
 )
@@ -95,3 +95,28 @@ def test_a_model_is_not_estimated_from_its_own_published_score(harness: Harness,
         assert outcome.exit_code == 2 and "leave it out of --models" in outcome.err.splitlines()[-1]
         others = calibrate(harness, server, folder, "--bridge", bridged, "--models", "alpaca-7b,vicuna-13b", "--json")
     assert others.scores["bridged"]["model"] == "claude-2"
+
+
+class Gaps(ChatServer):
+    """Gives log-probabilities to some requests only, and answers some as another model."""
+
+    def completion(self, body: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+        whole = super().completion(body, text)
+        place = int(content_of(body), 16) % 3
+        if place == 0:
+            del whole["choices"][0]["logprobs"]
+        return {**whole, "model": "judge-2" if place == 1 else body["model"]}
+
+
+def test_verdicts_that_are_missing_and_other_models_are_said(harness: Harness, folder: Path) -> None:
+    with Gaps() as server:
+        outcome = calibrate(harness, server, folder)
+        again = calibrate(harness, server, folder, "--json")
+    assert outcome.exit_code == again.exit_code == 0
+    assert "verdicts failed: the endpoint gave no log-probabilities" in outcome.err
+    found = json.loads(again.out)
+    assert sum(found["unjudged"].values()) > 0 and found["other_models"]["judge-2"] > 0
+    counts = ", ".join(f"{count} for {model}" for model, count in found["unjudged"].items())
+    assert f"instructions without a verdict: {counts}; all that follows is of the others alone" in outcome.out
+    assert f"as the endpoint says: judge-2 ({found['other_models']['judge-2']} replies)" in outcome.out
+    assert all(each["n"] == LIMIT - found["unjudged"].get(model, 0) for model, each in found["models"].items())

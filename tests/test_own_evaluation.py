@@ -29,6 +29,7 @@ def forget_names() -> Iterator[None]:
     EVALS.__dict__.pop("_entries", None)
     yield
     EVALS.__dict__.pop("_entries", None)
+    EVALS._loaded.discard("answer_length")
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ class Run:
         self.report = folder / "table3"
 
     def start(self, *arguments: str, options: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
-        command = [sys.executable, *options, "-m", "tests.tiny_harness", *arguments, "--run-dir", str(self.folder)]
+        where = () if "--judgments" in arguments else ("--run-dir", str(self.folder))
+        command = [sys.executable, *options, "-m", "tests.tiny_harness", *arguments, *where]
         environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             command,

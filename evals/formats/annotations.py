@@ -10,8 +10,9 @@ from evals import instruction_set
 from evals.completeness import ALLOW_MISSING_FLAG
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
-from evals.formats.rows import Row, bare_name, names_shown, read_rows, require_columns, write_json
+from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
 from harness.core.errors import UserError
+from harness.core.texts import names_shown
 
 DRAW = 1.5
 ANNOTATION_COLUMNS = ("index", "preference", "len_1", "len_2")

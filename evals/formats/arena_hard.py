@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.formats import fields
-from evals.formats.rows import Row, names_shown, read_rows, write_lines
+from evals.formats.rows import Row, read_rows, write_lines
 from harness.core.errors import UserError, nearest
 from harness.core.records import WIN_OF_FIRST, Prompt, official_label
+from harness.core.texts import names_shown
 
 ARENA_LABELS = tuple(WIN_OF_FIRST)
 ARENA_GAMES = 2

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evals.formats.rows import MAX_DIGITS, names_shown
+from evals.formats.rows import MAX_DIGITS
 from harness.core.errors import UserError
-from harness.core.texts import holds_half_character
+from harness.core.texts import holds_half_character, names_shown
 
 
 def field(row: Mapping[str, Any], name: str, where: str) -> Any:
@@ -57,11 +57,13 @@ def index(value: Any, where: str, name: str = "index") -> int:
 
 
 def number(value: Any, where: str, name: str) -> float:
-    """A number, NaN where there is none (an empty cell, null, or a spelling of NaN)."""
+    """A number, NaN where there is none (an empty cell, null, or a spelling of NaN); true and false are none."""
     try:
-        return to_float(value)
+        if not isinstance(value, bool):
+            return to_float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} must be a number, not {shown(value)}") from None
+        pass
+    raise UserError(f"{where}: {name} must be a number, not {shown(value)}")
 
 
 def finite(value: Any, where: str, name: str) -> float:

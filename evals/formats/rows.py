@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.texts import names_shown
 
 Row = tuple[str, dict[str, Any]]
 """(place, fields)."""
@@ -26,7 +27,6 @@ _GZIP_START = b"\x1f\x8b"
 _NAMED_JSON = (".json", ".jsonl")
 FILE_KINDS = (*_NAMED_JSON, ".csv", ".tsv")
 """How names of files end that hold rows, but for .gz."""
-_MOST_NAMES = 12
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -97,12 +97,6 @@ def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -
             f"{path}: no column {', '.join(map(repr, missing))} (has: {names_shown(names)}); expected: "
             f"{', '.join(columns)}"
         )
-
-
-def names_shown(names: Iterable[str]) -> str:
-    """The names of columns or fields as an error lists them: the first ones, and each shortened."""
-    shown = [reprlib.repr(name)[1:-1] or "''" for name in names]
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "nothing"
 
 
 def write_json(path: Path, value: Any) -> None:

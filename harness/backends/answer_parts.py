@@ -83,6 +83,20 @@ def first_token(logprobs: Any) -> dict[str, float] | None:
     return found or None
 
 
+_ROUNDED = 0.05
+"""How far above 0 rounding may bring a log-probability."""
+_MOST_IN_ALL = 1.5
+"""What the probabilities of one token's alternatives may add up to: servers round, and some mix two models'."""
+
+
+def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
+    """Return whether numbers can be the log-probabilities of alternatives; {} can.
+
+    Some servers give probabilities or scores, or the same 0.0 to all.
+    """
+    return all(value <= _ROUNDED for value in found.values()) and sum(map(math.exp, found.values())) <= _MOST_IN_ALL
+
+
 def _log_probability(value: Any) -> float | None:
     """None for what is no number, or none that a log-probability can be."""
     number = VERY_UNLIKELY if value == -math.inf else finite(value)

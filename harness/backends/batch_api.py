@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.backends.credentials import VARIABLE
@@ -34,6 +34,8 @@ MOST_REQUESTS = 50_000
 """In one input file."""
 MOST_BYTES = 200_000_000
 """In one input file."""
+_MOST_BATCHES = 10_000
+"""That are looked through, the latest first: some servers give the same page again and again."""
 _MOST_ANSWER_BYTES = 2**24
 """Of what is no file: a batch, a list of batches."""
 
@@ -83,7 +85,7 @@ class BatchApi:
 
         def find_or_create() -> str:
             if next(attempts):
-                for batch in batches.list(limit=100):
+                for batch in islice(batches.list(limit=100), _MOST_BATCHES):
                     if batch.input_file_id == file_id:
                         return self._id(batch)
             return self._id(batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h"))

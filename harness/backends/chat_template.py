@@ -14,6 +14,7 @@ from jinja2 import TemplateError
 from harness.core.errors import UserError
 from harness.core.main_memory import GIB
 from harness.core.records import Message
+from harness.core.texts import holds_half_character
 
 DAY = datetime(2024, 7, 26)
 """The day that every template is told it is: the one that Llama 3's templates name where they can ask for none.
@@ -41,6 +42,8 @@ def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> s
             text = tokenizer.apply_chat_template(
                 turns, chat_template=template, tokenize=False, add_generation_prompt=answers
             )
+        if holds_half_character(text):
+            raise ValueError("it writes half a character, which no tokenizer takes")
     except Exception as error:
         roles = ", ".join(turn.role for turn in messages)
         raise UserError(

@@ -135,7 +135,8 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
         count += 1
         yield replace(made, prompt=replace(made.prompt, id=ids.unseen(made.prompt.id)))
     if count < size:
-        raise UserError(f"{reference} has {count} rows, not {size}; ask for fewer")
+        mend = "ask for fewer" if count else "is it the right file?"
+        raise UserError(f"{reference} has {count or 'no'} rows, not {size}; {mend}")
 
 
 class _Ids:

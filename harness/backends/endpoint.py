@@ -26,6 +26,8 @@ CONNECT_SECONDS = 10.0
 _LONGEST_MESSAGE = 300
 _MOST_PAGES = 100
 _MOST_LIST_BYTES = 2**24
+_SLOWEST_DOWNLOAD = 2**15
+"""Bytes a second."""
 
 
 def endpoint_client(
@@ -33,14 +35,15 @@ def endpoint_client(
 ) -> "OpenAI":
     """Return the SDK's synchronous client for the endpoint; a server on this machine is not behind a proxy.
 
-    An answer has at most `most_bytes` (decompressed), and comes within `timeout_seconds` unless `is_download`, where
-    they are for each piece of it.
+    An answer has at most `most_bytes` (decompressed), and comes within `timeout_seconds`; one that `is_download` has
+    time besides for as many bytes.
     """
     from openai import OpenAI
 
     from harness.backends.http_clients import BoundedClient, Bounds
 
-    bounds = Bounds(str(reference), key, most_bytes, None if is_download else timeout_seconds)
+    seconds = timeout_seconds + is_download * most_bytes / _SLOWEST_DOWNLOAD
+    bounds = Bounds(str(reference), key, most_bytes, seconds)
     client = BoundedClient(bounds, **_direct(reference))
     return OpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
 

@@ -1,8 +1,10 @@
 """The SDK's HTTP clients, for endpoints that may be odd: an answer is bounded, and no other host is asked."""
 
-import time
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 
@@ -12,9 +14,13 @@ from harness.core.errors import UserError
 if TYPE_CHECKING:
     from httpx2 import URL, Request, Response
 
+T = TypeVar("T")
+
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 2**18
 """What is read of an error answer: its message stands at its beginning."""
+_SLOWEST_UPLOAD = 2**15
+"""Bytes a second for which a request has time besides."""
 _OF_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -44,6 +50,12 @@ class BoundedClient(DefaultHttpxClient):
 
     def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
         """Return the whole answer. Raises UnboundedAnswer, and UserError for one that sends to another host."""
+        if self._bounds.seconds is None:
+            return self._whole(request, settings)
+        seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
+        return _within(seconds, lambda: self._whole(request, settings))
+
+    def _whole(self, request: "Request", settings: dict[str, Any]) -> "Response":
         settings["follow_redirects"] = False
         for _ in range(_MOST_REDIRECTS):
             response = super().send(request, stream=True, **settings)
@@ -85,6 +97,27 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
         raise _in_circles(self._bounds)
 
 
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns. Raises what it raises, and UnboundedAnswer where it takes longer, however busy it looks: a
+    header that comes letter by letter passes every time-out of a socket."""
+    found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            found.put((work(), None))
+        except BaseException as error:
+            found.put((None, error))
+
+    threading.Thread(target=run, name="endpoint", daemon=True).start()
+    try:
+        value, error = found.get(timeout=seconds)
+    except Empty:
+        raise UnboundedAnswer(f"no whole answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
 class _Body:
     """The body of an answer, as its decompressed pieces come."""
 
@@ -92,7 +125,6 @@ class _Body:
         self._is_error, self._bounds = status >= 400, bounds
         self._pieces: list[bytes] = []
         self._size = 0
-        self._ends = time.monotonic() + bounds.seconds if bounds.seconds is not None else float("inf")
 
     def takes(self, piece: bytes) -> bool:
         """Take one more piece; return whether more are wanted. Raises UnboundedAnswer."""
@@ -102,8 +134,6 @@ class _Body:
             return self._size < _MOST_ERROR_BYTES
         if self._size > self._bounds.most_bytes:
             raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._bounds.most_bytes:,} bytes)")
-        if time.monotonic() > self._ends:
-            raise UnboundedAnswer(f"no whole answer within {self._bounds.seconds:g} s")
         return True
 
     def answer(self, response: "Response") -> "Response":
@@ -121,9 +151,14 @@ def _next_request(response: "Response", bounds: Bounds) -> "Request":
     if _origin(request.url) == _origin(response.request.url):
         return request
     raise UserError(
-        f"{bounds.endpoint} redirects to {redact(_origin(request.url), bounds.key)}, and prompts are sent to no other"
+        f"{bounds.endpoint} redirects to {_shown(request.url, bounds.key)}, and prompts are sent to no other"
         " server than the one that is named: if that one is right, give its base URL"
     )
+
+
+def _shown(url: "URL", key: str) -> str:
+    """The origin without the key, which may stand there in small letters, as hosts do."""
+    return redact(redact(_origin(url), key), key.lower())
 
 
 def _origin(url: "URL") -> str:

@@ -132,6 +132,7 @@ class _Asking:
         self._token_rate = Rate(limits.tokens_per_minute)
         self._counter = TokenCounter(reference)
         self._given_up = 0
+        self._workers = 1
         self._landed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stop: Exception | None = None
@@ -146,10 +147,10 @@ class _Asking:
         client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
         async with client as sdk:
             self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
-            workers = min(self._limits.concurrency, len(requests))
+            self._workers = min(self._limits.concurrency, len(requests))
             telling = asyncio.create_task(self._tell_of_silence(put))
             try:
-                await asyncio.gather(*(self._work(pending, put) for _ in range(workers)))
+                await asyncio.gather(*(self._work(pending, put) for _ in range(self._workers)))
             finally:
                 telling.cancel()
         if self._stop is not None:
@@ -211,12 +212,15 @@ class _Asking:
             )
 
     def _stop_if_useless(self, reason: str) -> None:
-        """Raises UserError where this run has got no reply, and the first requests were given up, lately for `reason`:
-        the others would fare no better."""
+        """Raises UserError where request upon request was given up, lately for `reason`, and no reply came in between:
+        the others would fare no better, and each attempt may be charged for."""
         self._given_up += 1
-        if not self._record.added and self._given_up >= self._retries.requests_to_convince:
+        was_useful = self._record.added > 0
+        silent = self._silence.lasted(time.monotonic())
+        if self._retries.is_convinced(self._given_up, self._workers, silent, was_useful=was_useful):
+            which = " any more, not one to the last" if was_useful else ", not one to the first"
             raise UserError(
-                f"{self._reference} gives no usable reply, not one to the first {self._given_up} requests: {reason};"
+                f"{self._reference} gives no usable reply{which} {self._given_up} requests: {reason};"
                 f" check {self._options.base_url}, and what its server logs"
             )
 
@@ -254,6 +258,7 @@ class _Asking:
             raise CallFailed(one_line(str(unusable), self._key)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
         self._record.add(request, reply, usd)
+        self._given_up = 0
         self._silence.end(time.monotonic())
         return reply
 

@@ -36,10 +36,14 @@ _CUT_SHORT = "the batch's output came cut short; the next run loads it again"
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How often a batch is asked after: `first` seconds later, then each time half as long again, up to `longest`."""
+    """How often a batch is asked after: `first` seconds later, then each time half as long again, up to `longest`.
+
+    Within a day a batch ends, if only as expired; one that has not ended `at_most` seconds later never will.
+    """
 
     first: float = 5.0
     longest: float = 60.0
+    at_most: float = 26 * 3600.0
 
 
 class BatchJudge:
@@ -156,14 +160,21 @@ class BatchJudge:
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
 
     def _ended(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, "Batch"]]:
-        """Each submission with its batch, once that has ended."""
+        """Each submission with its batch, once that has ended. Raises UserError for one that does not end."""
         waiting, delay = list(submissions), self._polling.first
+        started = time.monotonic()
         while waiting:
             for submission in tuple(waiting):
                 batch = self._api.batch(submission.batch_id)
                 if batch.status in _FINAL:
                     waiting.remove(submission)
                     yield submission, batch
+                elif time.monotonic() - started > self._polling.at_most:
+                    status = self._api.shown(batch.status)
+                    raise UserError(
+                        f"batch {submission.batch_id} has not ended within {self._polling.at_most / 3600:.0f} hours"
+                        f" (status {status}): ask who runs {self._reference.base_url}; the next run looks again"
+                    )
             if waiting:
                 time.sleep(delay)
                 delay = min(self._polling.longest, delay * 1.5)

@@ -16,6 +16,7 @@ from harness.backends.interfaces import (
 )
 from harness.backends.judges import JudgeReference, judge_reference, load_judge, print_note
 from harness.backends.refusals import Options
+from harness.backends.reply_faults import without_thinking
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 
@@ -64,8 +65,9 @@ class OpenAITeacher:
     ) -> list[Completion]:
         """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
-        A finish reason that begins with `NO_ANSWER` says that there is nothing to use; asked again, it would be so
-        again. Raises UserError where some got no reply; the others are recorded by then.
+        What a model thinks before its answer is no part of it. A finish reason that begins with `NO_ANSWER` says that
+        there is nothing to use; asked again, it would be so again. Raises UserError where some got no reply; the others
+        are recorded by then.
         """
         requests = [
             ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
@@ -97,6 +99,9 @@ class OpenAITeacher:
 def _completion(reply: ChatReply | CallFailure) -> Completion:
     if isinstance(reply, CallFailure):
         return Completion("", (), NO_ANSWER + reply.reason)
-    if not reply.text.strip():
-        return Completion("", (), NO_ANSWER + "the reply is empty")
-    return Completion(reply.text, (), "length" if reply.finish_reason == "length" else "stop")
+    answer = without_thinking(reply.text)
+    if not answer.strip():
+        said = "the reply is empty" if answer == reply.text else "the reply has thinking in it and no answer"
+        return Completion("", (), NO_ANSWER + said)
+    text = reply.text if answer == reply.text else answer.strip()
+    return Completion(text, (), "length" if reply.finish_reason == "length" else "stop")

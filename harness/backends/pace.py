@@ -33,7 +33,8 @@ class Retries:
     `patience`: with many requests waiting for a small allowance, one may be turned away often before its turn comes.
     An endpoint that asks for more than `longest_wait` is not waited for. One that has never answered counts as
     unreachable after `attempts_to_connect`, one that has never replied as useless once `requests_to_convince` requests
-    have been given up.
+    have been given up, and one that replies no more once that many have been, and so many rounds of all that are asked
+    at a time, or `patience` has passed.
     """
 
     attempts: int = 6
@@ -43,6 +44,14 @@ class Retries:
     longest_delay: float = 30.0
     longest_wait: float = 300.0
     patience: float = 900.0
+    rounds_to_convince: int = 2
+
+    def is_convinced(self, given_up: int, at_a_time: int, silent: float, *, was_useful: bool) -> bool:
+        """Return whether going on makes no sense after `given_up` requests without a reply in `silent` seconds."""
+        if given_up < self.requests_to_convince:
+            return False
+        rounds = self.requests_to_convince + self.rounds_to_convince * at_a_time
+        return not was_useful or given_up >= rounds or silent > self.patience
 
     def delay(self, failed: int, retry_after: float | None, chance: float) -> float:
         """How long to wait after `failed` failures; `chance` in [0, 1) spreads those that failed together.
@@ -65,9 +74,13 @@ class Silence:
         """Something has come."""
         self._since, self._next = now, self._first
 
+    def lasted(self, now: float) -> float:
+        """Return the seconds of silence."""
+        return now - self._since
+
     def to_tell(self, now: float) -> float | None:
         """Return the seconds of silence where the user is to hear of it now, which is then told; else None."""
-        lasted = now - self._since
+        lasted = self.lasted(now)
         if lasted < self._next:
             return None
         self._next = lasted * 6

@@ -220,6 +220,7 @@ class Spending:
     """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`.
 
     `unread` requests got no whole answer; they are in `usd` with the most they can have cost, `unread_usd` in all.
+    So are the `uncounted` answers of which the endpoint did not say how many tokens they took.
     `damaged` counts, by file, the lines of any run that are not what was written and whose reply is on no other line.
     """
 
@@ -231,6 +232,7 @@ class Spending:
     damaged: Counter[str] = field(default_factory=Counter)
     unread: int = 0
     unread_usd: float = 0.0
+    uncounted: int = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Count what a line of a record says was paid."""
@@ -241,6 +243,7 @@ class Spending:
             self.unread_usd += usd or 0.0
             return
         self.answers += 1
+        self.uncounted += not usage["prompt_tokens"]
         self.prompt_tokens += usage["prompt_tokens"]
         self.completion_tokens += usage["completion_tokens"]
         self.unpriced += usd is None

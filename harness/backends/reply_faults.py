@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from harness.backends.answer_parts import FILTER, REFUSAL, THOUGHTS, TOOL_CALL
+from harness.backends.answer_parts import FILTER, REFUSAL, THOUGHTS, TOOL_CALL, can_be_log_probabilities
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
 from harness.backends.judge_models import Refusable
 from harness.backends.judges import JudgeReference
@@ -47,6 +47,8 @@ def usable(
         return CallFailure(_FAULTS[reply.finish_reason] + _shown(reply.text), is_final=True, is_of_model=of_model)
     if asks and not _has_alternatives(request, reply) and not is_cut_off(reply):
         return CallFailure(no_log_probabilities(options), is_final=True, is_of_model=True)
+    if asks and not can_be_log_probabilities(reply.log_probabilities or {}):
+        return CallFailure(odd_log_probabilities(options), is_final=True, is_of_model=True)
     if is_cut_off(reply) and not (asks and _has_alternatives(request, reply)):
         has_mend = "max_tokens" not in reference.without
         return CallFailure(cut_off(reference, request, options), is_final=True, is_of_model=has_mend)
@@ -61,6 +63,14 @@ def asks_log_probabilities(reference: JudgeReference, request: ChatRequest) -> b
 def no_log_probabilities(options: Options) -> str:
     """What to say where they were asked for and not given."""
     return f"the endpoint gave no log-probabilities, which were asked for: {options.leave_out('logprobs')}"
+
+
+def odd_log_probabilities(options: Options) -> str:
+    """What to say where what was given can be none."""
+    return (
+        "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty:"
+        f" {options.leave_out('logprobs')}"
+    )
 
 
 def is_cut_off(reply: ChatReply) -> bool:

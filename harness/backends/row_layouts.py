@@ -13,16 +13,14 @@ A filled column that changes what is asked and is not in it is refused, as it wo
 
 import json
 import math
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
-from harness.backends.turns import Turns, spelled_out, transcript, turns_of
+from harness.backends.turns import Turns, marked_up, spelled_out, transcript, turns_of
 from harness.core.errors import UserError
 from harness.core.records import Message
-from harness.core.texts import holds_half_character
+from harness.core.texts import holds_half_character, names_shown
 
 RowKind = Literal["responses", "pairs"]
 Row = Mapping[str, Any]
@@ -51,8 +49,6 @@ WANTED: Mapping[RowKind, str] = {
     "responses": "prompt or instruction with response, output or completion; messages or conversations; or chosen",
     "pairs": "chosen and rejected, or real and generated",
 }
-_MOST_COLUMNS = 12
-"""How many names an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +103,7 @@ def _answer_columns(row: Row, kind: RowKind, where: str) -> tuple[str, ...]:
     for names in candidates:
         if all(name in there for name in names) and not _asks_for_a_pair(row, names[0], where):
             return names
-    found = ", ".join(reprlib.repr(str(name))[1:-1] for name in islice(row, _MOST_COLUMNS)) or "none"
-    raise UserError(
-        f"{where}: no answer to read: columns {found}{', …' * (len(row) > _MOST_COLUMNS)}; wanted {WANTED[kind]}"
-    )
+    raise UserError(f"{where}: no answer to read: columns {names_shown(row)}; wanted {WANTED[kind]}")
 
 
 def _asks_for_a_pair(row: Row, name: str, where: str) -> bool:
@@ -250,6 +243,11 @@ def _plain(row: Row, name: str, where: str) -> str:
 def _require_plain(text: str, name: str, where: str) -> None:
     if spelled_out(text, name, where) is not None:
         raise UserError(f"{where}: {name} holds a conversation as text; call the column {CONVERSATIONS[0]}")
+    if mark := marked_up(text):
+        raise UserError(
+            f"{where}: {name} is in a chat template already ({mark}), and would get another around it; write it as"
+            f" {CONVERSATIONS[0]} of role and content"
+        )
 
 
 def _require_answered(turns: Turns, name: str, where: str) -> None:

@@ -35,6 +35,11 @@ _LEARNT = ("weight", "train")
 _SPEAKERS, _CONTENTS = ("role", "from"), ("content", "value")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
+_TURN_MARK = re.compile(
+    r"\s*(<s>|<bos>|<\|begin_of_text\|>|<\|endoftext\|>)?\s*"
+    r"(?P<mark><\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|\[INST\]|<\|(system|user|assistant)\|>)"
+)
+"""How a turn begins in the templates of ChatML, Llama 3, Gemma, Llama 2 and Mistral, and Zephyr."""
 _SPEAKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 _STARTS_AS_TURNS = re.compile(
     rf"""\s*\[\s*\{{.{{0,1000}}?(["'])(?:{"|".join(_SPEAKERS)})\1\s*:\s*(["'])(?:{"|".join(ROLES)})\2""", re.DOTALL
@@ -89,6 +94,12 @@ def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
         return None
     turns = value if isinstance(value, list) else [value]
     return turns if turns and _is_turn(turns[0]) else None
+
+
+def marked_up(text: str) -> str:
+    """The mark of a turn with which `text` begins, where a chat template has written it; empty for other texts."""
+    found = _TURN_MARK.match(text)
+    return found["mark"] if found else ""
 
 
 def _is_turn(value: Any) -> bool:

@@ -40,6 +40,7 @@ def scratch() -> Iterator[Path]:
     finally:
         _active.clear()
         _use(before)
+        _forget(folder)
         process.communicate()  # closes its standard input, which it waits for, and waits for it
 
 
@@ -72,6 +73,13 @@ def _why_not() -> str:
     except OSError as error:
         return str(error.strerror)
     return "its keeper did not start"
+
+
+def _forget(folder: Path) -> None:
+    """Drops what libraries have noted in the environment of places in `folder`: they would make it once more."""
+    for name, value in list(os.environ.items()):
+        if value.startswith(f"{folder}{os.sep}"):
+            del os.environ[name]
 
 
 def _use(folder: str | None) -> None:

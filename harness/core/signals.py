@@ -1,7 +1,7 @@
 """What ends a command from outside."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -29,3 +29,13 @@ def endings_interrupt() -> Iterator[list[int]]:
     finally:
         for number in usual:
             signal.signal(number, signal.SIG_DFL)
+
+
+def interrupted_code(heard: Sequence[int]) -> int:
+    """Return the exit code of a command that was interrupted, after it `heard` these endings, or else Ctrl-C.
+
+    An interrupt that went through code given as text (dataclasses make such) is remembered by the interpreter, which
+    would end by SIGINT whatever exit code it is told. Other code given as text makes it forget that.
+    """
+    eval("None")
+    return 128 + (heard[-1] if heard else signal.SIGINT)

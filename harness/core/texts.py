@@ -1,5 +1,10 @@
 """What a text must be so that it can be stored, sent and shown."""
 
+import reprlib
+from collections.abc import Iterable
+
+_MOST_NAMES = 12
+
 
 def holds_half_character(text: str) -> bool:
     """Whether `text` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
@@ -8,3 +13,9 @@ def holds_half_character(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def names_shown(names: Iterable[str]) -> str:
+    """The names of columns as an error lists them: the first ones, each shortened; with blanks around it, in quotes."""
+    shown = [reprlib.repr(name) if name.strip() != name or not name else reprlib.repr(name)[1:-1] for name in names]
+    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "none"

@@ -138,7 +138,7 @@ def _kept(part: HistogramsPart, exhibit: HistogramFigure) -> Table:
         ours = (f"{each.kept:,}", f"{each.of:,}", _share(each.kept, each.of))
         paper = (_count(published), _count(exhibit.kept_of), _share(published, exhibit.kept_of))
         rows.append(Row((exhibit.paper.model(each.model), *ours, *paper)))
-    heads = ("ours kept", "of", "ours kept (%)", "the paper kept", "of", "the paper kept (%)")
+    heads = ("ours kept", "of", "ours (%)", "paper kept", "of", "paper (%)")
     return Table(
         columns=(Column("base model"), *(Column(head, number=True) for head in heads)),
         groups=(Group(tuple(rows)),),

@@ -190,7 +190,7 @@ def test_a_row_that_cannot_be_used_is_one_line_with_file_and_row(
     ("name", "content", "complaint"),
     [
         ("set.txt", b"prompt,output\n", r"not \.jsonl, \.json, \.csv, \.tsv, \.parquet, \.jsonl\.gz"),
-        ("set.csv", b"prompt,output\n", r"has 0 rows, not 2; ask for fewer"),
+        ("set.csv", b"prompt,output\n", r"has no rows, not 2; is it the right file\?"),
         ("set.jsonl", b'{"prompt": "a", "output": "b"}\n', r"has 1 rows, not 2; ask for fewer"),
     ],
 )

@@ -179,6 +179,6 @@ def test_processes_that_are_started_offline_are_offline(offline: None) -> None:
 
 
 def test_offline_no_endpoint_on_another_machine_is_asked(offline: None) -> None:
-    endpoint_client(judge_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0)
+    endpoint_client(judge_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0, 1000)
     with pytest.raises(UserError, match="is on another machine, which --offline rules out"):
-        endpoint_client(judge_reference("judge"), "key", 1.0)
+        endpoint_client(judge_reference("judge"), "key", 1.0, 1000)

@@ -1,6 +1,7 @@
 """Answers that no proper server gives: each is an answer that is none, and never more."""
 
 import asyncio
+import base64
 import gzip
 import html
 import json
@@ -33,10 +34,11 @@ from harness.backends.judges import JudgeReference
 from harness.backends.openai_api import OpenAIJudge
 from harness.backends.pace import Retries
 from harness.backends.replies import spending
+from harness.bill import _print_bill
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from tests.chat_server import ChatServer, Faults, Request, Response
-from tests.raw_server import RawServer, endless, whole
+from tests.raw_server import RawServer, Write, endless, whole
 
 KEY = "sk-pl/anted&0123456789abcdef"
 ONE = ChatRequest((Message("user", "which one?"),), 1, 0.0, 5)
@@ -216,12 +218,18 @@ def reserved() -> float:
 
 @pytest.mark.parametrize("count", [-1, 0, True, False, 2.0, 0.5, "12", None, [], {}, 10**12, 10**400, -100_000])
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
-def test_counts_that_are_none_are_charged_at_the_most(name: str, count: Any, tmp_path: Path, priced: Price) -> None:
+def test_counts_that_are_none_are_charged_at_the_most(
+    name: str, count: Any, tmp_path: Path, priced: Price, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = good_answer()
     answer["usage"][name] = count
     with RawServer(whole(200, answer)) as server:
         assert isinstance(only(judge(server.base_url, tmp_path)), ChatReply)
-    assert spending(tmp_path, "run").usd == pytest.approx(reserved())
+    paid = spending(tmp_path, "run")
+    assert paid.usd == pytest.approx(reserved())
+    assert (paid.uncounted, paid.prompt_tokens) == (1, 0)
+    _print_bill(paid)
+    assert "the tokens of 1 of them are not counted by the endpoint" in capsys.readouterr().err
 
 
 def test_an_empty_reply_may_have_no_tokens() -> None:
@@ -332,6 +340,13 @@ SPELLINGS = {
     "url twice": urllib.parse.quote(urllib.parse.quote(KEY, safe="")),
     "page": html.escape(KEY),
     "page numbers": "".join(f"&#x{ord(letter):x};" for letter in KEY),
+    "octal": "".join(f"\\{ord(letter):o}" for letter in KEY),
+    "braces": "".join(f"\\u{{{ord(letter):x}}}" for letter in KEY),
+    "old url": "".join(f"%u{ord(letter):04x}" for letter in KEY),
+    "hexadecimal": KEY.encode().hex(),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 of a header": base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode(),
+    "base64 of a line": base64.b64encode(f"key={KEY}\n".encode()).decode(),
 }
 
 
@@ -339,6 +354,23 @@ SPELLINGS = {
 def test_the_key_is_struck_out_however_it_is_spelt(spelling: str) -> None:
     said = redact(f"your key {SPELLINGS[spelling]} is bad", KEY)
     assert "[OPENAI_API_KEY]" in said and "0123456789" not in said
+    assert base64.b64encode(b"0123456789")[:12].decode() not in said and b"0123456789".hex() not in said
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9/{}/v1", "http://{}.example.com/v1"])
+def test_a_key_in_the_base_url_is_refused_before_it_is_written(place: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0123456789")
+    with pytest.raises(UserError, match="base URL holds the key") as refused:
+        judge(place.format("sk-planted-0123456789"), tmp_path)
+    assert "0123456789" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
+def test_a_redirect_to_the_key_does_not_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-Planted-0123456789")
+    redirect = whole(307, b"", "location: http://sk-Planted-0123456789.example.com/")
+    said = pytest.raises(UserError, match=r"redirects to http://\[OPENAI_API_KEY\]\.example")
+    with RawServer(redirect) as server, said:
+        only(judge(server.base_url, tmp_path))
 
 
 def test_texts_that_only_resemble_the_key_stay() -> None:
@@ -442,6 +474,33 @@ def test_long_replies_have_the_room_that_they_need(tmp_path: Path) -> None:
 def test_a_list_of_models_that_is_endless_is_none() -> None:
     with RawServer(endless(b'{"data": [', b" " * 2**20)) as server, pytest.raises(CannotList, match="longer than"):
         served_models(JudgeReference("judge-1", server.base_url), 30.0)
+
+
+def dripping(start: bytes) -> Write:
+    """Writes `start`, and then a letter at a time for ever."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 -\r\nx-slow: ",
+        b"HTTP/1.1 200 -\r\ncontent-length: 9999\r\n\r\n",
+        b"HTTP/1.1 500 -\r\ncontent-length: 9999\r\n\r\n",
+    ],
+    ids=["header", "body", "error"],
+)
+def test_a_list_of_models_that_comes_letter_by_letter_is_none(start: bytes) -> None:
+    with RawServer(dripping(start)) as server, pytest.raises(CannotList, match=r"no whole answer within 0\.2 s"):
+        served_models(JudgeReference("judge-1", server.base_url), 0.2)
 
 
 def test_no_charset_of_a_header_is_looked_up(tmp_path: Path) -> None:

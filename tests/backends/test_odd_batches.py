@@ -18,7 +18,7 @@ from harness.backends.replies import spending
 from harness.core.errors import UserError
 from harness.core.limits import Limits
 from tests.backends.test_odd_answers import KEY, MUTATIONS, SPELLINGS, deep, good_answer
-from tests.batch_routes import BatchRoutes
+from tests.batch_routes import BatchFaults, BatchRoutes
 from tests.chat_server import ChatServer, Request, Response
 
 RETRIES = Retries(attempts=2, first_delay=0.005, longest_delay=0.01, patience=0.3)
@@ -161,6 +161,37 @@ def test_lines_of_a_journal_that_are_none_of_ours_are_passed_over(tmp_path: Path
     journal.created(submission, "batch-1")
     (found,) = journal.open_submissions()
     assert (found.batch_id, found.open, found.most_bytes) == ("batch-1", {"a", "b"}, 1000)
+
+
+@pytest.mark.parametrize("status", ["in_progress", "ended", "JOB_STATE_SUCCEEDED"])
+def test_a_batch_that_never_ends_ends_the_run_and_is_kept(status: str, tmp_path: Path) -> None:
+    with ChatServer() as server:
+        routes = BatchRoutes(server, BatchFaults(end=status), at_once=True)
+        reference = JudgeReference("judge-1", server.base_url)
+        limits, polling = Limits(batch=True, run_id="run", timeout_seconds=5.0), Polling(0.01, 0.02, at_most=0.1)
+        with pytest.raises(UserError, match=rf"has not ended within 0 hours \(status {status}\)"):
+            dict(BatchJudge(reference, limits, tmp_path, polling, RETRIES).replies(questions(2)))
+        (batch,) = routes.batches.values()
+        batch.states = ["completed"]
+        replies = dict(BatchJudge(reference, limits, tmp_path, polling, RETRIES).replies(questions(2)))
+        assert all(isinstance(reply, ChatReply) for reply in replies.values()) and len(routes.batches) == 1
+
+
+def test_a_list_of_batches_without_end_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.backends import batch_api
+
+    monkeypatch.setattr(batch_api, "_MOST_BATCHES", 10)
+    with ChatServer() as server:
+        routes = BatchRoutes(server, at_once=True)
+        batch = {"id": "batch-0", "object": "batch", "input_file_id": "another", "status": "completed"}
+
+        async def again(request: Request) -> Response:
+            return Response(body={"object": "list", "data": [batch], "has_more": True})
+
+        api = BatchApi(JudgeReference("judge-1", server.base_url), KEY, 5.0, RETRIES)
+        file_id = api.upload(b"")
+        server.route("GET", "/v1/batches", again)
+        assert api.create(file_id, first_attempt=False) in routes.batches
 
 
 def test_the_batch_api_is_a_client_that_is_bounded(tmp_path: Path) -> None:

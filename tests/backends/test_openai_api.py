@@ -113,13 +113,26 @@ def test_a_server_that_answers_nothing_useful_ends_the_run_early(tmp_path, fault
     assert line.endswith("10 of 100 replies are there and kept"), "which excuse no server that fails now"
 
 
-def test_a_server_that_fails_after_its_first_reply_ends_no_run(tmp_path):
+@pytest.mark.parametrize("fault", ["500", "hang"])
+def test_a_server_that_fails_after_its_first_reply_ends_the_run_once_rounds_of_requests_are_given_up(tmp_path, fault):
     with ChatServer() as server:
-        this_run = judge(server, tmp_path, Limits(4), replace(QUICK, attempts=2))
+        this_run = judge(server, tmp_path, Limits(4, timeout_seconds=0.2), replace(QUICK, attempts=2))
         all_replies(this_run, questions(1))
-        server.faults = Faults({"500": 1.0})
-        replies = all_replies(this_run, questions(20))
-    assert sum(isinstance(reply, CallFailure) for reply in replies.values()) == 19
+        server.faults = Faults({fault: 1.0})
+        replies = all_replies(this_run, questions(10))
+        assert sum(isinstance(reply, CallFailure) for reply in replies.values()) == 9, "a short failure ends no run"
+        before = server.calls.total()
+        line = stop(this_run, questions(100))
+        assert server.calls.total() - before <= (5 + 2 * 4 + 4) * 2
+    assert "gives no usable reply any more, not one to the last 13 requests: " in line
+    assert line.endswith("1 of 100 replies are there and kept")
+
+
+def test_replies_in_between_excuse_requests_that_are_given_up(tmp_path):
+    requests = questions(120)
+    with ChatServer(faults=Faults({"500": 0.6}, seed=2)) as server:
+        replies = all_replies(judge(server, tmp_path, Limits(4), replace(QUICK, attempts=1)), requests)
+    assert sum(isinstance(reply, CallFailure) for reply in replies.values()) > 5 + 2 * 4
 
 
 def test_a_full_disk_ends_the_run_with_one_line_and_costs_no_recorded_reply(tmp_path, monkeypatch):

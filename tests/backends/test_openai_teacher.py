@@ -78,6 +78,14 @@ def test_an_answer_that_is_empty_or_filtered_is_none_and_is_paid_for_once(tmp_pa
     ]
 
 
+def test_what_a_teacher_thinks_is_no_part_of_its_answer(tmp_path: Path) -> None:
+    said = ["<think>\nhm\n</think>\n\nFour.", "hm\n</think>\nFour.", " Four, as <think> says.\n", "<think>hm</think>\n"]
+    with ChatServer(answer=lambda body: said[int(body["messages"][-1]["content"].split()[1])]) as server:
+        completions = ask(server.base_url, tmp_path, QUESTIONS[:4])
+    assert [each.text for each in completions] == ["Four.", "Four.", " Four, as <think> says.\n", ""]
+    assert completions[3].finish_reason == f"{NO_ANSWER}the reply has thinking in it and no answer"
+
+
 def test_a_prompt_that_the_endpoint_refuses_leaves_the_others_their_answers(tmp_path: Path) -> None:
     refused = {
         "question 1": error_response(400, "no", code="content_filter"),

@@ -86,3 +86,12 @@ def test_those_that_failed_together_do_not_come_back_together():
 )
 def test_what_an_endpoint_asks_to_wait_is_read(headers, seconds):
     assert retry_after(headers, NOW) == seconds
+
+
+def test_an_endpoint_that_was_useful_is_given_up_after_rounds_or_after_patience() -> None:
+    retries = Retries(requests_to_convince=5, rounds_to_convince=2, patience=900.0)
+    assert not retries.is_convinced(4, 1, 1e6, was_useful=False)
+    assert retries.is_convinced(5, 16, 10.0, was_useful=False)
+    assert not retries.is_convinced(36, 16, 899.0, was_useful=True)
+    assert retries.is_convinced(37, 16, 10.0, was_useful=True)
+    assert retries.is_convinced(5, 16, 901.0, was_useful=True)

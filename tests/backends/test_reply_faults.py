@@ -253,6 +253,27 @@ def test_replies_kept_without_log_probabilities_are_none_either(tmp_path: Path) 
     assert [isinstance(reply, CallFailure) for reply in replies] == [True] * 2 + [False] * 5
 
 
+@pytest.mark.parametrize("values", [(0.9, 0.1), (0.0, 0.0), (1e300, -1.0), (90.0, 10.0)])
+def test_numbers_that_are_no_log_probabilities_are_no_verdict(values: tuple[float, float], tmp_path: Path) -> None:
+    entries = [{"token": token, "logprob": value} for token, value in zip("mM", values, strict=True)]
+    requests = questions(1, 3)
+    with OddServer(logprobs({"content": [{"token": "m", "top_logprobs": entries}]})) as server:
+        odd, *others = ask(judge(server, tmp_path), requests)
+        assert isinstance(odd, CallFailure) and odd.is_final
+        assert "add up to more than certainty: pass --judge-without logprobs" in odd.reason
+        assert all(isinstance(reply, ChatReply) for reply in others)
+        again, *_ = ask(judge(server, tmp_path), requests)
+    assert again == odd, "kept replies are looked at as well"
+
+
+@pytest.mark.parametrize("values", [(0.0, -9999.0), (1e-6, -16.0), (-0.69, -0.69), (-20.0, -21.0)])
+def test_rounded_and_unlikely_log_probabilities_are_read(values: tuple[float, float], tmp_path: Path) -> None:
+    entries = [{"token": token, "logprob": value} for token, value in zip("mM", values, strict=True)]
+    with OddServer(logprobs({"content": [{"token": "m", "top_logprobs": entries}]})) as server:
+        (reply,) = ask(judge(server, tmp_path), questions(1, 0))
+    assert isinstance(reply, ChatReply) and reply.log_probabilities == dict(zip("mM", values, strict=True))
+
+
 def test_log_probabilities_that_were_not_asked_for_are_not_used(tmp_path: Path) -> None:
     unasked = {"content": [{"top_logprobs": [{"token": "m", "logprob": -0.7}, {"token": "M", "logprob": -0.7}]}]}
     with OddServer(logprobs(unasked)) as server:

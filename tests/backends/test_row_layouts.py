@@ -50,6 +50,7 @@ RESPONSES: list[tuple[dict[str, Any], str]] = [
     ({"instruction": "i", "input": float("nan"), "output": "o"}, "u i => o"),
     ({"instruction": "i", "input": " \n", "context": None, "system": "", "history": [], "output": "o"}, "u i => o"),
     ({"instruction": "[]", "input": "{}", "output": "o"}, "u []\n\n{} => o"),
+    ({"prompt": "What does [INST] mean?", "response": "r"}, "u What does [INST] mean? => r"),
     ({"input": "x", "output": "o"}, "u x => o"),
     ({"instruction": "", "input": "x", "output": "o"}, "u x => o"),
     ({"instruction": "i", "output": "o", "text": "Below is an instruction: i. Answer: o"}, "u i => o"),
@@ -144,6 +145,9 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
             "output holds a conversation as tex",
         ),
         ({"instruction": json.dumps([user("p")]), "output": "o"}, "instruction holds a conversation as text; call the"),
+        ({"prompt": "<s>[INST] p [/INST]", "response": "r"}, "prompt is in a chat template already ([INST])"),
+        ({"prompt": "\n<|user|>\np</s>\n<|assistant|>\n", "response": "r"}, "prompt is in a chat template already"),
+        ({"instruction": "i", "output": "<start_of_turn>model\nr"}, "output is in a chat template already"),
         ({"messages": str([user("p"), assistant("r")])}, "messages is a conversation kept as text, but not as JSON"),
         (
             {"messages": "[{'content': 'p', 'role': 'user'}\n {'content'"},

@@ -98,6 +98,14 @@ def test_contexts_inside_one_another_share_a_folder(tmp_path: Path, monkeypatch:
     assert (os.environ["TMPDIR"], tempfile.gettempdir()) == (str(tmp_path), str(tmp_path))
 
 
+def test_what_libraries_noted_of_the_folder_is_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBRARY_ELSEWHERE", "/elsewhere")
+    with scratch() as folder:
+        os.environ["LIBRARY_CACHE"] = str(folder / "cache")  # as torch does of its compiler's
+    assert "LIBRARY_CACHE" not in os.environ
+    assert os.environ["LIBRARY_ELSEWHERE"] == "/elsewhere"
+
+
 def test_a_place_that_cannot_be_written_to_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr("harness.core.scratch.keeper.__file__", "/nowhere.py")

@@ -214,6 +214,7 @@ def test_annotations_json_is_joined_by_instruction(tmp_path: Path) -> None:
         ([row(0, index=0, preference=float("nan"))], r", row 1: no preference for index 0"),
         ([row(0, index=0, preference=3)], r", row 1: preference 3 of index 0"),
         ([row(0, index=0, preference="m")], r", row 1: preference must be a number, not 'm'"),
+        ([row(0, index=0, preference=True)], r", row 1: preference must be a number, not True"),
         ([row(0, index="0.5")], r", row 1: index must be a whole number"),
         (
             [row(0, index=10**15)],

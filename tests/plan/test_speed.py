@@ -65,7 +65,7 @@ def test_another_device_is_reckoned_by_operations_or_bandwidth(work: str, share:
 
 
 def test_a_core_says_nothing_of_a_gpu() -> None:
-    with pytest.raises(UserError, match="nothing is known of generation on gpu: measure it with --calibrate"):
+    with pytest.raises(UserError, match="of generation on gpu: measure it with `harness plan --calibrate`"):
         speed(hardware(row("cpu", "generation", 7e9, 1)), "gpu", "generation", 7_000_000_000)
 
 
