@@ -1,10 +1,11 @@
 """`harness list`: what there is, with a line on each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 from harness.backends.judge_models import JudgeModel, judge_table
 from harness.backends.judges import EMBEDDED
+from harness.core.errors import UserError
 from harness.core.papers import exhibit_names, load_exhibit
 from harness.experiments import ALL
 from harness.registries import EVALS, METHODS, load_evaluation, load_method
@@ -15,11 +16,10 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, summary) of all there are of a kind: a plural, such as "methods"; others are experiments."""
     if kind == "methods":
         for name in METHODS.names():
-            yield name, load_method(name).card.summary
+            yield name, _summary(_of_method, name)
     elif kind == "evals":
         for name in EVALS.names():
-            evaluation = load_evaluation(name)
-            yield name, f"{evaluation.summary} ({evaluation.source})"
+            yield name, _summary(_of_evaluation, name)
     elif kind == "scales":
         for name in scale_names():
             yield name, load_scale(name).description
@@ -32,6 +32,23 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
             exhibit = load_exhibit(paper, name)
             yield name, f"{exhibit.label}: {exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"
         yield ALL, "all of these in one report"
+
+
+def _of_method(name: str) -> str:
+    return load_method(name).card.summary
+
+
+def _of_evaluation(name: str) -> str:
+    evaluation = load_evaluation(name)
+    return f"{evaluation.summary} ({evaluation.source})"
+
+
+def _summary(of: Callable[[str], str], name: str) -> str:
+    """The line on a method or evaluation, or why it cannot be used: one that is broken hides no other."""
+    try:
+        return of(name)
+    except UserError as error:
+        return str(error)
 
 
 def _models() -> Iterator[tuple[str, str]]:

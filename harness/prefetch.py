@@ -53,7 +53,10 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
         tell(line)
     for what, why in failed.items():
         tell(f"missing   {what}: {why}")
-    tell(f"kept in {cache_folder()}" if downloads or official else "nothing of the hub is needed")
+    if downloads or official:
+        tell(f"kept in {cache_folder()}")
+    elif not failed:
+        tell("nothing of the hub is needed")
     if failed:
         raise UserError(f"{len(failed)} could not be fetched, of which the first: {next(iter(failed.values()))}")
 

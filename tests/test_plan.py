@@ -82,6 +82,12 @@ def test_a_plan_fits_a_terminal(harness: Harness) -> None:
         assert max(map(len, harness(*arguments).out.splitlines())) <= WIDTH
 
 
+def test_the_readme_shows_the_forecast_of_today(harness: Harness) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("```\ntable3 on the scale 'paper'") + 4 :].partition("```")[0]
+    assert harness(*PAPER).out.startswith(shown)
+
+
 def test_what_a_figure_trains_is_shown_too(harness: Harness) -> None:
     out = harness("plan", "fig9", "--scale", "paper").out
     assert re.search(r"^  SFT +207,865 +1 +1,624 +2e-5", out, re.MULTILINE)

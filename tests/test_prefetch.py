@@ -112,6 +112,14 @@ def test_what_cannot_be_fetched_is_named_and_the_rest_is_fetched(
     assert done.stderr.splitlines()[-1].startswith("error: 1 could not be fetched, of which the first: the model maker")
 
 
+def test_a_file_that_is_not_there_is_not_told_as_nothing_needed(environment: Mapping[str, str], tmp_path: Path) -> None:
+    done = harness(environment, tmp_path, "prefetch", "table3", "--scale", "small")
+    assert done.returncode == 2 and "nothing of the hub" not in done.stdout
+    assert done.stderr.splitlines()[-1].endswith(
+        "`harness data split` makes it, of AlpacaEval's outputs (docs/small.md)"
+    )
+
+
 def test_prefetch_does_not_work_offline(environment: Mapping[str, str], tmp_path: Path) -> None:
     done = harness({**environment, "HF_HUB_OFFLINE": "1"}, tmp_path, "prefetch", *WHAT)
     assert done.returncode == 2 and "HF_HUB_OFFLINE is set" in done.stderr

@@ -43,7 +43,14 @@ def data_fingerprint(reference: str) -> str:
     try:
         return file_digest(Path(reference))
     except OSError as error:
-        raise UserError(f"cannot read the data set {reference}: {error.strerror}") from None
+        raise UserError(f"cannot read the data set {reference}: {error.strerror}{_mend(reference)}") from None
+
+
+def _mend(reference: str) -> str:
+    """What is to be done where the file of a data set is not there."""
+    if reference.startswith("data/small/"):
+        return "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)"
+    return "" if Path(reference).is_absolute() else "; it is looked for from the folder where the command is given"
 
 
 def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] | None = None) -> Mapping[str, Path]:

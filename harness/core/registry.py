@@ -1,8 +1,10 @@
 """Names to things that are imported only when asked for; third parties add theirs through entry points."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError, unknown
@@ -35,8 +37,8 @@ class Registry:
         entry = self._entries[name]
         try:
             found = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"cannot load {self.kind} {name!r} from {_origin(entry)}: {error}") from error
+        except Exception as error:  # a package of somebody else's runs its code on import
+            raise UserError(f"cannot load {self.kind} {name!r} from {_origin(entry)}: {_told(error)}") from error
         self._loaded.add(name)
         return found
 
@@ -66,3 +68,12 @@ class Registry:
 
 def _origin(entry: "EntryPoint") -> str:
     return f"{entry.value} (package {entry.dist.name})" if entry.dist else entry.value
+
+
+def _told(error: Exception) -> str:
+    """What is wrong; where it is none of importing itself, with its kind and the line that it happened in."""
+    if isinstance(error, ImportError | AttributeError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = "" if isinstance(error, SyntaxError) else f" ({Path(last.filename).name}, line {last.lineno})"
+    return f"{type(error).__name__}: {error}{where}"

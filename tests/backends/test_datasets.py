@@ -213,6 +213,17 @@ def test_a_file_that_is_not_there_is_one_line_and_not_looked_for_on_the_hub(refe
         data(reference, 1)
 
 
+def test_a_file_that_is_not_there_says_where_it_was_looked_for_or_what_makes_it(tmp_path: Path) -> None:
+    for reference, mend in {
+        "mine.jsonl": "; it is looked for from the folder where the command is given",
+        "data/small/teacher.jsonl": "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)",
+        str(tmp_path / "mine.jsonl"): "",
+    }.items():
+        with pytest.raises(UserError) as raised:
+            data(reference, 1)
+        assert str(raised.value) == f"cannot read the data set {reference}: No such file or directory{mend}"
+
+
 def test_a_row_that_no_file_can_hold_ends_the_step_with_its_line(tmp_path: Path, store: Store) -> None:
     reference = lines(tmp_path / "set.jsonl", {"prompt": "a", "output": "b"}, {"prompt": "a", "output": "half \ud83d"})
     with pytest.raises(UserError, match=rf"^{reference}:2: a text holds half a character"):

@@ -1,8 +1,10 @@
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+import harness.listing
 from harness import registries
 from harness.core.errors import UserError
 from harness.core.registry import Registry
@@ -80,6 +82,27 @@ def test_what_cannot_be_imported_is_a_user_error(install):
         registry().load("mine")
     with pytest.raises(UserError, match="cannot load method 'absent' from math:no_such_function"):
         registry().load("absent")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("x = (\n", r"SyntaxError: '\(' was never closed \(odd_method.py, line 1\)$"),
+        ("\nmine = len[0]\n", r"TypeError: .* not subscriptable \(odd_method.py, line 2\)$"),
+    ],
+)
+def test_a_package_whose_code_is_wrong_is_one_line_and_hides_no_other(
+    install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+):
+    (tmp_path / "odd_method.py").write_text(code)
+    install("odd", "mine", "odd_method:mine")
+    methods = Registry("method", "harness.methods", METHODS.builtin)
+    for module in (registries, harness.listing):
+        monkeypatch.setattr(module, "METHODS", methods)
+    with pytest.raises(UserError, match=r"cannot load method 'mine' from odd_method:mine \(package odd\): " + told):
+        methods.load("mine")
+    listed = dict(harness.listing.listing("methods"))
+    assert re.search(told, listed["mine"]) and listed["sft"].startswith("supervised")
 
 
 def test_tests_do_not_see_what_is_installed_beside_the_harness():
