@@ -85,11 +85,16 @@ def _parts(uncertainty: Mapping[str, float | None]) -> str:
     return f"  standard error: {', '.join(known)}" if known else ""
 
 
+def _answers(count: int) -> str:
+    return " answer" if count == 1 else " answers"
+
+
 def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if scores.get("n_cut_off"):
-        yield "cut off at the token limit", scores["n_cut_off"], " answers"
+        yield "cut off at the token limit", scores["n_cut_off"], _answers(scores["n_cut_off"])
     if scores.get("n_beyond_context"):
-        yield "beyond the model's context", scores["n_beyond_context"], " answers, which have no perplexity"
+        count = scores["n_beyond_context"]
+        yield "beyond the model's context", count, f"{_answers(count)}, without a perplexity"
     if (asked := scores.get("n_asked")) is not None:
         judged = "verdicts" if "score" in scores else "instructions judged"
         yield judged, asked - scores["n_missing"], f" of {asked}"

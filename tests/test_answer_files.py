@@ -135,6 +135,7 @@ def test_an_input_is_joined_to_its_instruction(tmp_path: Path, layout: Callable[
         {"instruction": "Translate.", "input": "The dog.", "output": "Le chien.", "system": "", "generator": "m"},
         {"instruction": "Why?", "input": "", "output": "So.", "system": "", "generator": "m"},
         {"instruction": "Say\n\nA", "input": "A", "output": "A", "system": "", "generator": "m"},
+        {"instruction": "Spell A", "input": "A", "output": "A", "system": "", "generator": "m"},
     ]
     read = load_baseline("pairwise", str(write(tmp_path / "mine", layout(rows))))
     assert [row.prompt.text for row in read.responses] == [
@@ -142,6 +143,7 @@ def test_an_input_is_joined_to_its_instruction(tmp_path: Path, layout: Callable[
         "Translate.\n\nThe dog.",
         "Why?",
         "Say\n\nA",
+        "Spell A\n\nA",
     ]
 
 

@@ -55,14 +55,15 @@ def instruction_key(instruction: str) -> str:
 def instruction_of(row: Mapping[str, Any], where: str) -> str:
     """What a row asks: its instruction and, after an empty line, its input, as AlpacaEval's own set joins the two.
 
-    An input that the instruction ends with is joined already. Raises UserError for a filled column that changes what is
-    asked and that an instruction has no place for.
+    An input that is the instruction's last lines is joined already. Raises UserError for a filled column that changes
+    what is asked and that an instruction has no place for.
     """
     instruction = fields.text(row, "instruction", where)
     if lost := next((name for name in _NOT_READ if row.get(name) and not fields.is_none(row[name])), None):
         raise UserError(f"{where}: {lost} changes what is asked, and is not read; write it into the instruction")
     given = [fields.text_or_none(row, name, where) or "" for name in MATERIAL]
-    return "\n\n".join([instruction, *(text for text in given if text.strip() and not instruction.endswith(text))])
+    added = (text for text in given if text.strip() and not instruction.endswith(f"\n{text}"))
+    return "\n\n".join([instruction, *added])
 
 
 def _output(row: Mapping[str, Any], where: str) -> ModelOutput:

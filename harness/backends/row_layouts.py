@@ -193,6 +193,7 @@ def _asked(row: Row, where: str) -> Turns:
         raise UserError(f"{where}: no text in {' or '.join(REQUESTS)}; give it one, or take the row out")
     request = _plain(row, requests[0], where)
     material = [_plain(row, name, where) for name in MATERIAL if name in row and name not in requests]
+    material = [text for text in material if not request.endswith(f"\n{text}")]  # else it is joined already
     if len(requests) > 1:  # one of them may be the others written into a prompt
         material = [text for text in material if _folded(text) not in _folded(request)]
     return _led(row, (*_history(row, where), Message("user", "\n\n".join((request, *material)))), where)

@@ -88,7 +88,7 @@ def test_the_user_hears_of_it_and_the_summary_counts_it(store: Store, reference:
     summary = store.bind(target).json("summary.json")
     assert (summary["n"], summary["n_missing"], summary["n_beyond_context"]) == (1, 1, 1)
     shown = scorecard({"bench": "perplexity", "model": "m", **summary})
-    assert re.search(r"beyond the model's context +1 answers, which have no perplexity\n", shown)
+    assert re.search(r"beyond the model's context +1 answer, without a perplexity\n", shown)
 
 
 def test_an_answer_of_a_book_s_length_takes_no_time(store: Store) -> None:
