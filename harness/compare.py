@@ -264,12 +264,17 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         metric,
         f"{result['difference']:+.2f}",
         f"[{lower:.2f}, {upper:.2f}]",
-        f"{result['p_value']:.4f}",
-        f"{result['p_holm']:.4f}",
+        _p_value(result["p_value"]),
+        _p_value(result["p_holm"]),
         result["verdict"],
         _detectable(result) if result["verdict"] == "undecided" else "",
         _needed(result) if result["verdict"] == "undecided" else "",
     )
+
+
+def _p_value(value: float) -> str:
+    """No p is 0: one that is too small for the column is told as that."""
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def _detectable(result: Mapping[str, Any]) -> str:

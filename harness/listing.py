@@ -6,7 +6,7 @@ from datetime import date
 from harness.backends.judge_models import JudgeModel, judge_table
 from harness.backends.judges import EMBEDDED
 from harness.core.errors import UserError
-from harness.core.papers import exhibit_names, load_exhibit
+from harness.core.papers import AnyExhibit, exhibit_names, load_exhibit
 from harness.experiments import ALL
 from harness.registries import EVALS, METHODS, load_evaluation, load_method
 from harness.scales import load_scale, scale_names
@@ -30,8 +30,14 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
     else:
         for name, paper in exhibit_names().items():
             exhibit = load_exhibit(paper, name)
-            yield name, f"{exhibit.label}: {exhibit.caption} (arXiv {exhibit.paper.arxiv}, {exhibit.where})"
+            where = f"arXiv {exhibit.paper.arxiv}, {exhibit.where}{_models_of(exhibit)}"
+            yield name, f"{exhibit.label}: {exhibit.caption} ({where})"
         yield ALL, "all of these in one report"
+
+
+def _models_of(exhibit: AnyExhibit) -> str:
+    """What tells two of a paper's figures apart that have the same caption."""
+    return f"; {', '.join(exhibit.models)}" if exhibit.models else ""
 
 
 def _of_method(name: str) -> str:

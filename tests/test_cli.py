@@ -143,6 +143,7 @@ def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, 
     lines = [line.split(maxsplit=1) for line in outcome.out.splitlines()]
     assert [name for name, _ in lines] == names
     assert all(len(summary) > 20 for _, summary in lines)
+    assert len({summary.partition(": ")[2] or summary for _, summary in lines}) == len(lines)
 
 
 # Names

@@ -115,9 +115,7 @@ def test_what_cannot_be_fetched_is_named_and_the_rest_is_fetched(
 def test_a_file_that_is_not_there_is_not_told_as_nothing_needed(environment: Mapping[str, str], tmp_path: Path) -> None:
     done = harness(environment, tmp_path, "prefetch", "table3", "--scale", "small")
     assert done.returncode == 2 and "nothing of the hub" not in done.stdout
-    assert done.stderr.splitlines()[-1].endswith(
-        "`harness data split` makes it, of AlpacaEval's outputs (docs/small.md)"
-    )
+    assert "run `harness data split` (docs/small.md)" in done.stderr.splitlines()[-1]
 
 
 def test_prefetch_does_not_work_offline(environment: Mapping[str, str], tmp_path: Path) -> None:

@@ -179,7 +179,8 @@ def _files(reference: str) -> list[Path]:
 def _stored_file(reference: str) -> Path:
     path = Path(reference.removeprefix(STORED))
     if not path.is_file():
-        raise UserError(f"there is no file {path} with the teacher's stored answers; name another teacher")
+        made = "run `harness data split` (docs/small.md), or " if str(path).startswith("data/small/") else ""
+        raise UserError(f"there is no file {path} with the teacher's stored answers; {made}name another teacher")
     return path
 
 
