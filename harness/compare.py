@@ -273,8 +273,8 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _p_value(value: float) -> str:
-    """No p is 0: one that is too small for the column is told as that."""
-    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
+    """No p is 0: one that is too small for the column is told as that, as wide as others."""
+    return f"{value:.4f}" if value >= 0.0001 else "<.0001"
 
 
 def _detectable(result: Mapping[str, Any]) -> str:
