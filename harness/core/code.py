@@ -6,8 +6,8 @@ packages of this repository and in the step's own. Other definitions of the same
 
 In doubt a definition counts: any name that could mean it is taken to mean it, a module that is passed around counts
 whole, and so does what a module does while it is imported (bare statements, decorators, calls of our functions).
-Not seen are names put together at run time (``import_module(f"a.{b}")``), what stores and workers do around a step, and
-other people's packages, whose versions stand in the provenance.
+Not seen are names put together at run time (``import_module(f"a.{b}")``), what stores and workers do around a step, how
+progress is shown, and other people's packages, whose versions stand in the provenance.
 """
 
 import ast
@@ -30,6 +30,9 @@ OURS = frozenset({"harness", "methods", "evals", "reports"})
 STEP = ("harness.core.artifacts", "step")
 _HARMLESS_DECORATORS = frozenset({"abc", "builtins", "contextlib", "dataclasses", "enum", "functools", "typing"})
 """Modules whose decorators do nothing but to what they decorate."""
+
+_SHOWING = frozenset({"harness.core.progress", "harness.core.terminal"})
+"""How a run is shown while it goes on: nothing of it is in what a step saves, so that it makes no artifact stale."""
 
 _IMPORTING = ""
 """In the place of a definition's name: what a module does while it is imported."""
@@ -96,6 +99,8 @@ def _digests(functions: frozenset[str]) -> Mapping[str, str] | None:
         starts.append(Place(found.name, name))
     lines: dict[str, list[str]] = {}
     for place in sorted(_closure(starts)):
+        if place.module in _SHOWING:
+            continue
         if _reading(place).digest != _NOTHING:  # a module that only defines may be imported or not
             lines.setdefault(place.module, []).append(_reading(place).digest)
     return {module: sha256("\n".join(digests).encode()).hexdigest()[:16] for module, digests in lines.items()}

@@ -259,3 +259,12 @@ def test_one_step_of_a_module_is_not_the_other():
     sft, dpo = (code._closure([code.Place("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
     assert code.Place("harness.backends.trl", "train_dpo") in dpo - sft
     assert code.Place("harness.backends.trl", "_train") in dpo & sft
+
+
+def test_how_progress_is_shown_makes_no_artifact_stale() -> None:
+    step = "harness.steps.respond:respond"
+    module, _, name = step.partition(":")
+    reached = {place.module for place in code._closure([code.Place(module, name)])}
+    digests = code.code_digests(step)
+    assert digests and "harness.core.records" in digests
+    assert "harness.core.progress" in reached and "harness.core.progress" not in digests
