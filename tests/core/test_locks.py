@@ -1,5 +1,7 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 from harness.core.locks import locked, locked_at_once, remove_unheld
 
@@ -12,18 +14,22 @@ def test_a_lock_leaves_no_file(tmp_path: Path) -> None:
 
 def test_one_has_it_at_a_time_though_its_file_goes_each_time(tmp_path: Path) -> None:
     inside: list[int] = []
-    waited: list[int] = []
+    all_wait = Barrier(5)
 
     def hold(number: int) -> None:
-        for _ in range(20):
-            with locked(tmp_path / "one.lock", lambda: waited.append(number)):
-                inside.append(number)
-                assert inside == [number]
-                inside.remove(number)
+        with locked(tmp_path / "one.lock", all_wait.wait):
+            inside.append(number)
+            time.sleep(0.01)
+            assert inside == [number]
+            inside.remove(number)
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(hold, range(4)))
-    assert waited and not list(tmp_path.iterdir())
+        with locked(tmp_path / "one.lock"):
+            holding = [threads.submit(hold, number) for number in range(4)]
+            all_wait.wait(timeout=60)
+        for each in holding:
+            each.result()
+    assert not list(tmp_path.iterdir())
 
 
 def test_locks_of_killed_processes_are_removed_and_held_ones_are_not(tmp_path: Path) -> None:
