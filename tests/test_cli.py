@@ -605,3 +605,14 @@ def test_stored_judgments_give_the_official_score(shared_data: Path) -> None:
     assert scores["n_battles"] == expected["n_battles"]
     assert 0 <= scores["n_missing"] < 100
     assert scores["ci95"][0] < scores["score"] < scores["ci95"][1]
+
+
+@pytest.mark.parametrize("command", [("judge", "check", "--model", "m", "--base-url"), ("plan", "table3", "--teacher")])
+def test_a_key_in_a_url_is_refused_and_not_shown(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    url = "http://127.0.0.1:1/sk-0123456789abcdef/v1"
+    outcome = harness(*command, f"openai:m@{url}" if "--teacher" in command else url)
+    assert outcome.exit_code == 2
+    assert "holds the key in OPENAI_API_KEY" in outcome.err and "0123456789abcdef" not in outcome.err + outcome.out

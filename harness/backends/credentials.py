@@ -32,9 +32,15 @@ def api_key(reference: JudgeReference) -> str:
         raise UserError(f"{reference} needs a key: set {VARIABLE} in the environment")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise UserError(f"{VARIABLE} holds blanks, line ends or letters that no key has: set it again")
-    if redact(str(reference), key) != str(reference):
-        raise UserError(f"a model's name or base URL holds the key in {VARIABLE}; they are written into results")
+    require_no_key_in(reference)
     return key
+
+
+def require_no_key_in(reference: JudgeReference) -> JudgeReference:
+    """Return the reference, which is shown and written into results. Raises UserError where it holds the API key."""
+    if redact(str(reference), os.environ.get(VARIABLE, "").strip()) != str(reference):
+        raise UserError(f"a model's name or base URL holds the key in {VARIABLE}; they are written into results")
+    return reference
 
 
 def redact(text: str, key: str) -> str:

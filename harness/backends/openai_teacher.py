@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.backends.credentials import require_no_key_in
 from harness.backends.interfaces import (
     Advance,
     CallFailure,
@@ -41,7 +42,7 @@ def teacher_endpoint(reference: str) -> JudgeReference:
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
         raise UserError(f"{reference!r} names no teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
-    return judge_reference(parts["model"], parts["url"])
+    return require_no_key_in(judge_reference(parts["model"], parts["url"]))
 
 
 class OpenAITeacher:

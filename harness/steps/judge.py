@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
+from harness.backends.credentials import require_no_key_in
 from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
 from harness.backends.judges import JudgeReference, judge_reference
 from harness.core.artifacts import Artifact, Output, step
@@ -77,9 +78,9 @@ class Game:
 def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
     """The judge `model`, "mini:judge" or one served at `base_url`, its replies read as `harness.steps.verdicts` does.
 
-    Raises UserError for a judge that there cannot be; see `judge_reference`.
+    Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
     """
-    reference = judge_reference(model, base_url, without)
+    reference = require_no_key_in(judge_reference(model, base_url, without))
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 
