@@ -284,13 +284,14 @@ def _count(
 ) -> None:
     decided = sum(p < SIGNIFICANCE for p in holm(p_values.tolist()))
     found = {name: (p, each.difference) for name, p, each in zip(names, p_values.tolist(), differences, strict=True)}
-    of_claims = sum(p < SIGNIFICANCE for p in holm([_claim_p_value(claim, found) for claim in claims]))
+    of_claims = sum(p < SIGNIFICANCE for p in holm([claim_p_value(claim, found) for claim in claims]))
     count.decided += decided
     count.claims_decided += of_claims
     count.false += setting.is_null and bool(decided or of_claims)
 
 
-def _claim_p_value(claim: Claim, found: Mapping[OrderingName, tuple[float, float]]) -> float:
+def claim_p_value(claim: Claim, found: Mapping[OrderingName, tuple[float, float]]) -> float:
+    """The smaller p-value of "the claim holds" and "it fails", from p-value and difference of its orderings."""
     tests = [_as_stated(found, model, stated) for model, stated in claim.orderings()]
     return min(evidence([p for p, _ in tests], [difference > 0 for _, difference in tests], claim.at_least))
 

@@ -19,9 +19,19 @@ import numpy as np
 from rich.progress import track
 from scipy import stats
 
-from benchmarks.claim_errors import LARGEST, RATIOS, Cell, CellName, OrderingName, Run, Setting, p_values_of
+from benchmarks.claim_errors import (
+    LARGEST,
+    RATIOS,
+    Cell,
+    CellName,
+    OrderingName,
+    Run,
+    Setting,
+    claim_p_value,
+    p_values_of,
+)
 from evals.stats.comparison import FEWEST_SEEDS, Family
-from evals.stats.multiplicity import SIGNIFICANCE, evidence, holm
+from evals.stats.multiplicity import SIGNIFICANCE, holm
 from harness.claims import Families
 from harness.core.papers import EVEN, AnyExhibit, Claim, load_exhibits
 
@@ -57,7 +67,7 @@ def is_decided(exhibit: AnyExhibit, families: Families, setting: Setting, rng: n
     run = Run(setting, cells_of(exhibit, setting), rng)
     tests = tested(exhibit, run)
     of_orderings = list({frozenset(name): p for name, (p, _) in tests.items()}.values())
-    of_claims = [_claim_p_value(claim, tests) for claim in exhibit.claims]
+    of_claims = [claim_p_value(claim, tests) for claim in exhibit.claims]
     adjusted = (*holm(of_orderings, families.orderings), *holm(of_claims, families.claims))
     return any(p_value < SIGNIFICANCE for p_value in adjusted)
 
@@ -103,11 +113,6 @@ def _names(claim: Claim) -> list[OrderingName]:
 
 def _sides(name: OrderingName) -> tuple[CellName, ...]:
     return tuple((*name[:3], method) for method in name[3:] if method != EVEN)
-
-
-def _claim_p_value(claim: Claim, tests: Tests) -> float:
-    found = [tests[name] for name in _names(claim)]
-    return min(evidence([p for p, _ in found], [difference > 0 for _, difference in found], claim.at_least))
 
 
 def settings() -> list[Setting]:

@@ -50,18 +50,19 @@ def read_message(message: Mapping[str, Any], finish_reason: str) -> tuple[str, s
 
 def _joined(parts: list[Any], name: str) -> str:
     """The texts of the parts of a message that are called `name`; thinking is a part of another name."""
-    texts = [part if isinstance(part, str) and name == "text" else _mapping(part).get(name) for part in parts]
+    texts = [part if isinstance(part, str) and name == "text" else mapping(part).get(name) for part in parts]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _thought(message: Mapping[str, Any]) -> bool:
     """Whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
     content = message.get("content")
-    in_parts = isinstance(content, list) and any("think" in str(_mapping(part).get("type")) for part in content)
+    in_parts = isinstance(content, list) and any("think" in str(mapping(part).get("type")) for part in content)
     return in_parts or any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object as it is; an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -72,11 +73,11 @@ def first_token(logprobs: Any) -> dict[str, float] | None:
     None where there are none, or not all of them can be read: with one left out, the others' shares would be wrong.
     The token sampled is no alternative by itself: of what else might have stood there it says nothing.
     """
-    tokens = _mapping(logprobs).get("content")
-    alternatives = _mapping(tokens[0]).get("top_logprobs") if isinstance(tokens, list) and tokens else None
+    tokens = mapping(logprobs).get("content")
+    alternatives = mapping(tokens[0]).get("top_logprobs") if isinstance(tokens, list) and tokens else None
     found: dict[str, float] = {}
     for entry in alternatives if isinstance(alternatives, list) else []:
-        token, number = _mapping(entry).get("token"), _log_probability(_mapping(entry).get("logprob"))
+        token, number = mapping(entry).get("token"), _log_probability(mapping(entry).get("logprob"))
         if not isinstance(token, str) or number is None:
             return None
         found[token] = max(number, found.get(token, number))

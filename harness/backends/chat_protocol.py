@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from harness.backends.answer_parts import first_token, read_message
+from harness.backends.answer_parts import first_token, mapping, read_message
 from harness.backends.error_text import error_within, said
 from harness.backends.interfaces import ChatReply, ChatRequest, Message
 from harness.backends.judges import JudgeReference
@@ -105,14 +105,14 @@ def read_answer(body: Any) -> ChatReply:
 
     One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
     """
-    answer = _mapping(body)
+    answer = mapping(body)
     if error := error_within(answer):
         raise _error(answer, *error)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise UnusableAnswer("the answer has no choices", *_tokens(answer, is_empty=True))
-    choice = _mapping(choices[0])
-    replied = read_message(_mapping(choice.get("message")), _text(choice.get("finish_reason")))
+    choice = mapping(choices[0])
+    replied = read_message(mapping(choice.get("message")), _text(choice.get("finish_reason")))
     if replied is None:
         raise UnusableAnswer("the answer has no content", *_tokens(answer, is_empty=True))
     text, finish_reason = replied
@@ -147,7 +147,7 @@ def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, 
 
     Some say -1 for what they do not know, and true, "12" or 0.5 are no counts. Only an empty reply has no tokens.
     """
-    usage = _mapping(answer.get("usage"))
+    usage = mapping(answer.get("usage"))
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if _is_count(prompt, 1) and _is_count(completion, 0 if is_empty else 1):
         return prompt, completion
@@ -164,7 +164,3 @@ def _is_count(value: Any, least: int) -> TypeGuard[int]:
 
 def _text(value: Any) -> str:
     return whole_characters(value) if isinstance(value, str) else ""
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
