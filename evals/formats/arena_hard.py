@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.formats import fields
 from evals.formats.rows import Row, read_rows, write_lines
 from harness.core.errors import UserError, nearest
 from harness.core.records import WIN_OF_FIRST, Prompt, official_label
 from harness.core.texts import names_shown
+
+T = TypeVar("T")
 
 ARENA_LABELS = tuple(WIN_OF_FIRST)
 ARENA_GAMES = 2
@@ -71,12 +73,7 @@ def read_judgments(path: Path) -> list[ArenaJudgment]:
     than two games, unknown labels, a question given twice, questions of another category than v0.1's, and verdicts on
     several models, against several baselines or of several judges in one file.
     """
-    judgments: list[ArenaJudgment] = []
-    places: dict[str, str] = {}
-    for where, row in read_rows(path):
-        judgment = _judgment(row, where)
-        _require_new(judgment.question_id, where, places)
-        judgments.append(judgment)
+    judgments = _of_distinct_questions(path, _judgment, lambda judgment: judgment.question_id)
     fields.only_one((judgment.model for judgment in judgments), path, "on several models", "a model")
     fields.only_one((judgment.judge for judgment in judgments), path, "of several judges", "a judge")
     named = (judgment.baseline for judgment in judgments if judgment.baseline)
@@ -96,13 +93,7 @@ def read_questions(path: Path) -> list[Prompt]:
     Raises UserError for an unreadable or empty file, missing fields, questions of several turns, and a question given
     twice.
     """
-    prompts: list[Prompt] = []
-    places: dict[str, str] = {}
-    for where, row in read_rows(path):
-        prompt = _question(row, where)
-        _require_new(prompt.id, where, places)
-        prompts.append(prompt)
-    return prompts
+    return _of_distinct_questions(path, _question, lambda prompt: prompt.id)
 
 
 def read_answers(path: Path) -> list[ArenaAnswer]:
@@ -139,10 +130,19 @@ def write_answers(path: Path, answers: Sequence[ArenaAnswer]) -> None:
     write_lines(path, rows)
 
 
-def _require_new(question_id: str, where: str, places: dict[str, str]) -> None:
-    if question_id in places:
-        raise UserError(f"{where}: question {question_id} again, after {places[question_id]}; keep one")
-    places[question_id] = where
+def _of_distinct_questions(
+    path: Path, read: Callable[[Mapping[str, Any], str], T], question: Callable[[T], str]
+) -> list[T]:
+    """The rows of a file as `read` has them. Raises UserError for two on one question."""
+    found: list[T] = []
+    places: dict[str, str] = {}
+    for where, row in read_rows(path):
+        one = read(row, where)
+        if (id := question(one)) in places:
+            raise UserError(f"{where}: question {id} again, after {places[id]}; keep one")
+        places[id] = where
+        found.append(one)
+    return found
 
 
 def _question_id(row: Mapping[str, Any], where: str) -> str:
