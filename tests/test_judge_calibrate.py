@@ -69,7 +69,7 @@ def test_a_wrong_file_is_found_before_the_judge_is_asked(
 
 def test_a_wrong_length_calibration_is_found_before_the_judge_is_asked(harness: Harness, folder: Path) -> None:
     table = folder / "df_gamed.csv"
-    table.write_text("model,index\n")
+    table.write_text("model,index\nsmith,0\n")
     with ChatServer() as server:
         outcome = calibrate(harness, server, folder, "--lc-calibration", table)
         assert not server.bodies
