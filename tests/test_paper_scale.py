@@ -27,7 +27,14 @@ from harness.scales import Scale, load_scale
 GOLDEN = Path(__file__).parent / "golden" / "paper_table3.json"
 
 METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
-COMMON = {"global_batch_size": 128, "max_length": 2048, "precision": "bfloat16", "warmup_share": 0.1}
+COMMON = {
+    "global_batch_size": 128,
+    "max_length": 2048,
+    "precision": "bfloat16",
+    "warmup_share": 0.1,
+    "optimizer": "adamw",
+    "schedule": "cosine",
+}
 
 
 def resolved(experiment: str = "table3", models: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def test_the_cells_are_those_of_the_papers_table() -> None:
 def test_supervised_fine_tuning_is_one_epoch_of_ultrachat(table3: dict[str, Any], model: str) -> None:
     """Section 4.2."""
     sft = training(table3, model, "sft", "SFT")
-    settings = {name: value for name, value in sft["params"]["settings"].items() if name != "__type__"}
+    settings = sft["params"]["settings"]
     assert settings == {"learning_rate": 2e-5, "epochs": 1, **COMMON}
     assert (sft["rows_at_most"], sft["optimizer_steps_at_most"]) == (207_865, 1624)
     [data] = [step for step in table3["checkpoints"][f"{model}/sft"]["steps"] if step["step"] == "load_rows"]

@@ -5,11 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from harness.core.artifacts import LATER
 from harness.core.compute import Compute
 from harness.core.errors import UserError
 
@@ -42,8 +41,8 @@ class TrainingSettings:
     max_length: int
     warmup_share: float
     precision: Precision = "float32"
-    optimizer: Optimizer = field(default="adamw", metadata=LATER)
-    schedule: Schedule = field(default="cosine", metadata=LATER)
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no training can have. A rate of 0 shows losses and gradients, and changes nothing.

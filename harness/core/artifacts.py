@@ -32,16 +32,14 @@ __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry"
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LATER: Mapping[str, bool] = {"later": True}
-"""Metadata of a dataclass field that was added once artifacts were stored: at its default it is no part of a key."""
-
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
     """A promise of a folder: what one call of a step makes. Equal when the key is equal.
 
-    The key is a SHA-256 of the step's name and version, the parameters and the keys of the inputs. An artifact is lazy
-    while a graph is built, and bound to its folder inside a running step and by `Store.bind`.
+    The key is a SHA-256 of the step's name and version, the keys of the inputs, and the parameters and settings that
+    are not at their defaults: one that is added later, with a default that does what was done before, changes no key.
+    An artifact is lazy while a graph is built, and bound to its folder inside a running step and by `Store.bind`.
     """
 
     step: str
@@ -167,7 +165,7 @@ class StepFunction(Generic[P]):
             else:
                 arguments[name] = copy.deepcopy(value)  # the caller may change its own later
         params = {name: canonical(value, f"{self.name}({name}=...)") for name, value in arguments.items()}
-        key = _key(self.name, self.version, params, input_keys(inputs))
+        key = _key(self.name, self.version, self._given(params, arguments), input_keys(inputs))
         return Artifact(self.name, self.version, params, inputs, key, self.function, arguments, _label_prefix.get())
 
     def work_of(self, artifact: Artifact) -> Work:
@@ -178,6 +176,15 @@ class StepFunction(Generic[P]):
         """Executes the body for `artifact`, whose inputs must be bound."""
         body: Callable[..., None] = self._body
         body(out, **artifact.arguments, **artifact.inputs)
+
+    def _given(self, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that are not at their defaults, each without those of its fields that are."""
+        where = f"{self.name}()"
+        return {
+            name: without_defaults(value, where)
+            for name, value in arguments.items()
+            if not _is_default(params[name], self._signature.parameters[name].default, where)
+        }
 
     def _bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
@@ -224,29 +231,55 @@ def input_keys(inputs: Mapping[str, Artifact | tuple[Artifact, ...]]) -> dict[st
 
 
 def canonical(value: Any, where: str) -> Any:
-    """`value` as JSON that is the same for equal values. Raises TypeError, naming `where`, for anything else.
+    """`value` as JSON that is the same for equal values. Raises TypeError, naming `where`, for anything else."""
+    return _as_json(value, where, with_defaults=True)
 
-    A frozen dataclass carries its name, so that two classes with the same fields differ, and leaves out what is `LATER`
-    and at its default.
-    """
+
+def without_defaults(value: Any, where: str) -> Any:
+    """`canonical`, but for the fields of frozen dataclasses that are at their defaults."""
+    return _as_json(value, where, with_defaults=False)
+
+
+def _as_json(value: Any, where: str, *, with_defaults: bool) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if _is_sequence(value):
-        return [canonical(item, where) for item in value]
+        return [_as_json(item, where, with_defaults=with_defaults) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: canonical(value[key], where) for key in sorted(value)}
+        return {key: _as_json(value[key], where, with_defaults=with_defaults) for key in sorted(value)}
     if _is_frozen(value) and not isinstance(value, Artifact):
-        given = {one: getattr(value, one.name) for one in dataclasses.fields(value)}
-        kept = {
-            field.name: own for field, own in given.items() if not ("later" in field.metadata and own == field.default)
-        }
-        return {"__type__": type(value).__name__, **{name: canonical(own, where) for name, own in kept.items()}}
+        return _fields_as_json(value, where, with_defaults)
     raise TypeError(
         f"{where}: {value!r} cannot be a step's argument; use an artifact, a non-empty sequence of artifacts,"
         " finite JSON values or a frozen dataclass of such"
     )
+
+
+def _fields_as_json(value: Any, where: str, with_defaults: bool) -> dict[str, Any]:
+    """A dataclass's fields, and its `kind` where it is one of several classes that can stand in its place."""
+    kind = {"kind": value.kind} if hasattr(value, "kind") else {}
+    kept = {
+        each.name: getattr(value, each.name)
+        for each in dataclasses.fields(value)
+        if with_defaults or not _is_default(canonical(getattr(value, each.name), where), default_of(each), where)
+    }
+    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in kept.items()}}
+
+
+def default_of(field: "dataclasses.Field[Any]") -> Any:
+    """What a dataclass's field is where nothing is given; `inspect.Parameter.empty` for one that has no default."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
+def _is_default(value: Any, default: Any, where: str) -> bool:
+    """Whether canonical `value` is `default` to the type: 1, 1.0 and True are three values."""
+    if default is inspect.Parameter.empty:
+        return False
+    return json.dumps(value, sort_keys=True) == json.dumps(canonical(default, where), sort_keys=True)
 
 
 def _key(step: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from harness.core.artifacts import Artifact, Output, labels, step
 from harness.core.errors import HarnessError, UserError
@@ -29,12 +30,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Sampling:
+    kind: ClassVar[str] = "sampling"
     temperature: float = 0.7
     top_p: float = 0.9
 
 
 @dataclass(frozen=True)
 class Decoding:
+    kind: ClassVar[str] = "decoding"
     temperature: float = 0.7
     top_p: float = 0.9
 

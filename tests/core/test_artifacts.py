@@ -108,7 +108,7 @@ def test_name_and_version_are_part_of_the_key():
 
 def test_a_known_key_stays_as_it_is():
     """A change here makes every stored artifact worthless."""
-    assert numbers(count=2).key == "5684552eb07cc8f7706c97db677c9676b4208869490f2572ed8b3e7e42740beb"
+    assert numbers(count=2).key == "47808626f364e9c5c31d63a74ab6536fdf7c7a2d3293449de3d0239c11369841"
 
 
 def test_labels_are_no_part_of_the_key():
@@ -125,7 +125,7 @@ def test_an_artifact_says_what_it_is_made_of():
     first = numbers(count=1)
     artifact = choose(first=first, many=[first, numbers(count=2)])
     assert artifact.params == {
-        "sampling": {"__type__": "Sampling", "temperature": 0.7, "top_p": 0.9},
+        "sampling": {"kind": "sampling", "temperature": 0.7, "top_p": 0.9},
         "options": None,
         "seed": 0,
     }
