@@ -36,7 +36,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/benches.py:_official_baselines": ("eval",),
     "harness/choice.py:Choice": ALL_RUNS,
     "harness/core/ray_bridge.py:_connect": ALL_RUNS,
-    "harness/core/ray_bridge.py:_store": ALL_RUNS,
+    "harness/core/ray_bridge.py:store_here": ALL_RUNS,
     "harness/core/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/core/shared_store.py:SharedStore": ALL_RUNS,
     "harness/core/workers.py:Workers": ("regress", "rates"),

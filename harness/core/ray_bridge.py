@@ -247,8 +247,8 @@ def make(key: str, task: bytes, context: TaskContext, events: Any) -> Done | Fai
     os.environ.update(context.environment)
     ray.get(events.begin.remote(key, os.uname().nodename))
     try:
-        _enter(context.working_folder)
-        store = _store(context)
+        enter(context.working_folder)
+        store = store_here(context)
     except UserError as error:
         return Failed(str(error), by_user=True)
 
@@ -261,8 +261,8 @@ def make(key: str, task: bytes, context: TaskContext, events: Any) -> Done | Fai
         tidy()
 
 
-def _enter(folder: Path) -> None:
-    """Makes `folder` this process's working directory."""
+def enter(folder: Path) -> None:
+    """Makes `folder` the working directory of this process. Raises UserError where the node does not have it."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -272,8 +272,8 @@ def _enter(folder: Path) -> None:
         ) from None
 
 
-def _store(context: TaskContext) -> Store:
-    """The run directory, or what this node has of the shared store."""
+def store_here(context: TaskContext) -> Store:
+    """The run directory, or what this node has of the shared store. Raises UserError where it sees neither."""
     import ray
 
     store, node = context.store, ray.get_runtime_context().get_node_id()

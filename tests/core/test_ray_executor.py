@@ -155,7 +155,7 @@ def test_a_node_that_lacks_the_working_folder_or_the_run_directory_says_so(
 ):
     gone = tmp_path / "gone"
     with pytest.raises(UserError, match=r"cannot work in .+/gone, where the command was given \(No such file or dir"):
-        ray_bridge._enter(gone)
+        ray_bridge.enter(gone)
 
     class Node:
         get_node_id = staticmethod(lambda: "1")
@@ -164,7 +164,7 @@ def test_a_node_that_lacks_the_working_folder_or_the_run_directory_says_so(
     monkeypatch.setattr(ray, "get_runtime_context", Node)
     context = TaskContext(store, gone, Limits(), compute(), tmp_path, {}, home="2")
     with pytest.raises(UserError, match=r"does not see the run directory .+; put it on a file system that all nodes"):
-        ray_bridge._store(context)
+        ray_bridge.store_here(context)
 
 
 def test_a_step_that_begins_once_more_says_so():
