@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +17,7 @@ from typing import ClassVar
 from harness.core.artifacts import Artifact, Output, labels, step
 from harness.core.errors import HarnessError, UserError
 from harness.core.store import Store
-from harness.pipeline import run
+from harness.pipeline import plan, run
 
 BATCH = 4
 
@@ -199,6 +199,12 @@ def sample_graph() -> list[Artifact]:
         with labels(f"seed {seed}"):
             parts.append(squares(items=numbers(count=20, seed=seed)))
     return [total(parts=parts), *(total(parts=[part, parts[0]]) for part in parts)]
+
+
+def build(targets: Iterable[Artifact], store: Store) -> None:
+    """Makes what `run` would, without its processes."""
+    for artifact in plan(targets, store).missing:
+        store.build(artifact)
 
 
 if __name__ == "__main__":
