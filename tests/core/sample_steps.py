@@ -180,9 +180,13 @@ def count_slowly(out: Output, *, to: int, after: Sequence[Artifact] = ()) -> Non
 
 
 @step()
-def where(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+def where(out: Output, *, after: Sequence[Artifact] = (), name: str = "", meeting: str = "") -> None:
+    """Says on which node of a cluster it runs; two of one `meeting`, a folder, wait until both do."""
     log(out, f"start {_node()}")
-    time.sleep(0.3)
+    if meeting:
+        (Path(meeting) / out.folder.name).touch()
+        while len(os.listdir(meeting)) < 2:
+            time.sleep(0.05)
     out.write_json("where.json", {"node": _node(), "folders": [str(each.folder) for each in after]})
 
 
