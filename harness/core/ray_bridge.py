@@ -273,15 +273,16 @@ def enter(folder: Path) -> None:
 
 
 def store_here(context: TaskContext) -> Store:
-    """The run directory, or what this node has of the shared store. Raises UserError where it sees neither."""
+    """The run directory, or what this node has of the shared store. Raises UserError where it sees neither, or cannot
+    write there."""
     import ray
 
-    store, node = context.store, ray.get_runtime_context().get_node_id()
-    if store.shared and node != context.home:
-        return Store(store.shared.cache(node), store.shared, remakes_stale=store.remakes_stale)
-    if not context.marker.exists():
+    root, shared, node = context.store.root, context.store.shared, ray.get_runtime_context().get_node_id()
+    if shared and node != context.home:
+        root = shared.cache(node)
+    elif not context.marker.exists():
         raise UserError(
-            f"the node {os.uname().nodename} does not see the run directory {store.root}; put it on a file system"
-            " that all nodes share (--run-dir), or share artifacts at a URL (--store)"
+            f"the node {os.uname().nodename} does not see the run directory {root}; put it on a file system that all"
+            " nodes share (--run-dir), or share artifacts at a URL (--store)"
         )
-    return store
+    return Store(root, shared, remakes_stale=context.store.remakes_stale)
