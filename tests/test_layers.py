@@ -27,6 +27,6 @@ def test_building_a_graph_imports_nothing_heavy():
         "yaml",
         "filelock",
     }
-    code = f"import sys, harness.pipeline, {', '.join(core)}; print(*{heavy!r} & set(sys.modules))"
+    code = f"import sys, harness.engine.pipeline, {', '.join(core)}; print(*{heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from harness.choice import Choice
-from harness.core.unresolved import placeholders
+from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.plan.estimates import load_estimates
 from harness.plan.rows import RowCounts
 from harness.plan.settings import resolved_cells
-from harness.scales import Scale, load_scale
+from harness.recipes.scales import Scale, load_scale
+from harness.run.options import Choice
 
 GOLDEN = Path(__file__).parent / "golden" / "paper_table3.json"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import CONFIGS, MOST_NODES, read_yaml
-from harness.core.errors import UserError
-from harness.scales import load_scale, rates_path
+from harness.config.yaml_files import CONFIGS, MOST_NODES, read_yaml
+from harness.errors import UserError
+from harness.recipes.scales import load_scale, rates_path
 from tests.command import Harness
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))

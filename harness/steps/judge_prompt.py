@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.backends.interfaces import ChatRequest, Message
-from harness.core.config import config_path, load_yaml, read_yaml
-from harness.core.errors import UserError, unknown
-from harness.core.records import Order
+from harness.config.yaml_files import config_path, load_yaml, read_yaml
+from harness.endpoints.protocol import ChatRequest, Message
+from harness.errors import UserError, unknown
+from harness.records import Order
 
 OFFICIAL_JUDGE = "gpt-4-1106-preview"
 """The judge model that defines AlpacaEval 2.0 and Arena-Hard v0.1: another judge's scores are not theirs."""
