@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness.cli import main
+from harness.cli import app
 from harness.engine.store import Store
 from harness.models.hf import load_checkpoint
 from harness.models.references import checkpoint_folder
@@ -42,7 +42,7 @@ def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
         capfd.readouterr()
         exit_code: Any = 0
         try:
-            main.main()
+            app.main()
         except SystemExit as stop:
             exit_code = stop.code
         outcome = Outcome(exit_code, *capfd.readouterr())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.main import main
+from harness.cli import main
 from harness.recipes import scales
 from harness.recipes.scales import BenchRole, DataRole, ModelRole, Scale, TrainingData, load_scale
 from harness.records import PreferencePair, Response

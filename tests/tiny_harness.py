@@ -5,7 +5,7 @@ Everything else is as it is: steps, trainers, store, workers, judge, statistics 
 
 from dataclasses import replace
 
-from harness.cli.main import main
+from harness.cli import main
 from harness.recipes import scales
 from harness.recipes.scales import Fast, Scale, load_scale
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.cli import main
+from harness.cli import app
 from harness.cli.parameters import FiniteFloat, NamedPath, Names, Text, Whole
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ ENOUGH: dict[str, Line] = {
 """A command line without options that are wrong, by command: what is wrong is added to it."""
 
 
-def commands(group: click.Group = main.cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(group: click.Group = app.cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         full = f"{path} {name}".strip()
         yield from commands(command, full) if isinstance(command, click.Group) else ((full, command),)
@@ -125,7 +125,7 @@ def run_here(line: Line, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str, 
     code: object = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main.main()
+            app.main()
         except SystemExit as stop:
             code = stop.code
         finally:

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from harness.cli import parameters
-from harness.cli.main import cli
+from harness.cli.app import cli
 from harness.cli.parameters import FiniteFloat, NamedPath, Names, Text, TrainingSeeds, Whole
 from tests.command import Harness
 

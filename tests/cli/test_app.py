@@ -17,7 +17,7 @@ import click
 import pytest
 
 from harness import __main__ as entry
-from harness.cli import main
+from harness.cli import app
 from harness.commands import listing
 from harness.commands.listing import _judge_line
 from harness.config import yaml_files
@@ -46,7 +46,7 @@ def test_help_names_the_commands(harness: Harness) -> None:
     assert all(re.search(rf"^  {command} ", outcome.out, re.MULTILINE) for command in ("reproduce", "eval", "list"))
 
 
-def commands(group: click.Group = main.cli) -> Iterator[click.Command]:
+def commands(group: click.Group = app.cli) -> Iterator[click.Command]:
     for command in group.commands.values():
         yield from commands(command) if isinstance(command, click.Group) else (command,)
 
@@ -65,7 +65,7 @@ def test_the_help_of_eval_groups_its_options(harness: Harness) -> None:
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert entry.main is main.main
+    assert entry.main is app.main
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -76,7 +76,7 @@ def test_what_is_ended_says_so_and_how(
     def end(*arguments: object, **settings: object) -> None:
         os.kill(os.getpid(), number)
 
-    ended = main.cli if where == "in click" else listing
+    ended = app.cli if where == "in click" else listing
     monkeypatch.setattr(ended, "main" if where == "in click" else "listing", end)
     outcome = harness("list", "methods")
     assert (outcome.exit_code, outcome.out, outcome.err.strip()) == (exit_code, "", "error: interrupted")
@@ -119,7 +119,7 @@ def test_listing_imports_no_machine_learning(kind: str) -> None:
 def imported_by(arguments: list[str]) -> set[str]:
     script = (
         "import sys\nfrom tests.plugins import hide_installed\nhide_installed()\n"
-        "from harness.cli.main import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
+        "from harness.cli.app import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
         "try:\n    main()\nfinally:\n    print('modules', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)
