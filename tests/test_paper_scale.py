@@ -2,8 +2,8 @@
 
 The golden file holds the resolved configuration of every cell: each stage's settings, data and number of steps, how
 answers are drawn and who judges them how. A difference from it is another experiment under the paper's name: it needs a
-reason that stands in the paper, or an entry in configs/deviations/sgpo.yaml. To write it anew, and to look at the
-difference before it is committed:
+reason that stands in the paper, or an entry in configs/papers/sgpo/deviations.yaml. To write it anew, and to look at
+the difference before it is committed:
 
     .venv/bin/python -m tests.test_paper_scale && git diff tests/golden
 """

@@ -827,7 +827,7 @@ def _choose_rates(
 )
 @_rates_options
 def rates(scale: str, **options: Any) -> None:
-    """Choose the learning rates of preference stages by the rule of docs/rates.md, and write configs/rates/SCALE.yaml.
+    """Choose the learning rates of preference stages by the rule of docs/rates.md, and write rates/SCALE.yaml.
 
     Each method of the paper's tables is trained at six rates and looked at on held-out training prompts.
     """

@@ -42,7 +42,7 @@ class TeacherWriters:
 
 @dataclass(frozen=True, slots=True)
 class Writers:
-    """configs/splits/small.yaml: the model that answers in each role, or "baseline"."""
+    """configs/papers/sgpo/splits/small.yaml: the model that answers in each role, or "baseline"."""
 
     demonstrations: str
     improver_data: str
@@ -59,7 +59,7 @@ def split(source: Path, out: Path) -> dict[str, int]:
     `instruction` and `output`. Rows stand in the order of their hashes, so that the first N are a draw. An instruction
     that a role's writer gives no answer to has no row. Raises UserError for files that are not there, or not so.
     """
-    writers = load_yaml(config_path("splits/small.yaml"), Writers)
+    writers = load_yaml(config_path("papers/sgpo/splits/small.yaml"), Writers)
     folder = _Folder(source)
     pair, teacher = writers.preference_data, writers.teacher
     columns: dict[str, tuple[str, Mapping[str, str]]] = {
@@ -124,7 +124,9 @@ def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> 
 def _read(path: Path) -> Outputs:
     """The answers by instruction, empty where the model gave none. Raises UserError for what is not AlpacaEval's."""
     if not path.is_file():
-        raise UserError(f"cannot read {path} (no such file); configs/splits/small.yaml says who answers in which role")
+        raise UserError(
+            f"cannot read {path} (no such file); configs/papers/sgpo/splits/small.yaml says who answers in which role"
+        )
     outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
     if halved := [text for text in (*outputs, *outputs.values()) if holds_half_character(text)]:
         raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")

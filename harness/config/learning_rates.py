@@ -1,6 +1,6 @@
 """Learning rates of preference stages: the rule that chooses them, and the table of a scale's choices (docs/rates.md).
 
-The rule looks at no ranking, no judge and no gold quality. ``configs/rates/<scale>.yaml`` holds what it chose, and why.
+The rule looks at no ranking, no judge and no gold quality. ``rates/<scale>.yaml`` holds what it chose, and why.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ MOST_NODES = 100_000
 
 
 def config_path(name: str) -> Path:
-    """The packaged configuration file `name`, such as ``scales/mini.yaml``. Raises UserError with the nearest name."""
+    """The packaged configuration file `name`, such as ``judges.yaml``. Raises UserError with the nearest name."""
     path = CONFIGS / name
     if not path.is_file():
         raise unknown("configuration", name, (str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml")))

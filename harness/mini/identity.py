@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 
 SOURCES = ("judge", "language", "quality", "roles", "teacher", "world", "writers")
 
@@ -22,9 +24,14 @@ def world_digest() -> str:
 
 
 def _code(source: str) -> bytes:
+    lines = source.splitlines()
+    for token in generate_tokens(StringIO(source).readline):
+        if token.type == COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
     left_out = set(_lines_left_out(ast.parse(source)))
-    lines = [line for number, line in enumerate(source.splitlines(), 1) if number not in left_out]
-    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#")).encode()
+    kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in left_out)
+    return "\n".join(line for line in kept if line).encode()
 
 
 def _lines_left_out(tree: ast.AST) -> Iterator[int]:

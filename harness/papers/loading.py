@@ -37,8 +37,8 @@ def exhibit_names() -> dict[str, str]:
 
 def _names_in(paper: str) -> list[str]:
     """The names of a paper's exhibits in the order of their labels: tables, figures, then others."""
-    files = (yaml_files.CONFIGS / "papers" / paper).glob("*.yaml")
-    return sorted((path.stem for path in files if path.name != PAPER_FILE), key=_order)
+    files = (yaml_files.CONFIGS / "papers" / paper / "exhibits").glob("*.yaml")
+    return sorted((path.stem for path in files), key=_order)
 
 
 def _order(name: str) -> tuple[int, int, str]:
@@ -61,11 +61,11 @@ def _paper(path: Path) -> Paper:
 
 
 def load_exhibit(paper: str, name: str) -> AnyExhibit:
-    """``configs/papers/<paper>/<name>.yaml``.
+    """``configs/papers/<paper>/exhibits/<name>.yaml``.
 
     Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
     """
-    return _exhibit(config_path(f"papers/{paper}/{PAPER_FILE}"), config_path(f"papers/{paper}/{name}.yaml"))
+    return _exhibit(config_path(f"papers/{paper}/{PAPER_FILE}"), config_path(f"papers/{paper}/exhibits/{name}.yaml"))
 
 
 @cache
@@ -118,8 +118,8 @@ def _check(exhibit: AnyExhibit) -> None:
 
 
 def load_deviations(paper: str) -> tuple[Deviation, ...]:
-    """The ledger ``configs/deviations/<paper>.yaml``, in its order."""
-    path = config_path(f"deviations/{paper}.yaml")
+    """The ledger ``configs/papers/<paper>/deviations.yaml``, in its order."""
+    path = config_path(f"papers/{paper}/deviations.yaml")
     ledger: Any = tuple[Deviation, ...]
     deviations: tuple[Deviation, ...] = from_mapping(ledger, read_yaml(path), str(path))
     return deviations

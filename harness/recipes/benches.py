@@ -58,14 +58,14 @@ class BenchChoice:
 
 @dataclass(frozen=True, slots=True)
 class OfficialSettings:
-    """configs/evals/official.yaml: how models answer."""
+    """configs/official/answers.yaml: how models answer."""
 
     sampling: Sampling
 
 
 def official_settings() -> OfficialSettings:
     """What the official evaluation sets use beside their data."""
-    return load_yaml(config_path("evals/official.yaml"), OfficialSettings)
+    return load_yaml(config_path("official/answers.yaml"), OfficialSettings)
 
 
 def choose_bench(name: str, choice: BenchChoice) -> Bench:

@@ -116,7 +116,7 @@ class Scale:
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
     rates: RateTable | None = None
-    """What was chosen as learning rates of preference stages, from ``configs/rates`` where it has the scale."""
+    """What was chosen as learning rates of preference stages, where it was."""
     where: str = ""
     """The scale's file, as messages call it."""
 
@@ -184,8 +184,8 @@ class Scale:
         return settings.with_preference_rates({stage: rate for stage, rate in found.items() if rate is not None})
 
     def prompt_set(self) -> "PromptSet":
-        """The prompts this scale uses, from ``configs/prompts``."""
-        return load_yaml(config_path(f"prompts/{self.prompts}.yaml"), PromptSet)
+        """The prompts this scale uses, from ``configs/papers/sgpo/prompts``."""
+        return load_yaml(config_path(f"papers/sgpo/prompts/{self.prompts}.yaml"), PromptSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +201,14 @@ class PromptSet:
 
 
 def load_scale(reference: str, *, fast: bool = False) -> Scale:
-    """Read the scale ``configs/scales/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
+    """Read the scale ``configs/papers/sgpo/recipes/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
 
     Its name is that of its file, whatever a copied file says; paths in it start from the working folder.
     Raises UserError for an unknown name, with the nearest known one, and for a file that is no scale, or is named as a
     packaged scale is.
     """
     path = scale_path(reference)
-    scale = replace(load_yaml(path, Scale), name=path.stem, where=_shown(reference, "scales", path))
+    scale = replace(load_yaml(path, Scale), name=path.stem, where=_shown(reference, "recipes", path))
     _check_names(scale)
     rates = rates_path(reference)
     scale = replace(scale, rates=_chosen_rates(scale, rates, _shown(reference, "rates", rates)))
@@ -217,7 +217,7 @@ def load_scale(reference: str, *, fast: bool = False) -> Scale:
 
 def scale_names() -> list[str]:
     """The packaged scales, sorted."""
-    return sorted(path.stem for path in config_path("scales/mini.yaml").parent.glob("*.yaml"))
+    return sorted(path.stem for path in config_path("papers/sgpo/recipes/mini.yaml").parent.glob("*.yaml"))
 
 
 def scale_path(reference: str) -> Path:
@@ -226,9 +226,13 @@ def scale_path(reference: str) -> Path:
     if not is_path(reference):
         if reference not in known:
             raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
-        return config_path(f"scales/{reference}.yaml")
+        return config_path(f"papers/sgpo/recipes/{reference}.yaml")
     path = Path(reference)
-    if path.exists() and path.stem in known and path.resolve() != config_path(f"scales/{path.stem}.yaml").resolve():
+    if (
+        path.exists()
+        and path.stem in known
+        and path.resolve() != config_path(f"papers/sgpo/recipes/{path.stem}.yaml").resolve()
+    ):
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
 
@@ -242,12 +246,12 @@ def rates_path(reference: str) -> Path:
     """Where the learning rates are that were chosen for a scale, if they were: beside a file of one's own."""
     if is_path(reference):
         return Path(reference).with_suffix(".rates.yaml")
-    return CONFIGS / "rates" / f"{reference}.yaml"
+    return CONFIGS / f"papers/sgpo/rates/{reference}.yaml"
 
 
 def _shown(reference: str, folder: str, path: Path) -> str:
     """How a file of a scale is called in messages."""
-    return str(path) if is_path(reference) else f"configs/{folder}/{path.name}"
+    return str(path) if is_path(reference) else f"configs/papers/sgpo/{folder}/{path.name}"
 
 
 def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:

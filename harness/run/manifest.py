@@ -57,7 +57,9 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "judge": {
             "name": scale.judge.model,
             "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in fingerprints.items()),
-            "prompt": f"configs/prompts/{scale.prompts}.yaml" if scale.truth_is_known else "the benches' own",
+            "prompt": f"configs/papers/sgpo/prompts/{scale.prompts}.yaml"
+            if scale.truth_is_known
+            else "the benches' own",
             "parser": "harness/steps/verdicts.py",
             "base_url": scale.judge.reference().base_url,
         },

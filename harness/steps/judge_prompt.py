@@ -55,7 +55,7 @@ class JudgePrompt:
 
 @dataclass(frozen=True, slots=True)
 class _QuotedPrompts:
-    """The prompts in configs/prompts/official.yaml."""
+    """The prompts in configs/official/judge_prompts.yaml."""
 
     arena_hard: JudgePrompt
     pairwise: JudgePrompt
@@ -70,7 +70,7 @@ def official_prompt(bench: str) -> JudgePrompt:
         raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
     if bench == "alpaca_eval2":
         return _alpaca_eval_prompt(_alpaca_eval_configs())
-    quoted = load_yaml(config_path("prompts/official.yaml"), _QuotedPrompts)
+    quoted = load_yaml(config_path("official/judge_prompts.yaml"), _QuotedPrompts)
     return quoted.arena_hard if bench == "arena_hard" else quoted.pairwise
 
 

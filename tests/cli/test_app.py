@@ -227,7 +227,7 @@ def scale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of the mini scale in a copy of the packaged configuration, which the command then reads."""
     configs = shutil.copytree(yaml_files.CONFIGS, tmp_path / "configs")
     monkeypatch.setattr(yaml_files, "CONFIGS", configs)
-    return configs / "scales" / "mini.yaml"
+    return configs / "papers/sgpo/recipes/mini.yaml"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def scale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("size: 3000", "size: many", r"data\.demonstrations\.size: expected a whole number"),
         ("name: mini\n", "name: mini\nname: maxi\n", r"mini\.yaml:3: key 'name' is given twice"),
         ("judge: ", "", r"mini\.yaml:\d+: "),
-        ("prompts: mini ", "prompts: mimi ", r"did you mean 'prompts/mini\.yaml'\?"),
+        ("prompts: mini ", "prompts: mimi ", r"did you mean 'papers/sgpo/prompts/mini\.yaml'\?"),
         ('teacher: "mini:teacher"', "teacher: 3", r"mini\.yaml: teacher: expected text"),
     ],
 )
@@ -274,7 +274,7 @@ def test_a_wrong_model_in_the_fast_section_is_named(harness: Harness, scale_file
     scale_file.write_text(text.replace("models: [llama]", "models: [lama]", 1))
     assert_refused(
         harness("reproduce", "table3", "--fast"),
-        r"unknown model in configs/scales/mini\.yaml: 'lama'; did you mean 'llama'",
+        r"unknown model in configs/papers/sgpo/recipes/mini\.yaml: 'lama'; did you mean 'llama'",
     )
 
 

@@ -21,7 +21,7 @@ from evals.stats.power import detectable, power
 from evals.summaries import measured_difference
 from harness.engine.integrity import content_digest, sealed
 from harness.files import file_digest
-from tests.cli.test_main import HEAVY, assert_refused, imported_by
+from tests.cli.test_app import HEAVY, assert_refused, imported_by
 from tests.command import Harness, Outcome
 
 Rows = list[dict[str, Any]]

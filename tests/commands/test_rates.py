@@ -93,14 +93,14 @@ def test_nothing_but_the_preference_stages_changes() -> None:
 @pytest.fixture
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that rates are read from, empty."""
-    (tmp_path / "rates").mkdir()
+    (tmp_path / "papers/sgpo/rates").mkdir(parents=True)
     monkeypatch.setattr(scales, "CONFIGS", tmp_path)
     return tmp_path
 
 
 def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:
     assert load_scale("mini") == BARE
-    write_table(configs / "rates/mini.yaml", table(llama={"sgpo": 7e-6}))
+    write_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
     for scale in (load_scale("mini"), load_scale("mini", fast=True), load_scale("mini").at_most(50)):
         assert rate_of_checkpoint(scale, "llama", "sgpo") == [7e-6]
     assert load_scale("small").rates is None
@@ -109,14 +109,20 @@ def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None
 @pytest.mark.parametrize(
     ("rates", "message"),
     [
-        ({"lama": {"sgpo": 1e-5}}, r"unknown model in configs/rates/mini\.yaml: 'lama'; did you mean 'llama'"),
-        ({"llama": {"sgop": 1e-5}}, r"unknown method in configs/rates/mini\.yaml: 'sgop'; did you mean 'sgpo'"),
+        (
+            {"lama": {"sgpo": 1e-5}},
+            r"unknown model in configs/papers/sgpo/rates/mini\.yaml: 'lama'; did you mean 'llama'",
+        ),
+        (
+            {"llama": {"sgop": 1e-5}},
+            r"unknown method in configs/papers/sgpo/rates/mini\.yaml: 'sgop'; did you mean 'sgpo'",
+        ),
     ],
 )
 def test_an_unknown_name_in_the_file_is_one_line(
     configs: Path, rates: dict[str, dict[str, float]], message: str
 ) -> None:
-    write_table(configs / "rates/mini.yaml", table(**rates))
+    write_table(configs / "papers/sgpo/rates/mini.yaml", table(**rates))
     with pytest.raises(UserError, match=message):
         load_scale("mini")
 
@@ -250,7 +256,7 @@ def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(ro
 def test_a_scale_without_a_table_names_its_own_file() -> None:
     made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
     [dpo] = rates_of_rows(BARE, made)
-    assert dpo["chosen"] == "configs/scales/mini.yaml"
+    assert dpo["chosen"] == "configs/papers/sgpo/recipes/mini.yaml"
     assert dpo["rate"] == BARE.training.dpo.training.learning_rate
 
 
@@ -301,7 +307,7 @@ def test_a_part_of_the_sweep_or_another_seed_sets_no_scale(
     part: dict[str, Any], is_whole: bool, tmp_path: Path, configs: Path
 ) -> None:
     path = table_path(Choice("mini", **{"seeds": (SEED,), **part}), tmp_path)
-    assert path == (configs / "rates/mini.yaml" if is_whole else tmp_path / "rates.yaml")
+    assert path == (configs / "papers/sgpo/rates/mini.yaml" if is_whole else tmp_path / "rates.yaml")
 
 
 def test_scores_at_other_rates_need_chosen_ones(tmp_path: Path) -> None:

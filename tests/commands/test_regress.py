@@ -16,7 +16,7 @@ from evals.stats.win_rate import win_rate_statistic
 from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
 from harness.regress.runs import read_run
-from tests.cli.test_main import assert_refused
+from tests.cli.test_app import assert_refused
 from tests.command import Harness, Outcome
 from tests.stored_runs import Skill, judgments, shuffled, without_prompts, write_run
 

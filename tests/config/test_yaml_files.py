@@ -106,9 +106,9 @@ def test_a_class_that_is_not_frozen_is_refused():
 
 
 def test_packaged_configurations_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "scales").mkdir()
-    (tmp_path / "scales" / "mini.yaml").write_text("")
+    (tmp_path / "machines").mkdir()
+    (tmp_path / "machines" / "mini.yaml").write_text("")
     monkeypatch.setattr(yaml_files, "CONFIGS", tmp_path)
-    assert config_path("scales/mini.yaml") == tmp_path / "scales" / "mini.yaml"
-    with pytest.raises(UserError, match=r"unknown configuration 'scales/mni.yaml'; did you mean 'scales/mini.yaml'\?"):
-        config_path("scales/mni.yaml")
+    assert config_path("machines/mini.yaml") == tmp_path / "machines" / "mini.yaml"
+    with pytest.raises(UserError, match=r"'machines/mni.yaml'; did you mean 'machines/mini.yaml'\?"):
+        config_path("machines/mni.yaml")

@@ -52,20 +52,26 @@ def second_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(yaml_files.CONFIGS, configs)
     monkeypatch.setattr(yaml_files, "CONFIGS", configs)
     folder = configs / "papers" / "another"
-    folder.mkdir()
+    (folder / "exhibits").mkdir(parents=True)
     about = (configs / "papers" / "sgpo" / "paper.yaml").read_text(encoding="utf-8")
     (folder / "paper.yaml").write_text(about.replace("name: sgpo", "name: another"), encoding="utf-8")
     return folder
 
 
+def copy_table2(paper: Path, name: str) -> None:
+    shutil.copy(paper.parent / "sgpo/exhibits/table2.yaml", paper / "exhibits" / name)
+
+
 def test_two_papers_cannot_have_an_exhibit_of_one_name(second_paper: Path) -> None:
-    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "table2.yaml")
+    copy_table2(second_paper, "table2.yaml")
     with pytest.raises(UserError, match="the papers another and sgpo both have an exhibit 'table2'; rename the file"):
         exhibit_names()
 
 
 def test_the_exhibits_of_a_paper_are_those_in_its_folder(second_paper: Path) -> None:
-    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "another-table2.yaml")
+    shutil.copy(
+        second_paper.parent / "sgpo" / "exhibits" / "table2.yaml", second_paper / "exhibits" / "another-table2.yaml"
+    )
     [only] = load_exhibits("another")
     assert (only.name, only.paper.name) == ("another-table2", "another")
     assert [each.paper.name for each in load_exhibits("sgpo")] == ["sgpo"] * 14
@@ -73,7 +79,9 @@ def test_the_exhibits_of_a_paper_are_those_in_its_folder(second_paper: Path) -> 
 
 
 def test_all_is_of_one_paper(second_paper: Path) -> None:
-    shutil.copy(second_paper.parent / "sgpo" / "table2.yaml", second_paper / "another-table2.yaml")
+    shutil.copy(
+        second_paper.parent / "sgpo" / "exhibits" / "table2.yaml", second_paper / "exhibits" / "another-table2.yaml"
+    )
     request = Request(load_scale("mini"), (0,))
     with pytest.raises(UserError, match="all is a report on one paper, and there are another, sgpo; name one exhibit"):
         build_experiments("all", request)
@@ -159,7 +167,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     original = loading.config_path
 
     def edit(name: str, old: str, new: str) -> Path:
-        published = original(f"papers/sgpo/{name}.yaml").read_text(encoding="utf-8")
+        published = original(f"papers/sgpo/exhibits/{name}.yaml").read_text(encoding="utf-8")
         assert old in published
         broken = tmp_path / f"{name}.yaml"
         broken.write_text(published.replace(old, new, 1), encoding="utf-8")
@@ -220,7 +228,7 @@ def test_ids_are_distinct_over_the_whole_paper(edited: Edit, name: str, old: str
 
 def test_matches_of_two_exhibits_cannot_share_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = loading.config_path
-    figure = original("papers/sgpo/fig8.yaml").read_text(encoding="utf-8")
+    figure = original("papers/sgpo/exhibits/fig8.yaml").read_text(encoding="utf-8")
     clashing = tmp_path / "fig8.yaml"
     clashing.write_text(figure.replace("self-vs-initial", "sgpo-vs-initial"), encoding="utf-8")
     monkeypatch.setattr(loading, "config_path", lambda path: clashing if Path(path).stem == "fig8" else original(path))

@@ -17,7 +17,7 @@ from harness.experiments import build_experiments
 from harness.papers import exhibit_names
 from harness.plan.text import WIDTH
 from harness.run.options import Choice
-from tests.cli.test_main import assert_refused
+from tests.cli.test_app import assert_refused
 from tests.command import Harness
 
 PAPER = ("plan", "table3", "--scale", "paper")

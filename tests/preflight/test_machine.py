@@ -87,7 +87,7 @@ def test_too_few_gpus_fail_with_the_mend(make_subject: MakeSubject) -> None:
     found = by_name(machine_checks(make_subject(compute=wanted), WITH_GPUS))
     training = found["resources for training"]
     assert training.state == "failure"
-    assert "of configs/scales/mini.yaml asks for 8 GPUs, and this machine has 2:" in training.detail
+    assert "of configs/papers/sgpo/recipes/mini.yaml asks for 8 GPUs, and this machine has 2:" in training.detail
     assert training.detail.endswith("or lower it, for training by --processes")
     assert found["resources for generation"].state == "ok"
     assert found["resources for asking"].state == "ok"
@@ -151,7 +151,7 @@ def test_a_package_that_the_scale_needs_and_is_not_there_fails(
     assert by_name(machine_checks(make_subject(), ROOMY))["packages"].state == "ok"
     found = by_name(machine_checks(make_subject(sampling=replace(tiny.sampling, engine="vllm")), ROOMY))
     assert found["package vllm"].state == "failure"
-    assert "configs/scales/mini.yaml generates with it: pip install vllm" in found["package vllm"].detail
+    assert "configs/papers/sgpo/recipes/mini.yaml generates with it: pip install vllm" in found["package vllm"].detail
     assert "packages" not in found
 
 
