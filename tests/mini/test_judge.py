@@ -153,7 +153,7 @@ def test_the_better_answer_wins_more_often_than_not() -> None:
 
 @pytest.mark.parametrize("text", ["", "which is better?", "[request]\nx\n[output m]\ny\n[question]\n?"])
 def test_a_prompt_that_shows_no_pair_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"needs the judging prompts of configs/papers/sgpo/prompts/mini\.yaml"):
+    with pytest.raises(ValueError, match=r"needs the judging prompts of the scale mini"):
         MiniJudge().reply(text)
 
 
