@@ -29,7 +29,7 @@ from scipy import stats
 from evals.stats.comparison import Family, PairedDifference, SeedSpread
 from evals.stats.moderation import Prior, fit_prior
 from evals.stats.multiplicity import SIGNIFICANCE, evidence, holm
-from harness.core.papers import Claim, Comparison, ScoreTable, load_exhibit
+from harness.papers import Claim, Comparison, ScoreTable, load_exhibit
 
 FloatArray = npt.NDArray[np.float64]
 CellName = tuple[str, str, str, str]

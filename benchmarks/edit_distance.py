@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from evals.edit_distance import MEASUREMENT
-from harness.core.artifacts import Artifact, Output, ancestry, step
-from harness.core.records import Prompt, Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, Output, ancestry, step
+from harness.engine.store import Store
+from harness.records import Prompt, Response
 
 SIZES = (6_000, 60_000)
 CHARACTERS = 1_500

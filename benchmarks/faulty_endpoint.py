@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.backends.judge_models import known_model
+from harness.endpoints.known_models import known_model
 from tests.chat_server import ChatServer, Faults, Request, Response, content_of
 
 ROOT = Path(__file__).parents[1]

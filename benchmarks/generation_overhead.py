@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.backends.chat import prompt_ids
-from harness.backends.interfaces import Conversation, Sampling
-from harness.backends.models import load_generator
-from harness.core.records import Message
+from harness.models.chat import prompt_ids
+from harness.models.generator import Conversation, Sampling
+from harness.models.references import load_generator
+from harness.records import Message
 
 WANTED = 1.10
 

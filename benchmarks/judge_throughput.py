@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.backends.chat_protocol import request_body
-from harness.backends.interfaces import ChatReply, ChatRequest, Message
-from harness.backends.judges import JudgeReference
-from harness.backends.openai_api import OpenAIJudge
-from harness.core.limits import Limits
+from harness.endpoints.client import OpenAIJudge
+from harness.endpoints.protocol import ChatReply, ChatRequest, Message
+from harness.endpoints.reference import JudgeReference
+from harness.endpoints.wire_format import request_body
+from harness.engine.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 PROMPT_CHARACTERS = 6000

@@ -32,8 +32,8 @@ from benchmarks.claim_errors import (
 )
 from evals.stats.comparison import FEWEST_SEEDS, Family
 from evals.stats.multiplicity import SIGNIFICANCE, holm
-from harness.claims import Families
-from harness.core.papers import EVEN, AnyExhibit, Claim, load_exhibits
+from harness.papers import EVEN, AnyExhibit, Claim, load_exhibits
+from harness.run.claims import Families
 
 PAPER = "sgpo"
 SEEDS = (FEWEST_SEEDS, 10)

@@ -27,8 +27,8 @@ from typing import Any, TypeVar
 from evals.bench import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
-from harness.core.papers import load_exhibit
-from harness.core.progress import duration
+from harness.engine.progress import duration
+from harness.papers import load_exhibit
 from harness.regress import compare
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import read_run

@@ -18,21 +18,15 @@ from typing import Any
 
 import torch
 
-from harness.backends import trl
-from harness.backends.hf import load_checkpoint
-from harness.backends.models import checkpoint_folder
-from harness.backends.training import EpochBatches, PreferenceSettings, Spread, TrainingSettings, spread
-from harness.backends.training_rows import (
-    LENGTH,
-    UNSCORED,
-    ReferenceLogProbability,
-    Rows,
-    preference_rows,
-    sft_rows,
-)
-from harness.core.compute import Compute
-from harness.core.records import PreferencePair, Response
+from harness.engine.compute import Compute
 from harness.mini.roles import read_role
+from harness.models.hf import load_checkpoint
+from harness.models.references import checkpoint_folder
+from harness.records import PreferencePair, Response
+from harness.training import trl
+from harness.training.batches import EpochBatches, Spread, spread
+from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, Rows, preference_rows, sft_rows
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 WARM_UP = 2
 """Optimizer steps before the clock starts."""

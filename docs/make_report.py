@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UserError
-from harness.core.files import replace_file
+from harness.errors import UserError
+from harness.files import replace_file
 from reports import claims
 from reports.blocks import Claims, Prose, Report, Table
 from reports.figures import draw

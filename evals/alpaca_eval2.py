@@ -14,7 +14,7 @@ from evals import completeness, instruction_set, summaries
 from evals.completeness import ALLOW_MISSING_FLAG
 from evals.formats.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.formats.calibration import Calibration
-from harness.core.errors import UserError, unknown
+from harness.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic

@@ -16,9 +16,9 @@ from evals.formats.outputs import ModelOutput, instruction_key, write_model_outp
 from evals.instruction_set import official_dataset
 from evals.official_data import calibration_on_hub
 from evals.official_steps import file_digest
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.records import Judgment, Prompt, Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import Judgment, Prompt, Response
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 

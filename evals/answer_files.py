@@ -9,9 +9,9 @@ from typing import Literal
 from evals.formats.arena_hard import answers_in, holds_answers
 from evals.formats.outputs import outputs_in
 from evals.formats.rows import bare_name, read_rows
-from harness.core.errors import UserError
-from harness.core.records import Prompt, Response
-from harness.core.texts import holds_half_character, names_shown
+from harness.errors import UserError
+from harness.records import Prompt, Response
+from harness.texts import holds_half_character, names_shown
 
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),

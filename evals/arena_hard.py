@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evals import completeness, summaries
 from evals.formats.arena_hard import ARENA_GAMES, ArenaJudgment
-from harness.core.errors import UserError
-from harness.core.records import share_by_label
+from harness.errors import UserError
+from harness.records import share_by_label
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic

@@ -7,9 +7,9 @@ from typing import Any
 from evals import arena_hard
 from evals.bench import RESAMPLES, Bench, Evaluation
 from evals.formats.arena_hard import ArenaAnswer, ArenaJudgment, Game, write_answers, write_judgments
-from harness.backends.cost import text_token_counter
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Response
+from harness.endpoints.cost import text_token_counter
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import Judgment, Response
 from harness.steps import judge
 from harness.steps.judge_prompt import JudgePrompt
 from harness.steps.respond import respond

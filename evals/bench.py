@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from harness.backends.interfaces import Sampling
-from harness.backends.judges import JudgeReference
-from harness.core.artifacts import Artifact
+from harness.endpoints.reference import JudgeReference
+from harness.engine.artifacts import Artifact
+from harness.models.generator import Sampling
 from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs
 from harness.steps.judge_prompt import JudgePrompt
 

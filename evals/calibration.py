@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evals.alpaca_eval2 import compare_annotations, preference_table, score_annotations
 from evals.formats.annotations import Annotations
 from evals.formats.calibration import Calibration
-from harness.core.errors import UserError
+from harness.errors import UserError
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic

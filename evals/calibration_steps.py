@@ -6,8 +6,8 @@ from pathlib import Path
 from evals import calibration
 from evals.alpaca_eval2_steps import annotations_of, positions_of, read_length_calibration
 from evals.formats.annotations import read_annotations
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import Response
 from harness.steps.judge_prompt import official_order
 
 RESULT = "calibration.json"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evals.calibration import SCORES
-from harness.core.terminal import one_line
+from harness.terminal import one_line
 
 
 def shown(result: Mapping[str, Any]) -> str:

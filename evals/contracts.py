@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 
 COUNTS = ("n", "n_missing")
 _OF_THE_RUN = ("bench", "model", "baseline", "checkpoint", "tokens_are", "folder", "stale", "metrics", "departure")

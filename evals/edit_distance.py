@@ -4,9 +4,9 @@ import shutil
 from dataclasses import asdict
 
 from evals.bench import RESAMPLES, Measurement
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.output import ROWS
-from harness.core.store import RECORD
+from harness.engine.artifacts import Artifact, Output, step
+from harness.engine.store import RECORD
+from harness.records import ROWS
 from harness.steps.edit_distance import EditDistance, edit_distance
 
 MEASURES = ("characters", "characters_normalised", "tokens", "tokens_normalised")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from evals import summaries
 from evals.bench import RESAMPLES
 from evals.completeness import REQUIRED_SHARE
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import unknown
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import unknown
 from harness.steps.edit_distance import EditDistance
 from harness.steps.perplexity import Perplexity, measured
 

@@ -16,9 +16,9 @@ from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.formats.arena_hard import read_questions
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
-from harness.backends.hub import HubFile, NotOnHub, fetch, file_names
-from harness.core.errors import UserError, unknown
-from harness.core.records import Prompt, Response, to_line
+from harness.errors import UserError, unknown
+from harness.models.hub import HubFile, NotOnHub, fetch, file_names
+from harness.records import Prompt, Response, to_line
 
 ARENA_HARD_BASELINE = "gpt-4-0314"
 

@@ -4,9 +4,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from evals.official_data import load_baseline, read_outputs
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.records import Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import Response
 
 
 def official_baseline(bench: str, source: str | None, baseline: str | None) -> tuple[Artifact, str]:

@@ -7,8 +7,8 @@ from typing import Any
 from evals import pairwise
 from evals.bench import RESAMPLES, Bench, Evaluation
 from evals.pairwise import PairVerdicts
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Order, Response, share_of_output
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import Judgment, Order, Response, share_of_output
 from harness.steps.judge import by_repeat
 from harness.steps.respond import respond
 

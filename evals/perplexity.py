@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from evals.bench import RESAMPLES, Measurement
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.output import ROWS
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import ROWS
 from harness.steps.perplexity import Perplexity, perplexity
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Direct preference optimization on given preference data (Rafailov et al. 2023; SGPO's baseline, section 4.2.1)."""
 
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 from harness.steps.train import direct_preference_optimization
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from harness.backends.interfaces import Sampling
-from harness.backends.trl import PreferenceSettings, TrainingSettings
-from harness.core.artifacts import Artifact
-from harness.core.config import from_mapping
-from harness.core.errors import UserError
+from harness.config.yaml_files import from_mapping
+from harness.engine.artifacts import Artifact
+from harness.errors import UserError
+from harness.models.generator import Sampling
+from harness.training.trl import PreferenceSettings, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Supervised fine-tuning: the initial policy π_θ0 of every other method (SGPO, section 4.2)."""
 
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 from harness.steps.train import train_sft
 from methods.ingredients import Card, Ingredients, Method
 

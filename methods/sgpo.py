@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import perplexity

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from harness.backends.training import PreferenceSettings
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.respond import respond
 from harness.steps.train import direct_preference_optimization
+from harness.training.settings import PreferenceSettings
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.core.errors import UserError
-from harness.core.papers import AnyExhibit
+from harness.errors import UserError
+from harness.papers import AnyExhibit
 from reports.blocks import DASH, Claim, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
 from reports.manifest import ClaimResult, ComparisonResult, Manifest
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from harness.core.papers import ScoreTable
+from harness.papers import ScoreTable
 from reports.blocks import DASH, Column, Group, Row, Table
 
 TITLE = "Diagnostics"

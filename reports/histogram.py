@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.blocks import HistogramPanel, Histograms
 from reports.mathtext import with_subscripts
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.core.papers import Column as PaperColumn
-from harness.core.papers import ScoreTable
-from harness.core.rate_text import rate_text
+from harness.config.rate_text import rate_text
+from harness.papers import Column as PaperColumn
+from harness.papers import ScoreTable
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.manifest import RowRate
 from reports.measured import number

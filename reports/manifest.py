@@ -7,9 +7,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
-from harness.core.config import from_mapping
-from harness.core.errors import UserError
-from harness.core.papers import Deviation
+from harness.config.yaml_files import from_mapping
+from harness.errors import UserError
+from harness.papers import Deviation
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class RowRate:
 
 @dataclass(frozen=True, slots=True)
 class ScoresPart:
-    """A table of benchmark scores (`harness.core.papers.ScoreTable`): the base models and rows that were run."""
+    """A table of benchmark scores (`harness.papers.ScoreTable`): the base models and rows that were run."""
 
     kind: Literal["scores"]
     name: str
@@ -208,7 +208,7 @@ class WinRate:
 
 @dataclass(frozen=True, slots=True)
 class WinRatesPart:
-    """Judge win rates between sets of responses (`harness.core.papers.WinRateTable`)."""
+    """Judge win rates between sets of responses (`harness.papers.WinRateTable`)."""
 
     kind: Literal["win_rates"]
     name: str
@@ -237,7 +237,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class HistogramsPart:
-    """Histograms (`harness.core.papers.HistogramFigure`), of the first training seed."""
+    """Histograms (`harness.papers.HistogramFigure`), of the first training seed."""
 
     kind: Literal["histograms"]
     name: str
@@ -250,7 +250,7 @@ class HistogramsPart:
 
 @dataclass(frozen=True, slots=True)
 class BenchSetting:
-    """How one benchmark was evaluated in this run, in the terms of `harness.core.papers.BenchSettings`.
+    """How one benchmark was evaluated in this run, in the terms of `harness.papers.BenchSettings`.
 
     `orders` says in how many orders the judge is shown a pair.
     """
@@ -266,7 +266,7 @@ class BenchSetting:
 
 @dataclass(frozen=True, slots=True)
 class SettingsPart:
-    """Evaluation details (`harness.core.papers.SettingsTable`)."""
+    """Evaluation details (`harness.papers.SettingsTable`)."""
 
     kind: Literal["settings"]
     name: str
@@ -284,7 +284,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """The samples of one group: its place among the groups of `harness.core.papers.SampleTable`."""
+    """The samples of one group: its place among the groups of `harness.papers.SampleTable`."""
 
     group: int
     samples: tuple[Sample, ...]
@@ -292,7 +292,7 @@ class SampleSet:
 
 @dataclass(frozen=True, slots=True)
 class SamplesPart:
-    """Examples of responses (`harness.core.papers.SampleTable`), of the first training seed."""
+    """Examples of responses (`harness.papers.SampleTable`), of the first training seed."""
 
     kind: Literal["samples"]
     name: str
@@ -341,7 +341,7 @@ class Manifest:
     stale_unknown: str = ""
     """Of which steps it could not be told."""
     asked: dict[str, Any] | None = None
-    """What the user chose, wholly (`harness.choice.Choice`)."""
+    """What the user chose, wholly (`harness.run.options.Choice`)."""
 
     @property
     def limit(self) -> int | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.core.terminal import visible
+from harness.terminal import visible
 from reports.blocks import (
     ADDED,
     Block,

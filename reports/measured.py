@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.core.errors import UserError
-from harness.core.papers import Exhibit
+from harness.errors import UserError
+from harness.papers import Exhibit
 from reports.blocks import ADDED, DASH, Measured
 from reports.compare import NOT_IN_PAPER
 from reports.manifest import Manifest, Score, WinRate

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.output import ROWS
-from harness.core.papers import AnyExhibit, ScoreTable, WinRateTable
-from harness.core.records import Judgment, outcome, read_rows
+from harness.papers import AnyExhibit, ScoreTable, WinRateTable
+from harness.records import ROWS, Judgment, outcome, read_rows
 from reports.manifest import Manifest, ScoresPart, WinRatesPart
 from reports.viewer import Pair, Side, Verdict
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.core.errors import UserError
-from harness.core.files import replace_file
-from harness.core.terminal import one_line
+from harness.errors import UserError
+from harness.files import replace_file
+from harness.terminal import one_line
 from reports.templating import templates
 from reports.viewer import Pair, viewer_page
 

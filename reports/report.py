@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from harness.core.paper_check import Finding, check_paper
-from harness.core.papers import AnyExhibit, Paper, ScoreTable, load_exhibit, load_paper
+from harness.papers import AnyExhibit, Paper, ScoreTable, load_exhibit, load_paper
+from harness.papers.consistency import Finding, check_paper
 from reports import claims, provenance
 from reports.blocks import Entries, ExhibitView, Report, Section
 from reports.exhibits import view

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from harness.core.papers import ScoreTable, WinRateTable
+from harness.papers import ScoreTable, WinRateTable
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.manifest import Score, Uncertainty, WinRate
 from reports.measured import number

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harness.core.errors import UserError
-from harness.core.files import replace_file
+from harness.errors import UserError
+from harness.files import replace_file
 from reports.blocks import Report
 from reports.csv_files import csv_text
 from reports.figures import draw

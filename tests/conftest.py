@@ -1,6 +1,9 @@
 """Fixtures for the whole suite."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the workers of a run: it can change the last bit of a sum
+
 import signal
 import sys
 from pathlib import Path
@@ -9,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness import cli
-from harness.core.store import Store
+from harness.cli import app
+from harness.engine.store import Store
+from harness.models.hf import load_checkpoint
+from harness.models.references import checkpoint_folder
 from tests.command import Harness, Outcome
 from tests.mends import absent, command_of, mends
 from tests.plugins import hide_installed
@@ -37,7 +42,7 @@ def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
         capfd.readouterr()
         exit_code: Any = 0
         try:
-            cli.main()
+            app.main()
         except SystemExit as stop:
             exit_code = stop.code
         outcome = Outcome(exit_code, *capfd.readouterr())
@@ -64,3 +69,25 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the shared data: ../shared/data, or the folder that HARNESS_SHARED_DATA names, is not there")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def base() -> Path:
+    """The packaged Llama."""
+    return checkpoint_folder("mini:llama")
+
+
+@pytest.fixture(scope="session")
+def disturbed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged Llama with noise added to all of its weights."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("disturbed")
+    model, tokenizer = load_checkpoint(base)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights += 0.02 * torch.randn(weights.shape, generator=generator)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import scales
 from harness.cli import main
-from harness.core.records import PreferencePair, Response
-from harness.scales import BenchRole, DataRole, ModelRole, Scale, TrainingData, load_scale
+from harness.recipes import scales
+from harness.recipes.scales import BenchRole, DataRole, ModelRole, Scale, TrainingData, load_scale
+from harness.records import PreferencePair, Response
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
 
@@ -26,8 +26,8 @@ def publish(folder: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    from harness.backends.models import checkpoint_folder
     from harness.mini.roles import read_role
+    from harness.models.references import checkpoint_folder
 
     shutil.copytree(checkpoint_folder("mini:llama"), folder / MODELS / MODEL)
     (folder / DATA / "data").mkdir(parents=True)

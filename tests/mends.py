@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from harness import cli
+from harness.cli import app
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 _ELSEWHERE = re.compile(r"(?:pip|ray|git|nvidia-smi) [^`;,]*")
 """Commands of others, with their options."""
 
 
-def commands(group: click.Group = cli.cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(group: click.Group = app.cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
     """Every command by its name, such as "judge check"."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):

@@ -6,8 +6,8 @@ import pytest
 from benchmarks import paper_claim_errors
 from benchmarks.claim_errors import USED, Cell, Run, Setting, cells_of, orderings, p_values_by_rule, simulate, table3
 from evals.stats.comparison import family_tests
-from harness.claims import Families
-from harness.core.papers import load_exhibits
+from harness.papers import load_exhibits
+from harness.run.claims import Families
 
 
 def test_the_rule_that_is_used_is_that_of_the_family_tests() -> None:

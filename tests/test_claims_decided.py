@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from evals.stats.comparison import PairedDifference, SeedSpread, interval, welch_test
-from harness import claims
-from harness.claims import Families, decide_claims
-from harness.core.papers import Claim, Comparison, load_exhibits
-from harness.core.store import Store
+from harness.engine.store import Store
 from harness.experiments import Experiment
+from harness.papers import Claim, Comparison, load_exhibits
+from harness.run import claims
+from harness.run.claims import Families, decide_claims
 
 MODELS = ("llama", "qwen")
 Found = Mapping[tuple[str, str, str], float]

@@ -14,10 +14,10 @@ from evals.formats.annotations import Annotations, read_annotations
 from evals.formats.arena_hard import ArenaAnswer, read_answers, read_judgments, read_questions
 from evals.formats.calibration import read_calibration
 from evals.formats.outputs import ModelOutput, read_model_outputs
-from harness.backends.datasets import read_data
-from harness.backends.row_layouts import RowKind
-from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Prompt, Response
+from harness.errors import UserError
+from harness.models.datasets import read_data
+from harness.models.row_layouts import RowKind
+from harness.records import PreferencePair, Prompt, Response
 
 TABLE = Path(__file__).parent.parent / "docs" / "files.md"
 SAMPLES = Path(__file__).parent / "files"

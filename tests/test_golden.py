@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.artifacts import step
-from harness.core.output import Output
+from harness.engine.artifacts import step
+from harness.engine.output import Output
 from tests.golden import pinned
 from tests.golden.trajectories import STEPS, losses
 

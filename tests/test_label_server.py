@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from benchmarks.label_server import LABELS, server
-from harness.core.records import WIN_OF_FIRST
+from harness.records import WIN_OF_FIRST
 from tests.chat_server import ChatServer
 
 

@@ -13,7 +13,9 @@ def test_imports_point_one_way():
 
 
 def test_building_a_graph_imports_nothing_heavy():
-    core = [f"harness.core.{path.stem}" for path in (ROOT / "harness" / "core").glob("*.py") if path.stem != "__init__"]
+    engine = [
+        f"harness.engine.{path.stem}" for path in (ROOT / "harness" / "engine").glob("*.py") if path.stem != "__init__"
+    ]
     heavy = {
         "torch",
         "transformers",
@@ -27,6 +29,6 @@ def test_building_a_graph_imports_nothing_heavy():
         "yaml",
         "filelock",
     }
-    code = f"import sys, harness.pipeline, {', '.join(core)}; print(*{heavy!r} & set(sys.modules))"
+    code = f"import sys, harness.engine.pipeline, {', '.join(engine)}; print(*{heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

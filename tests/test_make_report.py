@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from docs.make_report import ALARMS, PAGES, ROOT, alarms_block, block_of, commit_of, make, replace_blocks
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.manifest import parse_manifest
 from tests.reports.conftest import made_up_manifest, write_manifest
 

@@ -2,8 +2,8 @@
 
 The golden file holds the resolved configuration of every cell: each stage's settings, data and number of steps, how
 answers are drawn and who judges them how. A difference from it is another experiment under the paper's name: it needs a
-reason that stands in the paper, or an entry in configs/deviations/sgpo.yaml. To write it anew, and to look at the
-difference before it is committed:
+reason that stands in the paper, or an entry in configs/papers/sgpo/deviations.yaml. To write it anew, and to look at
+the difference before it is committed:
 
     .venv/bin/python -m tests.test_paper_scale && git diff tests/golden
 """
@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from harness.choice import Choice
-from harness.core.unresolved import placeholders
+from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.plan.estimates import load_estimates
 from harness.plan.rows import RowCounts
 from harness.plan.settings import resolved_cells
-from harness.scales import Scale, load_scale
+from harness.recipes.scales import Scale, load_scale
+from harness.run.options import Choice
 
 GOLDEN = Path(__file__).parent / "golden" / "paper_table3.json"
 

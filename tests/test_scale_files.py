@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config import CONFIGS, MOST_NODES, read_yaml
-from harness.core.errors import UserError
-from harness.scales import load_scale, rates_path
+from harness.config.yaml_files import CONFIGS, MOST_NODES, read_yaml
+from harness.errors import UserError
+from harness.recipes.scales import load_scale, rates_path
 from tests.command import Harness
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
@@ -34,7 +34,7 @@ NO_CONFIGS = {
 def mine(tmp_path: Path) -> Path:
     """A copy of the mini scale, its name left as it is, with another size."""
     path = tmp_path / "mine.yaml"
-    text = (CONFIGS / "scales/mini.yaml").read_text()
+    text = (CONFIGS / "papers/sgpo/recipes/mini.yaml").read_text()
     assert "name: mini\n" in text
     path.write_text(text.replace("size: 3000", "size: 2000", 1))
     return path
@@ -67,7 +67,7 @@ def test_a_file_named_as_a_packaged_scale_is_refused(harness: Harness, mine: Pat
 
 
 def test_the_packaged_file_itself_is_the_packaged_scale() -> None:
-    assert load_scale(str(CONFIGS / "scales/mini.yaml")).name == "mini"
+    assert load_scale(str(CONFIGS / "papers/sgpo/recipes/mini.yaml")).name == "mini"
 
 
 def test_an_unknown_name_says_how_a_file_is_named(harness: Harness) -> None:

@@ -9,24 +9,24 @@ from typing import Any
 
 import pytest
 
-from harness import choice
-from harness.affected import make_candidate
-from harness.backends.interfaces import Sampling
-from harness.choice import Choice
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.core.records import Response
-from harness.core.store import Store
-from harness.reproduce import reproduce
-from harness.scales import JudgeRole, ModelRole, Scale, load_scale
-from harness.small_data import split
+from harness.commands.affected import make_candidate
+from harness.commands.reproduce import reproduce
+from harness.commands.small_data import split
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.models.generator import Sampling
+from harness.recipes.scales import JudgeRole, ModelRole, Scale, load_scale
+from harness.records import Response
+from harness.run import options
+from harness.run.options import Choice
 from harness.steps.data import data, model
 from harness.steps.judge_prompt import official_prompt
 from harness.steps.respond import refine, respond
 from reports.manifest import read_manifest
 from tests.chat_server import ChatServer, Faults, hashed_answer
 from tests.command import Harness
-from tests.test_small_data import write_folder
+from tests.commands.test_small_data import write_folder
 
 DEAD = "http://127.0.0.1:9/v1"
 LIMIT = 4
@@ -70,8 +70,8 @@ class Made:
 
 def without_checks(patch: pytest.MonkeyPatch) -> None:
     """On the tiny scale, and without the checks before a run, which have tests of their own."""
-    patch.setattr(choice, "load_scale", tiny)
-    patch.setattr("harness.reproduce.preflight", lambda *_: None)
+    patch.setattr(options, "load_scale", tiny)
+    patch.setattr("harness.commands.reproduce.preflight", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ Everything else is as it is: steps, trainers, store, workers, judge, statistics 
 
 from dataclasses import replace
 
-from harness import scales
 from harness.cli import main
-from harness.scales import Fast, Scale, load_scale
+from harness.recipes import scales
+from harness.recipes.scales import Fast, Scale, load_scale
 
 SIZES = {
     "demonstrations": 48,

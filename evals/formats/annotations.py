@@ -11,8 +11,8 @@ from evals.completeness import ALLOW_MISSING_FLAG
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
 from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
-from harness.core.errors import UserError
-from harness.core.texts import names_shown
+from harness.errors import UserError
+from harness.texts import names_shown
 
 DRAW = 1.5
 ANNOTATION_COLUMNS = ("index", "preference", "len_1", "len_2")

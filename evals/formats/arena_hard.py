@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from evals.formats import fields
 from evals.formats.rows import Row, read_rows, write_lines
-from harness.core.errors import UserError, nearest
-from harness.core.records import WIN_OF_FIRST, Prompt, official_label
-from harness.core.texts import names_shown
+from harness.errors import UserError, nearest
+from harness.records import WIN_OF_FIRST, Prompt, official_label
+from harness.texts import names_shown
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evals.formats import fields
 from evals.formats.rows import read_table
-from harness.core.errors import UserError
+from harness.errors import UserError
 
 CALIBRATION_COLUMNS = (
     "model",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.formats.rows import MAX_DIGITS
-from harness.core.errors import UserError
-from harness.core.texts import holds_half_character, names_shown
+from harness.errors import UserError
+from harness.texts import holds_half_character, names_shown
 
 
 def field(row: Mapping[str, Any], name: str, where: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 from evals.formats import fields
 from evals.formats.rows import Row, bare_name, read_rows, write_json
-from harness.backends.row_layouts import HISTORY, MATERIAL, SYSTEM, UNREAD
-from harness.core.errors import UserError
+from harness.errors import UserError
+from harness.models.row_layouts import HISTORY, MATERIAL, SYSTEM, UNREAD
 
 _NOT_READ = (*SYSTEM, HISTORY, *UNREAD)
 """Columns that change what is asked, where they are filled, and that an instruction has no place for."""

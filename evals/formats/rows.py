@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.backends.row_files import NotJson, parsed, table_rows, text_lines
-from harness.core.errors import UserError
-from harness.core.texts import names_shown
+from harness.errors import UserError
+from harness.models.row_files import NotJson, parsed, table_rows, text_lines
+from harness.texts import names_shown
 
 Row = tuple[str, dict[str, Any]]
 """(place, fields)."""

@@ -4,8 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.core.errors import UserError, unknown
-from harness.core.papers import (
+from harness.errors import UserError, unknown
+from harness.experiments.histograms import histograms
+from harness.experiments.interface import Experiment, Request
+from harness.experiments.samples import samples
+from harness.experiments.scores import scores
+from harness.experiments.settings import settings
+from harness.experiments.win_rates import win_rates
+from harness.papers import (
     AnyExhibit,
     HistogramFigure,
     SampleTable,
@@ -15,13 +21,7 @@ from harness.core.papers import (
     exhibit_names,
     load_exhibit,
 )
-from harness.experiments.histograms import histograms
-from harness.experiments.interface import Experiment, Request
-from harness.experiments.samples import samples
-from harness.experiments.scores import scores
-from harness.experiments.settings import settings
-from harness.experiments.win_rates import win_rates
-from harness.registries import load_method
+from harness.recipes.registries import load_method
 
 ALL = "all"
 """In the place of an exhibit's name: all of them."""

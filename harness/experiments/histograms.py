@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.measures import measured_less
-from harness.core.artifacts import Artifact, labels
-from harness.core.errors import UserError
-from harness.core.papers import Comparison, HistogramFigure, ResponseSet, ValueSet
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, labels
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.experiments.interface import Checkpoints, Request, stated
 from harness.experiments.response_sets import drawn_set, response_set
+from harness.papers import Comparison, HistogramFigure, ResponseSet, ValueSet
+from harness.records import Response
 from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import Perplexity, perplexity

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.core.artifacts import Artifact, labels
-from harness.core.errors import UserError
-from harness.core.papers import AnyExhibit, Comparison
-from harness.core.store import Store
-from harness.registries import load_method
-from harness.scales import Scale
+from harness.engine.artifacts import Artifact, labels
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.papers import AnyExhibit, Comparison
+from harness.recipes.registries import load_method
+from harness.recipes.scales import Scale
 
 Checkpoints = Mapping[tuple[str, str, int], Artifact]
 """What each (model, method, training seed) ends with."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.core.artifacts import Artifact
-from harness.core.learning_rates import RateTable, Sensitivity
+from harness.config.learning_rates import RateTable, Sensitivity
+from harness.engine.artifacts import Artifact
 from harness.experiments.interface import Checkpoints
-from harness.scales import Scale
+from harness.recipes.scales import Scale
 from methods.ingredients import PREFERENCE_STAGES
 
 

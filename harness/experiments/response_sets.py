@@ -1,14 +1,14 @@
-"""The paper's sets of responses (`harness.core.papers.ResponseSet`), as the methods themselves make them.
+"""The paper's sets of responses (`harness.papers.ResponseSet`), as the methods themselves make them.
 
 Each is built by the functions that the methods are composed of, so that what a method has made already is found.
 """
 
 from collections.abc import Callable, Mapping
 
-from harness.core.artifacts import Artifact
-from harness.core.errors import UserError
-from harness.core.papers import DataRole, ResponseSet
-from harness.registries import load_method
+from harness.engine.artifacts import Artifact
+from harness.errors import UserError
+from harness.papers import DataRole, ResponseSet
+from harness.recipes.registries import load_method
 from harness.steps.data import chosen_responses
 from harness.steps.draw import drawn_responses
 from methods.ingredients import Ingredients

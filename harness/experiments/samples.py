@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.bench import Evaluation
-from harness.benches import bench_on
-from harness.core.artifacts import Artifact, labels
-from harness.core.papers import Comparison, SampleGroup, SampleTable
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, labels
+from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
 from harness.experiments.response_sets import DRAW_SEED, response_set
-from harness.registries import EVALS
-from harness.scales import Scale
+from harness.papers import Comparison, SampleGroup, SampleTable
+from harness.recipes.benches import bench_on
+from harness.recipes.registries import EVALS
+from harness.recipes.scales import Scale
+from harness.records import Response
 from harness.steps.draw import drawn
 
 

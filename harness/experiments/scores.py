@@ -6,15 +6,15 @@ from statistics import fmean
 from typing import Any
 
 from evals.bench import Bench, Evaluation
-from harness.benches import bench_on
-from harness.core.artifacts import Artifact, ancestry, find_step, labels
-from harness.core.papers import Comparison, ScoreTable
-from harness.core.store import Store, place
+from harness.engine.artifacts import Artifact, ancestry, find_step, labels
+from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
-from harness.registries import EVALS
-from harness.scales import Scale
+from harness.papers import Comparison, ScoreTable
+from harness.recipes.benches import bench_on
+from harness.recipes.registries import EVALS
+from harness.recipes.scales import Scale
 from harness.steps.gold import GoldQuality, gold_quality
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.bench import Bench, Evaluation
-from harness.benches import bench_on
-from harness.core.artifacts import Artifact
-from harness.core.papers import Comparison, SettingsTable
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact
+from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
-from harness.registries import EVALS
+from harness.papers import Comparison, SettingsTable
+from harness.recipes.benches import bench_on
+from harness.recipes.registries import EVALS
+from harness.records import Response
 from harness.steps.judge import orders
 
 

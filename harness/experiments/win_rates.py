@@ -7,14 +7,14 @@ from typing import Any
 
 from evals.bench import Bench, Evaluation
 from evals.pairwise_steps import pairwise_against_even
-from harness.benches import bench_on
-from harness.core.artifacts import Artifact, labels
-from harness.core.papers import EVEN, Comparison, Match, WinRateTable
-from harness.core.store import Store, place
+from harness.engine.artifacts import Artifact, labels
+from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
 from harness.experiments.response_sets import drawn_set, response_set, variant_of
-from harness.registries import EVALS
-from harness.scales import Scale
+from harness.papers import EVEN, Comparison, Match, WinRateTable
+from harness.recipes.benches import bench_on
+from harness.recipes.registries import EVALS
+from harness.recipes.scales import Scale
 
 BENCH = "pairwise"
 METRIC = "win_rate"

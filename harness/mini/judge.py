@@ -48,7 +48,7 @@ class MiniJudge:
             return _as_verdict(
                 self.logit(sections["request"], sections["assistant A"], sections["assistant B"], repeat)
             )
-        raise ValueError("the mini judge needs the judging prompts of configs/prompts/mini.yaml")
+        raise ValueError("the mini judge needs the judging prompts of the scale mini")
 
 
 def _as_identifier(logit: float) -> tuple[str, dict[str, float]]:

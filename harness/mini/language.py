@@ -30,7 +30,7 @@ REQUESTS = (
     "i want to know the {aspects} of {entity} .",
 )
 FIELDS = ("request", "reference", "draft", "remark", "task")
-# The words that prompts may use around requests and answers (configs/prompts/mini.yaml, pretraining tasks).
+# The words that prompts may use around requests and answers (configs/papers/sgpo/prompts/mini.yaml, pretraining tasks).
 PROMPT_WORDS = [":", "improve", "correct", "copy", "answer", "the", "using", "it", "do", "not", "and", ",", "."]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from harness.core.progress import Advance
+from harness.engine.progress import Advance
 from harness.mini.language import FILLERS, REQUESTS, STYLES, write_answer, write_clause, write_request
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value, unit_hash
 

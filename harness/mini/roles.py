@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from harness.core.errors import UserError, unknown
-from harness.core.records import PreferencePair, Prompt, Response
+from harness.errors import UserError, unknown
 from harness.mini import writers
 from harness.mini.judge import MiniJudge
 from harness.mini.language import FILLERS, REQUESTS, read_answer, read_request, write_answer, write_request
 from harness.mini.world import WORLD_VERSION, Request, draw_request, evaluation_requests
 from harness.mini.writers import Writer
+from harness.records import PreferencePair, Prompt, Response
 
 TRAINING_SIZES = (3, 4, 5, 6)
 ALPACA_EVAL_SIZES = (3, 4, 5)

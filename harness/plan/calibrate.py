@@ -11,20 +11,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.backends.memory import shape_in
-from harness.backends.models import checkpoint_of, load_generator, resolve
-from harness.backends.training import PreferenceSettings, Progress, TrainingSettings
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.compute import Compute
-from harness.core.errors import UserError
-from harness.core.main_memory import main_memory
-from harness.core.records import PreferencePair, Prompt, Response
-from harness.core.scratch import temporary_folder
-from harness.core.store import Store, require_writable
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.compute import Compute
+from harness.engine.main_memory import main_memory
+from harness.engine.scratch import temporary_folder
+from harness.engine.store import Store, require_writable
+from harness.errors import UserError
+from harness.models.memory import shape_in
+from harness.models.references import checkpoint_of, load_generator, resolve
 from harness.plan.estimates import load_estimates
 from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
 from harness.plan.steps import SEQUENCES
-from harness.scales import Scale
+from harness.recipes.scales import Scale
+from harness.records import PreferencePair, Prompt, Response
+from harness.training.job import Progress
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 SECONDS = 20.0
 """That each kind of work is measured for, after its first step."""
@@ -99,8 +100,8 @@ def _built(artifact: Artifact, store: Store) -> Artifact:
 
 def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, str, int]:
     """A prompt and an answer of so many words, and how many tokens they come to with the chat format."""
-    from harness.backends.chat import answer_ids, conversation, prompt_ids
-    from harness.backends.hf import load_tokenizer
+    from harness.models.chat import answer_ids, conversation, prompt_ids
+    from harness.models.hf import load_tokenizer
 
     prompt, answer = (FILLER * prompt_tokens).strip(), (FILLER * answer_tokens).strip()
     tokenizer = load_tokenizer(folder)
@@ -123,7 +124,7 @@ def _compute(scale: Scale) -> Compute:
 
 
 def _sft(trial: _Trial, out: Path) -> float:
-    from harness.backends.trl import train_sft
+    from harness.training.trl import train_sft
 
     rows = [Response(Prompt(str(i), trial.prompt), trial.answer, "filler") for i in range(_rows(trial))]
     steps = _Steps()
@@ -133,8 +134,8 @@ def _sft(trial: _Trial, out: Path) -> float:
 
 
 def _preference(trial: _Trial, out: Path) -> float:
-    from harness.backends.training_rows import ReferenceLogProbability
-    from harness.backends.trl import train_dpo
+    from harness.training.rows import ReferenceLogProbability
+    from harness.training.trl import train_dpo
 
     count = _rows(trial)
     pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
@@ -160,7 +161,7 @@ def _rows(trial: _Trial) -> int:
 
 def _generation(trial: _Trial, out: Path) -> float:
     """Draws with growing limits, until one batch takes long enough to measure."""
-    from harness.backends.chat import conversation
+    from harness.models.chat import conversation
 
     sampling = trial.scale.sampling
     generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
@@ -181,8 +182,8 @@ def _generation(trial: _Trial, out: Path) -> float:
 
 
 def _likelihood(trial: _Trial, out: Path) -> float:
-    from harness.backends.chat import conversation
-    from harness.backends.hf import Likelihoods
+    from harness.models.chat import conversation
+    from harness.models.hf import Likelihoods
 
     likelihoods, said = Likelihoods(trial.folder), conversation(Prompt("0", trial.prompt))
     count = 4

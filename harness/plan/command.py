@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from harness.backends.hub import go_offline
-from harness.choice import Choice
-from harness.core.limits import Limits
-from harness.core.store import Store
-from harness.core.unresolved import placeholders
+from harness.engine.limits import Limits
+from harness.engine.store import Store
+from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
+from harness.network import go_offline
 from harness.plan.estimates import load_estimates
 from harness.plan.forecast import forecast, planned_steps
 from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
@@ -22,7 +21,8 @@ from harness.plan.settings import stages
 from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
 from harness.plan.text import shown
-from harness.scales import Scale
+from harness.recipes.scales import Scale
+from harness.run.options import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.backends.memory import ModelShape, shape_in, shape_of
-from harness.backends.models import checkpoint_folder
-from harness.core.config import config_path, load_yaml
-from harness.core.errors import UserError
+from harness.config.yaml_files import config_path, load_yaml
+from harness.errors import UserError
+from harness.models.memory import ModelShape, shape_in, shape_of
+from harness.models.references import checkpoint_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.core.limits import Limits
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.limits import Limits
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.plan.estimates import load_estimates
 from harness.plan.forecast import disk_needs
 from harness.plan.hardware import load_hardware, with_calibration
 from harness.plan.rows import RowCounts
 from harness.plan.steps import StepCosts
-from harness.scales import Scale
+from harness.recipes.scales import Scale
 
 
 def step_costs(scale: Scale, store: Store, limits: Limits) -> StepCosts:

@@ -5,27 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.backends.gguf import GGUF
-from harness.backends.hf import LOGITS_AT_ONCE
-from harness.backends.hub import is_repository
-from harness.backends.judge_models import Price, price_of
-from harness.backends.judges import JudgeReference
-from harness.backends.memory import (
-    Memory,
-    ModelShape,
-    checkpoint_bytes,
-    generation_memory,
-    likelihood_memory,
-    resume_bytes,
-    stage_memory,
-)
-from harness.backends.training import spread
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.limits import Limits
-from harness.core.store import Store
-from harness.core.unresolved import has_placeholder
+from harness.endpoints.known_models import Price, price_of
+from harness.endpoints.reference import JudgeReference
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.limits import Limits
+from harness.engine.pipeline import plan
+from harness.engine.store import Store
+from harness.engine.unresolved import has_placeholder
 from harness.experiments import Experiment
-from harness.pipeline import plan
+from harness.models.gguf import GGUF
+from harness.models.hf import LOGITS_AT_ONCE
+from harness.models.hub import is_repository
+from harness.models.memory import Memory, ModelShape, checkpoint_bytes, generation_memory, likelihood_memory
 from harness.plan.estimates import Estimates, model_shape, without_revision
 from harness.plan.hardware import Device, Hardware, Machine
 from harness.plan.ranges import Range, total
@@ -33,8 +24,10 @@ from harness.plan.rows import BASES, model_reference
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import SEQUENCES, Calls, StepCost, StepCosts
-from harness.scales import Scale
+from harness.recipes.scales import Scale
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.training.batches import spread
+from harness.training.memory import resume_bytes, stage_memory
 
 State = Literal["found", "to run", "unknown"]
 """Of a step: in the store; not there; or not to be told, since what it is made from is not resolved yet."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from harness.core.compute import Compute
-from harness.core.config import config_path, load_yaml
-from harness.core.errors import UserError, unknown
+from harness.config.yaml_files import config_path, load_yaml
+from harness.engine.compute import Compute
+from harness.errors import UserError, unknown
 from harness.plan.ranges import Range
 
 Kind = Literal["sft", "preference", "generation", "likelihood"]

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from harness.backends.hub import is_repository
-from harness.backends.judge_models import shutdown_date
-from harness.backends.launch import accelerate_config
-from harness.backends.openai_teacher import OPENAI, teacher_endpoint
-from harness.benches import OFFICIAL_DATA
-from harness.choice import most_processes
+from harness.endpoints.known_models import shutdown_date
+from harness.models.hub import is_repository
+from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.plan.estimates import Estimates
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
-from harness.scales import Scale
+from harness.recipes.benches import OFFICIAL_DATA
+from harness.recipes.scales import Scale
+from harness.run.options import most_processes
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
+from harness.training.launch import accelerate_config
 
 FULL = 0.9
 """Of a device's memory: an estimate above this may not fit."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness.backends.cost import text_token_counter
-from harness.backends.origins import origin
-from harness.benches import METRICS, OFFICIAL_DATA
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.core.output import ROWS
-from harness.core.store import Store
+from harness.endpoints.cost import text_token_counter
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.models.origins import origin
 from harness.plan.estimates import DataEstimate, Estimates, without_revision
+from harness.recipes.benches import METRICS, OFFICIAL_DATA
+from harness.records import ROWS
 
 SAMPLED = 300
 """Rows whose tokens are counted where all could be."""
@@ -86,8 +86,8 @@ class RowCounts:
         return self._supposed(self._estimates.of_data(reference), without_revision(reference), size)
 
     def _read(self, artifact: Artifact, reference: str, size: int) -> Rows:
-        from harness.backends.datasets import read_data
-        from harness.core.codec import encode
+        from harness.config.codec import encode
+        from harness.models.datasets import read_data
 
         rows = read_data(reference, artifact.params["split"], artifact.params["kind"], min(size, SAMPLED))
         return _measured([encode(row) for row in rows], size, is_mini=False)

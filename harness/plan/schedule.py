@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from harness.backends.interfaces import Sampling
-from harness.backends.training import TrainingSettings
-from harness.core.artifacts import Artifact, ancestry, find_step
+from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
+from harness.models.generator import Sampling
 from harness.plan.rows import BASES, RowCounts, model_reference
 from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, scores_its_start, training_settings
+from harness.training.settings import TrainingSettings
 
 LONGEST_SHOWN = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""

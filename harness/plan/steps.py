@@ -3,23 +3,23 @@
 from dataclasses import dataclass, replace
 from math import ceil
 
-from harness.backends.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
-from harness.backends.judges import JudgeReference
-from harness.backends.openai_teacher import teacher_endpoint
-from harness.backends.origins import WITHOUT_WEIGHTS
-from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.core.artifacts import Artifact, find_step
-from harness.core.compute import Work
-from harness.core.errors import UserError
-from harness.core.limits import Limits
-from harness.core.records import Prompt
+from harness.endpoints.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
+from harness.endpoints.reference import JudgeReference
+from harness.engine.artifacts import Artifact, find_step
+from harness.engine.compute import Work
+from harness.engine.limits import Limits
+from harness.errors import UserError
+from harness.models.openai_teacher import teacher_endpoint
+from harness.models.origins import WITHOUT_WEIGHTS
 from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
 from harness.plan.ranges import NOTHING, Range, about, total
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
-from harness.scales import Scale
+from harness.recipes.scales import Scale
+from harness.records import Prompt
 from harness.steps.judge import orders
 from harness.steps.judge_prompt import JudgePrompt
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 SEQUENCES = 2
 """Of a preference pair: the prompt with either answer."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from harness.core.artifacts import Artifact
+from harness.engine.artifacts import Artifact
 from harness.experiments import Experiment
 from harness.experiments.scores import Scores
 from harness.plan.forecast import Forecast, PlannedStep
@@ -13,7 +13,7 @@ from harness.plan.ranges import Range
 from harness.plan.rows import RowCounts
 from harness.plan.settings import Stage, decoding, resolved_cells
 from harness.plan.steps import judge_of, orders_of
-from harness.scales import Scale
+from harness.recipes.scales import Scale
 
 
 @dataclass(frozen=True, slots=True)

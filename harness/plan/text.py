@@ -4,17 +4,18 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from harness.backends.cost import dollars
-from harness.backends.memory import cache_bytes
-from harness.backends.training import SINGLE, spread
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.rate_text import rate_text
+from harness.config.rate_text import rate_text
+from harness.endpoints.cost import dollars
+from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import Scores
+from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
 from harness.plan.ranges import Range
 from harness.plan.settings import Stage, sampling_in_words
 from harness.plan.summary import Summary
+from harness.training.batches import spread
+from harness.training.job import SINGLE
 
 WIDTH = 100
 ALL = "all"

@@ -7,16 +7,16 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from harness.backends.hf import silence_libraries
-from harness.core.artifacts import Artifact
-from harness.core.check import Check
-from harness.core.errors import HarnessError, StepFailed, UserError
-from harness.core.limits import Limits
-from harness.core.processes import spawn
-from harness.core.scratch import temporary_folder
-from harness.core.staleness import listed
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact
+from harness.engine.limits import Limits
+from harness.engine.processes import spawn
+from harness.engine.scratch import temporary_folder
+from harness.engine.staleness import listed
+from harness.engine.store import Store
+from harness.errors import HarnessError, StepFailed, UserError
 from harness.experiments import Experiment, Request
+from harness.models.hf import silence_libraries
+from harness.preflight.check import Check
 from harness.preflight.doctor import FREE, run_checks
 from harness.preflight.subject import EXPENSIVE, Subject, subject_of, works
 

@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.core.check import Check
-from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Prompt
+from harness.errors import UserError
+from harness.preflight.check import Check
 from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.records import PreferencePair, Prompt
 
 NEAR_WORDS = 8
 NEAR_SHARE = 0.7

@@ -5,20 +5,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from harness.choice import Choice
-from harness.core.check import Check
-from harness.core.errors import UserError
-from harness.core.limits import Limits
-from harness.core.scratch import temporary_folder
-from harness.core.store import Store, open_store
-from harness.core.unresolved import placeholders
+from harness.engine.limits import Limits
+from harness.engine.scratch import temporary_folder
+from harness.engine.store import Store, open_store
+from harness.engine.unresolved import placeholders
+from harness.errors import UserError
 from harness.experiments import build_experiments
+from harness.preflight.check import Check
 from harness.preflight.data import data_checks
 from harness.preflight.machine import machine_checks
 from harness.preflight.references import endpoint_checks, reference_checks
 from harness.preflight.subject import Subject, subject_of
 from harness.preflight.tokens import token_checks
 from harness.preflight.training import training_checks
+from harness.run.options import Choice
 
 Checks = Callable[[Subject], Iterable[Check]]
 

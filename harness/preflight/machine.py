@@ -6,28 +6,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.backends.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
-from harness.backends.launch import require_launchable
-from harness.backends.memory import (
-    PROCESS_BYTES,
-    Memory,
-    ModelShape,
-    generation_memory,
-    likelihood_memory,
-    stage_memory,
-)
-from harness.backends.origins import origin
-from harness.backends.training import PreferenceSettings, TrainingSettings, spread
-from harness.choice import most_processes
-from harness.core.artifacts import Artifact
-from harness.core.check import Check
-from harness.core.compute import Compute, Resources, Work
-from harness.core.errors import UserError
-from harness.core.executor import work_of
-from harness.core.main_memory import GIB, main_memory
+from harness.engine.artifacts import Artifact
+from harness.engine.compute import Compute, Resources, Work
+from harness.engine.executor import work_of
+from harness.engine.main_memory import GIB, main_memory
+from harness.errors import UserError
+from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
+from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
+from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
+from harness.preflight.check import Check
 from harness.preflight.subject import Stage, Subject, stages, works
+from harness.run.options import most_processes
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.training.batches import spread
+from harness.training.launch import require_launchable
+from harness.training.memory import stage_memory
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""

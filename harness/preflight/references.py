@@ -4,17 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.backends.interfaces import CallFailure, ChatRequest
-from harness.backends.judges import JudgeReference, load_judge
-from harness.backends.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
-from harness.backends.origins import origin
-from harness.core.artifacts import Artifact
-from harness.core.check import Check
-from harness.core.errors import UserError
-from harness.core.limits import Limits
-from harness.core.records import Message
-from harness.judge_check import check_endpoint
+from harness.endpoints.judges import load_judge
+from harness.endpoints.protocol import CallFailure, ChatRequest
+from harness.endpoints.reference import JudgeReference
+from harness.engine.artifacts import Artifact
+from harness.engine.limits import Limits
+from harness.errors import UserError
+from harness.models.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
+from harness.models.origins import origin
+from harness.preflight.check import Check
+from harness.preflight.judge_check import check_endpoint
 from harness.preflight.subject import Subject, hub_sizes, is_data, works
+from harness.records import Message
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from harness.backends.datasets import split_sizes
-from harness.backends.hub import hub_repository, is_offline
-from harness.backends.hub_models import lacking_files, model_files
-from harness.backends.memory import ModelShape, shape_in
-from harness.backends.models import checkpoint_folder, set_chat_format
-from harness.backends.origins import WITHOUT_WEIGHTS, origin
-from harness.benches import bench_on
-from harness.core.artifacts import Artifact, ancestry, find_step
-from harness.core.compute import Work
-from harness.core.errors import UserError
-from harness.core.limits import Limits
-from harness.core.output import ROWS
-from harness.core.records import PreferencePair, Response, read_rows
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, ancestry, find_step
+from harness.engine.compute import Work
+from harness.engine.limits import Limits
+from harness.engine.pipeline import plan
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.experiments import Experiment, Request
-from harness.pipeline import plan
+from harness.models.datasets import split_sizes
+from harness.models.hub import hub_repository
+from harness.models.hub_models import lacking_files, model_files
+from harness.models.memory import ModelShape, shape_in
+from harness.models.origins import WITHOUT_WEIGHTS, origin
+from harness.models.references import checkpoint_folder, set_chat_format
+from harness.network import is_offline
 from harness.plan.estimates import model_shape
-from harness.scales import DataRole, Scale
+from harness.recipes.benches import bench_on
+from harness.recipes.scales import DataRole, Scale
+from harness.records import ROWS, PreferencePair, Response, read_rows
 from methods.ingredients import MethodSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
@@ -57,7 +57,7 @@ class Data:
 class Subject:
     """A run that may be about to start.
 
-    `unresolved` says by reference why a model or data set is not at hand (`harness.core.unresolved`). `aside` is a
+    `unresolved` says by reference why a model or data set is not at hand (`harness.engine.unresolved`). `aside` is a
     store that is thrown away.
     """
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.backends.chat import closing_ids, conversation, prompt_ids, start_ids
-from harness.backends.chat_template import DAY, asks_for_day, on_one_day, rendered
-from harness.backends.context import context_length, require_max_length
-from harness.backends.hf import load_config, load_tokenizer
-from harness.backends.training_rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
-from harness.core.check import Check
-from harness.core.errors import UserError
-from harness.core.records import Message, PreferencePair, Prompt, Response
+from harness.errors import UserError
+from harness.models.chat import closing_ids, conversation, prompt_ids, start_ids
+from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
+from harness.models.context import context_length, require_max_length
+from harness.models.hf import load_config, load_tokenizer
+from harness.preflight.check import Check
 from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
+from harness.training.rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
 from methods.ingredients import MethodSettings
 
 SAMPLE = 256

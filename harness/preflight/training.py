@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from harness.backends.memory import resume_bytes
-from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.core.artifacts import Artifact, Tracker
-from harness.core.check import Check
-from harness.core.compute import Compute
-from harness.core.errors import UserError
-from harness.core.main_memory import GIB
-from harness.core.progress import silent
-from harness.core.records import PreferencePair, Response, read_rows
-from harness.core.scratch import temporary_folder
+from harness.engine.artifacts import Artifact, Tracker
+from harness.engine.compute import Compute
+from harness.engine.main_memory import GIB
+from harness.engine.progress import silent
+from harness.engine.scratch import temporary_folder
+from harness.errors import UserError
+from harness.preflight.check import Check
 from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
 from harness.preflight.subject import Data, NotAtHand, Subject
+from harness.records import PreferencePair, Response, read_rows
+from harness.training.memory import resume_bytes
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 R = TypeVar("R", Response, PreferencePair)
 
@@ -92,8 +92,8 @@ def of_unlike_length(rows: Sequence[Response]) -> list[Response]:
 
 def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: PreferenceSettings) -> Check:
     """DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
-    from harness.backends import trl
-    from harness.backends.reference_log_probabilities import References
+    from harness.training import trl
+    from harness.training.reference import References
 
     what, precision = f"first DPO loss of {name}", settings.training.precision
     still = _still(settings.training)
@@ -112,7 +112,7 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
 
 def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings: TrainingSettings) -> Check:
     """The gradient of one global batch must not depend on how many rows a forward pass takes."""
-    from harness.backends import trl
+    from harness.training import trl
 
     what = f"gradient of {name}"
     still = _still(settings)

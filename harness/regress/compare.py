@@ -9,13 +9,13 @@ from evals.bench import RESAMPLES
 from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
-from harness.core.records import Judgment
-from harness.core.staleness import CodeChanges
-from harness.core.store import require_writable
-from harness.evidence import tell_stale_folders
+from harness.engine.staleness import CodeChanges
+from harness.engine.store import require_writable
+from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
 from harness.regress.metrics import metrics_of
 from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
+from harness.run.evidence import tell_stale_folders
 from reports.regress import ComparedRun, ComparedScore, Comparison, Verdict, write_comparison
 from reports.viewer import Pair
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.core.records import Judgment, outcome
+from harness.records import Judgment, outcome
 from harness.regress.runs import Cell, CellName
 from reports.viewer import Pair, Side, Verdict
 

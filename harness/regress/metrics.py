@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evals.summaries import SharedPrompts
-from harness.core.errors import UserError
+from harness.errors import UserError
 from harness.regress.runs import Cell, input_of
 
 Metric = Callable[[str], SharedPrompts]

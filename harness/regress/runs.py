@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from evals.completeness import REQUIRED_SHARE
-from harness.core.artifacts import Artifact
-from harness.core.errors import UserError
-from harness.core.papers import ScoreTable, load_exhibit
-from harness.core.records import Judgment
-from harness.core.store import RECORD, read_record
-from harness.evidence import require_intact
+from harness.engine.artifacts import Artifact
+from harness.engine.store import RECORD, read_record
+from harness.errors import UserError
+from harness.papers import ScoreTable, load_exhibit
+from harness.records import Judgment
+from harness.run.evidence import require_intact
 from reports.manifest import Manifest, Score, ScoresPart, read_manifest
 
 CellName = tuple[str, str, str]

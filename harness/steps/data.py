@@ -1,15 +1,15 @@
 """Data roles and models as artifacts: where every graph begins."""
 
-from harness.backends.datasets import data_fingerprint
-from harness.backends.hub import at_commit
-from harness.backends.models import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
-from harness.backends.row_layouts import RowKind
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.files import file_digest
-from harness.core.records import PreferencePair, Response
-from harness.core.unresolved import resolved
+from harness.engine.artifacts import Artifact, Output, step
+from harness.engine.unresolved import resolved
+from harness.errors import UserError
+from harness.files import file_digest
 from harness.mini.identity import world_digest
+from harness.models.datasets import data_fingerprint
+from harness.models.hub import at_commit
+from harness.models.references import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
+from harness.models.row_layouts import RowKind
+from harness.records import PreferencePair, Response
 
 
 @step(version=1)
@@ -25,12 +25,12 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
 
 @step(version=2)
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
-    """The first `size` rows of a data set (see `harness.backends.datasets`), which `fingerprint` identifies.
+    """The first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
     The SHA-256 of the files they come from are kept beside them. Raises UserError where it is another one by now.
     """
-    from harness.backends.datasets import data_files, read_data
-    from harness.backends.hub import require_planned
+    from harness.models.datasets import data_files, read_data
+    from harness.models.hub import require_planned
 
     require_planned(reference, fingerprint)
     if data_fingerprint(reference) != fingerprint:
@@ -42,7 +42,7 @@ def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: i
 
 
 def data(reference: str, size: int, *, split: str = "", kind: RowKind = "responses") -> Artifact:
-    """The rows that `reference` stands for: "mini:<role>", or a data set as in `harness.backends.datasets`.
+    """The rows that `reference` stands for: "mini:<role>", or a data set as in `harness.models.datasets`.
 
     Raises UserError where there are none.
     """
@@ -60,8 +60,8 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
 
     `fingerprint` identifies its content, before anything is fetched. Raises UserError where it is another one by now.
     """
-    from harness.backends.hub import require_planned
-    from harness.backends.models import fetch, file_digests, require_unchanged
+    from harness.models.hub import require_planned
+    from harness.models.references import fetch, file_digests, require_unchanged
 
     require_planned(reference, fingerprint)
     fetch(reference, out.track)
@@ -77,8 +77,8 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
     `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
     Raises UserError where the model is not the one that `fingerprint` identifies.
     """
-    from harness.backends.hub import require_planned
-    from harness.backends.models import fetch, prepare, require_unchanged
+    from harness.models.hub import require_planned
+    from harness.models.references import fetch, prepare, require_unchanged
 
     require_planned(reference, fingerprint)
     require_unchanged(reference, fingerprint)
@@ -87,7 +87,7 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
 
 
 def model(reference: str, chat_template: str = "", closing_token: str = "") -> Artifact:
-    """The model that `reference` stands for (see `harness.backends.models`), with another chat format if one is named.
+    """The model that `reference` stands for (`harness.models.references`), with another chat format if one is named.
 
     Raises UserError where there is none.
     """

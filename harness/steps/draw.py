@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from hashlib import sha256
 
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import Response
 
 
 @step(version=1)

@@ -6,10 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.output import ROWS
-from harness.core.records import Response, from_json
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import ROWS, Response, from_json
 
 Tokenize = Callable[[str], Sequence[str] | Sequence[int]]
 
@@ -131,8 +130,8 @@ def _require_new(id: str, known: Container[str], responses: Artifact) -> None:
 
 def checkpoint_tokens(folder: Path) -> Tokenize:
     """How the tokenizer of a model artifact's folder splits a text, without special tokens of its own."""
-    from harness.backends.hf import load_tokenizer
-    from harness.backends.models import checkpoint_of
+    from harness.models.hf import load_tokenizer
+    from harness.models.references import checkpoint_of
 
     tokenizer = load_tokenizer(checkpoint_of(folder))
 

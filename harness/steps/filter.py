@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.records import Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import Response
 from harness.steps.perplexity import BEYOND, Perplexity, measured
 
 FENCE = 1.5

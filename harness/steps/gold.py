@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Judgment, Prompt, Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import Judgment, Prompt, Response
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from statistics import fmean
 
-from harness.backends.training_rows import ReferenceLogProbability
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import PreferencePair, Response
 from harness.steps.edit_distance import Tokenize, checkpoint_tokens
+from harness.training.rows import ReferenceLogProbability
 
 FIGURES = "figures.json"
 

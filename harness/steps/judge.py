@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
-from harness.backends.credentials import require_no_key_in
-from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest, Judge
-from harness.backends.judges import JudgeReference, judge_reference
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.errors import UserError
-from harness.core.records import CUT_OFF, Judgment, Order, Prompt, Response
+from harness.endpoints.credentials import require_no_key_in
+from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
+from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.engine.artifacts import Artifact, Output, step
+from harness.errors import UserError
+from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
 from harness.steps.judge_prompt import JudgePrompt, official_order
 from harness.steps.verdicts import EMBEDDED_PARSER_VERSION, PARSER_VERSION, Reading, read_identifier, read_label
 
@@ -101,8 +101,8 @@ def judge_pairs(
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
     UserError where the judge was asked and no verdict came of it, or nearly none of the first ones did.
     """
-    from harness.backends.judges import load_judge
-    from harness.backends.model_note import CountedJudge
+    from harness.endpoints.judges import load_judge
+    from harness.endpoints.model_note import CountedJudge
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.backends.interfaces import ChatRequest, Message
-from harness.core.config import config_path, load_yaml, read_yaml
-from harness.core.errors import UserError, unknown
-from harness.core.records import Order
+from harness.config.yaml_files import config_path, load_yaml, read_yaml
+from harness.endpoints.protocol import ChatRequest, Message
+from harness.errors import UserError, unknown
+from harness.records import Order
 
 OFFICIAL_JUDGE = "gpt-4-1106-preview"
 """The judge model that defines AlpacaEval 2.0 and Arena-Hard v0.1: another judge's scores are not theirs."""
@@ -55,7 +55,7 @@ class JudgePrompt:
 
 @dataclass(frozen=True, slots=True)
 class _QuotedPrompts:
-    """The prompts in configs/prompts/official.yaml."""
+    """The prompts in configs/official/judge_prompts.yaml."""
 
     arena_hard: JudgePrompt
     pairwise: JudgePrompt
@@ -70,7 +70,7 @@ def official_prompt(bench: str) -> JudgePrompt:
         raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
     if bench == "alpaca_eval2":
         return _alpaca_eval_prompt(_alpaca_eval_configs())
-    quoted = load_yaml(config_path("prompts/official.yaml"), _QuotedPrompts)
+    quoted = load_yaml(config_path("official/judge_prompts.yaml"), _QuotedPrompts)
     return quoted.arena_hard if bench == "arena_hard" else quoted.pairwise
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.backends.chat import conversation
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.models.chat import conversation
+from harness.records import Response
 from harness.steps.respond import longest_first
 
 BATCH_SIZE = 128
@@ -53,8 +53,8 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
 
     Which tokens count, and how memory is bounded: see `Likelihoods`.
     """
-    from harness.backends.hf import Likelihoods
-    from harness.backends.models import checkpoint_of
+    from harness.models.hf import Likelihoods
+    from harness.models.references import checkpoint_of
 
     rows = responses.rows(Response)
     likelihoods = Likelihoods(checkpoint_of(model.folder))

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 
-from harness.backends.chat import conversation
-from harness.backends.interfaces import Completion, Conversation, Generator, Sampling
-from harness.core.artifacts import Artifact, Output, Tracker, step
-from harness.core.errors import UserError
-from harness.core.records import Prompt, Response
+from harness.engine.artifacts import Artifact, Output, Tracker, step
+from harness.errors import UserError
+from harness.models.chat import conversation
+from harness.models.generator import Completion, Conversation, Generator, Sampling
+from harness.records import Prompt, Response
 
 SHOWN_PROMPTS = 5
 """Of those without an answer, how many are named."""
@@ -20,7 +20,7 @@ CUT_OFF_SHARE = 0.02
 
 def is_at_endpoint(artifact: Artifact) -> bool:
     """Whether the `model` that is to answer is behind an endpoint."""
-    from harness.backends.openai_teacher import OPENAI
+    from harness.models.openai_teacher import OPENAI
 
     model = artifact.inputs["model"]
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
@@ -107,7 +107,7 @@ def _answer(
 
 def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
     """Why there is no answer to some prompts, by their ids."""
-    from harness.backends.openai_teacher import NO_ANSWER
+    from harness.models.openai_teacher import NO_ANSWER
 
     return {
         prompt.id: done.finish_reason.removeprefix(NO_ANSWER)
@@ -117,8 +117,8 @@ def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> di
 
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
-    from harness.backends.models import load_generator, resolve
-    from harness.backends.openai_teacher import OPENAI, OpenAITeacher
+    from harness.models.openai_teacher import OPENAI, OpenAITeacher
+    from harness.models.references import load_generator, resolve
 
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):

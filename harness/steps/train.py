@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from harness.backends.training import Precision, PreferenceSettings, TrainingSettings
-from harness.backends.training_rows import ReferenceLogProbability
-from harness.core.artifacts import Artifact, Output, step
-from harness.core.records import PreferencePair, Prompt, Response
+from harness.engine.artifacts import Artifact, Output, step
+from harness.records import PreferencePair, Prompt, Response
 from harness.steps.respond import render
+from harness.training.rows import ReferenceLogProbability
+from harness.training.settings import Precision, PreferenceSettings, TrainingSettings
 
 PAIRS = 64
 """How many pairs are appended at once by `reference_log_probabilities`."""
@@ -15,8 +15,8 @@ PAIRS = 64
 @step(version=1, resumable=True, work="training")
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
     """Maximises log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
-    from harness.backends import trl
-    from harness.backends.models import checkpoint_of
+    from harness.models.references import checkpoint_of
+    from harness.training import trl
 
     metrics = trl.train_sft(
         checkpoint_of(model.folder),
@@ -53,8 +53,8 @@ def reference_log_probabilities(
     out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
 ) -> None:
     """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
-    from harness.backends.models import checkpoint_of
-    from harness.backends.reference_log_probabilities import References
+    from harness.models.references import checkpoint_of
+    from harness.training.reference import References
 
     rows = pairs.rows(PreferencePair)
     log = out.append_rows(ReferenceLogProbability, key=lambda row: row.prompt_id)
@@ -82,8 +82,8 @@ def train_dpo(
 
     With `policy` in their place it is its own reference.
     """
-    from harness.backends import trl
-    from harness.backends.models import checkpoint_of
+    from harness.models.references import checkpoint_of
+    from harness.training import trl
 
     metrics = trl.train_dpo(
         checkpoint_of(policy.folder),

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.backends.answer_parts import VERY_UNLIKELY
-from harness.backends.reply_faults import without_thinking
-from harness.core.records import MIRRORED_LABELS, WIN_OF_FIRST, State, official_label
+from harness.endpoints.answer_parts import VERY_UNLIKELY
+from harness.endpoints.reply_faults import without_thinking
+from harness.records import MIRRORED_LABELS, WIN_OF_FIRST, State, official_label
 
 PARSER_VERSION = 4
 """Part of the fingerprint of every judge behind an endpoint: raise it when a reading changes."""

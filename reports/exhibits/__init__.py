@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from harness.core.errors import UserError
-from harness.core.papers import AnyExhibit, HistogramFigure, SampleTable, ScoreTable, SettingsTable, WinRateTable
+from harness.errors import UserError
+from harness.papers import AnyExhibit, HistogramFigure, SampleTable, ScoreTable, SettingsTable, WinRateTable
 from reports.blocks import Block, ExhibitView, Prose, Records, Section
 from reports.exhibits.histograms import histograms
 from reports.exhibits.samples import samples

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
-from harness.core.errors import UserError
-from harness.core.papers import HistogramFigure, ValueSet
-from harness.core.papers import HistogramPanel as PaperPanel
+from harness.errors import UserError
+from harness.papers import HistogramFigure, ValueSet
+from harness.papers import HistogramPanel as PaperPanel
 from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, HistogramSet, Records, Row, Table
 from reports.manifest import HistogramsPart, Manifest
 from reports.measured import first_seed, number, source

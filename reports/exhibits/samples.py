@@ -1,7 +1,7 @@
 """Examples of responses, in the manner of Tables 8 to 12 of SGPO."""
 
-from harness.core.errors import UserError
-from harness.core.papers import SampleTable
+from harness.errors import UserError
+from harness.papers import SampleTable
 from reports import blocks
 from reports.blocks import Block, Piece, Prose, Records, Samples
 from reports.manifest import Manifest, Sample, SamplesPart

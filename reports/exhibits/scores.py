@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.core.errors import UserError
-from harness.core.papers import Column, ScoreTable
-from harness.core.papers import Row as PaperRow
+from harness.errors import UserError
+from harness.papers import Column, ScoreTable
+from harness.papers import Row as PaperRow
 from reports import blocks, diagnostics, learning_rates, uncertainty
 from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict

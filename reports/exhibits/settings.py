@@ -1,7 +1,7 @@
 """How each benchmark was evaluated (Table 2 of SGPO)."""
 
-from harness.core.errors import unknown
-from harness.core.papers import BenchSettings, SettingsTable
+from harness.errors import unknown
+from harness.papers import BenchSettings, SettingsTable
 from reports.blocks import Block, Cell, Column, Differing, Group, Records, Row, Table
 from reports.manifest import BenchSetting, Manifest, SettingsPart
 from reports.measured import source

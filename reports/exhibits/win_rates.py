@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.core.errors import UserError
-from harness.core.papers import Match, Number, WinRateTable
+from harness.errors import UserError
+from harness.papers import Match, Number, WinRateTable
 from reports import uncertainty
 from reports.blocks import DASH, Bar, BarChart, BarPanel, Block, Column, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict

@@ -20,7 +20,7 @@ from evals.alpaca_eval2 import (
 )
 from evals.formats.annotations import Annotations, read_annotations
 from evals.formats.calibration import Calibration, read_calibration
-from harness.core.errors import UserError
+from harness.errors import UserError
 from tests.evals import simulated
 from tests.evals.leaderboards import read_leaderboard
 

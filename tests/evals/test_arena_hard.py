@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evals.arena_hard import compare_judgments, official_interval, score_judgments, score_training_seeds
 from evals.formats.arena_hard import ArenaJudgment, Game, read_judgments
-from harness.core.errors import UserError
+from harness.errors import UserError
 from tests.evals import simulated
 
 

@@ -13,10 +13,10 @@ from evals.alpaca_eval2 import score_annotations
 from evals.calibration import bridge, calibrate
 from evals.calibration_text import shown, shown_bridge
 from evals.formats.annotations import Annotations, read_annotations
-from harness.core.errors import UserError
-from harness.core.records import Response
+from harness.errors import UserError
 from harness.mini.judge import MiniJudge
 from harness.mini.roles import read_role
+from harness.records import Response
 from tests.evals import simulated
 
 N = 150

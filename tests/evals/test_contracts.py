@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from evals.contracts import checked_scores, checked_summary
-from harness.core.errors import UserError
+from harness.errors import UserError
 
 FIGURE = {"value": 3.5, "ci95": [3.0, 4.0]}
 SUMMARY = {"n": 3, "n_missing": 1, "n_tokens": 30, "length": FIGURE, "by": {"mean": FIGURE}, "none": None, "note": "x"}

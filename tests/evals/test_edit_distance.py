@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evals.edit_distance import MEASUREMENT
-from harness.core.store import Store
+from harness.engine.store import Store
 from harness.steps.edit_distance import EditDistance
 from tests.steps.given import answers, made
 

@@ -32,7 +32,7 @@ from evals.formats.calibration import Calibration, read_calibration, write_calib
 from evals.formats.leaderboard import LEADERBOARD_COLUMNS, write_leaderboard
 from evals.formats.outputs import ModelOutput, instruction_key, read_model_outputs, write_model_outputs
 from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
-from harness.core.errors import UserError
+from harness.errors import UserError
 from tests.evals import simulated
 from tests.evals.leaderboards import read_leaderboard
 

@@ -16,9 +16,9 @@ from evals.stats.comparison import PairedDifference, welch_test
 from evals.stats.means import mean_statistic
 from evals.stats.power import Power, power
 from evals.summaries import measured_difference
-from harness.core.artifacts import Output, step
-from harness.core.errors import UserError
-from harness.core.store import Store
+from harness.engine.artifacts import Output, step
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.steps.edit_distance import EditDistance
 from harness.steps.perplexity import Perplexity
 from tests.evals.simulated import constant_statistic

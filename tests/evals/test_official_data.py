@@ -21,10 +21,10 @@ from evals.official_data import (
     outputs_model,
     read_outputs,
 )
-from harness.benches import BenchChoice, _official_calibration, calibration_from, choose_bench
-from harness.core.errors import UserError
-from harness.core.records import Prompt, Response
-from harness.core.store import Store
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.recipes.benches import BenchChoice, _official_calibration, calibration_from, choose_bench
+from harness.records import Prompt, Response
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
 INSTRUCTIONS = ["Why?", "How?\n", "Où est la gare ?"]

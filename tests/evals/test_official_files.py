@@ -12,9 +12,9 @@ from evals.alpaca_eval2_steps import Names, score_alpaca_eval2
 from evals.arena_hard_steps import score_arena_hard
 from evals.formats.outputs import instruction_key, read_model_outputs
 from evals.instruction_set import official_dataset
-from harness.core.artifacts import Output, step
-from harness.core.records import Judgment, Order, Prompt, Response
-from harness.core.store import Store
+from harness.engine.artifacts import Output, step
+from harness.engine.store import Store
+from harness.records import Judgment, Order, Prompt, Response
 from harness.steps.judge_prompt import JudgePrompt
 from tests.steps.given import given_responses, made
 

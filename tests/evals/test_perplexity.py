@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from evals.perplexity import MEASUREMENT
-from harness.backends.models import checkpoint_folder
-from harness.core.records import Prompt, Response
-from harness.core.store import Store
+from harness.engine.store import Store
 from harness.mini.roles import read_role
+from harness.models.references import checkpoint_folder
+from harness.records import Prompt, Response
 from harness.steps.data import model
 from harness.steps.perplexity import Perplexity
-from tests.backends.naive import Naive
 from tests.steps.given import answers, given_responses, made
+from tests.training.naive import Naive
 
 
 def test_summary_and_rows_equal_the_naive_loop(store: Store) -> None:

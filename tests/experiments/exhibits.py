@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from harness.core.papers import (
+from harness.experiments import Request
+from harness.papers import (
     EVEN,
     BenchSettings,
     Claim,
@@ -17,7 +18,6 @@ from harness.core.papers import (
     WinRateTable,
     load_paper,
 )
-from harness.experiments import Request
 from tests.tiny_harness import load_tiny_scale
 
 PAPER = load_paper("sgpo")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.core.papers import EVEN, AnyExhibit, Match, ScoreTable, load_exhibit
+from harness.engine.artifacts import Artifact, ancestry
+from harness.errors import UserError
 from harness.experiments import Experiment, Request
 from harness.experiments.build import BUILDERS
-from harness.registries import load_method
-from harness.scales import load_scale
+from harness.papers import EVEN, AnyExhibit, Match, ScoreTable, load_exhibit
+from harness.recipes.registries import load_method
+from harness.recipes.scales import load_scale
 from tests.experiments.exhibits import (
     PAPER,
     SCALE,

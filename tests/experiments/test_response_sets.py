@@ -4,12 +4,12 @@ import typing
 
 import pytest
 
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.core.papers import DataRole, ResponseSet
+from harness.engine.artifacts import Artifact, ancestry
+from harness.errors import UserError
 from harness.experiments.response_sets import DRAW_SEED, drawn_set, response_set, variant_of
-from harness.registries import load_method
-from harness.scales import load_scale
+from harness.papers import DataRole, ResponseSet
+from harness.recipes.registries import load_method
+from harness.recipes.scales import load_scale
 from methods.sgpo import SGPO, Variant
 
 SCALE = load_scale("mini")

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from harness import claims
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.papers import DataRole, ResponseSet
-from harness.core.records import Judgment, Response, read_rows, share_by_label
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.pipeline import run
+from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.experiments.build import BUILDERS
 from harness.experiments.response_sets import DRAW_SEED, response_set
-from harness.manifest import Run, manifest
 from harness.mini.identity import world_digest
-from harness.pipeline import run
+from harness.papers import DataRole, ResponseSet
+from harness.records import Judgment, Response, read_rows, share_by_label
+from harness.run import claims
+from harness.run.manifest import Run, manifest
 from harness.steps.draw import drawn
 from harness.steps.edit_distance import levenshtein
 from harness.steps.filter import iqr_bounds

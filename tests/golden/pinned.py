@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from harness.choice import Choice
-from harness.core.artifacts import Artifact, StepFunction, ancestry, canonical, default_of, find_step
-from harness.core.shared_store import RECORD
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, StepFunction, ancestry, canonical, default_of, find_step
+from harness.engine.shared_store import RECORD
+from harness.engine.store import Store
 from harness.experiments import build_experiments
+from harness.run.options import Choice
 
 FOLDER = Path(__file__).parent
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
-from harness.backends import trl
-from harness.backends.reference_log_probabilities import References
-from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, TrainingSettings
-from harness.core.artifacts import Tracker
-from harness.core.progress import silent
-from harness.core.records import PreferencePair, Response, read_rows
+from harness.engine.artifacts import Tracker
+from harness.engine.progress import silent
 from harness.mini.roles import read_role
+from harness.records import PreferencePair, Response, read_rows
+from harness.training import trl
+from harness.training.job import LOSSES, StepLoss
+from harness.training.reference import References
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 STEPS = 30
 BATCH = 8

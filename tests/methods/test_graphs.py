@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.errors import UserError
-from harness.registries import METHODS, load_method
-from harness.scales import load_scale
+from harness.engine.artifacts import Artifact, ancestry
+from harness.errors import UserError
+from harness.recipes.registries import METHODS, load_method
+from harness.recipes.scales import load_scale
 from methods.ingredients import Ingredients, Method
 
 OF_TABLE_3 = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")

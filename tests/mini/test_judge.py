@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends.interfaces import ChatReply
+from harness.endpoints.protocol import ChatReply
 from harness.mini import writers
 from harness.mini.judge import VERDICT_BOUNDS, VERDICTS, MiniJudge
 from harness.mini.language import write_answer, write_request
 from harness.mini.quality import gold_quality
 from harness.mini.world import ASPECTS, Request, draw_request, entities, true_value
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
 from harness.steps.judge import Protocol, read_reply
 from tests.mini.strategies import FILLER, REQUEST, STATEMENTS, STYLE_NAMES
 
@@ -153,7 +153,7 @@ def test_the_better_answer_wins_more_often_than_not() -> None:
 
 @pytest.mark.parametrize("text", ["", "which is better?", "[request]\nx\n[output m]\ny\n[question]\n?"])
 def test_a_prompt_that_shows_no_pair_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"needs the judging prompts of configs/prompts/mini\.yaml"):
+    with pytest.raises(ValueError, match=r"needs the judging prompts of the scale mini"):
         MiniJudge().reply(text)
 
 

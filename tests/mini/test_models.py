@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from harness.backends.chat import prompt_text
-from harness.backends.hf import load_checkpoint
-from harness.backends.models import checkpoint_folder
-from harness.core.records import Message
 from harness.mini.language import read_answer, write_answer, write_request
 from harness.mini.pretrain import FAMILIES, SHAPES, knows
 from harness.mini.tokenizer import build_tokenizer
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value
+from harness.models.chat import prompt_text
+from harness.models.hf import load_checkpoint
+from harness.models.references import checkpoint_folder
+from harness.records import Message
 
 FACTS = [(entity, aspect) for entity in entities() for aspect in ASPECTS]
 

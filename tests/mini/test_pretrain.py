@@ -128,7 +128,7 @@ def test_the_learning_rate_rises_and_falls_to_a_tenth() -> None:
 
 
 def test_a_short_pretraining_learns_and_saves_a_checkpoint(tmp_path: Any) -> None:
-    from harness.backends.hf import load_checkpoint
+    from harness.models.hf import load_checkpoint
 
     lines: list[str] = []
     torch.set_num_threads(1)

@@ -9,13 +9,13 @@ from statistics import fmean
 
 import pytest
 
-from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Prompt, Response, to_json
+from harness.errors import UserError
 from harness.mini.language import read_answer, read_request
 from harness.mini.quality import gold_quality
 from harness.mini.roles import ALPACA_EVAL_SIZES, ARENA_HARD_SIZES, ROLES, TRAINING_SIZES, read_role
 from harness.mini.world import Request
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
+from harness.records import PreferencePair, Prompt, Response, to_json
 
 ROOT = Path(__file__).parents[2]
 TRAINING = ("demonstrations", "improver_data", "preference_data")

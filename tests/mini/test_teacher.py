@@ -5,12 +5,12 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.records import Response
 from harness.mini import teacher, writers
 from harness.mini.language import clauses, read_answer, style_of, write_answer, write_request
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
 from harness.mini.world import Request, entities, true_value
+from harness.records import Response
 from tests.mini.strategies import BELIEFS, FILLER, PHRASINGS, REQUEST, SEEDS, STATEMENTS, STYLE_NAMES, believed
 
 REFERENCE_WRITERS = st.sampled_from([writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER])

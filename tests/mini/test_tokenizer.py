@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from harness.core.records import Response
 from harness.mini.language import vocabulary
 from harness.mini.pretrain import FAMILIES, draw_texts
 from harness.mini.roles import ROLES, read_role
 from harness.mini.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, build_tokenizer
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
+from harness.records import Response
 from harness.steps.respond import render
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.choice import Choice
 from harness.plan import calibrate as module
 from harness.plan.command import PlanOptions, plan_run
 from harness.plan.hardware import CALIBRATION, MEASURED_HERE, load_hardware, speed, with_calibration
+from harness.run.options import Choice
 
 
 def test_what_is_measured_is_what_plans_then_reckon_with(

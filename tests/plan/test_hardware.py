@@ -1,6 +1,6 @@
 """The machine that a scale is reckoned on."""
 
-from harness.core.compute import Compute, Resources
+from harness.engine.compute import Compute, Resources
 from harness.plan.hardware import Machine, load_hardware
 
 GPUS = Compute(resources={"training": Resources(gpus=4), "generation": Resources(gpus=1)})

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.memory import shape_of
-from harness.core.errors import UserError
+from harness.errors import UserError
+from harness.models.memory import shape_of
 from harness.plan.estimates import load_estimates
 from harness.plan.hardware import (
     CALIBRATION,

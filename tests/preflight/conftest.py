@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from harness.backends.models import checkpoint_folder
-from harness.core.check import Check
-from harness.core.store import Store
-from harness.core.unresolved import placeholders
+from harness.engine.store import Store
+from harness.engine.unresolved import placeholders
 from harness.experiments import Request, build_experiments
+from harness.models.references import checkpoint_folder
+from harness.preflight.check import Check
 from harness.preflight.subject import Subject, subject_of
-from harness.scales import ModelRole, Scale
+from harness.recipes.scales import ModelRole, Scale
 from tests.tiny_harness import load_tiny_scale
 
 MakeSubject = Callable[..., Subject]

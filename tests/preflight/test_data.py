@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.records import Message, PreferencePair, Prompt, Response
 from harness.preflight.data import Overlap, check_overlap, check_rows, data_checks, overlap
-from harness.scales import BenchRole, DataRole, Scale
+from harness.recipes.scales import BenchRole, DataRole, Scale
+from harness.records import Message, PreferencePair, Prompt, Response
 from tests.preflight.conftest import MakeSubject, by_name, write_rows
 
 SENTENCE = "please tell me in a few words what the capital of france is called today"

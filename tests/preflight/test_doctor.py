@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from harness import choice
-from harness.core.check import Check
-from harness.core.compute import Compute
-from harness.core.errors import HarnessError, UserError
-from harness.core.store import Store
+from harness.engine.compute import Compute
+from harness.engine.store import Store
+from harness.errors import HarnessError, UserError
 from harness.preflight import automatic
 from harness.preflight.automatic import MOST_ROWS, preflight, summary
+from harness.preflight.check import Check
 from harness.preflight.doctor import ALL, FREE, run_checks
-from harness.scales import Scale
+from harness.recipes.scales import Scale
+from harness.run import options
 from tests.command import Harness
 from tests.preflight.conftest import MakeSubject, llama_in
 
@@ -27,7 +27,7 @@ def scale_is(monkeypatch: pytest.MonkeyPatch, tiny: Scale) -> Callable[..., None
     """Makes the tiny scale with `changes` the one that commands find."""
 
     def be(**changes: Any) -> None:
-        monkeypatch.setattr(choice, "load_scale", lambda name, fast: replace(tiny, **changes))
+        monkeypatch.setattr(options, "load_scale", lambda name, fast: replace(tiny, **changes))
 
     be()
     return be

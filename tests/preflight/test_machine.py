@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from harness.backends.memory import GIB
-from harness.core.compute import Compute, Resources
+from harness.engine.compute import Compute, Resources
+from harness.models.memory import GIB
 from harness.plan.estimates import load_estimates
 from harness.plan.expected import step_costs
 from harness.plan.forecast import disk_needs
 from harness.preflight import machine as module
 from harness.preflight.machine import Machine, machine_checks, this_machine
-from harness.scales import ModelRole, Scale
+from harness.recipes.scales import ModelRole, Scale
 from tests.preflight.conftest import MakeSubject, by_name
 
 ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
@@ -87,7 +87,7 @@ def test_too_few_gpus_fail_with_the_mend(make_subject: MakeSubject) -> None:
     found = by_name(machine_checks(make_subject(compute=wanted), WITH_GPUS))
     training = found["resources for training"]
     assert training.state == "failure"
-    assert "of configs/scales/mini.yaml asks for 8 GPUs, and this machine has 2:" in training.detail
+    assert "of configs/papers/sgpo/recipes/mini.yaml asks for 8 GPUs, and this machine has 2:" in training.detail
     assert training.detail.endswith("or lower it, for training by --processes")
     assert found["resources for generation"].state == "ok"
     assert found["resources for asking"].state == "ok"
@@ -151,7 +151,7 @@ def test_a_package_that_the_scale_needs_and_is_not_there_fails(
     assert by_name(machine_checks(make_subject(), ROOMY))["packages"].state == "ok"
     found = by_name(machine_checks(make_subject(sampling=replace(tiny.sampling, engine="vllm")), ROOMY))
     assert found["package vllm"].state == "failure"
-    assert "configs/scales/mini.yaml generates with it: pip install vllm" in found["package vllm"].detail
+    assert "configs/papers/sgpo/recipes/mini.yaml generates with it: pip install vllm" in found["package vllm"].detail
     assert "packages" not in found
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.backends.models import checkpoint_folder
-from harness.core.limits import Limits
+from harness.engine.limits import Limits
+from harness.models.references import checkpoint_folder
 from harness.preflight.references import check_answer, endpoint_checks, reference_checks
 from harness.preflight.tokens import token_checks
-from harness.scales import DataRole, JudgeRole, ModelRole, Scale
+from harness.recipes.scales import DataRole, JudgeRole, ModelRole, Scale
 from tests.chat_server import ChatServer, Faults, error_response
 from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub, way_offline
 from tests.preflight.conftest import MakeSubject, by_name, llama_in

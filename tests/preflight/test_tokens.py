@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.backends import training_rows
-from harness.backends.hf import load_tokenizer
-from harness.backends.models import checkpoint_folder
-from harness.core.records import Message, PreferencePair, Prompt, Response
 from harness.mini.roles import read_role
+from harness.models.hf import load_tokenizer
+from harness.models.references import checkpoint_folder
 from harness.preflight.tokens import (
     SAMPLE,
     Examples,
@@ -25,8 +23,10 @@ from harness.preflight.tokens import (
     tokenized,
     training_examples,
 )
-from harness.scales import Scale
-from tests.backends.families import LLAMA3_TEMPLATE, llama3, mistral, qwen
+from harness.recipes.scales import Scale
+from harness.records import Message, PreferencePair, Prompt, Response
+from harness.training import rows as training_rows
+from tests.models.families import LLAMA3_TEMPLATE, llama3, mistral, qwen
 from tests.preflight.conftest import MakeSubject, by_name, llama_in, write_rows
 
 ROWS = [

@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from harness.backends import trl
-from harness.backends.memory import GIB
-from harness.backends.models import checkpoint_folder
-from harness.backends.reference_log_probabilities import References
-from harness.backends.training_rows import ReferenceLogProbability
-from harness.core.compute import Compute
-from harness.core.records import PreferencePair, Response
+from harness.engine.compute import Compute
 from harness.mini.roles import read_role
+from harness.models.memory import GIB
+from harness.models.references import checkpoint_folder
 from harness.preflight.machine import Machine
 from harness.preflight.training import (
     check_first_loss,
@@ -24,7 +20,11 @@ from harness.preflight.training import (
     of_unlike_length,
     training_checks,
 )
-from harness.scales import Scale
+from harness.recipes.scales import Scale
+from harness.records import PreferencePair, Response
+from harness.training import trl
+from harness.training.reference import References
+from harness.training.rows import ReferenceLogProbability
 from tests.preflight.conftest import MakeSubject, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.records import Judgment, Order, Prompt, State, write_rows
+from harness.records import Judgment, Order, Prompt, State, write_rows
 from reports.blocks import ExhibitView, Report
 from reports.exhibits import view
 from reports.manifest import parse_manifest

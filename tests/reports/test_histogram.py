@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.blocks import HistogramPanel, Histograms, HistogramSet
 from reports.figures import INK
 from reports.histogram import BINS, bin_edges, histogram_figure

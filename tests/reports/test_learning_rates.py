@@ -36,11 +36,11 @@ def test_without_scores_at_other_rates_there_is_no_column_for_them(manifest: dic
 
 
 def test_of_rates_that_no_rule_chose_no_rule_is_told(manifest: dict[str, Any]) -> None:
-    own = {"model": "qwen", "method": "dpo", "rate": 5e-7, "chosen": "configs/scales/paper.yaml"}
+    own = {"model": "qwen", "method": "dpo", "rate": 5e-7, "chosen": "configs/papers/sgpo/recipes/paper.yaml"}
     manifest["parts"][0]["learning_rates"] = [own]
     table = table_of(manifest)
     assert table is not None
-    assert (next(iter(table.rows)).cells[2:], table.source) == (("5e-7", "configs/scales/paper.yaml"), "")
+    assert (next(iter(table.rows)).cells[2:], table.source) == (("5e-7", "configs/papers/sgpo/recipes/paper.yaml"), "")
 
 
 def test_a_manifest_of_an_older_run_has_no_such_table(manifest: dict[str, Any]) -> None:

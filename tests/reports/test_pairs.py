@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports import pairs as module
 from reports.manifest import parse_manifest
 from reports.pairs import JudgedPairs, judged_pairs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports import regress
 from reports.regress import (
     FIGURES,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.terminal import terminal_report
 from tests.reports.conftest import EVERY, made_up_manifest, on_checkpoints, write_manifest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.write import write_report
 from tests.reports.conftest import EVERY, made_up_manifest, write_manifest
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from harness.core.artifacts import Artifact, Output, ancestry, step
-from harness.core.records import PreferencePair, Prompt, Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, Output, ancestry, step
+from harness.engine.store import Store
+from harness.records import PreferencePair, Prompt, Response
 
 
 @step()

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from evals.perplexity import MEASUREMENT
-from harness.backends.chat import answer_ids, conversation, prompt_ids
-from harness.backends.context import context_length
-from harness.backends.hf import load_checkpoint, load_config
-from harness.backends.models import checkpoint_folder
-from harness.backends.training import PreferenceSettings, TrainingSettings
-from harness.core.artifacts import Artifact
-from harness.core.errors import UserError
-from harness.core.progress import Event, Note
-from harness.core.records import PreferencePair, Prompt, Response
-from harness.core.store import Store
-from harness.scorecard import scorecard
+from harness.commands.scorecard import scorecard
+from harness.engine.artifacts import Artifact
+from harness.engine.progress import Event, Note
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.models.chat import answer_ids, conversation, prompt_ids
+from harness.models.context import context_length
+from harness.models.hf import load_checkpoint, load_config
+from harness.models.references import checkpoint_folder
+from harness.records import PreferencePair, Prompt, Response
 from harness.steps.data import model
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import BEYOND, Perplexity, perplexity
 from harness.steps.train import reference_log_probabilities, train_dpo, train_sft
-from tests.backends.families import qwen
+from harness.training.settings import PreferenceSettings, TrainingSettings
+from tests.models.families import qwen
 from tests.steps.given import given_pairs, given_responses, made
 
 WORD = "red "

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.models import MINI_MODELS
-from harness.core.artifacts import Artifact
-from harness.core.errors import UserError
-from harness.core.records import PreferencePair, Prompt, Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.mini.roles import read_role
+from harness.models.references import MINI_MODELS
+from harness.records import PreferencePair, Prompt, Response
 from harness.steps.data import chosen_responses, data, model, preference_pairs
 from tests.steps.given import answers, given_pairs, given_responses, made
 

@@ -3,8 +3,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.store import Store
+from harness.records import Response
 from harness.steps.draw import drawn, drawn_responses
 from tests.steps.given import answers, made, texts
 

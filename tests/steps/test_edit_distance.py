@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.errors import UserError
-from harness.core.records import Prompt, Response
-from harness.core.store import RECORD, Store
+from harness.engine.store import RECORD, Store
+from harness.errors import UserError
+from harness.records import Prompt, Response
 from harness.steps.data import model
 from harness.steps.edit_distance import EditDistance, edit_distance, levenshtein, normalised
 from tests.steps.given import answers, given_responses, made

@@ -6,9 +6,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.artifacts import Output, step
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.artifacts import Output, step
+from harness.engine.store import Store
+from harness.records import Response
 from harness.steps.filter import FENCE, iqr_bounds, iqr_filter
 from harness.steps.perplexity import Perplexity
 from tests.steps.given import answers, made

@@ -2,12 +2,12 @@ from statistics import fmean
 
 import pytest
 
-from harness.core.records import Response
-from harness.core.store import Store
+from harness.engine.store import Store
 from harness.mini.identity import world_digest
 from harness.mini.quality import gold_quality as quality_of
 from harness.mini.roles import read_role
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
+from harness.records import Response
 from harness.steps.data import data
 from harness.steps.gold import GoldQuality, gold_quality, response_gold_quality
 from harness.steps.judge import judge, judge_pairs

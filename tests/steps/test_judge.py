@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from harness.backends import judges
-from harness.backends.interfaces import CallFailure, ChatReply, ChatRequest
-from harness.core.artifacts import Artifact
-from harness.core.errors import UserError
-from harness.core.records import Judgment, Prompt, Response
-from harness.core.store import Store
+from harness.endpoints import judges
+from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
+from harness.engine.artifacts import Artifact
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
+from harness.records import Judgment, Prompt, Response
 from harness.steps.data import data
 from harness.steps.judge import Game, Protocol, judge, judge_fingerprint, judge_pairs, orders
 from harness.steps.judge_prompt import JudgePrompt

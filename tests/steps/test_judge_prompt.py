@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends.interfaces import ChatRequest, Message
-from harness.core.errors import UserError
+from harness.endpoints.protocol import ChatRequest, Message
+from harness.errors import UserError
 from harness.steps import judge_prompt
 from harness.steps.judge_prompt import OFFICIAL_JUDGE, OFFICIAL_PROMPTS, JudgePrompt, official_order, official_prompt
 

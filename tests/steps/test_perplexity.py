@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends import hf
-from harness.backends.models import checkpoint_folder
-from harness.core.records import Prompt, Response
-from harness.core.store import Store
+from harness.engine.store import Store
 from harness.mini.roles import read_role
+from harness.models import hf
+from harness.models.references import checkpoint_folder
+from harness.records import Prompt, Response
 from harness.steps import perplexity as module
 from harness.steps.data import model
 from harness.steps.perplexity import Perplexity, perplexity
-from tests.backends.naive import Naive
 from tests.steps.given import given_responses, made
+from tests.training.naive import Naive
 
 
 def test_perplexities_equal_the_naive_loop_in_the_order_of_the_rows(

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends import hf, models
-from harness.backends.interfaces import Advance, Completion, Conversation, Sampling, ignore
-from harness.backends.openai_teacher import NO_ANSWER
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.compute import Compute
-from harness.core.errors import UserError
-from harness.core.progress import Event, Note
-from harness.core.records import Message, Prompt, Response
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.compute import Compute
+from harness.engine.progress import Event, Note
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.mini.roles import read_role
-from harness.scales import load_scale
+from harness.models import hf, references
+from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.openai_teacher import NO_ANSWER
+from harness.recipes.scales import load_scale
+from harness.records import Message, Prompt, Response
 from harness.steps import respond as module
 from harness.steps.data import data, model
 from harness.steps.respond import longest_first, prompt_seed, refine, respond
@@ -61,7 +61,7 @@ class FakeGenerator:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, generator: FakeGenerator) -> None:
-    monkeypatch.setattr(models, "load_generator", lambda reference, engine, compute: generator)
+    monkeypatch.setattr(references, "load_generator", lambda reference, engine, compute: generator)
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_a_turn_before_the_prompt_is_shown_and_the_engine_is_the_samplings(
         loaded.append((reference, engine, compute))
         return generator
 
-    monkeypatch.setattr(models, "load_generator", load)
+    monkeypatch.setattr(references, "load_generator", load)
     before = (Message("user", "hello"), Message("assistant", "yes?"))
     prompts = given_responses(rows=(Response(Prompt("a", "and now?", before), "", "nobody"),))
     sampling = Sampling(0.7, 0.9, 40, "vllm")

@@ -5,16 +5,14 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from harness.backends.training import LOSSES, PreferenceSettings, StepLoss, TrainingSettings
-from harness.backends.training_rows import ReferenceLogProbability
-from harness.core.artifacts import Artifact, ancestry
-from harness.core.compute import Compute
-from harness.core.errors import UserError
-from harness.core.records import Message, PreferencePair, Prompt, Response, read_rows
-from harness.core.store import Store
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.compute import Compute
+from harness.engine.store import Store
+from harness.errors import UserError
 from harness.mini.language import read_fields
 from harness.mini.roles import read_role
-from harness.scales import load_scale
+from harness.recipes.scales import load_scale
+from harness.records import Message, PreferencePair, Prompt, Response, read_rows
 from harness.steps import train
 from harness.steps.data import data, model
 from harness.steps.train import (
@@ -23,6 +21,9 @@ from harness.steps.train import (
     reference_log_probabilities,
     train_sft,
 )
+from harness.training.job import LOSSES, StepLoss
+from harness.training.rows import ReferenceLogProbability
+from harness.training.settings import PreferenceSettings, TrainingSettings
 from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_scale("mini").prompt_set().refine
@@ -181,7 +182,7 @@ def test_a_policy_that_is_its_own_reference_scores_the_pairs_itself_in_half_prec
 
 
 def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.backends.reference_log_probabilities import References
+    from harness.training.reference import References
 
     step = reference_log_probabilities(
         model=model("mini:llama"), pairs=data("mini:preference_data", 10), max_length=256, precision="float32"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.blocks import Histograms, Table
 from reports.exhibits.histograms import quartiles
 from reports.histogram import STYLES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.blocks import Differing, Table
 from reports.markdown import markdown
 from tests.reports.conftest import made_up_manifest, view_of

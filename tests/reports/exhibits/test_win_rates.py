@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.errors import UserError
+from harness.errors import UserError
 from reports.blocks import Bar, BarChart, Table
 from reports.markdown import markdown
 from tests.reports.conftest import made_up_manifest, view_of

@@ -1,0 +1,316 @@
+"""Paired comparison of models from stored verdicts, in the official file formats."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from evals.bench import RESAMPLES
+from evals.summaries import measured_difference
+from harness.engine.staleness import CodeChanges
+from harness.errors import UserError
+from harness.run.evidence import look_at_files
+from harness.terminal import joined
+
+Files = tuple[Path, ...]
+"""Of one model: its verdicts, a file a training seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdicts:
+    """What one file holds; `judge` is "" where it does not say."""
+
+    path: Path
+    model: str
+    judge: str
+    rows: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One model's verdicts, by training seed."""
+
+    name: str
+    seeds: tuple[_Verdicts, ...]
+
+    def files(self) -> list[str]:
+        return [str(each.path) for each in self.seeds]
+
+    def rows(self) -> list[Any]:
+        return [each.rows for each in self.seeds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """How a bench's verdicts are read, and compared: `compare` takes (metric, first, second, resamples)."""
+
+    metrics: tuple[str, ...]
+    read: Callable[[Path], _Verdicts]
+    compare: Callable[[str, Sequence[Any], Sequence[Any], int], dict[str, Any]]
+    slow: str = ""
+    """The metric that takes long enough to be said."""
+
+
+def compare_files(
+    bench: str,
+    first: Files,
+    others: Sequence[Files],
+    *,
+    calibration: Path | None = None,
+    reference_outputs: Path | None = None,
+    allow_missing: bool = False,
+    code_changes: CodeChanges = "warn",
+) -> dict[str, Any]:
+    """Compares the first model with each of the others on the same prompts, by every metric of the bench.
+
+    All tests are one family: `p_value` is that of the test in it (`evals.stats.comparison.family_tests`), `p_holm` is
+    adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or "undecided", of the first) goes by that, at
+    5 %. It is on "methods" where both models have enough training seeds, else on these "checkpoints", as `on` says.
+    `difference` and `ci95`, which is of this comparison alone, are in points. An undecided test has its
+    `minimum_detectable_effect` (points), `prompts_needed` and `seeds_needed` (None where no number would do), at the
+    level that Holm's method leaves to it. One that is `withheld` says why, and is none of the family.
+
+    Of each model there is a file a training seed. `calibration` is needed for
+    the length-controlled win rate; it and `reference_outputs` are AlpacaEval's.
+    Files of artifacts are looked at with all that these were made from: what is stale is said, and in `stale`.
+    Raises UserError for files that are wrong, damaged or given twice, verdicts of several judges, and models with one
+    prompt in common.
+    """
+    if bench == "alpaca_eval2":
+        known = _alpaca_eval2(calibration, reference_outputs, allow_missing)
+    else:
+        known = _arena_hard(allow_missing)
+    _require_distinct(first, others)
+    stale = look_at_files([path for files in (first, *others) for path in files], code_changes)
+    models = [tuple(known.read(path) for path in files) for files in (first, *others)]
+    _require_one_judge([each for seeds in models for each in seeds])
+    model, *against = _named(models)
+    compared = [_compared(known, model, other) for other in against]
+    cells = [((model.name, metric), (other.name, metric)) for other in against for metric in known.metrics]
+    n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()], cells)
+    return {
+        "bench": bench,
+        "model": model.name,
+        "files": model.files(),
+        "lc_calibration": str(calibration) if calibration else None,
+        "resamples": RESAMPLES,
+        "n_tests": n_tests,
+        "stale": stale.lines,
+        "against": compared,
+    }
+
+
+def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
+    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
+    from evals.formats.annotations import read_annotations
+    from evals.formats.calibration import read_calibration
+
+    control = read_calibration(calibration) if calibration else None
+
+    def read(path: Path) -> _Verdicts:
+        rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
+        set_size(rows, control)
+        return _Verdicts(path, rows.model, rows.judge, rows)
+
+    def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
+        return compare_annotations(
+            first, second, control, metric=metric, resamples=resamples, allow_missing=allow_missing
+        )
+
+    metrics = tuple(metric for metric in METRICS if control or metric != "length_controlled_winrate")
+    return _Bench(metrics, read, compare, slow="length_controlled_winrate")
+
+
+def _arena_hard(allow_missing: bool) -> _Bench:
+    from evals.arena_hard import METRICS, compare_judgments
+    from evals.formats.arena_hard import read_judgments
+
+    def read(path: Path) -> _Verdicts:
+        rows = read_judgments(path)
+        return _Verdicts(path, rows[0].model, rows[0].judge, rows)
+
+    def compare(_metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
+        return compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
+
+    return _Bench(METRICS, read, compare)
+
+
+def _require_distinct(first: Files, others: Sequence[Files]) -> None:
+    """A file given twice would pass for a further training seed, or for a further test."""
+    for files in (first, *others):
+        if len(set(files)) < len(files):
+            raise UserError(f"{','.join(map(str, files))}: a file is named twice; a training seed has one of its own")
+    if len(set(others)) < len(others):
+        raise UserError("a model to compare with is given twice; name each once")
+
+
+def _require_one_judge(verdicts: Sequence[_Verdicts]) -> None:
+    named = [each for each in verdicts if each.judge]
+    for each in named:
+        if each.judge != named[0].judge:
+            raise UserError(
+                f"{named[0].path} holds verdicts of {named[0].judge}, {each.path} of {each.judge}; "
+                "models can be compared by the verdicts of one judge alone"
+            )
+
+
+def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
+    """The models under their names, or under their files where names alone do not tell them apart."""
+    names = [", ".join(dict.fromkeys(each.model for each in seeds)) for seeds in models]
+    if len(set(names)) < len(names):
+        names = [", ".join(str(each.path) for each in seeds) for seeds in models]
+    return [_Model(name, seeds) for name, seeds in zip(names, models, strict=True)]
+
+
+def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
+    """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
+    from evals.stats.comparison import FEWEST_SEEDS
+
+    results = {}
+    for metric in bench.metrics:
+        if metric == bench.slow:
+            said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
+            print(said, file=sys.stderr, flush=True)
+        results[metric] = bench.compare(metric, first.rows(), second.rows(), RESAMPLES)
+    n_prompts = next(iter(results.values()))["n_prompts"]
+    if n_prompts == 1:
+        raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
+    is_on_methods = min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
+    return {
+        "model": second.name,
+        "files": second.files(),
+        "n_prompts": n_prompts,
+        "on": "methods" if is_on_methods else "checkpoints",
+        "metrics": results,
+    }
+
+
+def _decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
+    """Gives each comparison that is not withheld its test and verdict in the family; returns how many these are."""
+    from evals.stats.comparison import family_tests
+    from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
+    from evals.stats.power import power
+
+    family = [(each, names) for each, names in zip(comparisons, cells, strict=True) if "withheld" not in each]
+    differences = [measured_difference(each) for each, _ in family]
+    tests = family_tests(differences, [names for _, names in family])
+    adjusted = holm([test.p_value for test in tests])
+    level = level_left(adjusted)
+    for (comparison, _), difference, test, p_holm in zip(family, differences, tests, adjusted, strict=True):
+        for internal in ("measured", "metric", "resamples", "seed"):
+            del comparison[internal]
+        verdict = "undecided" if p_holm >= SIGNIFICANCE else "better" if difference.difference > 0 else "worse"
+        comparison |= {"p_value": test.p_value, "p_holm": p_holm, "verdict": verdict}
+        if verdict == "undecided":
+            comparison |= asdict(power(difference, test, level))
+    return len(family)
+
+
+# As lines for a terminal
+
+_HEAD = ("", "points", "95 % interval", "p", "Holm p", "verdict", "MDE", "needed")
+_WORDS = (_HEAD.index(""), _HEAD.index("verdict"))
+"""The columns that begin alike; those of figures end alike."""
+_LEGEND = """\
+Points: the first model minus the other. Verdicts are on the first, at 5 %, by the Holm-adjusted p;
+the 95 % intervals are of each difference by itself, over prompts and training seeds."""
+_LEGEND_OF_UNDECIDED = """\
+Undecided does not mean equal. MDE: the true difference, in points, that such a test decides in 80 %
+of repeats. Needed: what would decide one of the size observed. Both at the level that Holm's method
+leaves to the first of the undecided tests."""
+_LEGEND_OF_CHECKPOINTS = (
+    "{verdicts} are on these checkpoints, not on how they were trained: a verdict on methods takes the verdicts of "
+    "{seeds} training seeds a model, a file each."
+)
+_WIDTH = 100
+
+
+def comparison_table(found: Mapping[str, Any]) -> str:
+    """What `compare_files` returns, as a table with a part for each of the other models."""
+    return joined(_lines(found))
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    count = found["n_tests"]
+    yield f"{found['bench']}: {found['model']}{_seeds(found)}, paired; Holm over {count} test{'s' * (count != 1)}"
+    rows = {(other["model"], metric): _cells(metric, result) for other, metric, result in _results(found)}
+    widths = [max(map(len, column)) for column in zip(_HEAD, *filter(None, rows.values()), strict=True)]
+    yield _line(_HEAD, widths)
+    for other, metric, result in _results(found):
+        if metric == next(iter(other["metrics"])):
+            yield f"against {other['model']}{_seeds(other)}, {other['n_prompts']} prompts"
+        cells = rows[other["model"], metric]
+        yield _line(cells, widths) if cells else f"  {metric} withheld: {result['withheld']}"
+    yield from _legend(found)
+
+
+def _results(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
+    """(other model, metric, result) of every test, withheld ones too."""
+    return ((other, metric, each) for other in found["against"] for metric, each in other["metrics"].items())
+
+
+def _seeds(model: Mapping[str, Any]) -> str:
+    return f" ({len(model['files'])} training seeds)" if len(model["files"]) > 1 else ""
+
+
+def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row of the table, in the columns of `_HEAD`; empty for a withheld test."""
+    if "withheld" in result:
+        return ()
+    lower, upper = result["ci95"]
+    return (
+        metric,
+        f"{result['difference']:+.2f}",
+        f"[{lower:.2f}, {upper:.2f}]",
+        _p_value(result["p_value"]),
+        _p_value(result["p_holm"]),
+        result["verdict"],
+        _detectable(result) if result["verdict"] == "undecided" else "",
+        _needed(result) if result["verdict"] == "undecided" else "",
+    )
+
+
+def _p_value(value: float) -> str:
+    """No p is 0: one that is too small for the column is told as that, as wide as others."""
+    return f"{value:.4f}" if value >= 0.0001 else "<.0001"
+
+
+def _detectable(result: Mapping[str, Any]) -> str:
+    effect = result["minimum_detectable_effect"]
+    return "–" if effect is None else f"{effect:.2f}"
+
+
+def _needed(result: Mapping[str, Any]) -> str:
+    return result["needed"] or "–"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        f"{cell:{'<' if column in _WORDS else '>'}{width}}"
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"  {'  '.join(padded)}".rstrip()
+
+
+def _legend(found: Mapping[str, Any]) -> Iterator[str]:
+    said = {result.get("verdict") for *_, result in _results(found)}
+    if found["n_tests"]:
+        yield from _LEGEND.splitlines()
+    if of_checkpoints := _legend_of_checkpoints(found):
+        yield from of_checkpoints.splitlines()
+    if "undecided" in said:
+        yield from _LEGEND_OF_UNDECIDED.splitlines()
+
+
+def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:
+    """On which tests are not on methods; empty where all are."""
+    from evals.stats.comparison import FEWEST_SEEDS
+
+    on = {other["model"]: other["on"] for other, _, result in _results(found) if "withheld" not in result}
+    models = [model for model, tested in on.items() if tested == "checkpoints"]
+    if not models:
+        return ""
+    verdicts = "These verdicts" if len(models) == len(on) else f"Verdicts against {', '.join(models)}"
+    return fill(_LEGEND_OF_CHECKPOINTS.format(verdicts=verdicts, seeds=FEWEST_SEEDS), _WIDTH)

@@ -1,0 +1,331 @@
+"""`harness eval`: scores of a checkpoint or of stored outputs. `stored_verdicts` has those of stored verdicts."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evals.bench import Bench, Evaluation, Measurement
+from evals.completeness import withheld
+from evals.contracts import checked_scores, checked_summary
+from evals.official_data import outputs_model
+from evals.official_steps import stored_outputs
+from harness.endpoints.cost import CostEstimate, describe, estimate
+from harness.endpoints.reply_cache import is_recorded
+from harness.engine.artifacts import Artifact, labels
+from harness.engine.limits import Limits
+from harness.engine.pipeline import checked_plan, print_plan, run
+from harness.engine.staleness import CodeChanges
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.models.references import located
+from harness.recipes.benches import BenchChoice, choose_baselines, choose_bench, departure
+from harness.recipes.registries import load_evaluation
+from harness.records import Judgment, Prompt, Response
+from harness.run.evidence import look_at_files, tell_stale
+from harness.run.spending import run_with_bill
+from harness.steps.data import model as model_artifact
+from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, pair_up
+from harness.terminal import one_line
+
+Scores = dict[str, Any]
+
+SHOWN_REASONS = 3
+SHOWN_INSTRUCTIONS = 3
+SHOWN_CHARACTERS = 50
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is evaluated: a checkpoint, or outputs that are stored in a file.
+
+    Perplexity takes both, and the edit distance of stored outputs counts the tokens of a checkpoint, if one is given.
+    """
+
+    model: str | None = None
+    outputs: Path | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """What official files call it: the model that stored outputs name themselves."""
+        if self.outputs:
+            return outputs_model("pairwise", self.outputs)
+        return str(self.model).rstrip("/").rpartition("/")[2]
+
+    @property
+    def places(self) -> list[Path]:
+        """The files and folders that are named."""
+        named = [self.outputs, Path(self.model) if self.model else None]
+        return [path for path in named if path and path.exists()]
+
+    def checkpoint(self) -> Artifact:
+        """The model. Raises UserError where none is given, or it is no checkpoint."""
+        if self.model is None:
+            raise UserError("this evaluation needs a checkpoint: pass --model")
+        return model_artifact(located(self.model))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judged evaluation, as promises."""
+
+    name: str
+    evaluation: Evaluation
+    bench: Bench
+    outputs: Artifact
+    judgments: Artifact
+    score: Artifact
+
+
+def evaluate(
+    benches: Sequence[str],
+    source: Source,
+    choice: BenchChoice,
+    run_dir: Path,
+    limits: Limits,
+    code_changes: CodeChanges = "warn",
+) -> list[Scores]:
+    """Scores of `source` on each bench; what is in the run directory is not made, or asked for, again.
+
+    But for what is damaged, and, with `code_changes` as "rerun", what is stale. What is stale of a checkpoint or of
+    outputs that lie in a store is said.
+
+    Raises UserError for unknown names, data that is not there, a judge that cannot be asked, and a run directory that
+    cannot be written to.
+    """
+    judged, measured = _build(benches, source, choice)
+    store = Store(run_dir / "store", remakes_stale=code_changes == "rerun")
+    targets = [*(each.score for each in judged), *measured.values()]
+    of_source, of_run = look_at_files(source.places, code_changes), tell_stale(targets, store, code_changes)
+    print_plan(checked_plan(targets, store))
+    if source.outputs:
+        _require_outputs(judged, source.outputs, choice, store)
+    run_with_bill(targets, store, limits)
+    scores = {each.name: _scores(each, source, choice, store) for each in judged}
+    scores |= {name: _summary(name, source, choice, artifact, store) for name, artifact in measured.items()}
+    for each in judged:
+        print_failures(each.name, each.judgments, store)
+    for name in benches:
+        print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
+    if code_changes == "rerun":
+        of_run = store.staleness(targets)
+    return [{**scores[name], "stale": [*of_source.lines, *of_run.lines]} for name in benches]
+
+
+def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:
+    """Reads stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
+    run([each.outputs for each in judged], store)
+    for each in judged:
+        counts = store.record(each.outputs)["counts"]
+        there, missing = int(counts["rows"]), int(counts["without_output"])
+        if missing and withheld(there, there + missing, allow_missing=choice.allow_missing):
+            raise UserError(
+                f"{path}: no output for {missing} of the {there + missing} instructions of {each.name}, so that nothing"
+                " was judged; complete it, or pass --allow-missing to judge those that are there"
+            )
+        if missing:
+            print(f"{each.name}: no output for {missing} of {there + missing} instructions in {path}", file=sys.stderr)
+
+
+def failed_verdicts(judgments: Artifact, store: Store) -> list[Judgment]:
+    """Return the rows of a judging artifact without a verdict."""
+    if not (store.folder(judgments) / FAILURES).is_file():
+        return []
+    return [row for row in store.bind(judgments).rows(Judgment) if row.state != "ok"]
+
+
+def print_failures(name: str, judgments: Artifact, store: Store) -> None:
+    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions."""
+    if failed := failed_verdicts(judgments, store):
+        for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
+            which = _named(list(dict.fromkeys(row.prompt for row in rows)))
+            print(one_line(f"{name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN_CHARACTERS else words[:SHOWN_CHARACTERS] + "…"
+
+
+def _named(prompts: Sequence[Prompt]) -> str:
+    """The first few of the instructions, by id and beginning."""
+    named = [f"{prompt.id} ({_beginning(prompt.text)!r})" for prompt in prompts[:SHOWN_INSTRUCTIONS]]
+    more = f" and {len(prompts) - len(named)} more" if len(prompts) > len(named) else ""
+    return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What judging one bench would cost; `assumes_answers` where the baseline's stand in for answers to come."""
+
+    bench: str
+    cost: CostEstimate
+    assumes_answers: bool
+
+    def __str__(self) -> str:
+        assumed = "\nanswers            not there yet; taken to be as long as the baseline's"
+        return f"{self.bench}\n{describe(self.cost)}{assumed if self.assumes_answers else ''}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same figures; dollars are None where the price is unknown."""
+        cost = self.cost
+        return {
+            "bench": self.bench,
+            "judge": cost.reference.model,
+            "judge_base_url": cost.reference.base_url or None,
+            "calls": cost.calls,
+            "recorded": cost.recorded,
+            "prompt_tokens": cost.prompt_tokens,
+            "counting": cost.counting,
+            "completion_tokens": cost.completion_tokens,
+            "most_completion_tokens": cost.most_completion_tokens,
+            "usd": cost.usd(),
+            "most_usd": cost.most_usd(),
+            "usd_batch": cost.usd(batch=True),
+            "most_usd_batch": cost.most_usd(batch=True),
+            "assumes_answers": self.assumes_answers,
+        }
+
+
+def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[Forecast]:
+    """What judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
+
+    Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
+    """
+    judged, _ = _build(benches, source, choice)
+    store = Store(run_dir / "store")
+    run([each.bench.baselines for each in judged], store)
+    if source.outputs:
+        _require_outputs(judged, source.outputs, choice, store)
+    return [_forecast(each, store) for each in judged]
+
+
+def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
+    judged, measured = [], {}
+    for name in benches:
+        entry = load_evaluation(name)
+        if source.outputs and source.model and not isinstance(entry, Measurement):
+            raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
+        with labels(f"{source.name} {name}"):
+            if isinstance(entry, Measurement):
+                measured[name] = _measured(name, entry, source, choice)
+            else:
+                judged.append(_judged(name, entry, source, choice))
+    return judged, measured
+
+
+def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoice) -> Judged:
+    bench = choose_bench(name, choice)
+    outputs = (
+        stored_outputs(name, source.outputs, bench.baselines)
+        if source.outputs
+        else evaluation.answers(bench, source.checkpoint(), 0)
+    )
+    judgments = evaluation.judgments(bench, outputs)
+    score = evaluation.score(bench, [judgments], source.name)
+    return Judged(name, evaluation, bench, outputs, judgments, score)
+
+
+def _measured(name: str, measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
+    """A measurement takes what it needs of the checkpoint, the outputs and the baseline's answers."""
+    given = {}
+    if "model" in measurement.needs:
+        given["model"] = source.checkpoint()
+    if "outputs" in measurement.needs:
+        given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in measurement.needs)
+    if "baselines" in measurement.needs:
+        given["baselines"] = choose_baselines("pairwise", choice)
+    if measurement.counts_tokens and source.outputs and source.model:
+        given["tokenizer"] = source.checkpoint()
+    measured = measurement.measure(**given)
+    if not isinstance(measured, Artifact):
+        raise UserError(
+            f"the evaluation {name} does not keep to its contract: its measure returned a {type(measured).__name__};"
+            " return what calling a step gives"
+        )
+    return measured
+
+
+def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
+    """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
+    if source.outputs and alone:
+        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).shared_as(
+            source.outputs.name
+        )
+    if source.outputs:
+        return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
+    bench = choose_bench("pairwise", choice)
+    evaluation = load_evaluation("pairwise")
+    assert isinstance(evaluation, Evaluation)
+    return evaluation.answers(bench, source.checkpoint(), 0)
+
+
+def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    judge = judged.bench.judge
+    folder = store.folder(judged.score) / "seed-0"
+    scores = checked_scores(
+        judged.name, judged.evaluation.metrics, _saved(judged.name, judged.score, "seed-0/scores.json", store)
+    )
+    return {
+        "bench": judged.name,
+        "model": source.name,
+        "baseline": judged.bench.baseline_name,
+        "judge": judge.model,
+        "judge_base_url": judge.base_url or None,
+        "judge_without": list(judge.without),
+        "judge_fingerprint": judged.evaluation.fingerprint(judged.bench),
+        "departure": departure(judged.name, judged.bench, choice),
+        "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
+        "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
+        "metrics": list(judged.evaluation.metrics),
+        **scores,
+        **other_models(judged.judgments, store),
+        "folder": str(folder),
+    }
+
+
+def other_models(judgments: Artifact, store: Store) -> Scores:
+    """Return how many replies came of which models that were not asked, as the endpoint says; {} where none did."""
+    path = store.folder(judgments) / OTHER_MODELS
+    return {"other_models": json.loads(path.read_text())} if path.is_file() else {}
+
+
+def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
+    """What was measured, of what, against what or under what."""
+    measurement = load_evaluation(name)
+    assert isinstance(measurement, Measurement)
+    of: dict[str, Any] = {}
+    if "baselines" in measurement.needs:
+        of["baseline"] = choice.baseline or choice.scale
+    if "model" in measurement.needs:
+        of["checkpoint"] = source.model
+    if measurement.counts_tokens:
+        of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
+    summary = checked_summary(name, _saved(name, artifact, "summary.json", store))
+    return {"bench": name, "model": source.name, **of, **summary, "folder": str(store.folder(artifact))}
+
+
+def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
+    """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
+    bound = store.bind(artifact)
+    with suppress(ValueError):
+        if (bound.folder / file).is_file():
+            return bound.json(file)
+    raise UserError(
+        f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
+        f" out.write_json({file!r}, ...)"
+    )
+
+
+def _forecast(judged: Judged, store: Store) -> Forecast:
+    baselines = store.bind(judged.bench.baselines).rows(Response)
+    known = store.has(judged.outputs)
+    outputs = store.bind(judged.outputs).rows(Response) if known else baselines
+    games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
+    requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
+    judge = judged.bench.judge
+    return Forecast(judged.name, estimate(requests, judge, is_recorded(store.kept, judge)), assumes_answers=not known)

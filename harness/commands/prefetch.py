@@ -1,0 +1,125 @@
+"""`harness prefetch`: fetches what a run needs of the hub, so that it can be run where there is no network."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from evals.official_data import load_baseline
+from harness.endpoints.reference import JudgeReference
+from harness.engine.artifacts import Artifact, Tracker, ancestry
+from harness.engine.progress import Report, display
+from harness.engine.unresolved import has_placeholder, placeholders
+from harness.errors import UserError
+from harness.experiments import build_experiments
+from harness.models.datasets import split_sizes
+from harness.models.hub import HUB_NAMES, Kind, Repository, cache_folder, hub_repository
+from harness.models.hub_models import megabytes, model_files
+from harness.models.openai_teacher import OPENAI, teacher_endpoint
+from harness.network import is_offline
+from harness.run.options import Choice
+
+
+@dataclass(frozen=True)
+class Download:
+    """Some files of a repository on the hub."""
+
+    repository: Repository
+    split: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.repository.name}{f' ({self.split})' if self.split else ''} @ {self.repository.commit[:12]}"
+
+    def sizes(self) -> Mapping[str, int]:
+        """The bytes of each file. Raises UserError where the hub does not tell, or lacks what is needed."""
+        if self.repository.kind == "model":
+            return model_files(self.repository)
+        return split_sizes(self.repository, self.split)
+
+
+def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
+    """Fetches every model and data set that `harness reproduce` of the same would fetch; `tell` hears a line of each.
+
+    Raises UserError for unknown names, and, when all else is fetched, where something cannot be.
+    """
+    if is_offline():
+        raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
+    with placeholders() as unresolved:
+        experiments = build_experiments(name, choice.request())
+        graph = ancestry(target for experiment in experiments for target in experiment.targets())
+    known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
+    downloads = dict.fromkeys(filter(None, map(_download, known)))
+    official = list(_official_lines(known))
+    failed = {**unresolved, **_fetch_all(downloads, tell)}
+    for line in (*official, *_endpoint_lines(graph)):
+        tell(line)
+    for what, why in failed.items():
+        tell(f"missing   {what}: {why}")
+    if downloads or official:
+        tell(f"kept in {cache_folder()}")
+    elif not failed:
+        tell("nothing of the hub is needed")
+    if failed:
+        raise UserError(f"{len(failed)} could not be fetched, of which the first: {next(iter(failed.values()))}")
+
+
+def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> dict[str, str]:
+    """Why those that could not be fetched could not."""
+    failed = {}
+    with display(len(downloads)) as shown:
+        for download in downloads:
+            key = str(download)
+            shown.start(key, key)
+            try:
+                tell(_fetch(download, partial(shown.tell, key)))
+            except UserError as error:
+                failed[key] = str(error)
+            shown.end(key, True, None)
+    return failed
+
+
+def _download(artifact: Artifact) -> Download | None:
+    """What a step fetches of the hub, if it does."""
+    kinds: Mapping[str, Kind] = {"load_model": "model", "prepare_model": "model", "load_rows": "dataset"}
+    if artifact.step not in kinds:
+        return None
+    on_hub = hub_repository(kinds[artifact.step], artifact.params["reference"])
+    return Download(on_hub, artifact.params.get("split", "")) if on_hub else None
+
+
+def _fetch(download: Download, report: Report) -> str:
+    repository, sizes = download.repository, download.sizes()
+    is_there = all((repository.folder / name).is_file() for name in sizes)
+    progress = Tracker(sum(map(megabytes, sizes.values())), "MB", 0, report)
+    repository.fetch(sizes, lambda name: progress.advance(megabytes(sizes[name])))
+    return _line(str(download), repository.kind, sum(sizes.values()), "was there" if is_there else "fetched")
+
+
+def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
+    """The benches' own instructions and baselines, which building the graph has fetched."""
+    steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
+    benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
+    for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
+        name, _, commit = source.partition("@")
+        snapshots = Repository("dataset", name, commit).folder.parent
+        whole = Repository("dataset", name, next(snapshots.glob(f"{commit}*")).name)
+        yield _line(str(Download(whole)), whole.kind, sum(whole.cached().values()), "is there")
+
+
+def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
+    """What no prefetching brings here."""
+    for endpoint in dict.fromkeys(each for artifact in graph for each in _endpoints(artifact)):
+        yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
+
+
+def _endpoints(artifact: Artifact) -> Iterator[JudgeReference]:
+    """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
+    for value in artifact.arguments.values():
+        if isinstance(value, JudgeReference) and value.base_url:
+            yield value
+        if artifact.step == "load_model" and isinstance(value, str) and value.startswith(OPENAI):
+            yield teacher_endpoint(value)
+
+
+def _line(what: str, kind: Kind, size: int, state: str) -> str:
+    shown = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    return f"{HUB_NAMES[kind]:8}  {what}  {shown}  {state}"

@@ -1,0 +1,186 @@
+"""The sweep that learning rates of preference stages are chosen from (docs/rates.md), as promises.
+
+It looks at what the trained policies do on held-out training prompts. `sensitivity`, which the choice never reads,
+scores them at multiples of the chosen rates.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evals.bench import Evaluation
+from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
+from harness.config.rate_text import rate_text
+from harness.engine.artifacts import Artifact, ancestry, labels
+from harness.engine.store import Store
+from harness.errors import UserError
+from harness.papers import ScoreTable, exhibit_names, load_exhibit
+from harness.recipes.benches import bench_on
+from harness.recipes.registries import EVALS, load_method
+from harness.recipes.scales import Scale
+from harness.steps.data import chosen_responses
+from harness.steps.held_out import FIGURES, held_out_figures, pairs_between
+from harness.steps.respond import respond
+from harness.steps.train import reference_log_probabilities
+from methods.ingredients import PREFERENCE_STAGES, Ingredients
+
+STAGE = "train_dpo"
+"""The step of a preference stage."""
+MULTIPLES = (0.5, 1.0, 2.0)
+"""Of the chosen rate: where `sensitivity` looks."""
+SCORES = {"alpaca_eval2": ("length_controlled_winrate", "win_rate"), "arena_hard": ("score",)}
+"""The benches that it looks at, and the metrics of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One method on one base model at one rate, as a promise of its ``figures.json``."""
+
+    model: str
+    method: str
+    rate: float
+    figures: Artifact
+
+    def trial(self, store: Store) -> Trial:
+        """What was measured, rounded as the table has it, so that the choice can be repeated from the table."""
+        found = store.bind(self.figures).json(FIGURES)
+        shortest, longest = allowed_tokens(found["chosen_tokens"], found["rejected_tokens"])
+        return Trial(
+            rate=self.rate,
+            cut_off=round(found["cut_off"], 4),
+            tokens=round(found["tokens"], 3),
+            allowed=(round(shortest, 3), round(longest, 3)),
+            log_probability=round(found["log_probability"], 4),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One method on one base model at a multiple of its rate, as promises of its scores by bench."""
+
+    model: str
+    method: str
+    times: float
+    rate: float
+    scores: Mapping[str, Artifact]
+
+    def sensitivity(self, store: Store) -> Sensitivity:
+        """The scores in per cent; None for one that was withheld."""
+        found = {
+            f"{bench}/{metric}": store.bind(artifact).json("scores.json")["mean"][metric]
+            for bench, artifact in self.scores.items()
+            for metric in SCORES[bench]
+        }
+        rounded = {name: None if value is None else round(value, 2) for name, value in found.items()}
+        return Sensitivity(self.times, self.rate, rounded)
+
+
+def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The methods whose rate is chosen by base model: rows of published tables that have a preference stage of their
+    own, and, of these, `models` and `methods` where any are named.
+
+    Raises UserError for one that is not among them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for exhibit in (load_exhibit(paper, name) for name, paper in exhibit_names().items()):
+        for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
+            if isinstance(exhibit, ScoreTable) and model in scale.models:
+                own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
+                found[model] = tuple(dict.fromkeys((*found.get(model, ()), *own)))
+    for kind, asked, known in (
+        ("base model", models, set(found)),
+        ("method", methods, {method for of in found.values() for method in of}),
+    ):
+        if stray := next((name for name in asked if name not in known), None):
+            raise UserError(
+                f"no rate is chosen for the {kind} {stray!r} on the scale {scale.name}, but for"
+                f" {', '.join(sorted(known))}"
+            )
+    chosen = {
+        model: tuple(method for method in of if not methods or method in methods)
+        for model, of in found.items()
+        if not models or model in models
+    }
+    return {model: of for model, of in chosen.items() if of}
+
+
+def _stage(scale: Scale, model: str, method: str) -> Artifact | None:
+    """The method's preference stage; None where it has none, or starts from another one, whose rate it shares."""
+    last = load_method(method).build(scale.ingredients(model, 0))
+    stages = [each for each in ancestry([last]) if each.step == STAGE]
+    return last if stages == [last] else None
+
+
+def sweep(scale: Scale, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
+    """All rates of the grid for each method of each base model."""
+    return [
+        _tried(scale, model, method, rate, seed)
+        for model, of in methods.items()
+        for method in of
+        for rate in grid(scale.training.sft.learning_rate)
+    ]
+
+
+def _tried(scale: Scale, model: str, method: str, rate: float, seed: int) -> Tried:
+    given, build = scale.ingredients(model, seed, method), load_method(method).build
+    with labels(f"{model} {method} held out"):
+        prompts = _rows(scale, given, held=True)
+        stage = build(replace(given, preference_data=prompts))
+        pairs, training = stage.inputs["pairs"], stage.arguments["settings"].training
+        assert isinstance(pairs, Artifact)
+    policy = trained_at(scale, model, method, rate, seed)
+    with labels(f"{model} {method} rate {rate_text(rate)}"):
+        figures = held_out_figures(
+            model=policy,
+            answers=respond(
+                model=policy,
+                prompts=chosen_responses(preference_data=prompts),
+                sampling=given.sampling,
+                seed=seed,
+            ),
+            pairs=pairs,
+            log_probabilities=reference_log_probabilities(
+                model=policy, pairs=pairs, max_length=training.max_length, precision=training.precision
+            ),
+        )
+    return Tried(model, method, rate, figures)
+
+
+def trained_at(scale: Scale, model: str, method: str, rate: float, seed: int) -> Artifact:
+    """The checkpoint of a method whose preference stage is trained at `rate`, on all rows but the held-out ones."""
+    given = scale.ingredients(model, seed, method)
+    settings = given.settings.with_preference_rates(dict.fromkeys(PREFERENCE_STAGES, rate))
+    build: Callable[[Ingredients], Artifact] = load_method(method).build
+    with labels(f"{model} {method} rate {rate_text(rate)}"):
+        return build(replace(given, settings=settings, preference_data=_rows(scale, given, held=False)))
+
+
+def _rows(scale: Scale, given: Ingredients, *, held: bool) -> Artifact:
+    """The preference data that is held out, or the rows before it. Raises UserError where there are too few."""
+    size = scale.data.preference_data.size
+    middle = size - held_out(size)
+    if middle == size:
+        raise UserError(f"{size} rows of preference data leave none to hold out; give 4 at least")
+    start, stop = (middle, size) if held else (0, middle)
+    rows = pairs_between(preference_data=given.preference_data, start=start, stop=stop)
+    return rows.shared_as("held-out pairs" if held else "pairs before the held-out ones")
+
+
+def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:
+    """The scores at multiples of the chosen rates (base model -> method -> rate)."""
+    return [
+        _scored(scale, model, method, times, rate, seed)
+        for model, of in chosen.items()
+        for method, rate in of.items()
+        for times in MULTIPLES
+    ]
+
+
+def _scored(scale: Scale, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
+    policy, scores = trained_at(scale, model, method, times * rate, seed), {}
+    for name in SCORES:
+        evaluation: Evaluation = EVALS.load(name)
+        bench = bench_on(scale, name)
+        with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
+            judgments = evaluation.judgments(bench, evaluation.answers(bench, policy, seed))
+            scores[name] = evaluation.score(bench, [judgments], f"{model}-{method}-{times:g}")
+    return Scored(model, method, times, times * rate, scores)

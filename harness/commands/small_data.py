@@ -1,0 +1,141 @@
+"""`harness data split`: AlpacaEval's outputs of several models, dealt out to the data roles of a scale.
+
+Which role an instruction plays is a matter of its own text (SHA-256), so that it plays one role alone, the same in
+every folder: what a model is evaluated on, it is never trained on.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from evals.formats.outputs import read_model_outputs
+from harness.config.yaml_files import config_path, load_yaml
+from harness.errors import UserError
+from harness.files import replace_file
+from harness.texts import holds_half_character
+
+BASELINE = "baseline"
+ROLES = ("demonstrations", "improver_data", "preference_data", "alpaca_eval2", "arena_hard")
+"""Each gets a fifth of the instructions."""
+
+Outputs = Mapping[str, str]
+"""A model's answers by instruction."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairWriters:
+    """Who writes the two answers of preference data."""
+
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherWriters:
+    """Who writes what a stored teacher gives: answers, and improvements of others' answers."""
+
+    answer: str
+    improvement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """configs/papers/sgpo/splits/small.yaml: the model that answers in each role, or "baseline"."""
+
+    demonstrations: str
+    improver_data: str
+    preference_data: PairWriters
+    alpaca_eval2: str
+    arena_hard: str
+    teacher: TeacherWriters
+
+
+def split(source: Path, out: Path) -> dict[str, int]:
+    """Writes one ``.jsonl`` a role, and ``teacher.jsonl``, into `out`; returns how many rows each has.
+
+    `source` holds AlpacaEval's outputs: ``baseline*.json`` and ``model_outputs/<model>.json``, lists of objects with
+    `instruction` and `output`. Rows stand in the order of their hashes, so that the first N are a draw. An instruction
+    that a role's writer gives no answer to has no row. Raises UserError for files that are not there, or not so.
+    """
+    writers = load_yaml(config_path("papers/sgpo/splits/small.yaml"), Writers)
+    folder = _Folder(source)
+    pair, teacher = writers.preference_data, writers.teacher
+    columns: dict[str, tuple[str, Mapping[str, str]]] = {
+        "demonstrations": ("demonstrations", {"output": writers.demonstrations}),
+        "improver_data": ("improver_data", {"output": writers.improver_data}),
+        "preference_data": ("preference_data", {"chosen": pair.chosen, "rejected": pair.rejected}),
+        "alpaca_eval2": ("alpaca_eval2", {"output": writers.alpaca_eval2}),
+        "arena_hard": ("arena_hard", {"output": writers.arena_hard}),
+        "teacher": ("improver_data", {"answer": teacher.answer, "improvement": teacher.improvement}),
+    }
+    rows = {name: _rows(name, folder, role, written) for name, (role, written) in columns.items()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, found in rows.items():
+            replace_file(out / f"{name}.jsonl", "".join(map(_line, found)).encode())
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error.strerror}); name another folder with --out") from None
+    return {name: len(found) for name, found in rows.items()}
+
+
+def role_of(instruction: str) -> str:
+    """The role that an instruction plays, whichever folder it is in."""
+    return ROLES[_digest(instruction) % len(ROLES)]
+
+
+class _Folder:
+    """AlpacaEval's outputs, each file read once."""
+
+    def __init__(self, source: Path) -> None:
+        baselines = sorted(source.glob("baseline*.json"))
+        if len(baselines) != 1:
+            raise UserError(f"{source} holds {len(baselines)} files baseline*.json, not one: the baseline's outputs")
+        self._source, self._baseline = source, baselines[0]
+        self._outputs: dict[str, Outputs] = {}
+        self.instructions = sorted(self.by(BASELINE), key=_digest)
+        """All of them, in the order of their hashes."""
+
+    def by(self, model: str) -> Outputs:
+        """The outputs of a model, or of the baseline. Raises UserError where there are none."""
+        if model not in self._outputs:
+            path = self._baseline if model == BASELINE else self._source / "model_outputs" / f"{model}.json"
+            self._outputs[model] = _read(path)
+        return self._outputs[model]
+
+    def generator(self, model: str) -> str:
+        """What the model is called."""
+        return self._baseline.stem.removeprefix("baseline_") if model == BASELINE else model
+
+
+def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> list[dict[str, str]]:
+    """The rows of one file: instruction, and each column as its writer answers."""
+    rows = []
+    for instruction in folder.instructions:
+        texts = {column: folder.by(model).get(instruction, "") for column, model in written.items()}
+        if role_of(instruction) == role and all(text.strip() for text in texts.values()):
+            rows.append({"instruction": instruction, **texts})
+    if "output" in written:
+        return [{**row, "generator": folder.generator(written["output"])} for row in rows]
+    return rows
+
+
+def _read(path: Path) -> Outputs:
+    """The answers by instruction, empty where the model gave none. Raises UserError for what is not AlpacaEval's."""
+    if not path.is_file():
+        raise UserError(
+            f"cannot read {path} (no such file); configs/papers/sgpo/splits/small.yaml says who answers in which role"
+        )
+    outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
+    if halved := [text for text in (*outputs, *outputs.values()) if holds_half_character(text)]:
+        raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")
+    return outputs
+
+
+def _digest(instruction: str) -> int:
+    return int.from_bytes(sha256(instruction.encode()).digest(), "big")
+
+
+def _line(row: Mapping[str, str]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,162 @@
+"""Learning rates of preference stages: the rule that chooses them, and the table of a scale's choices (docs/rates.md).
+
+The rule looks at no ranking, no judge and no gold quality. ``rates/<scale>.yaml`` holds what it chose, and why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+from harness.config.codec import encode
+from harness.config.yaml_files import load_yaml
+from harness.files import replace_file
+
+SEED = 1000
+"""The training seed of the rule, apart from the seeds that experiments use."""
+SHARES_OF_SFT = (1 / 80, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 2 / 5)
+"""The grid, in SFT's learning rates; 1/40 is the paper's ratio (5e-7 to 2e-5)."""
+HELD_OUT = 200
+MOST_CUT_OFF = 0.02
+SHORTEST, LONGEST = 0.8, 1.2
+"""The allowed mean length, in mean lengths of the pairs' shorter and longer side."""
+
+RULE = (
+    "For each base model and method, the largest rate of the grid (SFT's learning rate times 1/80, 1/40, 1/20, 1/10, "
+    "1/5 and 2/5) at which, on the last 200 prompts of the preference data (a quarter of them where there are fewer "
+    "than 800), which this training does not see: (a) at most 2 % of the trained policy's sampled answers reach the "
+    "token limit; (b) their mean length in tokens is at least 0.8 times the smaller and at most 1.2 times the larger "
+    "mean length of the two sides of the method's own pairs on these prompts; (c) the mean log-probability of the "
+    "pairs' chosen answers is not below that at any smaller rate of the grid. Where no rate passes, the smallest. "
+    "Training seed 1000. No ranking, no judge and no gold quality is looked at."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a policy trained at `rate` does on the held-out prompts."""
+
+    rate: float
+    cut_off: float
+    """The share of its answers that reach the token limit."""
+    tokens: float
+    """The mean length of its answers."""
+    allowed: tuple[float, float]
+    """The shortest and the longest mean length that passes."""
+    log_probability: float
+    """The mean of log π(chosen | prompt) over the pairs, in nats an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Which of the rule's criteria a rate meets."""
+
+    ends: bool
+    """(a): its answers end by themselves."""
+    length: bool
+    """(b): they are of the pairs' length."""
+    likelihood: bool
+    """(c): no smaller rate makes the chosen answers likelier."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it meets all."""
+        return self.ends and self.length and self.likelihood
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rate of the grid as the table has it: what was measured, and which criteria that meets."""
+
+    trial: Trial
+    meets: Criteria
+
+
+@dataclass(frozen=True, slots=True)
+class RateChoice:
+    """The rate of one method on one base model; `passed` says whether any rate did, else it is the smallest."""
+
+    rate: float
+    passed: bool
+    grid: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Scores in per cent at a multiple of the chosen rate, by "bench/metric". The choice never reads them."""
+
+    times: float
+    rate: float
+    scores: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """The chosen rates of a scale by base model and method, and how scores move with them."""
+
+    scale: str
+    rule: str
+    seed: int
+    commit: str
+    """Of the harness that measured them."""
+    held_out: int
+    """How many prompts of the preference data the criteria were measured on, its last ones."""
+    trained_on: int
+    """How many rows before them each policy was trained on."""
+    models: dict[str, dict[str, RateChoice]]
+    sensitivity: dict[str, dict[str, tuple[Sensitivity, ...]]] = field(default_factory=dict)
+
+    def rates(self, model: str) -> dict[str, float]:
+        """The chosen rates on a base model by method; none where the table does not have it."""
+        return {method: choice.rate for method, choice in self.models.get(model, {}).items()}
+
+
+def grid(sft_rate: float) -> tuple[float, ...]:
+    """The learning rates that are tried, smallest first, for a scale whose SFT is trained at `sft_rate`."""
+    return tuple(float(f"{share * sft_rate:.6g}") for share in SHARES_OF_SFT)
+
+
+def held_out(rows: int) -> int:
+    """How many of `rows` rows of preference data are held out."""
+    return min(HELD_OUT, rows // 4)
+
+
+def allowed_tokens(chosen: float, rejected: float) -> tuple[float, float]:
+    """The range of (b), from the mean lengths of the two sides of the pairs."""
+    return SHORTEST * min(chosen, rejected), LONGEST * max(chosen, rejected)
+
+
+def choose(trials: Sequence[Trial]) -> RateChoice:
+    """The rule: `trials` of one base model and method, at least one, at all rates of the grid in any order."""
+    ordered = sorted(trials, key=lambda trial: trial.rate)
+    likeliest = accumulate((trial.log_probability for trial in ordered), max)
+    lines = tuple(Line(trial, _criteria(trial, best)) for trial, best in zip(ordered, likeliest, strict=True))
+    passing = [line.trial.rate for line in lines if line.meets.passes]
+    return RateChoice(rate=max(passing, default=ordered[0].rate), passed=bool(passing), grid=lines)
+
+
+def _criteria(trial: Trial, best: float) -> Criteria:
+    """`best` is the largest mean log-probability at this rate and the smaller ones."""
+    shortest, longest = trial.allowed
+    return Criteria(
+        ends=trial.cut_off <= MOST_CUT_OFF,
+        length=shortest <= trial.tokens <= longest,
+        likelihood=trial.log_probability >= best,
+    )
+
+
+def read_table(path: Path) -> RateTable:
+    """The table of chosen rates in a file. Raises UserError where it is damaged."""
+    return load_yaml(path, RateTable)
+
+
+def write_table(path: Path, table: RateTable) -> None:
+    """Writes the table as YAML, in one piece."""
+    import yaml
+
+    head = (
+        "# Made by `harness rates` (docs/rates.md). Not edited by hand: the rule chooses, and a new run replaces it.\n"
+    )
+    content = {name: value for name, value in encode(table).items() if value != {}}  # no key for what was not run
+    body = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    replace_file(path, (head + body).encode("utf-8"))

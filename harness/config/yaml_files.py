@@ -1,0 +1,111 @@
+"""Strict configuration: YAML into frozen dataclasses."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.config.codec import decode
+from harness.errors import UserError, unknown
+
+T = TypeVar("T")
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+LARGEST = 2**20
+"""Bytes of a configuration."""
+MOST_NODES = 100_000
+"""Values in one, with what aliases stand for written out."""
+
+
+def config_path(name: str) -> Path:
+    """The packaged configuration file `name`, such as ``judges.yaml``. Raises UserError with the nearest name."""
+    path = CONFIGS / name
+    if not path.is_file():
+        raise unknown("configuration", name, (str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml")))
+    return path
+
+
+def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
+    """`mapping` as an instance of the frozen dataclass `type`.
+
+    Raises UserError that names `where` and the key when one is unknown (with the nearest valid key), missing, or of the
+    wrong type. Types that can be used in `type`: see `harness.config.codec.decode`.
+    """
+    return decode(type, mapping, where)
+
+
+def load_yaml(path: Path, type: type[T]) -> T:
+    """The YAML file `path` as an instance of the frozen dataclass `type`. Raises UserError as `from_mapping` does."""
+    return from_mapping(type, read_yaml(path), str(path))
+
+
+def is_path(reference: str) -> bool:
+    """Whether a scale is named by its file, not by its name: ``./mine.yaml``, ``mine.yaml``, ``folder/mine``."""
+    return "/" in reference or reference.endswith((".yaml", ".yml"))
+
+
+def name_in(reference: str) -> str:
+    """The name of a scale that is named by either: that of its file, without what follows the dot."""
+    return Path(reference).stem if is_path(reference) else reference
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
+
+    Raises UserError for what cannot be read, is no YAML, or is too much for a configuration.
+    """
+    import yaml
+
+    try:
+        if not path.is_file() and path.exists():
+            raise UserError(f"{path} is not a file")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is no configuration: it has more than {LARGEST:,} bytes")
+        return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply for a configuration") from None
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # of a tag that its value does not fit
+        raise UserError(f"{path}: {error}") from None
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """Nodes in all below a YAML node, each counted as often as aliases repeat it; `known` holds those counted."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES  # until it is counted: one that holds itself is too much
+        parts = node.value if isinstance(node.value, list) else []
+        inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_size(each, known) for each in inner)
+    return known[id(node)]
+
+
+def _strict_loader() -> Any:
+    import yaml
+
+    class StrictLoader(yaml.SafeLoader):
+        def get_single_node(self) -> Any:
+            node = super().get_single_node()
+            if node is not None and _size(node, {}) > MOST_NODES:
+                raise yaml.MarkedYAMLError(problem="too much for a configuration, with all aliases written out")
+            return node
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for index, (key, (key_node, _)) in enumerate(zip(keys, node.value, strict=True)):
+                if key in keys[:index]:
+                    raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    # YAML 1.1, which PyYAML follows, reads 5e-7 as text because it has no dot.
+    exponent = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
+    return StrictLoader

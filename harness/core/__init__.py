@@ -1,1 +1,0 @@
-"""Records, artifacts, the store and the plumbing around them; imports nothing else of the harness."""

@@ -1,0 +1,287 @@
+"""Judges and teachers behind an OpenAI-compatible endpoint, asked one request at a time through /chat/completions."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.endpoints.background import in_background
+from harness.endpoints.chat_calls import CallFailed, ChatCalls
+from harness.endpoints.cost import Budget, Reservation, TokenCounter
+from harness.endpoints.credentials import api_key
+from harness.endpoints.endpoint import async_endpoint_client, one_line
+from harness.endpoints.judges import print_note
+from harness.endpoints.model_note import ModelNote
+from harness.endpoints.pacing import Rate, Retries, Silence
+from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
+from harness.endpoints.reference import JudgeReference
+from harness.endpoints.refusals import Options
+from harness.endpoints.reply_cache import RecordedReplies
+from harness.endpoints.reply_faults import FailureTally, usable
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, read_answer
+from harness.engine.limits import Limits
+from harness.errors import UserError
+from harness.files import no_room
+
+Outcome = tuple[ChatRequest, ChatReply | CallFailure]
+Put = Callable[[Outcome | str], None]
+
+_TELLING_SECONDS = 1.0
+
+
+class OpenAIJudge:
+    """A judge at an OpenAI-compatible endpoint. Replies are recorded in the folder `kept`, and asked for only once."""
+
+    def __init__(
+        self,
+        reference: JudgeReference,
+        limits: Limits,
+        kept: Path,
+        retries: Retries | None = None,
+        options: Options | None = None,
+        note: Callable[[str], None] = print_note,
+    ) -> None:
+        """`note` hears what the user should know while replies are waited for.
+
+        Raises UserError where the endpoint's key is missing from the environment.
+        """
+        self.name, self._options, self._note = reference.model, options or Options(), note
+        self._reference, self._limits, self._retries = reference, limits, retries or Retries()
+        self._key = api_key(reference)
+        self._model_note = ModelNote(reference, note)
+        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
+        """As the Judge protocol says; recorded replies come first. Waits while another step asks the same judge."""
+        places: dict[ChatRequest, list[int]] = {}
+        for place, request in enumerate(requests):
+            places.setdefault(request, []).append(place)
+        there = 0
+        try:
+            with self._record, closing(self._outcomes(list(places))) as outcomes:
+                for request, reply in outcomes:
+                    if isinstance(reply, ChatReply) or reply.is_of_model:
+                        there += len(places[request])
+                    if isinstance(reply, ChatReply):
+                        self._model_note.hear(reply.served_model)
+                    for place in places[request]:
+                        yield place, reply
+        except UserError as stop:
+            raise UserError(f"{stop}; {there} of {len(requests)} replies are there and kept") from None
+        except OSError as error:
+            raise no_room(error, self._record.path) or error from None
+
+    def reject(self, request: ChatRequest) -> None:
+        """As the Judge protocol says."""
+        self._record.reject(request)
+
+    def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
+        missing = []
+        tally = FailureTally(self._reference, len(requests))
+        for request in requests:
+            reply = self._record.get(request)
+            if reply is None:
+                missing.append(request)
+            else:
+                outcome = usable(self._reference, request, reply, self._options)
+                yield request, outcome
+                tally.add(outcome)
+        if missing:
+            budget = Budget(self._reference, self._limits.max_usd, self._record.spent())
+            asking = _Asking(
+                self._reference, self._key, self._limits, self._retries, self._record, budget, self._options, tally
+            )
+            for outcome in in_background(partial(asking.run, missing)):
+                if isinstance(outcome, str):
+                    self._note(outcome)
+                else:
+                    yield outcome
+
+
+class _Stopped(Exception):
+    """Nothing more is to be asked."""
+
+
+class _Asking:
+    """Asks an endpoint for the replies to distinct requests."""
+
+    def __init__(
+        self,
+        reference: JudgeReference,
+        key: str,
+        limits: Limits,
+        retries: Retries,
+        record: RecordedReplies,
+        budget: Budget,
+        options: Options,
+        tally: FailureTally,
+    ) -> None:
+        self._reference, self._key, self._limits = reference, key, limits
+        self._retries, self._record, self._budget, self._options = retries, record, budget, options
+        self._tally = tally
+        self._request_rate = Rate(limits.requests_per_minute)
+        self._token_rate = Rate(limits.tokens_per_minute)
+        self._counter = TokenCounter(reference)
+        self._given_up = 0
+        self._workers = 1
+        self._landed = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stop: Exception | None = None
+        self._silence = Silence(time.monotonic())
+        self._last_failure: CallFailed | None = None
+
+    async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
+        """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
+        landed, and is recorded."""
+        pending = iter(requests)
+        most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
+        client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
+        async with client as sdk:
+            self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
+            self._workers = min(self._limits.concurrency, len(requests))
+            telling = asyncio.create_task(self._tell_of_silence(put))
+            try:
+                await asyncio.gather(*(self._work(pending, put) for _ in range(self._workers)))
+            finally:
+                telling.cancel()
+        if self._stop is not None:
+            raise self._stop
+
+    async def _tell_of_silence(self, put: Put) -> None:
+        """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
+        while True:
+            await asyncio.sleep(_TELLING_SECONDS)
+            failure = self._last_failure
+            lasted = self._silence.to_tell(time.monotonic()) if failure else None
+            if failure and lasted is not None:
+                until = f", for {self._retries.patience / 60:.0f} min in all" if failure.is_limited else ""
+                put(f"{self._reference} has given no reply for {lasted:.0f} s: {failure}; asking on{until}")
+
+    async def _work(self, pending: Iterator[ChatRequest], put: Put) -> None:
+        for request in pending:
+            try:
+                outcome = await self._outcome(request)
+                put((request, outcome))
+                self._tally.add(outcome)
+            except _Stopped:
+                return
+            except Exception as error:
+                self._stop = self._stop or error
+                self._stopped.set()
+                return
+
+    async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
+        """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
+        started, answers, failed, limited = time.monotonic(), self._calls.answers, 0, 0
+        while True:
+            try:
+                return usable(self._reference, request, await self._paid_attempt(request), self._options)
+            except PromptRefused as refusal:
+                return CallFailure(one_line(str(refusal), self._key), is_final=True)
+            except CallFailed as failure:
+                self._last_failure = failure
+                failed += 1
+                limited += failure.is_limited
+                self._stop_if_hopeless(failure, failed, reached=self._calls.answers > answers)
+                is_too_late = failure.is_limited and time.monotonic() - started > self._retries.patience
+                if failed - limited >= self._retries.attempts or is_too_late:
+                    reason = f"{failure} (after {failed} attempts)"
+                    self._stop_if_useless(reason)
+                    return CallFailure(reason)
+                delay = self._retries.delay(failed, failure.retry_after, random.random())
+            await self._sleep(delay)
+
+    def _stop_if_hopeless(self, failure: CallFailed, failed: int, *, reached: bool) -> None:
+        """Raises UserError where the endpoint asks to wait for too long, or is not there."""
+        if failure.retry_after is not None and failure.retry_after > self._retries.longest_wait:
+            raise UserError(f"{self._reference} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
+        attempts = self._retries.attempts if self._calls.answers else self._retries.attempts_to_connect
+        if failure.is_unreachable and not reached and failed >= attempts:
+            raise UserError(
+                f"{self._reference} cannot be reached ({failure}): check {self._options.base_url}, and that its server"
+                " runs"
+            )
+
+    def _stop_if_useless(self, reason: str) -> None:
+        """Raises UserError where request upon request was given up, lately for `reason`, and no reply came in between:
+        the others would fare no better, and each attempt may be charged for."""
+        self._given_up += 1
+        was_useful = self._record.added > 0
+        silent = self._silence.lasted(time.monotonic())
+        if self._retries.is_convinced(self._given_up, self._workers, silent, was_useful=was_useful):
+            which = " any more, not one to the last" if was_useful else ", not one to the first"
+            raise UserError(
+                f"{self._reference} gives no usable reply{which} {self._given_up} requests: {reason};"
+                f" check {self._options.base_url}, and what its server logs"
+            )
+
+    async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
+        """One attempt within rate and budget, its reply recorded. Raises CallFailed, _Stopped or UserError."""
+        await self._await_turn(request)
+        reservation = await self._reserve(request)
+        try:
+            body = await self._calls.answer(request)
+        except BaseException as error:
+            self._settle_unread(request, reservation, error)
+            raise
+        finally:
+            self._landed.set()
+        return self._keep(request, reservation, body)
+
+    def _settle_unread(self, request: ChatRequest, reservation: Reservation, error: BaseException) -> None:
+        """Charges for a request that no reply came to, unless it is certain that nothing was generated."""
+        if isinstance(error, UserError) or (isinstance(error, CallFailed | PromptRefused) and error.is_free):
+            self._budget.release(reservation)
+            return
+        answer = error if isinstance(error, UnusableAnswer) else UnusableAnswer(str(error) or "broken off")
+        usd = self._budget.settle(reservation, answer.prompt_tokens, answer.completion_tokens)
+        if usd or answer.prompt_tokens:
+            self._record.add_unusable(request, one_line(str(answer), self._key), answer, usd)
+
+    def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
+        """The reply in the body of an answer, recorded. Raises CallFailed where there is none."""
+        try:
+            reply = read_answer(body)
+        except UnusableAnswer as unusable:
+            self._settle_unread(request, reservation, unusable)
+            if isinstance(unusable, PromptRefused):
+                raise
+            raise CallFailed(one_line(str(unusable), self._key)) from None
+        usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
+        self._record.add(request, reply, usd)
+        self._given_up = 0
+        self._silence.end(time.monotonic())
+        return reply
+
+    async def _await_turn(self, request: ChatRequest) -> None:
+        """Waits as the rates ask. Raises _Stopped."""
+        now = time.monotonic()
+        wait = self._request_rate.wait(1, now)
+        if self._limits.tokens_per_minute:
+            tokens = self._counter.count(request.messages) + longest_reply(self._reference, request)
+            wait = max(wait, self._token_rate.wait(tokens, now))
+        await self._sleep(wait)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Raises _Stopped, at once or as soon as it is so, when nothing more is to be asked."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), seconds)
+        if self._stopped.is_set():
+            raise _Stopped
+
+    async def _reserve(self, request: ChatRequest) -> Reservation:
+        """Sets money aside; while others are in flight, that there is too little left is not certain yet."""
+        while True:
+            try:
+                return self._budget.reserve(request)
+            except UserError:
+                if not self._budget.in_flight:
+                    raise
+            self._landed.clear()
+            await self._landed.wait()
+            await self._sleep(0)

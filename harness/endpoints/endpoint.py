@@ -1,0 +1,229 @@
+"""An OpenAI-compatible endpoint: the SDK's clients for it, what it says goes wrong, and which models it serves."""
+
+import json
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.endpoints.credentials import VARIABLE, api_key, redact, redacted
+from harness.endpoints.error_text import error_within, said
+from harness.endpoints.known_models import is_local
+from harness.endpoints.reference import JudgeReference
+from harness.endpoints.refusals import told
+from harness.endpoints.wire_format import whole_characters
+from harness.errors import UserError
+from harness.network import network_is_refused
+
+if TYPE_CHECKING:
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAI
+
+CONNECT_SECONDS = 10.0
+"""How long a connection may take to come about."""
+
+_LONGEST_MESSAGE = 300
+_MOST_PAGES = 100
+_MOST_LIST_BYTES = 2**24
+_SLOWEST_DOWNLOAD = 2**15
+"""Bytes a second."""
+
+
+def endpoint_client(
+    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
+) -> "OpenAI":
+    """Return the SDK's synchronous client for the endpoint; a server on this machine is not behind a proxy.
+
+    An answer has at most `most_bytes` (decompressed), and comes within `timeout_seconds`; one that `is_download` has
+    time besides for as many bytes.
+    """
+    from openai import OpenAI
+
+    from harness.endpoints.http_clients import BoundedClient, Bounds
+
+    seconds = timeout_seconds + is_download * most_bytes / _SLOWEST_DOWNLOAD
+    bounds = Bounds(str(reference), key, most_bytes, seconds)
+    client = BoundedClient(bounds, **_direct(reference))
+    return OpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
+
+
+def async_endpoint_client(
+    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int
+) -> "AsyncOpenAI":
+    """As `endpoint_client`, asynchronous; whoever asks ends what takes longer than `timeout_seconds` in all."""
+    from openai import AsyncOpenAI
+
+    from harness.endpoints.http_clients import AsyncBoundedClient, Bounds
+
+    client = AsyncBoundedClient(Bounds(str(reference), key, most_bytes), **_direct(reference))
+    return AsyncOpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
+
+
+def _direct(reference: JudgeReference) -> dict[str, Any]:
+    """Of the HTTP client: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
+    return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
+
+
+def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
+    """Of both clients: without the SDK's retries, which know neither budget nor rate.
+
+    Raises UserError for another machine where the network is refused.
+    """
+    from openai import Timeout
+
+    if network_is_refused() and not is_local(reference):
+        raise UserError(f"{reference} is on another machine, which --offline rules out; set HF_HUB_OFFLINE=1 instead")
+    timeout = Timeout(timeout_seconds, connect=min(0.9 * timeout_seconds, CONNECT_SECONDS))
+    return {"api_key": key, "base_url": reference.base_url, "max_retries": 0, "timeout": timeout}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What an error answer says: its HTTP status and message, and the `parameter` that it refuses, "" where it names
+    none, fit to be shown; and its `body`, the value of its JSON or its text."""
+
+    status: int
+    message: str
+    parameter: str = ""
+    body: Any = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether a better answer may follow; an account without credit stays without."""
+        return is_transient(self.status) and not any(map(_NO_CREDIT.match, told(self.body)))
+
+    def __str__(self) -> str:
+        return f"status {self.status}: {self.message}"
+
+
+_NO_CREDIT = re.compile(r"insufficient_|billing_|credits?_(exhausted|depleted)|out_of_credits?|budget_exceeded")
+"""How the code of such an account begins."""
+
+
+def problem(status: int, body: Any, key: str) -> Problem:
+    """Return what an error answer says. `body` is the answer's text, or the value of its JSON."""
+    if isinstance(body, str):
+        with suppress(ValueError):
+            body = read_json(body, key)
+    parameter = _parameter(body)
+    return Problem(status, error_message(body, key), one_line(parameter, key), body)
+
+
+def _parameter(body: Any) -> str:
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    error = body.get("error") if isinstance(body, Mapping) else None
+    fields = error if isinstance(error, Mapping) else body
+    named = fields.get("param") if isinstance(fields, Mapping) else None
+    return named if isinstance(named, str) else ""
+
+
+def problem_within(body: Any, key: str) -> Problem | None:
+    """Return what an answer that came with success says to have gone wrong instead, as routers in between do.
+
+    None where it holds a choice, or names no status of an error.
+    """
+    found = error_within(body)
+    if found is None or found[0] < 400 or body.get("choices"):
+        return None
+    return problem(found[0], body, key)
+
+
+def read_json(content: str | bytes, key: str) -> Any:
+    """Return the value of an answer's JSON, the key struck out of all its texts. Raises ValueError where it is none."""
+    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
+    try:
+        return redacted(json.loads(text), key)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def is_transient(status: int) -> bool:
+    """Whether a request that was answered with this HTTP status is worth sending again."""
+    return status in (408, 409, 429) or status >= 500
+
+
+def one_line(text: str, key: str) -> str:
+    """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
+    line = " ".join(redact(whole_characters(text), key).split())
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+
+def error_message(body: Any, key: str) -> str:
+    """Return what the body of an error answer says is wrong, as `one_line` shows it.
+
+    `body` is the answer's text or the value of its JSON.
+    """
+    return one_line(said(body), key) or "no reason given"
+
+
+def status_problem(error: "APIStatusError", key: str) -> Problem:
+    """Return what an error answer of the SDK says."""
+    return problem(error.status_code, error.response.text, key)
+
+
+def connection_problem(error: "APIConnectionError", key: str) -> str:
+    """Return why there is no answer: what the system, or TLS, says of the connection."""
+    cause = error.__cause__ or error
+    reason = _TLS_NOISE.sub("", str(cause)).strip()
+    if "certificate verify failed" in reason:
+        reason += "; SSL_CERT_FILE names the authorities to trust"
+    return one_line(reason, key) or type(cause).__name__
+
+
+_TLS_NOISE = re.compile(r"\[(?:SSL|X509)[^\]]*\] ?| ?\(_ssl\.c:\d+\)")
+
+
+def is_unreachable(error: "APIConnectionError") -> bool:
+    """Return whether no connection came about; by name, since the SDK has changed its HTTP library before."""
+    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol")
+
+
+def was_sent(error: "APIConnectionError") -> bool:
+    """Return whether the endpoint may have got the request, and have worked on it."""
+    return not is_unreachable(error) and type(error.__cause__).__name__ != "PoolTimeout"
+
+
+class CannotList(Exception):
+    """The endpoint does not say which models it serves; the message says why."""
+
+
+def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
+    """The entries of the endpoint's list of models, by id; no completion is asked for.
+
+    Raises CannotList where there is none to be had, and UserError where the endpoint refuses the key or is not there.
+    """
+    import openai
+
+    from harness.endpoints.http_clients import UnboundedAnswer
+
+    key = api_key(reference)
+    client = endpoint_client(reference, key, timeout_seconds, _MOST_LIST_BYTES).with_options(max_retries=2)
+    try:
+        return {one_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
+    except openai.APIStatusError as error:
+        found = status_problem(error, key)
+        if error.status_code in (401, 403):
+            raise UserError(f"{reference} refuses the key: {found} (check {VARIABLE})") from None
+        raise CannotList(str(found)) from None
+    except openai.APIConnectionError as error:
+        reason = connection_problem(error, key)
+        raise UserError(
+            f"{reference} cannot be reached ({reason}): check its base URL, and that its server runs"
+        ) from None
+    except UnboundedAnswer as unbounded:
+        raise CannotList(str(unbounded)) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CannotList("what it answers is not a list of models") from None
+
+
+def _entries(client: "OpenAI", key: str) -> Iterator[Mapping[str, Any]]:
+    """The entries of all pages."""
+    after: dict[str, str] = {}
+    for _ in range(_MOST_PAGES):
+        page = read_json(client.models.with_raw_response.list(extra_query=after).content, key)
+        yield from page["data"]
+        if not page.get("has_more") or not page["data"]:
+            return
+        after = {"after": page["data"][-1]["id"]}

@@ -1,0 +1,169 @@
+"""The SDK's HTTP clients, for endpoints that may be odd: an answer is bounded, and no other host is asked."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+
+from harness.endpoints.credentials import redact
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from httpx2 import URL, Request, Response
+
+T = TypeVar("T")
+
+_MOST_REDIRECTS = 5
+_MOST_ERROR_BYTES = 2**18
+"""What is read of an error answer: its message stands at its beginning."""
+_SLOWEST_UPLOAD = 2**15
+"""Bytes a second for which a request has time besides."""
+_OF_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
+
+
+class UnboundedAnswer(Exception):
+    """An answer that is longer, or takes longer, than a reply can; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an answer may be: at most `most_bytes` once decompressed, within `seconds` (None: whoever asks sees to it).
+
+    `endpoint` and `key` are for errors: what it is called, and what they must not show.
+    """
+
+    endpoint: str
+    key: str
+    most_bytes: int
+    seconds: float | None = None
+
+
+class BoundedClient(DefaultHttpxClient):
+    """The SDK's synchronous client within `bounds`."""
+
+    def __init__(self, bounds: Bounds, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._bounds = bounds
+
+    def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
+        """Return the whole answer. Raises UnboundedAnswer, and UserError for one that sends to another host."""
+        if self._bounds.seconds is None:
+            return self._whole(request, settings)
+        seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
+        return _within(seconds, lambda: self._whole(request, settings))
+
+    def _whole(self, request: "Request", settings: dict[str, Any]) -> "Response":
+        settings["follow_redirects"] = False
+        for _ in range(_MOST_REDIRECTS):
+            response = super().send(request, stream=True, **settings)
+            try:
+                if response.next_request is None:
+                    body = _Body(response.status_code, self._bounds)
+                    for piece in response.iter_bytes():
+                        if not body.takes(piece):
+                            break
+                    return body.answer(response)
+                request = _next_request(response, self._bounds)
+            finally:
+                response.close()
+        raise _in_circles(self._bounds)
+
+
+class AsyncBoundedClient(DefaultAsyncHttpxClient):
+    """The SDK's asynchronous client within `bounds`."""
+
+    def __init__(self, bounds: Bounds, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._bounds = bounds
+
+    async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
+        """As `BoundedClient.send`."""
+        settings["follow_redirects"] = False
+        for _ in range(_MOST_REDIRECTS):
+            response = await super().send(request, stream=True, **settings)
+            try:
+                if response.next_request is None:
+                    body = _Body(response.status_code, self._bounds)
+                    async for piece in response.aiter_bytes():
+                        if not body.takes(piece):
+                            break
+                    return body.answer(response)
+                request = _next_request(response, self._bounds)
+            finally:
+                await response.aclose()
+        raise _in_circles(self._bounds)
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns. Raises what it raises, and UnboundedAnswer where it takes longer, however busy it looks: a
+    header that comes letter by letter passes every time-out of a socket."""
+    found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            found.put((work(), None))
+        except BaseException as error:
+            found.put((None, error))
+
+    threading.Thread(target=run, name="endpoint", daemon=True).start()
+    try:
+        value, error = found.get(timeout=seconds)
+    except Empty:
+        raise UnboundedAnswer(f"no whole answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
+class _Body:
+    """The body of an answer, as its decompressed pieces come."""
+
+    def __init__(self, status: int, bounds: Bounds) -> None:
+        self._is_error, self._bounds = status >= 400, bounds
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def takes(self, piece: bytes) -> bool:
+        """Take one more piece; return whether more are wanted. Raises UnboundedAnswer."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._is_error:
+            return self._size < _MOST_ERROR_BYTES
+        if self._size > self._bounds.most_bytes:
+            raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._bounds.most_bytes:,} bytes)")
+        return True
+
+    def answer(self, response: "Response") -> "Response":
+        """Return `response` with this body, decompressed; it is UTF-8, as JSON is, whatever the header says."""
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_ENCODING}
+        headers["content-type"] = headers.get("content-type", "").partition(";")[0]
+        content = b"".join(self._pieces)
+        return type(response)(response.status_code, headers=headers, content=content, request=response.request)
+
+
+def _next_request(response: "Response", bounds: Bounds) -> "Request":
+    """The request that a redirect asks for. Raises UserError for one to another host: the prompts would go there."""
+    request = response.next_request
+    assert request is not None
+    if _origin(request.url) == _origin(response.request.url):
+        return request
+    raise UserError(
+        f"{bounds.endpoint} redirects to {_shown(request.url, bounds.key)}, and prompts are sent to no other"
+        " server than the one that is named: if that one is right, give its base URL"
+    )
+
+
+def _shown(url: "URL", key: str) -> str:
+    """The origin without the key, which may stand there in small letters, as hosts do."""
+    return redact(redact(_origin(url), key), key.lower())
+
+
+def _origin(url: "URL") -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii').rpartition('@')[2]}"
+
+
+def _in_circles(bounds: Bounds) -> UserError:
+    return UserError(f"{bounds.endpoint} redirects more than {_MOST_REDIRECTS} times: check its base URL")

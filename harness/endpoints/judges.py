@@ -1,0 +1,43 @@
+"""From a judge reference to the judge."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.endpoints.protocol import Judge
+from harness.endpoints.reference import JudgeReference
+from harness.engine.limits import Limits
+
+if TYPE_CHECKING:
+    from harness.endpoints.refusals import Options
+
+
+def print_note(line: str) -> None:
+    """Tell the user a line on stderr."""
+    print(line, file=sys.stderr)
+
+
+def load_judge(
+    reference: JudgeReference,
+    limits: Limits,
+    kept: Path,
+    options: "Options | None" = None,
+    note: Callable[[str], None] = print_note,
+) -> Judge:
+    """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
+
+    `options` are those that named it, by default --judge-model and its like; `note` hears what the user should know
+    while replies are waited for. Raises UserError where the key of its endpoint is missing from the environment.
+    """
+    if reference.is_embedded:
+        from harness.endpoints.embedded_judge import EmbeddedJudge
+
+        return EmbeddedJudge()
+    if limits.batch:
+        from harness.endpoints.batch.judge import BatchJudge
+
+        return BatchJudge(reference, limits, kept, note=note)
+    from harness.endpoints.client import OpenAIJudge
+
+    return OpenAIJudge(reference, limits, kept, options=options, note=note)

@@ -1,0 +1,65 @@
+"""A process that outlives a command by moments: it removes the command's temporary files, and what still runs of it.
+
+Started by `harness.engine.scratch` as a file, by an interpreter without site packages: it has the standard library
+alone.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST = 10.0
+"""Seconds to go on for: what is in the system's hands (a dump, a driver) may take some to die."""
+
+
+def main() -> None:
+    """Makes a folder for temporary files, prints its name, and waits for the end of standard input: the command's."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what ends the command may be sent to its processes
+        signal.signal(number, signal.SIG_IGN)
+    folder = Path(tempfile.mkdtemp(prefix="harness-"))
+    try:
+        print(folder, flush=True)
+        sys.stdin.buffer.read()
+    finally:
+        clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Kills every process whose folder for temporary files is `folder`, and removes it."""
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        running = list(_users_of(folder))
+        for process in running:
+            _kill(process)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not running and not folder.exists():
+            return
+        time.sleep(0.05)
+
+
+def _users_of(folder: Path) -> Iterator[int]:
+    """Processes of this user that were started with it; none where there is no /proc: they end by themselves there."""
+    mark = b"TMPDIR=" + os.fsencode(folder)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()  # empty for one that has ended and is not yet gone
+        except OSError:  # another user's, or gone
+            continue
+        if mark in environment.split(b"\0"):
+            yield int(process.name)
+
+
+def _kill(process: int) -> None:
+    try:
+        os.kill(process, signal.SIGKILL)
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Where a running step writes."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from harness.engine.compute import Compute
+from harness.engine.limits import Limits
+from harness.engine.progress import Advance, Note, Report, silent
+from harness.errors import UserError
+from harness.records import ROWS, encoded, read_rows, write_rows
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
+    """What `Output.track` can run through: its length is known beforehand."""
+
+
+class Output:
+    """The folder of a running step. It becomes the artifact when the step returns, and not before."""
+
+    def __init__(
+        self,
+        folder: Path,
+        report: Report = silent,
+        *,
+        kept: Path | None = None,
+        limits: Limits | None = None,
+        compute: Compute | None = None,
+    ) -> None:
+        self.folder = folder
+        self.kept = kept or folder.parent / ".kept"
+        """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
+        self.limits = limits or Limits()
+        """How fast this run may ask an endpoint, and how much it may spend."""
+        self.compute = compute or Compute()
+        """How this machine trains models and asks them."""
+        self.counts: dict[str, int | float] = {}
+        """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
+        self.retry = False
+        """Set where some rows failed that may succeed another time: the next run makes this artifact again."""
+        self._report = report
+        self._log: RowLog[Any] | None = None
+
+    def write_rows(self, rows: Iterable[Any]) -> None:
+        """Writes the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
+        self.counts["rows"] = write_rows(self.folder / ROWS, rows)
+
+    def append_rows(self, type: type[T], key: Callable[[T], Hashable]) -> "RowLog[T]":
+        """Opens ``rows.jsonl`` to go on where a killed run stopped (resumable steps only).
+
+        `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
+        """
+        log = RowLog(self.folder / ROWS, type, key, self.counts)
+        if log.is_damaged:
+            self.note(f"the rows that a killed run left in {self.folder / ROWS} are not what it wrote: made again")
+        self._log = log
+        return log
+
+    def close(self) -> None:
+        """Ends the writing, once the step has returned."""
+        if self._log is not None:
+            self._log.close()
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+    def note(self, line: str) -> None:
+        """Tells the user, in one line, what should not be missed of this step's result; kept nowhere."""
+        self._report(Note(line))
+
+    @overload
+    def track(self, work: int, unit: str, done: int = 0) -> "Tracker": ...
+
+    @overload
+    def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
+
+    def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
+        """Shows progress in `unit`s (a plural: "rows"), with rate and time left.
+
+        Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
+        what an earlier run had finished.
+        """
+        if isinstance(work, int):
+            return Tracker(work, unit, done, self._report)
+        return _run_through(work, Tracker(len(work), unit, 0, self._report))
+
+
+def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
+    for item in items:
+        yield item
+        tracker.advance()
+
+
+class Tracker:
+    """Counts what a step has done and reports it, at most ten times a second."""
+
+    def __init__(self, total: int, unit: str, done: int, report: Report) -> None:
+        self._total, self._unit, self._done, self._report = total, unit, done, report
+        self._done_before = done
+        self._start = time.monotonic()
+        self._next_report = self._start
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more are done."""
+        self._done += count
+        now = time.monotonic()
+        if now >= self._next_report or self._done >= self._total:
+            rate = (self._done - self._done_before) / max(now - self._start, 1e-9)
+            self._report(Advance(self._done, self._total, self._unit, rate))
+            self._next_report = now + 0.1
+
+
+class RowLog(Generic[T]):
+    """An append-only ``rows.jsonl`` that survives SIGKILL and power loss.
+
+    Each `append` is all or nothing: what a killed run was writing is dropped when the log is opened again. A step that
+    appends fixed slices of its input therefore gives the same bytes however often it was killed. The size up to the
+    last whole append is kept beside the rows in ``.rows.jsonl.mark``, and until the log is closed their SHA-256.
+    """
+
+    def __init__(self, path: Path, type: type[T], key: Callable[[T], Hashable], counts: dict[str, int | float]) -> None:
+        self._key, self._counts = key, counts
+        self._file = path.open("ab")
+        self._mark = path.with_name(f".{path.name}.mark")
+        self.is_damaged = False
+        """Whether the rows that were there are not those that were written, so that none of them is kept."""
+        self._digest = hashlib.sha256()
+        self._file.truncate(self._size_kept(path))
+        try:
+            rows = read_rows(path, type)
+        except UserError:  # written by other code: start again
+            self._file.truncate(0)
+            self._digest = hashlib.sha256()
+            rows = []
+        self.done: dict[Hashable, T] = {key(row): row for row in rows}
+        """The rows so far, by key, in the order they were appended."""
+        self._count()
+
+    def append(self, rows: Sequence[T]) -> None:
+        """Adds `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
+        keys = [self._key(row) for row in rows]
+        again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
+        if again:
+            raise ValueError(f"rows with these keys are already there: {again}")
+        lines = b"".join(map(encoded, rows))
+        self._file.write(lines)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._digest.update(lines)
+        self._write_mark(f"{self._file.tell()} {self._digest.hexdigest()}")
+        self.done.update(zip(keys, rows, strict=True))
+        self._count()
+
+    def close(self) -> None:
+        """Ends the appending. The artifact's record has a digest of the rows by itself."""
+        if self._mark.exists():
+            self._write_mark(str(self._file.tell()))
+        self._file.close()
+
+    def _size_kept(self, path: Path) -> int:
+        """Bytes of whole appends. Zero where there is no mark, one that a power loss has spoilt, or other bytes."""
+        try:
+            size, *digest = self._mark.read_text().split()
+            kept = int(size)
+        except (OSError, ValueError):
+            return 0
+        if kept > os.fstat(self._file.fileno()).st_size:
+            return 0
+        written = path.read_bytes()[:kept]
+        self.is_damaged = bool(digest) and hashlib.sha256(written).hexdigest() != digest[0]
+        if self.is_damaged:
+            return 0
+        self._digest.update(written)
+        return kept
+
+    def _write_mark(self, text: str) -> None:
+        aside = self._mark.with_suffix(".new")
+        aside.write_text(text)
+        aside.replace(self._mark)
+
+    def _count(self) -> None:
+        self._counts["rows"] = len(self.done)

@@ -1,0 +1,121 @@
+"""Processes of our own: started with an environment of theirs, deaf to Ctrl-C, dead when their parent is."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+from harness.engine.signals import ENDINGS
+
+
+def threads_of(cpus: int) -> dict[str, str]:
+    """The environment of a process that has `cpus` processors: so many threads, and the same order of sets in each.
+
+    Killed workers leave semaphores, which multiprocessing's tracker frees; its warning about that would be noise.
+    """
+    return {
+        "OMP_NUM_THREADS": str(cpus),
+        "MKL_NUM_THREADS": str(cpus),
+        "OPENBLAS_NUM_THREADS": str(cpus),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONHASHSEED": "0",
+        "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
+    }
+
+
+def spawn(target: Callable[..., None], arguments: tuple[Any, ...], environment: Mapping[str, str]) -> SpawnProcess:
+    """A fresh Python process that runs `target`, leaves Ctrl-C to this one, and dies when this one does."""
+    task = _Later((target, arguments))
+    process = multiprocessing.get_context("spawn").Process(target=_begin, args=(task,))
+    with _environment(environment):
+        resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
+        with _interrupts_held():
+            process.start()
+    return process
+
+
+class _Later:
+    """A value that the new process unpickles when it asks for it: what a class's module imports can take seconds."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getstate__(self) -> bytes:
+        return bytes(ForkingPickler.dumps(self._value))
+
+    def __setstate__(self, pickled: bytes) -> None:
+        self._pickled = pickled
+
+    def unpickled(self) -> Any:
+        """The value, in the new process."""
+        return pickle.loads(self._pickled)
+
+
+def _begin(task: _Later) -> None:
+    """The body of a process, which belongs to its parent before it does anything that takes long."""
+    _belong_to_parent()
+    target, arguments = task.unpickled()
+    target(*arguments)
+
+
+def _belong_to_parent() -> None:
+    """Leaves Ctrl-C to the parent, for what this process starts too, and dies when the parent does."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until here it was held back
+
+
+def print_to(log: Path) -> None:
+    """Sends what this process prints to the end of `log`: the terminal belongs to the parent."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for processes started inside: OpenMP and Python's hash seed are read when a process starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches the whole group: a process started inside is spared from its first moment, and this one hears of
+    it, and of what else ends it, on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
+    heard: list[int] = []
+    numbers = (signal.SIGINT, *ENDINGS)
+    handlers = [signal.signal(number, lambda number, _frame: heard.append(number)) for number in numbers]
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process inherits it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])

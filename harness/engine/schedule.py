@@ -1,0 +1,178 @@
+"""Which step to run next, and how long it will all take."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.engine.artifacts import Artifact
+
+DAMPING = 0.02
+"""Of all seconds reckoned: as much work at the pace reckoned is taken to have been seen before the first step ends."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What ended steps took: `seconds` of `count` in all, `timed` of those that `reckoned` were forecast for."""
+
+    count: int = 0
+    seconds: float = 0.0
+    timed: float = 0.0
+    reckoned: float = 0.0
+
+    def add(self, seconds: float, reckoned: float | None) -> None:
+        """One more has ended."""
+        self.count += 1
+        self.seconds += seconds
+        if reckoned is not None:
+            self.timed += seconds
+            self.reckoned += reckoned
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A step that is being made: for `elapsed` of `seconds`, and what had been reckoned for that part of it."""
+
+    step: str
+    elapsed: float
+    seconds: float
+    reckoned: float
+
+
+class Durations:
+    """What steps will take: as was reckoned before the run, at the pace that those so far had of what was reckoned.
+
+    Of steps that nothing was reckoned for, others of the same name are the forecast.
+    """
+
+    def __init__(self, reckoned: Mapping[str, float] | None = None) -> None:
+        """`reckoned`: seconds by key of a step."""
+        self._reckoned = reckoned or {}
+        self._damping = DAMPING * sum(self._reckoned.values())
+        self._of_name: defaultdict[str, _Taken] = defaultdict(_Taken)
+        self._of_all = _Taken()
+        self._running: dict[str, _Running] = {}
+        self._supposed: dict[str, float] = {}
+
+    def learn(self, artifact: Artifact, seconds: float) -> None:
+        """`artifact` took `seconds`."""
+        self._running.pop(artifact.key, None)
+        for taken in (self._of_name[artifact.step], self._of_all):
+            taken.add(seconds, self._reckoned.get(artifact.key))
+
+    def suppose(self, artifact: Artifact, elapsed: float, seconds: float) -> None:
+        """`artifact` has been made for `elapsed` seconds, and reckons with `seconds` in all."""
+        reckoned = self._reckoned.get(artifact.key, 0.0) * elapsed / seconds if seconds else 0.0
+        self._running[artifact.key] = _Running(artifact.step, elapsed, seconds, reckoned)
+        self._supposed[artifact.step] = seconds
+
+    def knows(self, artifact: Artifact) -> bool:
+        """Whether anything is known about such a step."""
+        return artifact.key in self._reckoned or artifact.step in self._of_name or artifact.step in self._supposed
+
+    def expect(self, artifact: Artifact) -> float:
+        """Forecast the seconds of a step.
+
+        While it runs, what it reckons with itself; else what was reckoned, at the pace so far; else the mean of its
+        name, what one of its name reckons with, or the mean of all; 1 when nothing is known.
+        """
+        if artifact.key in self._running:
+            return self._running[artifact.key].seconds
+        of_name = self._of_name.get(artifact.step, _Taken())
+        if artifact.key in self._reckoned:
+            return self._reckoned[artifact.key] * self._pace(artifact.step)
+        if not of_name.count and artifact.step in self._supposed:
+            return self._supposed[artifact.step]
+        taken = of_name if of_name.count else self._of_all
+        return taken.seconds / taken.count if taken.count else 1.0
+
+    def _pace(self, step: str) -> float:
+        """Seconds taken for one reckoned, by steps of this name, else by all; the first few steps say little of it."""
+        of_name = [each for each in self._running.values() if each.step == step]
+        timed, reckoned = _evidence(self._of_name.get(step, _Taken()), of_name)
+        if not reckoned:
+            timed, reckoned = _evidence(self._of_all, self._running.values())
+        return (timed + self._damping) / (reckoned + self._damping) if reckoned else 1.0
+
+
+def _evidence(ended: _Taken, running: Iterable[_Running]) -> tuple[float, float]:
+    """(seconds taken, seconds reckoned for what was done in them), of what has ended and what runs."""
+    far = [each for each in running if each.reckoned]
+    return ended.timed + sum(each.elapsed for each in far), ended.reckoned + sum(each.reckoned for each in far)
+
+
+Pick = Callable[[Sequence[Artifact]], Artifact | None]
+
+
+def first(ready: Sequence[Artifact]) -> Artifact:
+    """The most urgent of the steps that can be started."""
+    return ready[0]
+
+
+class Schedule:
+    """Hands out steps whose inputs are there, the one that starts the longest chain first."""
+
+    def __init__(self, missing: Sequence[Artifact], durations: Durations) -> None:
+        """`missing`: what is to be made, inputs before what needs them."""
+        self._durations = durations
+        self._waiting = {artifact.key: artifact for artifact in missing}
+        self._unfinished = dict(self._waiting)
+        self._started: dict[str, float] = {}
+        self._needed_by: defaultdict[str, list[str]] = defaultdict(list)
+        for artifact in missing:
+            for parent in artifact.parents():
+                self._needed_by[parent.key].append(artifact.key)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been made."""
+        return not self._unfinished
+
+    def take(self, pick: Pick = first) -> Artifact | None:
+        """The step to start next: what `pick` says of those whose inputs are there, the start of the longest chain
+        first. None when it says so, or when each of those left waits for one that is running, or none is left."""
+        ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
+        if not ready:
+            return None
+        chains = self._chains()
+        chosen = pick(sorted(ready, key=lambda one: -chains[one.key]))
+        if chosen is None:
+            return None
+        self._started[chosen.key] = time.monotonic()
+        return self._waiting.pop(chosen.key)
+
+    def hear(self, artifact: Artifact, seconds_left: float) -> None:
+        """`artifact` is being made and reckons with `seconds_left`."""
+        elapsed = time.monotonic() - self._started[artifact.key]
+        self._durations.suppose(artifact, elapsed, elapsed + seconds_left)
+
+    def finish(self, artifact: Artifact, seconds: float) -> None:
+        """`artifact` has been made, in `seconds`."""
+        del self._unfinished[artifact.key], self._started[artifact.key]
+        self._durations.learn(artifact, seconds)
+
+    def seconds_left(self, jobs: float) -> float | None:
+        """Forecast for what is left to do, `jobs` steps at a time; None while most of it is of unknown kinds."""
+        known = sum(self._durations.knows(artifact) for artifact in self._unfinished.values())
+        if 2 * known < len(self._unfinished):
+            return None
+        now = time.monotonic()
+        spent = {key: min(now - started, self._expect(key)) for key, started in self._started.items()}
+        work = sum(self._expect(key) - spent.get(key, 0) for key in self._unfinished)
+        chains = self._chains()
+        longest = max((chains[key] - spent.get(key, 0) for key in self._unfinished), default=0.0)
+        return max(work / jobs, longest)
+
+    def _expect(self, key: str) -> float:
+        return self._durations.expect(self._unfinished[key])
+
+    def _chains(self) -> dict[str, float]:
+        """For each unfinished step, the expected seconds of the longest chain that starts with it."""
+        chains: dict[str, float] = {}
+        for key in reversed(self._unfinished):
+            chains[key] = self._expect(key) + max((chains[child] for child in self._needed_by[key]), default=0.0)
+        return chains
+
+
+def _keys(artifacts: Iterable[Artifact]) -> set[str]:
+    return {artifact.key for artifact in artifacts}

@@ -1,0 +1,212 @@
+"""Which artifacts the code, or their inputs, as they are now would not have given: evidence of another state of things.
+
+A step that is changed without another version keeps its keys, so that what it made before is still found. It is then
+named, and so is what follows from it, by the digests that every artifact's record holds (`harness.engine.code`).
+"""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.code import functions_of
+from harness.engine.shared_store import RECORD
+
+CodeChanges = Literal["warn", "rerun", "ignore"]
+"""What is done where the code of a found artifact changed: said and gone on with, made again, or not even said."""
+
+Record = Mapping[str, Any]
+Digests = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished artifact: its record, the keys of its inputs, and the functions (``module:name``) behind it now."""
+
+    step: str
+    key: str
+    record: Record
+    inputs: tuple[str, ...]
+    functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """What is stale among some artifacts. `unknown` are those whose code cannot be compared."""
+
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By key, the modules whose code changed since an artifact was made."""
+    remade: frozenset[str] = frozenset()
+    """The keys of those whose inputs were made again since, and came out otherwise."""
+    following: frozenset[str] = frozenset()
+    """The keys of others that were made from stale ones."""
+    unknown: frozenset[str] = frozenset()
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """By key, the step of each."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Of all that is stale."""
+        return self.remade | self.following | frozenset(self.changed)
+
+    def why(self, key: str) -> str:
+        """Why an artifact is stale, in a few words; empty where it is not."""
+        if key in self.changed:
+            return f"code changed since: {listed(self.changed[key])}"
+        if key in self.remade:
+            return "its inputs were made again since and came out otherwise"
+        return "made from stale artifacts" if key in self.following else ""
+
+    @property
+    def lines(self) -> list[str]:
+        """What is stale and why, a line for changed code and one for changed inputs; none where nothing is."""
+        found = []
+        follow = f"; {len(self.following)} more follow from them" if self.following else ""
+        if self.changed:
+            modules = sorted({module for each in self.changed.values() for module in each})
+            made = self._made(self.changed)
+            found.append(f"code of {self._named(self.changed)} changed since {made}: {listed(modules)}{follow}")
+        if self.remade:
+            again = "" if self.changed else follow
+            made = self._made(self.remade)
+            found.append(f"inputs of {self._named(self.remade)} came out otherwise since {made}{again}")
+        return found
+
+    @property
+    def unknown_line(self) -> str:
+        """Of what it cannot be told whether it is stale; empty where it can of all."""
+        if not self.unknown:
+            return ""
+        return (
+            f"whether the code of {self._named(self.unknown)} changed since {self._made(self.unknown)} cannot be told:"
+            " it is not on record, has no source here, or was read by another Python"
+        )
+
+    def _named(self, keys: Iterable[str]) -> str:
+        counts = self._counts(keys)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{step} ({count})" for step, count in counts.items())
+
+    def _made(self, keys: Iterable[str]) -> str:
+        counts = self._counts(keys)
+        total = sum(counts.values())
+        whose = "its" if len(counts) == 1 else "their"
+        return f"{total} of {whose} artifacts {'was' if total == 1 else 'were'} made"
+
+    def _counts(self, keys: Iterable[str]) -> Counter[str]:
+        wanted = frozenset(keys)
+        return Counter(step for key, step in self.steps.items() if key in wanted)
+
+
+def staleness(
+    made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: Set[str] = frozenset()
+) -> Staleness:
+    """What is stale among artifacts, in an order in which inputs come first.
+
+    `code` gives the digests of the code of functions as it is now. What has an input among `again`, the keys of
+    artifacts that are to be made again anyhow, follows from it.
+    """
+    changed: dict[str, tuple[str, ...]] = {}
+    remade, following, unknown = set(), set(), set()
+    content = {each.key: each.record.get("content") for each in made}
+    stale = set(again)
+    for each in made:
+        modules = changed_modules(each.record, code(each.functions) if each.functions else None)
+        if modules is None:
+            unknown.add(each.key)
+        if modules:
+            changed[each.key] = modules
+        elif has_other_inputs(each.record, content):
+            remade.add(each.key)
+        elif stale.intersection(each.inputs):
+            following.add(each.key)
+        else:
+            continue
+        stale.add(each.key)
+    steps = {each.key: each.step for each in made}
+    return Staleness(changed, frozenset(remade), frozenset(following), frozenset(unknown), steps)
+
+
+def changed_modules(record: Record, now: Digests | None) -> tuple[str, ...] | None:
+    """The modules in which the code that made an artifact is another now; None where that cannot be told.
+
+    The digests are of syntax trees, which each Python prints in its own way.
+    """
+    then = record.get("code")
+    python = str(record.get("provenance", {}).get("python", ""))
+    if not then or not now or python.split(".")[:2] != platform.python_version().split(".")[:2]:
+        return None
+    return tuple(sorted(module for module in {*then, *now} if then.get(module) != now.get(module)))
+
+
+def has_other_inputs(record: Record, content: Mapping[str, str | None]) -> bool:
+    """Whether an input that the artifact was made from has another content now, as far as both are on record."""
+    made_from = record.get("made_from") or {}
+    return any(then and content.get(key) and content[key] != then for key, then in made_from.items())
+
+
+# Where finished artifacts are found
+
+
+def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Made]:
+    """Those of a graph that `find` finds the record of, but for those to be made again for failed rows."""
+    return [
+        Made(each.step, each.key, record, tuple(parent.key for parent in each.parents()), functions_of(each))
+        for each in ancestry(targets)
+        if (record := find(each)) and not record["retry"]
+    ]
+
+
+def in_folders(folders: Iterable[Path]) -> list[Made]:
+    """The artifacts in these folders of stores, and what they were made from as far as it is there; inputs first."""
+    found: dict[str, Made] = {}
+    places: dict[Path, dict[str, Path]] = {}
+
+    def visit(folder: Path) -> None:
+        record = stored_record(folder)
+        if record is None or folder.name in found:
+            return
+        root = folder.parent.parent
+        if root not in places:
+            places[root] = {path.parent.name: path.parent for path in root.glob(f"*/*/{RECORD}")}
+        known = places[root]
+        inputs = _keys(record.get("inputs") or {})
+        for key in inputs:
+            if key in known:
+                visit(known[key])
+        functions = tuple(record.get("functions") or ())
+        found[folder.name] = Made(folder.parent.name, folder.name, record, inputs, functions)
+
+    for folder in folders:
+        visit(folder.resolve())
+    return list(found.values())
+
+
+def stored_record(folder: Path) -> Record | None:
+    """The record of the artifact that `folder` is; None where it is none."""
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("key") == folder.name and "files" in record else None
+
+
+def artifact_around(path: Path) -> Path | None:
+    """The folder of the artifact that a file or folder is, or lies in, links followed; None where there is none."""
+    real = path.resolve()
+    return next((folder for folder in (real, *real.parents) if stored_record(folder)), None)
+
+
+def _keys(inputs: Mapping[str, str | list[str]]) -> tuple[str, ...]:
+    return tuple(key for value in inputs.values() for key in ([value] if isinstance(value, str) else value))
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - most
+    return f"{', '.join(names[:most])} and {more} more" if more > 0 else ", ".join(names)

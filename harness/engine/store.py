@@ -1,0 +1,408 @@
+"""Artifacts on disk: ``<root>/<step>/<key>/`` holds the payload and ``artifact.json``.
+
+A folder with that name is complete: it is filled under another name and renamed into place. A file lock per key lets
+one process do the work while the others wait for it. Where machines share no file system, a store is what one machine
+has of a `SharedStore`: what it makes is pushed there, what is asked for is fetched from there.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.engine.artifacts import Artifact, find_step
+from harness.engine.code import code_of
+from harness.engine.code_cache import CODES, CodeCache
+from harness.engine.compute import Compute
+from harness.engine.integrity import content_digest, damaged_file, incomplete_file, sealed
+from harness.engine.limits import Limits
+from harness.engine.locks import locked, locked_at_once, remove_unheld
+from harness.engine.output import Output
+from harness.engine.progress import Report, Waiting, silent
+from harness.engine.removed import removed
+from harness.engine.shared_store import RECORD, SharedStore
+from harness.engine.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
+from harness.engine.step_record import identity, run_step
+from harness.errors import UserError
+from harness.files import file_digest, link_or_copy
+
+_BESIDE = (".replaced", ".adopted", ".fetched")
+"""How folders beside an artifact begin that are none of its own once it is there."""
+
+
+class Store:
+    """A folder of artifacts. Several processes may use one at the same time."""
+
+    def __init__(self, root: str | Path, shared: SharedStore | None = None, *, remakes_stale: bool = False) -> None:
+        """Makes the folder if need be. Raises UserError when it cannot be written to."""
+        self.root = Path(root).absolute()
+        self.shared = dataclasses.replace(shared, keeps_records=not remakes_stale) if shared else None
+        """Where all artifacts lie for other machines too. What is there is in the store, fetched or not."""
+        self.remakes_stale = remakes_stale
+        """Whether what `staleness` finds is made again."""
+        self._checked: set[str] = set()
+        """Keys of what was compared with its digests, through this object, and is as it was written."""
+        self._discarded: set[str] = set()
+        """Keys of what was found to be damaged."""
+        require_writable(self.root)
+
+    @property
+    def kept(self) -> Path:
+        """Where steps keep what must not be paid for twice; not part of any artifact."""
+        return self.root / ".kept"
+
+    @property
+    def logs(self) -> Path:
+        """Where what steps print goes until they have ended well."""
+        return self.root / ".logs"
+
+    @property
+    def _locks(self) -> Path:
+        return self.root / ".locks"
+
+    def folder(self, artifact: Artifact) -> Path:
+        """Where `artifact` lies once it is made."""
+        return self.root / artifact.step / artifact.key
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether `artifact` is there, with a readable record and every file at its full size, and none of its rows,
+        or of those it was made from, failed in a way that the next run may mend."""
+        record = self._read_record(artifact)
+        return record is not None and not record["retry"]
+
+    def record(self, artifact: Artifact) -> Mapping[str, Any]:
+        """The content of ``artifact.json``, also of one to be made again for its failed rows.
+
+        Raises Removed when the store does not have `artifact`.
+        """
+        record = self._read_record(artifact)
+        if record is None:
+            raise removed(artifact, self.folder(artifact))
+        return record
+
+    def staleness(self, targets: Iterable[Artifact]) -> Staleness:
+        """What is stale among `targets` and all they are made from, as far as it is there and not damaged."""
+        codes = CodeCache(self.root / CODES)
+        made = in_graph(targets, self._read_record)
+        found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
+        codes.save()
+        return found
+
+    def damage(self, artifact: Artifact) -> str | None:
+        """The first file of `artifact`, if that lies here, which is not what was written. Read once for this object."""
+        record = read_record(self.folder(artifact), artifact.key)
+        if record is None or artifact.key in self._checked:
+            return None
+        damaged = damaged_file(self.folder(artifact), record)
+        if damaged is None:
+            self._checked.add(artifact.key)
+        return damaged
+
+    def discard(self, artifact: Artifact) -> str | None:
+        """Has the store lack a damaged `artifact`, and returns the damaged file; None where all is well.
+
+        It is looked at again while nobody else can make it: it may have been replaced while it was read.
+        """
+        with self._lock(artifact, silent):
+            damaged = self.damage(artifact)
+            if damaged is not None:
+                self._discarded.add(artifact.key)
+                record = self.folder(artifact) / RECORD
+                with suppress(FileNotFoundError):  # removed at this moment
+                    record.replace(record.with_name(f"damaged-{RECORD}"))
+        return damaged
+
+    def spoilt_file(self, artifact: Artifact) -> str | None:
+        """Why a folder that is there is no finished artifact: the file that is missing, cut short or unreadable.
+
+        None where that was said already, here or by `discard`.
+        """
+        folder = self.folder(artifact)
+        is_known = artifact.key in self._discarded
+        if is_known or not folder.is_dir() or read_record(folder, artifact.key) is not None:
+            return None
+        self._discarded.add(artifact.key)
+        record = stored_record(folder)
+        return RECORD if record is None else incomplete_file(folder, record)
+
+    def bind(self, artifact: Artifact) -> Artifact:
+        """`artifact` and all it was made from, each bound to its folder if it is there.
+
+        `artifact` itself is fetched, if it is shared. Raises Removed where it is not there.
+        """
+        self._fetch(artifact)
+        if not (self.folder(artifact) / RECORD).exists():
+            raise removed(artifact, self.folder(artifact))
+        return self._bound(artifact)
+
+    def _bound(self, artifact: Artifact) -> Artifact:
+        bound: dict[str, Artifact] = {}
+
+        def bind_one(one: Artifact) -> Artifact:
+            if one.key not in bound:
+                inputs = {
+                    name: bind_one(value) if isinstance(value, Artifact) else tuple(map(bind_one, value))
+                    for name, value in one.inputs.items()
+                }
+                folder = self.folder(one)
+                here = folder if (folder / RECORD).exists() else None
+                bound[one.key] = dataclasses.replace(one, inputs=inputs, bound_to=here)
+            return bound[one.key]
+
+        return bind_one(artifact)
+
+    def build(
+        self,
+        artifact: Artifact,
+        report: Report = silent,
+        limits: Limits | None = None,
+        compute: Compute | None = None,
+    ) -> bool:
+        """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
+
+        Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
+        Raises Removed where somebody takes away what it works with.
+        """
+        with self._lock(artifact, report):
+            shutil.rmtree(_replaced(self.folder(artifact)), ignore_errors=True)  # of a killed run
+            if self._is_done(artifact) or self._share_what_is_here(artifact):
+                return False
+            for parent in artifact.parents():
+                self._fetch(parent)
+            parents = {parent.key: self.record(parent) for parent in artifact.parents()}
+            partial, origin = self._open_partial(
+                artifact,
+                {
+                    "code": code_of(artifact),  # before it is imported: what runs is what is read now
+                    "made_from": {key: record.get("content") for key, record in parents.items()},
+                },
+            )
+            output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
+            with self._removals_said(artifact, partial):
+                times = run_step(artifact, self._bound(artifact), output)
+                digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
+                content = {"content": content_digest(digests, output.counts), "digests": digests}
+                retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
+                _write_record(
+                    partial, {**identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
+                )
+                _publish(partial, self.folder(artifact))
+            self._share(artifact)
+            return True
+
+    @contextmanager
+    def _removals_said(self, artifact: Artifact, partial: Path) -> Iterator[None]:
+        """Raises Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
+        try:
+            yield
+        except Exception as error:
+            for parent in artifact.parents():
+                if read_record(self.folder(parent), parent.key) is None:
+                    raise removed(parent, self.folder(parent)) from error
+            if not (partial.exists() or self.folder(artifact).exists()):
+                raise removed(artifact, partial) from error
+            raise
+
+    def adopt(self, artifact: Artifact, folder: Path) -> None:
+        """Makes `folder`, where another store has `artifact`, part of this store too.
+
+        Its files are linked, and copied where that cannot be.
+        """
+        partial = self.folder(artifact).with_name(f".adopted-{artifact.key}")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(folder, partial, copy_function=link_or_copy)
+        _publish(partial, self.folder(artifact))
+        self._share(artifact)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left: locks that nobody has, and beside artifacts that are there what they
+        replaced, copies of them and logs of their steps."""
+        remove_unheld(self._locks, "*.lock")
+        for path in [*self.root.glob("*/.*-*"), *self.logs.glob("*-*.log")]:
+            if (artifact := self._finished(path)) is not None:
+                with locked_at_once(self._locks / f"{artifact.name}.lock") as is_free:
+                    if is_free and path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    elif is_free:
+                        path.unlink(missing_ok=True)
+
+    def _finished(self, path: Path) -> Path | None:
+        """The artifact that is there, which `path` was left beside or is a log of; None for other paths."""
+        start, _, key = path.name.removesuffix(".log").rpartition("-")
+        if path.parent == self.logs:
+            artifact = self.root / start / key
+        elif start in _BESIDE:
+            artifact = path.with_name(key)
+        else:
+            return None
+        return artifact if (artifact / RECORD).is_file() else None
+
+    def _is_done(self, artifact: Artifact) -> bool:
+        """Whether there is nothing to make."""
+        return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
+
+    def _is_stale(self, artifact: Artifact) -> bool:
+        """Whether its code or one of its inputs, all of which are as they shall be by now, is another."""
+        record = self.record(artifact)
+        known = {parent.key: self._read_record(parent) for parent in artifact.parents()}
+        content = {key: found.get("content") for key, found in known.items() if found}
+        return bool(changed_modules(record, code_of(artifact))) or has_other_inputs(record, content)
+
+    def _read_record(self, artifact: Artifact) -> dict[str, Any] | None:
+        if self.shared:
+            return self.shared.record(place(artifact))
+        return read_record(self.folder(artifact), artifact.key)
+
+    def _share_what_is_here(self, artifact: Artifact) -> bool:
+        """Shares an artifact of a run that was killed before it could, or did not share."""
+        record = read_record(self.folder(artifact), artifact.key)
+        if self.shared is None or record is None or record["retry"] or self.remakes_stale:
+            return False
+        self._share(artifact)
+        return True
+
+    def _share(self, artifact: Artifact) -> None:
+        if self.shared:
+            self.shared.push(place(artifact), self.folder(artifact))
+
+    def _fetch(self, artifact: Artifact) -> None:
+        """Has the artifact lie here, if others share it."""
+        record = self.shared.record(place(artifact)) if self.shared else None
+        if self.shared is None or record is None or self._lies_here(artifact, record):
+            return
+        with self._lock(artifact, silent):
+            if self._lies_here(artifact, record):  # fetched by another process meanwhile
+                return
+            partial = self.folder(artifact).with_name(f".fetched-{artifact.key}")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            self.shared.fetch(place(artifact), partial)
+            if damaged := damaged_file(partial, read_record(partial, artifact.key) or record):
+                raise UserError(
+                    f"{self.shared.url}/{place(artifact)}: {damaged} is not what was written there; remove that folder"
+                    " and run the same command, which makes it again"
+                )
+            _publish(partial, self.folder(artifact))
+
+    def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
+        """Whether what lies here is what the shared record is of: it may have been made again for its failed rows."""
+        here = read_record(self.folder(artifact), artifact.key)
+        return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
+
+    def _open_partial(self, artifact: Artifact, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+        """The folder to fill, and what its content comes of: `origin`, or the code that a killed run began it with.
+
+        What was begun with other inputs is thrown away, and so is what was begun by other code if that is to be made
+        again. Else the code that began it stands in the record, so that the artifact is named as stale.
+        """
+        partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
+        begun = {**origin, **_begun(partial)}
+        is_other = begun["made_from"] != origin["made_from"] or (self.remakes_stale and begun["code"] != origin["code"])
+        if partial.exists() and (is_other or not find_step(artifact).resumable):
+            shutil.rmtree(partial)
+        if not partial.exists():
+            begun = dict(origin)
+        partial.mkdir(parents=True, exist_ok=True)
+        (partial / RECORD).write_text(json.dumps(begun), encoding="utf-8")
+        return partial, begun
+
+    @contextmanager
+    def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with locked(self._locks / f"{artifact.key}.lock", lambda: report(Waiting())):
+            yield
+
+
+def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> Store:
+    """The store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
+    return Store(root, SharedStore(compute.store) if compute.store else None, remakes_stale=remakes_stale)
+
+
+def read_record(folder: Path, key: str) -> dict[str, Any] | None:
+    """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
+
+    `code` is what made it (`harness.engine.code`), with `functions` where that begins; `made_from` is the content of
+    its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
+    from before these were kept do not have them.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
+        record.setdefault("retry", False)  # as records from before failed rows were tried again
+        complete = record["key"] == key and all(
+            (folder / name).stat().st_size == size for name, size in record["files"].items()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if complete else None
+
+
+def place(artifact: Artifact) -> str:
+    """Where `artifact` lies in whichever store has it: ``<step>/<key>``."""
+    return f"{artifact.step}/{artifact.key}"
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder if need be and tries to write into it. Raises UserError when that fails."""
+    import tempfile
+
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; choose another place for the run")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
+
+
+def _begun(partial: Path) -> dict[str, Any]:
+    """Of a folder that a killed run was filling, the code and the inputs that it began with, as far as it says."""
+    try:
+        begun = json.loads((partial / RECORD).read_bytes())
+        return {name: begun[name] for name in ("code", "made_from")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in _payload(folder)}
+    text = json.dumps(sealed({**record, "files": files}), indent=2, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    for path in [*_files(partial), partial]:
+        _sync(path)
+    aside = _replaced(folder)
+    if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
+    os.replace(partial, folder)
+    _sync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    """Where what `folder` held lies while it is replaced."""
+    return folder.with_name(f".replaced-{folder.name}")
+
+
+def _payload(folder: Path) -> list[Path]:
+    return [path for path in _files(folder) if path.name != RECORD]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sync(path: Path) -> None:
+    """Has the system write `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,78 @@
+"""Conversations as token ids, and drawn ids as texts: one rendering for training, generation and likelihoods."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.models.chat_template import rendered
+from harness.models.checkpoint_files import read_object
+from harness.models.generator import Completion, Conversation
+from harness.records import Message, Prompt
+
+
+def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
+    """What a model is shown of `prompt`; with `message` in the place of the user's last turn, if one is given."""
+    return (*prompt.history, Message("user", prompt.text if message is None else message))
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The conversation in the tokenizer's chat template, up to where the answer starts.
+
+    Raises UserError where the template refuses it, as some do a system turn.
+    """
+    return rendered(tokenizer, messages, answers=True)
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """The token ids of `prompt_text`, with one BOS where the tokenizer puts one before texts, and none elsewhere.
+
+    Special tokens that are spelled out in a message are read as such, as every server with a chat template does.
+    """
+    ids: list[int] = tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
+    start = start_ids(tokenizer)
+    return ids if ids[: len(start)] == start else [*start, *ids]
+
+
+def answer_ids(tokenizer: Any, answer: str, *, is_ended: bool = True) -> list[int]:
+    """The token ids of an answer with its closing token (the tokenizer's EOS), if it has one. They follow `prompt_ids`.
+
+    An answer that its writer did not end has none: a limit cut it off, and no model shall learn to end there, or not
+    to. A special token that the answer spells out is text: no model can learn from it to end in the middle.
+    """
+    encoded = tokenizer(answer, add_special_tokens=False, split_special_tokens=True)
+    return [*encoded["input_ids"], tokenizer.eos_token_id] if is_ended else [*encoded["input_ids"]]
+
+
+def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
+    """The tokens that end an answer: the tokenizer's EOS, and every one that the checkpoint in `folder` declares.
+
+    Raises UserError for a declaration that cannot be read.
+    """
+    paths = [folder / name for name in ("generation_config.json", "config.json")]
+    path = next((path for path in paths if path.is_file()), None)  # the second stands in for the first
+    declared = _declared_ids(path) if path else []
+    return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))
+
+
+def _declared_ids(path: Path) -> list[int]:
+    declared = read_object(path).get("eos_token_id")
+    ids = declared if isinstance(declared, list) else [] if declared is None else [declared]
+    if not all(type(each) is int for each in ids):
+        raise UserError(f"cannot read which tokens end an answer from {path}: eos_token_id is {declared!r}, no number")
+    return ids
+
+
+def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:
+    """What was drawn of an answer, up to the first of the tokens `ends`, or cut after `room` tokens."""
+    cut = drawn[:room]
+    end = next((place for place, token in enumerate(cut) if token in ends), None)
+    kept = tuple(cut[:end])
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return Completion(text, kept, "length" if end is None else "stop")
+
+
+def start_ids(tokenizer: Any) -> list[int]:
+    """The BOS that the tokenizer puts before every text, as a list; empty where it puts none."""
+    alone = tokenizer("")["input_ids"]
+    return [tokenizer.bos_token_id] if tokenizer.bos_token_id in alone else []

@@ -1,0 +1,32 @@
+"""The embedded world's teacher and judge behind the interfaces that real models have."""
+
+from collections.abc import Sequence
+from random import Random
+
+from harness.mini import teacher
+from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+
+
+class EmbeddedTeacher:
+    """The oracle teacher as a generator. It has one way of writing: sampling settings do not touch it."""
+
+    name = "mini:teacher"
+
+    def complete(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
+    ) -> list[Completion]:
+        """One answer or improvement a conversation, which is one message, drawn with a generator of its own."""
+        messages = [message.content for *_, message in conversations]
+        texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
+        return [Completion(text, (), "stop") for text in texts]
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """It takes no time."""
+        return 256
+
+    def close(self) -> None:
+        """It holds nothing."""

@@ -1,0 +1,350 @@
+"""Models and data sets on the Hugging Face hub, fetched once and then found in its cache. No code of theirs is run.
+
+The hub is the one that the environment variable HF_ENDPOINT names, its cache the one of HF_HOME.
+"""
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from harness.errors import UserError
+from harness.files import no_room, replace_file
+from harness.network import is_offline
+
+Kind = Literal["model", "dataset"]
+
+
+_TEXTS = (".jsonl", ".json", ".csv", ".tsv")
+DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
+
+HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A model or data set at one commit."""
+
+    kind: Kind
+    name: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.commit}"
+
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return f"the {HUB_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are in the cache, once they are fetched."""
+        return _storage(self.kind, self.name) / "snapshots" / self.commit
+
+    def cached(self) -> dict[str, int]:
+        """The sizes in bytes of the files in the cache."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
+
+    def files(self) -> dict[str, int]:
+        """The sizes in bytes of all its files.
+
+        Raises NotHere where the hub cannot be asked, and UserError where it has no such repository or commit, or does
+        not give it.
+        """
+        try:
+            info = _ask(self.kind, self.name, self.commit)
+        except _Unreachable as reason:
+            raise _not_here(self.title, reason) from None
+        return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+
+    def fetch(self, names: Collection[str], tell: Callable[[str], None] = lambda name: None) -> Path:
+        """Its folder with the files `names`, of which each is fetched unless it is there; `tell` hears of each.
+
+        Raises UserError for what cannot be fetched.
+        """
+        from huggingface_hub import hf_hub_download
+
+        for name in names:
+            if not (self.folder / name).is_file():
+                what = f"{name} of {self.title}"
+                if is_offline():
+                    raise _not_here(what, _Unreachable("offline"))
+                try:
+                    hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
+                except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
+                    if full := no_room(error, cache_folder()):
+                        raise full from None
+                    if isinstance(error, OSError) and error.errno is not None:
+                        raise _unwritable(error) from None
+                    raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
+                        what, _Unreachable(_cause(error))
+                    ) from None
+            tell(name)
+        return self.folder
+
+
+def hub_repository(kind: Kind, reference: str) -> Repository | None:
+    """The repository that `reference` names: ``owner/name`` or ``owner/name@<commit>``; None where it is a file's path.
+
+    Without a commit it is the newest, asked for once; the one asked for last where the hub cannot be reached. A file or
+    folder on this machine wins over the hub. Raises UserError for a revision that is no commit, and for what the hub
+    does not have.
+    """
+    match = _named(reference)
+    if match is None:
+        return None
+    name, revision = match["name"], match["revision"]
+    if revision is None:
+        return Repository(kind, name, _newest(kind, name, _endpoint(), cache_folder()))
+    if not _COMMIT.fullmatch(revision):
+        raise UserError(
+            f"the revision {revision!r} of {name} is not a commit of 40 hexadecimal digits; give the whole commit, or"
+            f" {name} alone for the newest"
+        )
+    return Repository(kind, name, revision)
+
+
+def at_commit(reference: str, commit: str) -> str:
+    """`reference` with the commit that it was resolved to, where it names a repository without one."""
+    match = _named(reference)
+    is_open = match is not None and match["revision"] is None
+    return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
+
+
+def require_planned(reference: str, fingerprint: str) -> None:
+    """Raises UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
+
+    What a plan takes from the hub has its commit in its reference, and that is its fingerprint. Nothing is asked.
+    """
+    match = _named(reference)
+    if match is not None and match["revision"] != fingerprint:
+        raise UserError(
+            f"{reference} was a file or folder when this run was planned, and {Path(reference).absolute()} is not on"
+            f" {os.uname().nodename}; put it there, or name a path that is the same on all machines"
+        )
+
+
+def is_repository(reference: str) -> bool:
+    """Whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
+    return _named(reference) is not None
+
+
+def _named(reference: str) -> re.Match[str] | None:
+    """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
+    is_path = reference.endswith(DATA_FILES) or Path(reference).exists()
+    return None if is_path else _REFERENCE.fullmatch(reference)
+
+
+@cache
+def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
+    """The newest commit; `_hub` and `_kept` tell apart what is asked of different hubs."""
+    ref = _storage(kind, name) / "refs" / "main"
+    try:
+        commit = str(_ask(kind, name, None).sha)
+    except _Unreachable as reason:
+        if ref.is_file():
+            return ref.read_text().strip()
+        raise _not_here(f"the {HUB_NAMES[kind]} {name}", reason) from None
+    try:  # where the hub's own library keeps it, for when the hub cannot be asked
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(ref, commit.encode())
+    except OSError as error:
+        raise _unwritable(error) from None
+    return commit
+
+
+def _unwritable(error: OSError) -> UserError:
+    return UserError(f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME elsewhere")
+
+
+class NotHere(UserError):
+    """The hub cannot be asked for what is not on this machine."""
+
+
+class _Unreachable(Exception):
+    """The hub cannot be asked; the message is the reason in a word."""
+
+
+def _ask(kind: Kind, name: str, revision: str | None) -> Any:
+    """What the hub says of a repository, commit and files included: one request, without the library's retries.
+
+    How long to wait for an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
+    """
+    from huggingface_hub import HfApi, constants
+
+    if is_offline():
+        raise _Unreachable("offline")
+    try:
+        return HfApi(endpoint=_endpoint()).repo_info(
+            name, repo_type=kind, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+        )
+    except Exception as error:  # of whichever HTTP library is in use
+        raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
+
+
+def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> UserError | None:
+    """What to tell the user where the hub has answered, and does not give what was asked for; None elsewhere."""
+    from huggingface_hub import errors
+
+    what = f"the {HUB_NAMES[kind]} {name}"
+    if isinstance(error, errors.GatedRepoError):
+        return UserError(
+            f"{what} is gated: accept its terms on its page at the hub, and give a token (hf auth login, or HF_TOKEN)"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return UserError(
+            f"the hub has no {HUB_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is"
+            " no such folder or file here"
+        )
+    if isinstance(error, errors.HFValidationError):
+        return UserError(f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here")
+    if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
+        return UserError(f"the hub refuses {what} (status {error.response.status_code}); check the token in HF_TOKEN")
+    return None
+
+
+def _not_here(what: str, reason: _Unreachable) -> NotHere:
+    if str(reason) == "offline":
+        return NotHere(
+            f"{what} is not on this machine, or not all of it, and the hub is not asked offline; run `harness prefetch`"
+            " with the same experiment and scale where there is a network"
+        )
+    return NotHere(
+        f"{what} is not on this machine, or not all of it, and the hub at {_hub()} cannot be asked ({reason}); try"
+        " again, or run `harness prefetch` where it can"
+    )
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    return _endpoint() or constants.ENDPOINT
+
+
+def _storage(kind: Kind, name: str) -> Path:
+    return cache_folder() / f"{kind}s--{name.replace('/', '--')}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A fetched file of the data set `repository` at `commit`."""
+
+    path: Path
+    repository: str
+    commit: str
+
+    @property
+    def source(self) -> str:
+        """The data set and the commit, in short."""
+        return f"{self.repository}@{self.commit[:12]}"
+
+
+class NotOnHub(UserError):
+    """The hub answers, and has no such file."""
+
+
+class NotFetched(UserError):
+    """There is no way to get a file of the hub: its message can go on with what to name instead."""
+
+
+def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
+    """The file `name` of the data set `repository`, at `revision` (a branch, tag or commit; by default the newest).
+
+    The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched
+    before is taken from the cache. Raises NotOnHub where there is no such file, UserError where there is no such
+    revision, and NotFetched where there is no way to get it.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    unreachable = _no_connection(repository, name, revision)
+    try:
+        fetched = hf_hub_download(
+            repository,
+            name,
+            repo_type="dataset",
+            revision=revision,
+            endpoint=_endpoint(),
+            local_files_only=unreachable is not None,
+        )
+    except errors.RemoteEntryNotFoundError:
+        raise NotOnHub(f"the data set {repository} on the hub has no file {name}{_at(revision)}") from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"the data set {repository} on the hub has no revision {revision!r}") from None
+    except Exception as error:  # whatever is wrong with the connection, the hub's answer or the cache
+        if isinstance(error, errors.GatedRepoError) and (refusal := _refusal("dataset", repository, revision, error)):
+            raise refusal from None
+        mend = (
+            "run `harness prefetch` where there is a network"
+            if is_offline()
+            else "see to that and run the same command again"
+        )
+        cause = _cause(unreachable or error)
+        raise NotFetched(f"cannot fetch {name} of the data set {repository} from the hub ({cause}); {mend}") from None
+    path = Path(fetched)
+    # The cache keeps a file under snapshots/<commit>/<name>.
+    commit = path.parents[len(PurePosixPath(name).parts) - 1].name
+    return HubFile(path, repository, commit)
+
+
+def file_names(repository: str, folder: str, revision: str | None = None) -> list[str]:
+    """The names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi(endpoint=_endpoint())
+        entries = list(hub.list_repo_tree(repository, folder, repo_type="dataset", revision=revision))
+    except Exception:  # the names are for a hint alone
+        return []
+    return [PurePosixPath(entry.path).name for entry in entries]
+
+
+def _no_connection(repository: str, name: str, revision: str | None) -> Exception | None:
+    """Why the hub cannot be asked, None where it answers, whatever it says.
+
+    Asked once: hf_hub_download would try an unreachable hub for 23 s, with two warnings each time. How long to wait for
+    an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        url = hf_hub_url(repository, name, repo_type="dataset", revision=revision, endpoint=_endpoint())
+        get_hf_file_metadata(url, endpoint=_endpoint())
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        return None
+    except Exception as error:  # of whichever HTTP library is in use
+        return error
+    return None
+
+
+def _endpoint() -> str | None:
+    """The hub that is meant now; huggingface_hub itself looks only when it is imported."""
+    return os.environ.get("HF_ENDPOINT")
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, by its name: the hub's own messages are paragraphs."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):  # not in the cache either
+        return type(error.__cause__ or error).__name__
+    return type(error).__name__
+
+
+def _at(revision: str | None) -> str:
+    return f" at revision {revision}" if revision else ""

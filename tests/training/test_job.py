@@ -1,0 +1,153 @@
+"""How global batches are spread, and which checkpoints a killed training goes on from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.config.yaml_files import from_mapping
+from harness.engine.compute import Compute
+from harness.errors import UserError
+from harness.training.batches import EpochBatches, Spread, micro_batches, spread
+from harness.training.checkpoints import last_whole, mark_whole, remove_all_but
+from harness.training.job import Job
+from harness.training.settings import TrainingSettings
+from methods.ingredients import MethodSettings
+
+PAPER = 128
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+@pytest.mark.parametrize("micro", [None, 1, 4, 16])
+def test_any_split_makes_the_same_global_batch(processes: int, micro: int | None) -> None:
+    how = spread(PAPER, Compute(processes=processes, micro_batch_size=micro))
+    assert how.global_batch_size == PAPER
+    assert how.processes == processes
+    assert how.micro_batch_size == (micro or PAPER // processes)
+
+
+@pytest.mark.parametrize(
+    ("compute", "says"),
+    [
+        (Compute(processes=3), "over 3 processes; .* set processes to 1, 2, 4, 8, 16, 32, 64 or 128"),
+        (Compute(processes=0), "set processes to"),
+        (Compute(processes=8, micro_batch_size=3), "micro_batch_size 3 .* 16 of 128; .* 1, 2, 4, 8 or 16"),
+        (Compute(processes=8, micro_batch_size=32), "1, 2, 4, 8 or 16"),
+        (Compute(micro_batch_size=0), "micro_batch_size 0"),
+    ],
+)
+def test_an_indivisible_batch_is_refused_with_numbers_that_would_do(compute: Compute, says: str) -> None:
+    with pytest.raises(UserError, match=says) as raised:
+        spread(PAPER, compute)
+    assert "\n" not in str(raised.value)
+
+
+spreads = st.builds(Spread, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
+
+
+@given(how=spreads, lengths=st.lists(st.integers(1, 50), min_size=1, max_size=70), seed=st.integers(0, 9))
+def test_each_optimizer_step_takes_the_same_rows_however_they_are_spread(
+    how: Spread, lengths: list[int], seed: int
+) -> None:
+    alone = list(EpochBatches(lengths, Spread(1, how.global_batch_size, 1), 0, seed))
+    assert sorted(row for batch in alone for row in batch) == list(range(len(lengths)))
+    samplers = [EpochBatches(lengths, how, process, seed) for process in range(how.processes)]
+    passes = [list(sampler) for sampler in samplers]
+    assert {len(each) for each in passes} == {len(samplers[0])}  # or some would wait for ever
+    for step, batch in enumerate(alone):
+        part = slice(step * how.accumulation, (step + 1) * how.accumulation)
+        taken = [row for each in passes for rows in each[part] for row in rows]
+        assert sorted(taken) == sorted(batch)
+    assert all(len(rows) <= how.micro_batch_size for each in passes for rows in each)
+
+
+def test_epochs_and_seeds_have_their_own_orders() -> None:
+    batches = EpochBatches([1] * 50, Spread(1, 50, 1), 0, seed=3)
+    first = list(batches)
+    batches.set_epoch(1)
+    assert list(batches) != first
+    assert list(batches) == list(EpochBatches([1] * 50, Spread(1, 50, 1), 0, seed=4))  # seed + epoch, as accelerate
+    batches.set_epoch(0)
+    assert list(batches) == first
+
+
+def test_rows_of_like_length_go_through_the_same_pass() -> None:
+    lengths = [9, 1, 8, 2, 7, 3]
+    assert micro_batches(range(6), lengths, Spread(1, 2, 3), 0) == [[1, 3], [5, 4], [2, 0]]
+    assert micro_batches(range(6), lengths, Spread(1, 6, 1), 0) == [list(range(6))]
+
+
+READ: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "epochs": 1,
+    "global_batch_size": 4,
+    "max_length": 256,
+    "warmup_share": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"warmup_share": 1}, "warmup_share is a share of all steps, from 0 to below 1, not 1"),
+        ({"warmup_share": 100}, "warmup_share is a share of all steps, from 0 to below 1, not 100"),
+        ({"warmup_share": -0.1}, "warmup_share is a share of all steps, from 0 to below 1, not -0.1"),
+        ({"epochs": 0}, "epochs must be 1 or more, not 0"),
+        ({"global_batch_size": -4}, "global_batch_size must be 1 or more, not -4"),
+        ({"max_length": 0}, "max_length must be 1 or more, not 0"),
+        ({"learning_rate": -1e-3}, "learning_rate must not be negative, but is -0.001"),
+        ({"learning_rate": 0}, "spin: learning_rate must be above 0"),
+        ({"beta": 0}, "beta must be above 0, not 0"),
+        ({"optimizer": "adam"}, "did you mean 'adamw'?"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'?"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, Any], said: str) -> None:
+    preference = {"beta": 0.5, "training": READ}
+    beta = change.get("beta", 0.5)
+    spin = {"beta": beta, "training": {**READ, **{name: value for name, value in change.items() if name != "beta"}}}
+    stages = {"sft": READ, "improver": READ, "dpo": preference, "spin": spin, "sgpo": preference}
+    with pytest.raises(UserError) as raised:
+        from_mapping(MethodSettings, stages, "scale.yaml")
+    assert said in str(raised.value)
+    assert str(raised.value).startswith("scale.yaml: ") and "\n" not in str(raised.value)
+
+
+def job(out: Path, how: Spread | None = None) -> Job:
+    settings = TrainingSettings(1e-3, 1, 4, 256, 0.1)
+    return Job("sft", "model", str(out), settings, 0.0, 0, how or Spread(1, 4, 1), "single", False, 2)
+
+
+def written(job: Job, step: int) -> Path:
+    folder = job.trainer_folder / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
+    training = job(tmp_path)
+    assert last_whole(training) is None
+    whole = written(training, 8)
+    mark_whole(whole, training, {"loss": 1.5})
+    written(training, 10)  # killed before it was marked
+    (written(training, 12) / "whole.json").write_text('{"spl')
+    assert last_whole(training) == (whole, {"loss": 1.5})
+    remove_all_but(training, whole)
+    assert list(training.trainer_folder.iterdir()) == [whole]
+
+
+def test_a_new_checkpoint_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    training = job(tmp_path)
+    for step in (8, 16, 104):
+        mark_whole(written(training, step), training, {"step": step})
+    assert [path.name for path in training.trainer_folder.iterdir()] == ["checkpoint-104"]
+    assert json.loads((training.trainer_folder / "checkpoint-104/whole.json").read_text())["window"] == {"step": 104}
+
+
+def test_a_checkpoint_of_another_splitting_is_none(tmp_path: Path) -> None:
+    mark_whole(written(job(tmp_path), 8), job(tmp_path), {})
+    assert last_whole(job(tmp_path, Spread(1, 2, 2))) is None

@@ -1,0 +1,150 @@
+"""Which tokens bear the loss, and what is cut."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.errors import UserError
+from harness.mini.tokenizer import ASSISTANT, END, USER
+from harness.models.chat import answer_ids, prompt_ids
+from harness.models.hf import load_tokenizer
+from harness.models.references import checkpoint_folder
+from harness.records import Message, PreferencePair, Prompt, Response
+from harness.training.rows import UNSCORED, ReferenceLogProbability, Rows, cut, preference_rows, sft_rows
+
+HISTORY = (
+    Message("user", "what is the color of the lamp ?"),
+    Message("assistant", "its color is red ."),
+    Message("user", "is it not blue ?"),
+    Message("assistant", "no ."),
+)
+SEVERAL_TURNS = Response(Prompt("p", "why is it red ?", HISTORY), "its color is red .", "somebody")
+ONE_TURN = Response(Prompt("q", "why is it red ?"), "its color is red .", "somebody")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return load_tokenizer(checkpoint_folder("mini:llama"))
+
+
+def scored(row: dict[str, list[int]], tokenizer: Any) -> list[str]:
+    """The scored tokens, in runs."""
+    assert all(label in (UNSCORED, token) for label, token in zip(row["labels"], row["input_ids"], strict=True))
+    runs: list[list[int]] = [[]]
+    for label in row["labels"]:
+        runs[-1].append(label) if label != UNSCORED else runs.append([])
+    return [tokenizer.decode(run) for run in runs if run]
+
+
+def test_every_answer_of_a_conversation_is_scored_with_its_closing_token(tokenizer: Any) -> None:
+    [row] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    end = tokenizer.eos_token
+    assert scored(row, tokenizer) == [
+        tokenizer.decode(answer_ids(tokenizer, text)) for text in ("its color is red .", "no .", "its color is red .")
+    ]
+    assert all(run.endswith(end) for run in scored(row, tokenizer))
+
+
+def test_the_ids_are_those_of_the_prompt_then_of_the_answer(tokenizer: Any) -> None:
+    [row] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    asked = (*HISTORY, Message("user", "why is it red ?"))
+    assert row["input_ids"] == [*prompt_ids(tokenizer, asked), *answer_ids(tokenizer, "its color is red .")]
+
+
+EACH = "{% for m in messages %}{% if m.role == 'user' %}" + f"{USER} {{{{ m.content }}}} {END} "
+ANSWER = f"{ASSISTANT} {{{{ m.content }}}} "
+LAST = "{% endif %}{% endfor %}" + ASSISTANT
+BREAKING = {
+    "without earlier answers": f"{EACH}{LAST}",
+    "without all but the last": f"{EACH}{{% elif loop.index > loop.length - 2 %}}{ANSWER}{END} {LAST}",
+    "without closing token": f"{EACH}{{% else %}}{ANSWER}{LAST}",
+}
+"""Chat templates that render conversations."""
+
+
+@pytest.mark.parametrize("template", BREAKING.values(), ids=BREAKING.keys())
+def test_a_template_that_hides_earlier_answers_is_refused(template: str) -> None:
+    tokenizer = load_tokenizer(checkpoint_folder("mini:llama"))
+    tokenizer.chat_template = template
+    sft_rows([ONE_TURN], tokenizer, 256)
+    with pytest.raises(UserError, match="hides the earlier answers of p") as raised:
+        sft_rows([SEVERAL_TURNS], tokenizer, 256)
+    assert "\n" not in str(raised.value)
+
+
+def test_rows_that_are_cut_closed_and_dropped_are_counted(tokenizer: Any) -> None:
+    length = len(sft_rows([ONE_TURN], tokenizer, 256).dataset[0]["input_ids"])
+    prompt = len(prompt_ids(tokenizer, (Message("user", "why is it red ?"),)))
+    longer = Response(ONE_TURN.prompt, "its color is red , and red alone .", "somebody")
+
+    def counts(max_length: int) -> tuple[Rows, list[int]]:
+        rows = sft_rows([ONE_TURN, longer], tokenizer, max_length)
+        return rows, list(rows.counts.values())
+
+    assert counts(256)[1] == [0, 2, 0, 0]
+    assert counts(length)[1] == [1, 1, 0, 0]
+    cut_rows, numbers = counts(prompt + 1)
+    assert numbers == [2, 0, 0, 0]
+    assert {len(row["input_ids"]) for row in cut_rows.dataset} == {prompt + 1}
+    with pytest.raises(UserError, match="nothing to train on"):
+        counts(prompt)
+
+
+def test_no_end_is_learnt_of_an_answer_that_was_cut_off(tokenizer: Any) -> None:
+    cut_off = replace(SEVERAL_TURNS, finish_reason="length")
+    rows = sft_rows([cut_off, ONE_TURN], tokenizer, 256)
+    [whole] = sft_rows([SEVERAL_TURNS], tokenizer, 256).dataset
+    for column in ("input_ids", "labels"):
+        assert rows.dataset[0][column] == whole[column][:-1]
+    *earlier, last = scored(rows.dataset[0], tokenizer)
+    assert last == "its color is red ."
+    assert all(run.endswith(tokenizer.eos_token) for run in earlier)
+    assert rows.counts == {"truncated_rows": 0, "closed_rows": 1, "dropped_rows": 0, "unclosed_rows": 1}
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [("length", "stop"), ("stop", "length"), ("length", "length")])
+def test_no_end_is_learnt_of_an_answer_of_a_pair_that_was_cut_off(tokenizer: Any, chosen: str, rejected: str) -> None:
+    pair = PreferencePair(Prompt("s", "why ?"), "red .", "blue .", chosen, rejected)
+    rows = preference_rows([pair], [ReferenceLogProbability("s", -1.5, -2.5)], tokenizer, 256)
+    [row] = rows.dataset
+    ends = {"stop": [tokenizer.eos_token_id], "length": []}
+    assert row["chosen_ids"] == [*tokenizer("red .", add_special_tokens=False)["input_ids"], *ends[chosen]]
+    assert row["rejected_ids"] == [*tokenizer("blue .", add_special_tokens=False)["input_ids"], *ends[rejected]]
+    assert rows.counts == {"truncated_rows": 0, "closed_rows": 0, "dropped_rows": 0, "unclosed_rows": 1}
+
+
+def test_an_answer_that_was_cut_off_before_any_text_bears_no_loss(tokenizer: Any) -> None:
+    prompt = Prompt("s", "why ?")
+    nothing = Response(prompt, "", "somebody", finish_reason="length")
+    dropped = {"truncated_rows": 0, "closed_rows": 1, "dropped_rows": 1, "unclosed_rows": 0}
+    assert sft_rows([nothing, ONE_TURN], tokenizer, 256).counts == dropped
+    pairs = [PreferencePair(prompt, "red .", "", rejected_finish_reason=reason) for reason in ("length", "stop")]
+    rows = preference_rows(pairs, [ReferenceLogProbability("s", -1.5, -2.5)], tokenizer, 256)
+    assert rows.counts == dropped
+    assert rows.dataset["rejected_ids"][:] == [[tokenizer.eos_token_id]]
+
+
+def test_a_pair_is_cut_as_its_reference_is(tokenizer: Any) -> None:
+    short = PreferencePair(Prompt("s", "why ?"), "red .", "blue .")
+    long = PreferencePair(Prompt("l", "why ?"), "red .", "blue , and blue alone , not red at all .")
+    hopeless = PreferencePair(Prompt("h", "why " * 30), "red .", "blue .")
+    references = [ReferenceLogProbability(id, -1.5, -2.5) for id in ("h", "l", "s")]
+    rows = preference_rows([short, long, hopeless], references, tokenizer, 10)
+    assert rows.counts == {"truncated_rows": 2, "closed_rows": 1, "dropped_rows": 1, "unclosed_rows": 0}
+    assert [len(row["prompt_ids"]) + len(row["rejected_ids"]) for row in rows.dataset][1] == 10
+    for row in rows.dataset:
+        assert (row["ref_chosen_logps"], row["ref_rejected_logps"]) == (-1.5, -2.5)
+    assert cut([1] * 8, [2, 3, 4], 10) == [2, 3]
+    assert cut([1] * 12, [2, 3, 4], 10) == []
+
+
+def test_pairs_that_are_equal_or_equal_once_cut_are_counted(tokenizer: Any) -> None:
+    equal = PreferencePair(Prompt("e", "why ?"), "red .", "red .")
+    equal_once_cut = PreferencePair(Prompt("c", "why ?"), "red , red , red , red .", "red , red , red , blue .")
+    other = PreferencePair(Prompt("o", "why ?"), "red .", "blue .")
+    room = len(prompt_ids(tokenizer, (Message("user", "why ?"),))) + 4
+    for length, identical in ((256, 1), (room, 2)):
+        rows = preference_rows([equal, equal_once_cut, other], None, tokenizer, length)
+        assert (rows.counts["identical_rows"], len(rows.dataset)) == (identical, 3)
+    assert "identical_rows" not in preference_rows([other], None, tokenizer, room).counts
