@@ -102,7 +102,7 @@ def test_a_step_s_label_and_notes_are_lines_of_text(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "stderr", Terminal())
     with labels(FORGED):
-        step = given_responses(rows=()).labelled("mini:llama: [red]")
+        step = given_responses(rows=()).append_label("mini:llama: [red]")
     with visible_output(), kind(2, sys.stderr) as shown:
         shown.start("a", str(step))
         shown.tell("a", Note(f"cut off: {FORGED}"))

@@ -253,7 +253,7 @@ def _measured(name: str, measurement: Measurement, source: Source, choice: Bench
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
     """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
     if source.outputs and alone:
-        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).shared_as(
+        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).with_label(
             source.outputs.name
         )
     if source.outputs:

@@ -87,11 +87,11 @@ class Artifact:
         except OSError as error:
             raise UserError(f"cannot read {path} ({error.strerror}); run the same command again") from None
 
-    def labelled(self, text: str) -> "Artifact":
+    def append_label(self, text: str) -> "Artifact":
         """The same artifact with `text` added to its label."""
         return dataclasses.replace(self, label=f"{self.label} {text}".lstrip())
 
-    def shared_as(self, text: str) -> "Artifact":
+    def with_label(self, text: str) -> "Artifact":
         """The same artifact labelled `text` alone: for what many share, whichever asks for it first."""
         return dataclasses.replace(self, label=text)
 

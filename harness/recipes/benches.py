@@ -88,7 +88,7 @@ def choose_bench(name: str, choice: BenchChoice) -> Bench:
 
 def calibration_from(path: Path) -> Artifact:
     """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
 
 
 def bench_on(scale: Scale, name: str) -> Bench:
@@ -170,9 +170,9 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     metric = METRICS[bench]
     digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
     rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
-    rows = rows.shared_as(f"{bench} {metric.baseline}")
+    rows = rows.with_label(f"{bench} {metric.baseline}")
     if role.size < metric.n_instructions:
-        rows = first_responses(responses=rows, size=role.size).shared_as(rows.label)
+        rows = first_responses(responses=rows, size=role.size).with_label(rows.label)
     return rows, metric.baseline
 
 
@@ -188,7 +188,7 @@ def _official_calibration() -> Artifact:
     name = f"{OFFICIAL_DATA}df_gamed.csv"
     commit = resolved(name, lambda: calibration_on_hub().commit)
     digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
-    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
+    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:
@@ -229,7 +229,7 @@ def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
     with _or_passed("--data FOLDER"):
         baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
-        baselines = first_responses(responses=baselines, size=choice.limit).shared_as(baselines.label)
+        baselines = first_responses(responses=baselines, size=choice.limit).with_label(baselines.label)
     return baselines, baseline_name
 
 

@@ -47,11 +47,11 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     Raises UserError where there are none.
     """
     if reference.startswith("mini:"):
-        return load_data(reference=reference, size=size, world=world_digest()).shared_as(reference)
+        return load_data(reference=reference, size=size, world=world_digest()).with_label(reference)
     digest = resolved(reference, lambda: data_fingerprint(reference))
     return load_rows(
         reference=at_commit(reference, digest), split=split, kind=kind, size=size, fingerprint=digest
-    ).shared_as(reference)
+    ).with_label(reference)
 
 
 @step(version=2)
@@ -99,8 +99,8 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
             fingerprint=digest,
             chat_template=chat_template_text(chat_template) if chat_template else "",
             closing_token=closing_token,
-        ).shared_as(label)
-    return load_model(reference=reference, fingerprint=digest).shared_as(label)
+        ).with_label(label)
+    return load_model(reference=reference, fingerprint=digest).with_label(label)
 
 
 @step(version=1)

@@ -185,7 +185,7 @@ def test_a_user_error_in_a_step_travels_as_one_line(store: Store):
 
 def test_any_other_error_is_shown_in_full(store: Store):
     with pytest.raises(StepFailed) as raised:
-        run([break_down().labelled("of qwen")], store, jobs=1)
+        run([break_down().append_label("of qwen")], store, jobs=1)
     message = str(raised.value)
     [log] = (store.root / ".logs").iterdir()
     assert message.startswith(
