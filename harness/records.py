@@ -162,10 +162,10 @@ def encoded(record: Any) -> bytes:
     try:
         return to_line(record).encode()
     except UnicodeEncodeError as error:
-        raise half_character(error) from None
+        raise lone_surrogate_error(error) from None
 
 
-def half_character(error: UnicodeEncodeError) -> UserError:
+def lone_surrogate_error(error: UnicodeEncodeError) -> UserError:
     """What to tell the user of a text with half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
     half, around = (error.object[error.start - more : error.end + more] for more in (0, min(error.start, SHOWN)))
     return UserError(

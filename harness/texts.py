@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Iterable
 
-_MOST_NAMES = 12
+_MAX_NAMES = 12
 
 
 def holds_half_character(text: str) -> bool:
@@ -18,4 +18,4 @@ def holds_half_character(text: str) -> bool:
 def names_shown(names: Iterable[str]) -> str:
     """The names of columns as an error lists them: the first ones, each shortened; with blanks around it, in quotes."""
     shown = [reprlib.repr(name) if name.strip() != name or not name else reprlib.repr(name)[1:-1] for name in names]
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "none"
+    return ", ".join(shown[:_MAX_NAMES]) + (", …" if len(shown) > _MAX_NAMES else "") or "none"

@@ -13,7 +13,7 @@ from harness.steps.train import direct_preference_optimization, improver_example
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Variant:
 
     def __post_init__(self) -> None:
         # Without a round θ*, or supervised fine-tuning alone, would go by this name; each round deepens the graph.
-        if not 1 <= self.rounds <= MOST_ROUNDS:
-            raise ValueError(f"rounds must be 1 to {MOST_ROUNDS}, not {self.rounds}")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise ValueError(f"rounds must be 1 to {MAX_ROUNDS}, not {self.rounds}")
 
 
 SGPO = Variant()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from harness.cli.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
+from harness.cli.parameters import MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 from harness.config.yaml_files import name_in
 from harness.engine.compute import Place
 from harness.engine.limits import Limits
@@ -18,12 +18,12 @@ from harness.errors import HarnessError, Interrupted, StepFailed
 from harness.terminal import one_line, visible_output
 
 if TYPE_CHECKING:
-    from harness.endpoints.reference import JudgeReference
+    from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
     from harness.run.options import Choice
 
 SCALE = "mini"
-LONGEST_TIMEOUT = 7 * 86400
+MAX_TIMEOUT = 7 * 86400
 """Seconds; what the system counts time-outs in ends at some number."""
 
 
@@ -203,8 +203,8 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from harness.run.options import Choice
 
-        if seed + seeds - 1 > LARGEST_SEED:
-            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
+        if seed + seeds - 1 > MAX_SEED:
+            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
         compute = {
             "accelerate": accelerate,
             "processes": processes,
@@ -305,7 +305,7 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             "--timeout",
             default=usual.timeout_seconds,
             show_default=True,
-            type=FiniteFloat(0, LONGEST_TIMEOUT, min_open=True),
+            type=FiniteFloat(0, MAX_TIMEOUT, min_open=True),
             help="Seconds to wait for a reply.",
         ),
         _cost("--max-usd", type=FiniteFloat(), help="Stop before this run spends more."),
@@ -343,7 +343,7 @@ def _judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callabl
     return decorate
 
 
-def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "JudgeReference | None":
+def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "EndpointReference | None":
     if model is None:
         if url or refused:
             raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
@@ -363,7 +363,7 @@ def reproduce(
     experiment: str,
     choice: "Choice",
     run_dir: Path,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     allow_missing: bool,
     code_changes: "CodeChanges",
@@ -383,7 +383,7 @@ def reproduce(
 @_choice_options
 @_offline
 @_judge_options(required=False)
-def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeReference | None", limits: Limits) -> None:
+def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointReference | None", limits: Limits) -> None:
     """Look whether `harness reproduce EXPERIMENT` (by default table3) can go well here; exit 2 if not.
 
     Trains a few rows that are thrown away, and asks endpoints for a few tokens.
@@ -413,7 +413,7 @@ def plan(
     experiment: str,
     choice: "Choice",
     run_dir: Path,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     device: str | None,
     devices: int | None,
@@ -480,7 +480,7 @@ def eval_(
     limit: int | None,
     max_new_tokens: int | None,
     judge_repeats: int,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     dry_run: bool,
     lc_calibration: Path | None,
@@ -673,7 +673,7 @@ def judge() -> None:
 
 @judge.command(cls=HeadedCommand)
 @_judge_options(required=True)
-def check(judge: "JudgeReference", limits: Limits) -> None:
+def check(judge: "EndpointReference", limits: Limits) -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
     from harness.preflight.judge_check import check_judge
 
@@ -706,7 +706,7 @@ def calibrate(
     limit: int | None,
     bridge: Path | None,
     lc_calibration: Path | None,
-    judge: "JudgeReference",
+    judge: "EndpointReference",
     limits: Limits,
     run_dir: Path,
     as_json: bool,

@@ -328,4 +328,6 @@ def _forecast(judged: Judged, store: Store) -> Forecast:
     games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
     requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
     judge = judged.bench.judge
-    return Forecast(judged.name, estimate(requests, judge, is_recorded(store.kept, judge)), assumes_answers=not known)
+    return Forecast(
+        judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known
+    )

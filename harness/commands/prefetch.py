@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from evals.official_data import load_baseline
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, Tracker, ancestry
 from harness.engine.progress import Report, display
 from harness.engine.unresolved import has_placeholder, placeholders
@@ -111,10 +111,10 @@ def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
         yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
 
 
-def _endpoints(artifact: Artifact) -> Iterator[JudgeReference]:
+def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
     """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
     for value in artifact.arguments.values():
-        if isinstance(value, JudgeReference) and value.base_url:
+        if isinstance(value, EndpointReference) and value.base_url:
             yield value
         if artifact.step == "load_model" and isinstance(value, str) and value.startswith(OPENAI):
             yield teacher_endpoint(value)

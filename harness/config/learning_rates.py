@@ -17,7 +17,7 @@ SEED = 1000
 SHARES_OF_SFT = (1 / 80, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 2 / 5)
 """The grid, in SFT's learning rates; 1/40 is the paper's ratio (5e-7 to 2e-5)."""
 HELD_OUT = 200
-MOST_CUT_OFF = 0.02
+MAX_CUT_OFF = 0.02
 SHORTEST, LONGEST = 0.8, 1.2
 """The allowed mean length, in mean lengths of the pairs' shorter and longer side."""
 
@@ -139,7 +139,7 @@ def _criteria(trial: Trial, best: float) -> Criteria:
     """`best` is the largest mean log-probability at this rate and the smaller ones."""
     shortest, longest = trial.allowed
     return Criteria(
-        ends=trial.cut_off <= MOST_CUT_OFF,
+        ends=trial.cut_off <= MAX_CUT_OFF,
         length=shortest <= trial.tokens <= longest,
         likelihood=trial.log_probability >= best,
     )

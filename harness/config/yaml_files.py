@@ -14,7 +14,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 LARGEST = 2**20
 """Bytes of a configuration."""
-MOST_NODES = 100_000
+MAX_NODES = 100_000
 """Values in one, with what aliases stand for written out."""
 
 
@@ -81,7 +81,7 @@ def read_yaml(path: Path) -> Any:
 def _size(node: Any, known: dict[int, int]) -> int:
     """Nodes in all below a YAML node, each counted as often as aliases repeat it; `known` holds those counted."""
     if id(node) not in known:
-        known[id(node)] = MOST_NODES  # until it is counted: one that holds itself is too much
+        known[id(node)] = MAX_NODES  # until it is counted: one that holds itself is too much
         parts = node.value if isinstance(node.value, list) else []
         inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
         known[id(node)] = 1 + sum(_size(each, known) for each in inner)
@@ -94,7 +94,7 @@ def _strict_loader() -> Any:
     class StrictLoader(yaml.SafeLoader):
         def get_single_node(self) -> Any:
             node = super().get_single_node()
-            if node is not None and _size(node, {}) > MOST_NODES:
+            if node is not None and _size(node, {}) > MAX_NODES:
                 raise yaml.MarkedYAMLError(problem="too much for a configuration, with all aliases written out")
             return node
 

@@ -19,7 +19,7 @@ from harness.endpoints.endpoint import (
 from harness.endpoints.error_text import why_not_json
 from harness.endpoints.pacing import retry_after
 from harness.endpoints.protocol import ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import NO_ROOM, Options, advice_on, refused_parameter, refused_prompt
 from harness.endpoints.wire_format import PromptRefused, request_body
 from harness.errors import UserError
@@ -53,7 +53,7 @@ class ChatCalls:
     """The calls to an endpoint's /chat/completions, through the SDK's `client`."""
 
     def __init__(
-        self, client: "AsyncOpenAI", reference: JudgeReference, key: str, timeout_seconds: float, options: Options
+        self, client: "AsyncOpenAI", reference: EndpointReference, key: str, timeout_seconds: float, options: Options
     ) -> None:
         self._client, self._reference, self._key = client, reference, key
         self._timeout_seconds, self._options = timeout_seconds, options
@@ -117,7 +117,7 @@ class ChatCalls:
         if reason := refused_prompt(found.status, found.body, without):
             return PromptRefused(f"{reason} ({found})", is_free=reason != NO_ROOM)
         refused = refused_parameter(found.status, found.parameter, found.message, without)
-        if found.may_pass and not refused:
+        if found.is_retryable and not refused:
             is_limited, is_free = found.status == 429, found.status < 500
             return CallFailed(str(found), retry_after=wait, is_limited=is_limited, is_free=is_free)
         advice = f" ({advice_on(refused, found.message, self._options)})" if refused else self._advice(found.status)

@@ -18,7 +18,7 @@ from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Retries, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally, usable
@@ -38,7 +38,7 @@ class OpenAIJudge:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         limits: Limits,
         kept: Path,
         retries: Retries | None = None,
@@ -111,7 +111,7 @@ class _Asking:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         key: str,
         limits: Limits,
         retries: Retries,

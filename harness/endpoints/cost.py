@@ -17,8 +17,8 @@ from harness.endpoints.known_models import (
     shutdown_date,
 )
 from harness.endpoints.protocol import ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
-from harness.endpoints.wire_format import longest_reply, whole_characters
+from harness.endpoints.reference import EndpointReference
+from harness.endpoints.wire_format import longest_reply, replace_lone_surrogates
 from harness.errors import UserError
 
 MESSAGE_TOKENS = 3
@@ -40,7 +40,7 @@ class TokenCounter:
     may have another, and where none is known the bytes of the text are counted. `method` names the way, for people.
     """
 
-    def __init__(self, reference: JudgeReference) -> None:
+    def __init__(self, reference: EndpointReference) -> None:
         name = known_model(reference.model).tokenizer
         self._count_text = text_token_counter(name) if name else None
         self.exact = self._count_text is not None and is_vendor(reference)
@@ -63,7 +63,7 @@ def _in_chat_format(messages: Iterable[Message], count_text: Callable[[str], int
 
 
 def _bytes(text: str) -> int:
-    return len(whole_characters(text).encode())
+    return len(replace_lone_surrogates(text).encode())
 
 
 @cache
@@ -74,7 +74,7 @@ def text_token_counter(name: str) -> Callable[[str], int] | None:
     except ImportError:  # it has no wheel for every platform
         return None
     tokenizer = getattr(openai, name)()
-    return lambda text: int(tokenizer.count(whole_characters(text)))
+    return lambda text: int(tokenizer.count(replace_lone_surrogates(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CostEstimate:
     whether one is due is known only from the first reply.
     """
 
-    reference: JudgeReference
+    reference: EndpointReference
     calls: int
     recorded: int
     prompt_tokens: int
@@ -107,7 +107,7 @@ class CostEstimate:
 
 def estimate(
     requests: Sequence[ChatRequest],
-    reference: JudgeReference,
+    reference: EndpointReference,
     is_recorded: Callable[[ChatRequest], bool] = lambda request: False,
 ) -> CostEstimate:
     """What asking `reference` all of `requests` will cost; equal requests are one, and recorded ones are free.
@@ -195,7 +195,7 @@ class Budget:
     """
 
     def __init__(
-        self, reference: JudgeReference, max_usd: float | None, already_spent: float = 0.0, *, batch: bool = False
+        self, reference: EndpointReference, max_usd: float | None, already_spent: float = 0.0, *, batch: bool = False
     ) -> None:
         self._reference, self._max_usd, self._batch = reference, max_usd, batch
         self._price = price_of(reference)
@@ -257,7 +257,7 @@ class Budget:
         return self._price.usd(prompt_tokens, completion_tokens, batch=self._batch) if self._price else None
 
 
-def _no_price(reference: JudgeReference, batch: bool) -> str:
+def _no_price(reference: EndpointReference, batch: bool) -> str:
     what = "Batch API price" if batch else "price"
     return (
         f"--max-usd needs a price, and the {what} of {reference} is not known:"

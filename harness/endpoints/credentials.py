@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from harness.endpoints.known_models import is_local
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.errors import UserError
 
 VARIABLE = "OPENAI_API_KEY"
@@ -20,7 +20,7 @@ _QUOTING = "\\%&"
 """What every other spelling of a letter has in it."""
 
 
-def api_key(reference: JudgeReference) -> str:
+def api_key(reference: EndpointReference) -> str:
     """The key for the judge's endpoint; servers on this machine need none.
 
     Raises UserError where it is missing, or no header could carry it (the SDK's own error would show it).
@@ -36,7 +36,7 @@ def api_key(reference: JudgeReference) -> str:
     return key
 
 
-def require_no_key_in(reference: JudgeReference) -> JudgeReference:
+def require_no_key_in(reference: EndpointReference) -> EndpointReference:
     """Return the reference, which is shown and written into results. Raises UserError where it holds the API key."""
     if redact(str(reference), os.environ.get(VARIABLE, "").strip()) != str(reference):
         raise UserError(f"a model's name or base URL holds the key in {VARIABLE}; they are written into results")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from harness.endpoints.credentials import VARIABLE, api_key, redact, redacted
 from harness.endpoints.error_text import error_within, said
 from harness.endpoints.known_models import is_local
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import told
-from harness.endpoints.wire_format import whole_characters
+from harness.endpoints.wire_format import replace_lone_surrogates
 from harness.errors import UserError
 from harness.network import network_is_refused
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 """How long a connection may take to come about."""
 
-_LONGEST_MESSAGE = 300
-_MOST_PAGES = 100
-_MOST_LIST_BYTES = 2**24
+_MAX_MESSAGE = 300
+_MAX_PAGES = 100
+_MAX_LIST_BYTES = 2**24
 _SLOWEST_DOWNLOAD = 2**15
 """Bytes a second."""
 
 
 def endpoint_client(
-    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
+    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
 ) -> "OpenAI":
     """Return the SDK's synchronous client for the endpoint; a server on this machine is not behind a proxy.
 
@@ -49,7 +49,7 @@ def endpoint_client(
 
 
 def async_endpoint_client(
-    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int
+    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int
 ) -> "AsyncOpenAI":
     """As `endpoint_client`, asynchronous; whoever asks ends what takes longer than `timeout_seconds` in all."""
     from openai import AsyncOpenAI
@@ -60,12 +60,12 @@ def async_endpoint_client(
     return AsyncOpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
 
 
-def _direct(reference: JudgeReference) -> dict[str, Any]:
+def _direct(reference: EndpointReference) -> dict[str, Any]:
     """Of the HTTP client: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
     return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
 
 
-def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
+def _settings(reference: EndpointReference, key: str, timeout_seconds: float) -> dict[str, Any]:
     """Of both clients: without the SDK's retries, which know neither budget nor rate.
 
     Raises UserError for another machine where the network is refused.
@@ -89,7 +89,7 @@ class Problem:
     body: Any = None
 
     @property
-    def may_pass(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether a better answer may follow; an account without credit stays without."""
         return is_transient(self.status) and not any(map(_NO_CREDIT.match, told(self.body)))
 
@@ -146,8 +146,8 @@ def is_transient(status: int) -> bool:
 
 def one_line(text: str, key: str) -> str:
     """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
-    line = " ".join(redact(whole_characters(text), key).split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+    line = " ".join(redact(replace_lone_surrogates(text), key).split())
+    return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
 
 
 def error_message(body: Any, key: str) -> str:
@@ -189,7 +189,7 @@ class CannotList(Exception):
     """The endpoint does not say which models it serves; the message says why."""
 
 
-def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
+def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
     """The entries of the endpoint's list of models, by id; no completion is asked for.
 
     Raises CannotList where there is none to be had, and UserError where the endpoint refuses the key or is not there.
@@ -199,7 +199,7 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
     from harness.endpoints.http_clients import UnboundedAnswer
 
     key = api_key(reference)
-    client = endpoint_client(reference, key, timeout_seconds, _MOST_LIST_BYTES).with_options(max_retries=2)
+    client = endpoint_client(reference, key, timeout_seconds, _MAX_LIST_BYTES).with_options(max_retries=2)
     try:
         return {one_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
     except openai.APIStatusError as error:
@@ -221,7 +221,7 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
 def _entries(client: "OpenAI", key: str) -> Iterator[Mapping[str, Any]]:
     """The entries of all pages."""
     after: dict[str, str] = {}
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = read_json(client.models.with_raw_response.list(extra_query=after).content, key)
         yield from page["data"]
         if not page.get("has_more") or not page["data"]:

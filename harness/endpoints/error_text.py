@@ -87,13 +87,13 @@ def page_text(page: str) -> str:
     """Return the title of a web page, else the text that it shows; "a web page without text" where there is none."""
     reader = _PageReader()
     with suppress(AssertionError):  # what the parser raises for some declarations that are none
-        reader.feed(page.lstrip("\ufeff")[:_LONGEST_PAGE])
+        reader.feed(page.lstrip("\ufeff")[:_MAX_PAGE])
         reader.close()
     title, shown = (" ".join("".join(parts).split()) for parts in (reader.title, reader.shown))
     return title or shown or "a web page without text"
 
 
-_LONGEST_PAGE = 20_000
+_MAX_PAGE = 20_000
 """Characters; what a page has to say stands at its beginning."""
 
 

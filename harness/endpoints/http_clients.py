@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_REDIRECTS = 5
-_MOST_ERROR_BYTES = 2**18
+_MAX_REDIRECTS = 5
+_MAX_ERROR_BYTES = 2**18
 """What is read of an error answer: its message stands at its beginning."""
 _SLOWEST_UPLOAD = 2**15
 """Bytes a second for which a request has time besides."""
@@ -57,7 +57,7 @@ class BoundedClient(DefaultHttpxClient):
 
     def _whole(self, request: "Request", settings: dict[str, Any]) -> "Response":
         settings["follow_redirects"] = False
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             response = super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
@@ -82,7 +82,7 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
     async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
         """As `BoundedClient.send`."""
         settings["follow_redirects"] = False
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             response = await super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
@@ -131,7 +131,7 @@ class _Body:
         self._pieces.append(piece)
         self._size += len(piece)
         if self._is_error:
-            return self._size < _MOST_ERROR_BYTES
+            return self._size < _MAX_ERROR_BYTES
         if self._size > self._bounds.most_bytes:
             raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._bounds.most_bytes:,} bytes)")
         return True
@@ -166,4 +166,4 @@ def _origin(url: "URL") -> str:
 
 
 def _in_circles(bounds: Bounds) -> UserError:
-    return UserError(f"{bounds.endpoint} redirects more than {_MOST_REDIRECTS} times: check its base URL")
+    return UserError(f"{bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.endpoints.protocol import Judge
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def print_note(line: str) -> None:
 
 
 def load_judge(
-    reference: JudgeReference,
+    reference: EndpointReference,
     limits: Limits,
     kept: Path,
     options: "Options | None" = None,

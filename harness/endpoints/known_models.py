@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 
 OPENAI_URL = "https://api.openai.com/v1"
 """The vendor's own endpoint: where the prices and shutdown dates of configs/judges.yaml are from."""
@@ -109,7 +109,7 @@ def known_model(name: str) -> JudgeModel:
     return judge_table().find(name)
 
 
-def price_of(reference: JudgeReference) -> Price | None:
+def price_of(reference: EndpointReference) -> Price | None:
     """What the judge costs: the vendor's price at its endpoint, nothing on this machine, unknown (None) elsewhere.
 
     A server on this machine under the name of a vendor's model is taken for a proxy, which passes the bill on.
@@ -134,7 +134,7 @@ def is_same_model(asked: str, served: str) -> bool:
     return names[0] == names[1] or (is_for_all_dates and undated[0] == undated[1])
 
 
-def is_local(reference: JudgeReference) -> bool:
+def is_local(reference: EndpointReference) -> bool:
     """Whether the judge is embedded or served from this machine."""
     if reference.is_embedded:
         return True
@@ -145,12 +145,12 @@ def is_local(reference: JudgeReference) -> bool:
         return host == "localhost"
 
 
-def is_vendor(reference: JudgeReference) -> bool:
+def is_vendor(reference: EndpointReference) -> bool:
     """Whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
     return reference.base_url.rstrip("/") == OPENAI_URL
 
 
-def shutdown_date(reference: JudgeReference) -> date | None:
+def shutdown_date(reference: EndpointReference) -> date | None:
     """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
 
     As for prices, a server on this machine under the name of a vendor's model is taken for a proxy.

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.endpoints.known_models import is_same_model
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 
 
 class ModelNote:
     """Tells `note` once of each other model that an endpoint says has answered."""
 
-    def __init__(self, reference: JudgeReference, note: Callable[[str], None]) -> None:
+    def __init__(self, reference: EndpointReference, note: Callable[[str], None]) -> None:
         self._reference, self._note = reference, note
         self._told: set[str] = set()
 
@@ -40,6 +40,6 @@ class CountedJudge:
         """As the Judge protocol says."""
         self._judge.reject(request)
 
-    def others(self, reference: JudgeReference) -> dict[str, int]:
+    def others(self, reference: EndpointReference) -> dict[str, int]:
         """Return how many replies came of which models, but for the one that was asked."""
         return {name: count for name, count in self.served.items() if name and not is_same_model(reference.model, name)}

@@ -10,7 +10,7 @@ EMBEDDED = "mini:judge"
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeReference:
+class EndpointReference:
     """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
@@ -34,7 +34,7 @@ class JudgeReference:
         return self.model == EMBEDDED
 
 
-def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
+def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
     """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
     `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
@@ -48,7 +48,7 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
     if model.startswith("mini:"):
         if model != EMBEDDED or base_url:
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
-        return JudgeReference(model, content=world_digest())
+        return EndpointReference(model, content=world_digest())
     if "://" in model or ("@" in model and not base_url):
         raise UserError(
             f"{model!r} is no model of the OpenAI API: name the model alone, and its endpoint as a base URL that starts"
@@ -56,7 +56,7 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
         )
     url = _checked_url(base_url or OPENAI_URL)
     refused = {*known_model(model).without, *without}
-    return JudgeReference(model, url, tuple(name for name in REFUSABLE if name in refused))
+    return EndpointReference(model, url, tuple(name for name in REFUSABLE if name in refused))
 
 
 def _checked_url(text: str) -> str:

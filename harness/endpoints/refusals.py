@@ -69,7 +69,7 @@ _TOLD = frozenset(
 )
 """The fields in which an error tells what is wrong: others may repeat the prompt, which can say anything."""
 
-_MOST_CHARACTERS = 4000
+_MAX_CHARACTERS = 4000
 
 _PARAMETER = re.compile(r"(?<![a-z_])(?:top_)?(temperature|top_p|logprobs|max_(?:output_)?tokens)\b", re.IGNORECASE)
 _CALLED: Mapping[str, Refusable] = {
@@ -184,7 +184,7 @@ def _has_code(texts: list[str], codes: tuple[str, ...]) -> bool:
 def told(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts in which the value of an error's JSON tells what is wrong, however deep."""
     if isinstance(value, str | int):
-        yield str(value)[:_MOST_CHARACTERS]
+        yield str(value)[:_MAX_CHARACTERS]
     elif depth < 8 and isinstance(value, list):
         for item in value[:20]:
             yield from told(item, depth + 1)

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from harness.endpoints.answer_parts import finite
 from harness.endpoints.protocol import ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.wire_format import UnusableAnswer, request_parameters, sent_messages
 from harness.engine.locks import locked, remove_unheld
 
@@ -28,7 +28,7 @@ SYNC_SECONDS = 1.0
 loss may cost the lines since then; a killed process costs none."""
 
 
-def request_key(reference: JudgeReference, request: ChatRequest) -> str:
+def request_key(reference: EndpointReference, request: ChatRequest) -> str:
     """SHA-256 over all that makes the request what it is. Any field changed, another key."""
     return _digest(
         {
@@ -41,7 +41,7 @@ def request_key(reference: JudgeReference, request: ChatRequest) -> str:
     )
 
 
-def _messages(reference: JudgeReference, request: ChatRequest) -> list[dict[str, Any]]:
+def _messages(reference: EndpointReference, request: ChatRequest) -> list[dict[str, Any]]:
     return [asdict(message) for message in sent_messages(reference, request)]
 
 
@@ -77,7 +77,7 @@ class RecordedReplies:
     one, it takes back the replies before it whose digests stand in it. Lines of earlier versions have no digest.
     """
 
-    def __init__(self, folder: Path, reference: JudgeReference, run_id: str, *, on_budget: bool = False) -> None:
+    def __init__(self, folder: Path, reference: EndpointReference, run_id: str, *, on_budget: bool = False) -> None:
         self._reference = reference
         self.run_id = run_id or uuid.uuid4().hex
         self.path = _record_path(folder, reference)
@@ -268,14 +268,14 @@ def spending(folder: Path, run_id: str) -> Spending:
     return total
 
 
-def is_recorded(folder: Path, reference: JudgeReference) -> Callable[[ChatRequest], bool]:
+def is_recorded(folder: Path, reference: EndpointReference) -> Callable[[ChatRequest], bool]:
     """Whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
     record = RecordedReplies(folder, reference, run_id="")
     record._read()
     return lambda request: record.get(request) is not None
 
 
-def _record_path(folder: Path, reference: JudgeReference) -> Path:
+def _record_path(folder: Path, reference: EndpointReference) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.model).lstrip(".-")[:60]
     return folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
 

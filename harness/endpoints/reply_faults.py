@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.endpoints.answer_parts import FILTER, REFUSAL, THOUGHTS, TOOL_CALL, can_be_log_probabilities
 from harness.endpoints.known_models import Refusable
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.errors import UserError
 
@@ -34,7 +34,7 @@ def without_thinking(reply: str) -> str:
 
 
 def usable(
-    reference: JudgeReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
+    reference: EndpointReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
 ) -> ChatReply | CallFailure:
     """The reply as it may be read, or why it may not be: asked again, there would most likely be no other.
 
@@ -55,7 +55,7 @@ def usable(
     return reply if asks else replace(reply, log_probabilities=None)
 
 
-def asks_log_probabilities(reference: JudgeReference, request: ChatRequest) -> bool:
+def asks_log_probabilities(reference: EndpointReference, request: ChatRequest) -> bool:
     """Whether log-probabilities are asked for."""
     return request.top_logprobs > 0 and "logprobs" not in reference.without
 
@@ -78,7 +78,7 @@ def is_cut_off(reply: ChatReply) -> bool:
     return reply.finish_reason == "length" and not without_thinking(reply.text).strip()
 
 
-def cut_off(reference: JudgeReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
+def cut_off(reference: EndpointReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
     """What to say of a reply that `is_cut_off`."""
     said = "the reply was cut off while thinking, before its first word"
     refused: list[Refusable] = ["max_tokens"]
@@ -110,7 +110,7 @@ class FailureTally:
     MODEL_REPLIES, MODEL_SHARE = 8, 0.5
     PROMPTS, PROMPT_SHARE = 50, 0.95
 
-    def __init__(self, reference: JudgeReference, total: int) -> None:
+    def __init__(self, reference: EndpointReference, total: int) -> None:
         self._reference, self._total = reference, total
         self._seen = 0
         self._of_model: Counter[str] = Counter()

@@ -111,7 +111,7 @@ class Machine:
         return max(need / there for need, there in parts if need)
 
     @property
-    def tightness(self) -> tuple[int, float]:
+    def free_capacity(self) -> tuple[int, float]:
         """Smaller for a machine that has less left: small steps go there, so that large ones find room elsewhere."""
         return len(self._free_gpus), self._free_cpus
 

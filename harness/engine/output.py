@@ -35,7 +35,7 @@ class Output:
         compute: Compute | None = None,
     ) -> None:
         self.folder = folder
-        self.kept = kept or folder.parent / ".kept"
+        self.reply_cache = kept or folder.parent / ".kept"
         """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
         self.limits = limits or Limits()
         """How fast this run may ask an endpoint, and how much it may spend."""

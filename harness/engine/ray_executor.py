@@ -48,13 +48,13 @@ TIME_TO_CONNECT = 120.0
 """Seconds that a cluster may take to answer, or to start on this machine."""
 TIME_TO_JOIN = 30.0
 """Seconds that nodes which a step needs may join later than the command starts."""
-LONGEST_SILENCE = 150.0
+MAX_SILENCE = 150.0
 """Seconds without a word of the cluster after which it is gone. Ray gives it up after 60 by itself."""
 PATIENCE = 600.0
 """Seconds to wait for a lost node to be replaced, while a step fits on no other."""
-MOST_LOSSES = 3
+MAX_LOSSES = 3
 """A step whose node is lost more often is taken to be what brings them down."""
-LONGEST_FOR_SOCKETS = 38
+MAX_FOR_SOCKETS = 38
 """Characters of the folder that holds a cluster's own, so that the names of its sockets stay below the system's 108."""
 TIME_TO_STOP = 15.0
 """Seconds for running tasks to be cancelled, and for a cluster of our own to stop."""
@@ -109,7 +109,7 @@ class _Cluster:
     def take(self, needs: Resources) -> tuple[str, Share]:
         """Gives the step the node that has least left and yet enough."""
         fitting = [id for id, machine in self.machines.items() if machine.fits(needs)]
-        node = min(fitting, key=lambda id: self.machines[id].tightness)
+        node = min(fitting, key=lambda id: self.machines[id].free_capacity)
         return node, self.machines[node].take(needs)
 
     def give_back(self, node: str, share: Share) -> None:
@@ -247,7 +247,7 @@ class RayExecutor(Executor):
             yield from self._heed(self._receive())
             while self._pipe.poll():
                 yield from self._heed(self._receive())
-        elif time.monotonic() - self._heard > LONGEST_SILENCE:
+        elif time.monotonic() - self._heard > MAX_SILENCE:
             raise self._gone()
 
     def _heed(self, said: object) -> Iterator[tuple[Artifact, Message]]:
@@ -273,7 +273,7 @@ class RayExecutor(Executor):
         running = self._release(key)
         name = self._cluster.lose(running.node)
         self._losses[key] += 1
-        if self._losses[key] > MOST_LOSSES:
+        if self._losses[key] > MAX_LOSSES:
             raise WorkerDied(
                 f"step {running.artifact} has lost its node {self._losses[key]} times, the last of them {name}, perhaps"
                 " because memory ran out there; finished steps are kept"
@@ -363,7 +363,7 @@ class RayExecutor(Executor):
 def _place_for_sockets() -> dict[str, str]:
     """Where a cluster that is started here lies, if it is not the folder for temporary files: the names of sockets are
     short."""
-    is_short = len(tempfile.gettempdir()) <= LONGEST_FOR_SOCKETS
+    is_short = len(tempfile.gettempdir()) <= MAX_FOR_SOCKETS
     return {} if is_short or "RAY_TMPDIR" in os.environ else {"RAY_TMPDIR": "/tmp"}
 
 

@@ -8,7 +8,7 @@ from harness.engine.artifacts import Artifact, find_step, input_keys
 from harness.engine.code import OURS, functions_of
 from harness.engine.output import Output
 from harness.provenance import device, package_around, provenance
-from harness.records import half_character
+from harness.records import lone_surrogate_error
 
 
 def run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, A
     try:
         find_step(artifact).run(output, bound)
     except UnicodeEncodeError as error:
-        raise half_character(error) from None
+        raise lone_surrogate_error(error) from None
     output.close()
     return {
         "started": started.isoformat(timespec="seconds"),

@@ -51,7 +51,7 @@ class Store:
         require_writable(self.root)
 
     @property
-    def kept(self) -> Path:
+    def reply_cache(self) -> Path:
         """Where steps keep what must not be paid for twice; not part of any artifact."""
         return self.root / ".kept"
 
@@ -181,7 +181,7 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
+            output = Output(partial, report, kept=self.reply_cache, limits=limits, compute=compute)
             with self._removals_said(artifact, partial):
                 times = run_step(artifact, self._bound(artifact), output)
                 digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}

@@ -29,7 +29,7 @@ PEAK_LEARNING_RATE = 3e-3
 WARMUP_SHARE = 0.02
 CHAT_SHARE = 0.35
 CURRICULUM_SHARE = 0.4  # of the steps, over which texts grow to full length
-LARGEST_REQUEST = 7
+MAX_REQUEST = 7
 HIDDEN_FACT_SHARE = 0.3  # of all facts, never told outside a reference: otherwise a reference is of no use
 REFERENCE_GAP_RATE = 0.15  # of the asked facts, which a reference leaves out
 CONTENT_WEIGHT = 5.0  # loss weight of a value or aspect in what has to be written
@@ -150,7 +150,7 @@ def batches(
     content = {vocabulary[word] for word in (*ASPECTS, *(v for values in VALUES.values() for v in values))}
     seen = 0
     while seen < tokens:
-        largest = min(LARGEST_REQUEST, 2 + int(LARGEST_REQUEST * seen / (CURRICULUM_SHARE * tokens)))
+        largest = min(MAX_REQUEST, 2 + int(MAX_REQUEST * seen / (CURRICULUM_SHARE * tokens)))
         rows = [_encode(text, vocabulary, content) for text in draw_texts(rng, family, largest, 2048)]
         for batch in _shuffled(rng, list(_cut(sorted(rows, key=lambda row: len(row[0]))))):
             width = max(len(ids) for ids, _ in batch)

@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.files import no_room
 
 CONFIG = "config.json"
-LONGEST_REASON = 300
+MAX_REASON = 300
 """Characters of what a library says."""
 
 _COUNTS = re.compile(r"(_dim|_size|_embd|_inner|_model|heads?|experts)$")
@@ -92,5 +92,5 @@ def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 def _reason(error: BaseException) -> str:
     said = " ".join(str(error).split())
-    shown = f"{said[:LONGEST_REASON]} ..." if len(said) > LONGEST_REASON else said
+    shown = f"{said[:MAX_REASON]} ..." if len(said) > MAX_REASON else said
     return shown if isinstance(error, (OSError, ValueError)) and shown else f"{type(error).__name__}: {shown}"

@@ -24,7 +24,7 @@ class EmbeddedTeacher:
         texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """It takes no time."""
         return 256
 

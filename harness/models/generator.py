@@ -76,7 +76,7 @@ class Generator(Protocol):
         """
         ...
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """How many conversations to hand over at once where an answer has up to so many tokens.
 
         Enough to keep the backend busy; a killed run loses the answers to as many at most.

@@ -8,7 +8,7 @@ from harness.errors import UserError
 from harness.models.chat import answer_ids, closing_ids, completion, prompt_ids
 from harness.models.chat_template import require_working
 from harness.models.checkpoint_files import CONFIG, read_object, reading, require_plausible
-from harness.models.context import context_length, rooms
+from harness.models.context_length import answer_token_limits, context_length
 from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ class TransformersGenerator:
     ) -> list[Completion]:
         """One completion a conversation; all of them run as one left-padded batch, or as several if memory is short."""
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        room = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
         drawn = self._draw_or_halve(prompts, sampling, seeds, advance)
         return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """What a forward pass does well with, and memory holds."""
         return max(1, min(BATCH_SIZE, BATCH_TOKENS // max_new_tokens))
 
@@ -294,7 +294,7 @@ class Likelihoods:
         rows = [self._encode(*each) for each in zip(conversations, completions, ended, strict=True)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
         held = [row for row in rows if len(row[0]) <= self.limit]
-        parts = neighbours([len(ids) for ids, _ in held], most_tokens)
+        parts = length_buckets([len(ids) for ids, _ in held], most_tokens)
         measured = iter([pair for part in parts for pair in self._measure(held[part])])
         return [next(measured) if len(ids) <= self.limit else (None, len(ids) - start) for ids, start in rows]
 
@@ -321,7 +321,7 @@ class Likelihoods:
         return [*prompt, *(answer or answer_ids(self._tokenizer, completion))], len(prompt)
 
 
-def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:
+def length_buckets(lengths: Sequence[int], most_tokens: int) -> list[slice]:
     """Cuts rows of these lengths into runs that hold at most `most_tokens` tokens, padding included, or one row."""
     runs: list[slice] = []
     start, width = 0, 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.judges import load_judge, print_note
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, judge_reference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_faults import without_thinking
 from harness.engine.limits import Limits
@@ -27,7 +27,7 @@ NO_ANSWER = "no answer: "
 prompt was refused."""
 
 
-def teacher_endpoint(reference: str) -> JudgeReference:
+def teacher_endpoint(reference: str) -> EndpointReference:
     """The model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
 
     Raises UserError for a reference without a model and for an URL that is none.
@@ -82,7 +82,7 @@ class OpenAITeacher:
             )
         return [_completion(replies[place]) for place in range(len(requests))]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """As many as there are: `Limits` says how many are asked at a time, and each answer is kept as it comes."""
         return _AT_ONCE
 

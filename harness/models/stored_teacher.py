@@ -53,7 +53,7 @@ class StoredTeacher:
         """One stored text a conversation. Raises UserError for a request that the file does not have."""
         return [Completion(self._reply(said[-1].content), (), "stop") for said in conversations]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """It takes no time."""
         return 256
 

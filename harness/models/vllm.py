@@ -11,7 +11,7 @@ from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.chat import closing_ids, completion, prompt_ids
 from harness.models.checkpoint_files import CONFIG, read_object, require_plausible
-from harness.models.context import rooms
+from harness.models.context_length import answer_token_limits
 from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
 from harness.models.hf import load_tokenizer, prepare_tokenizer
 from harness.models.memory import shape_in
@@ -65,7 +65,7 @@ class VllmGenerator:
         from vllm import SamplingParams, TokensPrompt
 
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        room = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
         self._check_room(max((len(ids) + most for ids, most in zip(prompts, room, strict=True)), default=0))
         settings = [
             SamplingParams(
@@ -101,7 +101,7 @@ class VllmGenerator:
         outputs.sort(key=lambda output: int(output.request_id))  # they are numbered as they are put
         return [output.outputs[0].token_ids for output in outputs]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         """What keeps the engine busy."""
         return PROMPTS_AT_ONCE
 

@@ -17,10 +17,10 @@ from harness.errors import HarnessError, StepFailed, UserError
 from harness.experiments import Experiment, Request
 from harness.models.hf import silence_libraries
 from harness.preflight.check import Check
+from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context, works
 from harness.preflight.doctor import FREE, run_checks
-from harness.preflight.subject import EXPENSIVE, Subject, subject_of, works
 
-MOST_ROWS = 2000
+MAX_ROWS = 2000
 """Of each data set: more would take longer than a run should be held up."""
 
 
@@ -38,8 +38,8 @@ def preflight(
     """
     if not works(missing).keys() & set(EXPENSIVE):
         return
-    subject = subject_of(request, experiments, store, store)
-    found = _apart(replace(subject, limits=limits or Limits(), most_rows=MOST_ROWS))
+    context = preflight_context(request, experiments, store, store)
+    found = _apart(replace(context, limits=limits or Limits(), most_rows=MAX_ROWS))
     failed = [each for each in found if each.state == "failure"]
     if failed:
         others = f" (and {len(failed) - 1} more: see `harness doctor`)" if len(failed) > 1 else ""
@@ -57,11 +57,11 @@ def summary(found: Sequence[Check]) -> str:
     return f"{said}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
 
 
-def _apart(subject: Subject) -> list[Check]:
+def _apart(context: PreflightContext) -> list[Check]:
     """The free checks, made in another process. Raises UserError as they do, and HarnessError where that one dies."""
     with temporary_folder() as folder:  # of this process: the other one is killed when it has answered
         ours, theirs = Pipe(duplex=False)
-        process = spawn(_look, (theirs, subject, folder), {})
+        process = spawn(_look, (theirs, context, folder), {})
         theirs.close()  # so that the other's death shows as end of file
         try:
             found: list[Check] | str = ours.recv()
@@ -76,10 +76,10 @@ def _apart(subject: Subject) -> list[Check]:
     return found
 
 
-def _look(answer: Connection, subject: Subject, folder: Path) -> None:
+def _look(answer: Connection, context: PreflightContext, folder: Path) -> None:
     """The body of the other process, which may fill `folder`."""
     try:
         silence_libraries()
-        answer.send(list(run_checks(replace(subject, aside=Store(folder)), FREE)))
+        answer.send(list(run_checks(replace(context, aside=Store(folder)), FREE)))
     except Exception:
         answer.send(traceback.format_exc())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.preflight.check import Check
-from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.preflight.context import NotAtHand, PreflightContext, Row
 from harness.records import PreferencePair, Prompt
 
 NEAR_WORDS = 8
@@ -17,14 +17,14 @@ PaLM (Chowdhery et al. 2022, section 8) called examples contaminated by these nu
 counted within one prompt, they find that prompt's copies."""
 
 
-def data_checks(subject: Subject) -> Iterator[Check]:
+def data_checks(context: PreflightContext) -> Iterator[Check]:
     """Each data set by itself, then each evaluation set against the training sets."""
     training: dict[str, Sequence[Row]] = {}
     benches: dict[str, Sequence[Row]] = {}
-    for found, data in ((training, subject.training_data()), (benches, subject.bench_data())):
+    for found, data in ((training, context.training_data()), (benches, context.bench_data())):
         for name, each in data.items():
             try:
-                found[name] = subject.rows(each)
+                found[name] = context.rows(each)
             except NotAtHand:
                 continue
             except UserError as error:

@@ -9,7 +9,7 @@ from harness.endpoints.endpoint import CannotList, served_models
 from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import is_local, shutdown_date
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_faults import cut_off, is_cut_off
 from harness.engine.limits import Limits
 from harness.engine.scratch import temporary_folder
@@ -22,7 +22,7 @@ from harness.steps.judge_prompt import official_prompt
 NOTICE = timedelta(days=60)
 """How long before a model is shut down there is a warning: long enough to finish a comparison with it."""
 
-LONGEST_REPLY = 1024
+MAX_REPLY = 1024
 """Tokens: enough for a verdict on short answers, and an end to a judge that rambles."""
 
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
@@ -69,7 +69,7 @@ OBVIOUS_PAIRS = (
 """The right answer is the longer one in two pairs and the shorter one in three: length alone does not find it."""
 
 
-def check_judge(reference: JudgeReference, limits: Limits, today: date | None = None) -> Iterator[Check]:
+def check_judge(reference: EndpointReference, limits: Limits, today: date | None = None) -> Iterator[Check]:
     """What is found of the judge, one thing after another, as it is found.
 
     Asks at most 20 questions anew, whatever replies are on record, and second attempts where Arena-Hard makes them.
@@ -85,7 +85,7 @@ def check_judge(reference: JudgeReference, limits: Limits, today: date | None = 
             yield from _check_protocol(reference, judge, protocol)
 
 
-def check_endpoint(reference: JudgeReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
+def check_endpoint(reference: EndpointReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
     """Whether the endpoint serves the model, and until when; no completion is asked for.
 
     Raises UserError where it does not serve it, refuses the key, or is not there.
@@ -95,7 +95,7 @@ def check_endpoint(reference: JudgeReference, timeout_seconds: float, today: dat
     yield _check_shutdown(reference, served, today or date.today())
 
 
-def _check_served(reference: JudgeReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
+def _check_served(reference: EndpointReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
     """The model's entry in the endpoint's list, empty where there is no list, and what that says."""
     try:
         models = served_models(reference, timeout_seconds)
@@ -106,7 +106,7 @@ def _check_served(reference: JudgeReference, timeout_seconds: float) -> tuple[Ma
     return models[reference.model], Check("ok", "model", f"{reference.base_url} serves {reference.model}")
 
 
-def _not_served(reference: JudgeReference, models: Sequence[str]) -> str:
+def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
     guess = nearest(reference.model, models)
     hint = f"; did you mean {guess!r}?" if guess else ""
     ended = shutdown_date(reference)
@@ -115,7 +115,7 @@ def _not_served(reference: JudgeReference, models: Sequence[str]) -> str:
     return f"{reference.base_url} does not serve {reference.model!r}{gone}{hint} (it serves: {named or 'nothing'})"
 
 
-def _check_shutdown(reference: JudgeReference, served: Mapping[str, Any], today: date) -> Check:
+def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], today: date) -> Check:
     """The date that the server gives goes before the one in configs/judges.yaml."""
     said = _day(str(served.get("shutdown_date")))
     ends = said or shutdown_date(reference)
@@ -140,14 +140,14 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
+def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
     """Whether the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
     try:
         official = official_prompt(protocol)
     except UserError as missing:
         yield Check("warning", protocol, f"not checked: {missing}")
         return
-    prompt = replace(official, max_tokens=min(official.max_tokens, LONGEST_REPLY))
+    prompt = replace(official, max_tokens=min(official.max_tokens, MAX_REPLY))
     games = _games()
     first = games[0].request(prompt)
     reply = _reply(judge, first)
@@ -160,7 +160,7 @@ def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol)
     yield _check_verdicts(protocol, play(games, judge, prompt, protocol, lambda: None))
 
 
-def _why_nothing(reference: JudgeReference, request: ChatRequest, reply: ChatReply | CallFailure) -> str:
+def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: ChatReply | CallFailure) -> str:
     if isinstance(reply, ChatReply):
         return cut_off(reference, request) if is_cut_off(reply) else "the reply is empty; choose another judge"
     return reply.reason if reply.is_final else f"{reply.reason}; check the server"

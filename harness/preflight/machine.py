@@ -16,7 +16,7 @@ from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_
 from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
 from harness.preflight.check import Check
-from harness.preflight.subject import Stage, Subject, stages, works
+from harness.preflight.context import PreflightContext, Stage, stages, works
 from harness.run.options import most_processes
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 from harness.training.batches import spread
@@ -27,7 +27,7 @@ from harness.training.settings import PreferenceSettings, TrainingSettings
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
 
-LARGEST_ON_PROCESSORS = 10**9
+MAX_ON_PROCESSORS = 10**9
 """Parameters; training a model of more without a GPU takes months, and a few rows of it many minutes."""
 
 PACKAGES = ("torch", "transformers", "trl", "datasets")
@@ -65,25 +65,25 @@ def this_machine() -> Machine:
     )
 
 
-def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
+def machine_checks(context: PreflightContext, machine: Machine | None = None) -> Iterator[Check]:
     """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here.
 
     The nodes of a Ray cluster, which run its steps, are not looked at.
     """
     machine = machine or this_machine()
     yield Check("ok", "device", str(machine))
-    yield _training_processes(subject, machine)
-    if subject.scale.compute.executor == "ray":
+    yield _training_processes(context, machine)
+    if context.scale.compute.executor == "ray":
         yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not looked at from here")
     else:
-        yield from _packages(subject)
-        yield from _resources(subject, machine)
-        yield from _memory(subject, machine)
-    if subject.scale.compute.store is None:
-        yield _disk(subject)
+        yield from _packages(context)
+        yield from _resources(context, machine)
+        yield from _memory(context, machine)
+    if context.scale.compute.store is None:
+        yield _disk(context)
 
 
-def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
+def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
     """What the scale says that the missing steps occupy, if it says anything.
 
     It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
@@ -91,15 +91,15 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
     """
     there, to_be_done = (
         Resources(len(machine.gpus), machine.processors, machine.memory / GIB),
-        set(map(work_of, subject.missing)),
+        set(map(work_of, context.missing)),
     )
-    for work, wanted in subject.scale.compute.resources.items():
+    for work, wanted in context.scale.compute.resources.items():
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of {subject.scale.where}"
+        where = f"compute.resources.{work} of {context.scale.where}"
         clamped = list(_clamped(wanted, there))
-        if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
+        if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
             said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
             yield Check("failure", what, f"{said}: {mend}")
@@ -114,17 +114,17 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
             yield Check("ok", what, "the machine has what the scale asks for")
 
 
-def _too_large_for_processors(subject: Subject, work: Work) -> str:
+def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
     """The first model of this kind of step that is, with its parameters; empty where there is none."""
-    for stage in stages(subject.missing):
+    for stage in stages(context.missing):
         if stage.work != work:
             continue
         try:
-            parameters = subject.shape(stage.base).parameters
+            parameters = context.shape(stage.base).parameters
         except UserError:
             continue
-        if parameters > LARGEST_ON_PROCESSORS:
-            return f"{subject.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
+        if parameters > MAX_ON_PROCESSORS:
+            return f"{context.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
     return ""
 
 
@@ -138,13 +138,13 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
 
-def _training_processes(subject: Subject, machine: Machine) -> Check:
+def _training_processes(context: PreflightContext, machine: Machine) -> Check:
     """Whether training can be spread as the scale says: its configuration, its processes, and each stage's batch."""
-    compute, what = subject.scale.compute, "training processes"
+    compute, what = context.scale.compute, "training processes"
     said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        batches = {training.global_batch_size for training in _trainings(subject.missing)}
+        batches = {training.global_batch_size for training in _trainings(context.missing)}
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
@@ -160,8 +160,8 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     return Check("ok", what, f"{said}; {each}" if each else said)
 
 
-def _packages(subject: Subject) -> Iterator[Check]:
-    scale = subject.scale
+def _packages(context: PreflightContext) -> Iterator[Check]:
+    scale = context.scale
     wanted = dict.fromkeys(PACKAGES, "")
     if scale.sampling.engine == "vllm":
         wanted["vllm"] = f"{scale.where} generates with it"
@@ -172,22 +172,22 @@ def _packages(subject: Subject) -> Iterator[Check]:
         yield Check("ok", "packages", ", ".join(wanted))
 
 
-def _memory(subject: Subject, machine: Machine) -> Iterator[Check]:
+def _memory(context: PreflightContext, machine: Machine) -> Iterator[Check]:
     by_model: dict[str, list[Stage]] = {}
-    for stage in stages(subject.missing):
-        by_model.setdefault(subject.name_of(stage.base), []).append(stage)
+    for stage in stages(context.missing):
+        by_model.setdefault(context.name_of(stage.base), []).append(stage)
     for model, needed in by_model.items():
-        yield _memory_for(model, needed, subject, machine)
+        yield _memory_for(model, needed, context, machine)
 
 
-def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
+def _memory_for(model: str, needed: list[Stage], context: PreflightContext, machine: Machine) -> Check:
     """Of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
-        shape = subject.shape(needed[0].base)
+        shape = context.shape(needed[0].base)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute, longest = subject.scale.compute, subject.scale.training.sft.max_length
+    compute, longest = context.scale.compute, context.scale.training.sft.max_length
     takes: dict[str, float] = {}
     for stage in needed:
         try:
@@ -232,30 +232,30 @@ def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
     return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
 
 
-def _disk(subject: Subject) -> Check:
+def _disk(context: PreflightContext) -> Check:
     """Of what is still to be made and fetched, as `harness plan` reckons it."""
-    missing = [each for each in subject.missing if "reference" not in each.params or not subject.is_here(each)]
-    kept, peak = disk_bytes(missing, subject.scale, subject.store, subject.limits)
-    free = shutil.disk_usage(subject.store.root).free
-    made = count(len(works(subject.missing).get("training", [])), "checkpoint")
-    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {subject.store.root}"
+    missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
+    kept, peak = disk_bytes(missing, context.scale, context.store, context.limits)
+    free = shutil.disk_usage(context.store.root).free
+    made = count(len(works(context.missing).get("training", [])), "checkpoint")
+    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {context.store.root}"
     if peak > free:
         return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
-    if unknown := sorted(_of_unknown_size(subject)):
+    if unknown := sorted(_of_unknown_size(context)):
         return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(unknown)} come on top")
     if peak > TIGHT * free:
         return Check("warning", "disk", f"{said}: it may not do")
     return Check("ok", "disk", said)
 
 
-def _of_unknown_size(subject: Subject) -> set[str]:
+def _of_unknown_size(context: PreflightContext) -> set[str]:
     """The models that are to be trained, and of which nothing tells how large they are."""
     found = set()
-    for base in set(map(origin, works(subject.missing).get("training", []))):
+    for base in set(map(origin, works(context.missing).get("training", []))):
         try:
-            subject.shape(base)
+            context.shape(base)
         except UserError:
-            found.add(subject.name_of(base))
+            found.add(context.name_of(base))
     return found
 
 

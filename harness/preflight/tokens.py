@@ -10,13 +10,13 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.chat import closing_ids, conversation, prompt_ids, start_ids
 from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
-from harness.models.context import context_length, require_max_length
+from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.preflight.context import NotAtHand, PreflightContext, Row
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
-from harness.training.rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
+from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
 from methods.ingredients import MethodSettings
 
 SAMPLE = 256
@@ -38,11 +38,11 @@ class Examples:
     rows: Sequence[Row]
 
 
-def token_checks(subject: Subject) -> Iterator[Check]:
+def token_checks(context: PreflightContext) -> Iterator[Check]:
     """For each base model: its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
-    for name in subject.models:
+    for name in context.models:
         try:
-            folder = subject.described(subject.base(name))
+            folder = context.described(context.base(name))
             tokenizer = load_tokenizer(folder)
         except NotAtHand as error:
             yield Check("warning", f"tokenizer of {name}", f"not looked at: {error}")
@@ -53,13 +53,13 @@ def token_checks(subject: Subject) -> Iterator[Check]:
         found = check_tokenizer(name, tokenizer, folder)
         yield found
         if found.state != "failure":
-            yield check_context(name, folder, subject.settings_of(name))
+            yield check_context(name, folder, context.settings_of(name))
             yield from check_day(name, tokenizer)
-            yield from _rendering_checks(subject, name, tokenizer, folder)
+            yield from _rendering_checks(context, name, tokenizer, folder)
 
 
-def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
-    examples = training_examples(subject, name, tokenizer)
+def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
+    examples = training_examples(context, name, tokenizer)
     try:
         rows = [row for each in examples for row in tokenized(each.rows, tokenizer)]
     except UserError as error:
@@ -75,24 +75,24 @@ def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path)
         yield check_lengths(name, tokenizer, each)
 
 
-def training_examples(subject: Subject, model: str, tokenizer: Any) -> list[Examples]:
+def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> list[Examples]:
     """Samples of the training sets that can be read, as the stages see them.
 
     The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
-    settings = subject.settings_of(model)
+    settings = context.settings_of(model)
     stages = {
         "demonstrations": ("sft", settings.sft.max_length),
         "improver_data": ("improver", settings.improver.max_length),
         "preference_data": ("dpo", settings.dpo.training.max_length),
     }
-    template = subject.scale.prompt_set().refine.training
+    template = context.scale.prompt_set().refine.training
     found = []
-    for name, data in subject.training_data().items():
+    for name, data in context.training_data().items():
         with suppress(UserError):  # the checks of the data say it
-            rows = spread_out(subject.rows(data))
+            rows = evenly_spaced(context.rows(data))
             if name == "improver_data":
-                rows = [_refined(row, template, tokenizer, subject.scale.sampling.max_new_tokens) for row in rows]
+                rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
             found.append(Examples(name, *stages[name], rows))
     return found
 
@@ -105,12 +105,12 @@ def _refined(row: Row, template: str, tokenizer: Any, longest: int) -> Response:
     return Response(Prompt(row.prompt.id, shown), row.text, row.writer)
 
 
-def spread_out(rows: Sequence[Row]) -> list[Row]:
+def evenly_spaced(rows: Sequence[Row]) -> list[Row]:
     """At most `SAMPLE` of the rows, evenly spread."""
     return [rows[number * len(rows) // SAMPLE] for number in range(SAMPLE)] if len(rows) > SAMPLE else list(rows)
 
 
-def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> Rows:
+def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> TrainingRows:
     """What a trainer is given for the rows, by the functions that training itself uses."""
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:

@@ -18,7 +18,7 @@ from evals.official_data import (
 )
 from evals.official_steps import baseline_responses, file_digest, official_baseline
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
@@ -49,7 +49,7 @@ class BenchChoice:
     data: str | None = None
     baseline: str | None = None
     limit: int | None = None
-    judge: JudgeReference | None = None
+    judge: EndpointReference | None = None
     judge_repeats: int = 1
     allow_missing: bool = False
     length_calibration: Path | None = None
@@ -176,7 +176,7 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     return rows, metric.baseline
 
 
-def _is_official_metric(name: str, role: BenchRole, judged_by: JudgeReference) -> bool:
+def _is_official_metric(name: str, role: BenchRole, judged_by: EndpointReference) -> bool:
     """Whether the scale's bench is AlpacaEval 2.0 as it is defined, so that its published length calibration holds."""
     whole = role.baselines.size >= METRICS["alpaca_eval2"].n_instructions
     own = role.baselines.reference == f"{OFFICIAL_DATA}alpaca_eval2"

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.config.learning_rates import RateTable, read_table
 from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
-from harness.endpoints.reference import EMBEDDED, JudgeReference
+from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
@@ -76,12 +76,12 @@ class JudgeRole:
     base_url: str | None = None
     without: tuple[str, ...] = ()
 
-    def reference(self) -> JudgeReference:
+    def reference(self) -> EndpointReference:
         """The judge as steps take it. Raises UserError for one that there cannot be."""
         return judge(self.model, self.base_url, self.without)
 
     @classmethod
-    def of(cls, reference: JudgeReference) -> "JudgeRole":
+    def of(cls, reference: EndpointReference) -> "JudgeRole":
         """The role that is filled by the judge `reference`."""
         return cls(reference.model, reference.base_url or None, reference.without)
 

@@ -12,7 +12,7 @@ from harness.endpoints import cost
 from harness.endpoints.cost import Budget, TokenCounter, describe, estimate
 from harness.endpoints.known_models import OPENAI_URL
 from harness.endpoints.protocol import ChatRequest, Message
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, judge_reference
 from harness.endpoints.wire_format import THINKING_TOKENS
 from harness.errors import UserError
 
@@ -61,7 +61,7 @@ def test_texts_have_the_published_number_of_tokens(tokenizer: str, text: str, to
 
 @pytest.mark.parametrize(("reference", "tokens"), [(GPT4, 129), (GPT4O, 124)])
 def test_a_conversation_has_the_number_of_tokens_that_the_api_charged_for(
-    reference: JudgeReference, tokens: int
+    reference: EndpointReference, tokens: int
 ) -> None:
     """The cookbook's conversation; its messages also have names, which cost one token beside their text."""
     count_text = cost.text_token_counter("cl100k_base" if reference is GPT4 else "o200k_base")

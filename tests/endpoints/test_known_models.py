@@ -17,7 +17,7 @@ from harness.endpoints.known_models import (
     price_of,
     shutdown_date,
 )
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, judge_reference
 from harness.errors import UserError
 
 SOURCE = {"vendor": {"url": "https://example.org/prices", "as_of": "2026-01-31"}}
@@ -124,4 +124,4 @@ def test_a_server_on_another_machine_is_not(url: str) -> None:
 
 
 def test_the_embedded_judge_is_free() -> None:
-    assert price_of(JudgeReference("mini:judge")) == FREE
+    assert price_of(EndpointReference("mini:judge")) == FREE

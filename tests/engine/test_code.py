@@ -257,8 +257,8 @@ print(all(digests), *{{"torch", "trl", "harness.steps.train", "harness.steps.jud
 
 def test_one_step_of_a_module_is_not_the_other():
     sft, dpo = (code._closure([code.Place("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
-    assert code.Place("harness.training.trl", "train_dpo") in dpo - sft
-    assert code.Place("harness.training.trl", "_train") in dpo & sft
+    assert code.Place("harness.training.dpo", "run_dpo") in dpo - sft
+    assert code.Place("harness.training.loop", "train") in dpo & sft
 
 
 def test_how_progress_is_shown_makes_no_artifact_stale() -> None:

@@ -188,7 +188,7 @@ def test_a_cluster_that_goes_away_is_one_line_and_what_is_finished_is_kept(clust
 
 
 def test_a_cluster_that_falls_silent_has_gone_away(cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ray_executor, "LONGEST_SILENCE", 0.2)
+    monkeypatch.setattr(ray_executor, "MAX_SILENCE", 0.2)
     monkeypatch.setattr(ray_executor, "TIME_TO_STOP", 0.2)
     hold = threading.Event()
     cluster.on_start = lambda artifact, start: hold.wait(1)

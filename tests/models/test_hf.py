@@ -334,7 +334,7 @@ def test_what_does_not_fit_into_memory_is_drawn_in_smaller_parts(
 
 
 def test_a_batch_is_smaller_where_answers_are_long(generator: TransformersGenerator) -> None:
-    assert [generator.at_once(tokens) for tokens in (1, 160, 2048, 10**6)] == [256, 256, 20, 1]
+    assert [generator.preferred_batch_size(tokens) for tokens in (1, 160, 2048, 10**6)] == [256, 256, 20, 1]
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:

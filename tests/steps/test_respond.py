@@ -53,7 +53,7 @@ class FakeGenerator:
             for said, seed in zip(conversations, seeds, strict=True)
         ]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         return 4
 
     def close(self) -> None:

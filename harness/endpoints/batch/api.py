@@ -21,7 +21,7 @@ from harness.endpoints.endpoint import (
 )
 from harness.endpoints.judges import print_note
 from harness.endpoints.pacing import Retries, Silence, retry_after
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import refused_prompt
 from harness.errors import UserError
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ENDPOINT: Final = "/v1/chat/completions"
-MOST_REQUESTS = 50_000
+MAX_REQUESTS = 50_000
 """In one input file."""
-MOST_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 """In one input file."""
-_MOST_BATCHES = 10_000
+_MAX_BATCHES = 10_000
 """That are looked through, the latest first: some servers give the same page again and again."""
-_MOST_ANSWER_BYTES = 2**24
+_MAX_ANSWER_BYTES = 2**24
 """Of what is no file: a batch, a list of batches."""
 
 
@@ -60,7 +60,7 @@ class BatchApi:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         key: str,
         timeout_seconds: float,
         retries: Retries,
@@ -68,13 +68,13 @@ class BatchApi:
     ) -> None:
         self._reference, self._key, self._retries, self._note = reference, key, retries, note
         self._timeout_seconds = timeout_seconds
-        self._client = endpoint_client(reference, key, timeout_seconds, _MOST_ANSWER_BYTES)
+        self._client = endpoint_client(reference, key, timeout_seconds, _MAX_ANSWER_BYTES)
         self._answered = False
 
     def upload(self, content: bytes) -> str:
         """The id of a new input file."""
         name = f"harness-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
-        return self._patiently(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
+        return self._with_retries(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
 
     def create(self, file_id: str, *, first_attempt: bool) -> str:
         """The id of the one batch of the input file.
@@ -86,12 +86,12 @@ class BatchApi:
 
         def find_or_create() -> str:
             if next(attempts):
-                for batch in islice(batches.list(limit=100), _MOST_BATCHES):
+                for batch in islice(batches.list(limit=100), _MAX_BATCHES):
                     if batch.input_file_id == file_id:
                         return self._id(batch)
             return self._id(batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h"))
 
-        return self._patiently(find_or_create)
+        return self._with_retries(find_or_create)
 
     def batch(self, batch_id: str) -> "Batch":
         """The batch as it stands."""
@@ -102,7 +102,7 @@ class BatchApi:
                 raise ValueError(f"not the batch {batch_id}")
             return batch
 
-        return self._patiently(retrieve)
+        return self._with_retries(retrieve)
 
     def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, Row], bool]:
         """The rows of an ended batch's output and errors by custom id, and whether all of them came.
@@ -143,7 +143,7 @@ class BatchApi:
     def _content(self, file_id: str, most_bytes: int) -> bytes:
         client = endpoint_client(self._reference, self._key, self._timeout_seconds, most_bytes, is_download=True)
         with client:
-            return self._patiently(lambda: client.files.content(file_id).content)
+            return self._with_retries(lambda: client.files.content(file_id).content)
 
     def _parsed(self, line: str) -> dict[str, Any] | None:
         try:
@@ -165,7 +165,7 @@ class BatchApi:
         is_refusal = found.status >= 400 and not is_transient(found.status)
         return Row(failure=reason, refusal=reason if is_refusal else "")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _with_retries(self, call: Callable[[], T]) -> T:
         """What `call` returns. Raises UserError where it is refused, or goes on failing.
 
         A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
@@ -184,7 +184,7 @@ class BatchApi:
             try:
                 found = call()
             except (*failures, *of_no_batch_api) as error:
-                failure, asked_to_wait = self._passing_failure(error)
+                failure, asked_to_wait = self._retryable_failure(error)
             else:
                 self._answered = True
                 return found
@@ -195,7 +195,7 @@ class BatchApi:
                 self._note(f"{self._reference}: the Batch API does not answer as it should: {failure}; asking on")
             time.sleep(self._retries.delay(attempt, asked_to_wait, random.random()))
 
-    def _passing_failure(self, error: Exception) -> tuple[str, float | None]:
+    def _retryable_failure(self, error: Exception) -> tuple[str, float | None]:
         """Why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
 
         Raises UserError for one that will not.
@@ -207,7 +207,7 @@ class BatchApi:
         if isinstance(error, APIStatusError):
             self._answered = True
             found = status_problem(error, self._key)
-            if not found.may_pass:
+            if not found.is_retryable:
                 raise UserError(self._refusal(found)) from None
             return str(found), retry_after(error.response.headers, time.time())
         if isinstance(error, APIConnectionError):

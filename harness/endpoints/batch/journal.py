@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _SUFFIX = ".batches.jsonl"
-_MOST_BYTES = 2**31
+_MAX_BYTES = 2**31
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Submission:
     most_usd: float
     open: set[str] = field(default_factory=set)
     batch_id: str = ""
-    most_bytes: int = _MOST_BYTES
+    most_bytes: int = _MAX_BYTES
     """What its output can be; by default more than any that a line without it stands for."""
 
 
@@ -83,7 +83,7 @@ def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
     """Takes a line into the submissions by file. Raises what reading another's line raises."""
     file_id = str(line["file_id"])
     if line["kind"] == "uploaded":
-        most_bytes = int(line.get("most_bytes", _MOST_BYTES))
+        most_bytes = int(line.get("most_bytes", _MAX_BYTES))
         submissions[file_id] = Submission(
             file_id, str(line["run_id"]), float(line["most_usd"]), set(map(str, line["keys"])), most_bytes=most_bytes
         )

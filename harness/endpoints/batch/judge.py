@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.endpoints.batch.api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
+from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, Row
 from harness.endpoints.batch.journal import Submission, journal_beside, journals_in
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
@@ -16,7 +16,7 @@ from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
 from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, read_answer, request_body
@@ -56,7 +56,7 @@ class BatchJudge:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         limits: Limits,
         kept: Path,
         polling: Polling | None = None,
@@ -232,7 +232,7 @@ class BatchJudge:
 
 
 def _input_files(
-    reference: JudgeReference, requests: Mapping[str, ChatRequest]
+    reference: EndpointReference, requests: Mapping[str, ChatRequest]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """(keys, content) of as few input files as the Batch API's limits allow."""
     keys: list[str] = []
@@ -240,7 +240,7 @@ def _input_files(
     size = 0
     for key, request in requests.items():
         line = _input_line(reference, key, request)
-        if lines and (len(lines) == MOST_REQUESTS or size + len(line) > MOST_BYTES):
+        if lines and (len(lines) == MAX_REQUESTS or size + len(line) > MAX_BYTES):
             yield tuple(keys), b"".join(lines)
             keys, lines, size = [], [], 0
         keys.append(key)
@@ -250,6 +250,6 @@ def _input_files(
         yield tuple(keys), b"".join(lines)
 
 
-def _input_line(reference: JudgeReference, key: str, request: ChatRequest) -> bytes:
+def _input_line(reference: EndpointReference, key: str, request: ChatRequest) -> bytes:
     body = request_body(reference, request)
     return (json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}) + "\n").encode()

@@ -17,7 +17,7 @@ def context_length(config: Any) -> int:
     return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
-def rooms(
+def answer_token_limits(
     conversations: Sequence[Conversation], prompts: Sequence[Sequence[int]], most: int, limit: int, model: str
 ) -> list[int]:
     """How many tokens the answer to each prompt may have: `most`, or what is left of the model's `limit`.

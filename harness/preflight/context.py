@@ -54,7 +54,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Subject:
+class PreflightContext:
     """A run that may be about to start.
 
     `unresolved` says by reference why a model or data set is not at hand (`harness.engine.unresolved`). `aside` is a
@@ -227,8 +227,8 @@ def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
     return ""
 
 
-def _require(subject: Subject, reference: str) -> None:
-    if reference in subject.lacking:
+def _require(context: PreflightContext, reference: str) -> None:
+    if reference in context.lacking:
         raise NotAtHand(f"{reference} is not at hand")
 
 
@@ -265,8 +265,10 @@ def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
                 yield Stage(each, base, work)
 
 
-def subject_of(request: Request, experiments: Sequence[Experiment], store: Store, aside: Store) -> Subject:
+def preflight_context(
+    request: Request, experiments: Sequence[Experiment], store: Store, aside: Store
+) -> PreflightContext:
     """The run of `experiments`."""
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
-    return Subject(request, targets, models, store, aside)
+    return PreflightContext(request, targets, models, store, aside)
