@@ -1,4 +1,4 @@
-"""What a text must be so that it can be stored, sent and shown."""
+"""The requirements on a text that is stored, sent and shown."""
 
 import reprlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ _MAX_NAMES = 12
 
 
 def holds_half_character(text: str) -> bool:
-    """Whether `text` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
+    """Return whether `text` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -16,6 +16,7 @@ def holds_half_character(text: str) -> bool:
 
 
 def names_shown(names: Iterable[str]) -> str:
-    """The names of columns as an error lists them: the first ones, each shortened; with blanks around it, in quotes."""
+    """Return the names of columns as an error lists them: the first ones, each shortened; with blanks around it, in
+    quotes."""
     shown = [reprlib.repr(name) if name.strip() != name or not name else reprlib.repr(name)[1:-1] for name in names]
     return ", ".join(shown[:_MAX_NAMES]) + (", …" if len(shown) > _MAX_NAMES else "") or "none"

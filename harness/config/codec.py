@@ -15,7 +15,7 @@ Decoder = Callable[[Any], Any]
 
 
 def encode(value: Any) -> Any:
-    """`value` as JSON: dataclasses become objects, tuples become arrays."""
+    """Encode `value` as JSON: dataclasses become objects, tuples become arrays."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -26,7 +26,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(target: type[T], value: Any, where: str) -> T:
-    """`value` (parsed JSON or YAML) as an instance of `target`.
+    """Decode `value` (parsed JSON or YAML) as an instance of `target`.
 
     Understands frozen dataclasses, dict[str, X], tuple[X, ...], tuple[X, Y], X | Y, Literal, str, bool, int, float and
     Any; a whole number is accepted for a float.
@@ -57,7 +57,7 @@ def _inside(step: str, decoder: Decoder, value: Any) -> Any:
 
 @cache
 def _decoder(target: Hashable) -> Decoder:
-    """The decoder for one type, made once: rows come by the ten thousand."""
+    """Return the decoder for one type, made once: rows come by the ten thousand."""
     origin, arguments = typing.get_origin(target), typing.get_args(target)
     if target is Any:
         return lambda value: value

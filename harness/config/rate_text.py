@@ -6,13 +6,13 @@ from harness.config.learning_rates import Line, RateChoice, RateTable, Sensitivi
 
 
 def rate_text(rate: float) -> str:
-    """A learning rate as it is written: 5e-7, 6.25e-6."""
+    """Format a learning rate as it is written: 5e-7, 6.25e-6."""
     digits, _, exponent = f"{rate:.3e}".partition("e")
     return f"{float(digits):g}e{int(exponent)}"
 
 
 def shown(table: RateTable) -> list[str]:
-    """The table as text, one line a rate; a star marks the chosen one."""
+    """Return the table as text, one line a rate; a star marks the chosen one."""
     lines = []
     for model, methods in table.models.items():
         for method, choice in methods.items():
@@ -41,7 +41,7 @@ def _mark(meets: bool) -> str:
 
 
 def markdown(table: RateTable) -> str:
-    """The table as GitHub Markdown, for the documentation: what fails a criterion is in bold."""
+    """Return the table as GitHub Markdown, for the documentation: what fails a criterion is in bold."""
     rows = [
         "| base model | method | rate | cut off | mean tokens | allowed | mean log p of chosen |",
         "|---|---|---|---|---|---|---|",
@@ -69,7 +69,7 @@ def _bold(text: str, meets: bool) -> str:
 
 
 def sensitivity_markdown(table: RateTable) -> str:
-    """The scores at multiples of the chosen rates as GitHub Markdown; empty where none were measured."""
+    """Format the scores at multiples of the chosen rates as GitHub Markdown; empty where none were measured."""
     scored = [(model, method, each) for model, of in table.sensitivity.items() for method, each in of.items()]
     if not scored:
         return ""

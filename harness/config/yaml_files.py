@@ -19,7 +19,10 @@ MAX_NODES = 100_000
 
 
 def config_path(name: str) -> Path:
-    """The packaged configuration file `name`, such as ``judges.yaml``. Raises UserError with the nearest name."""
+    """Return the packaged configuration file `name`, such as ``judges.yaml``.
+
+    Raises UserError with the nearest name.
+    """
     path = CONFIGS / name
     if not path.is_file():
         raise unknown("configuration", name, (str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml")))
@@ -27,7 +30,7 @@ def config_path(name: str) -> Path:
 
 
 def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
-    """`mapping` as an instance of the frozen dataclass `type`.
+    """Decode `mapping` as an instance of the frozen dataclass `type`.
 
     Raises UserError that names `where` and the key when one is unknown (with the nearest valid key), missing, or of the
     wrong type. Types that can be used in `type`: see `harness.config.codec.decode`.
@@ -36,22 +39,25 @@ def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
 
 
 def load_yaml(path: Path, type: type[T]) -> T:
-    """The YAML file `path` as an instance of the frozen dataclass `type`. Raises UserError as `from_mapping` does."""
+    """Load the YAML file `path` as an instance of the frozen dataclass `type`.
+
+    Raises UserError as `from_mapping` does.
+    """
     return from_mapping(type, read_yaml(path), str(path))
 
 
 def is_path(reference: str) -> bool:
-    """Whether a scale is named by its file, not by its name: ``./mine.yaml``, ``mine.yaml``, ``folder/mine``."""
+    """Return whether a scale is named by its file, not by its name: ``./mine.yaml``, ``mine.yaml``, ``folder/mine``."""
     return "/" in reference or reference.endswith((".yaml", ".yml"))
 
 
 def name_in(reference: str) -> str:
-    """The name of a scale that is named by either: that of its file, without what follows the dot."""
+    """Return the name of a scale given by name or by file: that of its file, without what follows the dot."""
     return Path(reference).stem if is_path(reference) else reference
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
+    """Read the plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
 
     Raises UserError for what cannot be read, is no YAML, or is too much for a configuration.
     """
@@ -79,7 +85,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _size(node: Any, known: dict[int, int]) -> int:
-    """Nodes in all below a YAML node, each counted as often as aliases repeat it; `known` holds those counted."""
+    """Count the nodes below a YAML node, each as often as aliases repeat it; `known` holds those counted."""
     if id(node) not in known:
         known[id(node)] = MAX_NODES  # until it is counted: one that holds itself is too much
         parts = node.value if isinstance(node.value, list) else []

@@ -49,13 +49,13 @@ def read_message(message: Mapping[str, Any], finish_reason: str) -> tuple[str, s
 
 
 def _joined(parts: list[Any], name: str) -> str:
-    """The texts of the parts of a message that are called `name`; thinking is a part of another name."""
+    """Return the texts of the parts of a message that are called `name`; thinking is a part of another name."""
     texts = [part if isinstance(part, str) and name == "text" else mapping(part).get(name) for part in parts]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _thought(message: Mapping[str, Any]) -> bool:
-    """Whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
+    """Return whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
     content = message.get("content")
     in_parts = isinstance(content, list) and any("think" in str(mapping(part).get("type")) for part in content)
     return in_parts or any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
@@ -99,7 +99,7 @@ def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
 
 
 def _log_probability(value: Any) -> float | None:
-    """None for what is no number, or none that a log-probability can be."""
+    """Read a log-probability; None for what is no number, or none that a log-probability can be."""
     number = VERY_UNLIKELY if value == -math.inf else finite(value)
     return None if number is None else max(number, VERY_UNLIKELY)
 

@@ -89,7 +89,7 @@ class ChatCalls:
         return self._body(answer)
 
     def _body(self, answer: bytes) -> Any:
-        """The value of an answer's JSON. Raises as `answer`."""
+        """Return the value of an answer's JSON. Raises as `answer`."""
         try:
             body = read_json(answer, self._key)
         except ValueError:
@@ -111,8 +111,8 @@ class ChatCalls:
         return CallFailed(reason, is_unreachable=is_unreachable(error), is_free=not was_sent(error))
 
     def _refusal(self, found: Problem, wait: float | None = None) -> CallFailed | PromptRefused | UserError:
-        """What an error answer means: no reply to this prompt, another attempt, after `wait` seconds where it asks for
-        them, or the end."""
+        """Return the exception for an error answer: another attempt, after `wait` seconds if it asks for them, or
+        none."""
         without = self._reference.without
         if reason := refused_prompt(found.status, found.body, without):
             return PromptRefused(f"{reason} ({found})", is_free=reason != NO_ROOM)
@@ -124,7 +124,7 @@ class ChatCalls:
         return UserError(f"{self._reference} refuses (status {found.status}): {found.message}{advice}")
 
     def _advice(self, status: int) -> str:
-        """What to look at after a refusal that names nothing to leave out."""
+        """Return what to check after a refusal that names no parameter to leave out."""
         if status in (401, 403):
             return f" (check {VARIABLE})"
         if status == 404:

@@ -45,7 +45,7 @@ class OpenAIJudge:
         options: Options | None = None,
         note: Callable[[str], None] = print_note,
     ) -> None:
-        """`note` hears what the user should know while replies are waited for.
+        """Prepare to ask; `note` receives lines for the user while replies are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
@@ -56,7 +56,7 @@ class OpenAIJudge:
         self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """As the Judge protocol says; recorded replies come first. Waits while another step asks the same judge."""
+        """Implement `Judge.replies`: recorded replies come first. Waits while another step asks the same judge."""
         places: dict[ChatRequest, list[int]] = {}
         for place, request in enumerate(requests):
             places.setdefault(request, []).append(place)
@@ -76,7 +76,7 @@ class OpenAIJudge:
             raise no_room(error, self._record.path) or error from None
 
     def reject(self, request: ChatRequest) -> None:
-        """As the Judge protocol says."""
+        """Implement `Judge.reject`."""
         self._record.reject(request)
 
     def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
@@ -135,8 +135,10 @@ class _Asking:
         self._last_failure: CallFailed | None = None
 
     async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
-        """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
-        landed, and is recorded."""
+        """Hand each outcome, and lines for the user, to `put`.
+
+        An error that stops the run is raised once all requests in flight have ended and are recorded.
+        """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
         client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
@@ -152,7 +154,7 @@ class _Asking:
             raise self._stop
 
     async def _tell_of_silence(self, put: Put) -> None:
-        """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
+        """Hand `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
         while True:
             await asyncio.sleep(_TELLING_SECONDS)
             failure = self._last_failure
@@ -175,7 +177,7 @@ class _Asking:
                 return
 
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
-        """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
+        """Return the reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
         started, answers, failed, limited = time.monotonic(), self._calls.answers, 0, 0
         while True:
             try:
@@ -196,7 +198,7 @@ class _Asking:
             await self._sleep(delay)
 
     def _stop_if_hopeless(self, failure: CallFailed, failed: int, *, reached: bool) -> None:
-        """Raises UserError where the endpoint asks to wait for too long, or is not there."""
+        """Raise UserError where the endpoint asks to wait for too long, or cannot be reached."""
         if failure.retry_after is not None and failure.retry_after > self._retries.longest_wait:
             raise UserError(f"{self._reference} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
         attempts = self._retries.attempts if self._calls.answers else self._retries.attempts_to_connect
@@ -207,8 +209,10 @@ class _Asking:
             )
 
     def _stop_if_useless(self, reason: str) -> None:
-        """Raises UserError where request upon request was given up, lately for `reason`, and no reply came in between:
-        the others would fare no better, and each attempt may be charged for."""
+        """Raise UserError where request upon request was given up, lately for `reason`, without a reply in between.
+
+        The others would fare no better, and each attempt may be charged for.
+        """
         self._given_up += 1
         was_useful = self._record.added > 0
         silent = self._silence.lasted(time.monotonic())
@@ -220,7 +224,7 @@ class _Asking:
             )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
-        """One attempt within rate and budget, its reply recorded. Raises CallFailed, _Stopped or UserError."""
+        """Make one attempt within rate and budget, and record its reply. Raises CallFailed, _Stopped or UserError."""
         await self._await_turn(request)
         reservation = await self._reserve(request)
         try:
@@ -233,7 +237,7 @@ class _Asking:
         return self._keep(request, reservation, body)
 
     def _settle_unread(self, request: ChatRequest, reservation: Reservation, error: BaseException) -> None:
-        """Charges for a request that no reply came to, unless it is certain that nothing was generated."""
+        """Charge for a request that got no reply, unless it is certain that nothing was generated."""
         if isinstance(error, UserError) or (isinstance(error, CallFailed | PromptRefused) and error.is_free):
             self._budget.release(reservation)
             return
@@ -243,7 +247,7 @@ class _Asking:
             self._record.add_unusable(request, one_line(str(answer), self._key), answer, usd)
 
     def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
-        """The reply in the body of an answer, recorded. Raises CallFailed where there is none."""
+        """Record and return the reply in the body of an answer. Raises CallFailed where there is none."""
         try:
             reply = read_answer(body)
         except UnusableAnswer as unusable:
@@ -258,7 +262,7 @@ class _Asking:
         return reply
 
     async def _await_turn(self, request: ChatRequest) -> None:
-        """Waits as the rates ask. Raises _Stopped."""
+        """Wait as the rate limits ask. Raises _Stopped."""
         now = time.monotonic()
         wait = self._request_rate.wait(1, now)
         if self._limits.tokens_per_minute:
@@ -267,7 +271,7 @@ class _Asking:
         await self._sleep(wait)
 
     async def _sleep(self, seconds: float) -> None:
-        """Raises _Stopped, at once or as soon as it is so, when nothing more is to be asked."""
+        """Sleep, but raise _Stopped as soon as nothing more is to be asked."""
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
@@ -275,7 +279,7 @@ class _Asking:
             raise _Stopped
 
     async def _reserve(self, request: ChatRequest) -> Reservation:
-        """Sets money aside; while others are in flight, that there is too little left is not certain yet."""
+        """Reserve money, waiting while requests in flight may still give some back. Raises UserError without enough."""
         while True:
             try:
                 return self._budget.reserve(request)

@@ -1,4 +1,4 @@
-"""What asking a judge costs: tokens counted before anything is sent, and a budget that no request may overrun."""
+"""The cost of asking a judge: tokens counted before anything is sent, and a budget that no request may overrun."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -48,12 +48,12 @@ class TokenCounter:
         self.method = counted if self.exact else f"an estimate, {counted}"
 
     def count(self, messages: Iterable[Message]) -> int:
-        """The prompt tokens of `messages`, the chat format's own included."""
+        """Count the prompt tokens of `messages`, the chat format's own included."""
         count_text = self._count_text or (lambda text: math.ceil(_bytes(text) / _BYTES_PER_TOKEN))
         return _in_chat_format(messages, count_text)
 
     def bound(self, messages: Iterable[Message]) -> int:
-        """The most prompt tokens that `messages` can have: no token is shorter than a byte."""
+        """Return the most prompt tokens that `messages` can have: no token is shorter than a byte."""
         return self.count(messages) if self.exact else _in_chat_format(messages, _bytes)
 
 
@@ -68,7 +68,8 @@ def _bytes(text: str) -> int:
 
 @cache
 def text_token_counter(name: str) -> Callable[[str], int] | None:
-    """How many tokens a text has, special tokens in it read as plain text; None where rs_bpe is not installed."""
+    """Return a counter of a text's tokens, special tokens in it read as plain text; None where rs_bpe is not
+    installed."""
     try:
         from rs_bpe.bpe import openai  # type: ignore[import-not-found]
     except ImportError:  # it has no wheel for every platform
@@ -79,7 +80,7 @@ def text_token_counter(name: str) -> Callable[[str], int] | None:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a set of requests will cost; token counts are totals over the `calls` still to be made.
+    """The estimated cost of a set of requests; token counts are totals over the `calls` still to be made.
 
     `completion_tokens` are expected, `most_completion_tokens` the bound that the requests themselves set;
     `most_prompt_tokens` is above `prompt_tokens` where these are an estimate. Second attempts are in none of them:
@@ -97,11 +98,11 @@ class CostEstimate:
     price: Price | None
 
     def usd(self, *, batch: bool = False) -> float | None:
-        """Expected dollars; None where the price is unknown."""
+        """Return the expected dollars; None where the price is unknown."""
         return self.price.usd(self.prompt_tokens, self.completion_tokens, batch=batch) if self.price else None
 
     def most_usd(self, *, batch: bool = False) -> float | None:
-        """Dollars if every reply is as long as its request allows; None where the price is unknown."""
+        """Return the dollars if every reply is as long as its request allows; None where the price is unknown."""
         return self.price.usd(self.most_prompt_tokens, self.most_completion_tokens, batch=batch) if self.price else None
 
 
@@ -110,7 +111,7 @@ def estimate(
     reference: EndpointReference,
     is_recorded: Callable[[ChatRequest], bool] = lambda request: False,
 ) -> CostEstimate:
-    """What asking `reference` all of `requests` will cost; equal requests are one, and recorded ones are free.
+    """Estimate the cost of asking `reference` all of `requests`; equal requests are one, and recorded ones are free.
 
     Requests for one token are expected to get one, others min(`max_tokens`, `TYPICAL_REPLY_TOKENS`); what a model
     thinks before it replies is in the bound only.
@@ -132,7 +133,7 @@ def estimate(
 
 
 def describe(cost: CostEstimate, today: date | None = None) -> str:
-    """The lines that `--dry-run` prints of an estimate; `today` tells whether the model is still served."""
+    """Format an estimate as the lines that `--dry-run` prints; `today` decides whether the model is still served."""
     lines = [
         f"judge              {cost.reference}",
         f"calls              {cost.calls:,}, and {cost.recorded:,} recorded already (free)",
@@ -176,7 +177,7 @@ def _range(expected: float | None, most: float | None) -> str:
 
 
 def dollars(usd: float) -> str:
-    """Dollars and cents; four decimals below ten cents."""
+    """Format an amount as dollars and cents, with four decimals below ten cents."""
     return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.4f}"
 
 
@@ -208,11 +209,11 @@ class Budget:
 
     @property
     def in_flight(self) -> int:
-        """How many reservations are neither settled nor released."""
+        """The number of reservations that are neither settled nor released."""
         return len(self._open)
 
     def reserve(self, request: ChatRequest) -> Reservation:
-        """Sets aside the most that `request` can cost.
+        """Set aside the most that `request` can cost.
 
         Raises UserError where that is more than is left beside what others have reserved; with some `in_flight`, more
         may be left once they are settled.
@@ -244,11 +245,11 @@ class Budget:
         return charged
 
     def release(self, reservation: Reservation) -> None:
-        """Nothing was charged for the request."""
+        """Release a reservation: nothing was charged for the request."""
         self._open.remove(reservation)
 
     def most_usd(self, request: ChatRequest) -> float:
-        """The most that `request` can cost; 0 where the price is unknown."""
+        """Return the most that `request` can cost; 0 where the price is unknown."""
         if not self._usd(1, 1):  # unknown, or free: no need to count
             return 0.0
         return self._usd(self._counter.bound(request.messages), longest_reply(self._reference, request)) or 0.0

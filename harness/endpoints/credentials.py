@@ -21,7 +21,7 @@ _QUOTING = "\\%&"
 
 
 def api_key(reference: EndpointReference) -> str:
-    """The key for the judge's endpoint; servers on this machine need none.
+    """Return the key for the judge's endpoint; servers on this machine need none.
 
     Raises UserError where it is missing, or no header could carry it (the SDK's own error would show it).
     """
@@ -70,7 +70,7 @@ def redacted(value: Any, key: str) -> Any:
 
 @cache
 def _encodings(key: str) -> re.Pattern[str]:
-    """The key in hexadecimal digits, and in base64, where what stands before it shifts the letters."""
+    """Match the key in hexadecimal digits, and in base64, where what stands before it shifts the letters."""
     data = key.encode()
     texts = [re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", data.hex())]
     for shift in range(3):
@@ -86,9 +86,8 @@ def _spellings(key: str) -> re.Pattern[str]:
 
 
 def _spelling(character: str) -> str:
-    """What one letter of a key may look like: itself, escaped (`\\/`), or by its number (`\\u0073`, `\\u{73}`, `\\163`,
-    `%73`, `%u0073`, `&#115;`).
-    """
+    """Match one letter of a key: itself, escaped (`\\/`), or by its number (`\\u0073`, `\\u{73}`, `\\163`, `%73`,
+    `%u0073`, `&#115;`)."""
     digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
     named = re.escape(html.escape(character))
     numbered = rf"u00{digits}|u\{{0{{0,4}}{digits}\}}|x{digits}|0?{ord(character):o}"

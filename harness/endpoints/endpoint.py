@@ -51,7 +51,8 @@ def endpoint_client(
 def async_endpoint_client(
     reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int
 ) -> "AsyncOpenAI":
-    """As `endpoint_client`, asynchronous; whoever asks ends what takes longer than `timeout_seconds` in all."""
+    """Return the SDK's asynchronous client, as `endpoint_client`; the caller ends what takes longer than
+    `timeout_seconds`."""
     from openai import AsyncOpenAI
 
     from harness.endpoints.http_clients import AsyncBoundedClient, Bounds
@@ -61,12 +62,13 @@ def async_endpoint_client(
 
 
 def _direct(reference: EndpointReference) -> dict[str, Any]:
-    """Of the HTTP client: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
+    """Return the HTTP client's settings: no proxy to this machine, where SSL_CERT_FILE still names the authorities to
+    trust."""
     return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
 
 
 def _settings(reference: EndpointReference, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """Of both clients: without the SDK's retries, which know neither budget nor rate.
+    """Return the settings of both clients, without the SDK's retries, which know neither budget nor rate.
 
     Raises UserError for another machine where the network is refused.
     """
@@ -80,8 +82,8 @@ def _settings(reference: EndpointReference, key: str, timeout_seconds: float) ->
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an error answer says: its HTTP status and message, and the `parameter` that it refuses, "" where it names
-    none, fit to be shown; and its `body`, the value of its JSON or its text."""
+    """The content of an error answer: HTTP status, message, and the `parameter` that it refuses ("" where it names
+    none), fit to be printed; and its `body`, the value of its JSON or its text."""
 
     status: int
     message: str
@@ -140,7 +142,7 @@ def read_json(content: str | bytes, key: str) -> Any:
 
 
 def is_transient(status: int) -> bool:
-    """Whether a request that was answered with this HTTP status is worth sending again."""
+    """Return whether a request that was answered with this HTTP status is worth sending again."""
     return status in (408, 409, 429) or status >= 500
 
 
@@ -190,7 +192,7 @@ class CannotList(Exception):
 
 
 def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
-    """The entries of the endpoint's list of models, by id; no completion is asked for.
+    """Return the entries of the endpoint's list of models, by id; no completion is asked for.
 
     Raises CannotList where there is none to be had, and UserError where the endpoint refuses the key or is not there.
     """
@@ -219,7 +221,7 @@ def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[
 
 
 def _entries(client: "OpenAI", key: str) -> Iterator[Mapping[str, Any]]:
-    """The entries of all pages."""
+    """Yield the entries of all pages."""
     after: dict[str, str] = {}
     for _ in range(_MAX_PAGES):
         page = read_json(client.models.with_raw_response.list(extra_query=after).content, key)

@@ -1,4 +1,4 @@
-"""What the body of an error answer says is wrong, in whichever of the usual places."""
+"""The text of an error answer, found in whichever of the usual places it stands."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def error_within(answer: Any) -> tuple[int, Any] | None:
 
 
 def _status(*places: Any) -> int:
-    """The status of an error, as the first of `places` that names one has it; else 200."""
+    """Return the status of an error, as the first of `places` that names one has it; else 200."""
     for place in places:
         for name in ("code", "status", "status_code") if isinstance(place, Mapping) else ():
             value = place.get(name)
@@ -53,7 +53,7 @@ def _status(*places: Any) -> int:
 
 
 def _innermost(body: Any) -> tuple[Any, str]:
-    """What is in the usual wrappings of an error: its text, or all of it where there is none; and what is passed on."""
+    """Unwrap an error: return its text, or all of it where there is none, and the text that a proxy passes on."""
     raw = ""
     if isinstance(body, list) and len(body) == 1:  # as Gemini wraps its errors
         body = body[0]

@@ -30,7 +30,7 @@ class UnboundedAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an answer may be: at most `most_bytes` once decompressed, within `seconds` (None: whoever asks sees to it).
+    """The limits of an answer: `most_bytes` once decompressed, within `seconds` (None: the caller bounds the time).
 
     `endpoint` and `key` are for errors: what it is called, and what they must not show.
     """
@@ -49,7 +49,7 @@ class BoundedClient(DefaultHttpxClient):
         self._bounds = bounds
 
     def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """Return the whole answer. Raises UnboundedAnswer, and UserError for one that sends to another host."""
+        """Send a request within the bounds, as `BoundedClient.send`."""
         if self._bounds.seconds is None:
             return self._whole(request, settings)
         seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
@@ -80,7 +80,7 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
         self._bounds = bounds
 
     async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """As `BoundedClient.send`."""
+        """Send a request within the bounds, as `BoundedClient.send`."""
         settings["follow_redirects"] = False
         for _ in range(_MAX_REDIRECTS):
             response = await super().send(request, stream=True, **settings)
@@ -98,8 +98,10 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns. Raises what it raises, and UnboundedAnswer where it takes longer, however busy it looks: a
-    header that comes letter by letter passes every time-out of a socket."""
+    """Return what `work` returns; raise UnboundedAnswer where it takes longer, however busy it looks.
+
+    A header that comes letter by letter passes every timeout of a socket.
+    """
     found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
@@ -145,7 +147,10 @@ class _Body:
 
 
 def _next_request(response: "Response", bounds: Bounds) -> "Request":
-    """The request that a redirect asks for. Raises UserError for one to another host: the prompts would go there."""
+    """Return the request that a redirect asks for.
+
+    Raises UserError for one to another host: the prompts would go there.
+    """
     request = response.next_request
     assert request is not None
     if _origin(request.url) == _origin(response.request.url):
@@ -157,7 +162,7 @@ def _next_request(response: "Response", bounds: Bounds) -> "Request":
 
 
 def _shown(url: "URL", key: str) -> str:
-    """The origin without the key, which may stand there in small letters, as hosts do."""
+    """Return the origin without the key, which may stand there in small letters, as hosts do."""
     return redact(redact(_origin(url), key), key.lower())
 
 

@@ -25,7 +25,7 @@ def load_judge(
     options: "Options | None" = None,
     note: Callable[[str], None] = print_note,
 ) -> Judge:
-    """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
+    """Return the judge behind `reference`, which records paid replies in the folder `reply_cache` and finds them there.
 
     `options` are those that named it, by default --judge-model and its like; `note` hears what the user should know
     while replies are waited for. Raises UserError where the key of its endpoint is missing from the environment.

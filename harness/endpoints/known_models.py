@@ -1,4 +1,4 @@
-"""What is known of judge models: what they cost, what they refuse, and until when they are served."""
+"""The known judge models: their prices, the parameters they refuse, and until when they are served."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a price stands: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
+    """The source of a price: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
 
     url: str
     as_of: str
@@ -41,7 +41,7 @@ class Price:
     batch: float | None = None
 
     def usd(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float | None:
-        """Dollars for so many tokens; None through the Batch API where its price is not known."""
+        """Return the dollars for so many tokens; None through the Batch API where its price is not known."""
         factor = self.batch if batch else 1.0
         if factor is None:
             return None
@@ -89,7 +89,7 @@ class JudgeTable:
             raise ValueError(f"unknown sources: {', '.join(missing)}")
 
     def find(self, name: str) -> JudgeModel:
-        """The entry with exactly this name, else the one with the longest beginning of it, else an empty one."""
+        """Return the entry with exactly this name, else the one with the longest beginning of it, else an empty one."""
         by_name = {known: model for model in self.models for known in model.names}
         if name in by_name:
             return by_name[name]
@@ -99,18 +99,18 @@ class JudgeTable:
 
 @cache
 def judge_table() -> JudgeTable:
-    """configs/judges.yaml. Raises UserError where it is not in order."""
+    """Read configs/judges.yaml. Raises UserError where it is not in order."""
     return load_yaml(config_path("judges.yaml"), JudgeTable)
 
 
 @cache
 def known_model(name: str) -> JudgeModel:
-    """What configs/judges.yaml knows of the model; nothing but its name for one that is not in there."""
+    """Return the entry of the model in configs/judges.yaml; nothing but its name for one that is not in there."""
     return judge_table().find(name)
 
 
 def price_of(reference: EndpointReference) -> Price | None:
-    """What the judge costs: the vendor's price at its endpoint, nothing on this machine, unknown (None) elsewhere.
+    """Return the price of the judge: the vendor's at its endpoint, nothing on this machine, None (unknown) elsewhere.
 
     A server on this machine under the name of a vendor's model is taken for a proxy, which passes the bill on.
     """
@@ -135,7 +135,7 @@ def is_same_model(asked: str, served: str) -> bool:
 
 
 def is_local(reference: EndpointReference) -> bool:
-    """Whether the judge is embedded or served from this machine."""
+    """Return whether the judge is embedded or served from this machine."""
     if reference.is_embedded:
         return True
     host = urlsplit(reference.base_url).hostname or ""
@@ -146,12 +146,12 @@ def is_local(reference: EndpointReference) -> bool:
 
 
 def is_vendor(reference: EndpointReference) -> bool:
-    """Whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
+    """Return whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
     return reference.base_url.rstrip("/") == OPENAI_URL
 
 
 def shutdown_date(reference: EndpointReference) -> date | None:
-    """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
+    """Return the day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
 
     As for prices, a server on this machine under the name of a vendor's model is taken for a proxy.
     """

@@ -1,4 +1,4 @@
-"""Which models answer: what the user hears of an endpoint that lets another one answer than was asked."""
+"""The models that answer, and a note where an endpoint lets another one answer than was asked."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,14 +30,14 @@ class CountedJudge:
         self.served: Counter[str] = Counter()
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """As the Judge protocol says."""
+        """Implement `Judge.replies`."""
         for place, reply in self._judge.replies(requests):
             if isinstance(reply, ChatReply):
                 self.served[reply.served_model] += 1
             yield place, reply
 
     def reject(self, request: ChatRequest) -> None:
-        """As the Judge protocol says."""
+        """Implement `Judge.reject`."""
         self._judge.reject(request)
 
     def others(self, reference: EndpointReference) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a judge reference means."""
+"""References to endpoints: a model, the URL where it is served, and the parameters it refuses."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ EMBEDDED = "mini:judge"
 
 @dataclass(frozen=True, slots=True)
 class EndpointReference:
-    """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
+    """The complete name of a judge or teacher: verdicts of judges with equal references may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
     request parameters that the endpoint refuses and that are therefore not sent; with "system" the system's text stands
@@ -35,7 +35,7 @@ class EndpointReference:
 
 
 def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
-    """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
+    """Return the reference of the judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
     `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
     embedded judge that there is not, a base URL that is none, and what cannot be left out in `without`.
@@ -60,7 +60,7 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
 
 
 def _checked_url(text: str) -> str:
-    """The base URL without its last slash. What may hold a secret is refused, and not shown."""
+    """Return the base URL without its last slash. One that may hold a secret is refused, and not printed."""
     if set(text) & set("@?#"):
         azure = ".azure.com" in text.lower() or "api-version" in text.lower()
         hint = "; for Azure give https://RESOURCE.openai.azure.com/openai/v1, which needs no api-version"

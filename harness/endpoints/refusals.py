@@ -1,4 +1,4 @@
-"""What an endpoint's refusal means: this one prompt, a parameter that can be left out, or everything.
+"""The meaning of an endpoint's refusal: this one prompt, a parameter that can be left out, or everything.
 
 Vendors agree on no code for either, so that their wordings are told by patterns; tests/endpoints/test_refusals.py has
 them by vendor.
@@ -101,7 +101,7 @@ _SYSTEM_TURN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user has said of the model that is asked, by name of option: what errors advise to look at."""
+    """The command-line options that named the model that is asked: what errors advise to check."""
 
     model: str = "--judge-model"
     base_url: str = "--judge-base-url"
@@ -116,12 +116,12 @@ class Options:
         return " and ".join(dict.fromkeys((self.model, self.base_url)))
 
     def leave_out(self, *parameters: Refusable) -> str:
-        """The advice to leave parameters out."""
+        """Return the advice to leave parameters out."""
         return self.refusal.format(parameter=self.and_.join(parameters))
 
 
 def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str:
-    """Why the endpoint refuses this one prompt and would take others: FILTERED, TOO_LONG, NO_ROOM; "" for neither.
+    """Return why the endpoint refuses this one prompt: FILTERED, TOO_LONG, NO_ROOM; "" where it does not.
 
     `body` is the answer's text or the value of its JSON; `status` that of HTTP, or what an error within a whole answer
     gives as its own. `without` names what was left out of the request.
@@ -147,7 +147,7 @@ def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str
 def refused_parameter(
     status: int, parameter: str | None, message: str, without: tuple[str, ...] = ()
 ) -> Refusable | None:
-    """Which of what can be left out the endpoint refuses, as it says in `message` or names as the `parameter`.
+    """Return the parameter that the endpoint refuses, as it says in `message` or names as the `parameter`.
 
     None where it refuses something else, or what is left out already, which `without` names.
     """
@@ -171,7 +171,7 @@ def _refused(status: int, parameter: str | None, message: str) -> Refusable | No
 
 
 def advice_on(refused: Refusable, message: str, options: Options) -> str:
-    """How to mend that a parameter is refused."""
+    """Return how to mend that a parameter is refused."""
     if refused == "logprobs" and _ABOVE.search(message):
         return f"{options.leave_out(refused)}; or have its server allow as many (vLLM: --max-logprobs)"
     return options.leave_out(refused)

@@ -29,7 +29,7 @@ loss may cost the lines since then; a killed process costs none."""
 
 
 def request_key(reference: EndpointReference, request: ChatRequest) -> str:
-    """SHA-256 over all that makes the request what it is. Any field changed, another key."""
+    """Return the SHA-256 over all that identifies the request: any field changed, another key."""
     return _digest(
         {
             "base_url": reference.base_url,
@@ -46,8 +46,10 @@ def _messages(reference: EndpointReference, request: ChatRequest) -> list[dict[s
 
 
 def _question_key(line: Mapping[str, Any]) -> str:
-    """What a line's reply is found by: all of `request_key` but the reader's version, since what a judge has said, and
-    was paid for, does not depend on who reads it."""
+    """Return the key that a line's reply is found by: all of `request_key` but the reader's version.
+
+    What a judge has said, and was paid for, does not depend on who reads it.
+    """
     return _digest([line[name] for name in ("base_url", "parameters", "repeat", "messages_sha256")])
 
 
@@ -116,14 +118,17 @@ class RecordedReplies:
                 os.close(file)
 
     def get(self, request: ChatRequest) -> ChatReply | None:
-        """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
+        """Return the reply to `request`, unless another run has rejected it.
+
+        One that this run rejected is still its reply.
+        """
         recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is None or recorded.rejected_by not in (None, self.run_id):
             return None
         return recorded.reply
 
     def add(self, request: ChatRequest, reply: ChatReply, usd: float | None) -> None:
-        """Keeps `reply`, which cost `usd` dollars (None: the price is unknown)."""
+        """Keep `reply`, which cost `usd` dollars (None: the price is unknown)."""
         answer = {
             "text": reply.text,
             "log_probabilities": reply.log_probabilities,
@@ -134,11 +139,11 @@ class RecordedReplies:
         self.added += 1
 
     def add_unusable(self, request: ChatRequest, reason: str, answer: UnusableAnswer, usd: float | None) -> None:
-        """Keeps that a request without a reply was charged for, for a `reason` that is fit to be stored."""
+        """Record that a request without a reply was charged for, for a `reason` that is fit to be stored."""
         self._append("unusable", request, {"reason": reason, **_charge(answer, usd)})
 
     def reject(self, request: ChatRequest) -> None:
-        """Takes the reply to `request` back, for every later run; does nothing when there is none.
+        """Take the reply to `request` back, for every later run; do nothing when there is none.
 
         May be called while the record is closed, or open elsewhere.
         """
@@ -147,11 +152,11 @@ class RecordedReplies:
             self._append("rejection", request, {"key": recorded.key})
 
     def spent(self) -> float:
-        """Dollars that this run has paid to all judges of the folder, where the price is known."""
+        """Return the dollars that this run has paid to all judges of the folder, where the price is known."""
         return spending(self.path.parent, self.run_id).usd
 
     def _identity(self, request: ChatRequest) -> dict[str, Any]:
-        """What tells a request from others, as every line of it says."""
+        """Return the fields that identify a request, as every line of it has them."""
         return {
             "base_url": self._reference.base_url,
             "parameters": request_parameters(self._reference, request),
@@ -200,7 +205,7 @@ class RecordedReplies:
                     self._take(line)
 
     def _take(self, line: Mapping[str, Any]) -> None:
-        """Takes a line in that `_line` has read."""
+        """Take in a line that `_line` has read."""
         if line["kind"] == "rejection":
             if (key := _question_key(line)) in self._replies:
                 self._replies[key].rejected_by = line["run_id"]
@@ -208,7 +213,7 @@ class RecordedReplies:
             self._replies[_question_key(line)] = _Recorded(_reply(line), line["key"], line["messages_sha256"])
 
     def _take_back(self, text: bytes) -> None:
-        """Takes back what an unreadable line may have rejected; one damage hits one of the two digests in it."""
+        """Take back what an unreadable line may have rejected; one damage hits one of the two digests in it."""
         digests = {digest.decode() for digest in _DIGEST.findall(text)}
         for recorded in self._replies.values() if digests else ():
             if recorded.key in digests or recorded.messages_sha256 in digests:
@@ -217,7 +222,7 @@ class RecordedReplies:
 
 @dataclass(slots=True)
 class Spending:
-    """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`.
+    """The endpoint answers that one run paid for; `unpriced` of them have no known price and are not in `usd`.
 
     `unread` requests got no whole answer; they are in `usd` with the most they can have cost, `unread_usd` in all.
     So are the `uncounted` answers of which the endpoint did not say how many tokens they took.
@@ -269,7 +274,7 @@ def spending(folder: Path, run_id: str) -> Spending:
 
 
 def is_recorded(folder: Path, reference: EndpointReference) -> Callable[[ChatRequest], bool]:
-    """Whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
+    """Return whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
     record = RecordedReplies(folder, reference, run_id="")
     record._read()
     return lambda request: record.get(request) is not None
@@ -288,7 +293,7 @@ _DAMAGE = "an unreadable line"
 
 
 def _sealed(line: str) -> str:
-    """A JSON object with a digest of its text as one more field at its end."""
+    """Return a JSON object with a digest of its text as one more field at its end."""
     return f'{line[:-1]}, "sha256": "{sha256(line.encode()).hexdigest()[:16]}"}}'
 
 
@@ -298,7 +303,7 @@ def _is_damaged(text: bytes) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """The lines of a record as they stand there, and what they say; None for those that are not what was written."""
+    """Yield each line of a record and its fields; None for fields that are not what was written."""
     with path.open("rb") as file:
         for text in map(bytes.strip, file):
             if text:
@@ -306,7 +311,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """The fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
+    """Return the fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
     try:
         line = json.loads(text, parse_constant=_refuse_constant)
         return line if _has_types(line) else None
@@ -319,7 +324,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _has_types(line: Mapping[str, Any]) -> bool:
-    """Raises what looking for a field in something else raises."""
+    """Return whether a line's fields have their types; raises the errors of looking for a field in something else."""
     if not all(isinstance(line[name], str) for name in ("kind", "key", "run_id")):
         return False
     if line["kind"] in ("reply", "rejection") and not _is_identified(line):
@@ -353,8 +358,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _damaged_key(text: bytes) -> list[str]:
-    """The key of a damaged line, as far as it can be read, else ""; none for one that a kill or a power loss cut short,
-    which was never there, and for what is no line of ours."""
+    """Return the key of a damaged line, as far as it can be read, else "".
+
+    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
+    """
     if not (text.startswith(b"{") and text.endswith(b"}")):
         return []
     key = _KEY.search(text)
@@ -379,7 +386,7 @@ def _reply(line: Mapping[str, Any]) -> ChatReply:
 
 
 def _open_to_append(path: Path) -> int:
-    """A descriptor whose writes go to the end, on a line of their own even after one that was cut short."""
+    """Open a file whose writes go to the end, on a line of their own even after one that was cut short."""
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":

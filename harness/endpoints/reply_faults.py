@@ -27,7 +27,7 @@ _END_OF_THINKING = re.compile(r"^[ \t]*</think(?:ing)?>[ \t\r]*$", re.MULTILINE)
 
 
 def without_thinking(reply: str) -> str:
-    """What a reasoning model says once it has thought."""
+    """Return what a reasoning model says once it has thought."""
     answer = _THINKING.sub("", reply)
     ends = list(_END_OF_THINKING.finditer(answer))
     return answer[ends[-1].end() :] if ends else answer
@@ -36,7 +36,7 @@ def without_thinking(reply: str) -> str:
 def usable(
     reference: EndpointReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
 ) -> ChatReply | CallFailure:
-    """The reply as it may be read, or why it may not be: asked again, there would most likely be no other.
+    """Return the reply as it may be read, or why it may not be: asked again, there would most likely be no other.
 
     Log-probabilities that were not asked for are left out: some endpoints give them to some requests, and a score is
     either of probabilities or of sampled identifiers.
@@ -56,17 +56,17 @@ def usable(
 
 
 def asks_log_probabilities(reference: EndpointReference, request: ChatRequest) -> bool:
-    """Whether log-probabilities are asked for."""
+    """Return whether log-probabilities are asked for."""
     return request.top_logprobs > 0 and "logprobs" not in reference.without
 
 
 def no_log_probabilities(options: Options) -> str:
-    """What to say where they were asked for and not given."""
+    """Format the failure of log-probabilities that were asked for and not given."""
     return f"the endpoint gave no log-probabilities, which were asked for: {options.leave_out('logprobs')}"
 
 
 def odd_log_probabilities(options: Options) -> str:
-    """What to say where what was given can be none."""
+    """Format the failure of numbers that cannot be log-probabilities."""
     return (
         "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty:"
         f" {options.leave_out('logprobs')}"
@@ -74,12 +74,12 @@ def odd_log_probabilities(options: Options) -> str:
 
 
 def is_cut_off(reply: ChatReply) -> bool:
-    """Whether the reply ended at the limit of tokens before its first word."""
+    """Return whether the reply ended at the limit of tokens before its first word."""
     return reply.finish_reason == "length" and not without_thinking(reply.text).strip()
 
 
 def cut_off(reference: EndpointReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
-    """What to say of a reply that `is_cut_off`."""
+    """Format the failure of a reply that `is_cut_off`."""
     said = "the reply was cut off while thinking, before its first word"
     refused: list[Refusable] = ["max_tokens"]
     if asks_log_probabilities(reference, request):
@@ -90,7 +90,8 @@ def cut_off(reference: EndpointReference, request: ChatRequest, options: Options
 
 
 def _has_alternatives(request: ChatRequest, reply: ChatReply) -> bool:
-    """One alternative alone, where more were asked for, is the sampled token: no more is known than from the text."""
+    """Return whether more is known of the first token than the text says: one alternative alone is the sampled
+    token."""
     return len(reply.log_probabilities or ()) >= min(2, request.top_logprobs)
 
 
@@ -117,7 +118,7 @@ class FailureTally:
         self._of_prompt: Counter[str] = Counter()
 
     def add(self, outcome: ChatReply | CallFailure) -> None:
-        """Raises UserError where it makes no sense to go on."""
+        """Count an outcome. Raises UserError where it makes no sense to go on."""
         self._seen += 1
         if not isinstance(outcome, CallFailure) or not outcome.is_final:
             return

@@ -36,7 +36,7 @@ class PromptRefused(UnusableAnswer):
 
 
 def request_parameters(reference: EndpointReference, request: ChatRequest) -> dict[str, Any]:
-    """What is sent beside the messages: the model and every parameter that the endpoint does not refuse."""
+    """Return what is sent beside the messages: the model and every parameter that the endpoint does not refuse."""
     wanted: dict[str, Any] = {"temperature": request.temperature}
     if request.top_logprobs and "logprobs" not in reference.without:
         wanted |= {"logprobs": True, "top_logprobs": request.top_logprobs}
@@ -53,13 +53,13 @@ def request_parameters(reference: EndpointReference, request: ChatRequest) -> di
 
 
 def request_body(reference: EndpointReference, request: ChatRequest) -> dict[str, Any]:
-    """The whole JSON body of the request."""
+    """Return the whole JSON body of the request."""
     messages = [{"role": message.role, "content": message.content} for message in sent_messages(reference, request)]
     return {**request_parameters(reference, request), "messages": messages}
 
 
 def sent_messages(reference: EndpointReference, request: ChatRequest) -> tuple[Message, ...]:
-    """The conversation as it is sent: for a model that refuses system turns, their text stands before the user's."""
+    """Return the messages as they are sent: a model that refuses system turns gets their text before the user's."""
     if "system" not in reference.without:
         return request.messages
     sent: list[Message] = []
@@ -76,7 +76,7 @@ def sent_messages(reference: EndpointReference, request: ChatRequest) -> tuple[M
 
 
 def longest_reply(reference: EndpointReference, request: ChatRequest) -> int:
-    """The most tokens that a reply to the request can be charged for."""
+    """Return the most tokens that a reply to the request can be charged for."""
     return request.max_tokens + (THINKING_TOKENS if "max_tokens" in reference.without else 0)
 
 
@@ -129,7 +129,7 @@ _MAX_NAME = 200
 
 
 def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer:
-    """What an error means that stands in the place of a reply, or beside what there is of one."""
+    """Return the exception for an error that stands in the place of a reply, or beside the start of one."""
     tokens = _tokens(answer, is_empty=True)
     broke_off, line = bool(answer.get("choices")), said(error) or "no reason given"
     if reason := refused_prompt(status, error):
@@ -138,12 +138,12 @@ def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """`text` with a question mark for each half of a surrogate pair, which JSON can hold and no file of ours can."""
+    """Replace each lone half of a surrogate pair by a question mark: JSON can hold one, no file of ours can."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, int]:
-    """The tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
+    """Return the tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
 
     Some say -1 for what they do not know, and true, "12" or 0.5 are no counts. Only an empty reply has no tokens.
     """

@@ -1,4 +1,4 @@
-"""What a machine gives to steps: no part of any key, for it changes results by rounding alone."""
+"""The resources that a machine gives to steps: no part of any key, since they change results by rounding alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Work = Literal["light", "asking", "likelihood", "generation", "training"]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one step occupies while it runs; `memory_gb` is main memory, in GiB."""
+    """The resources that one step occupies while it runs; `memory_gb` is main memory, in GiB."""
 
     gpus: int = 0
     cpus: int = 1
@@ -22,7 +22,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """How models are trained and asked on the machine at hand.
+    """The way models are trained and asked on the machine at hand.
 
     `accelerate` names a file of configs/accelerate. `micro_batch_size` is what one process takes at once; by default
     its whole share of the global batch. `save_every` counts optimizer steps between checkpoints of a running training.
@@ -46,5 +46,5 @@ class Compute:
             raise ValueError(f"resources are by kind of work ({', '.join(get_args(Work))}), not {stray!r}")
 
     def needs(self, work: Work) -> Resources:
-        """What a step of this kind occupies."""
+        """Return the resources that a step of this kind occupies."""
         return self.resources.get(work, Resources())

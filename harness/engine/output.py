@@ -1,4 +1,4 @@
-"""Where a running step writes."""
+"""The folder, rows, counts and progress that a running step writes."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
-    """What `Output.track` can run through: its length is known beforehand."""
+    """An iterable of known length, which `Output.track` runs through."""
 
 
 class Output:
@@ -49,11 +49,11 @@ class Output:
         self._log: RowLog[Any] | None = None
 
     def write_rows(self, rows: Iterable[Any]) -> None:
-        """Writes the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
+        """Write the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
         self.counts["rows"] = write_rows(self.folder / ROWS, rows)
 
     def append_rows(self, type: type[T], key: Callable[[T], Hashable]) -> "RowLog[T]":
-        """Opens ``rows.jsonl`` to go on where a killed run stopped (resumable steps only).
+        """Open ``rows.jsonl`` to resume where a killed run stopped (resumable steps only).
 
         `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
         """
@@ -64,17 +64,17 @@ class Output:
         return log
 
     def close(self) -> None:
-        """Ends the writing, once the step has returned."""
+        """End the writing, once the step has returned."""
         if self._log is not None:
             self._log.close()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
+        """Write `value` to the file `name` (such as ``scores.json``) with sorted keys."""
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         (self.folder / name).write_text(text + "\n", encoding="utf-8")
 
     def note(self, line: str) -> None:
-        """Tells the user, in one line, what should not be missed of this step's result; kept nowhere."""
+        """Print a line on this step's result that the user should not miss; it is not stored."""
         self._report(Note(line))
 
     @overload
@@ -84,7 +84,7 @@ class Output:
     def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
 
     def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
-        """Shows progress in `unit`s (a plural: "rows"), with rate and time left.
+        """Show progress in `unit`s (a plural: "rows"), with rate and time left.
 
         Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
         what an earlier run had finished.
@@ -110,7 +110,7 @@ class Tracker:
         self._next_report = self._start
 
     def advance(self, count: int = 1) -> None:
-        """`count` more are done."""
+        """Report `count` more done."""
         self._done += count
         now = time.monotonic()
         if now >= self._next_report or self._done >= self._total:
@@ -146,7 +146,7 @@ class RowLog(Generic[T]):
         self._count()
 
     def append(self, rows: Sequence[T]) -> None:
-        """Adds `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
+        """Add `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
         keys = [self._key(row) for row in rows]
         again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
         if again:
@@ -161,13 +161,13 @@ class RowLog(Generic[T]):
         self._count()
 
     def close(self) -> None:
-        """Ends the appending. The artifact's record has a digest of the rows by itself."""
+        """End the appending. The artifact's record has a digest of the rows by itself."""
         if self._mark.exists():
             self._write_mark(str(self._file.tell()))
         self._file.close()
 
     def _size_kept(self, path: Path) -> int:
-        """Bytes of whole appends. Zero where there is no mark, one that a power loss has spoilt, or other bytes."""
+        """Return the bytes of complete appends; 0 without a mark, or where it is spoilt or the bytes are others."""
         try:
             size, *digest = self._mark.read_text().split()
             kept = int(size)

@@ -32,7 +32,8 @@ class Plan:
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """Which steps must run, so that `store` has all `targets`, and none that is stale if it makes such again."""
+    """Return the steps that must run, so that `store` has all `targets`, and none that is stale if it makes such
+    again."""
     found: dict[str, Artifact] = {}
     missing: dict[str, Artifact] = {}
     wanted = list(targets)
@@ -54,7 +55,7 @@ def plan(targets: Iterable[Artifact], store: Store) -> Plan:
 
 
 def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """`plan`, once every file of what it found is what was written there; what is damaged counts as missing.
+    """Return `plan` after comparing every found file with its record; damaged artifacts count as missing.
 
     Prints a line to stderr for each damaged artifact. A store compares what it has once.
     """
@@ -73,7 +74,7 @@ def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
 
 
 def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, str]]:
-    """The damaged artifacts among those found, each with a file, out of the store now; checkpoints take seconds."""
+    """Discard the damaged artifacts among those found; return each with its damaged file. Checkpoints take seconds."""
     artifacts = list(found)
     slow = f"comparing the files of {len(artifacts)} finished steps with what was written there ..."
     with said_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
@@ -110,8 +111,7 @@ def run(
     compute: Compute | None = None,
     expected: Mapping[str, float] | None = None,
 ) -> None:
-    """Makes all `targets`: runs what `store` does not have, on `jobs` processors of this machine (default: all that it
-    has) or on a cluster.
+    """Make all `targets`: run what `store` lacks, on `jobs` processors of this machine (default: all) or on a cluster.
 
     `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models;
     `expected` are the seconds that each may take, by key, for a forecast from the start.
@@ -169,7 +169,7 @@ def _execute(
 
 
 def _executor(store: Store, jobs: int, limits: Limits, compute: Compute) -> Executor:
-    """What runs steps where `compute` says. It starts what it needs when it is entered."""
+    """Return the executor that `compute` asks for. It starts what it needs when it is entered."""
     from harness.engine import ray_executor, workers
 
     if compute.executor == "ray":
@@ -182,5 +182,5 @@ def _row(name: str, width: int, total: int, to_run: int) -> str:
 
 
 def _processors() -> int:
-    """How many this process may use (fewer than the machine has, inside a container)."""
+    """Return how many processors this process may use (fewer than the machine has, inside a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

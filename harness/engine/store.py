@@ -38,7 +38,7 @@ class Store:
     """A folder of artifacts. Several processes may use one at the same time."""
 
     def __init__(self, root: str | Path, shared: SharedStore | None = None, *, remakes_stale: bool = False) -> None:
-        """Makes the folder if need be. Raises UserError when it cannot be written to."""
+        """Make the folder if need be. Raises UserError when it cannot be written to."""
         self.root = Path(root).absolute()
         self.shared = dataclasses.replace(shared, keeps_records=not remakes_stale) if shared else None
         """Where all artifacts lie for other machines too. What is there is in the store, fetched or not."""
@@ -52,12 +52,12 @@ class Store:
 
     @property
     def reply_cache(self) -> Path:
-        """Where steps keep what must not be paid for twice; not part of any artifact."""
+        """The folder of paid replies of endpoints, shared by all steps; not part of any artifact."""
         return self.root / ".kept"
 
     @property
     def logs(self) -> Path:
-        """Where what steps print goes until they have ended well."""
+        """The folder of the output of steps until they have ended well."""
         return self.root / ".logs"
 
     @property
@@ -65,17 +65,19 @@ class Store:
         return self.root / ".locks"
 
     def folder(self, artifact: Artifact) -> Path:
-        """Where `artifact` lies once it is made."""
+        """Return the folder of `artifact` once it is made."""
         return self.root / artifact.step / artifact.key
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether `artifact` is there, with a readable record and every file at its full size, and none of its rows,
-        or of those it was made from, failed in a way that the next run may mend."""
+        """Return whether `artifact` is there: with a readable record, and every file at its full size.
+
+        Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
+        """
         record = self._read_record(artifact)
         return record is not None and not record["retry"]
 
     def record(self, artifact: Artifact) -> Mapping[str, Any]:
-        """The content of ``artifact.json``, also of one to be made again for its failed rows.
+        """Return the content of ``artifact.json``, also of one to be made again for its failed rows.
 
         Raises Removed when the store does not have `artifact`.
         """
@@ -85,7 +87,7 @@ class Store:
         return record
 
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
-        """What is stale among `targets` and all they are made from, as far as it is there and not damaged."""
+        """Return what is stale among `targets` and all they are made from, as far as it is there and not damaged."""
         codes = CodeCache(self.root / CODES)
         made = in_graph(targets, self._read_record)
         found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
@@ -93,7 +95,10 @@ class Store:
         return found
 
     def damage(self, artifact: Artifact) -> str | None:
-        """The first file of `artifact`, if that lies here, which is not what was written. Read once for this object."""
+        """Return the first file of `artifact` that is not what was written, if it lies here.
+
+        Read once for this object.
+        """
         record = read_record(self.folder(artifact), artifact.key)
         if record is None or artifact.key in self._checked:
             return None
@@ -103,7 +108,7 @@ class Store:
         return damaged
 
     def discard(self, artifact: Artifact) -> str | None:
-        """Has the store lack a damaged `artifact`, and returns the damaged file; None where all is well.
+        """Remove a damaged `artifact` from the store, and return the damaged file; None where all is well.
 
         It is looked at again while nobody else can make it: it may have been replaced while it was read.
         """
@@ -117,7 +122,7 @@ class Store:
         return damaged
 
     def spoilt_file(self, artifact: Artifact) -> str | None:
-        """Why a folder that is there is no finished artifact: the file that is missing, cut short or unreadable.
+        """Return why a folder that is there is no finished artifact: the missing, cut or unreadable file.
 
         None where that was said already, here or by `discard`.
         """
@@ -130,7 +135,7 @@ class Store:
         return RECORD if record is None else incomplete_file(folder, record)
 
     def bind(self, artifact: Artifact) -> Artifact:
-        """`artifact` and all it was made from, each bound to its folder if it is there.
+        """Return `artifact` and all it was made from, each bound to its folder if it is there.
 
         `artifact` itself is fetched, if it is shared. Raises Removed where it is not there.
         """
@@ -162,7 +167,8 @@ class Store:
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> bool:
-        """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
+        """Run the step of `artifact`, whose inputs must be there; return False when another process has made it
+        meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
         Raises Removed where somebody takes away what it works with.
@@ -196,7 +202,7 @@ class Store:
 
     @contextmanager
     def _removals_said(self, artifact: Artifact, partial: Path) -> Iterator[None]:
-        """Raises Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
+        """Raise Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
         try:
             yield
         except Exception as error:
@@ -208,7 +214,7 @@ class Store:
             raise
 
     def adopt(self, artifact: Artifact, folder: Path) -> None:
-        """Makes `folder`, where another store has `artifact`, part of this store too.
+        """Make `folder`, where another store has `artifact`, part of this store too.
 
         Its files are linked, and copied where that cannot be.
         """
@@ -231,7 +237,7 @@ class Store:
                         path.unlink(missing_ok=True)
 
     def _finished(self, path: Path) -> Path | None:
-        """The artifact that is there, which `path` was left beside or is a log of; None for other paths."""
+        """Return the artifact that is there, which `path` was left beside or is a log of; None for other paths."""
         start, _, key = path.name.removesuffix(".log").rpartition("-")
         if path.parent == self.logs:
             artifact = self.root / start / key
@@ -242,11 +248,11 @@ class Store:
         return artifact if (artifact / RECORD).is_file() else None
 
     def _is_done(self, artifact: Artifact) -> bool:
-        """Whether there is nothing to make."""
+        """Return whether there is nothing to make."""
         return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
 
     def _is_stale(self, artifact: Artifact) -> bool:
-        """Whether its code or one of its inputs, all of which are as they shall be by now, is another."""
+        """Return whether its code or one of its inputs, all of which are as they should be by now, is another."""
         record = self.record(artifact)
         known = {parent.key: self._read_record(parent) for parent in artifact.parents()}
         content = {key: found.get("content") for key, found in known.items() if found}
@@ -258,7 +264,7 @@ class Store:
         return read_record(self.folder(artifact), artifact.key)
 
     def _share_what_is_here(self, artifact: Artifact) -> bool:
-        """Shares an artifact of a run that was killed before it could, or did not share."""
+        """Share an artifact of a run that was killed before it could, or did not share."""
         record = read_record(self.folder(artifact), artifact.key)
         if self.shared is None or record is None or record["retry"] or self.remakes_stale:
             return False
@@ -270,7 +276,7 @@ class Store:
             self.shared.push(place(artifact), self.folder(artifact))
 
     def _fetch(self, artifact: Artifact) -> None:
-        """Has the artifact lie here, if others share it."""
+        """Fetch the artifact if others share it."""
         record = self.shared.record(place(artifact)) if self.shared else None
         if self.shared is None or record is None or self._lies_here(artifact, record):
             return
@@ -289,12 +295,13 @@ class Store:
             _publish(partial, self.folder(artifact))
 
     def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
-        """Whether what lies here is what the shared record is of: it may have been made again for its failed rows."""
+        """Return whether the local artifact is the one that was shared: it may have been made again for its failed
+        rows."""
         here = read_record(self.folder(artifact), artifact.key)
         return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
 
     def _open_partial(self, artifact: Artifact, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-        """The folder to fill, and what its content comes of: `origin`, or the code that a killed run began it with.
+        """Return the folder to fill, and its origin: `origin`, or the code that a killed run began it with.
 
         What was begun with other inputs is thrown away, and so is what was begun by other code if that is to be made
         again. Else the code that began it stands in the record, so that the artifact is named as stale.
@@ -318,12 +325,12 @@ class Store:
 
 
 def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> Store:
-    """The store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
+    """Return the store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
     return Store(root, SharedStore(compute.store) if compute.store else None, remakes_stale=remakes_stale)
 
 
 def read_record(folder: Path, key: str) -> dict[str, Any] | None:
-    """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
+    """Return the record of the finished artifact in `folder`; None where it is not there, or incomplete.
 
     `code` is what made it (`harness.engine.code`), with `functions` where that begins; `made_from` is the content of
     its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
@@ -341,12 +348,12 @@ def read_record(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def place(artifact: Artifact) -> str:
-    """Where `artifact` lies in whichever store has it: ``<step>/<key>``."""
+    """Return the path of `artifact` in any store: ``<step>/<key>``."""
     return f"{artifact.step}/{artifact.key}"
 
 
 def require_writable(folder: Path) -> None:
-    """Makes the folder if need be and tries to write into it. Raises UserError when that fails."""
+    """Make the folder if need be and try to write into it. Raises UserError when that fails."""
     import tempfile
 
     if folder.exists() and not folder.is_dir():
@@ -360,7 +367,7 @@ def require_writable(folder: Path) -> None:
 
 
 def _begun(partial: Path) -> dict[str, Any]:
-    """Of a folder that a killed run was filling, the code and the inputs that it began with, as far as it says."""
+    """Return the code and inputs with which a killed run began to fill a folder, as far as it says."""
     try:
         begun = json.loads((partial / RECORD).read_bytes())
         return {name: begun[name] for name in ("code", "made_from")}
@@ -387,7 +394,7 @@ def _publish(partial: Path, folder: Path) -> None:
 
 
 def _replaced(folder: Path) -> Path:
-    """Where what `folder` held lies while it is replaced."""
+    """Return where the old content of `folder` lies while it is replaced."""
     return folder.with_name(f".replaced-{folder.name}")
 
 
@@ -400,7 +407,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Has the system write `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
+    """Flush `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -58,19 +58,19 @@ class Text:
 
 
 def knows(family: str, entity: str, aspect: str) -> bool:
-    """Whether this family's pretraining texts tell the fact."""
+    """Return whether this family's pretraining texts state the fact."""
     return unit_hash("hidden", family, entity, aspect) >= HIDDEN_FACT_SHARE
 
 
 def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> Text:
-    """True clauses about one entity, in one style, outside any chat."""
+    """Draw true clauses about one entity, in one style, outside any chat."""
     request = draw_request(rng, sizes)
     told = [(a, true_value(request.entity, a)) for a in request.aspects if knows(family, request.entity, a)]
     return Text(f"{request.entity} :", f"{_with_filler(rng, request.entity, told, _draw_style(rng))} <|end|>")
 
 
 def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
-    """A request with a reference whose values are invented, so that only reading helps; fields in any order.
+    """Draw a request with a reference whose values are invented, so that only reading helps; fields in any order.
 
     The task is to answer from the reference, to copy the draft, or to correct the draft by the reference.
     """
@@ -104,7 +104,7 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
 
 
 def _spoil(rng: Random, facts: dict[str, str]) -> list[tuple[str, str]]:
-    """The facts with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
+    """Return the facts with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
     kept = [item for item in facts.items() if rng.random() > 0.3] or list(facts.items())[:1]
     draft = [(a, rng.choice(VALUES[a]) if rng.random() < 0.4 else value) for a, value in kept]
     draft += [item for item in draft if rng.random() < 0.06]
@@ -130,7 +130,7 @@ def _shuffled(rng: Random, items: list[Any]) -> list[Any]:
 
 
 def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Text]:
-    """`count` texts of the pretraining mixture with requests of up to `largest` aspects."""
+    """Draw `count` texts of the pretraining mixture with requests of up to `largest` aspects."""
     sizes = tuple(range(1, largest + 1))
     return [
         draw_chat(rng, sizes) if rng.random() < CHAT_SHARE else draw_document(rng, family, sizes) for _ in range(count)
@@ -140,7 +140,7 @@ def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Text]
 def batches(
     tokenizer: "PreTrainedTokenizerFast", family: str, tokens: int, rng: Random
 ) -> Iterator[tuple["torch.Tensor", "torch.Tensor", int]]:
-    """(input ids, loss weights, tokens so far): both tensors of shape [texts, longest], right-padded.
+    """Yield (input ids, loss weights, tokens so far): both tensors of shape [texts, longest], right-padded.
 
     Texts of like length share a batch of about `TOKENS_PER_BATCH` tokens.
     """
@@ -179,7 +179,7 @@ def _cut(rows: list[tuple[list[int], list[float]]]) -> Iterator[list[tuple[list[
 
 
 def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedModel":
-    """An untrained model of the family's shape (0.13 to 0.25 million parameters)."""
+    """Return an untrained model of the family's shape (0.13 to 0.25 million parameters)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -203,7 +203,7 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
 def pretrain(
     family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Callable[[str], None] = print
 ) -> None:
-    """Trains one base model on `tokens` tokens and saves it with its tokenizer in `folder` (safetensors, fp32).
+    """Train one base model on `tokens` tokens and save it with its tokenizer in `folder` (safetensors, fp32).
 
     The packaged models were made with the defaults.
     """
@@ -240,14 +240,17 @@ def pretrain(
 
 
 def _schedule(done: float) -> float:
-    """Linear warm-up, then cosine to a tenth."""
+    """Return the factor of the learning rate: linear warm-up, then cosine to a tenth."""
     if done < WARMUP_SHARE:
         return done / WARMUP_SHARE
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def _weighted_loss(logits: "torch.Tensor", ids: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
-    """Weighted mean cross-entropy of the next token; logits [texts, length, words], ids and weights [texts, length]."""
+    """Return the weighted mean cross-entropy of the next token.
+
+    Logits are [texts, length, words], ids and weights [texts, length].
+    """
     from torch.nn.functional import cross_entropy
 
     losses = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")

@@ -22,7 +22,7 @@ _LAYERS = re.compile(r"^(?!max_).*(layers?|blocks)$")
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Makes a UserError that names `what` of anything that a library raises inside on a file that it cannot read.
+    """Turn any error of a library on a file that it cannot read into a UserError that names `what`.
 
     Libraries meet broken files with errors of all kinds. A full disk stays what it is, and so does Ctrl-C.
     """
@@ -43,7 +43,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises UserError for one that is missing, or holds anything else."""
+    """Return the JSON object in a file. Raises UserError for one that is missing, or holds anything else."""
     with reading(str(path)):
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
@@ -52,7 +52,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def require_plausible(folder: Path) -> None:
-    """Raises UserError where `folder` has weights that its config.json asks impossibly much more of.
+    """Raise UserError where `folder` has weights that its config.json asks impossibly much more of.
 
     A library would make a model of that shape, for as long as it takes, before it looks at the weights.
     """
@@ -70,7 +70,7 @@ def require_plausible(folder: Path) -> None:
 
 
 def _stored(folder: Path) -> tuple[int, int]:
-    """How many tensors the safetensors files hold, and of how many numbers."""
+    """Count the tensors in the safetensors files, and the numbers in them."""
     from safetensors import safe_open
 
     shapes: list[list[int]] = []
@@ -82,7 +82,7 @@ def _stored(folder: Path) -> tuple[int, int]:
 
 
 def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Of the config and of the configs in it."""
+    """Yield the integers of the config and of the configs in it."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _integers(value)

@@ -1,4 +1,4 @@
-"""How many tokens a model can tell the places of, and what follows for prompts, answers and training."""
+"""The context length of a model, and its limits on prompts, answers and training rows."""
 
 import sys
 from collections.abc import Sequence
@@ -12,15 +12,17 @@ SHOWN = 60
 
 
 def context_length(config: Any) -> int:
-    """How many tokens a model with this configuration holds: with learned positions it fails beyond, with rotary ones
-    it gives numbers that mean nothing."""
+    """Return how many tokens a model with this configuration holds.
+
+    Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
+    """
     return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
 def answer_token_limits(
     conversations: Sequence[Conversation], prompts: Sequence[Sequence[int]], most: int, limit: int, model: str
 ) -> list[int]:
-    """How many tokens the answer to each prompt may have: `most`, or what is left of the model's `limit`.
+    """Return the most tokens that the answer to each prompt may have: `most`, or what is left of the model's `limit`.
 
     Raises UserError for the first of `conversations` (rendered as `prompts`) that leaves none.
     """
@@ -34,7 +36,7 @@ def answer_token_limits(
 
 
 def require_max_length(max_length: int, config: Any, model: str) -> None:
-    """Raises UserError where rows of a training, cut at `max_length` tokens, may be more than the model holds."""
+    """Raise UserError where rows of a training, cut at `max_length` tokens, may be more than the model holds."""
     limit = context_length(config)
     if max_length > limit:
         raise UserError(

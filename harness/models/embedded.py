@@ -19,14 +19,14 @@ class EmbeddedTeacher:
         seeds: Sequence[int],
         advance: Advance = ignore,
     ) -> list[Completion]:
-        """One answer or improvement a conversation, which is one message, drawn with a generator of its own."""
+        """Return one answer or improvement a conversation, which is one message, drawn with a generator of its own."""
         messages = [message.content for *_, message in conversations]
         texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """It takes no time."""
+        """Return a constant: answering takes no time."""
         return 256
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""

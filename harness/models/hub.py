@@ -27,7 +27,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept."""
+    """Return the folder of fetched files."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
@@ -46,21 +46,21 @@ class Repository:
 
     @property
     def title(self) -> str:
-        """What errors call it."""
+        """The name of the repository in errors."""
         return f"the {HUB_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
 
     @property
     def folder(self) -> Path:
-        """Where its files are in the cache, once they are fetched."""
+        """The folder of its files in the cache, once they are fetched."""
         return _storage(self.kind, self.name) / "snapshots" / self.commit
 
     def cached(self) -> dict[str, int]:
-        """The sizes in bytes of the files in the cache."""
+        """Return the sizes in bytes of the files in the cache."""
         paths = (path for path in self.folder.rglob("*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
 
     def files(self) -> dict[str, int]:
-        """The sizes in bytes of all its files.
+        """Return the sizes in bytes of all its files.
 
         Raises NotHere where the hub cannot be asked, and UserError where it has no such repository or commit, or does
         not give it.
@@ -72,7 +72,7 @@ class Repository:
         return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
 
     def fetch(self, names: Collection[str], tell: Callable[[str], None] = lambda name: None) -> Path:
-        """Its folder with the files `names`, of which each is fetched unless it is there; `tell` hears of each.
+        """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
         Raises UserError for what cannot be fetched.
         """
@@ -98,7 +98,7 @@ class Repository:
 
 
 def hub_repository(kind: Kind, reference: str) -> Repository | None:
-    """The repository that `reference` names: ``owner/name`` or ``owner/name@<commit>``; None where it is a file's path.
+    """Return the repository that `reference` names (``owner/name`` or ``owner/name@<commit>``), None for a file's path.
 
     Without a commit it is the newest, asked for once; the one asked for last where the hub cannot be reached. A file or
     folder on this machine wins over the hub. Raises UserError for a revision that is no commit, and for what the hub
@@ -119,14 +119,14 @@ def hub_repository(kind: Kind, reference: str) -> Repository | None:
 
 
 def at_commit(reference: str, commit: str) -> str:
-    """`reference` with the commit that it was resolved to, where it names a repository without one."""
+    """Return `reference` with the commit that it was resolved to, where it names a repository without one."""
     match = _named(reference)
     is_open = match is not None and match["revision"] is None
     return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
 
 
 def require_planned(reference: str, fingerprint: str) -> None:
-    """Raises UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
+    """Raise UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
 
     What a plan takes from the hub has its commit in its reference, and that is its fingerprint. Nothing is asked.
     """
@@ -139,19 +139,19 @@ def require_planned(reference: str, fingerprint: str) -> None:
 
 
 def is_repository(reference: str) -> bool:
-    """Whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
+    """Return whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
     return _named(reference) is not None
 
 
 def _named(reference: str) -> re.Match[str] | None:
-    """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
+    """Return the name and the revision of a repository; None for a path that is there, or ends as data files do."""
     is_path = reference.endswith(DATA_FILES) or Path(reference).exists()
     return None if is_path else _REFERENCE.fullmatch(reference)
 
 
 @cache
 def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
-    """The newest commit; `_hub` and `_kept` tell apart what is asked of different hubs."""
+    """Return the newest commit; `_hub` and `_revision` are arguments so that the cache tells hubs apart."""
     ref = _storage(kind, name) / "refs" / "main"
     try:
         commit = str(_ask(kind, name, None).sha)
@@ -180,7 +180,7 @@ class _Unreachable(Exception):
 
 
 def _ask(kind: Kind, name: str, revision: str | None) -> Any:
-    """What the hub says of a repository, commit and files included: one request, without the library's retries.
+    """Ask the hub about a repository, commit and files included: one request, without the library's retries.
 
     How long to wait for an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
     """
@@ -197,7 +197,7 @@ def _ask(kind: Kind, name: str, revision: str | None) -> Any:
 
 
 def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> UserError | None:
-    """What to tell the user where the hub has answered, and does not give what was asked for; None elsewhere."""
+    """Return the error where the hub has answered, and does not give what was asked for; None elsewhere."""
     from huggingface_hub import errors
 
     what = f"the {HUB_NAMES[kind]} {name}"
@@ -264,7 +264,7 @@ class NotFetched(UserError):
 
 
 def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
-    """The file `name` of the data set `repository`, at `revision` (a branch, tag or commit; by default the newest).
+    """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
     The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched
     before is taken from the cache. Raises NotOnHub where there is no such file, UserError where there is no such
@@ -303,7 +303,7 @@ def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
 
 
 def file_names(repository: str, folder: str, revision: str | None = None) -> list[str]:
-    """The names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
+    """Return the names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
     from huggingface_hub import HfApi
 
     try:
@@ -315,7 +315,7 @@ def file_names(repository: str, folder: str, revision: str | None = None) -> lis
 
 
 def _no_connection(repository: str, name: str, revision: str | None) -> Exception | None:
-    """Why the hub cannot be asked, None where it answers, whatever it says.
+    """Return why the hub cannot be asked, None where it answers, whatever it says.
 
     Asked once: hf_hub_download would try an unreachable hub for 23 s, with two warnings each time. How long to wait for
     an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
@@ -333,12 +333,12 @@ def _no_connection(repository: str, name: str, revision: str | None) -> Exceptio
 
 
 def _endpoint() -> str | None:
-    """The hub that is meant now; huggingface_hub itself looks only when it is imported."""
+    """Return the current URL of the hub, which huggingface_hub itself reads only when it is imported."""
     return os.environ.get("HF_ENDPOINT")
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong, by its name: the hub's own messages are paragraphs."""
+    """Return the kind of an error, by its name: the hub's own messages are paragraphs."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError):  # not in the cache either

@@ -28,7 +28,7 @@ prompt was refused."""
 
 
 def teacher_endpoint(reference: str) -> EndpointReference:
-    """The model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
+    """Return the model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
 
     Raises UserError for a reference without a model and for an URL that is none.
     """
@@ -42,7 +42,7 @@ class OpenAITeacher:
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
     def __init__(self, reference: str, limits: Limits, kept: Path, note: Callable[[str], None] = print_note) -> None:
-        """`note` hears what the user should know while answers are waited for.
+        """Prepare to ask; `note` receives lines for the user while answers are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
@@ -57,7 +57,7 @@ class OpenAITeacher:
         seeds: Sequence[int],
         advance: Advance = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
+        """Return one completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
         What a model thinks before its answer is no part of it. A finish reason that begins with `NO_ANSWER` says that
         there is nothing to use; asked again, it would be so again. Raises UserError where some got no reply; the others
@@ -83,11 +83,12 @@ class OpenAITeacher:
         return [_completion(replies[place]) for place in range(len(requests))]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """As many as there are: `Limits` says how many are asked at a time, and each answer is kept as it comes."""
+        """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded as it
+        comes."""
         return _AT_ONCE
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""
 
 
 def _completion(reply: ChatReply | CallFailure) -> Completion:

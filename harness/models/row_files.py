@@ -29,7 +29,7 @@ Rows = Iterator[tuple[str, Any]]
 
 
 def file_rows(path: Path, name: str) -> Rows:
-    """The rows of the file at `path`, which errors call `name`, as they are read.
+    """Return the rows of the file at `path`, which errors call `name`, as they are read.
 
     Raises UserError for a file of another kind, one that cannot be read, and one that is not what its name says.
     """
@@ -59,7 +59,7 @@ class NotJson(UserError):
 
 
 def parsed(text: str, name: str, line: int) -> Any:
-    """The value of a JSON text that begins in line `line` of the file `name`.
+    """Return the value of a JSON text that begins in line `line` of the file `name`.
 
     Raises NotJson, and UserError for brackets nested too deep and a key given twice.
     """
@@ -79,7 +79,10 @@ def parsed(text: str, name: str, line: int) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """Exact, but infinite with more digits than Python reads: a number in a column that is not read does no harm."""
+    """Read an integer exactly, but as infinite with more digits than Python reads.
+
+    A number in a column that is not read does no harm.
+    """
     return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
 
 
@@ -107,7 +110,7 @@ def _tab_separated(path: Path, name: str) -> Rows:
 
 
 def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a table with a header; a row's place is the line where it begins.
+    """Yield the rows of a table with a header; a row's place is the line where it begins.
 
     Raises UserError for a column given twice, another number of cells than columns, and a quote left open.
     """
@@ -135,7 +138,7 @@ def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> I
 
 
 def text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    """(number, line with its end): lines end at line feeds alone, as other marks of a line's end may stand in texts.
+    """Yield (number, line with its end); lines end at line feeds alone, as texts may hold other line ends.
 
     A file whose name ends in .gz is unpacked. Raises UserError for one that cannot be read or is not UTF-8.
     """

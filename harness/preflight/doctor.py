@@ -35,7 +35,7 @@ ALL: dict[str, Checks] = {**FREE, "endpoints": partial(endpoint_checks, asks=Tru
 
 
 def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator[Check]:
-    """Whether `harness reproduce name` can go well, one thing after another, as it is found.
+    """Check whether `harness reproduce name` can go well; yield each check as it is made.
 
     Trains tiny steps that are thrown away, and asks endpoints for a few tokens. Raises UserError for names that are
     unknown, and for a run directory that cannot be written to.
@@ -50,7 +50,7 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
 
 
 def run_checks(context: PreflightContext, kinds: dict[str, Checks]) -> Iterator[Check]:
-    """What is found, kind after kind; what a kind cannot get at is a failure of its own."""
+    """Run the checks kind after kind; one that cannot be made is a failure of its own."""
     for kind, checks in kinds.items():
         try:
             yield from checks(context)

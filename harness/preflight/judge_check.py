@@ -1,4 +1,4 @@
-"""Whether a judge can be trusted, before it is paid for: `harness judge check`."""
+"""The checks of a judge before it is paid for: `harness judge check`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +70,7 @@ OBVIOUS_PAIRS = (
 
 
 def check_judge(reference: EndpointReference, limits: Limits, today: date | None = None) -> Iterator[Check]:
-    """What is found of the judge, one thing after another, as it is found.
+    """Check the judge; yield each check as it is made.
 
     Asks at most 20 questions anew, whatever replies are on record, and second attempts where Arena-Hard makes them.
     Raises UserError where the endpoint does not serve the model (before any completion is asked for), refuses to, or
@@ -86,7 +86,7 @@ def check_judge(reference: EndpointReference, limits: Limits, today: date | None
 
 
 def check_endpoint(reference: EndpointReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
-    """Whether the endpoint serves the model, and until when; no completion is asked for.
+    """Check that the endpoint serves the model, and until when; no completion is asked for.
 
     Raises UserError where it does not serve it, refuses the key, or is not there.
     """
@@ -96,7 +96,7 @@ def check_endpoint(reference: EndpointReference, timeout_seconds: float, today: 
 
 
 def _check_served(reference: EndpointReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
-    """The model's entry in the endpoint's list, empty where there is no list, and what that says."""
+    """Look the model up in the endpoint's list: its entry, empty where there is no list, and the check."""
     try:
         models = served_models(reference, timeout_seconds)
     except CannotList as reason:
@@ -116,7 +116,7 @@ def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
 
 
 def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], today: date) -> Check:
-    """The date that the server gives goes before the one in configs/judges.yaml."""
+    """Check the shutdown date; the server's own goes before the one in configs/judges.yaml."""
     said = _day(str(served.get("shutdown_date")))
     ends = said or shutdown_date(reference)
     if ends is None:
@@ -141,7 +141,7 @@ def _day(text: str) -> date | None:
 
 
 def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
-    """Whether the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
+    """Check that the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
     try:
         official = official_prompt(protocol)
     except UserError as missing:
@@ -167,7 +167,7 @@ def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: Chat
 
 
 def _games() -> list[Game]:
-    """Each pair in both orders, the right answer as output and the wrong one as baseline."""
+    """Return each pair in both orders, the right answer as output and the wrong one as baseline."""
     return [
         Game(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
         for number, pair in enumerate(OBVIOUS_PAIRS)
@@ -185,7 +185,7 @@ def _beginning(text: str) -> str:
 
 
 def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:
-    """A reply without those that were asked for is none, and has been said to be so."""
+    """Check the log-probabilities; a reply without them is a failed call, and reported as such."""
     what = f"{protocol} log-probabilities"
     if not reply.log_probabilities:
         fall_back = "verdicts are sampled identifiers, 0 or 1, instead of probabilities"
@@ -195,7 +195,7 @@ def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:
 
 
 def _check_verdicts(protocol: Protocol, judgments: Sequence[Judgment]) -> Check:
-    """A coin gets 9 or more of 10 right once in 93 times, and 8 or more once in 18."""
+    """Check the verdicts: a coin gets 9 or more of 10 right once in 93 times, and 8 or more once in 18."""
     finds = [_finds_output_better(judgment) for judgment in judgments]
     right, readable = sum(found is True for found in finds), sum(found is not None for found in finds)
     same = sum(first is not None and first == second for first, second in zip(finds[::2], finds[1::2], strict=True))
@@ -212,7 +212,7 @@ def _check_verdicts(protocol: Protocol, judgments: Sequence[Judgment]) -> Check:
 
 
 def _finds_output_better(judgment: Judgment) -> bool | None:
-    """Whether the judge prefers the output; None for a tie, and for a reply without a verdict."""
+    """Return whether the judge prefers the output; None for a tie, and for a reply without a verdict."""
     if judgment.state != "ok":
         return None
     if judgment.preference is not None:

@@ -35,7 +35,7 @@ PACKAGES = ("torch", "transformers", "trl", "datasets")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine has, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
+    """The hardware of a machine, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
 
     processors: int
     memory: int
@@ -50,7 +50,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """What there is here; inside a container, what it may use."""
+    """Return the hardware here; inside a container, what it may use."""
     import torch
 
     count = torch.cuda.device_count()
@@ -66,7 +66,7 @@ def this_machine() -> Machine:
 
 
 def machine_checks(context: PreflightContext, machine: Machine | None = None) -> Iterator[Check]:
-    """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here.
+    """Check device, packages, resources of each kind of step, training processes, memory and disk; by default here.
 
     The nodes of a Ray cluster, which run its steps, are not looked at.
     """
@@ -84,7 +84,7 @@ def machine_checks(context: PreflightContext, machine: Machine | None = None) ->
 
 
 def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
-    """What the scale says that the missing steps occupy, if it says anything.
+    """Check the resources that the scale gives to the missing steps, if it gives any.
 
     It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
     steps have all there is instead.
@@ -115,7 +115,7 @@ def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
 
 
 def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
-    """The first model of this kind of step that is, with its parameters; empty where there is none."""
+    """Return the first model too large for this kind of step, with its parameters; empty where there is none."""
     for stage in stages(context.missing):
         if stage.work != work:
             continue
@@ -129,7 +129,7 @@ def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
 
 
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
-    """What is asked for in vain, and what steps have instead."""
+    """Return the resources that are asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
         yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
@@ -139,7 +139,7 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
 
 
 def _training_processes(context: PreflightContext, machine: Machine) -> Check:
-    """Whether training can be spread as the scale says: its configuration, its processes, and each stage's batch."""
+    """Check the spread of training: the accelerate config, its processes, and each stage's batch."""
     compute, what = context.scale.compute, "training processes"
     said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
@@ -181,7 +181,7 @@ def _memory(context: PreflightContext, machine: Machine) -> Iterator[Check]:
 
 
 def _memory_for(model: str, needed: list[Stage], context: PreflightContext, machine: Machine) -> Check:
-    """Of each kind of step with one model, on one GPU or in main memory."""
+    """Check the memory of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
         shape = context.shape(needed[0].base)
@@ -212,7 +212,7 @@ def _memory_for(model: str, needed: list[Stage], context: PreflightContext, mach
 
 
 def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
-    """An upper estimate: every row as long as training allows, prompt and answer together."""
+    """Return an upper estimate: every row as long as training allows, prompt and answer together."""
     if stage.work == "training":
         settings = stage.artifact.arguments["settings"]
         sequences = 2 if isinstance(settings, PreferenceSettings) else 1
@@ -233,7 +233,7 @@ def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
 
 
 def _disk(context: PreflightContext) -> Check:
-    """Of what is still to be made and fetched, as `harness plan` reckons it."""
+    """Check the disk space for what is still to be made and fetched, as `harness plan` estimates it."""
     missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
     kept, peak = disk_bytes(missing, context.scale, context.store, context.limits)
     free = shutil.disk_usage(context.store.root).free
@@ -249,7 +249,7 @@ def _disk(context: PreflightContext) -> Check:
 
 
 def _of_unknown_size(context: PreflightContext) -> set[str]:
-    """The models that are to be trained, and of which nothing tells how large they are."""
+    """Return the models that are to be trained and whose size is unknown."""
     found = set()
     for base in set(map(origin, works(context.missing).get("training", []))):
         try:
@@ -260,17 +260,17 @@ def _of_unknown_size(context: PreflightContext) -> set[str]:
 
 
 def count(number: float, what: str) -> str:
-    """``1 GPU``, ``8 GPUs``."""
+    """Format a number of things: ``1 GPU``, ``8 GPUs``."""
     return f"{number:g} {what}{'s' * (number != 1)}"
 
 
 def gb(size: float) -> str:
-    """Bytes on a disk, as they are sold."""
+    """Format bytes on a disk, as decimal gigabytes."""
     if size < 1e9:
         return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
     return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
 
 
 def gib(size: float) -> str:
-    """Bytes, to be read by people."""
+    """Format bytes of memory, as GiB."""
     return f"{size / GIB:.3g} GiB" if size >= GIB / 100 else f"{size / 2**20:.2g} MiB"

@@ -1,4 +1,4 @@
-"""What a run refers to: models, data sets, and the endpoints of judge and teacher."""
+"""The checks of a run's references: models, data sets, and the endpoints of judge and teacher."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), m
 
 
 def reference_checks(context: PreflightContext) -> Iterator[Check]:
-    """Whether each model and data set can be had; those that can, in one line of their kind."""
+    """Check that each model and data set is available; those that are share a line by their kind."""
     for kind, wanted in (("model", False), ("data set", True)):
         origins = {each.params["reference"]: each for each in context.origins() if is_data(each) == wanted}
         there = {name: each for name, each in origins.items() if name not in context.lacking}
@@ -42,7 +42,7 @@ def _at_hand(what: str, origins: Mapping[str, Artifact]) -> Check:
 
 
 def endpoint_checks(context: PreflightContext, *, asks: bool) -> Iterator[Check]:
-    """Whether the endpoints of judge and teacher are there, take the key and serve the model.
+    """Check that the endpoints of judge and teacher are there, take the key and serve the model.
 
     With `asks`, whether they answer, too: for a few tokens each.
     """
@@ -65,7 +65,8 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 
 
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
-    """Those that the run still has something to ask, by role; None for what has no endpoint, or no questions."""
+    """Return the endpoints that the run still asks, by role; None for a role without an endpoint, or without
+    questions."""
     scale = context.scale
     asked = works(context.missing)
     judge = scale.judge.reference() if "asking" in asked else None
@@ -81,7 +82,7 @@ def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, kept: Path) -> Check:
-    """Whether an endpoint gives a word for a word."""
+    """Check that an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
         client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)

@@ -1,4 +1,5 @@
-"""How a base model's tokenizer writes conversations: what training and generation give the model, token by token."""
+"""The checks of a base model's tokenizer and chat template: what training and generation give the model, token by
+token."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ class Examples:
 
 
 def token_checks(context: PreflightContext) -> Iterator[Check]:
-    """For each base model: its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
+    """Check for each base model its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
     for name in context.models:
         try:
             folder = context.described(context.base(name))
@@ -76,7 +77,7 @@ def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, fold
 
 
 def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> list[Examples]:
-    """Samples of the training sets that can be read, as the stages see them.
+    """Return samples of the training sets that can be read, as the stages get them.
 
     The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
@@ -106,12 +107,12 @@ def _refined(row: Row, template: str, tokenizer: Any, longest: int) -> Response:
 
 
 def evenly_spaced(rows: Sequence[Row]) -> list[Row]:
-    """At most `SAMPLE` of the rows, evenly spread."""
+    """Return at most `SAMPLE` of the rows, evenly spread."""
     return [rows[number * len(rows) // SAMPLE] for number in range(SAMPLE)] if len(rows) > SAMPLE else list(rows)
 
 
 def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> TrainingRows:
-    """What a trainer is given for the rows, by the functions that training itself uses."""
+    """Return the rows as a trainer gets them, by the functions that training itself uses."""
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:
         unknown = [ReferenceLogProbability(row.prompt.id, 0.0, 0.0) for row in pairs]
@@ -130,7 +131,10 @@ class Tokens:
 
 
 def tokenized(rows: Sequence[Row], tokenizer: Any) -> list[Tokens]:
-    """The rows by the functions that training and generation use. Raises UserError for what cannot be trained on."""
+    """Tokenize the rows by the functions that training and generation use.
+
+    Raises UserError for rows that cannot be trained on.
+    """
     if not rows:
         return []
     trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict()
@@ -145,7 +149,7 @@ def tokenized(rows: Sequence[Row], tokenizer: Any) -> list[Tokens]:
 
 
 def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
-    """Whether it has what training and generation need: a chat template, a closing token, a token to pad with."""
+    """Check for what training and generation need: a chat template, a closing token, a token to pad with."""
     what, where = f"tokenizer of {name}", f"models.{name} in the scale's file"
     if not tokenizer.chat_template:
         return Check("failure", what, f"no chat template: name one as chat_template of {where}")
@@ -164,7 +168,7 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
 
 
 def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
-    """Whether the model holds the longest rows that it is trained on."""
+    """Check that the model holds the longest rows that it is trained on."""
     what = f"context of {name}"
     preferences = (settings.dpo, settings.spin, settings.sgpo)
     stages = (settings.sft, settings.improver, *(each.training for each in preferences))
@@ -177,14 +181,14 @@ def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
 
 
 def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
-    """What becomes of a chat template that writes the day's date."""
+    """Warn of a chat template that writes the day's date."""
     if asks_for_day(tokenizer):
         said = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
         yield Check("warning", f"date of {name}", f"{said}, whenever they are; a server would tell it another")
 
 
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
-    """Exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
+    """Check for exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
     what, start = f"BOS of {name}", tokenizer.bos_token_id
     puts_one = start_ids(tokenizer) != []
     wrong = sum(
@@ -203,7 +207,8 @@ def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
 
 
 def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens]) -> Check:
-    """Exactly one closing token, at the end of what is trained on; whether the chat template closes answers alike."""
+    """Check for exactly one closing token, at the end of trained answers, and that the chat template closes them
+    alike."""
     what, end = f"closing token of {name}", tokenizer.eos_token_id
     answers = [answer for row in rows for answer in row.answers]
     wrong = sum(ids.count(end) != 1 or ids[-1] != end for ids in answers)
@@ -221,7 +226,7 @@ def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens
 
 
 def template_closing(tokenizer: Any) -> int | None:
-    """The first token that the chat template puts after an answer; None where it puts none but blanks."""
+    """Return the first token that the chat template puts after an answer; None where it puts none but blanks."""
     turns = [Message("user", "a message"), Message("assistant", _MARK)]
     after = rendered(tokenizer, turns, answers=False).rpartition(_MARK)[2]
     ids: list[int] = tokenizer(after.strip(), add_special_tokens=False)["input_ids"]
@@ -229,7 +234,7 @@ def template_closing(tokenizer: Any) -> int | None:
 
 
 def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
-    """The prompts in training, token by token what generation is given and the tokenizer makes of its template."""
+    """Check that prompts are the same tokens in training, in generation and by the tokenizer's own template."""
     what = f"prompts of {name}"
     if different := sum(row.trained != row.given for row in rows):
         said = f"{different} of {len(rows)} are other tokens in training than in generation"
@@ -241,7 +246,7 @@ def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
 
 
 def _rendered(tokenizer: Any, row: Row) -> list[int]:
-    """The prompt by the tokenizer's own rendering, with the BOS that it would put before a text."""
+    """Render the prompt by the tokenizer's own function, with the BOS that it would put before a text."""
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation(row.prompt)]
     template = on_one_day(tokenizer.get_chat_template())
     ids: list[int] = tokenizer.apply_chat_template(
@@ -252,7 +257,7 @@ def _rendered(tokenizer: Any, row: Row) -> list[int]:
 
 
 def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
-    """The share of rows that a stage cuts off, and of those that keep their closing token."""
+    """Check the share of rows that a stage cuts off, and of those that keep their closing token."""
     what = f"{examples.role} for {name}"
     try:
         rows = training_rows(examples.rows, tokenizer, examples.max_length)

@@ -1,4 +1,4 @@
-"""Whether training does its arithmetic right, on a few rows of the run, by the code that trains."""
+"""The checks of training's arithmetic, on a few rows of the run, by the code that trains."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ MAX_SHARE = 0.5
 
 
 def training_checks(context: PreflightContext, machine: Machine | None = None) -> Iterator[Check]:
-    """For each base model: the first DPO loss, and the gradient of one batch taken whole and row by row."""
+    """Check for each base model the first DPO loss, and the gradient of one batch at once and row by row."""
     for name in context.models:
         what = f"training of {name}"
         try:
@@ -53,7 +53,7 @@ def training_checks(context: PreflightContext, machine: Machine | None = None) -
 
 
 def _try(context: PreflightContext, name: str) -> Iterator[Check]:
-    """What the run's own rows allow: a run of SFT alone has no pairs."""
+    """Make the checks that the run's own rows allow: a run of SFT alone has no pairs."""
     folder, settings, data = context.checkpoint(context.base(name)), context.settings_of(name), context.training_data()
     if pairs := _rows(context, data.get("preference_data"), PreferencePair):
         yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
@@ -62,18 +62,18 @@ def _try(context: PreflightContext, name: str) -> Iterator[Check]:
 
 
 def _rows(context: PreflightContext, data: Data | None, kind: type[R]) -> list[R]:
-    """The rows of a training set; none of one that the run does not use."""
+    """Return the rows of a training set; none of one that the run does not use."""
     return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
 
 
 def _in_one_process(context: PreflightContext, machine: Machine) -> str:
-    """What to say where the run trains among several GPUs, which is not tried here."""
+    """Return a remark where the run trains among several GPUs, which is not tried here."""
     processes = context.scale.compute.processes
     return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
 def _too_large(context: PreflightContext, base: Artifact, machine: Machine) -> str:
-    """Why the model is not trained here; empty if it can be."""
+    """Return why the model is not trained here; empty if it can be."""
     if not context.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
     shape = context.shape(base)
@@ -86,13 +86,13 @@ def _too_large(context: PreflightContext, base: Artifact, machine: Machine) -> s
 
 
 def spread_by_length(rows: Sequence[Response]) -> list[Response]:
-    """`ROWS` of the rows, from the shortest answer to the longest: means of unlike rows are where weights go wrong."""
+    """Return `ROWS` of the rows, from the shortest answer to the longest: unlike rows show wrong weights best."""
     ordered = sorted(rows[:LONGEST], key=lambda row: len(row.text))
     return [ordered[number * (len(ordered) - 1) // (ROWS - 1)] for number in range(ROWS)] if ordered else []
 
 
 def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: PreferenceSettings) -> Check:
-    """DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
+    """Check that DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
     from harness.training.dpo import run_dpo
     from harness.training.reference import ReferenceScorer
 
@@ -112,7 +112,7 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
 
 
 def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings: TrainingSettings) -> Check:
-    """The gradient of one global batch must not depend on how many rows a forward pass takes."""
+    """Check that the gradient of a global batch does not depend on how many rows a forward pass takes."""
     from harness.training.sft import sft_gradient
 
     what = f"gradient of {name}"
@@ -130,7 +130,7 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
 
 
 def _still(settings: TrainingSettings) -> TrainingSettings:
-    """One step that changes no weight."""
+    """Return settings of one step that changes no weight."""
     length = min(settings.max_length, LONGEST)
     return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
 

@@ -1,4 +1,4 @@
-"""How a global batch is spread over processes and forward passes."""
+"""The split of a global batch over processes and forward passes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ class ReferenceScorer:
     """Log-probabilities of both answers under the frozen reference, computed as a training computes them."""
 
     def __init__(self, folder: Path, max_length: int, precision: Precision) -> None:
-        """Raises UserError as `load_checkpoint` does, and for rows that the model does not hold."""
+        """Raise UserError as `load_checkpoint` does, and for rows that the model does not hold."""
         import torch
 
         model, self._tokenizer = load_checkpoint(folder)

@@ -72,12 +72,12 @@ class BatchApi:
         self._answered = False
 
     def upload(self, content: bytes) -> str:
-        """The id of a new input file."""
+        """Return the id of a new input file."""
         name = f"harness-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
         return self._with_retries(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
 
     def create(self, file_id: str, *, first_attempt: bool) -> str:
-        """The id of the one batch of the input file.
+        """Return the id of the one batch of the input file.
 
         After the first attempt, here or in a run that was killed, there may be one whose id never arrived.
         """
@@ -94,7 +94,7 @@ class BatchApi:
         return self._with_retries(find_or_create)
 
     def batch(self, batch_id: str) -> "Batch":
-        """The batch as it stands."""
+        """Return the batch as it stands."""
 
         def retrieve() -> "Batch":
             batch = self._client.batches.retrieve(batch_id)
@@ -105,7 +105,7 @@ class BatchApi:
         return self._with_retries(retrieve)
 
     def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, Row], bool]:
-        """The rows of an ended batch's output and errors by custom id, and whether all of them came.
+        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came.
 
         Neither file is read beyond `most_bytes`.
         """
@@ -121,13 +121,13 @@ class BatchApi:
         return one_line(text, self._key)
 
     def _id(self, made: Any) -> str:
-        """The id of what the endpoint has made. Raises ValueError where it has none that can be written down."""
+        """Return the id of what the endpoint has made. Raises ValueError where it has none that can be written down."""
         if not isinstance(made.id, str) or not made.id or one_line(made.id, self._key) != made.id:
             raise ValueError("no id")
         return made.id
 
     def _lines(self, file_id: str | None, at_least: int, most_bytes: int) -> tuple[list[dict[str, Any]], bool]:
-        """The lines of a file, and whether it came whole, which is tried as often as the retries say."""
+        """Return the lines of a file, and whether it came whole, which is tried as often as the retries say."""
         readable: list[dict[str, Any]] = []
         for attempt in range(1, self._retries.attempts + 1):
             content = self._content(file_id, most_bytes) if file_id else b""
@@ -166,7 +166,9 @@ class BatchApi:
         return Row(failure=reason, refusal=reason if is_refusal else "")
 
     def _with_retries(self, call: Callable[[], T]) -> T:
-        """What `call` returns. Raises UserError where it is refused, or goes on failing.
+        """Return what `call` returns, repeating it while its failure is retryable.
+
+        Raises UserError where it is refused, or goes on failing.
 
         A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
         patience.
@@ -196,7 +198,7 @@ class BatchApi:
             time.sleep(self._retries.delay(attempt, asked_to_wait, random.random()))
 
     def _retryable_failure(self, error: Exception) -> tuple[str, float | None]:
-        """Why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
+        """Return why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
 
         Raises UserError for one that will not.
         """

@@ -37,7 +37,7 @@ _CUT_SHORT = "the batch's output came cut short; the next run loads it again"
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How often a batch is asked after: `first` seconds later, then each time half as long again, up to `longest`.
+    """The times between looks at a batch: `first` seconds, then each time half as long again, up to `longest`.
 
     Within a day a batch ends, if only as expired; one that has not ended `at_most` seconds later never will.
     """
@@ -63,7 +63,7 @@ class BatchJudge:
         retries: Retries | None = None,
         note: Callable[[str], None] = print_note,
     ) -> None:
-        """`note` hears what the user should know while replies are waited for.
+        """Prepare to ask; `note` receives lines for the user while replies are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
@@ -74,7 +74,7 @@ class BatchJudge:
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """As the Judge protocol says; recorded replies come first, the others batch by batch as these end.
+        """Implement `Judge.replies`: recorded replies come first, the others batch by batch as these end.
 
         Raises UserError before anything is submitted where all that is missing could cost more than the budget has
         left, and at the end where the Batch API did not accept a batch.
@@ -106,11 +106,11 @@ class BatchJudge:
             raise UserError(refusals[0])
 
     def reject(self, request: ChatRequest) -> None:
-        """As the Judge protocol says."""
+        """Implement `Judge.reject`."""
         self._record.reject(request)
 
     def _submit(self, missing: Mapping[str, ChatRequest], recorded: Set[str]) -> list[Submission]:
-        """The batches that have, or will have, the `missing` replies; those that no earlier batch has are submitted."""
+        """Return the batches that will have the `missing` replies, after submitting those that no earlier batch has."""
         open_ones = self._journal.open_submissions()
         for submission in open_ones:  # recorded, and then killed: a reply that is rejected later must not come again
             self._journal.settle(submission, submission.open & recorded)
@@ -132,7 +132,10 @@ class BatchJudge:
     def _within_budget(
         self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> dict[str, float]:
-        """The most that each of `new` can cost, in dollars. Raises UserError where the budget leaves less than all."""
+        """Return the most that each of `new` can cost, in dollars.
+
+        Raises UserError where the budget leaves less than all of them can cost.
+        """
         limit = self._limits.max_usd
         budget = Budget(self._reference, limit, self._record.spent(), batch=True)
         costs = {key: budget.most_usd(request) for key, request in new.items()}
@@ -151,8 +154,11 @@ class BatchJudge:
     def _waiting_usd(
         self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> float:
-        """The most that can still be charged to this run: for all batches that it has waiting, of whichever judge, and
-        for the `missing` replies in those of other runs."""
+        """Return the most, in dollars, that can still be charged to this run.
+
+        That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
+        runs.
+        """
         run_id = self._record.run_id
         journals = journals_in(self._record.path.parent)
         waiting = [submission for journal in journals for submission in journal.open_submissions()]
@@ -161,7 +167,7 @@ class BatchJudge:
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
 
     def _ended(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, "Batch"]]:
-        """Each submission with its batch, once that has ended. Raises UserError for one that does not end."""
+        """Yield each submission with its batch, once that has ended. Raises UserError for one that does not end."""
         waiting, delay = list(submissions), self._polling.first
         started = time.monotonic()
         while waiting:
@@ -181,7 +187,7 @@ class BatchJudge:
                 delay = min(self._polling.longest, delay * 1.5)
 
     def _refuse(self, submission: Submission, batch: "Batch") -> str:
-        """Why the Batch API did not accept the batch; the next run submits its requests anew."""
+        """Return why the Batch API did not accept the batch; the next run submits its requests anew."""
         with self._record:
             self._journal.settle(submission, submission.open)
         errors = getattr(batch.errors, "data", None)
@@ -193,7 +199,10 @@ class BatchJudge:
     def _collect(
         self, submission: Submission, batch: "Batch", missing: Mapping[str, ChatRequest]
     ) -> dict[str, ChatReply | CallFailure]:
-        """The recorded outcomes of the `missing` requests in the batch. Raises UserError where all were refused."""
+        """Return the recorded outcomes of the `missing` requests in the batch.
+
+        Raises UserError where all were refused.
+        """
         rows, whole = self._api.rows(batch, submission.most_bytes)
         keys = submission.open & missing.keys()
         with self._record:
@@ -207,7 +216,7 @@ class BatchJudge:
         return outcomes
 
     def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
-        """What a row of the output says, recorded; another process may have recorded it already."""
+        """Record and return what a row of the output says; another process may have recorded it already."""
         if recorded := self._record.get(request):
             return usable(self._reference, request, recorded)
         if row is None:
@@ -226,7 +235,7 @@ class BatchJudge:
         return usable(self._reference, request, reply)
 
     def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
-        """Dollars charged for an answer, the most that it can be where it does not say; None without a price."""
+        """Return the dollars charged for an answer: the most it can be where it does not say, None without a price."""
         budget = Budget(self._reference, None, batch=True)
         return budget.settle(budget.reserve(request), answer.prompt_tokens, answer.completion_tokens)
 
@@ -234,7 +243,7 @@ class BatchJudge:
 def _input_files(
     reference: EndpointReference, requests: Mapping[str, ChatRequest]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """(keys, content) of as few input files as the Batch API's limits allow."""
+    """Yield (keys, content) of as few input files as the Batch API's limits allow."""
     keys: list[str] = []
     lines: list[bytes] = []
     size = 0
