@@ -17,7 +17,7 @@ def official_baseline(bench: str, source: str | None, baseline: str | None) -> t
     """
     found = load_baseline(bench, source, baseline)
     rows = baseline_responses(bench=bench, source=source, baseline=baseline, fingerprint=found.fingerprint)
-    return rows.shared_as(f"{bench} {found.name}"), found.name
+    return rows.with_label(f"{bench} {found.name}"), found.name
 
 
 @step(version=1)
@@ -36,7 +36,7 @@ def stored_outputs(bench: str, path: Path, prompts: Artifact) -> Artifact:
         path=str(path.absolute()),
         digest=file_digest(path),
         prompts=prompts,
-    ).shared_as(path.name)
+    ).with_label(path.name)
 
 
 @step(version=1)

@@ -26,7 +26,7 @@ from harness.terminal import console
 from reports.terminal import terminal_report
 from reports.write import write_report
 
-NARROWEST = 80
+MIN_WIDTH = 80
 """Columns that a table needs."""
 
 
@@ -126,7 +126,7 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
 def _show(folder: Path) -> None:
     screen = console(sys.stdout)
     # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    screen.width = max(screen.width, NARROWEST)
+    screen.width = max(screen.width, MIN_WIDTH)
     screen.print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
     if any((folder / "checkpoints").iterdir()):

@@ -10,7 +10,7 @@ WITHOUT_WEIGHTS = (TEACHER, STORED, OPENAI)
 
 
 def origin(artifact: Artifact) -> Artifact:
-    """The model that the one which a step runs began as, before any training."""
+    """Return the model that a step's model was before any training."""
     while trained := artifact.inputs.get("policy") or artifact.inputs.get("model"):
         assert isinstance(trained, Artifact)
         artifact = trained

@@ -124,25 +124,25 @@ def _compute(scale: Scale) -> Compute:
 
 
 def _sft(trial: _Trial, out: Path) -> float:
-    from harness.training.trl import train_sft
+    from harness.training.sft import run_sft
 
     rows = [Response(Prompt(str(i), trial.prompt), trial.answer, "filler") for i in range(_rows(trial))]
     steps = _Steps()
     with steps.until_enough(out):
-        train_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=trial.compute)
+        run_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=trial.compute)
     return steps.rate * trial.settings.global_batch_size * trial.tokens / trial.compute.processes
 
 
 def _preference(trial: _Trial, out: Path) -> float:
+    from harness.training.dpo import run_dpo
     from harness.training.rows import ReferenceLogProbability
-    from harness.training.trl import train_dpo
 
     count = _rows(trial)
     pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
     references = [ReferenceLogProbability(str(i), -1.0, -1.0) for i in range(count)]
     settings, steps = PreferenceSettings(0.1, trial.settings), _Steps()
     with steps.until_enough(out):
-        train_dpo(
+        run_dpo(
             trial.folder,
             pairs,
             references,
@@ -166,7 +166,7 @@ def _generation(trial: _Trial, out: Path) -> float:
     sampling = trial.scale.sampling
     generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
     said = conversation(Prompt("0", trial.prompt))
-    size = min(256, generator.at_once(sampling.max_new_tokens))
+    size = min(256, generator.preferred_batch_size(sampling.max_new_tokens))
     rate, limit = 0.0, min(8, sampling.max_new_tokens)
     try:
         while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.endpoints.known_models import Price, price_of
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
@@ -230,7 +230,7 @@ def _kind(cost: StepCost) -> str:
 
 def _api_totals(costs: Iterable[StepCost], *, batch: bool) -> tuple[ApiTotal, ...]:
     """By purpose and endpoint. Judges alone are asked through the Batch API."""
-    by_purpose: defaultdict[tuple[str, JudgeReference], list[Calls]] = defaultdict(list)
+    by_purpose: defaultdict[tuple[str, EndpointReference], list[Calls]] = defaultdict(list)
     for cost in costs:
         if cost.calls:
             by_purpose[_purpose(cost.artifact), cost.calls.endpoint].append(cost.calls)
@@ -243,7 +243,7 @@ def _purpose(artifact: Artifact) -> str:
     return "teacher, improvements" if artifact.step == "refine" else "teacher, answers"
 
 
-def _api_total(purpose: str, endpoint: JudgeReference, calls: Sequence[Calls], batch: bool) -> ApiTotal:
+def _api_total(purpose: str, endpoint: EndpointReference, calls: Sequence[Calls], batch: bool) -> ApiTotal:
     prompt, completion = total(each.prompt_tokens for each in calls), total(each.completion_tokens for each in calls)
     price, is_judge = price_of(endpoint), purpose.startswith("judge")
     return ApiTotal(

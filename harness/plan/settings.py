@@ -13,7 +13,7 @@ from harness.plan.rows import BASES, RowCounts, model_reference
 from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, scores_its_start, training_settings
 from harness.training.settings import TrainingSettings
 
-LONGEST_SHOWN = 100
+MAX_SHOWN = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""
 
 _BY_CONTENT = ("fingerprint", "world", "digest", "path")
@@ -194,7 +194,7 @@ def _content(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST_SHOWN:
+    if isinstance(value, str) and len(value) > MAX_SHOWN:
         return _digest(value)
     if isinstance(value, Mapping):
         return {name: _shown(item) for name, item in value.items()}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from harness.endpoints.cost import MESSAGE_TOKENS, TYPICAL_REPLY_TOKENS
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.compute import Work
 from harness.engine.limits import Limits
@@ -24,7 +24,7 @@ from harness.training.settings import PreferenceSettings, TrainingSettings
 SEQUENCES = 2
 """Of a preference pair: the prompt with either answer."""
 
-LONGEST_REPLY = 2.0
+MAX_REPLY = 2.0
 """How many times `TYPICAL_REPLY_TOKENS` a reply that explains itself may take on average."""
 
 
@@ -32,7 +32,7 @@ LONGEST_REPLY = 2.0
 class Calls:
     """What an endpoint is asked. Tokens are totals."""
 
-    endpoint: JudgeReference
+    endpoint: EndpointReference
     calls: int
     prompt_tokens: Range
     completion_tokens: Range
@@ -205,9 +205,9 @@ def orders_of(artifact: Artifact) -> int:
     return len(list(orders(artifact.arguments["protocol"], Prompt("0", "any"))))
 
 
-def judge_of(artifact: Artifact) -> JudgeReference:
+def judge_of(artifact: Artifact) -> EndpointReference:
     """Who judges in a judging step."""
-    found: JudgeReference = artifact.arguments["judge"]
+    found: EndpointReference = artifact.arguments["judge"]
     return found
 
 
@@ -220,5 +220,5 @@ def frame_tokens(prompt: JudgePrompt) -> int:
 def _replies(prompt: JudgePrompt, calls: int) -> Range:
     """Completion tokens: one where no more is allowed, else what replies that explain themselves take."""
     typical = min(prompt.max_tokens, TYPICAL_REPLY_TOKENS)
-    most = min(prompt.max_tokens, TYPICAL_REPLY_TOKENS * LONGEST_REPLY)
+    most = min(prompt.max_tokens, TYPICAL_REPLY_TOKENS * MAX_REPLY)
     return Range(typical * calls * (0.7 if prompt.max_tokens > 10 else 1.0), typical * calls, most * calls)

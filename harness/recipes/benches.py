@@ -18,7 +18,7 @@ from evals.official_data import (
 )
 from evals.official_steps import baseline_responses, file_digest, official_baseline
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
@@ -49,7 +49,7 @@ class BenchChoice:
     data: str | None = None
     baseline: str | None = None
     limit: int | None = None
-    judge: JudgeReference | None = None
+    judge: EndpointReference | None = None
     judge_repeats: int = 1
     allow_missing: bool = False
     length_calibration: Path | None = None
@@ -88,7 +88,7 @@ def choose_bench(name: str, choice: BenchChoice) -> Bench:
 
 def calibration_from(path: Path) -> Artifact:
     """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
 
 
 def bench_on(scale: Scale, name: str) -> Bench:
@@ -170,13 +170,13 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     metric = METRICS[bench]
     digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
     rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
-    rows = rows.shared_as(f"{bench} {metric.baseline}")
+    rows = rows.with_label(f"{bench} {metric.baseline}")
     if role.size < metric.n_instructions:
-        rows = first_responses(responses=rows, size=role.size).shared_as(rows.label)
+        rows = first_responses(responses=rows, size=role.size).with_label(rows.label)
     return rows, metric.baseline
 
 
-def _is_official_metric(name: str, role: BenchRole, judged_by: JudgeReference) -> bool:
+def _is_official_metric(name: str, role: BenchRole, judged_by: EndpointReference) -> bool:
     """Whether the scale's bench is AlpacaEval 2.0 as it is defined, so that its published length calibration holds."""
     whole = role.baselines.size >= METRICS["alpaca_eval2"].n_instructions
     own = role.baselines.reference == f"{OFFICIAL_DATA}alpaca_eval2"
@@ -188,7 +188,7 @@ def _official_calibration() -> Artifact:
     name = f"{OFFICIAL_DATA}df_gamed.csv"
     commit = resolved(name, lambda: calibration_on_hub().commit)
     digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
-    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
+    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:
@@ -229,7 +229,7 @@ def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
     with _or_passed("--data FOLDER"):
         baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
-        baselines = first_responses(responses=baselines, size=choice.limit).shared_as(baselines.label)
+        baselines = first_responses(responses=baselines, size=choice.limit).with_label(baselines.label)
     return baselines, baseline_name
 
 

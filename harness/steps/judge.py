@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
@@ -75,12 +75,12 @@ class Game:
         )
 
 
-def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
+def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
     """The judge `model`, "mini:judge" or one served at `base_url`, its replies read as `harness.steps.verdicts` does.
 
     Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
     """
-    reference = require_no_key_in(judge_reference(model, base_url, without))
+    reference = require_no_key_in(endpoint_reference(model, base_url, without))
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 
@@ -88,7 +88,7 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
 def judge_pairs(
     out: Output,
     *,
-    judge: JudgeReference,
+    judge: EndpointReference,
     prompt: JudgePrompt,
     protocol: Protocol,
     outputs: Artifact,
@@ -108,7 +108,7 @@ def judge_pairs(
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    asking = CountedJudge(load_judge(judge, out.limits, out.kept, note=out.note))
+    asking = CountedJudge(load_judge(judge, out.limits, out.reply_cache, note=out.note))
     rows = play(games, asking, prompt, protocol, progress.advance)
     if others := asking.others(judge):
         out.write_json(OTHER_MODELS, others)
@@ -172,7 +172,7 @@ def play(
         for at, game in enumerate(games)
     ]
     for at, row in enumerate(rows):
-        if row.state != "ok" and not _may_pass(second.get(at, first[at])):
+        if row.state != "ok" and not _is_retryable(second.get(at, first[at])):
             for request in filter(None, (requests[at], again.get(at))):
                 judge.reject(request)
     return rows
@@ -183,7 +183,7 @@ def _asks_again(protocol: Protocol, reply: ChatReply) -> bool:
     return bool(reply.text.strip()) and read_reply(protocol, reply).asks_again
 
 
-def _may_pass(last: ChatReply | CallFailure) -> bool:
+def _is_retryable(last: ChatReply | CallFailure) -> bool:
     """Whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
     return isinstance(last, CallFailure) and not last.is_final
 
@@ -224,7 +224,7 @@ def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
     return ""
 
 
-def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
+def _no_verdicts(judge: EndpointReference, failed: Sequence[Judgment]) -> str:
     """What to say where all verdicts failed: the commonest reason, with an example where it is in the reply."""
     reason, alike = next(iter(by_reason(failed).items()))
     count, example = len(alike), "" if alike[0].error else alike[0].reply
@@ -263,7 +263,7 @@ def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
     return read_label(reply.text)
 
 
-def judge_fingerprint(judge: JudgeReference, prompt: JudgePrompt, protocol: Protocol) -> str:
+def judge_fingerprint(judge: EndpointReference, prompt: JudgePrompt, protocol: Protocol) -> str:
     """Twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
     identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol}
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

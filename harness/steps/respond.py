@@ -82,7 +82,7 @@ def _answer(
     if left:
         progress = out.track(len(prompts), "rows", done=len(log.done))
         with closing(_generator(out, model, sampling)) as generator:
-            size = generator.at_once(sampling.max_new_tokens)
+            size = generator.preferred_batch_size(sampling.max_new_tokens)
             for batch in (left[start : start + size] for start in range(0, len(left), size)):
                 within = _BatchProgress(progress, len(batch))
                 completions = generator.complete(
@@ -122,7 +122,7 @@ def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
 
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
-        return OpenAITeacher(reference, out.limits, out.kept, out.note)
+        return OpenAITeacher(reference, out.limits, out.reply_cache, out.note)
     return load_generator(reference, sampling.engine, out.compute)
 
 

@@ -16,9 +16,9 @@ PAIRS = 64
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
     """Maximises log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
     from harness.models.references import checkpoint_of
-    from harness.training import trl
+    from harness.training.sft import run_sft
 
-    metrics = trl.train_sft(
+    metrics = run_sft(
         checkpoint_of(model.folder),
         examples.rows(Response),
         settings,
@@ -54,7 +54,7 @@ def reference_log_probabilities(
 ) -> None:
     """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
     from harness.models.references import checkpoint_of
-    from harness.training.reference import References
+    from harness.training.reference import ReferenceScorer
 
     rows = pairs.rows(PreferencePair)
     log = out.append_rows(ReferenceLogProbability, key=lambda row: row.prompt_id)
@@ -65,7 +65,7 @@ def reference_log_probabilities(
         batch = by_length[start : start + PAIRS]
         if batch[0].prompt.id in log.done:
             continue
-        references = references or References(checkpoint_of(model.folder), max_length, precision)
+        references = references or ReferenceScorer(checkpoint_of(model.folder), max_length, precision)
         log.append(references.log_probabilities(batch))
         progress.advance(len(batch))
 
@@ -83,9 +83,9 @@ def train_dpo(
     With `policy` in their place it is its own reference.
     """
     from harness.models.references import checkpoint_of
-    from harness.training import trl
+    from harness.training.dpo import run_dpo
 
-    metrics = trl.train_dpo(
+    metrics = run_dpo(
         checkpoint_of(policy.folder),
         pairs.rows(PreferencePair),
         None if references == policy else references.rows(ReferenceLogProbability),

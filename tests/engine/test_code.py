@@ -257,8 +257,8 @@ print(all(digests), *{{"torch", "trl", "harness.steps.train", "harness.steps.jud
 
 def test_one_step_of_a_module_is_not_the_other():
     sft, dpo = (code.closure([code.Symbol("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
-    assert code.Symbol("harness.training.trl", "train_dpo") in dpo - sft
-    assert code.Symbol("harness.training.trl", "_train") in dpo & sft
+    assert code.Symbol("harness.training.dpo", "run_dpo") in dpo - sft
+    assert code.Symbol("harness.training.loop", "train") in dpo & sft
 
 
 def test_what_is_excluded_is_there_and_not_counted() -> None:
