@@ -19,11 +19,11 @@ from harness.engine.store import Store, require_writable
 from harness.errors import UserError
 from harness.models.memory import shape_in
 from harness.models.references import checkpoint_of, load_generator, resolve
-from harness.plan.estimates import load_estimates
 from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
-from harness.plan.steps import SEQUENCES
 from harness.recipes.scales import Scale
 from harness.records import PreferencePair, Prompt, Response
+from harness.steps.estimates import load_estimates
+from harness.steps.train import SEQUENCES_PER_PAIR
 from harness.training.job import Progress
 from harness.training.settings import PreferenceSettings, TrainingSettings
 
@@ -152,7 +152,7 @@ def _preference(trial: _Trial, out: Path) -> float:
             track=steps.track,
             compute=trial.compute,
         )
-    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES / trial.compute.processes
+    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES_PER_PAIR / trial.compute.processes
 
 
 def _rows(trial: _Trial) -> int:

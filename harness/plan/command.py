@@ -12,17 +12,17 @@ from harness.engine.store import Store
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
-from harness.plan.estimates import load_estimates
 from harness.plan.forecast import forecast, planned_steps
 from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
 from harness.plan.notes import assumptions, warnings
-from harness.plan.rows import RowCounts
+from harness.plan.rows import GraphEstimates
 from harness.plan.settings import stages
 from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
 from harness.plan.text import shown
 from harness.recipes.scales import Scale
 from harness.run.options import Choice
+from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         hardware = with_calibration(load_hardware(), run_dir)
         machine = hardware.machine(scale.name, scale.compute, options.device, options.devices)
         store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
-        counts = RowCounts(store, estimates)
+        graph = GraphEstimates(store, estimates)
         targets = [target for experiment in experiments for target in experiment.targets()]
-        costs = StepCosts(scale, machine, hardware, counts, estimates, options.limits)
+        costs = StepCosts(scale, machine, hardware, graph, estimates, options.limits)
         steps = planned_steps(targets, store, costs)
-    trained = stages(experiments, counts)
+    trained = stages(experiments, graph)
     found = forecast(
         experiments, scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits
     )
@@ -72,9 +72,9 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         scale=scale,
         seeds=request.seeds,
         experiments=experiments,
-        counts=counts,
+        graph=graph,
         stages=trained,
-        benches=bench_rows(experiments, counts),
+        benches=bench_rows(experiments, graph),
         forecast=found,
         assumptions=list(assumptions(found, hardware, estimates)),
         warnings=list(warnings(found, scale, trained, unresolved, date.today())),

@@ -9,7 +9,7 @@ from typing import Literal
 from harness.config.yaml_files import config_path, load_yaml
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
-from harness.plan.ranges import Range
+from harness.steps.cost import Range
 
 Kind = Literal["sft", "preference", "generation", "likelihood"]
 """What a model is run for, by which its speed differs."""
@@ -80,7 +80,7 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Devices:
     """So many devices of one kind."""
 
     device: str
@@ -95,10 +95,10 @@ class Hardware:
 
     sources: dict[str, Source]
     devices: dict[str, Device]
-    machines: dict[str, Machine]
+    machines: dict[str, Devices]
     throughput: tuple[Throughput, ...]
 
-    def machine(self, scale: str, compute: Compute, device: str | None, devices: int | None) -> Machine:
+    def machine(self, scale: str, compute: Compute, device: str | None, devices: int | None) -> Devices:
         """What a scale is reckoned on, with what is named instead; for an unknown one, a machine with what it asks for.
 
         Raises UserError for an unknown device.
@@ -107,9 +107,9 @@ class Hardware:
         if device is not None and device not in self.devices:
             raise unknown("device", device, self.devices)
         is_supposed = usual.is_supposed and (device is None or devices is None)
-        return Machine(device or usual.device, devices or usual.devices, is_supposed)
+        return Devices(device or usual.device, devices or usual.devices, is_supposed)
 
-    def _like(self, compute: Compute) -> Machine:
+    def _like(self, compute: Compute) -> Devices:
         gpus = max((each.gpus for each in compute.resources.values()), default=0)
         usual = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
         return replace(usual, devices=gpus or usual.devices, is_supposed=True)

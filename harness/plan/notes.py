@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from harness.endpoints.known_models import shutdown_date
+from harness.engine.graph import model_reference
 from harness.models.hub import is_repository
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
-from harness.plan.estimates import Estimates
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
-from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
 from harness.recipes.benches import OFFICIAL_DATA
 from harness.recipes.scales import Scale
 from harness.run.options import most_processes
+from harness.steps.estimates import Estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 from harness.training.launch import accelerate_config
 
@@ -38,9 +38,9 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
     if fixed := forecast.device.seconds_per_step:
         said = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
         yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed, half to twice")
-    for name in sorted({each for step in forecast.to_run for each in step.cost.suppositions}):
-        yield Note(name, _supposition(name, estimates))
-    if any(step.cost.calls for step in forecast.to_run):
+    assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
+    yield from (Note(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
+    if any(step.cost.asking for step in forecast.to_run):
         asking = estimates.asking
         seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
         yield Note("asking", f"a reply of one token takes {seconds}: {asking.source}")
@@ -79,25 +79,6 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
 def _rate(known: Speed) -> str:
     rate = known.tokens_per_second
     return f"{rate.expected:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
-
-
-def _supposition(name: str, estimates: Estimates) -> str:
-    if name.startswith("data: "):
-        reference = name.removeprefix("data: ")
-        data = estimates.of_data(reference)
-        lengths = f"{data.prompt:g} tokens of prompt and {data.answer:g} of answer a row, ±{data.spread:.0%}"
-        return f"{reference}: {lengths}. {data.source}"
-    if name == "policy_answer":
-        policy = estimates.policy_answer
-        return f"a model's answers are as long as the reference answers, ±{policy.spread:.0%}: {policy.source}"
-    if name == "teacher_answer":
-        teacher = estimates.teacher_answer
-        return f"a teacher's answers have {teacher.tokens:g} tokens, ±{teacher.spread:.0%}: {teacher.source}"
-    if name == "improvement":
-        better = estimates.improvement
-        return f"improvements are {better.of_draft:g} times as long as drafts, ±{better.spread:.0%}: {better.source}"
-    kept = estimates.kept_by_filter
-    return f"the filter keeps {kept.share:.0%} of the rows: {kept.source}"
 
 
 def warnings(

@@ -11,9 +11,9 @@ from harness.experiments.scores import Scores
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
-from harness.plan.ranges import Range
 from harness.plan.settings import Stage, sampling_in_words
 from harness.plan.summary import Summary
+from harness.steps.cost import Range
 from harness.training.batches import spread
 from harness.training.job import SINGLE
 

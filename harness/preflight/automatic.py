@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from harness.engine.artifacts import Artifact
+from harness.engine.graph import by_work
 from harness.engine.limits import Limits
 from harness.engine.processes import spawn
 from harness.engine.scratch import temporary_folder
@@ -18,7 +19,7 @@ from harness.experiments import Experiment, Request
 from harness.models.hf import silence_libraries
 from harness.preflight.check import Check
 from harness.preflight.doctor import FREE, run_checks
-from harness.preflight.subject import EXPENSIVE, Subject, subject_of, works
+from harness.preflight.subject import EXPENSIVE, Subject, subject_of
 
 MOST_ROWS = 2000
 """Of each data set: more would take longer than a run should be held up."""
@@ -36,7 +37,7 @@ def preflight(
     Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
     and the GPU stay free; `harness doctor` looks at more.
     """
-    if not works(missing).keys() & set(EXPENSIVE):
+    if not by_work(missing).keys() & set(EXPENSIVE):
         return
     subject = subject_of(request, experiments, store, store)
     found = _apart(replace(subject, limits=limits or Limits(), most_rows=MOST_ROWS))

@@ -2,27 +2,29 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
+from harness.engine.graph import by_work, origin
 from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
-from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
-from harness.preflight.subject import Stage, Subject, stages, works
+from harness.preflight.subject import ModelStep, Subject, model_steps
 from harness.run.options import most_processes
-from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.steps.cost import Cost, Generation, Likelihood, Training, UnknownCost
+from harness.steps.estimates import load_estimates
 from harness.training.batches import spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -116,7 +118,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
 
 def _too_large_for_processors(subject: Subject, work: Work) -> str:
     """The first model of this kind of step that is, with its parameters; empty where there is none."""
-    for stage in stages(subject.missing):
+    for stage in model_steps(subject.missing):
         if stage.work != work:
             continue
         try:
@@ -144,7 +146,7 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        batches = {training.global_batch_size for training in _trainings(subject.missing)}
+        batches = {training.global_batch_size for training in _training_settings(subject)}
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
@@ -173,14 +175,14 @@ def _packages(subject: Subject) -> Iterator[Check]:
 
 
 def _memory(subject: Subject, machine: Machine) -> Iterator[Check]:
-    by_model: dict[str, list[Stage]] = {}
-    for stage in stages(subject.missing):
+    by_model: dict[str, list[ModelStep]] = {}
+    for stage in model_steps(subject.missing):
         by_model.setdefault(subject.name_of(stage.base), []).append(stage)
     for model, needed in by_model.items():
         yield _memory_for(model, needed, subject, machine)
 
 
-def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
+def _memory_for(model: str, needed: list[ModelStep], subject: Subject, machine: Machine) -> Check:
     """Of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
@@ -191,7 +193,12 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     takes: dict[str, float] = {}
     for stage in needed:
         try:
-            estimate = _stage_memory(stage, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
+            estimate = (
+                _stage_memory(
+                    _declared_cost(stage.artifact, subject), shape, longest, compute, bool(machine.gpus)
+                ).total
+                + PROCESS_BYTES
+            )
         except UserError as error:
             return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
@@ -211,25 +218,33 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     return Check("ok", what, said)
 
 
-def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
-    """An upper estimate: every row as long as training allows, prompt and answer together."""
-    if stage.work == "training":
-        settings = stage.artifact.arguments["settings"]
-        sequences = 2 if isinstance(settings, PreferenceSettings) else 1
-        return stage_memory(shape, _training_settings(settings), compute, sequences=sequences, on_gpu=on_gpu)
-    if stage.work == "likelihood":
-        return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
-    sampling = stage.artifact.arguments["sampling"]
-    rows = 1 if sampling.engine == "vllm" else max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-    return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
+    """Estimate from above: every row as long as training allows, prompt and answer together."""
+    match cost:
+        case Training():
+            return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
+        case Likelihood():
+            return likelihood_memory(shape, rows=cost.at_once, length=max_length, most_logits=LOGITS_AT_ONCE)
+        case Generation(sampling):
+            at_once = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+            rows = 1 if sampling.engine == "vllm" else at_once
+            return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+        case _:
+            raise UserError("a step that runs it declares no cost")
 
 
-def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:
-    return settings.training if isinstance(settings, PreferenceSettings) else settings
+def _declared_cost(artifact: Artifact, subject: Subject) -> Cost | None:
+    """Return what the artifact's step declares; None for nothing."""
+    try:
+        return GraphEstimates(subject.store, load_estimates()).cost(artifact)
+    except UnknownCost:
+        return None
 
 
-def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
-    return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
+def _training_settings(subject: Subject) -> list[TrainingSettings]:
+    """List the settings of all trainings that are missing."""
+    declared = [_declared_cost(each, subject) for each in by_work(subject.missing).get("training", [])]
+    return [cost.settings for cost in declared if isinstance(cost, Training)]
 
 
 def _disk(subject: Subject) -> Check:
@@ -237,7 +252,7 @@ def _disk(subject: Subject) -> Check:
     missing = [each for each in subject.missing if "reference" not in each.params or not subject.is_here(each)]
     kept, peak = disk_bytes(missing, subject.scale, subject.store, subject.limits)
     free = shutil.disk_usage(subject.store.root).free
-    made = count(len(works(subject.missing).get("training", [])), "checkpoint")
+    made = count(len(by_work(subject.missing).get("training", [])), "checkpoint")
     said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {subject.store.root}"
     if peak > free:
         return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
@@ -251,7 +266,7 @@ def _disk(subject: Subject) -> Check:
 def _of_unknown_size(subject: Subject) -> set[str]:
     """The models that are to be trained, and of which nothing tells how large they are."""
     found = set()
-    for base in set(map(origin, works(subject.missing).get("training", []))):
+    for base in set(map(origin, by_work(subject.missing).get("training", []))):
         try:
             subject.shape(base)
         except UserError:

@@ -8,13 +8,13 @@ from harness.endpoints.judges import load_judge
 from harness.endpoints.protocol import CallFailure, ChatRequest
 from harness.endpoints.reference import JudgeReference
 from harness.engine.artifacts import Artifact
+from harness.engine.graph import by_work, origin
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
-from harness.models.origins import origin
 from harness.preflight.check import Check
 from harness.preflight.judge_check import check_endpoint
-from harness.preflight.subject import Subject, hub_sizes, is_data, works
+from harness.preflight.subject import Subject, hub_sizes, is_data
 from harness.records import Message
 
 SEVERITY = ("ok", "warning", "failure")
@@ -67,7 +67,7 @@ def _served(role: str, endpoint: JudgeReference | None, limits: Limits) -> Check
 def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:
     """Those that the run still has something to ask, by role; None for what has no endpoint, or no questions."""
     scale = subject.scale
-    asked = works(subject.missing)
+    asked = by_work(subject.missing)
     judge = scale.judge.reference() if "asking" in asked else None
     teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
     return {

@@ -1,5 +1,9 @@
 """Data roles and models as artifacts: where every graph begins."""
 
+from dataclasses import replace
+from pathlib import Path
+
+from harness.config.codec import encode
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.unresolved import resolved
 from harness.errors import UserError
@@ -10,9 +14,36 @@ from harness.models.hub import at_commit
 from harness.models.references import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.models.row_layouts import RowKind
 from harness.records import PreferencePair, Response
+from harness.steps.cost import COUNTED_ROWS, CostContext, Fetch, Rows, counted_rows
 
 
-@step(version=1)
+def _assumed_rows(context: CostContext) -> Rows:
+    return context.data_set(context.params["reference"], context.params["size"])
+
+
+def _file_rows(context: CostContext) -> Rows:
+    """Count a local file's rows, where it can be read; otherwise the lengths are assumed."""
+    reference, size = context.params["reference"], context.params["size"]
+    if not Path(reference).is_file():
+        return _assumed_rows(context)
+    from harness.models.datasets import read_data
+
+    try:
+        sample = read_data(reference, context.params["split"], context.params["kind"], min(size, COUNTED_ROWS))
+    except UserError:
+        return _assumed_rows(context)
+    return counted_rows([encode(row) for row in sample], size)
+
+
+def _fetch_data(context: CostContext) -> Fetch:
+    return Fetch("data set", context.params["reference"])
+
+
+def _fetch_model(context: CostContext) -> Fetch:
+    return Fetch("model", context.params["reference"])
+
+
+@step(version=1, rows=_assumed_rows)
 def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     """The first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data.
 
@@ -23,7 +54,7 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
-@step(version=2)
+@step(version=2, rows=_file_rows, cost=_fetch_data)
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
     """The first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
@@ -54,7 +85,7 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     ).shared_as(reference)
 
 
-@step(version=2)
+@step(version=2, cost=_fetch_model)
 def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     """A pointer to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
 
@@ -70,7 +101,7 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": files})
 
 
-@step(version=1)
+@step(version=1, cost=_fetch_model)
 def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_template: str, closing_token: str) -> None:
     """A checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
 
@@ -103,20 +134,38 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
     return load_model(reference=reference, fingerprint=digest).shared_as(label)
 
 
-@step(version=1)
+@step(version=1, rows=lambda context: context.rows("responses").first(context.params["size"]))
 def first_responses(out: Output, *, responses: Artifact, size: int) -> None:
     """The first `size` rows of `responses`."""
     out.write_rows(responses.rows(Response)[:size])
 
 
-@step(version=1)
+def _chosen_rows(context: CostContext) -> Rows:
+    return replace(context.rows("preference_data"), content="the data's chosen")
+
+
+@step(version=1, rows=_chosen_rows)
 def chosen_responses(out: Output, *, preference_data: Artifact) -> None:
     """The chosen answers of preference data as `Response` rows: the prompts and references of S_P in Algorithm 1."""
     pairs = preference_data.rows(PreferencePair)
     out.write_rows(pair.responses[0] for pair in pairs)
 
 
-@step(version=2)
+def _pair_rows(context: CostContext) -> Rows:
+    """Estimate the pairs: a refined answer was asked for with more than the request, which alone is in a pair."""
+    chosen, rejected = context.rows("chosen"), context.rows("rejected")
+    return Rows(
+        count=min(chosen.count, rejected.count),
+        most=min(chosen.most, rejected.most),
+        prompt=min(chosen.prompt, rejected.prompt),
+        answer=(chosen.answer + rejected.answer) / 2,
+        spread=max(chosen.spread, rejected.spread),
+        assumptions=chosen.assumptions | rejected.assumptions,
+        content=f"{chosen.content} over {rejected.content}",
+    )
+
+
+@step(version=2, rows=_pair_rows)
 def preference_pairs(out: Output, *, chosen: Artifact, rejected: Artifact) -> None:
     """`PreferencePair` rows from two sets of responses, joined by prompt.
 

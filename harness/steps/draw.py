@@ -7,7 +7,7 @@ from harness.engine.artifacts import Artifact, Output, step
 from harness.records import Response
 
 
-@step(version=1)
+@step(version=1, rows=lambda context: context.rows("responses").first(context.params["size"]))
 def drawn_responses(out: Output, *, responses: Artifact, prompts: Artifact, size: int, seed: int) -> None:
     """The `Response` rows of `responses` to `size` prompts, drawn from those of the `Response` rows in `prompts`.
 

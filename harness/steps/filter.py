@@ -1,10 +1,12 @@
 """How SGPO filters its improver data: the IQR rule on perplexity (section 3.1.2)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
+from harness.steps.cost import CostContext, Rows
 from harness.steps.perplexity import BEYOND, Perplexity, measured
 
 FENCE = 1.5
@@ -25,7 +27,17 @@ def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
     return first - FENCE * width, third + FENCE * width
 
 
-@step(version=1)
+def _kept_rows(context: CostContext) -> Rows:
+    rows, kept = context.rows("responses"), context.estimates.kept_by_filter
+    return replace(
+        rows,
+        count=rows.count * kept.share,
+        assumptions=rows.assumptions | {kept.assumption},
+        content=f"kept {rows.content}",
+    )
+
+
+@step(version=1, rows=_kept_rows)
 def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> None:
     """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3). Those that have none are left out."""
     values = {id: row.value for id, row in measured(perplexities.rows(Perplexity)).items()}

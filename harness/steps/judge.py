@@ -7,16 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
+from harness.endpoints.cost import TYPICAL_REPLY_TOKENS
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
 from harness.endpoints.reference import JudgeReference, judge_reference
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
+from harness.steps.cost import Asking, CostContext, Range, about, chat_tokens
 from harness.steps.judge_prompt import JudgePrompt, official_order
 from harness.steps.verdicts import EMBEDDED_PARSER_VERSION, PARSER_VERSION, Reading, read_identifier, read_label
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
+
+SHORT_REPLY = 10
+"""Tokens; a judge that may reply with more is taken to explain itself."""
+
+SHORTEST_SHARE, LONGEST_SHARE = 0.7, 2.0
+"""Of `TYPICAL_REPLY_TOKENS`, what replies that explain themselves may take on average."""
 
 _SHOWN = 80
 """Characters of a reply that an error shows."""
@@ -84,7 +92,35 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 
-@step(version=4, work="asking")
+def _judging_cost(context: CostContext) -> Asking | None:
+    """Forecast the requests: prompts of the judge's own words, the request and both answers."""
+    judge, prompt = context.arguments["judge"], context.arguments["prompt"]
+    outputs, baselines = context.rows("outputs"), context.rows("baselines")
+    if judge.is_embedded:
+        return None
+    games = order_count(context.params["protocol"]) * context.params["repeats"]
+    calls = min(outputs.most, baselines.most) * games
+    tokens = chat_tokens(prompt.request("", "", "").messages) + baselines.tokens + outputs.answer
+    return Asking(
+        endpoint=judge,
+        role="judge",
+        purpose=context.params["protocol"],
+        calls=calls,
+        prompt_tokens=about(calls * tokens, outputs.spread * outputs.answer / tokens),
+        completion_tokens=_reply_tokens(prompt.max_tokens, calls),
+        explains=prompt.max_tokens > SHORT_REPLY,
+        assumptions=outputs.assumptions,
+    )
+
+
+def _reply_tokens(limit: int, calls: int) -> Range:
+    """Estimate the tokens of all replies, each of at most `limit`: those that explain themselves vary in length."""
+    typical = min(limit, TYPICAL_REPLY_TOKENS) * calls
+    shortest = SHORTEST_SHARE if limit > SHORT_REPLY else 1.0
+    return Range(typical * shortest, typical, min(limit, TYPICAL_REPLY_TOKENS * LONGEST_SHARE) * calls)
+
+
+@step(version=4, work="asking", cost=_judging_cost)
 def judge_pairs(
     out: Output,
     *,
@@ -145,6 +181,11 @@ def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
         yield official_order(prompt.text)
     else:
         yield from ("baseline_first", "output_first")
+
+
+def order_count(protocol: Protocol) -> int:
+    """Count the orders in which each pair is shown."""
+    return len(list(orders(protocol, Prompt("0", "any"))))
 
 
 def needs_judge(protocol: Protocol, game: Game) -> bool:

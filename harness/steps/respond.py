@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 
+from harness.endpoints.cost import MESSAGE_TOKENS
 from harness.engine.artifacts import Artifact, Output, Tracker, step
+from harness.engine.graph import is_trained, model_reference
 from harness.errors import UserError
 from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
 from harness.records import Prompt, Response
+from harness.steps.cost import Asking, CostContext, Generation, Rows, about, count_tokens, is_embedded
+from harness.steps.estimates import Improvement, PolicyAnswer, TeacherAnswer
 
 SHOWN_PROMPTS = 5
 """Of those without an answer, how many are named."""
@@ -26,7 +30,71 @@ def is_at_endpoint(artifact: Artifact) -> bool:
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
 
 
-@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
+def _answer_rows(context: CostContext) -> Rows:
+    """Estimate answers: a policy's are as long as the references to the same prompts, a teacher's have a length."""
+    prompts, estimates = context.rows("prompts"), context.estimates
+    if is_trained(context.artifact) or is_embedded(context.artifact):
+        policy = estimates.policy_answer
+        return _answers_to(context, prompts, prompts.prompt, prompts.answer * policy.of_reference, policy)
+    teacher = estimates.teacher_answer
+    return _answers_to(context, prompts, prompts.prompt, teacher.tokens, teacher)
+
+
+def _improvement_rows(context: CostContext) -> Rows:
+    """Estimate improvements: so many times as long as the drafts, which the prompt shows with the references."""
+    drafts, estimate = context.rows("drafts"), context.estimates.improvement
+    prompt = refine_prompt_tokens(context.params["template"], drafts, context.rows("references").answer)
+    return _answers_to(context, drafts, prompt, drafts.answer * estimate.of_draft, estimate)
+
+
+def _answers_to(
+    context: CostContext, rows: Rows, prompt: float, answer: float, estimate: PolicyAnswer | TeacherAnswer | Improvement
+) -> Rows:
+    limit = context.arguments["sampling"].max_new_tokens
+    return rows.answered(prompt, min(answer, limit), estimate.spread, estimate.assumption)
+
+
+def refine_prompt_tokens(template: str, drafts: Rows, reference: float) -> float:
+    """Estimate the tokens of a refine prompt, whose `reference` has so many, where the template shows it.
+
+    Drafts that were refined themselves keep the prompt of the refinement before.
+    """
+    frame = count_tokens(template.format(request="", draft="", reference=""))
+    return frame + drafts.prompt + drafts.answer + (reference if "{reference}" in template else 0.0)
+
+
+def _answer_cost(context: CostContext) -> Generation | Asking | None:
+    return _cost(context, "answers")
+
+
+def _improvement_cost(context: CostContext) -> Generation | Asking | None:
+    return _cost(context, "improvements")
+
+
+def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
+    """Forecast a model's run or a teacher's requests; the embedded oracle and a stored teacher take nothing."""
+    from harness.models.openai_teacher import teacher_endpoint
+    from harness.models.references import WITHOUT_WEIGHTS
+
+    reference = model_reference(context.artifact) or ""
+    if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
+        return Generation(context.arguments["sampling"])
+    if not is_at_endpoint(context.artifact):
+        return None
+    rows = context.own_rows()
+    return Asking(
+        endpoint=teacher_endpoint(reference),
+        role="teacher",
+        purpose=purpose,
+        calls=rows.most,
+        prompt_tokens=about(rows.count * (rows.prompt + 2 * MESSAGE_TOKENS), rows.spread),
+        completion_tokens=about(rows.count * rows.answer, rows.spread),
+        explains=True,
+        assumptions=rows.assumptions,
+    )
+
+
+@step(version=3, resumable=True, work="generation", asks=is_at_endpoint, rows=_answer_rows, cost=_answer_cost)
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
 
@@ -36,7 +104,14 @@ def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampli
     _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
-@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
+@step(
+    version=3,
+    resumable=True,
+    work="generation",
+    asks=is_at_endpoint,
+    rows=_improvement_rows,
+    cost=_improvement_cost,
+)
 def refine(
     out: Output,
     *,

@@ -1,18 +1,28 @@
 """Training steps: a checkpoint from a checkpoint."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from harness.engine.artifacts import Artifact, Output, step
+from harness.engine.graph import input_of
 from harness.records import PreferencePair, Prompt, Response
-from harness.steps.respond import render
+from harness.steps.cost import CostContext, Likelihood, Rows, Training
+from harness.steps.respond import refine_prompt_tokens, render
 from harness.training.rows import ReferenceLogProbability
 from harness.training.settings import Precision, PreferenceSettings, TrainingSettings
 
 PAIRS = 64
 """How many pairs are appended at once by `reference_log_probabilities`."""
 
+SEQUENCES_PER_PAIR = 2
+"""The prompt with either answer."""
 
-@step(version=1, resumable=True, work="training")
+
+def _sft_cost(context: CostContext) -> Training:
+    return Training(context.input("examples"), context.input("model"), context.arguments["settings"])
+
+
+@step(version=1, resumable=True, work="training", cost=_sft_cost)
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
     """Maximises log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
     from harness.models.references import checkpoint_of
@@ -48,7 +58,11 @@ def direct_preference_optimization(
     return train_dpo(policy=policy, references=references, pairs=pairs, settings=settings, seed=seed)
 
 
-@step(version=1, resumable=True, work="likelihood")
+def _reference_cost(context: CostContext) -> Likelihood:
+    return Likelihood(context.input("pairs"), PAIRS * SEQUENCES_PER_PAIR, SEQUENCES_PER_PAIR)
+
+
+@step(version=1, resumable=True, work="likelihood", cost=_reference_cost)
 def reference_log_probabilities(
     out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
 ) -> None:
@@ -74,7 +88,21 @@ def _length(pair: PreferencePair) -> tuple[int, str]:
     return len(pair.prompt.text) + max(len(pair.chosen), len(pair.rejected)), pair.prompt.id
 
 
-@step(version=2, resumable=True, work="training")
+def _dpo_cost(context: CostContext) -> Training:
+    settings: PreferenceSettings = context.arguments["settings"]
+    policy, references = context.input("policy"), context.input("references")
+    return Training(
+        data=context.input("pairs"),
+        start=policy,
+        settings=settings.training,
+        sequences=SEQUENCES_PER_PAIR,
+        beta=settings.beta,
+        reference=policy if references == policy else input_of(references, "model"),
+        scores_reference=references == policy,
+    )
+
+
+@step(version=2, resumable=True, work="training", cost=_dpo_cost)
 def train_dpo(
     out: Output, *, policy: Artifact, references: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
 ) -> None:
@@ -98,7 +126,22 @@ def train_dpo(
     out.counts.update(metrics)
 
 
-@step(version=4)
+def _example_rows(context: CostContext) -> Rows:
+    """Estimate the targets of all sets together, each behind the prompt that shows its draft."""
+    drafts, targets = context.rows("drafts"), context.rows_of_each("targets")
+    reference = context.rows("references").answer if "references" in context.artifact.inputs else 0.0
+    return Rows(
+        count=sum(rows.count for rows in targets),
+        most=sum(rows.most for rows in targets),
+        prompt=refine_prompt_tokens(context.params["template"], drafts, reference),
+        answer=fmean(rows.answer for rows in targets),
+        spread=max(rows.spread for rows in targets),
+        assumptions=drafts.assumptions.union(*(rows.assumptions for rows in targets)),
+        content=" + ".join(rows.content for rows in targets),
+    )
+
+
+@step(version=4, rows=_example_rows)
 def improver_examples(
     out: Output, *, template: str, drafts: Artifact, targets: Sequence[Artifact], references: Artifact | None = None
 ) -> None:

@@ -1,0 +1,152 @@
+"""Assumptions about data and models that are not at hand: configs/estimates.yaml."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from harness.config.yaml_files import config_path, load_yaml
+from harness.errors import UserError
+from harness.models.memory import ModelShape, shape_in, shape_of
+from harness.models.references import checkpoint_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One sentence that a forecast rests on, with its source. `about` names its subject, for programs."""
+
+    about: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataEstimate:
+    """Mean tokens of a data set's rows; `spread` is how far off they may be, as a share."""
+
+    reference: str
+    prompt: float
+    answer: float
+    spread: float
+    source: str
+    download_mb: float = 0.0
+
+    def assumption(self, reference: str) -> Assumption:
+        """Say what is assumed of the data set `reference`."""
+        name = without_revision(reference)
+        lengths = f"{self.prompt:g} tokens of prompt and {self.answer:g} of answer a row, ±{self.spread:.0%}"
+        return Assumption(f"data: {name}", f"{name}: {lengths}. {self.source}")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """The length of a model's answers as a share of the reference answers' to the same prompts."""
+
+    of_reference: float
+    spread: float
+    source: str
+
+    @property
+    def assumption(self) -> Assumption:
+        """Say so, with the source."""
+        text = f"a model's answers are as long as the reference answers, ±{self.spread:.0%}: {self.source}"
+        return Assumption("policy_answer", text)
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherAnswer:
+    """The length of a teacher's answers in tokens."""
+
+    tokens: float
+    spread: float
+    source: str
+
+    @property
+    def assumption(self) -> Assumption:
+        """Say so, with the source."""
+        text = f"a teacher's answers have {self.tokens:g} tokens, ±{self.spread:.0%}: {self.source}"
+        return Assumption("teacher_answer", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """The length of an improvement as a share of its draft's."""
+
+    of_draft: float
+    spread: float
+    source: str
+
+    @property
+    def assumption(self) -> Assumption:
+        """Say so, with the source."""
+        text = f"improvements are {self.of_draft:g} times as long as drafts, ±{self.spread:.0%}: {self.source}"
+        return Assumption("improvement", text)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterShare:
+    """The share of rows that the filter keeps."""
+
+    share: float
+    low: float
+    source: str
+
+    @property
+    def assumption(self) -> Assumption:
+        """Say so, with the source."""
+        return Assumption("kept_by_filter", f"the filter keeps {self.share:.0%} of the rows: {self.source}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTime:
+    """Seconds until an endpoint replies: with one token, and with an explanation."""
+
+    short_seconds: float
+    long_seconds: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model's config.json, as far as its size follows from it."""
+
+    source: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """configs/estimates.yaml."""
+
+    data: tuple[DataEstimate, ...]
+    unknown_data: DataEstimate
+    policy_answer: PolicyAnswer
+    teacher_answer: TeacherAnswer
+    improvement: Improvement
+    kept_by_filter: FilterShare
+    asking: ReplyTime
+    models: dict[str, KnownModel]
+
+    def of_data(self, reference: str) -> DataEstimate:
+        """Find what is assumed of a data set: the entry with the longest name that its reference begins with."""
+        known = [each for each in self.data if reference.startswith(each.reference)]
+        return max(known, key=lambda each: len(each.reference), default=self.unknown_data)
+
+
+@cache
+def load_estimates() -> Estimates:
+    """Read the package's estimates."""
+    return load_yaml(config_path("estimates.yaml"), Estimates)
+
+
+@cache
+def model_shape(reference: str) -> ModelShape | None:
+    """Return the shape of the model `reference`: of its files, or as stated; None where neither is known."""
+    try:
+        return shape_in(checkpoint_folder(reference))
+    except UserError:
+        stated = load_estimates().models.get(reference) or load_estimates().models.get(without_revision(reference))
+        return shape_of(stated.config) if stated else None
+
+
+def without_revision(reference: str) -> str:
+    """Return the reference up to its revision."""
+    return reference.partition("@")[0]
