@@ -19,7 +19,7 @@ from harness.plan.rows import GraphEstimates
 from harness.plan.settings import stages
 from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
-from harness.plan.text import shown
+from harness.plan.text import plan_text
 from harness.recipes.scales import Scale
 from harness.run.options import Choice
 from harness.steps.estimates import load_estimates
@@ -38,17 +38,17 @@ class PlanOptions:
 
 
 def plan_run(name: str, choice: Choice, run_dir: Path, options: PlanOptions, *, as_json: bool = False) -> str:
-    """What running the experiment takes, as text or JSON. Nothing is run or fetched, and the hub is not asked.
+    """Tell what running the experiment takes, as text or JSON. Nothing is run or fetched, and the hub is not asked.
 
     With `options.calibrate` one model of the scale is run first, for two minutes. Raises UserError for names, devices
     and settings that there are not.
     """
     summary = summarize(name, choice, run_dir, options)
-    return json.dumps(summary.as_json(), indent=1, ensure_ascii=False) if as_json else shown(summary)
+    return json.dumps(summary.as_json(), indent=1, ensure_ascii=False) if as_json else plan_text(summary)
 
 
 def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) -> Summary:
-    """The plan before it is shown."""
+    """Make the plan, before it is printed."""
     go_offline()
     request = choice.request()
     scale, estimates = request.scale, load_estimates()
@@ -82,7 +82,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
 
 
 def _calibrate(scale: Scale, models: Sequence[str], run_dir: Path) -> None:
-    """Measures with the first model asked for, else with the scale's first."""
+    """Measure with the first model asked for, else with the scale's first."""
     from harness.plan.calibrate import calibrate
 
     model = next(iter(models), next(iter(scale.models)))

@@ -12,8 +12,12 @@ from harness.experiments.scores import Scores
 from harness.models.generator import Sampling
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
+from harness.recipes.scales import Scale
 from harness.steps.cost import Training, UnknownCost
 from harness.steps.judge import order_count
+from harness.texts import counted
+from harness.training.batches import spread
+from harness.training.job import SINGLE
 from harness.training.settings import TrainingSettings
 
 MAX_TEXT = 100
@@ -104,6 +108,45 @@ def _data_name(data: Artifact, graph: GraphEstimates) -> str:
         return graph.rows(data).content
     except UnknownCost:
         return short_label(data)
+
+
+def common_settings(stages: Sequence[Stage], scale: Scale) -> Iterator[str]:
+    """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
+    compute, settings = scale.compute, [stage.settings for stage in stages]
+    for batch in sorted({each.global_batch_size for each in settings}):
+        how = spread(batch, compute)
+        processes = counted(how.processes, "process", "processes")
+        passes = counted(how.accumulation, "accumulation step")
+        yield f"batch {batch} = {processes} x {counted(how.micro_batch_size, 'row')} at once x {passes}"
+    lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
+    warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
+    precisions, schedules, optimizers = (
+        "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
+    )
+    where = "in the step's own process" if compute.accelerate == SINGLE else f"accelerate {compute.accelerate}"
+    checkpointing = ", gradient checkpointing" if compute.gradient_checkpointing else ""
+    yield (
+        f"length {lengths}; {schedules} schedule after {warm_up} warm-up; forward and backward in {precisions},"
+        f" weights and {optimizers} in float32; {where}{checkpointing}"
+    )
+    yield f"trained on: {'; '.join(dict.fromkeys(_trained_on(stages)))}"
+    preferring = [stage for stage in stages if stage.reference_policy]
+    if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
+        yield "reference policy of each preference loss: what the stage starts from"
+    elif preferring:
+        pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
+        yield f"reference policy of each preference loss: {'; '.join(pairs)}"
+    yield f"answers to train on, and to filter: {sampling_in_words(scale.sampling)}"
+    if any(not stage.rows_are_exact for stage in stages):
+        yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
+
+
+def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
+    """Say what each stage learns from, with the methods where stages of one name differ in it."""
+    for stage in stages:
+        same_name = [each for each in stages if (each.model, each.name) == (stage.model, stage.name)]
+        of = "" if len({each.data for each in same_name}) == 1 else f" of {', '.join(stage.methods)}"
+        yield f"{stage.name}{of}: {stage.data}"
 
 
 def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> dict[str, Any]:

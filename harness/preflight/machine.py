@@ -21,6 +21,7 @@ from harness.preflight.subject import ModelStep, Subject, model_steps
 from harness.run.options import most_processes
 from harness.steps.cost import Cost, Generation, Likelihood, Training, UnknownCost
 from harness.steps.estimates import load_estimates
+from harness.texts import counted, gigabytes
 from harness.training.batches import spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
@@ -103,10 +104,12 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            said = (
+                f"{where} asks for {counted(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            )
             yield Check("failure", what, f"{said}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
+            said = f"{where} asks for {counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{said}: {mend}")
@@ -133,9 +136,9 @@ def _too_large_for_processors(subject: Subject, work: Work) -> str:
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
     """What is asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
-        yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
+        yield f"{counted(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{count(wanted.cpus, 'processor')}: a step has all {there.cpus}"
+        yield f"{counted(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
@@ -153,7 +156,7 @@ def _training_processes(subject: Subject, machine: Machine) -> Check:
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{said}, and {count(len(machine.gpus), 'GPU')}: {mend}")
+        return Check("failure", what, f"{said}, and {counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
@@ -252,8 +255,9 @@ def _disk(subject: Subject) -> Check:
     missing = [each for each in subject.missing if "reference" not in each.params or not subject.is_here(each)]
     kept, peak = disk_bytes(missing, subject.scale, subject.store, subject.limits)
     free = shutil.disk_usage(subject.store.root).free
-    made = count(len(by_work(subject.missing).get("training", [])), "checkpoint")
-    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {subject.store.root}"
+    made = counted(len(by_work(subject.missing).get("training", [])), "checkpoint")
+    takes = f"{gigabytes(peak)} at the peak, {gigabytes(kept)} at the end, with {made}"
+    said = f"{takes}; {gigabytes(free)} free in {subject.store.root}"
     if peak > free:
         return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
     if unknown := sorted(_of_unknown_size(subject)):
@@ -272,18 +276,6 @@ def _of_unknown_size(subject: Subject) -> set[str]:
         except UserError:
             found.add(subject.name_of(base))
     return found
-
-
-def count(number: float, what: str) -> str:
-    """``1 GPU``, ``8 GPUs``."""
-    return f"{number:g} {what}{'s' * (number != 1)}"
-
-
-def gb(size: float) -> str:
-    """Bytes on a disk, as they are sold."""
-    if size < 1e9:
-        return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
-    return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
 
 
 def gib(size: float) -> str:
