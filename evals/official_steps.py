@@ -36,11 +36,11 @@ def _baseline_rows(context: CostContext) -> Rows:
     return context.data_set(f"{OFFICIAL_DATA}{bench}", N_INSTRUCTIONS[bench])
 
 
-def _fetch_baseline(context: CostContext) -> Fetch:
-    return Fetch("data set", f"{OFFICIAL_DATA}{context.params['bench']}")
-
-
-@step(version=1, rows=_baseline_rows, cost=_fetch_baseline)
+@step(
+    version=1,
+    rows=_baseline_rows,
+    cost=lambda context: Fetch("data set", f"{OFFICIAL_DATA}{context.params['bench']}"),
+)
 def baseline_responses(out: Output, *, bench: str, source: str | None, baseline: str | None, fingerprint: str) -> None:
     """The bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the rows."""
     found = load_baseline(bench, source, baseline)

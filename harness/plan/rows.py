@@ -47,6 +47,13 @@ class GraphEstimates:
         found: Cost | None = step.cost(self._context(artifact)) if step.cost else None
         return found
 
+    def known_cost(self, artifact: Artifact) -> Cost | None:
+        """Return `cost`; None where it cannot be told."""
+        try:
+            return self.cost(artifact)
+        except UnknownCost:
+            return None
+
     def _context(self, artifact: Artifact) -> CostContext:
         return CostContext(artifact, self._estimates, self.rows)
 

@@ -66,21 +66,12 @@ def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Sta
     return [
         _stage(artifact, cost, model, methods, graph)
         for artifact, model, methods in ordered
-        if (cost := training_cost(artifact, graph))
+        if isinstance(cost := graph.known_cost(artifact), Training)
     ]
 
 
 def _trainings(targets: Sequence[Artifact]) -> Iterator[Artifact]:
     return (artifact for artifact in ancestry(targets) if find_step(artifact).work == "training")
-
-
-def training_cost(artifact: Artifact, graph: GraphEstimates) -> Training | None:
-    """Return what a training step declares; None for other steps, and for one that declares nothing."""
-    try:
-        cost = graph.cost(artifact)
-    except UnknownCost:
-        return None
-    return cost if isinstance(cost, Training) else None
 
 
 def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], graph: GraphEstimates) -> Stage:
@@ -201,7 +192,7 @@ def _described(artifact: Artifact, graph: GraphEstimates) -> dict[str, Any]:
     }
     params = {name: _abridged(value) for name, value in artifact.params.items() if name not in _CONTENT_PARAMETERS}
     entry |= {"params": params, **({"from": inputs} if inputs else {})}
-    if cost := training_cost(artifact, graph):
+    if isinstance(cost := graph.known_cost(artifact), Training):
         most = graph.most_rows(cost.data)
         entry["rows_at_most"] = most
         entry["optimizer_steps_at_most"] = None if most is None else optimizer_steps(cost, most)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
 from harness.engine.graph import by_work, origin
@@ -19,7 +18,7 @@ from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
 from harness.preflight.subject import ModelStep, Subject, model_steps
 from harness.run.options import most_processes
-from harness.steps.cost import Cost, Generation, Likelihood, Training, UnknownCost
+from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.steps.estimates import load_estimates
 from harness.texts import counted, gigabytes
 from harness.training.batches import spread
@@ -196,12 +195,8 @@ def _memory_for(model: str, needed: list[ModelStep], subject: Subject, machine: 
     takes: dict[str, float] = {}
     for stage in needed:
         try:
-            estimate = (
-                _stage_memory(
-                    _declared_cost(stage.artifact, subject), shape, longest, compute, bool(machine.gpus)
-                ).total
-                + PROCESS_BYTES
-            )
+            cost = _estimates(subject).known_cost(stage.artifact)
+            estimate = _stage_memory(cost, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
         except UserError as error:
             return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
@@ -236,18 +231,14 @@ def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute
             raise UserError("a step that runs it declares no cost")
 
 
-def _declared_cost(artifact: Artifact, subject: Subject) -> Cost | None:
-    """Return what the artifact's step declares; None for nothing."""
-    try:
-        return GraphEstimates(subject.store, load_estimates()).cost(artifact)
-    except UnknownCost:
-        return None
-
-
 def _training_settings(subject: Subject) -> list[TrainingSettings]:
     """List the settings of all trainings that are missing."""
-    declared = [_declared_cost(each, subject) for each in by_work(subject.missing).get("training", [])]
+    declared = map(_estimates(subject).known_cost, by_work(subject.missing).get("training", []))
     return [cost.settings for cost in declared if isinstance(cost, Training)]
+
+
+def _estimates(subject: Subject) -> GraphEstimates:
+    return GraphEstimates(subject.store, load_estimates())
 
 
 def _disk(subject: Subject) -> Check:

@@ -16,7 +16,7 @@ from harness.endpoints.reference import JudgeReference
 from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
-from harness.steps.estimates import Assumption, Estimates
+from harness.steps.estimates import Assumption, Estimate, Estimates
 from harness.training.settings import TrainingSettings
 
 COUNTED_ROWS = 300
@@ -88,14 +88,14 @@ class Rows:
         """Return at most `size` of these rows."""
         return replace(self, count=min(self.count, size), most=min(self.most, size), content="")
 
-    def answered(self, prompt: float, answer: float, spread: float, assumption: Assumption) -> "Rows":
-        """Return one answer to each, of so many tokens, asked for with `prompt` tokens."""
+    def answered(self, prompt: float, answer: float, estimate: Estimate) -> "Rows":
+        """Return one answer to each, of so many tokens by the `estimate`, asked for with `prompt` tokens."""
         return replace(
             self,
             prompt=prompt,
             answer=answer,
-            spread=max(self.spread, spread),
-            assumptions=self.assumptions | {assumption},
+            spread=max(self.spread, estimate.spread),
+            assumptions=self.assumptions | {estimate.assumption},
             content="",
         )
 

@@ -35,14 +35,6 @@ def _file_rows(context: CostContext) -> Rows:
     return counted_rows([encode(row) for row in sample], size)
 
 
-def _fetch_data(context: CostContext) -> Fetch:
-    return Fetch("data set", context.params["reference"])
-
-
-def _fetch_model(context: CostContext) -> Fetch:
-    return Fetch("model", context.params["reference"])
-
-
 @step(version=1, rows=_assumed_rows)
 def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     """The first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data.
@@ -54,7 +46,7 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
-@step(version=2, rows=_file_rows, cost=_fetch_data)
+@step(version=2, rows=_file_rows, cost=lambda context: Fetch("data set", context.params["reference"]))
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
     """The first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
@@ -85,7 +77,7 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     ).shared_as(reference)
 
 
-@step(version=2, cost=_fetch_model)
+@step(version=2, cost=lambda context: Fetch("model", context.params["reference"]))
 def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     """A pointer to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
 
@@ -101,7 +93,7 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": files})
 
 
-@step(version=1, cost=_fetch_model)
+@step(version=1, cost=lambda context: Fetch("model", context.params["reference"]))
 def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_template: str, closing_token: str) -> None:
     """A checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
 

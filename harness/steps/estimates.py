@@ -37,62 +37,19 @@ class DataEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyAnswer:
-    """The length of a model's answers as a share of the reference answers' to the same prompts."""
+class Estimate:
+    """A number with the share `spread` that it may be off; `text` says it in words, with fields for both."""
 
-    of_reference: float
-    spread: float
+    about: str
+    value: float
+    text: str
     source: str
+    spread: float = 0.0
 
     @property
     def assumption(self) -> Assumption:
-        """Say so, with the source."""
-        text = f"a model's answers are as long as the reference answers, ±{self.spread:.0%}: {self.source}"
-        return Assumption("policy_answer", text)
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherAnswer:
-    """The length of a teacher's answers in tokens."""
-
-    tokens: float
-    spread: float
-    source: str
-
-    @property
-    def assumption(self) -> Assumption:
-        """Say so, with the source."""
-        text = f"a teacher's answers have {self.tokens:g} tokens, ±{self.spread:.0%}: {self.source}"
-        return Assumption("teacher_answer", text)
-
-
-@dataclass(frozen=True, slots=True)
-class Improvement:
-    """The length of an improvement as a share of its draft's."""
-
-    of_draft: float
-    spread: float
-    source: str
-
-    @property
-    def assumption(self) -> Assumption:
-        """Say so, with the source."""
-        text = f"improvements are {self.of_draft:g} times as long as drafts, ±{self.spread:.0%}: {self.source}"
-        return Assumption("improvement", text)
-
-
-@dataclass(frozen=True, slots=True)
-class FilterShare:
-    """The share of rows that the filter keeps."""
-
-    share: float
-    low: float
-    source: str
-
-    @property
-    def assumption(self) -> Assumption:
-        """Say so, with the source."""
-        return Assumption("kept_by_filter", f"the filter keeps {self.share:.0%} of the rows: {self.source}")
+        """The sentence, with the source."""
+        return Assumption(self.about, f"{self.text.format(value=self.value, spread=self.spread)}: {self.source}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +75,14 @@ class Estimates:
 
     data: tuple[DataEstimate, ...]
     unknown_data: DataEstimate
-    policy_answer: PolicyAnswer
-    teacher_answer: TeacherAnswer
-    improvement: Improvement
-    kept_by_filter: FilterShare
+    policy_answer: Estimate
+    """The length of a model's answer as a share of the reference answer's to the same prompt."""
+    teacher_answer: Estimate
+    """The length of a teacher's answer in tokens."""
+    improvement: Estimate
+    """The length of an improvement as a share of its draft's."""
+    kept_by_filter: Estimate
+    """The share of rows that the filter keeps."""
     asking: ReplyTime
     models: dict[str, KnownModel]
 

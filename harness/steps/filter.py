@@ -31,7 +31,7 @@ def _kept_rows(context: CostContext) -> Rows:
     rows, kept = context.rows("responses"), context.estimates.kept_by_filter
     return replace(
         rows,
-        count=rows.count * kept.share,
+        count=rows.count * kept.value,
         assumptions=rows.assumptions | {kept.assumption},
         content=f"kept {rows.content}",
     )

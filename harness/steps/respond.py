@@ -13,7 +13,6 @@ from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
 from harness.records import Prompt, Response
 from harness.steps.cost import Asking, CostContext, Generation, Rows, about, count_tokens, is_embedded
-from harness.steps.estimates import Improvement, PolicyAnswer, TeacherAnswer
 
 SHOWN_PROMPTS = 5
 """Of those without an answer, how many are named."""
@@ -31,27 +30,24 @@ def is_at_endpoint(artifact: Artifact) -> bool:
 
 
 def _answer_rows(context: CostContext) -> Rows:
-    """Estimate answers: a policy's are as long as the references to the same prompts, a teacher's have a length."""
+    """Estimate answers: a policy's are as long as the references to the same prompts, a teacher's of a length."""
     prompts, estimates = context.rows("prompts"), context.estimates
     if is_trained(context.artifact) or is_embedded(context.artifact):
-        policy = estimates.policy_answer
-        return _answers_to(context, prompts, prompts.prompt, prompts.answer * policy.of_reference, policy)
-    teacher = estimates.teacher_answer
-    return _answers_to(context, prompts, prompts.prompt, teacher.tokens, teacher)
+        answer, estimate = prompts.answer * estimates.policy_answer.value, estimates.policy_answer
+    else:
+        answer, estimate = estimates.teacher_answer.value, estimates.teacher_answer
+    return prompts.answered(prompts.prompt, min(answer, _limit(context)), estimate)
 
 
 def _improvement_rows(context: CostContext) -> Rows:
     """Estimate improvements: so many times as long as the drafts, which the prompt shows with the references."""
     drafts, estimate = context.rows("drafts"), context.estimates.improvement
     prompt = refine_prompt_tokens(context.params["template"], drafts, context.rows("references").answer)
-    return _answers_to(context, drafts, prompt, drafts.answer * estimate.of_draft, estimate)
+    return drafts.answered(prompt, min(drafts.answer * estimate.value, _limit(context)), estimate)
 
 
-def _answers_to(
-    context: CostContext, rows: Rows, prompt: float, answer: float, estimate: PolicyAnswer | TeacherAnswer | Improvement
-) -> Rows:
-    limit = context.arguments["sampling"].max_new_tokens
-    return rows.answered(prompt, min(answer, limit), estimate.spread, estimate.assumption)
+def _limit(context: CostContext) -> int:
+    return int(context.params["sampling"]["max_new_tokens"])
 
 
 def refine_prompt_tokens(template: str, drafts: Rows, reference: float) -> float:
@@ -61,14 +57,6 @@ def refine_prompt_tokens(template: str, drafts: Rows, reference: float) -> float
     """
     frame = count_tokens(template.format(request="", draft="", reference=""))
     return frame + drafts.prompt + drafts.answer + (reference if "{reference}" in template else 0.0)
-
-
-def _answer_cost(context: CostContext) -> Generation | Asking | None:
-    return _cost(context, "answers")
-
-
-def _improvement_cost(context: CostContext) -> Generation | Asking | None:
-    return _cost(context, "improvements")
 
 
 def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
@@ -94,7 +82,14 @@ def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     )
 
 
-@step(version=3, resumable=True, work="generation", asks=is_at_endpoint, rows=_answer_rows, cost=_answer_cost)
+@step(
+    version=3,
+    resumable=True,
+    work="generation",
+    asks=is_at_endpoint,
+    rows=_answer_rows,
+    cost=lambda context: _cost(context, "answers"),
+)
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
 
@@ -110,7 +105,7 @@ def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampli
     work="generation",
     asks=is_at_endpoint,
     rows=_improvement_rows,
-    cost=_improvement_cost,
+    cost=lambda context: _cost(context, "improvements"),
 )
 def refine(
     out: Output,
