@@ -39,5 +39,5 @@ def disk_bytes(missing: Iterable[Artifact], scale: Scale, store: Store, limits: 
     """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
     costs = step_costs(scale, store, limits)
     needs = list(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))
-    kept = sum(need.bytes for need in needs if need.stays)
-    return kept, kept + sum(need.bytes for need in needs if not need.stays)
+    at_end = sum(need.bytes for need in needs if need.stays)
+    return at_end, at_end + sum(need.bytes for need in needs if not need.stays)

@@ -47,7 +47,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class WorkTotal:
-    """What all steps of one kind take."""
+    """The total of all steps of one kind."""
 
     kind: str
     steps: int
@@ -57,7 +57,7 @@ class WorkTotal:
 
 @dataclass(frozen=True, slots=True)
 class ApiTotal:
-    """What one endpoint model is asked, for one purpose, and what that costs; None where the price is not known."""
+    """Requests to one endpoint model for one purpose, and their price; None where that is not known."""
 
     purpose: str
     model: str
@@ -82,7 +82,7 @@ class MemoryNeed:
 
 @dataclass(frozen=True, slots=True)
 class DiskNeed:
-    """Bytes by what they are for."""
+    """Bytes on the disk, and what they are for."""
 
     what: str
     bytes: float
@@ -91,7 +91,7 @@ class DiskNeed:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All of it."""
+    """All that a run takes."""
 
     machine: Devices
     device: Device
@@ -132,7 +132,7 @@ class Forecast:
         return _product(self.wall.times(self.machine.devices / 3600), self.usd_per_hour)
 
     def api_usd(self, who: str = "") -> Range | None:
-        """What endpoints cost, as far as prices are known; "teacher" or "judge" alone where one is named."""
+        """Sum up what endpoints cost, as far as prices are known; "teacher" or "judge" alone where one is named."""
         known = [api.usd for api in self.apis if api.usd and api.purpose.startswith(who)]
         return total(known) if known else None
 
@@ -144,13 +144,13 @@ class Forecast:
 
     @property
     def disk_bytes(self) -> tuple[float, float]:
-        """(kept at the end, at the peak)."""
-        kept = sum(need.bytes for need in self.disk if need.stays)
-        return kept, kept + sum(need.bytes for need in self.disk if not need.stays)
+        """(Bytes at the end, bytes at the peak.)"""
+        at_end = sum(need.bytes for need in self.disk if need.stays)
+        return at_end, at_end + sum(need.bytes for need in self.disk if not need.stays)
 
     @property
     def looked_back(self) -> tuple[float, Range] | None:
-        """Of the steps that are there: (device seconds that they took, what would have been forecast)."""
+        """(Device seconds that the steps took that are there, what would have been forecast for them.)"""
         done = [step for step in self.steps if step.took is not None and not step.cost.unknown and step.cost.devices]
         if not done:
             return None
@@ -160,7 +160,7 @@ class Forecast:
 
 
 def planned_steps(targets: Sequence[Artifact], store: Store | None, costs: StepCosts) -> tuple[PlannedStep, ...]:
-    """Each step behind the targets, inputs first: what is there, what is to be run, and what cannot be told."""
+    """Look at each step behind the targets, inputs first: what is there, what is to be run, and what cannot be told."""
     everything = ancestry(targets)
     unknown: set[str] = set()
     for artifact in everything:
@@ -189,7 +189,7 @@ def forecast(
     usd_per_hour: float | None,
     limits: Limits,
 ) -> Forecast:
-    """What `steps` take on `machine`. Raises UserError for a global batch that cannot be spread."""
+    """Forecast what `steps` take on `machine`. Raises UserError for a global batch that cannot be spread."""
     device = hardware.devices[machine.device]
     to_run = [step.cost for step in steps if step.state != "found"]
     for stage in stages:
@@ -210,7 +210,7 @@ def forecast(
 
 
 def _work_totals(costs: Iterable[StepCost]) -> tuple[WorkTotal, ...]:
-    """By kind of step, those that occupy no device left out."""
+    """Sum up by kind of step, those that occupy no device left out."""
     by_kind: defaultdict[str, list[StepCost]] = defaultdict(list)
     for cost in costs:
         if cost.devices:
@@ -231,7 +231,7 @@ _TITLES: Mapping[Kind | None, str] = {
 
 
 def _api_totals(costs: Iterable[StepCost], *, batch: bool) -> tuple[ApiTotal, ...]:
-    """By purpose and endpoint. Judges alone are asked through the Batch API."""
+    """Sum up by purpose and endpoint. Judges alone are asked through the Batch API."""
     by_purpose: defaultdict[tuple[str, str, JudgeReference], list[Asking]] = defaultdict(list)
     for asking in filter(None, (cost.asking for cost in costs)):
         by_purpose[asking.role, asking.purpose, asking.endpoint].append(asking)
@@ -280,11 +280,11 @@ def _memory(stages: Sequence[Stage], scale: Scale, scored_at_once: int, *, on_gp
         if shape is None:
             continue
         training = [(_training_need(stage, shape, scale, on_gpu), stage) for stage in own]
-        peak, at = max(training, key=lambda each: each[0].total)
-        how = spread(at.settings.global_batch_size, compute)
-        rows = how.micro_batch_size * at.sequences
-        length = at.settings.max_length
-        yield MemoryNeed(model, "training", shape, peak, f"{at.name}: {rows} sequences of {length:,}")
+        peak, stage = max(training, key=lambda each: each[0].total)
+        batch = spread(stage.settings.global_batch_size, compute)
+        rows = batch.micro_batch_size * stage.sequences
+        length = stage.settings.max_length
+        yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} sequences of {length:,}")
         tokens = length + scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
@@ -299,7 +299,7 @@ def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) 
 
 
 def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
-    """What is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
+    """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:
         what = f"trained checkpoints, weights in float32 ({len(trained)})"
@@ -334,7 +334,7 @@ def _stored_bytes(shape: ModelShape) -> float:
 
 
 def _times(costs: Sequence[StepCost], measure: Callable[[Sequence[Task]], float]) -> Range:
-    """The measure of all steps at their shortest, as expected, and at their longest."""
+    """Measure all steps at their shortest, as expected, and at their longest."""
     low, expected, high = (
         measure([Task(cost.artifact, getattr(cost.seconds, name), cost.devices) for cost in costs])
         for name in ("low", "expected", "high")

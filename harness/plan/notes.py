@@ -33,11 +33,11 @@ class Note:
 
 
 def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[Note]:
-    """Each number that is not from the run's own configuration, with its source."""
+    """Give each number that is not from the run's own configuration, with its source."""
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
-        said = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
-        yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed, half to twice")
+        starts = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
+        yield Note("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
     assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
     yield from (Note(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
     if any(step.cost.asking for step in forecast.to_run):
@@ -49,7 +49,7 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
         yield Note("price", "price of a device: yours, --gpu-usd-per-hour")
     elif price := forecast.device.usd_per_hour:
         source = hardware.sources[price.source]
-        yield Note("price", f"price of a device: {source.says} [{source.at}]; --gpu-usd-per-hour takes yours")
+        yield Note("price", f"price of a device: {source.text} [{source.at}]; --gpu-usd-per-hour takes yours")
     yield Note(
         "schedule",
         "the clock: a step starts when its inputs are there and its devices are free, the longest chain first; a slow"
@@ -59,7 +59,7 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
 
 
 def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
-    """By source and by what was made of it, the rate of each model."""
+    """Group by source and by what was made of it the rate of each model."""
     rates: dict[tuple[str, str, str], dict[str, Speed]] = {}
     for step in forecast.to_run:
         if known := step.cost.speed:
@@ -70,10 +70,10 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
     for (kind, source, scaled), by_model in rates.items():
         each = ", ".join(f"{model} {_rate(known)}" for model, known in by_model.items())
         where = hardware.sources[source]
-        said = "as above" if source in cited else f"{where.says} [{where.at}]"
+        origin = "as above" if source in cited else f"{where.text} [{where.at}]"
         cited.add(source)
         how = f" ({scaled})" if scaled else ""
-        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {said}")
+        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {origin}")
 
 
 def _rate(known: Speed) -> str:
@@ -84,7 +84,7 @@ def _rate(known: Speed) -> str:
 def warnings(
     forecast: Forecast, scale: Scale, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
 ) -> Iterator[Note]:
-    """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
+    """List what a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
     if forecast.machine.is_supposed:
         yield Note(
@@ -158,7 +158,7 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
 
 
 def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:
-    """What the machine has not."""
+    """List what does not fit on the machine."""
     room = forecast.device.memory_gb
     for need in forecast.memory:
         if forecast.device.is_gpu and need.memory.total > FULL * room * GB:

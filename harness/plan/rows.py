@@ -13,7 +13,7 @@ from harness.steps.estimates import Estimates
 
 
 class GraphEstimates:
-    """What the steps of a graph declare of their artifacts."""
+    """Rows and costs that the steps of a graph declare of their artifacts."""
 
     def __init__(self, store: Store | None, estimates: Estimates) -> None:
         """Count in `store` the rows that are there already; None for a store that does not exist."""

@@ -32,7 +32,7 @@ NOTHING = Range(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """What one step takes. `devices` are those it occupies for `seconds`; 0 for one that needs none."""
+    """Time and tokens of one step. `devices` are those it occupies for `seconds`; 0 for one that needs none."""
 
     artifact: Artifact
     work: Work
@@ -65,7 +65,7 @@ class StepCost:
 
 
 class StepCosts:
-    """What the steps of one run take on one machine."""
+    """Forecasts of the steps of one run on one machine."""
 
     def __init__(
         self,

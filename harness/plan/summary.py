@@ -19,7 +19,7 @@ from harness.steps.judge import order_count
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """How one bench is evaluated."""
+    """The evaluation of one bench."""
 
     name: str
     prompts: int
@@ -32,7 +32,7 @@ class BenchRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that is shown."""
+    """All that a plan says."""
 
     experiment: str
     scale: Scale
@@ -46,7 +46,7 @@ class Summary:
     warnings: Sequence[Note]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""
+        """Give everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""
         forecast = self.forecast
         return {
             "experiment": self.experiment,
@@ -85,7 +85,7 @@ class Summary:
 
 
 def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[BenchRow]:
-    """How each bench of the score tables is evaluated, read off the steps of its first cell."""
+    """Tell how each bench of the score tables is evaluated, read off the steps of its first cell."""
     found: dict[str, BenchRow] = {}
     for name, judged in _judged(experiments):
         if name not in found:
@@ -109,7 +109,7 @@ def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]
 
 
 def _baseline(baselines: Artifact) -> str:
-    """The baseline's name: of official data the model, else the data set."""
+    """Name the baseline: of official data the model, else the data set."""
     return baselines.label.rpartition(" ")[2] or baselines.step
 
 

@@ -102,7 +102,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class CostContext:
-    """What a declaration can ask: of the artifact, of its inputs' rows, of what is assumed."""
+    """The view of a declaration: the artifact, the rows of its inputs, the estimates."""
 
     artifact: Artifact
     estimates: Estimates

@@ -37,7 +37,7 @@ def _file_rows(context: CostContext) -> Rows:
 
 @step(version=1, rows=_assumed_rows)
 def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
-    """The first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data.
+    """Write the first `size` rows of a data role: `Response` rows, or `PreferencePair` rows for preference data.
 
     `world` identifies the mini world's code (`world_digest`).
     """
@@ -48,7 +48,7 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
 
 @step(version=2, rows=_file_rows, cost=lambda context: Fetch("data set", context.params["reference"]))
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
-    """The first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
+    """Write the first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
     The SHA-256 of the files they come from are kept beside them. Raises UserError where it is another one by now.
     """
@@ -65,7 +65,7 @@ def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: i
 
 
 def data(reference: str, size: int, *, split: str = "", kind: RowKind = "responses") -> Artifact:
-    """The rows that `reference` stands for: "mini:<role>", or a data set as in `harness.models.datasets`.
+    """Return the rows that `reference` stands for: "mini:<role>", or a data set as in `harness.models.datasets`.
 
     Raises UserError where there are none.
     """
@@ -79,7 +79,7 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
 
 @step(version=2, cost=lambda context: Fetch("model", context.params["reference"]))
 def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
-    """A pointer to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
+    """Point to a model that exists already, fetched if it is on the hub, with the SHA-256 of its files.
 
     `fingerprint` identifies its content, before anything is fetched. Raises UserError where it is another one by now.
     """
@@ -95,7 +95,7 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
 
 @step(version=1, cost=lambda context: Fetch("model", context.params["reference"]))
 def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_template: str, closing_token: str) -> None:
-    """A checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
+    """Make a checkpoint folder: a converted GGUF, or links to the files of a model, with the chat format asked for.
 
     `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
     Raises UserError where the model is not the one that `fingerprint` identifies.
@@ -110,7 +110,7 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
 
 
 def model(reference: str, chat_template: str = "", closing_token: str = "") -> Artifact:
-    """The model that `reference` stands for (`harness.models.references`), with another chat format if one is named.
+    """Return the model that `reference` names (`harness.models.references`), with another chat format if one is given.
 
     Raises UserError where there is none.
     """
@@ -128,7 +128,7 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
 
 @step(version=1, rows=lambda context: context.rows("responses").first(context.params["size"]))
 def first_responses(out: Output, *, responses: Artifact, size: int) -> None:
-    """The first `size` rows of `responses`."""
+    """Write the first `size` rows of `responses`."""
     out.write_rows(responses.rows(Response)[:size])
 
 
@@ -138,7 +138,7 @@ def _chosen_rows(context: CostContext) -> Rows:
 
 @step(version=1, rows=_chosen_rows)
 def chosen_responses(out: Output, *, preference_data: Artifact) -> None:
-    """The chosen answers of preference data as `Response` rows: the prompts and references of S_P in Algorithm 1."""
+    """Write the chosen answers of preference data as `Response` rows: prompts and references of S_P in Algorithm 1."""
     pairs = preference_data.rows(PreferencePair)
     out.write_rows(pair.responses[0] for pair in pairs)
 
@@ -159,7 +159,7 @@ def _pair_rows(context: CostContext) -> Rows:
 
 @step(version=2, rows=_pair_rows)
 def preference_pairs(out: Output, *, chosen: Artifact, rejected: Artifact) -> None:
-    """`PreferencePair` rows from two sets of responses, joined by prompt.
+    """Write `PreferencePair` rows from two sets of responses, joined by prompt.
 
     A prompt without both answers, or whose two answers are the same text, gives no pair; both are counted. So are the
     pairs with an answer that the token limit cut off.

@@ -14,7 +14,7 @@ FENCE = 1.5
 
 
 def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
-    """(Q1 - 1.5 IQR, Q3 + 1.5 IQR), quartiles by linear interpolation (section 3.1.2).
+    """Return (Q1 - 1.5 IQR, Q3 + 1.5 IQR), quartiles by linear interpolation (section 3.1.2).
 
     Raises ValueError for an empty sequence.
     """
@@ -39,7 +39,7 @@ def _kept_rows(context: CostContext) -> Rows:
 
 @step(version=1, rows=_kept_rows)
 def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> None:
-    """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3). Those that have none are left out."""
+    """Write the `Response` rows whose perplexity is within the bounds (F in Eq. 3); those without one are left out."""
     values = {id: row.value for id, row in measured(perplexities.rows(Perplexity)).items()}
     asked = responses.rows(Response)
     rows = [row for row in asked if row.prompt.id in values]

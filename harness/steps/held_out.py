@@ -21,7 +21,7 @@ def _rows_between(context: CostContext) -> Rows:
 
 @step(version=1, rows=_rows_between)
 def pairs_between(out: Output, *, preference_data: Artifact, start: int, stop: int) -> None:
-    """The rows of preference data from `start` to before `stop`, counted from 0."""
+    """Write the rows of preference data from `start` to before `stop`, counted from 0."""
     out.write_rows(preference_data.rows(PreferencePair)[start:stop])
 
 

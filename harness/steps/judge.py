@@ -60,12 +60,12 @@ class Game:
     repeat: int = 0
 
     def request(self, prompt: JudgePrompt) -> ChatRequest:
-        """What the judge is asked."""
+        """Return what the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
         return prompt.request(self.prompt.text, first, second, self.repeat)
 
     def judgment(self, reply: str, reading: Reading, error: str = "") -> Judgment:
-        """The row of a judge that replied so, or could not be asked because of `error`."""
+        """Return the row of a judge that replied so, or could not be asked because of `error`."""
         preference = reading.first_preference
         if preference is not None and self.order == "baseline_first":
             preference = 1 - preference
@@ -84,7 +84,7 @@ class Game:
 
 
 def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
-    """The judge `model`, "mini:judge" or one served at `base_url`, its replies read as `harness.steps.verdicts` does.
+    """Return the judge `model`, "mini:judge" or one at `base_url`, its replies read as `harness.steps.verdicts` does.
 
     Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
     """
@@ -131,7 +131,7 @@ def judge_pairs(
     baselines: Artifact,
     repeats: int = 1,
 ) -> None:
-    """`Judgment` rows: `outputs` against `baselines`, joined by prompt, each pair judged `repeats` times in each order.
+    """Judge `outputs` against `baselines`, joined by prompt, each pair `repeats` times in each order: `Judgment` rows.
 
     Replies that cost something are kept beside the artifacts as they come, so that a killed run pays for none twice.
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
@@ -162,7 +162,7 @@ def judge_pairs(
 def pair_up(
     protocol: Protocol, outputs: Sequence[Response], baselines: Sequence[Response], repeats: int = 1
 ) -> Iterator[Game]:
-    """The games to be judged, in the order of `baselines`; a prompt without an output has none."""
+    """Yield the games to be judged, in the order of `baselines`; a prompt without an output has none."""
     output_by_prompt = {row.prompt.id: row.text for row in outputs}
     for row in baselines:
         if row.prompt.id in output_by_prompt:
@@ -172,7 +172,7 @@ def pair_up(
 
 
 def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
-    """The orders in which a prompt's two answers are shown.
+    """Yield the orders in which a prompt's two answers are shown.
 
     AlpacaEval 2.0 asks once, in an order drawn by the prompt's text alone, so that every model is shown in the same
     order, and the same as alpaca_eval would show it; the others ask twice, the baseline first and then second.
@@ -189,14 +189,14 @@ def order_count(protocol: Protocol) -> int:
 
 
 def needs_judge(protocol: Protocol, game: Game) -> bool:
-    """False for two equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
+    """Return False for equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
     return protocol != "alpaca_eval2" or game.baseline != game.output
 
 
 def play(
     games: Sequence[Game], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
 ) -> list[Judgment]:
-    """The verdict on each game, in their order; `advance` is called as first replies come.
+    """Return the verdict on each game, in their order; `advance` is called as first replies come.
 
     Where a reply has no label and `prompt` has words for it, the judge is asked once more, as Arena-Hard does.
     """
@@ -220,12 +220,12 @@ def play(
 
 
 def _asks_again(protocol: Protocol, reply: ChatReply) -> bool:
-    """Whether a second attempt is due; not after an empty reply, which many endpoints refuse to be shown as a turn."""
+    """Tell whether a second attempt is due; not after an empty reply, which many endpoints refuse as a turn."""
     return bool(reply.text.strip()) and read_reply(protocol, reply).asks_again
 
 
 def _may_pass(last: ChatReply | CallFailure) -> bool:
-    """Whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
+    """Tell whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
     return isinstance(last, CallFailure) and not last.is_final
 
 
@@ -246,7 +246,7 @@ def _judgment(
     first: ChatReply | CallFailure,
     second: ChatReply | CallFailure | None,
 ) -> Judgment:
-    """The verdict of the last attempt; the row keeps what was said in all."""
+    """Return the verdict of the last attempt; the row keeps what was said in all."""
     attempts = [reply for reply in (first, second) if reply is not None]
     said = "\n".join(reply.text for reply in attempts if isinstance(reply, ChatReply))
     last = attempts[-1]
@@ -257,7 +257,7 @@ def _judgment(
 
 
 def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
-    """Why there is no verdict in a reply, where more is known than that."""
+    """Say why there is no verdict in a reply, where more is known than that."""
     if not reply.text.strip():
         return _EMPTY[reply.finish_reason == CUT_OFF]
     if protocol == "alpaca_eval2" and read_identifier(reply.text, None).state == "ok":
@@ -266,7 +266,7 @@ def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
 
 
 def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
-    """What to say where all verdicts failed: the commonest reason, with an example where it is in the reply."""
+    """Say why all verdicts failed: the commonest reason, with an example where it is in the reply."""
     reason, alike = next(iter(by_reason(failed).items()))
     count, example = len(alike), "" if alike[0].error else alike[0].reply
     said = f", such as {example[:_SHOWN]!r}" if example else ""
@@ -277,7 +277,7 @@ def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
 
 
 def by_reason(failed: Iterable[Judgment]) -> dict[str, list[Judgment]]:
-    """Failed verdicts by their reason, the commonest first; reasons that differ in numbers alone are one."""
+    """Group failed verdicts by their reason, the commonest first; reasons that differ in numbers alone are one."""
     alike: dict[str, list[Judgment]] = {}
     for row in failed:
         alike.setdefault(_WITH_DIGITS.sub("#", _reason(row)), []).append(row)
@@ -285,12 +285,12 @@ def by_reason(failed: Iterable[Judgment]) -> dict[str, list[Judgment]]:
 
 
 def _reason(row: Judgment) -> str:
-    """Why a verdict failed."""
+    """Say why a verdict failed."""
     return row.error or "the reply has no verdict"
 
 
 def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
-    """The judgments of each repeat, in order."""
+    """Return the judgments of each repeat, in order."""
     repeats: dict[int, list[Judgment]] = {}
     for row in judgments:
         repeats.setdefault(row.repeat, []).append(row)
@@ -298,13 +298,13 @@ def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
 
 
 def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
-    """The verdict in a judge's reply; state "parse_failed" where there is none."""
+    """Read the verdict in a judge's reply; state "parse_failed" where there is none."""
     if protocol == "alpaca_eval2":
         return read_identifier(reply.text, reply.log_probabilities)
     return read_label(reply.text)
 
 
 def judge_fingerprint(judge: JudgeReference, prompt: JudgePrompt, protocol: Protocol) -> str:
-    """Twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
+    """Return twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
     identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol}
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

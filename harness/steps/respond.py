@@ -22,7 +22,7 @@ CUT_OFF_SHARE = 0.02
 
 
 def is_at_endpoint(artifact: Artifact) -> bool:
-    """Whether the `model` that is to answer is behind an endpoint."""
+    """Tell whether the `model` that is to answer is behind an endpoint."""
     from harness.models.openai_teacher import OPENAI
 
     model = artifact.inputs["model"]
@@ -91,7 +91,7 @@ def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     cost=lambda context: _cost(context, "answers"),
 )
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
-    """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
+    """Write `model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
 
     A prompt to which a teacher's endpoint gives no answer (an empty or a filtered one) has no row; they are counted.
     """
@@ -117,7 +117,7 @@ def refine(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """`model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
+    """Write `model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
 
     `template` may use the fields {request}, {reference} and {draft}; drafts and references are joined by prompt.
     Prompts without an answer are left out as by `respond`.
@@ -129,7 +129,7 @@ def refine(
 
 
 def render(template: str, draft: Response, reference: str = "") -> str:
-    """The refine prompt r(x, ŷ) or, where the template shows the reference, r(x, y, ŷ)."""
+    """Render the refine prompt r(x, ŷ) or, where the template shows the reference, r(x, y, ŷ)."""
     return template.format(request=draft.prompt.text, draft=draft.text, reference=reference)
 
 
@@ -141,7 +141,7 @@ def _answer(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """The rows are the same however often a run was killed, and each batch is appended as a whole.
+    """Write the answers: the same rows however often a run was killed, each batch appended as a whole.
 
     What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
     """
@@ -176,7 +176,7 @@ def _answer(
 
 
 def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
-    """Why there is no answer to some prompts, by their ids."""
+    """Say why there is no answer to some prompts, by their ids."""
     from harness.models.openai_teacher import NO_ANSWER
 
     return {
@@ -204,7 +204,7 @@ def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) ->
 
 
 def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapping[str, str]) -> None:
-    """`unanswered` says by prompt why there is no answer to it."""
+    """Count the prompts without an answer; `unanswered` says by prompt why there is none."""
     out.counts["unanswered"] = len(unanswered)
     if not unanswered:
         return
@@ -222,18 +222,18 @@ class _BatchProgress:
         self._progress, self._left = progress, rows
 
     def advance(self, count: int) -> None:
-        """`count` more rows have ended."""
+        """Count `count` more rows that have ended."""
         self._progress.advance(count)
         self._left -= count
 
     def finish(self) -> None:
-        """All rows have."""
+        """Count all rows that are left."""
         self._progress.advance(self._left)
         self._left = 0
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:
-    """Positions in the order of length, so that neighbours make batches with little padding.
+    """Return positions in the order of length, so that neighbours make batches with little padding.
 
     The longest come first: what is too long for the model or for the memory shows at once, and not after hours.
     """
@@ -241,5 +241,5 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
 
 
 def prompt_seed(seed: int, prompt_id: str, message: str) -> int:
-    """A seed for what one prompt is shown as, unrelated to that of its neighbours and of its other renderings."""
+    """Derive a seed for one rendering of a prompt, unrelated to that of other prompts and of its other renderings."""
     return int.from_bytes(sha256(f"{seed} {prompt_id} {message}".encode()).digest()[:7], "big")

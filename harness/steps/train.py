@@ -24,7 +24,7 @@ def _sft_cost(context: CostContext) -> Training:
 
 @step(version=1, resumable=True, work="training", cost=_sft_cost)
 def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: TrainingSettings, seed: int) -> None:
-    """Maximises log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
+    """Maximise log π(response | prompt) over the `Response` rows in `examples`, and over earlier turns' answers."""
     from harness.models.references import checkpoint_of
     from harness.training import trl
 
@@ -43,7 +43,7 @@ def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: Tra
 def direct_preference_optimization(
     *, policy: Artifact, reference: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
 ) -> Artifact:
-    """`policy` trained on `pairs` against the frozen `reference` (Eq. 6).
+    """Train `policy` on `pairs` against the frozen `reference` (Eq. 6).
 
     What the reference thinks of the pairs is an artifact of its own: methods with the same reference and pairs share
     it, and training holds one model in memory. In half precision, where it depends on the batch, a policy that is its
@@ -66,7 +66,7 @@ def _reference_cost(context: CostContext) -> Likelihood:
 def reference_log_probabilities(
     out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
 ) -> None:
-    """`ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
+    """Write `ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
     from harness.models.references import checkpoint_of
     from harness.training.reference import References
 
@@ -106,7 +106,7 @@ def _dpo_cost(context: CostContext) -> Training:
 def train_dpo(
     out: Output, *, policy: Artifact, references: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
 ) -> None:
-    """Minimises the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
+    """Minimise the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
 
     With `policy` in their place it is its own reference.
     """
@@ -145,7 +145,7 @@ def _example_rows(context: CostContext) -> Rows:
 def improver_examples(
     out: Output, *, template: str, drafts: Artifact, targets: Sequence[Artifact], references: Artifact | None = None
 ) -> None:
-    """D_R (Eq. 3): for each kept target ỹ, the example r(x, ŷ_θ0) → ỹ, after the turns that led to x.
+    """Write D_R (Eq. 3): for each kept target ỹ, the example r(x, ŷ_θ0) → ỹ, after the turns that led to x.
 
     `targets` are sets of `Response` rows, each filtered on its own, here united. `references` are needed where
     `template` shows the reference, which SGPO's own training prompt does not (Table 7).

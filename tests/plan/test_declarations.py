@@ -1,4 +1,4 @@
-"""What steps declare of their rows and cost, against a tiny run: the rows it made, and what its endpoints were asked."""
+"""What steps declare of their rows and cost, against a tiny run: rows that it made, what its endpoints were asked."""
 
 import importlib
 import pkgutil
