@@ -350,9 +350,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return Table(run, reached)
 
 
-MACHINERY = tuple(
-    f"harness.core.{name}"
-    for name in ("artifacts", "code", "integrity", "locks", "provenance", "sources", "step_record", "store")
+MACHINERY = (
+    "harness.provenance",
+    *(
+        f"harness.engine.{name}"
+        for name in ("artifacts", "code", "integrity", "locks", "sources", "step_record", "store")
+    ),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 HASHED_BY_THE_STORE = code.Place("harness.files", "file_digest")
@@ -372,7 +375,7 @@ from pathlib import Path
 from harness.commands import affected
 from harness.run import options
 from tests.commands.test_affected import load_small_scale
-choice.load_scale = load_small_scale
+options.load_scale = load_small_scale
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
