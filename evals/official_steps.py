@@ -39,7 +39,7 @@ def _baseline_rows(context: CostContext) -> Rows:
 @step(
     version=1,
     rows=_baseline_rows,
-    cost=lambda context: Fetch("data set", f"{OFFICIAL_DATA}{context.params['bench']}"),
+    cost=lambda context: Fetch("dataset", f"{OFFICIAL_DATA}{context.params['bench']}"),
 )
 def baseline_responses(out: Output, *, bench: str, source: str | None, baseline: str | None, fingerprint: str) -> None:
     """The bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the rows."""

@@ -313,7 +313,7 @@ def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) ->
     converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]
     if converted:
         yield DiskNeed(f"converted base models ({len(converted)})", sum(map(_stored_bytes, converted)))
-    named = {without_revision(each.reference) for each in fetches if each.kind == "data set"}
+    named = {without_revision(each.reference) for each in fetches if each.kind == "dataset"}
     if data := [each for each in named if estimates.of_data(each).download_mb]:
         yield DiskNeed(f"data sets ({len(data)})", sum(estimates.of_data(each).download_mb * 1e6 for each in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))

@@ -1,6 +1,6 @@
 """What a run refers to: models, data sets, and the endpoints of judge and teacher."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +8,16 @@ from harness.endpoints.judges import load_judge
 from harness.endpoints.protocol import CallFailure, ChatRequest
 from harness.endpoints.reference import JudgeReference
 from harness.engine.artifacts import Artifact
-from harness.engine.graph import by_work, origin
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
+from harness.models.openai_teacher import TEACHER_OPTIONS
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
 from harness.preflight.judge_check import check_endpoint
 from harness.preflight.subject import Subject, hub_sizes, is_data
 from harness.records import Message
+from harness.steps.cost import Asking
+from harness.steps.estimates import load_estimates
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
@@ -65,19 +67,10 @@ def _served(role: str, endpoint: JudgeReference | None, limits: Limits) -> Check
 
 
 def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:
-    """Those that the run still has something to ask, by role; None for what has no endpoint, or no questions."""
-    scale = subject.scale
-    asked = by_work(subject.missing)
-    judge = scale.judge.reference() if "asking" in asked else None
-    teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
-    return {
-        "judge": None if judge is None or judge.is_embedded else judge,
-        "teacher": teacher if _is_asked(scale.teacher, asked.get("generation", [])) else None,
-    }
-
-
-def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
-    return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
+    """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
+    declared = map(GraphEstimates(subject.store, load_estimates()).known_cost, subject.missing)
+    asked = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {"judge": asked.get("judge"), "teacher": asked.get("teacher")}
 
 
 def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path) -> Check:

@@ -16,6 +16,7 @@ from harness.endpoints.reference import JudgeReference
 from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
+from harness.models.hub import Kind
 from harness.steps.estimates import Assumption, Estimate, Estimates
 from harness.training.settings import TrainingSettings
 
@@ -194,7 +195,7 @@ class Asking:
 class Fetch:
     """A model or a data set that is fetched unless it is at hand, and otherwise next to nothing."""
 
-    kind: Literal["model", "data set"]
+    kind: Kind
     reference: str
 
 

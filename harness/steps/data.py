@@ -46,7 +46,7 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
-@step(version=2, rows=_file_rows, cost=lambda context: Fetch("data set", context.params["reference"]))
+@step(version=2, rows=_file_rows, cost=lambda context: Fetch("dataset", context.params["reference"]))
 def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
     """Write the first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
