@@ -9,7 +9,7 @@ from evals.official_data import load_baseline, read_outputs
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
-from harness.steps.cost import CostContext, Fetch, Rows, UnknownCost
+from harness.steps.cost import CostContext, Fetch, RowEstimate, UnknownCost
 
 OFFICIAL_DATA = "official:"
 """Before a bench's name, as a reference to its official instructions and baseline."""
@@ -29,7 +29,7 @@ def official_baseline(bench: str, source: str | None, baseline: str | None) -> t
     return rows.shared_as(f"{bench} {found.name}"), found.name
 
 
-def _baseline_rows(context: CostContext) -> Rows:
+def _baseline_rows(context: CostContext) -> RowEstimate:
     bench = context.params["bench"]
     if bench not in N_INSTRUCTIONS:
         raise UnknownCost(f"it is not known how many instructions {bench} has")

@@ -64,9 +64,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         costs = StepCosts(scale, machine, hardware, graph, estimates, options.limits)
         steps = planned_steps(targets, store, costs)
     trained = stages(experiments, graph)
-    found = forecast(
-        experiments, scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits
-    )
+    found = forecast(scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits)
     return Summary(
         experiment=name,
         scale=scale,

@@ -6,7 +6,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.plan.forecast import disk_needs
+from harness.plan.forecast import disk_needs, disk_totals
 from harness.plan.hardware import load_hardware, with_calibration
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import StepCosts
@@ -38,6 +38,4 @@ def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, li
 def disk_bytes(missing: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> tuple[float, float]:
     """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
     costs = step_costs(scale, store, limits)
-    needs = list(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))
-    at_end = sum(need.bytes for need in needs if need.stays)
-    return at_end, at_end + sum(need.bytes for need in needs if not need.stays)
+    return disk_totals(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))

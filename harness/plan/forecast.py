@@ -13,7 +13,6 @@ from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
 from harness.engine.unresolved import has_placeholder
-from harness.experiments import Experiment
 from harness.models.gguf import GGUF
 from harness.models.hf import LOGITS_AT_ONCE
 from harness.models.hub import is_repository
@@ -145,8 +144,7 @@ class Forecast:
     @property
     def disk_bytes(self) -> tuple[float, float]:
         """(Bytes at the end, bytes at the peak.)"""
-        at_end = sum(need.bytes for need in self.disk if need.stays)
-        return at_end, at_end + sum(need.bytes for need in self.disk if not need.stays)
+        return disk_totals(self.disk)
 
     @property
     def looked_back(self) -> tuple[float, Range] | None:
@@ -179,7 +177,6 @@ def _planned(
 
 
 def forecast(
-    experiments: Sequence[Experiment],
     scale: Scale,
     stages: Sequence[Stage],
     steps: tuple[PlannedStep, ...],
@@ -296,6 +293,13 @@ def _memory(stages: Sequence[Stage], scale: Scale, scored_at_once: int, *, on_gp
 
 def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) -> Memory:
     return stage_memory(shape, stage.settings, scale.compute, sequences=stage.sequences, on_gpu=on_gpu)
+
+
+def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
+    """Sum up (bytes at the end, bytes at the peak)."""
+    all_needs = list(needs)
+    at_end = sum(need.bytes for need in all_needs if need.stays)
+    return at_end, at_end + sum(need.bytes for need in all_needs if not need.stays)
 
 
 def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from harness.endpoints.known_models import shutdown_date
+from harness.endpoints.reference import JudgeReference
 from harness.engine.graph import model_reference
 from harness.models.hub import is_repository
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
@@ -115,31 +116,27 @@ def warnings(
 
 
 def _asked(scale: Scale, today: date) -> Iterator[Note]:
+    """Warn of a judge and a teacher that are not the paper's, or no longer served."""
     judge, benches = scale.judge.reference(), scale.benches.values()
     is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
+    withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
     if is_official and judge.model != OFFICIAL_JUDGE:
-        yield Note(
-            "judge",
-            f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric, and AlpacaEval's"
-            " length-controlled win rate is withheld, whose published calibration is that judge's",
-        )
-    if (ends := shutdown_date(judge)) and ends <= today:
-        yield Note(
-            "judge",
-            f"the judge {judge.model} was shut down by its vendor on {ends}; the price is its last. --judge-model"
-            " replaces it; then no number is the paper's metric, and AlpacaEval's length-controlled win rate is"
-            " withheld, whose published calibration is this judge's",
-        )
+        changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
+        yield Note("judge", f"{changed}, and {withheld} that judge's")
+    consequence = f"then no number is the paper's metric, and {withheld} this judge's"
+    yield from _retired("judge", judge, "--judge-model", consequence, today)
     if scale.teacher.startswith(OPENAI):
         teacher = teacher_endpoint(scale.teacher)
         if is_official and teacher.model != OFFICIAL_JUDGE:
             yield Note("teacher", f"the teacher is {teacher.model}, the paper's {OFFICIAL_JUDGE}")
-        if (ends := shutdown_date(teacher)) and ends <= today:
-            yield Note(
-                "teacher",
-                f"the teacher {teacher.model} was shut down by its vendor on {ends}; the price is its last. --teacher"
-                " replaces it; the improver then learns from another model than the paper's",
-            )
+        consequence = "the improver then learns from another model than the paper's"
+        yield from _retired("teacher", teacher, "--teacher", consequence, today)
+
+
+def _retired(role: str, endpoint: JudgeReference, option: str, consequence: str, today: date) -> Iterator[Note]:
+    if (ends := shutdown_date(endpoint)) and ends <= today:
+        gone = f"the {role} {endpoint.model} was shut down by its vendor on {ends}; the price is its last."
+        yield Note(role, f"{gone} {option} replaces it; {consequence}")
 
 
 def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:

@@ -8,7 +8,7 @@ from harness.engine.artifacts import Artifact, find_step
 from harness.engine.graph import short_label
 from harness.engine.store import Store
 from harness.records import ROWS
-from harness.steps.cost import COUNTED_ROWS, Cost, CostContext, Rows, UnknownCost, counted_rows, is_embedded
+from harness.steps.cost import COUNTED_ROWS, Cost, CostContext, RowEstimate, UnknownCost, counted_rows, is_embedded
 from harness.steps.estimates import Estimates
 
 
@@ -18,10 +18,10 @@ class GraphEstimates:
     def __init__(self, store: Store | None, estimates: Estimates) -> None:
         """Count in `store` the rows that are there already; None for a store that does not exist."""
         self._store, self._estimates = store, estimates
-        self._found: dict[tuple[str, str], Rows] = {}
-        self._counted: dict[str, Rows | None] = {}
+        self._found: dict[tuple[str, str], RowEstimate] = {}
+        self._counted: dict[str, RowEstimate | None] = {}
 
-    def rows(self, artifact: Artifact) -> Rows:
+    def rows(self, artifact: Artifact) -> RowEstimate:
         """Return the rows that `artifact` has or is expected to have. Raises UnknownCost."""
         place = artifact.key, artifact.label  # what rows are called depends on who asks for them
         if place not in self._found:
@@ -57,14 +57,14 @@ class GraphEstimates:
     def _context(self, artifact: Artifact) -> CostContext:
         return CostContext(artifact, self._estimates, self.rows)
 
-    def _declared(self, artifact: Artifact) -> Rows:
+    def _declared(self, artifact: Artifact) -> RowEstimate:
         declared = find_step(artifact).rows
         if declared is None:
             raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
-        rows: Rows = declared(self._context(artifact))
+        rows: RowEstimate = declared(self._context(artifact))
         return replace(rows, content=rows.content or short_label(artifact).partition("@")[0])
 
-    def _count(self, artifact: Artifact) -> Rows | None:
+    def _count(self, artifact: Artifact) -> RowEstimate | None:
         """Count rows that are in the store; None for those that are not."""
         if self._store is None or not self._store.has(artifact):
             return None

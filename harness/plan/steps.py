@@ -19,7 +19,7 @@ from harness.steps.cost import (
     Generation,
     Likelihood,
     Range,
-    Rows,
+    RowEstimate,
     Training,
     UnknownCost,
     about,
@@ -114,7 +114,7 @@ class StepCosts:
         scoring = self._running(artifact, "training", "likelihood", rows, tokens)
         return replace(training, seconds=total([training.seconds, scoring.seconds]))
 
-    def _running(self, artifact: Artifact, work: Work, kind: Kind, rows: Rows, tokens: float) -> StepCost:
+    def _running(self, artifact: Artifact, work: Work, kind: Kind, rows: RowEstimate, tokens: float) -> StepCost:
         """Forecast a model's run over so many `tokens` of `rows`. Raises UnknownCost."""
         reference, amount = model_reference(artifact) or "", about(tokens, rows.spread)
         shape = model_shape(reference)

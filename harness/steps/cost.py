@@ -65,7 +65,7 @@ def total(ranges: Iterable[Range]) -> Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowEstimate:
     """Rows that an artifact is expected to have: `count` of them, no more than `most`, with mean lengths in tokens.
 
     `spread` is how far off the lengths may be, as a share. Of pairs, `answer` is the mean of both. `content` says what
@@ -85,11 +85,11 @@ class Rows:
         """Tokens of a prompt with its answer."""
         return self.prompt + self.answer
 
-    def first(self, size: int) -> "Rows":
+    def first(self, size: int) -> "RowEstimate":
         """Return at most `size` of these rows."""
         return replace(self, count=min(self.count, size), most=min(self.most, size), content="")
 
-    def answered(self, prompt: float, answer: float, estimate: Estimate) -> "Rows":
+    def answered(self, prompt: float, answer: float, estimate: Estimate) -> "RowEstimate":
         """Return one answer to each, of so many tokens by the `estimate`, asked for with `prompt` tokens."""
         return replace(
             self,
@@ -107,7 +107,7 @@ class CostContext:
 
     artifact: Artifact
     estimates: Estimates
-    rows_of: Callable[[Artifact], Rows]
+    rows_of: Callable[[Artifact], RowEstimate]
     """Raises UnknownCost where no step on the way to an artifact declares them."""
 
     @property
@@ -115,32 +115,23 @@ class CostContext:
         """The step's parameters as JSON."""
         return self.artifact.params
 
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """The step's parameters as its function takes them."""
-        return self.artifact.arguments
-
     def input(self, name: str) -> Artifact:
         """Return the input `name`, which is one artifact."""
         return input_of(self.artifact, name)
 
-    def rows(self, name: str) -> Rows:
+    def rows(self, name: str) -> RowEstimate:
         """Estimate the rows of the input `name`. Raises UnknownCost."""
         return self.rows_of(self.input(name))
 
-    def rows_of_each(self, name: str) -> list[Rows]:
+    def rows_of_each(self, name: str) -> list[RowEstimate]:
         """Estimate the rows of each artifact of the input `name`. Raises UnknownCost."""
         return [self.rows_of(each) for each in inputs_of(self.artifact, name)]
 
-    def own_rows(self) -> Rows:
-        """Estimate the rows of the artifact itself. Raises UnknownCost."""
-        return self.rows_of(self.artifact)
-
-    def data_set(self, reference: str, size: int) -> Rows:
+    def data_set(self, reference: str, size: int) -> RowEstimate:
         """Return `size` rows of the lengths that are assumed of a data set."""
         estimate = self.estimates.of_data(reference)
         assumed = frozenset({estimate.assumption(reference)})
-        return Rows(size, size, estimate.prompt, estimate.answer, estimate.spread, assumed)
+        return RowEstimate(size, size, estimate.prompt, estimate.answer, estimate.spread, assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +205,7 @@ def chat_tokens(messages: Iterable[Message]) -> int:
     return sum(count_tokens(message.content) + MESSAGE_TOKENS + 1 for message in messages) + MESSAGE_TOKENS
 
 
-def counted_rows(sample: Iterable[Mapping[str, Any]], count: int, *, in_words: bool = False) -> Rows:
+def counted_rows(sample: Iterable[Mapping[str, Any]], count: int, *, in_words: bool = False) -> RowEstimate:
     """Return `count` rows of the mean lengths of a `sample` of them, `in_words` where words are the tokens."""
 
     def tokens(text: str) -> int:
@@ -226,7 +217,7 @@ def counted_rows(sample: Iterable[Mapping[str, Any]], count: int, *, in_words: b
         prompts.append(tokens(f"{earlier}\n{row['prompt']['text']}"))
         texts = [row[name] for name in ("text", "chosen", "rejected") if name in row]
         answers.append(len(row["token_ids"]) if row.get("token_ids") else fmean(map(tokens, texts)))
-    return Rows(count, count, fmean(prompts or [0]), fmean(answers or [0]), COUNTED_SPREAD)
+    return RowEstimate(count, count, fmean(prompts or [0]), fmean(answers or [0]), COUNTED_SPREAD)
 
 
 def is_embedded(artifact: Artifact) -> bool:

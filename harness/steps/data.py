@@ -14,14 +14,14 @@ from harness.models.hub import at_commit
 from harness.models.references import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
 from harness.models.row_layouts import RowKind
 from harness.records import PreferencePair, Response
-from harness.steps.cost import COUNTED_ROWS, CostContext, Fetch, Rows, counted_rows
+from harness.steps.cost import COUNTED_ROWS, CostContext, Fetch, RowEstimate, counted_rows
 
 
-def _assumed_rows(context: CostContext) -> Rows:
+def _assumed_rows(context: CostContext) -> RowEstimate:
     return context.data_set(context.params["reference"], context.params["size"])
 
 
-def _file_rows(context: CostContext) -> Rows:
+def _file_rows(context: CostContext) -> RowEstimate:
     """Count a local file's rows, where it can be read; otherwise the lengths are assumed."""
     reference, size = context.params["reference"], context.params["size"]
     if not Path(reference).is_file():
@@ -132,7 +132,7 @@ def first_responses(out: Output, *, responses: Artifact, size: int) -> None:
     out.write_rows(responses.rows(Response)[:size])
 
 
-def _chosen_rows(context: CostContext) -> Rows:
+def _chosen_rows(context: CostContext) -> RowEstimate:
     return replace(context.rows("preference_data"), content="the data's chosen")
 
 
@@ -143,10 +143,10 @@ def chosen_responses(out: Output, *, preference_data: Artifact) -> None:
     out.write_rows(pair.responses[0] for pair in pairs)
 
 
-def _pair_rows(context: CostContext) -> Rows:
+def _pair_rows(context: CostContext) -> RowEstimate:
     """Estimate the pairs: a refined answer was asked for with more than the request, which alone is in a pair."""
     chosen, rejected = context.rows("chosen"), context.rows("rejected")
-    return Rows(
+    return RowEstimate(
         count=min(chosen.count, rejected.count),
         most=min(chosen.most, rejected.most),
         prompt=min(chosen.prompt, rejected.prompt),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
-from harness.steps.cost import CostContext, Rows
+from harness.steps.cost import CostContext, RowEstimate
 from harness.steps.perplexity import BEYOND, Perplexity, measured
 
 FENCE = 1.5
@@ -27,7 +27,7 @@ def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
     return first - FENCE * width, third + FENCE * width
 
 
-def _kept_rows(context: CostContext) -> Rows:
+def _kept_rows(context: CostContext) -> RowEstimate:
     rows, kept = context.rows("responses"), context.estimates.kept_by_filter
     return replace(
         rows,

@@ -7,14 +7,14 @@ from statistics import fmean
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import PreferencePair, Response
-from harness.steps.cost import CostContext, Rows
+from harness.steps.cost import CostContext, RowEstimate
 from harness.steps.edit_distance import Tokenize, checkpoint_tokens
 from harness.training.rows import ReferenceLogProbability
 
 FIGURES = "figures.json"
 
 
-def _rows_between(context: CostContext) -> Rows:
+def _rows_between(context: CostContext) -> RowEstimate:
     before, start = context.rows("preference_data").first(context.params["stop"]), context.params["start"]
     return replace(before, count=max(0, before.count - start), most=max(0, before.most - start))
 

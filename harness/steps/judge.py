@@ -94,7 +94,7 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
 
 def _judging_cost(context: CostContext) -> Asking | None:
     """Forecast the requests: prompts of the judge's own words, the request and both answers."""
-    judge, prompt = context.arguments["judge"], context.arguments["prompt"]
+    judge, prompt = context.artifact.arguments["judge"], context.artifact.arguments["prompt"]
     outputs, baselines = context.rows("outputs"), context.rows("baselines")
     if judge.is_embedded:
         return None

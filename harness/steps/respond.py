@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
 from harness.records import Prompt, Response
-from harness.steps.cost import Asking, CostContext, Generation, Rows, about, count_tokens, is_embedded
+from harness.steps.cost import Asking, CostContext, Generation, RowEstimate, about, count_tokens, is_embedded
 
 SHOWN_PROMPTS = 5
 """Of those without an answer, how many are named."""
@@ -29,7 +29,7 @@ def is_at_endpoint(artifact: Artifact) -> bool:
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
 
 
-def _answer_rows(context: CostContext) -> Rows:
+def _answer_rows(context: CostContext) -> RowEstimate:
     """Estimate answers: a policy's are as long as the references to the same prompts, a teacher's of a length."""
     prompts, estimates = context.rows("prompts"), context.estimates
     if is_trained(context.artifact) or is_embedded(context.artifact):
@@ -39,7 +39,7 @@ def _answer_rows(context: CostContext) -> Rows:
     return prompts.answered(prompts.prompt, min(answer, _limit(context)), estimate)
 
 
-def _improvement_rows(context: CostContext) -> Rows:
+def _improvement_rows(context: CostContext) -> RowEstimate:
     """Estimate improvements: so many times as long as the drafts, which the prompt shows with the references."""
     drafts, estimate = context.rows("drafts"), context.estimates.improvement
     prompt = refine_prompt_tokens(context.params["template"], drafts, context.rows("references").answer)
@@ -50,7 +50,7 @@ def _limit(context: CostContext) -> int:
     return int(context.params["sampling"]["max_new_tokens"])
 
 
-def refine_prompt_tokens(template: str, drafts: Rows, reference: float) -> float:
+def refine_prompt_tokens(template: str, drafts: RowEstimate, reference: float) -> float:
     """Estimate the tokens of a refine prompt, whose `reference` has so many, where the template shows it.
 
     Drafts that were refined themselves keep the prompt of the refinement before.
@@ -66,10 +66,10 @@ def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
 
     reference = model_reference(context.artifact) or ""
     if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
-        return Generation(context.arguments["sampling"])
+        return Generation(context.artifact.arguments["sampling"])
     if not is_at_endpoint(context.artifact):
         return None
-    rows = context.own_rows()
+    rows = context.rows_of(context.artifact)
     return Asking(
         endpoint=teacher_endpoint(reference),
         role="teacher",

@@ -6,7 +6,7 @@ from statistics import fmean
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.graph import input_of
 from harness.records import PreferencePair, Prompt, Response
-from harness.steps.cost import CostContext, Likelihood, Rows, Training
+from harness.steps.cost import CostContext, Likelihood, RowEstimate, Training
 from harness.steps.respond import refine_prompt_tokens, render
 from harness.training.rows import ReferenceLogProbability
 from harness.training.settings import Precision, PreferenceSettings, TrainingSettings
@@ -19,7 +19,7 @@ SEQUENCES_PER_PAIR = 2
 
 
 def _sft_cost(context: CostContext) -> Training:
-    return Training(context.input("examples"), context.input("model"), context.arguments["settings"])
+    return Training(context.input("examples"), context.input("model"), context.artifact.arguments["settings"])
 
 
 @step(version=1, resumable=True, work="training", cost=_sft_cost)
@@ -89,7 +89,7 @@ def _length(pair: PreferencePair) -> tuple[int, str]:
 
 
 def _dpo_cost(context: CostContext) -> Training:
-    settings: PreferenceSettings = context.arguments["settings"]
+    settings: PreferenceSettings = context.artifact.arguments["settings"]
     policy, references = context.input("policy"), context.input("references")
     return Training(
         data=context.input("pairs"),
@@ -126,11 +126,11 @@ def train_dpo(
     out.counts.update(metrics)
 
 
-def _example_rows(context: CostContext) -> Rows:
+def _example_rows(context: CostContext) -> RowEstimate:
     """Estimate the targets of all sets together, each behind the prompt that shows its draft."""
     drafts, targets = context.rows("drafts"), context.rows_of_each("targets")
     reference = context.rows("references").answer if "references" in context.artifact.inputs else 0.0
-    return Rows(
+    return RowEstimate(
         count=sum(rows.count for rows in targets),
         most=sum(rows.most for rows in targets),
         prompt=refine_prompt_tokens(context.params["template"], drafts, reference),

@@ -11,9 +11,11 @@ import pytest
 import evals
 import harness.steps
 from harness.engine.artifacts import Artifact, Output, StepFunction, ancestry, step
+from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.experiments import Request, build_experiments
 from harness.experiments.scores import Scores
+from harness.plan.expected import step_costs
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
 from harness.recipes.scales import JudgeRole
@@ -202,3 +204,10 @@ def test_a_step_that_declares_nothing_is_unknown_and_so_is_what_follows(estimate
     with pytest.raises(UnknownCost, match="how many rows undeclared_answers makes"):
         graph.rows(first_responses(responses=undeclared, size=2))
     assert graph.known_cost(undeclared) is None and graph.most_rows(undeclared) is None
+
+
+def test_the_plan_says_which_step_declares_nothing(store: Store) -> None:
+    cost = step_costs(load_tiny_scale("mini"), store, Limits()).of(
+        undeclared_answers(prompts=data("mini:demonstrations", 3))
+    )
+    assert (cost.unknown, cost.devices, cost.work) == ("its step declares no cost", 0, "generation")
