@@ -16,7 +16,10 @@ from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_fold
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
+from harness.plan.rows import GraphEstimates
 from harness.run.options import Choice
+from harness.steps.cost import Fetch
+from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> 
 
 
 def _download(artifact: Artifact) -> Download | None:
-    """What a step fetches of the hub, if it does."""
-    kinds: Mapping[str, RepositoryKind] = {"load_model": "model", "prepare_model": "model", "load_rows": "dataset"}
-    if artifact.step not in kinds:
+    """Return what a step fetches of the hub, if it does."""
+    cost = GraphEstimates(None, load_estimates()).known_cost(artifact)
+    if not isinstance(cost, Fetch):
         return None
-    on_hub = hub_repository(kinds[artifact.step], artifact.params["reference"])
+    on_hub = hub_repository(cost.kind, cost.reference)
     return Download(on_hub, artifact.params.get("split", "")) if on_hub else None
 
 

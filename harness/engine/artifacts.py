@@ -32,6 +32,9 @@ __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry"
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Declaration = Callable[[Any], Any]
+"""Of a `CostContext` of `harness.steps.cost`, whose types this package does not know."""
+
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
@@ -139,6 +142,8 @@ class StepFunction(Generic[P]):
         resumable: bool,
         work: Work,
         asks: Callable[[Artifact], bool],
+        rows: Declaration | None,
+        cost: Declaration | None,
     ) -> None:
         functools.update_wrapper(self, body)
         self.name = body.__name__
@@ -146,7 +151,9 @@ class StepFunction(Generic[P]):
         self.resumable = resumable
         """Whether a killed run leaves its half-filled folder for the next one to go on with."""
         self.work = work
-        """What running it mostly takes, by which it is placed on a machine and its cost is forecast."""
+        """What running it mostly takes, by which it is placed on a machine."""
+        self.rows, self.cost = rows, cost
+        """What `harness plan` asks (`harness.steps.cost`): no part of any key."""
         self._asks = asks
         self.function = f"{body.__module__}:{body.__qualname__}"
         self._body = body
@@ -201,16 +208,19 @@ def step(
     resumable: bool = False,
     work: Work = "light",
     asks: Callable[[Artifact], bool] = lambda artifact: False,
+    rows: Declaration | None = None,
+    cost: Declaration | None = None,
 ) -> Callable[[Callable[Concatenate[Output, P], None]], StepFunction[P]]:
     """Make a step of a module-level function whose first parameter is the `Output`, all others keyword-only.
 
     Raise `version` whenever the same arguments would give another payload. A `resumable` step finds in its folder what
     a killed run left there; it should write through `Output.append_rows`. `asks` says whether making an artifact waits
-    for an endpoint, where that depends on its inputs.
+    for an endpoint, where that depends on its inputs. `rows` and `cost` are what a forecast asks of an artifact before
+    it is made: see `harness.steps.cost`.
     """
 
     def decorate(body: Callable[Concatenate[Output, P], None]) -> StepFunction[P]:
-        return StepFunction(body, version, resumable, work, asks)
+        return StepFunction(body, version, resumable, work, asks, rows, cost)
 
     return decorate
 

@@ -31,6 +31,8 @@ from harness.models.stored_teacher import STORED, StoredTeacher
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 TEACHER = "mini:teacher"
+WITHOUT_WEIGHTS = (TEACHER, STORED, OPENAI)
+"""How the references of teachers begin that this machine runs no model for."""
 GENERATION = "generation_config.json"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from harness.engine.artifacts import Artifact
+from harness.engine.graph import by_work
 from harness.engine.limits import Limits
 from harness.engine.processes import spawn
 from harness.engine.scratch import temporary_folder
@@ -17,7 +18,7 @@ from harness.errors import HarnessError, StepFailed, UserError
 from harness.experiments import Experiment, Request
 from harness.models.hf import silence_libraries
 from harness.preflight.check import Check
-from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context, works
+from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context
 from harness.preflight.doctor import FREE, run_checks
 
 MAX_ROWS = 2000
@@ -36,7 +37,7 @@ def preflight(
     Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
     and the GPU stay free; `harness doctor` looks at more.
     """
-    if not works(missing).keys() & set(EXPENSIVE):
+    if not by_work(missing).keys() & set(EXPENSIVE):
         return
     context = preflight_context(request, experiments, store, store)
     found = _apart(replace(context, limits=limits or Limits(), most_rows=MAX_ROWS))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from harness.engine.artifacts import Artifact, ancestry, find_step
+from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.compute import Work
+from harness.engine.graph import by_work, origin
 from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
@@ -17,13 +18,12 @@ from harness.models.datasets import split_sizes
 from harness.models.hub import hub_repository
 from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
-from harness.models.origins import WITHOUT_WEIGHTS, origin
-from harness.models.references import checkpoint_folder, set_chat_format
+from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
-from harness.plan.estimates import model_shape
 from harness.recipes.benches import bench_on
 from harness.recipes.scales import DataRole, Scale
 from harness.records import ROWS, PreferencePair, Response, read_rows
+from harness.steps.estimates import model_shape
 from methods.ingredients import MethodSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
@@ -37,7 +37,7 @@ TrainingRow = Response | PreferencePair
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUse:
+class ModelStep:
     """One kind of step that runs a model: the step, and the artifact that its model began as."""
 
     artifact: Artifact
@@ -246,18 +246,10 @@ def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     return where.folder(artifact)
 
 
-def works(artifacts: Iterable[Artifact]) -> dict[Work, list[Artifact]]:
-    """Group the artifacts by the kind of work that makes them."""
-    found: dict[Work, list[Artifact]] = {}
-    for each in artifacts:
-        found.setdefault(find_step(each).work, []).append(each)
-    return found
-
-
-def model_uses(artifacts: Iterable[Artifact]) -> Iterator[ModelUse]:
-    """Yield the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
+def model_steps(artifacts: Iterable[Artifact]) -> Iterator[ModelStep]:
+    """Find the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
     seen: set[tuple[str, str, str]] = set()
-    for work, steps in works(artifacts).items():
+    for work, steps in by_work(artifacts).items():
         if work not in RUNS_A_MODEL:
             continue
         for each in steps:
@@ -267,7 +259,7 @@ def model_uses(artifacts: Iterable[Artifact]) -> Iterator[ModelUse]:
             kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
             if kind not in seen:
                 seen.add(kind)
-                yield ModelUse(each, base, work)
+                yield ModelStep(each, base, work)
 
 
 def preflight_context(

@@ -2,27 +2,29 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
+from harness.engine.graph import by_work, origin
 from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
-from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
-from harness.preflight.context import ModelUse, PreflightContext, model_uses, works
+from harness.preflight.context import ModelStep, PreflightContext, model_steps
 from harness.run.options import most_processes
-from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.steps.cost import Cost, Generation, Likelihood, Training
+from harness.steps.estimates import load_estimates
+from harness.texts import counted, gigabytes
 from harness.training.batches import spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -102,11 +104,11 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
             detail = (
-                f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+                f"{where} asks for {counted(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
             )
             yield Check("failure", what, f"{detail}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
-            detail = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
+            detail = f"{where} asks for {counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
             yield Check("failure", what, f"{detail}: {mend}")
@@ -118,7 +120,7 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
 
 def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
     """Return the first model too large for this kind of step, with its parameters; empty where there is none."""
-    for stage in model_uses(context.missing):
+    for stage in model_steps(context.missing):
         if stage.work != work:
             continue
         try:
@@ -133,9 +135,9 @@ def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
     """Return the resources that are asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
-        yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
+        yield f"{counted(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{count(wanted.cpus, 'processor')}: a step has all {there.cpus}"
+        yield f"{counted(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
@@ -146,14 +148,14 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        batches = {training.global_batch_size for training in _trainings(context.missing)}
+        batches = {training.global_batch_size for training in _training_settings(context)}
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{detail}, and {count(len(machine.gpus), 'GPU')}: {mend}")
+        return Check("failure", what, f"{detail}, and {counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
@@ -175,14 +177,14 @@ def _packages(context: PreflightContext) -> Iterator[Check]:
 
 
 def _memory(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
-    by_model: dict[str, list[ModelUse]] = {}
-    for stage in model_uses(context.missing):
+    by_model: dict[str, list[ModelStep]] = {}
+    for stage in model_steps(context.missing):
         by_model.setdefault(context.name_of(stage.base), []).append(stage)
     for model, needed in by_model.items():
         yield _memory_for(model, needed, context, machine)
 
 
-def _memory_for(model: str, needed: list[ModelUse], context: PreflightContext, machine: LocalMachine) -> Check:
+def _memory_for(model: str, needed: list[ModelStep], context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the memory of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
@@ -193,7 +195,8 @@ def _memory_for(model: str, needed: list[ModelUse], context: PreflightContext, m
     takes: dict[str, float] = {}
     for stage in needed:
         try:
-            estimate = _stage_memory(stage, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
+            cost = _estimates(context).known_cost(stage.artifact)
+            estimate = _stage_memory(cost, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
         except UserError as error:
             return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
@@ -213,25 +216,29 @@ def _memory_for(model: str, needed: list[ModelUse], context: PreflightContext, m
     return Check("ok", what, detail)
 
 
-def _stage_memory(stage: ModelUse, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
-    """Return an upper estimate: every row as long as training allows, prompt and answer together."""
-    if stage.work == "training":
-        settings = stage.artifact.arguments["settings"]
-        sequences = 2 if isinstance(settings, PreferenceSettings) else 1
-        return stage_memory(shape, _training_settings(settings), compute, sequences=sequences, on_gpu=on_gpu)
-    if stage.work == "likelihood":
-        return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
-    sampling = stage.artifact.arguments["sampling"]
-    rows = 1 if sampling.engine == "vllm" else max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-    return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
+    """Estimate from above: every row as long as training allows, prompt and answer together."""
+    match cost:
+        case Training():
+            return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
+        case Likelihood():
+            return likelihood_memory(shape, rows=cost.at_once, length=max_length, most_logits=LOGITS_AT_ONCE)
+        case Generation(sampling):
+            at_once = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+            rows = 1 if sampling.engine == "vllm" else at_once
+            return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+        case _:
+            raise UserError("a step that runs it declares no cost")
 
 
-def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:
-    return settings.training if isinstance(settings, PreferenceSettings) else settings
+def _training_settings(context: PreflightContext) -> list[TrainingSettings]:
+    """List the settings of all trainings that are missing."""
+    declared = map(_estimates(context).known_cost, by_work(context.missing).get("training", []))
+    return [cost.settings for cost in declared if isinstance(cost, Training)]
 
 
-def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
-    return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
+def _estimates(context: PreflightContext) -> GraphEstimates:
+    return GraphEstimates(context.store, load_estimates())
 
 
 def _disk(context: PreflightContext) -> Check:
@@ -239,10 +246,9 @@ def _disk(context: PreflightContext) -> Check:
     missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
     at_the_end, peak = disk_bytes(missing, context.scale, context.store, context.limits)
     free = shutil.disk_usage(context.store.root).free
-    made = count(len(works(context.missing).get("training", [])), "checkpoint")
-    detail = (
-        f"{gb(peak)} at the peak, {gb(at_the_end)} at the end, with {made}; {gb(free)} free in {context.store.root}"
-    )
+    made = counted(len(by_work(context.missing).get("training", [])), "checkpoint")
+    takes = f"{gigabytes(peak)} at the peak, {gigabytes(at_the_end)} at the end, with {made}"
+    detail = f"{takes}; {gigabytes(free)} free in {context.store.root}"
     if peak > free:
         return Check("failure", "disk", f"{detail}: free some space, or choose another --run-dir")
     if unknown := sorted(_of_unknown_size(context)):
@@ -255,24 +261,12 @@ def _disk(context: PreflightContext) -> Check:
 def _of_unknown_size(context: PreflightContext) -> set[str]:
     """Return the models that are to be trained and whose size is unknown."""
     found = set()
-    for base in set(map(origin, works(context.missing).get("training", []))):
+    for base in set(map(origin, by_work(context.missing).get("training", []))):
         try:
             context.shape(base)
         except UserError:
             found.add(context.name_of(base))
     return found
-
-
-def count(number: float, what: str) -> str:
-    """Format a number of things: ``1 GPU``, ``8 GPUs``."""
-    return f"{number:g} {what}{'s' * (number != 1)}"
-
-
-def gb(size: float) -> str:
-    """Format bytes on a disk, as decimal gigabytes."""
-    if size < 1e9:
-        return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
-    return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
 
 
 def gib(size: float) -> str:

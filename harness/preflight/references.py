@@ -1,6 +1,6 @@
 """The checks of a run's references: models, data sets, and the endpoints of judge and teacher."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
-from harness.models.origins import origin
+from harness.models.openai_teacher import TEACHER_OPTIONS
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
-from harness.preflight.context import PreflightContext, hub_sizes, is_data, works
+from harness.preflight.context import PreflightContext, hub_sizes, is_data
 from harness.preflight.judge_check import check_endpoint
 from harness.records import Message
+from harness.steps.cost import Asking
+from harness.steps.estimates import load_estimates
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
@@ -65,19 +67,10 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 
 
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
-    """Return the endpoints that the run still asks, by role; None for a role that asks none."""
-    scale = context.scale
-    user_turns = works(context.missing)
-    judge = scale.judge.reference() if "asking" in user_turns else None
-    teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
-    return {
-        "judge": None if judge is None or judge.is_embedded else judge,
-        "teacher": teacher if _is_asked(scale.teacher, user_turns.get("generation", [])) else None,
-    }
-
-
-def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
-    return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
+    """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
+    declared = map(GraphEstimates(context.store, load_estimates()).known_cost, context.missing)
+    user_turns = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {"judge": user_turns.get("judge"), "teacher": user_turns.get("teacher")}
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.alpaca_eval2_steps import given_calibration, official_calibration
-from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.bench import Bench
-from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
 from evals.official_data import (
     ALPACA_EVAL_HUB,
     ARENA_HARD_BASELINE,
@@ -16,7 +14,13 @@ from evals.official_data import (
     length_calibration,
     load_baseline,
 )
-from evals.official_steps import baseline_responses, file_digest, official_baseline
+from evals.official_steps import (
+    N_INSTRUCTIONS,
+    OFFICIAL_DATA,
+    baseline_responses,
+    file_digest,
+    official_baseline,
+)
 from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
@@ -31,9 +35,6 @@ from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
 
 OFFICIAL = "official"
 """In the place of a scale's name: the instructions, baselines and judging prompts of the benches themselves."""
-
-OFFICIAL_DATA = "official:"
-"""Before a bench's name, as a scale's reference to its instructions and baseline: those of the bench itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,8 @@ class PublishedMetric:
 
 
 METRICS = {
-    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", len(OFFICIAL_INSTRUCTION_KEYS), "gpt4_1106_preview"),
-    "arena_hard": PublishedMetric("Arena-Hard v0.1", OFFICIAL_QUESTIONS, ARENA_HARD_BASELINE),
+    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", N_INSTRUCTIONS["alpaca_eval2"], "gpt4_1106_preview"),
+    "arena_hard": PublishedMetric("Arena-Hard v0.1", N_INSTRUCTIONS["arena_hard"], ARENA_HARD_BASELINE),
 }
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from harness.engine.compute import Compute, Resources
 from harness.models.memory import GIB
-from harness.plan.estimates import load_estimates
 from harness.plan.expected import step_costs
 from harness.plan.forecast import disk_needs
 from harness.preflight import machine as module
 from harness.preflight.machine import LocalMachine, local_machine, machine_checks
 from harness.recipes.scales import ModelRole, Scale
+from harness.steps.estimates import load_estimates
 from tests.preflight.conftest import MakeContext, by_name
 
 ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
