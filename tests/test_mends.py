@@ -18,9 +18,9 @@ STORED = ("eval", "compare")
 ALL_RUNS = (*RUNS, "plan", "prefetch")
 
 PRINTED_BY: dict[str, tuple[str, ...]] = {
-    "evals/alpaca_eval2.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
-    "evals/completeness.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
-    "evals/formats/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
+    "evals/alpaca_eval2/scores.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
+    "evals/scoring.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
+    "evals/alpaca_eval2/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
     "evals/official_data.py:_check_writer": ("eval",),
     "evals/official_data.py:_official_instructions": ("eval",),
     "harness/commands/affected.py:_require_usable": ("regress",),
@@ -32,7 +32,9 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/models/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
     "harness/endpoints/refusals.py:Options": ASKS_JUDGES,
     "harness/recipes/benches.py:_limited_scale": ("eval",),
-    "harness/recipes/benches.py:_length_calibration": ("eval",),
+    "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
+    "harness/commands/compare.py:verdict_files": STORED,
+    "harness/commands/evaluate.py:_judged": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
     "harness/engine/ray_bridge.py:_store": ALL_RUNS,

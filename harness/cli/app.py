@@ -536,17 +536,16 @@ def _score_stored(
     reference_outputs: Path | None,
     allow_missing: bool,
 ) -> dict[str, Any]:
-    from harness.commands import stored_verdicts
+    from evals.base import FileOptions
+    from harness.commands.compare import verdict_files
 
     option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
     if benches != (bench,):
         raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
-    if annotations:
-        return stored_verdicts.score_annotations_file(
-            annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
-        )
-    assert judgments is not None
-    return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
+    path = annotations or judgments
+    assert path is not None
+    reader = verdict_files(bench, FileOptions(lc_calibration, reference_outputs, allow_missing))
+    return {"bench": bench, **reader.score(path)}
 
 
 def _print_json(results: list[dict[str, Any]]) -> None:
@@ -569,9 +568,7 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 @cli.command()
 @click.argument("first", type=TrainingSeeds())
 @click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
-@click.option(
-    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The bench they are of."
-)
+@click.option("--bench", required=True, type=TEXT, help="The bench they are of.")
 @click.option("--allow-missing", is_flag=True, help="Compare on what is there, when verdicts are missing.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
@@ -594,8 +591,6 @@ def compare(
     """
     from harness.commands.compare import compare_files, comparison_table
 
-    if bench == "arena_hard" and (lc_calibration or reference_outputs):
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --bench alpaca_eval2")
     found = compare_files(
         bench,
         first,
@@ -712,7 +707,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
-    from evals.calibration_text import shown
+    from evals.alpaca_eval2.judge_calibration_text import shown
     from harness.commands.judge_calibrate import Published
     from harness.commands.judge_calibrate import calibrate as run
 

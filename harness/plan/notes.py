@@ -12,7 +12,7 @@ from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
-from harness.recipes.benches import OFFICIAL_DATA
+from harness.recipes.benches import OFFICIAL_DATA, baseline_roles
 from harness.recipes.scales import Scale
 from harness.run.options import most_processes
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -134,8 +134,8 @@ def warnings(
 
 
 def _asked(scale: Scale, today: date) -> Iterator[Note]:
-    judge, benches = scale.judge.reference(), scale.benches.values()
-    is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
+    judge, roles = scale.judge.reference(), baseline_roles(scale).values()
+    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in roles)
     if is_official and judge.model != OFFICIAL_JUDGE:
         yield Note(
             "judge",

@@ -15,7 +15,7 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.models.origins import origin
 from harness.plan.estimates import DataEstimate, Estimates, without_revision
-from harness.recipes.benches import METRICS, OFFICIAL_DATA
+from harness.recipes.benches import OFFICIAL_DATA, published_metric
 from harness.records import ROWS
 
 SAMPLED = 300
@@ -98,7 +98,7 @@ class RowCounts:
     def _official(self, artifact: Artifact) -> Rows:
         bench = artifact.params["bench"]
         name = f"{OFFICIAL_DATA}{bench}"
-        return self._supposed(self._estimates.of_data(name), name, METRICS[bench].n_instructions)
+        return self._supposed(self._estimates.of_data(name), name, published_metric(bench).n_items)
 
     def _first(self, artifact: Artifact) -> Rows | None:
         return self._cut(artifact, "responses")

@@ -21,7 +21,7 @@ from harness.models.origins import WITHOUT_WEIGHTS, origin
 from harness.models.references import checkpoint_folder, set_chat_format
 from harness.network import is_offline
 from harness.plan.estimates import model_shape
-from harness.recipes.benches import bench_on
+from harness.recipes.benches import baseline_roles, baselines_on
 from harness.recipes.scales import DataRole, Scale
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from methods.ingredients import MethodSettings
@@ -181,9 +181,9 @@ class Subject:
     def bench_data(self) -> dict[str, Data]:
         """The evaluation sets by the name of the bench; of benches that share one, the first."""
         first: dict[str, str] = {}
-        for name, bench in self.scale.benches.items():
-            first.setdefault(bench.baselines.reference, name)
-        return {name: Data(bench_on(self.scale, name).baselines, Response) for name in first.values()}
+        for name, role in baseline_roles(self.scale).items():
+            first.setdefault(role.reference, name)
+        return {name: Data(baselines_on(self.scale, name), Response) for name in first.values()}
 
 
 def hub_sizes(origin: Artifact) -> dict[str, int]:

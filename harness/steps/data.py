@@ -1,5 +1,7 @@
 """Data roles and models as artifacts: where every graph begins."""
 
+from dataclasses import dataclass
+
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.unresolved import resolved
 from harness.errors import UserError
@@ -52,6 +54,19 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     return load_rows(
         reference=at_commit(reference, digest), split=split, kind=kind, size=size, fingerprint=digest
     ).shared_as(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class DataRole:
+    """The data set that stands for one of the paper's; the first `size` rows of its `split` are used."""
+
+    reference: str
+    size: int
+    split: str = ""
+
+    def artifact(self, kind: RowKind = "responses") -> Artifact:
+        """The rows as an artifact."""
+        return data(self.reference, self.size, split=self.split, kind=kind)
 
 
 @step(version=2)

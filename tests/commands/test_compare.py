@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from evals.alpaca_eval2 import compare_annotations
-from evals.bench import RESAMPLES
-from evals.formats.annotations import read_annotations
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.scores import compare_annotations
+from evals.base import RESAMPLES
+from evals.scoring import measured_difference
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
-from evals.summaries import measured_difference
 from harness.engine.integrity import content_digest, sealed
 from harness.files import file_digest
 from tests.cli.test_app import HEAVY, assert_refused, imported_by

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.commands.stored_verdicts import score_annotations_file, score_judgments_file
 
-from evals import instruction_set
-from evals.formats.annotations import AnnotationRow
-from evals.formats.arena_hard import ArenaJudgment, Game, write_judgments
+from evals.alpaca_eval2 import instruction_set
+from evals.alpaca_eval2.annotations import AnnotationRow
+from evals.arena_hard.files import ArenaJudgment, Game, write_judgments
 from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from harness.commands.compare import compare_files
 from harness.commands.scorecard import scorecard
-from harness.commands.stored_verdicts import score_annotations_file, score_judgments_file
 from harness.errors import UserError
 
 OFFICIAL = [f"do {index}" for index in range(805)]

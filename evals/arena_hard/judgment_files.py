@@ -1,0 +1,43 @@
+"""Stored verdicts in Arena-Hard's format: compared, and scored with what the files tell of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals import departures
+from evals.arena_hard.files import read_judgments
+from evals.arena_hard.scores import METRICS, PUBLISHED, Games, score_judgments
+from evals.base import Metric, StoredVerdicts, VerdictFiles
+from evals.scoring import COMPLETE_FILE
+
+
+class JudgmentFiles(VerdictFiles):
+    """Files of judgments, one line a question."""
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The score."""
+        return METRICS
+
+    def read(self, path: Path) -> StoredVerdicts:
+        """The verdicts in a file. Raises UserError for a file that is wrong."""
+        rows = read_judgments(path)
+        return StoredVerdicts(path, rows[0].model, rows[0].judge, Games(rows))
+
+    def score(self, path: Path) -> Mapping[str, Any]:
+        """The score of the verdicts in a file. Raises UserError for a file that is wrong."""
+        rows = read_judgments(path)
+        judge = rows[0].judge
+        baseline = next((row.baseline for row in rows if row.baseline), "")  # the one that any of them names
+        reasons = (
+            departures.of_part(PUBLISHED, len(rows)),
+            departures.of_judge(PUBLISHED, judge),
+            departures.of_baseline(PUBLISHED, baseline),
+        )
+        return {
+            "model": rows[0].model,
+            "baseline": baseline or None,
+            "judge": judge or None,
+            "departure": departures.departure(PUBLISHED, reasons),
+            **score_judgments(rows, allow_missing=self._options.allow_missing, mend=COMPLETE_FILE),
+        }
