@@ -33,7 +33,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/endpoints/refusals.py:Options": ASKS_JUDGES,
     "harness/recipes/benches.py:_limited_scale": ("eval",),
     "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
-    "harness/commands/compare.py:verdict_files": STORED,
+    "harness/commands/stored_verdicts.py:verdict_files": STORED,
     "harness/commands/evaluate.py:_judged": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
@@ -74,7 +74,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
     "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
-    "harness/commands/stored_verdicts.py:score_annotations_file": ("eval",),
     "reports/claims.py:headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
 }

@@ -537,15 +537,14 @@ def _score_stored(
     allow_missing: bool,
 ) -> dict[str, Any]:
     from evals.base import FileOptions
-    from harness.commands.compare import verdict_files
+    from harness.commands.stored_verdicts import score_file
 
     option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
     if benches != (bench,):
         raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
     path = annotations or judgments
     assert path is not None
-    reader = verdict_files(bench, FileOptions(lc_calibration, reference_outputs, allow_missing))
-    return {"bench": bench, **reader.score(path)}
+    return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
 
 
 def _print_json(results: list[dict[str, Any]]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from evals.base import RESAMPLES, FileOptions, ItemResults, StoredVerdicts, VerdictFiles
 from evals.scoring import compare, measured_difference
+from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
-from harness.recipes.registries import load_benchmark
 from harness.run.evidence import look_at_files
 from harness.terminal import joined
 
@@ -78,17 +78,6 @@ def compare_files(
         "stale": stale.lines,
         "against": compared,
     }
-
-
-def verdict_files(bench: str, options: FileOptions) -> VerdictFiles:
-    """The reader of a benchmark's stored verdicts. Raises UserError for a benchmark that has no format of them."""
-    reader = load_benchmark(bench).verdict_files
-    if reader is None:
-        raise UserError(f"{bench} has no format of stored verdicts; those of a run are compared by `harness regress`")
-    given = {"--lc-calibration": options.calibration, "--reference-outputs": options.reference_outputs}
-    if stray := next((flag for flag, path in given.items() if path and flag not in reader.takes), None):
-        raise UserError(f"{stray} changes nothing of the verdicts of {bench}: leave it out")
-    return reader(options)
 
 
 def _require_distinct(first: Files, others: Sequence[Files]) -> None:
