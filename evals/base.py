@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
@@ -22,6 +22,14 @@ RESAMPLES = 1000
 Need = Literal["model", "outputs", "baselines"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 """What rows can be made of: a checkpoint, its answers, and the answers of a baseline."""
+
+
+REQUIRED_SHARE = 0.99
+
+
+def is_whole(there: int, wanted: int) -> bool:
+    """Whether `there` of `wanted` are enough to pass for all: from 99 % on."""
+    return there >= REQUIRED_SHARE * wanted
 
 
 # Metrics
@@ -76,6 +84,18 @@ class Published:
     baseline: str
     judges: tuple[str, ...]
     """The names of the judge that it is defined with, the one that its own tool writes first."""
+
+    def departure(self, reasons: Iterable[str | None]) -> str | None:
+        """What keeps a score from being this metric, as one line; None where there is no reason."""
+        known = [reason for reason in reasons if reason]
+        return f"not {self.title}: {'; '.join(known)}" if known else None
+
+    def departure_of_file(self, there: int, judge: str, baseline: str, *others: str | None) -> str | None:
+        """The same of verdicts on `there` items; judge and baseline are "" where the file does not say."""
+        part = None if is_whole(there, self.n_items) else f"on {there} of {self.n_items} {self.items}"
+        by = f"judged by {judge}, not {self.judges[0]}" if judge and judge not in self.judges else None
+        against = f"against {baseline}, not {self.baseline}" if baseline not in ("", self.baseline) else None
+        return self.departure((part, *others, by, against))
 
 
 # What a benchmark is run with

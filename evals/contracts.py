@@ -1,6 +1,6 @@
 """What the files that an evaluation saves must hold, whoever wrote it: looked at when they are read.
 
-`docs/evaluations.md` has the contract with a complete example.
+`docs/add-a-benchmark.md` has the contract with a complete example.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def checked_scores(name: str, metrics: tuple[str, ...], scores: Any) -> Mapping[
         raise _odd(name, where, f"is {_kind(scores)}", "an object")
     for key in (*metrics, "ci95", "n_asked", "n_missing", "withheld"):
         if key not in scores:
-            raise _odd(name, f"{where}: {key}", "is missing", "what docs/evaluations.md says of it")
+            raise _odd(name, f"{where}: {key}", "is missing", "what docs/add-a-benchmark.md says of it")
     for metric in metrics:
         if scores[metric] is not None and not _is_number(scores[metric]):
             raise _odd(name, f"{where}: {metric}", f"is {_kind(scores[metric])}", "a number, or null")

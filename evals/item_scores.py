@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,16 +90,27 @@ def score_items(
 ) -> None:
     """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     sets = [_read(each, metrics) for each in rows]
-    write_scores(out, [each for each, _ in sets], max(asked for _, asked in sets), allow_missing, resamples)
+    asked = max(n_rows for _, n_rows in sets)
+    write_scores(out, rows, [each for each, _ in sets], asked, allow_missing=allow_missing, resamples=resamples)
 
 
 def write_scores(
-    out: Output, sets: Sequence[ItemResults], asked: int, allow_missing: bool | None, resamples: int
+    out: Output,
+    rows: Sequence[Artifact],
+    sets: Sequence[ItemResults],
+    asked: int,
+    *,
+    allow_missing: bool,
+    resamples: int,
 ) -> None:
-    """Write `scores.json` over all training seeds, and each seed's own in `seed-<n>/`; `asked` items of each seed."""
-    rules: dict[str, Any] = {"asked": asked, "allow_missing": bool(allow_missing), "resamples": resamples}
-    for number, each in enumerate(sets):
+    """Write `scores.json` over all training seeds, and each seed's own with its rows in `seed-<n>/`.
+
+    Of each training seed there is an artifact of rows and what is read of it; `asked` items were wanted.
+    """
+    rules: dict[str, Any] = {"asked": asked, "allow_missing": allow_missing, "mend": "", "resamples": resamples}
+    for number, (artifact, each) in enumerate(zip(rows, sets, strict=True)):
         (out.folder / f"seed-{number}").mkdir()
+        shutil.copyfile(artifact.folder / ROWS, out.folder / f"seed-{number}" / ROWS)
         out.write_json(f"seed-{number}/scores.json", scoring.score_one(each, **rules))
     uncertainty = scoring.uncertainty([[each] for each in sets], resamples=resamples)
     out.write_json("scores.json", scoring.score(sets, **rules) | {"uncertainty": uncertainty})

@@ -77,7 +77,8 @@ def score_measurements(
     """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     counts = [each.json(RECORD)["counts"] for each in rows]
     asked = max(each["rows"] + each.get("missing", 0) for each in counts)
-    write_scores(out, [MEASURES[metric].results(each) for each in rows], asked, allow_missing, resamples)
+    sets = [MEASURES[metric].results(each) for each in rows]
+    write_scores(out, rows, sets, asked, allow_missing=allow_missing, resamples=resamples)
 
 
 @step(version=2)

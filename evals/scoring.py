@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from evals.base import RESAMPLES, ItemResults, Metric
+from evals.base import RESAMPLES, ItemResults, Metric, is_whole
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ALLOW_MISSING_FLAG = "--allow-missing"
 
-REQUIRED_SHARE = 0.99
-
 ASK_AGAIN = "the same command asks for the others again"
 COMPLETE_FILE = "complete the file"
 """How verdicts come to be there: of a judge that is asked, and of a file."""
@@ -30,16 +28,15 @@ COMPLETE_FILE = "complete the file"
 # Withholding
 
 
-def is_whole(there: int, wanted: int) -> bool:
-    """Whether `there` of `wanted` are enough to pass for all: from 99 % on."""
-    return there >= REQUIRED_SHARE * wanted
-
-
 def withheld(judged: int, asked: int, *, allow_missing: bool, mend: str = ASK_AGAIN) -> str | None:
-    """Why no headline is shown for `judged` of `asked` verdicts, or None when one is: from 99 % on, or if allowed."""
+    """Why no headline is shown for `judged` of `asked` verdicts, or None when one is: from 99 % on, or if allowed.
+
+    `mend` says how the others come to be there; it is empty for results that are no verdicts.
+    """
     if allow_missing or is_whole(judged, asked):
         return None
-    return f"only {judged} of {asked} verdicts are there; {mend}, {ALLOW_MISSING_FLAG} scores these alone"
+    what = f"verdicts are there; {mend}," if mend else "items have a result;"
+    return f"only {judged} of {asked} {what} {ALLOW_MISSING_FLAG} scores these alone"
 
 
 def _comparison_withheld(shared: int, largest: int, allow_missing: bool | None) -> str | None:
@@ -95,14 +92,20 @@ def _interval(metric: Metric, values: FloatArray, n_items: int) -> list[float]:
 
 
 def score_one(
-    results: ItemResults, *, asked: int, allow_missing: bool = False, resamples: int = RESAMPLES, seed: int = 0
+    results: ItemResults,
+    *,
+    asked: int,
+    allow_missing: bool = False,
+    mend: str = ASK_AGAIN,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Scores of one set of results, of `asked`: each metric by its name, `ci95` by metric, and what they rest on.
 
     Below 99 % of what was asked all is None and `withheld` says why, unless `allow_missing`.
     """
     items = sorted(results.items)
-    too_few = withheld(results.n_results, asked, allow_missing=allow_missing)
+    too_few = withheld(results.n_results, asked, allow_missing=allow_missing, mend=mend)
     shown = [] if too_few or not items else results.metrics
     statistics = {metric: results.statistic(metric.name, items) for metric in shown}
     none = {metric.name: None for metric in results.metrics}
@@ -126,6 +129,7 @@ def score(
     items: Sequence[Any] | None = None,
     metrics: Sequence[Metric] = (),
     allow_missing: bool = False,
+    mend: str = ASK_AGAIN,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -139,7 +143,7 @@ def score(
     items = shared_items(sets) if items is None else items
     metrics = metrics or sets[0].metrics
     missing = [asked - each.n_results for each in sets]
-    too_few = withheld(asked - max(missing), asked, allow_missing=allow_missing)
+    too_few = withheld(asked - max(missing), asked, allow_missing=allow_missing, mend=mend)
     shown = {} if too_few or not items else _statistics([sets], items, metrics, allow_missing)
     none = {metric.name: None for metric in metrics}
     per_seed = {metric.name: [each.value for each in of[0]] for metric, of in shown.items()}

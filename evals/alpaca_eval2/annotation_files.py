@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals import departures
 from evals.alpaca_eval2.annotations import Annotations, read_annotations
 from evals.alpaca_eval2.length_calibration import read_calibration
 from evals.alpaca_eval2.scores import (
@@ -16,8 +15,8 @@ from evals.alpaca_eval2.scores import (
     score_annotations,
     set_size,
 )
-from evals.base import FileOptions, Metric, StoredVerdicts, VerdictFiles
-from evals.scoring import COMPLETE_FILE, is_whole
+from evals.base import FileOptions, Metric, StoredVerdicts, VerdictFiles, is_whole
+from evals.scoring import COMPLETE_FILE
 
 
 class AnnotationFiles(VerdictFiles):
@@ -52,6 +51,7 @@ class AnnotationFiles(VerdictFiles):
         scores = score_annotations(
             read, calibration, n_asked=n_asked, allow_missing=self._options.allow_missing, mend=COMPLETE_FILE
         )
+        is_other = read.is_official is False or size != PUBLISHED.n_items
         if scores["length_controlled_withheld"] == NO_CALIBRATION:
             judge = f" for {read.judge}" if read.judge else ""
             scores["length_controlled_withheld"] = f"no calibration given{judge}; pass --lc-calibration df_gamed.csv"
@@ -59,23 +59,15 @@ class AnnotationFiles(VerdictFiles):
             "model": read.model,
             "baseline": read.baseline or None,
             "judge": read.judge or None,
-            "departure": _departure(read, size),
+            "departure": PUBLISHED.departure_of_file(
+                read.n_rows,
+                read.judge,
+                read.baseline,
+                "the instructions are others, or in another order" if is_other else None,
+            ),
             **scores,
         }
 
     def _annotations(self, path: Path) -> Annotations:
         options = self._options
         return read_annotations(path, reference_outputs=options.reference_outputs, allow_missing=options.allow_missing)
-
-
-def _departure(read: Annotations, size: int | None) -> str | None:
-    others = read.is_official is False or size != PUBLISHED.n_items
-    return departures.departure(
-        PUBLISHED,
-        (
-            departures.of_part(PUBLISHED, read.n_rows),
-            "the instructions are others, or in another order" if others else None,
-            departures.of_judge(PUBLISHED, read.judge),
-            departures.of_baseline(PUBLISHED, read.baseline),
-        ),
-    )

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals import departures
 from evals.arena_hard.files import read_judgments
 from evals.arena_hard.scores import METRICS, PUBLISHED, Games, score_judgments
 from evals.base import Metric, StoredVerdicts, VerdictFiles
@@ -29,15 +28,10 @@ class JudgmentFiles(VerdictFiles):
         rows = read_judgments(path)
         judge = rows[0].judge
         baseline = next((row.baseline for row in rows if row.baseline), "")  # the one that any of them names
-        reasons = (
-            departures.of_part(PUBLISHED, len(rows)),
-            departures.of_judge(PUBLISHED, judge),
-            departures.of_baseline(PUBLISHED, baseline),
-        )
         return {
             "model": rows[0].model,
             "baseline": baseline or None,
             "judge": judge or None,
-            "departure": departures.departure(PUBLISHED, reasons),
+            "departure": PUBLISHED.departure_of_file(len(rows), judge, baseline),
             **score_judgments(rows, allow_missing=self._options.allow_missing, mend=COMPLETE_FILE),
         }

@@ -307,21 +307,20 @@ def other_models(judgments: Artifact, store: Store) -> Scores:
 
 
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
-    """What was measured, of what, against what or under what."""
-    benchmark = load_benchmark(name)
-    of: dict[str, Any] = {}
+    """What was found without a judge, of what, against what or under what."""
+    benchmark, folder = load_benchmark(name), store.folder(artifact)
+    of: dict[str, Any] = {"bench": name, "model": source.name}
     if "baselines" in benchmark.needs:
         of["baseline"] = choice.baseline or choice.scale
     if "model" in benchmark.needs:
         of["checkpoint"] = source.model
     if benchmark.counts_tokens:
         of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
-    if (store.folder(artifact) / SUMMARY).is_file():
-        found = _saved(name, artifact, SUMMARY, store)
-    else:
-        of["metrics"] = [metric.name for metric in benchmark.metrics]
-        found = checked_scores(name, tuple(of["metrics"]), _saved(name, artifact, SEED_SCORES, store))
-    return {"bench": name, "model": source.name, **of, **found, "folder": str(store.folder(artifact))}
+    if (folder / SUMMARY).is_file():
+        return {**of, **_saved(name, artifact, SUMMARY, store), "folder": str(folder)}
+    names = tuple(metric.name for metric in benchmark.metrics)
+    scores = checked_scores(name, names, _saved(name, artifact, SEED_SCORES, store))
+    return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
 
 
 def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:

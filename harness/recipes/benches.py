@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals import departures
 from evals.base import Published, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import load_baseline
@@ -137,7 +136,7 @@ def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
 def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | None:
     """What keeps the score from being the bench's own metric, in words to print beside it; None if nothing does."""
     metric = load_benchmark(name).published
-    return departures.departure(metric, _reasons(metric, setting, choice)) if metric else None
+    return metric.departure(_reasons(metric, setting, choice)) if metric else None
 
 
 def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
