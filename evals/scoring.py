@@ -91,37 +91,6 @@ def _interval(metric: Metric, values: FloatArray, n_items: int) -> list[float]:
     return list(score_interval(values, n_items) if metric.is_share else percentile_interval(values))
 
 
-def score_one(
-    results: ItemResults,
-    *,
-    asked: int,
-    allow_missing: bool = False,
-    mend: str = ASK_AGAIN,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Scores of one set of results, of `asked`: each metric by its name, `ci95` by metric, and what they rest on.
-
-    Below 99 % of what was asked all is None and `withheld` says why, unless `allow_missing`.
-    """
-    items = sorted(results.items)
-    too_few = withheld(results.n_results, asked, allow_missing=allow_missing, mend=mend)
-    shown = [] if too_few or not items else results.metrics
-    statistics = {metric: results.statistic(metric.name, items) for metric in shown}
-    none = {metric.name: None for metric in results.metrics}
-    known = intervals(statistics, len(items), resamples=resamples, seed=seed) if statistics else {}
-    return {
-        **none,
-        **{metric.name: statistic.value for metric, statistic in statistics.items()},
-        "ci95": {**none, **known},
-        "n_asked": asked,
-        "n_missing": asked - results.n_results,
-        "withheld": too_few,
-        "resamples": resamples,
-        "seed": seed,
-    }
-
-
 def score(
     sets: Sequence[ItemResults],
     *,
@@ -144,13 +113,15 @@ def score(
     metrics = metrics or sets[0].metrics
     missing = [asked - each.n_results for each in sets]
     too_few = withheld(asked - max(missing), asked, allow_missing=allow_missing, mend=mend)
-    shown = {} if too_few or not items else _statistics([sets], items, metrics, allow_missing)
+    nested = {} if too_few or not items else _statistics([sets], items, metrics, allow_missing)
+    by_metric = {metric: statistics for metric, [statistics] in nested.items()}
     none = {metric.name: None for metric in metrics}
-    per_seed = {metric.name: [each.value for each in of[0]] for metric, of in shown.items()}
+    per_seed = {metric.name: [each.value for each in of] for metric, of in by_metric.items()}
+    ci95 = {metric.name: _mean_interval(metric, of, len(items), resamples, seed) for metric, of in by_metric.items()}
     return {
         "per_seed": {**none, **per_seed},
         "mean": {**none, **{name: sum(values) / len(values) for name, values in per_seed.items()}},
-        "ci95": {**none, **{m.name: _mean_interval(m, of[0], len(items), resamples, seed) for m, of in shown.items()}},
+        "ci95": {**none, **ci95},
         "n_training_seeds": len(sets),
         "n_asked": asked * len(sets),
         "n_missing": sum(missing),
@@ -158,6 +129,17 @@ def score(
         "resamples": resamples,
         "seed": seed,
     }
+
+
+def score_one(results: ItemResults, **rules: Any) -> dict[str, Any]:
+    """Scores of one set of results, by the rules of `score`: each metric by its name, `ci95` by metric, the counts.
+
+    One item alone has no interval.
+    """
+    scores = score([results], **rules)
+    ci95 = scores["ci95"] if len(results.items) > 1 else dict.fromkeys(scores["ci95"])
+    counts = {name: scores[name] for name in ("n_asked", "n_missing", "withheld", "resamples", "seed")}
+    return {**scores["mean"], "ci95": ci95, **counts}
 
 
 def _statistics(

@@ -22,14 +22,14 @@ from evals.alpaca_eval2.scores import (
     LENGTH_CONTROLLED,
     METRICS,
     PUBLISHED,
-    WIN_RATE,
+    REPORTED,
     Verdicts,
     score_annotations,
 )
 from evals.base import RESAMPLES, BaselineOptions, ItemResults, Scored
 from evals.formats.outputs import ModelOutput, write_model_outputs
 from evals.judged_pairs import JudgedPairs, PairSetting
-from evals.official_data import length_calibration as beside_data
+from evals.official_data import length_calibration as official_calibration_file
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Judgment
@@ -55,7 +55,7 @@ class AlpacaEval2(JudgedPairs):
 
     summary = "win rate and length-controlled win rate against one baseline, one verdict an instruction"
     source = "Dubois et al. 2024; SGPO, section 4.3"
-    metrics = (LENGTH_CONTROLLED, WIN_RATE)
+    metrics = REPORTED
     protocol = "alpaca_eval2"
     Options = Options
     verdict_files = AnnotationFiles
@@ -64,8 +64,8 @@ class AlpacaEval2(JudgedPairs):
     def with_files(self, setting: PairSetting, calibration: Path | None, data: str | None) -> PairSetting:
         """With the calibration of the user's, or that beside the official data of the user's."""
         if calibration is None and data is not None and setting.is_published:
-            calibration = beside_data(data)
-        options = replace(setting.options, length_calibration=str(calibration or ""))
+            calibration = official_calibration_file(data)
+        options = replace(setting.options, length_calibration=str(calibration)) if calibration else setting.options
         return replace(setting, options=options, is_published=setting.is_published and data is None)
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
@@ -199,7 +199,7 @@ def compare_alpaca_eval2(
     """`comparison.json`: for each metric the paired difference between two methods on the same instructions."""
     positions, calibrated = positions_of(baselines), read_length_calibration(calibration)
     first, second = (_verdicts(side, positions, calibrated) for side in (better, worse))
-    scoring.write_comparison(out, first, second, BENCHMARK.metrics, allow_missing=allow_missing, resamples=resamples)
+    scoring.write_comparison(out, first, second, REPORTED, allow_missing=allow_missing, resamples=resamples)
 
 
 def _content(calibration: Calibration | None) -> str | None:

@@ -27,6 +27,7 @@ WIN_RATE = Metric("win_rate")
 DISCRETE = Metric("discrete_win_rate")
 LENGTH_CONTROLLED = Metric("length_controlled_winrate")
 METRICS = (WIN_RATE, DISCRETE, LENGTH_CONTROLLED)
+REPORTED = (LENGTH_CONTROLLED, WIN_RATE)
 PUBLISHED = Published(
     title="AlpacaEval 2.0",
     n_items=len(instruction_set.OFFICIAL_INSTRUCTION_KEYS),

@@ -30,7 +30,9 @@ class Cell:
     """The benchmark's rows, one artifact a training seed."""
     score: Artifact
     gold: tuple[Artifact, ...]
-    """The outputs' gold quality, one artifact a seed; empty where the truth is not known."""
+    """The outputs' gold quality, one artifact a seed; empty where the truth is not known, or nothing is judged."""
+    is_judged: bool
+    """Whether the rows are a judge's verdicts on pairs."""
 
 
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
@@ -162,15 +164,15 @@ def _cells(
     place = (model_name, method_name)
     by_seed = {seed: made for (*made_for, seed), made in checkpoints.items() if tuple(made_for) == place}
     for bench, (benchmark, setting) in benches.items():
-        judgments, gold = [], []
+        judgments, gold, is_judged = [], [], isinstance(benchmark, JudgedPairs)
         for seed, checkpoint in by_seed.items():
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
                 judgments.append(benchmark.run(setting, checkpoint, seed))
-                if scale.truth_is_known and isinstance(benchmark, JudgedPairs):
+                if scale.truth_is_known and is_judged:
                     gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):
             score = benchmark.score(setting, judgments, f"{model_name}-{method_name}")
-        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold))
+        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold), is_judged)
 
 
 def _tests(table: ScoreTable, benches: Benches, cells: Sequence[Cell]) -> Tests:

@@ -107,7 +107,7 @@ def bench_rows(experiments: Sequence[Experiment], counts: RowCounts) -> list[Ben
 def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]:
     for experiment in experiments:
         if isinstance(experiment, Scores):
-            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells)
+            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells if cell.is_judged)
 
 
 def _baseline(baselines: Artifact) -> str:

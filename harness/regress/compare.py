@@ -230,5 +230,10 @@ def _tested(one: _Measured, change: Change) -> ComparedScore:
 
 def _flips(cells: Sequence[_Compared]) -> list[Pair]:
     """Wins that were lost first."""
-    pairs = [pair for each in cells if not each.is_same for pair in flipped_pairs(each.name, each.before, each.after)]
+    pairs = [
+        pair
+        for each in cells
+        if not each.is_same and each.before.judge
+        for pair in flipped_pairs(each.name, each.before, each.after)
+    ]
     return sorted(pairs, key=lambda pair: (not pair.facets["flip"].startswith("win"), pair.id))
