@@ -24,13 +24,14 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any, TypeVar
 
-from evals.bench import RESAMPLES
+from harness.regress.metrics import metrics_of
+
+from evals.base import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
 from harness.engine.progress import format_duration
 from harness.papers import load_exhibit
 from harness.regress import compare
-from harness.regress.metrics import metrics_of
 from harness.regress.runs import read_run
 from reports.manifest import read_manifest
 

@@ -68,7 +68,7 @@ class Score:
     judge: str = ""
     note: str = ""
     judgments: tuple[str, ...] = ()
-    """Where the verdicts lie in the store, one place a training seed."""
+    """Where the verdicts, or the rows of a bench without a judge, lie in the store, one place a training seed."""
     artifact: str = ""
     """Where the score lies in the store."""
 

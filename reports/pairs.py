@@ -84,7 +84,7 @@ def _sets(manifest: Manifest, exhibits: Mapping[str, AnyExhibit]) -> Iterator[_S
 
 def _of_scores(part: ScoresPart, exhibit: ScoreTable) -> Iterator[_Set]:
     for cell in part.cells:
-        if cell.judgments:
+        if cell.judge and cell.judgments:
             label = exhibit.subject(cell.method)
             yield _Set(
                 cell.model,

@@ -540,17 +540,15 @@ def _score_stored(
     reference_outputs: Path | None,
     allow_missing: bool,
 ) -> dict[str, Any]:
-    from harness.commands import stored_verdicts
+    from evals.base import FileOptions
+    from harness.commands.stored_verdicts import score_file
 
     option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
     if benches != (bench,):
         raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
-    if annotations:
-        return stored_verdicts.score_annotations_file(
-            annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
-        )
-    assert judgments is not None
-    return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
+    path = annotations or judgments
+    assert path is not None
+    return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
 
 
 def _print_json(results: list[dict[str, Any]]) -> None:
@@ -573,9 +571,7 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 @cli.command()
 @click.argument("first", type=TrainingSeeds())
 @click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
-@click.option(
-    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The benchmark of the verdicts."
-)
+@click.option("--bench", required=True, type=TEXT, help="The benchmark of the verdicts.")
 @click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
@@ -598,8 +594,6 @@ def compare(
     """
     from harness.commands.compare import compare_files, comparison_table
 
-    if bench == "arena_hard" and (lc_calibration or reference_outputs):
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --bench alpaca_eval2")
     found = compare_files(
         bench,
         first,
@@ -718,7 +712,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
-    from evals.calibration_text import shown
+    from evals.alpaca_eval2.judge_calibration_text import shown
     from harness.commands.judge_calibrate import Published
     from harness.commands.judge_calibrate import calibrate as run
 

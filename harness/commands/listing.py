@@ -8,7 +8,7 @@ from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
 from harness.experiments import ALL
 from harness.papers import AnyExhibit, exhibit_names, load_exhibit
-from harness.recipes.registries import EVALS, METHODS, load_evaluation, load_method
+from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 from harness.recipes.scales import load_scale, scale_names
 
 
@@ -45,8 +45,8 @@ def _of_method(name: str) -> str:
 
 
 def _of_evaluation(name: str) -> str:
-    evaluation = load_evaluation(name)
-    return f"{evaluation.summary} ({evaluation.source})"
+    benchmark = load_benchmark(name)
+    return f"{benchmark.summary} ({benchmark.source})"
 
 
 def _summary(of: Callable[[str], str], name: str) -> str:

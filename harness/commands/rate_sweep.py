@@ -7,7 +7,6 @@ scores them at multiples of the chosen rates.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.bench import Evaluation
 from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
 from harness.config.rate_text import rate_text
 from harness.engine.artifacts import Artifact, ancestry, labels
@@ -15,7 +14,7 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.papers import ScoreTable, exhibit_names, load_exhibit
 from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS, load_method
+from harness.recipes.registries import load_benchmark, load_method
 from harness.recipes.scales import Scale
 from harness.steps.data import chosen_responses
 from harness.steps.held_out import FIGURES, held_out_figures, pairs_between
@@ -178,9 +177,8 @@ def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: i
 def _scored(scale: Scale, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
     policy, scores = trained_at(scale, model, method, times * rate, seed), {}
     for name in SCORES:
-        evaluation: Evaluation = EVALS.load(name)
-        bench = bench_on(scale, name)
+        benchmark, bench = load_benchmark(name), bench_on(scale, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
-            judgments = evaluation.judgments(bench, evaluation.answers(bench, policy, seed))
-            scores[name] = evaluation.score(bench, [judgments], f"{model}-{method}-{times:g}")
+            rows = benchmark.run(bench, policy, seed)
+            scores[name] = benchmark.score(bench, [rows], f"{model}-{method}-{times:g}")
     return Scored(model, method, times, times * rate, scores)

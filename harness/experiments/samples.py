@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.bench import Evaluation
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
 from harness.experiments.response_sets import DRAW_SEED, response_set
 from harness.papers import Comparison, SampleGroup, SampleTable
-from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
+from harness.recipes.benches import bench_on, judged_pairs
 from harness.recipes.scales import Scale
 from harness.records import Response
 from harness.steps.draw import drawn
@@ -85,10 +83,9 @@ def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpo
         if group.responses:
             given = scale.ingredients(group.model, seed)
             return {label: response_set(given, "preference_data", name) for label, name in group.responses.items()}
-        evaluation: Evaluation = EVALS.load(group.bench)
-        bench = bench_on(scale, group.bench)
+        benchmark, bench = judged_pairs(group.bench), bench_on(scale, group.bench)
         return {
-            label: evaluation.answers(bench, checkpoints[group.model, method, seed], seed)
+            label: benchmark.answers(bench, checkpoints[group.model, method, seed], seed)
             for label, method in group.methods.items()
         }
 

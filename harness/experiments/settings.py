@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evals.bench import Bench, Evaluation
+from evals.judged_pairs import JudgedPairs, PairSetting
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
 from harness.papers import Comparison, SettingsTable
-from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
+from harness.recipes.benches import bench_on, judged_pairs
 from harness.records import Response
 from harness.steps.judge import orders
 
@@ -20,7 +19,7 @@ class Settings:
     """The evaluation details of some benches, as promises of their baselines."""
 
     exhibit: SettingsTable
-    benches: Mapping[str, tuple[Evaluation, Bench]]
+    benches: Mapping[str, tuple[JudgedPairs, PairSetting]]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -35,7 +34,7 @@ class Settings:
     @property
     def fingerprints(self) -> Mapping[str, str]:
         """What identifies the judge of each bench."""
-        return {name: evaluation.fingerprint(bench) for name, (evaluation, bench) in self.benches.items()}
+        return {name: benchmark.fingerprint(bench) for name, (benchmark, bench) in self.benches.items()}
 
     def targets(self) -> list[Artifact]:
         """The baselines' answers."""
@@ -50,20 +49,20 @@ class Settings:
         return {
             "kind": "settings",
             "name": self.exhibit.name,
-            "benches": [_setting(name, evaluation, bench, store) for name, (evaluation, bench) in self.benches.items()],
+            "benches": [_setting(name, *each, store) for name, each in self.benches.items()],
         }
 
 
 def settings(exhibit: SettingsTable, request: Request) -> Settings:
     """The table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
-    return Settings(exhibit, {name: (EVALS.load(name), bench_on(request.scale, name)) for name in names})
+    return Settings(exhibit, {name: (judged_pairs(name), bench_on(request.scale, name)) for name in names})
 
 
-def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> dict[str, Any]:
-    """`reports.manifest.BenchSetting`: what the bench's rows and its registered evaluation say."""
+def _setting(name: str, benchmark: JudgedPairs, bench: PairSetting, store: Store) -> dict[str, Any]:
+    """`reports.manifest.BenchSetting`: what the bench's rows and the registered benchmark say."""
     rows = store.bind(bench.baselines).rows(Response)
-    has_one_order = len(list(orders(evaluation.protocol, rows[0].prompt))) == 1
+    has_one_order = len(list(orders(benchmark.protocol, rows[0].prompt))) == 1
     writers = ", ".join(dict.fromkeys(row.writer for row in rows))
     return {
         "bench": name,
@@ -72,5 +71,5 @@ def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> d
         "judge": str(bench.judge),
         "scoring": "Pairwise comparison",
         "orders": "one order" if has_one_order else "both orders",
-        "metrics": evaluation.metrics,
+        "metrics": [metric.name for metric in benchmark.metrics],
     }

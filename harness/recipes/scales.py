@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from evals.base import Options
+from evals.judged_pairs import JudgedPairs
 from harness.config.learning_rates import RateTable, read_rate_table
 from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
 from harness.endpoints.reference import EMBEDDED, EndpointReference
@@ -12,8 +14,8 @@ from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
-from harness.recipes.registries import METHODS
-from harness.steps.data import RowKind, data, model
+from harness.recipes.registries import METHODS, load_benchmark
+from harness.steps.data import DataRole, model
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS, JudgePrompt, official_prompt
 from methods.ingredients import PREFERENCE_STAGES, Ingredients, MethodSettings, RefinePrompts
@@ -38,34 +40,12 @@ class ModelRole:
 
 
 @dataclass(frozen=True, slots=True)
-class DataRole:
-    """The data set that stands for one of the paper's; the first `size` rows of its `split` are used."""
-
-    reference: str
-    size: int
-    split: str = ""
-
-    def artifact(self, kind: RowKind = "responses") -> Artifact:
-        """The rows as an artifact."""
-        return data(self.reference, self.size, split=self.split, kind=kind)
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingData:
     """The three training sets of section 4.1."""
 
     demonstrations: DataRole
     improver_data: DataRole
     preference_data: DataRole
-
-
-@dataclass(frozen=True, slots=True)
-class BenchRole:
-    """An evaluation set, answered by its baseline; for AlpacaEval 2.0 also what its length control is calibrated on."""
-
-    baselines: DataRole
-    gamed_baselines: tuple[DataRole, ...] = ()
-    difficulty_pool: tuple[DataRole, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +87,8 @@ class Scale:
     data: TrainingData
     sampling: Sampling
     training: MethodSettings
-    benches: dict[str, BenchRole]
+    benches: dict[str, Any]
+    """By bench, its own `Options`: what stands in the file, read by the bench's class."""
     fast: Fast
     compute: Compute = field(default_factory=Compute)
     """How the machine that the scale is meant for trains and asks models."""
@@ -135,15 +116,13 @@ class Scale:
                 improver_data=replace(self.data.improver_data, size=self.fast.sizes["improver_data"]),
                 preference_data=replace(self.data.preference_data, size=self.fast.sizes["preference_data"]),
             ),
-            benches={name: _resized(bench, self.fast.sizes[name]) for name, bench in self.benches.items()},
+            benches={name: options.resized(self.fast.sizes[name]) for name, options in self.benches.items()},
         )
 
     def limited(self, size: int) -> "Scale":
         """The same scale with at most `size` instructions in each evaluation set."""
-        return replace(
-            self,
-            benches={name: _resized(bench, min(size, bench.baselines.size)) for name, bench in self.benches.items()},
-        )
+        benches = {name: options.resized(min(size, options.size)) for name, options in self.benches.items()}
+        return replace(self, benches=benches)
 
     def at_most(self, size: int) -> "Scale":
         """The same scale with at most `size` rows of each data set, evaluation sets included."""
@@ -208,11 +187,21 @@ def load_scale(reference: str, *, fast: bool = False) -> Scale:
     packaged scale is.
     """
     path = scale_path(reference)
-    scale = replace(load_yaml(path, Scale), name=path.stem, where=_shown(reference, "recipes", path))
+    where = _shown(reference, "recipes", path)
+    scale = load_yaml(path, Scale)
+    scale = replace(scale, name=path.stem, where=where, benches=_bench_options(scale.benches, str(path)))
     _check_names(scale)
     rates = rates_path(reference)
     scale = replace(scale, rates=_chosen_rates(scale, rates, _shown(reference, "rates", rates)))
     return scale.faster() if fast else scale
+
+
+def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
+    """What a file says of each bench, as the bench's own options. Raises UserError for unknown benches and options."""
+    return {
+        name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
+        for name, options in benches.items()
+    }
 
 
 def scale_names() -> list[str]:
@@ -270,11 +259,12 @@ def _check_names(scale: Scale) -> None:
     """Raises UserError where one part of the scale names what another part does not have."""
     where = scale.where
     roles = [*(field.name for field in fields(TrainingData)), *scale.benches]
+    judged = [name for name in scale.benches if isinstance(load_benchmark(name), JudgedPairs)]
     for kind, names, known in (
         ("model", scale.fast.models, list(scale.models)),
         ("role with a size", scale.fast.sizes, roles),
         ("role without a size", roles, list(scale.fast.sizes)),
-        ("bench without a judge prompt", scale.benches, [*scale.prompt_set().judge, *OFFICIAL_PROMPTS]),
+        ("bench without a judge prompt", judged, [*scale.prompt_set().judge, *OFFICIAL_PROMPTS]),
     ):
         if stray := next((name for name in names if name not in known), None):
             raise unknown(f"{kind} in {where}:", stray, known)
@@ -295,11 +285,3 @@ def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         for name, value in changes.items()
     }
     return {**before, **inner}
-
-
-def _resized(bench: BenchRole, size: int) -> BenchRole:
-    return BenchRole(
-        replace(bench.baselines, size=size),
-        tuple(replace(role, size=size) for role in bench.gamed_baselines),
-        tuple(replace(role, size=size) for role in bench.difficulty_pool),
-    )

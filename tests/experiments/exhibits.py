@@ -7,12 +7,15 @@ from harness.papers import (
     EVEN,
     BenchSettings,
     Claim,
+    Column,
     Comparison,
     HistogramFigure,
     HistogramPanel,
     Match,
+    Row,
     SampleGroup,
     SampleTable,
+    ScoreTable,
     SettingsTable,
     ValueSet,
     WinRateTable,
@@ -141,3 +144,16 @@ def sample_table(second: str = "improver", model: str = MODEL) -> SampleTable:
         SampleGroup("", "methods", model, 2, bench="arena_hard", methods={"SFT": "sft", "Second": second}),
     )
     return SampleTable(**common("samples"), models=("qwen", "llama"), groups=groups)
+
+
+def score_table(*columns: Column, rows: tuple[str, ...] = ("sft", "dpo"), **changes: Any) -> ScoreTable:
+    """Of two methods on one base model, the second better by each metric."""
+    fields = {
+        "decimals": 1,
+        "models": ("llama",),
+        "columns": columns,
+        "rows": tuple(Row(method, method) for method in rows),
+        "cells": {},
+        "claims": claims(*(ordering(rows[1], rows[0], column.bench, column.metric) for column in columns)),
+    }
+    return ScoreTable(**{**common("scores"), **fields, **changes})

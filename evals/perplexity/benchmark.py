@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from evals.bench import RESAMPLES, Measurement
+from evals.base import RESAMPLES, Setting
+from evals.measures import LOG_PERPLEXITY, Measurement
 from harness.engine.artifacts import Artifact, Output, step
 from harness.records import ROWS
 from harness.steps.perplexity import Perplexity, perplexity
@@ -16,9 +17,28 @@ if TYPE_CHECKING:
 ESTIMATES = ("perplexity", "negative_log_likelihood_per_token", "corpus_perplexity")
 
 
-def measure_perplexity(*, model: Artifact, outputs: Artifact) -> Artifact:
-    """The perplexity of `outputs` under the checkpoint `model`, given their prompts."""
-    return summarise_perplexity(perplexities=perplexity(model=model, responses=outputs), resamples=RESAMPLES)
+class PerplexityBenchmark(Measurement):
+    """How likely answers are under a checkpoint, given their prompts."""
+
+    summary = "perplexity of answers under a checkpoint, given their prompts"
+    source = "SGPO, section 3.1.2, figures 5 and 9"
+    metrics = (LOG_PERPLEXITY,)
+    needs = ("model", "outputs")
+
+    def answers(self, setting: Setting, checkpoint: Artifact, prompts: Artifact, seed: int) -> Artifact:
+        """The baseline's, for every checkpoint: its own would say nothing of what it has learnt."""
+        return prompts
+
+    def rows(self, setting: Setting, **given: Artifact) -> Artifact:
+        """`Perplexity` rows of `outputs` under the checkpoint `model`."""
+        return perplexity(model=given["model"], responses=given["outputs"])
+
+    def summarise(self, rows: Artifact) -> Artifact:
+        """Perplexities of a response, and of all of them as one text."""
+        return summarise_perplexity(perplexities=rows, resamples=RESAMPLES)
+
+
+BENCHMARK = PerplexityBenchmark()
 
 
 @step(version=1)
@@ -64,11 +84,3 @@ def _estimates(measured: Sequence[Perplexity], resamples: int) -> dict[str, obje
         "negative_log_likelihood_per_token": asdict(distribution(nats / tokens, resamples=resamples)),
         "corpus_perplexity": asdict(corpus),
     }
-
-
-MEASUREMENT = Measurement(
-    summary="perplexity of answers under a checkpoint, given their prompts",
-    source="SGPO, section 3.1.2, figures 5 and 9",
-    needs=("model", "outputs"),
-    measure=measure_perplexity,
-)

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness, summaries
+from evals import scoring
+from evals.base import ItemResults, Metric
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
 
-METRICS = ("win_rate", "consistency", "first_shown_win_rate")
+WIN_RATE = Metric("win_rate")
+CONSISTENCY = Metric("consistency")
+FIRST_SHOWN = Metric("first_shown_win_rate")
+METRICS = (WIN_RATE, CONSISTENCY, FIRST_SHOWN)
 
 EVEN = 50.0
 """The win rate, in per cent, of two sets that are equally good; position bias does not move it."""
@@ -55,7 +59,7 @@ def score_pairs(
     all headlines are None and `withheld` says why, unless `allow_missing`.
     """
     complete = [pair for pair in pairs if pair.is_complete]
-    too_few = completeness.withheld(len(complete), n_prompts, allow_missing=allow_missing)
+    too_few = scoring.withheld(len(complete), n_prompts, allow_missing=allow_missing)
     result: dict[str, Any] = {
         "n_total": len(complete),
         "n_asked": n_prompts,
@@ -65,13 +69,14 @@ def score_pairs(
         "seed": seed,
     }
     if too_few or not complete:
-        return {**dict.fromkeys((*METRICS, "position_bias")), "ci95": dict.fromkeys(METRICS), **result}
+        names = [metric.name for metric in METRICS]
+        return {**dict.fromkeys((*names, "position_bias")), "ci95": dict.fromkeys(names), **result}
     statistics = _statistics(complete)
     points = _points(complete)
     return {
-        **{name: statistic.value for name, statistic in statistics.items()},
-        "position_bias": statistics["first_shown_win_rate"].value - 50,
-        "ci95": summaries.intervals(statistics, len(complete), resamples=resamples, seed=seed),
+        **{metric.name: statistic.value for metric, statistic in statistics.items()},
+        "position_bias": statistics[FIRST_SHOWN].value - 50,
+        "ci95": scoring.intervals(statistics, len(complete), resamples=resamples, seed=seed),
         "n_wins": int((points > 0.5).sum()),
         "n_draws": int((points == 0.5).sum()),
         "n_losses": int((points < 0.5).sum()),
@@ -79,69 +84,32 @@ def score_pairs(
     }
 
 
-def score_training_seeds(
-    sets: Sequence[Sequence[PairVerdicts]],
-    *,
-    n_prompts: int,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """The win rate of one method trained with several seeds, on the prompts that all share.
+@dataclass(frozen=True, slots=True)
+class Pairs(ItemResults):
+    """One set of verdicts; prompts without one in each order have no result."""
 
-    See `summaries.over_training_seeds`. `n_prompts` are asked of each seed, in both orders.
-    """
-    missing = [n_prompts - sum(pair.is_complete for pair in pairs) for pairs in sets]
-    shared = _shared_prompts(sets)
-    return summaries.over_training_seeds(
-        {"win_rate": [_win_rate(pairs, shared) for pairs in sets] if shared else []},
-        len(shared),
-        asked=n_prompts,
-        missing=missing,
-        withheld=completeness.withheld(n_prompts - max(missing), n_prompts, allow_missing=allow_missing),
-        resamples=resamples,
-        seed=seed,
-    )
+    pairs: Sequence[PairVerdicts]
+    metrics: Sequence[Metric] = (WIN_RATE,)
 
+    @property
+    def items(self) -> Sequence[str]:
+        """The prompts with verdicts in both orders."""
+        return [pair.prompt_id for pair in self.pairs if pair.is_complete]
 
-def uncertainty(
-    sets: Sequence[Sequence[Sequence[PairVerdicts]]], *, resamples: int = 1000, seed: int = 0
-) -> dict[str, Any]:
-    """Where the win rate's uncertainty comes from: `UncertaintyComponents` in points, on the prompts that all share.
+    def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
+        """The win rate on prompts."""
+        from evals.stats.win_rate import win_rate_statistic
 
-    `sets` [training seeds][repeated verdicts][prompts]. Empty for one set, and where they share no prompt.
-    """
-    shared = _shared_prompts([pairs for repeats in sets for pairs in repeats])
-    if not shared or not summaries.has_parts(sets):
-        return {}
-    statistics = [[_win_rate(pairs, shared) for pairs in repeats] for repeats in sets]
-    return summaries.uncertainty({"win_rate": statistics}, len(shared), resamples=resamples, seed=seed)
+        return win_rate_statistic(self.points(items))
 
-
-def compare_pairs(
-    first: Sequence[Sequence[PairVerdicts]],
-    second: Sequence[Sequence[PairVerdicts]],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Paired comparison of the win rates of two methods, one set of verdicts a training seed.
-
-    The keys are those of `summaries.comparison`, `difference` being first minus second in points, on the prompts they
-    share; `withheld` says why where these are less than 99 % of a set, unless `allow_missing`.
-    """
-    sets = [*first, *second]
-    shared = _shared_prompts(sets)
-    largest = max(sum(pair.is_complete for pair in pairs) for pairs in sets)
-    if reason := completeness.withheld_comparison(len(shared), largest, allow_missing=allow_missing):
-        return summaries.no_comparison("win_rate", reason, len(shared))
-    of_first, of_second = ([_win_rate(pairs, shared) for pairs in each] for each in (first, second))
-    return summaries.comparison("win_rate", of_first, of_second, len(shared), resamples=resamples, seed=seed)
+    def points(self, prompts: Sequence[str]) -> FloatArray:
+        """The output's points on each of `prompts`."""
+        by_prompt = {pair.prompt_id: pair for pair in self.pairs}
+        return _points([by_prompt[id] for id in prompts])
 
 
 def compare_with_even(
-    sets: Sequence[Sequence[PairVerdicts]],
+    sets: Sequence[Pairs],
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -149,7 +117,7 @@ def compare_with_even(
 ) -> dict[str, Any]:
     """Whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
 
-    The keys are those of `summaries.comparison`; `difference` is the win rate minus 50, in points. The p-value is at
+    The keys are those of `scoring.comparison`; `difference` is the win rate minus 50, in points. The p-value is at
     least that of the exact sign test on the prompts, each with its mean points over the training seeds: few prompts
     that are nearly all won do not tell how far others would differ. `withheld` says why where less than 99 % of the
     prompts have their verdicts in all sets, unless `allow_missing`, and where none has.
@@ -158,16 +126,15 @@ def compare_with_even(
 
     from evals.stats.sign_test import sign_test
 
-    shared = _shared_prompts(sets)
-    asked = max(len(pairs) for pairs in sets)
-    too_few = completeness.withheld(len(shared), asked, allow_missing=allow_missing)
+    shared = scoring.shared_items(sets)
+    asked = max(len(each.pairs) for each in sets)
+    too_few = scoring.withheld(len(shared), asked, allow_missing=allow_missing)
     if too_few or not shared:
-        return summaries.no_comparison("win_rate", too_few or "no verdicts", len(shared))
-    found = [_win_rate(pairs, shared) for pairs in sets]
-    points = np.mean([_points_on(pairs, shared) for pairs in sets], axis=0)
-    result = summaries.comparison(
-        "win_rate",
-        found,
+        return scoring.no_comparison(WIN_RATE.name, too_few or "no verdicts", len(shared))
+    points = np.mean([each.points(shared) for each in sets], axis=0)
+    result = scoring.comparison(
+        WIN_RATE.name,
+        [each.statistic(WIN_RATE.name, shared) for each in sets],
         float(EVEN),
         len(shared),
         resamples=resamples,
@@ -208,7 +175,7 @@ def _points_by_order(pairs: Sequence[PairVerdicts]) -> tuple[FloatArray, FloatAr
     return second, first
 
 
-def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
+def _statistics(pairs: Sequence[PairVerdicts]) -> dict[Metric, Statistic]:
     import numpy as np
 
     from evals.stats.win_rate import win_rate_statistic
@@ -216,25 +183,7 @@ def _statistics(pairs: Sequence[PairVerdicts]) -> dict[str, Statistic]:
     second, first = _points_by_order(pairs)
     same_winner = np.sign(first - 0.5) == np.sign(second - 0.5)
     return {
-        "win_rate": win_rate_statistic(_points(pairs)),
-        "consistency": win_rate_statistic(same_winner.astype(float)),
-        "first_shown_win_rate": win_rate_statistic((first + 1 - second) / 2),
+        WIN_RATE: win_rate_statistic(_points(pairs)),
+        CONSISTENCY: win_rate_statistic(same_winner.astype(float)),
+        FIRST_SHOWN: win_rate_statistic((first + 1 - second) / 2),
     }
-
-
-def _shared_prompts(sets: Sequence[Sequence[PairVerdicts]]) -> list[str]:
-    """The prompts with verdicts in both orders in all sets."""
-    return sorted(set.intersection(*({pair.prompt_id for pair in pairs if pair.is_complete} for pairs in sets)))
-
-
-def _win_rate(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> Statistic:
-    """The win rate as a statistic on `prompts`."""
-    from evals.stats.win_rate import win_rate_statistic
-
-    return win_rate_statistic(_points_on(pairs, prompts))
-
-
-def _points_on(pairs: Sequence[PairVerdicts], prompts: Sequence[str]) -> FloatArray:
-    """The output's points on each of `prompts`."""
-    by_prompt = {pair.prompt_id: pair for pair in pairs}
-    return _points([by_prompt[id] for id in prompts])

@@ -1,10 +1,10 @@
-"""What a calibration found of a judge, as text to read. How it is found: `evals.calibration`."""
+"""What a calibration found of a judge, as text to read. How it is found: `evals.alpaca_eval2.judge_calibration`."""
 
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from evals.calibration import SCORES
+from evals.alpaca_eval2.judge_calibration import SCORES
 from harness.terminal import one_line
 
 

@@ -6,21 +6,35 @@ a bootstrap over instructions in which the length-controlled fit is repeated; `n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness, instruction_set, summaries
-from evals.completeness import ALLOW_MISSING_FLAG
-from evals.formats.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
-from evals.formats.calibration import Calibration
-from harness.errors import UserError, unknown
+from evals import scoring
+from evals.alpaca_eval2 import instruction_set
+from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
+from evals.alpaca_eval2.length_calibration import Calibration
+from evals.base import ItemResults, Metric, Published
+from evals.scoring import ALLOW_MISSING_FLAG
+from harness.errors import UserError
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
     from evals.stats.length_control import GamedBaselines, LengthControlledFit, ModelVerdicts
 
-METRICS = ("win_rate", "discrete_win_rate", "length_controlled_winrate")
+WIN_RATE = Metric("win_rate")
+DISCRETE = Metric("discrete_win_rate")
+LENGTH_CONTROLLED = Metric("length_controlled_winrate")
+METRICS = (WIN_RATE, DISCRETE, LENGTH_CONTROLLED)
+REPORTED = (LENGTH_CONTROLLED, WIN_RATE)
+PUBLISHED = Published(
+    title="AlpacaEval 2.0",
+    n_items=len(instruction_set.OFFICIAL_INSTRUCTION_KEYS),
+    items="instructions",
+    baseline="gpt4_1106_preview",
+    judges=("weighted_alpaca_eval_gpt4_turbo", OFFICIAL_JUDGE),
+)
 LC_CALIBRATION_FLAG = "--lc-calibration"
 NO_CALIBRATION = f"no calibration given for this judge (harness eval: {LC_CALIBRATION_FLAG})"
 
@@ -33,7 +47,7 @@ def score_annotations(
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
-    mend: str = completeness.ASK_AGAIN,
+    mend: str = scoring.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, and what they rest on.
 
@@ -46,12 +60,13 @@ def score_annotations(
     from evals.stats.win_rate import win_rate
 
     n_judged = len(annotations.index)
-    asked = n_asked or _whole_set(calibration) or n_judged
-    too_few = completeness.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
+    asked = n_asked or whole_set(calibration) or n_judged
+    too_few = scoring.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
     withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
-    statistics = _statistics(annotations, calibration if fitted else None, fitted)
-    intervals = summaries.intervals(statistics, n_judged, resamples=resamples, seed=seed)
+    known = METRICS if fitted else (WIN_RATE, DISCRETE)
+    statistics = {metric: _statistic(metric.name, annotations, calibration, fitted) for metric in known}
+    names = [metric.name for metric in METRICS]
     scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
     scores |= {
         "mode": "community",
@@ -59,7 +74,7 @@ def score_annotations(
         "length_controlled_winrate": fitted.win_rate if fitted else None,
         "lc_standard_error": fitted.standard_error if fitted else None,
         "length_controlled_withheld": withheld,
-        "ci95": {**dict.fromkeys(METRICS), **intervals},
+        "ci95": {**dict.fromkeys(names), **scoring.intervals(statistics, n_judged, resamples=resamples, seed=seed)},
         "n_asked": asked,
         "n_missing": asked - n_judged,
         "withheld": too_few,
@@ -67,7 +82,7 @@ def score_annotations(
         "seed": seed,
     }
     if too_few:
-        scores |= {**dict.fromkeys((*METRICS, "standard_error")), "ci95": dict.fromkeys(METRICS)}
+        scores |= {**dict.fromkeys((*names, "standard_error")), "ci95": dict.fromkeys(names)}
     return {key: None if value != value else value for key, value in scores.items()}  # NaN is not JSON
 
 
@@ -78,8 +93,8 @@ def set_size(annotations: Annotations, calibration: Calibration | None) -> int |
     Raises UserError for an index that AlpacaEval has not, where it is not known which other set it is of.
     """
     if annotations.set_size or calibration:
-        return annotations.set_size or _whole_set(calibration)
-    size = len(instruction_set.OFFICIAL_INSTRUCTION_KEYS)
+        return annotations.set_size or whole_set(calibration)
+    size = PUBLISHED.n_items
     if (last := max((*annotations.index, *annotations.without_verdict))) >= size:
         raise UserError(
             f"{annotations.source}: index {last} is above {size - 1}, the last of AlpacaEval's; of another set, pass "
@@ -88,121 +103,36 @@ def set_size(annotations: Annotations, calibration: Calibration | None) -> int |
     return None if annotations.is_official is False else size
 
 
-def score_training_seeds(
-    annotations: Sequence[Annotations],
-    calibration: Calibration | None,
-    *,
-    n_asked: int | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Scores of one method trained with several seeds, by metric: see `summaries.over_training_seeds`.
+@dataclass(frozen=True, slots=True)
+class Verdicts(ItemResults):
+    """One set of verdicts by instruction, with what the length control is fitted with."""
 
-    `n_asked` verdicts are wanted of each seed, by default as many as the calibration has instructions, or any seed has
-    verdicts. A metric that is withheld for one seed is None for all. With one training seed the mean and, of several
-    instructions, the interval are those of `score_annotations`.
-    """
-    axis = _axis(annotations)
-    asked = n_asked or _whole_set(calibration) or len(axis)
-    fewest = _fewest(annotations)
-    too_few = completeness.withheld(len(fewest.index), asked, allow_missing=allow_missing)
-    withheld = too_few or _length_control_withheld(fewest, calibration, allow_missing)
-    by_seed = [_aligned_statistics(each, None if withheld else calibration, axis) for each in annotations]
-    scores = summaries.over_training_seeds(
-        {metric: [each[metric] for each in by_seed if metric in each] for metric in METRICS},
-        len(axis),
-        asked=asked,
-        missing=[asked - len(each.index) for each in annotations],
-        withheld=too_few,
-        resamples=resamples,
-        seed=seed,
-    )
-    return {**scores, "n_total": len(axis), "length_controlled_withheld": withheld}
+    annotations: Annotations
+    calibration: Calibration | None
+    metrics: Sequence[Metric] = METRICS
 
+    @property
+    def items(self) -> Sequence[int]:
+        """The indices of the instructions with a verdict."""
+        return self.annotations.index
 
-def uncertainty(
-    annotations: Sequence[Sequence[Annotations]],
-    calibration: Calibration | None,
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in points; empty for one set.
+    def statistic(self, metric: str, items: Sequence[int]) -> Statistic:
+        """The metric on instructions; the length control is fitted on those of them that have a verdict."""
+        import numpy as np
 
-    `annotations` [training seeds][repeated verdicts]. A metric that would be withheld has none, nor has the discrete
-    win rate, which over repeats is that of the mean preference and no mean of theirs.
-    """
-    if not summaries.has_parts(annotations):
-        return {}
-    sets = [each for repeats in annotations for each in repeats]
-    axis = _axis(sets)
-    withheld = _length_control_withheld(_fewest(sets), calibration, allow_missing)
-    nested = [
-        [_aligned_statistics(each, None if withheld else calibration, axis) for each in repeats]
-        for repeats in annotations
-    ]
-    by_metric = {
-        metric: [[each[metric] for each in repeats] for repeats in nested]
-        for metric in nested[0][0]
-        if metric != "discrete_win_rate"
-    }
-    return summaries.uncertainty(by_metric, len(axis), resamples=resamples, seed=seed)
+        place = {index: position for position, index in enumerate(items)}
+        annotations = self.annotations.only(place)
+        positions = np.array([place[index] for index in annotations.index])
+        return _statistic(metric, annotations, self.calibration).at(positions)
 
+    def withheld(self, metric: str, items: Sequence[int], *, allow_missing: bool) -> str | None:
+        """Why there is no length-controlled win rate on these instructions; None of any other metric.
 
-def compare_annotations(
-    first: Sequence[Annotations],
-    second: Sequence[Annotations],
-    calibration: Calibration | None,
-    *,
-    metric: str = "length_controlled_winrate",
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Paired comparison of two models on the same instructions: `difference` (first minus second, in points) with
-    `ci95`, `p_value` and the other keys of `summaries.comparison`.
-
-    Each model is a sequence of verdicts, one a training seed. Only instructions with a verdict of every set are used,
-    `n_prompts` of them; for the length-controlled win rate both models are fitted on these, in each resample anew.
-    Where these are less than 99 % of what a set has, or of the calibration, there is no difference unless
-    `allow_missing`, and `withheld` says why. Raises UserError for an unknown metric.
-    """
-    shared = on_shared_instructions([*first, *second], calibration, metric=metric, allow_missing=allow_missing)
-    if shared.withheld:
-        return summaries.no_comparison(metric, shared.withheld, shared.n_prompts)
-    of_first, of_second = shared.statistics[: len(first)], shared.statistics[len(first) :]
-    return summaries.comparison(metric, of_first, of_second, shared.n_prompts, resamples=resamples, seed=seed)
-
-
-def on_shared_instructions(
-    sets: Sequence[Annotations],
-    calibration: Calibration | None,
-    *,
-    metric: str = "length_controlled_winrate",
-    allow_missing: bool = False,
-) -> summaries.SharedPrompts:
-    """The metric of every set, on the instructions that all have a verdict on.
-
-    Withheld where these are less than 99 % of what a set has, or of the calibration, unless `allow_missing`. Raises
-    UserError for an unknown metric.
-    """
-    if metric not in METRICS:
-        raise unknown("metric", metric, METRICS)
-    axis = sorted(set.intersection(*(set(each.index) for each in sets)))
-    shared = [each.only(axis) for each in sets]
-    largest = max(len(each.index) for each in sets)
-    controlled = metric == "length_controlled_winrate"
-    reason = completeness.withheld_comparison(len(axis), largest, allow_missing=allow_missing)
-    if not reason and controlled:
-        reason = _length_control_withheld(shared[0], calibration, allow_missing)
-    if reason:
-        return summaries.SharedPrompts((), len(axis), reason)
-    control = calibration if controlled else None
-    return summaries.SharedPrompts(
-        tuple(_aligned_statistics(each, control, axis)[metric] for each in shared), len(axis)
-    )
+        Raises UserError for an index that the calibration does not have.
+        """
+        if metric != LENGTH_CONTROLLED.name:
+            return None
+        return _length_control_withheld(self.annotations.only(items), self.calibration, allow_missing)
 
 
 def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, float], source: str) -> Calibration:
@@ -230,7 +160,7 @@ def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]
     """Instruction difficulty by index from several models' verdicts: see `fit_instruction_difficulty`."""
     from evals.stats.length_control import fit_instruction_difficulty
 
-    axis = _axis(pool)
+    axis = sorted({index for each in pool for index in each.index})
     return dict(zip(axis, fit_instruction_difficulty(preference_table(pool, axis)).tolist(), strict=True))
 
 
@@ -245,17 +175,7 @@ def preference_table(annotations: Sequence[Annotations], axis: Sequence[int]) ->
     return table
 
 
-def _axis(annotations: Iterable[Annotations]) -> list[int]:
-    """The instructions that any set has a verdict on."""
-    return sorted({index for each in annotations for index in each.index})
-
-
-def _fewest(annotations: Iterable[Annotations]) -> Annotations:
-    """The set with the fewest verdicts."""
-    return min(annotations, key=lambda each: len(each.index))
-
-
-def _whole_set(calibration: Calibration | None) -> int:
+def whole_set(calibration: Calibration | None) -> int:
     """How many instructions the calibration has; 0 without one."""
     return len(calibration.difficulty()) if calibration else 0
 
@@ -279,7 +199,7 @@ def _length_control_withheld(
     if calibration is None:
         return NO_CALIBRATION
     missing, judged = _missing(annotations, calibration), len(annotations.index)
-    if completeness.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
+    if scoring.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None
     shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (
@@ -330,30 +250,16 @@ def _fit(annotations: Annotations, calibration: Calibration) -> LengthControlled
     return fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
 
 
-def _statistics(
-    annotations: Annotations, calibration: Calibration | None, fitted: LengthControlledFit | None = None
-) -> dict[str, Statistic]:
-    """The metrics as statistics on the instructions of `annotations`; length-controlled only with a calibration."""
+def _statistic(
+    metric: str, annotations: Annotations, calibration: Calibration | None, fitted: LengthControlledFit | None = None
+) -> Statistic:
+    """A metric on the instructions of `annotations`; `fitted` is their length-controlled fit, where it is known."""
     from evals.stats.length_control import length_controlled_statistic
     from evals.stats.win_rate import discrete_win_rate_statistic, win_rate_statistic
 
-    preferences = _preferences(annotations)
-    statistics = {
-        "win_rate": win_rate_statistic(preferences),
-        "discrete_win_rate": discrete_win_rate_statistic(preferences),
-    }
-    if calibration:
-        verdicts, gamed = _model_verdicts(annotations, calibration), _gamed_baselines(calibration)
-        statistics["length_controlled_winrate"] = length_controlled_statistic(verdicts, gamed, fitted)
-    return statistics
-
-
-def _aligned_statistics(
-    annotations: Annotations, calibration: Calibration | None, axis: Sequence[int]
-) -> dict[str, Statistic]:
-    """The metrics as statistics on the prompt axis `axis`, which holds all indices of `annotations`."""
-    import numpy as np
-
-    place = {index: position for position, index in enumerate(axis)}
-    positions = np.array([place[index] for index in annotations.index])
-    return {name: statistic.at(positions) for name, statistic in _statistics(annotations, calibration).items()}
+    if metric == LENGTH_CONTROLLED.name and calibration:
+        return length_controlled_statistic(
+            _model_verdicts(annotations, calibration), _gamed_baselines(calibration), fitted
+        )
+    of_preferences = {WIN_RATE.name: win_rate_statistic, DISCRETE.name: discrete_win_rate_statistic}
+    return of_preferences[metric](_preferences(annotations))

@@ -8,18 +8,28 @@ score is the probability in per cent that the model beats the baseline, which is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import completeness, summaries
-from evals.formats.arena_hard import ARENA_GAMES, ArenaJudgment
+from evals import scoring
+from evals.arena_hard.files import ARENA_GAMES, ArenaJudgment
+from evals.base import ItemResults, Metric, Published
 from harness.errors import UserError
 from harness.records import share_by_label
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
 
-METRICS = ("score",)
-OFFICIAL_QUESTIONS = 500
+SCORE = Metric("score")
+METRICS = (SCORE,)
+PUBLISHED = Published(
+    title="Arena-Hard v0.1",
+    n_items=500,
+    items="questions",
+    baseline="gpt-4-0314",
+    judges=(OFFICIAL_JUDGE,),
+)
 DECISIVE_WEIGHT = 3
 OFFICIAL_ROUNDS = 100
 OFFICIAL_SEED = 42
@@ -28,12 +38,12 @@ OFFICIAL_SEED = 42
 def score_judgments(
     judgments: Sequence[ArenaJudgment],
     *,
-    n_questions: int = OFFICIAL_QUESTIONS,
+    n_questions: int = PUBLISHED.n_items,
     repeats: int = 1,
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
-    mend: str = completeness.ASK_AGAIN,
+    mend: str = scoring.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts against the baseline.
 
@@ -44,11 +54,12 @@ def score_judgments(
     are None and `withheld` says why, and how to `mend` it, unless `allow_missing`.
     Raises UserError when there is no verdict at all, or more questions than `n_questions`.
     """
-    axis = _axis([judgments])
-    asked, missing = _asked(n_questions, repeats), _missing([judgments], n_questions, repeats)
-    too_few = completeness.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
+    axis = asked_questions([judgments])
+    asked = verdicts_asked(n_questions, repeats)
+    missing = asked - _scorable(judgments, n_questions)
+    too_few = scoring.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
     statistic = _aligned_statistic(judgments, axis)
-    interval = summaries.intervals({"score": statistic}, len(axis), resamples=resamples, seed=seed)["score"]
+    interval = scoring.intervals({SCORE: statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
     shown = {
         "score": statistic.value,
@@ -66,79 +77,26 @@ def score_judgments(
     }
 
 
-def score_training_seeds(
-    judgments: Sequence[Sequence[ArenaJudgment]],
-    *,
-    n_questions: int = OFFICIAL_QUESTIONS,
-    repeats: int = 1,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """The score of one method trained with several seeds: see `summaries.over_training_seeds`.
+@dataclass(frozen=True, slots=True)
+class Games(ItemResults):
+    """One set of verdicts, of which two are asked on a question; all repeats of them together."""
 
-    Of each seed two verdicts are asked for each of `n_questions`, times `repeats`. When one seed has less than 99 % of
-    them all is None and `withheld` says why, unless `allow_missing`.
-    """
-    asked, missing = _asked(n_questions, repeats), [_missing([each], n_questions, repeats) for each in judgments]
-    axis = _axis(judgments)
-    return summaries.over_training_seeds(
-        {"score": [_aligned_statistic(each, axis) for each in judgments]},
-        len(axis),
-        asked=asked,
-        missing=missing,
-        withheld=completeness.withheld(asked - max(missing), asked, allow_missing=allow_missing),
-        resamples=resamples,
-        seed=seed,
-    )
+    judgments: Sequence[ArenaJudgment]
+    metrics: Sequence[Metric] = METRICS
 
+    @property
+    def items(self) -> Sequence[str]:
+        """The questions with a verdict that has a label."""
+        return list(dict.fromkeys(each.question_id for each in self.judgments if _verdicts(each)))
 
-def uncertainty(
-    judgments: Sequence[Sequence[Sequence[ArenaJudgment]]], *, resamples: int = 1000, seed: int = 0
-) -> dict[str, Any]:
-    """Where the score's uncertainty comes from: `UncertaintyComponents` in points; empty for one set of verdicts.
+    @property
+    def n_results(self) -> int:
+        """How many verdicts have a label."""
+        return sum(len(_verdicts(judgment)) for judgment in self.judgments)
 
-    `judgments` [training seeds][repeated verdicts][questions].
-    """
-    if not summaries.has_parts(judgments):
-        return {}
-    axis = _axis([each for repeats in judgments for each in repeats])
-    statistics = [[_aligned_statistic(each, axis) for each in repeats] for repeats in judgments]
-    return summaries.uncertainty({"score": statistics}, len(axis), resamples=resamples, seed=seed)
-
-
-def compare_judgments(
-    first: Sequence[Sequence[ArenaJudgment]],
-    second: Sequence[Sequence[ArenaJudgment]],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-    allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Paired comparison of two models on the same questions: `difference` (first minus second, in points) with `ci95`,
-    `p_value` and the other keys of `summaries.comparison`.
-
-    Each model is a sequence of judgments, one a training seed. Only questions with a verdict of every set are used.
-    Where these are less than 99 % of what a set has, there is no difference unless `allow_missing`, and `withheld` says
-    why.
-    """
-    shared = on_shared_questions([*first, *second], allow_missing=allow_missing)
-    if shared.withheld:
-        return summaries.no_comparison("score", shared.withheld, shared.n_prompts)
-    of_first, of_second = shared.statistics[: len(first)], shared.statistics[len(first) :]
-    return summaries.comparison("score", of_first, of_second, shared.n_prompts, resamples=resamples, seed=seed)
-
-
-def on_shared_questions(
-    sets: Sequence[Sequence[ArenaJudgment]], *, allow_missing: bool = False
-) -> summaries.SharedPrompts:
-    """The score of every set, on the questions that all have a verdict on; withheld where these are less than 99 % of
-    what a set has, unless `allow_missing`."""
-    judged = [{judgment.question_id for judgment in each if _verdicts(judgment)} for each in sets]
-    axis = sorted(set.intersection(*judged))
-    if reason := completeness.withheld_comparison(len(axis), max(map(len, judged)), allow_missing=allow_missing):
-        return summaries.SharedPrompts((), len(axis), reason)
-    return summaries.SharedPrompts(tuple(_aligned_statistic(each, axis) for each in sets), len(axis))
+    def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
+        """The score on questions."""
+        return _aligned_statistic(self.judgments, items)
 
 
 def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:
@@ -172,27 +130,25 @@ def _battles(judgments: Sequence[ArenaJudgment]) -> list[float]:
     return [win for judgment in judgments for win, weight in _verdicts(judgment) for _ in range(weight)]
 
 
-def _asked(n_questions: int, repeats: int) -> int:
+def verdicts_asked(n_questions: int, repeats: int) -> int:
+    """How many verdicts are wanted: one a game."""
     return ARENA_GAMES * n_questions * repeats
 
 
-def _axis(judgments: Sequence[Sequence[ArenaJudgment]]) -> list[str]:
-    """The questions that any set has a judgment on."""
+def asked_questions(judgments: Sequence[Sequence[ArenaJudgment]]) -> list[str]:
+    """The questions that any set has a judgment on, with a label or without, sorted."""
     return sorted({judgment.question_id for each in judgments for judgment in each})
 
 
-def _missing(judgments: Sequence[Sequence[ArenaJudgment]], n_questions: int, repeats: int) -> int:
-    """Verdicts absent or without a label, over all sets. Raises UserError for none at all or too many questions."""
-    missing = 0
-    for each in judgments:
-        given = sum(len(_verdicts(judgment)) for judgment in each)
-        model = each[0].model if each else "the model"
-        if not given:
-            raise UserError(f"no verdict on {model} has a label; nothing can be scored")
-        if (judged := len(_axis([each]))) > n_questions:
-            raise UserError(f"{judged} questions judged for {model}, but the set has {n_questions}")
-        missing += _asked(n_questions, repeats) - given
-    return missing
+def _scorable(judgments: Sequence[ArenaJudgment], n_questions: int) -> int:
+    """How many verdicts have a label. Raises UserError for none at all, and for more questions than there are."""
+    model = judgments[0].model if judgments else "the model"
+    labelled = Games(judgments).n_results
+    if not labelled:
+        raise UserError(f"no verdict on {model} has a label; nothing can be scored")
+    if (judged := len(asked_questions([judgments]))) > n_questions:
+        raise UserError(f"{judged} questions judged for {model}, but the set has {n_questions}")
+    return labelled
 
 
 def _score(won: FloatArray, lost: FloatArray) -> FloatArray:

@@ -1,11 +1,12 @@
-"""Calibration of a judge on published verdicts: the steps. How verdicts are compared: `evals.calibration`."""
+"""Calibration of a judge on published verdicts: the steps. How verdicts are compared: `judge_calibration`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evals import calibration
-from evals.alpaca_eval2_steps import annotations_of, positions_of, read_length_calibration
-from evals.formats.annotations import read_annotations
+from evals.alpaca_eval2 import judge_calibration
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.judgments import annotations_of, positions_of
+from evals.alpaca_eval2.length_calibration_steps import read_length_calibration
 from harness.engine.artifacts import Artifact, Output, step
 from harness.records import Response
 from harness.steps.judge_prompt import official_order
@@ -28,7 +29,7 @@ def calibrate_judge(
     length_calibration: Artifact | None,
     resamples: int,
 ) -> None:
-    """`calibration.json`: what `evals.calibration` finds of `judge`, and the bridged estimate of one more model.
+    """`calibration.json`: what `judge_calibration` finds of `judge`, and the bridged estimate of one more model.
 
     `published` are files with the reference judge's verdicts by model (`digests` their content), `judgments` the
     judge's own on the outputs of `models`, `bridged` those on `bridged_model`, which has no published verdicts.
@@ -45,8 +46,8 @@ def calibrate_judge(
         for row in baselines.rows(Response)
         if official_order(row.prompt.text) == "output_first"
     ]
-    result = calibration.calibrate(reference, other, lengths, judge, shown_first=shown_first, resamples=resamples)
+    result = judge_calibration.calibrate(reference, other, lengths, judge, shown_first=shown_first, resamples=resamples)
     if bridged:
         new = annotations_of(bridged, positions, bridged_model)
-        result["bridged"] = calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)
+        result["bridged"] = judge_calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)
     out.write_json(RESULT, result)

@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.alpaca_eval2 import compare_annotations, preference_table, score_annotations
-from evals.formats.annotations import Annotations
-from evals.formats.calibration import Calibration
+from evals.alpaca_eval2.annotations import Annotations
+from evals.alpaca_eval2.length_calibration import Calibration
+from evals.alpaca_eval2.scores import Verdicts, preference_table, score_annotations
+from evals.scoring import compare
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -224,10 +225,8 @@ def _shift(
     pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int, seed: int
 ) -> dict[str, Any]:
     """The judge's score minus the reference's, on the same resampled instructions."""
-    first, second = pair
-    difference = compare_annotations(
-        [second], [first], calibration, metric=metric, resamples=resamples, seed=seed, allow_missing=True
-    )
+    first, second = (Verdicts(each, calibration) for each in pair)
+    difference = compare([second], [first], metric, allow_missing=True, resamples=resamples, seed=seed)
     return {"value": difference["difference"], "ci95": difference["ci95"], "p_value": difference["p_value"]}
 
 

@@ -3,7 +3,8 @@
 import shutil
 from dataclasses import asdict
 
-from evals.bench import RESAMPLES, Measurement
+from evals.base import RESAMPLES, Setting
+from evals.measures import TOKENS, Measurement
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.store import RECORD
 from harness.records import ROWS
@@ -12,10 +13,25 @@ from harness.steps.edit_distance import EditDistance, edit_distance
 MEASURES = ("characters", "characters_normalised", "tokens", "tokens_normalised")
 
 
-def measure_edit_distance(*, outputs: Artifact, baselines: Artifact, tokenizer: Artifact | None = None) -> Artifact:
-    """The edit distance of `outputs` from `baselines`; tokens of the model `tokenizer`, or words where it is None."""
-    distances = edit_distance(outputs=outputs, baselines=baselines, tokenizer=tokenizer)
-    return summarise_edit_distance(distances=distances, resamples=RESAMPLES)
+class EditDistanceBenchmark(Measurement):
+    """How far answers depart from a baseline's, to the same prompts."""
+
+    summary = "edit distance of answers from the baseline's: characters and tokens, raw and normalised"
+    source = "SGPO, section 3.1.1, figures 3 and 4"
+    metrics = (TOKENS,)
+    needs = ("outputs", "baselines")
+    counts_tokens = True
+
+    def rows(self, setting: Setting, **given: Artifact) -> Artifact:
+        """`EditDistance` rows; tokens of the model `tokenizer`, or words where there is none."""
+        return edit_distance(outputs=given["outputs"], baselines=given["baselines"], tokenizer=given.get("tokenizer"))
+
+    def summarise(self, rows: Artifact) -> Artifact:
+        """Mean and quartiles of each measure."""
+        return summarise_edit_distance(distances=rows, resamples=RESAMPLES)
+
+
+BENCHMARK = EditDistanceBenchmark()
 
 
 @step(version=1)
@@ -37,12 +53,3 @@ def summarise_edit_distance(out: Output, *, distances: Artifact, resamples: int)
     out.write_json("summary.json", summary)
     shutil.copyfile(distances.folder / ROWS, out.folder / ROWS)
     out.counts["rows"] = len(rows)
-
-
-MEASUREMENT = Measurement(
-    summary="edit distance of answers from the baseline's: characters and tokens, raw and normalised",
-    source="SGPO, section 3.1.1, figures 3 and 4",
-    needs=("outputs", "baselines"),
-    measure=measure_edit_distance,
-    counts_tokens=True,
-)

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evals import instruction_set
-from evals.completeness import ALLOW_MISSING_FLAG
+from evals.alpaca_eval2 import instruction_set
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
 from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
+from evals.scoring import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.texts import format_names
 
