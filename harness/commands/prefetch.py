@@ -16,6 +16,7 @@ from harness.models.hub import HUB_NAMES, Kind, Repository, cache_folder, hub_re
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
+from harness.papers import find_exhibit
 from harness.run.options import Choice
 
 
@@ -43,8 +44,9 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
     """
     if is_offline():
         raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
+    exhibit = find_exhibit(name)
     with placeholders() as unresolved:
-        experiments = build_experiments(name, choice.request())
+        experiments = build_experiments(exhibit, choice.request(exhibit.paper))
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))

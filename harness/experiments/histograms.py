@@ -1,16 +1,16 @@
 """Histograms of edit distances and perplexities of the paper's sets of responses, with the tests of their claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.measures import measured_less
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
-from harness.errors import UserError
+from harness.errors import UserError, unknown
 from harness.experiments.interface import Checkpoints, Request, stated
-from harness.experiments.response_sets import drawn_set, response_set
-from harness.papers import Comparison, HistogramFigure, ResponseSet, ValueSet
+from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.papers import Comparison, HistogramFigure, ValueSet
 from harness.records import Response
 from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.filter import iqr_filter
@@ -23,8 +23,11 @@ from methods.sgpo import train_improver
 UNITS = {"edit_distance": "tokens", "perplexity": ""}
 """What values are counted in: tokens of the base model, as training does; a perplexity has no unit."""
 
-FILTERED: tuple[ResponseSet, ...] = ("teacher_improvement", "teacher_answer")
+FILTERED: tuple[str, ...] = ("teacher_improvement", "teacher_answer")
 """What the improver learns from, each filtered on its own (Eq. 3)."""
+
+UNDER: Mapping[str, Callable[[Ingredients], Artifact]] = {"initial_policy": sft, "self_improver": train_improver}
+"""The models that perplexities can be measured under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +126,17 @@ def _measured(
     return Measured(model, panel, shown, tuple(measurements), kept)
 
 
-def _measurement(exhibit: HistogramFigure, given: Ingredients, name: ResponseSet) -> Artifact:
+def _measurement(exhibit: HistogramFigure, given: Ingredients, name: str) -> Artifact:
     """The figure's quantity of the responses to the drawn prompts."""
-    responses = drawn_set(given, exhibit.data, name, exhibit.prompts)
+    variant = variant_of(exhibit.method)
+    responses = drawn_set(given, exhibit.data, name, exhibit.prompts, variant)
     if exhibit.quantity == "edit_distance":
-        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts)
+        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts, variant)
         return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).labelled(name)
-    model = train_improver(given) if exhibit.under == "self_improver" else sft(given)
-    return perplexity(model=model, responses=responses).labelled(name)
+    under = exhibit.under or ""
+    if under not in UNDER:
+        raise unknown(f"model of {exhibit.method}", under, UNDER)
+    return perplexity(model=UNDER[under](given), responses=responses).labelled(name)
 
 
 def _filter(exhibit: HistogramFigure, model: str, given: Ingredients, shown: ValueSet) -> Artifact:

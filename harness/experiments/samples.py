@@ -8,7 +8,7 @@ from evals.bench import Evaluation
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
-from harness.experiments.response_sets import DRAW_SEED, response_set
+from harness.experiments.response_sets import DRAW_SEED, response_set, variant_of
 from harness.papers import Comparison, SampleGroup, SampleTable
 from harness.recipes.benches import bench_on
 from harness.recipes.registries import EVALS
@@ -80,11 +80,12 @@ def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> 
 
 
 def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
-    """Sets of responses to the preference data, or the answers that the score tables judge."""
+    """Sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
             given = scale.ingredients(group.model, seed)
-            return {label: response_set(given, "preference_data", name) for label, name in group.responses.items()}
+            variant = variant_of(group.method)
+            return {label: response_set(given, group.data, name, variant) for label, name in group.responses.items()}
         evaluation: Evaluation = EVALS.load(group.bench)
         bench = bench_on(scale, group.bench)
         return {

@@ -8,6 +8,7 @@ from harness.endpoints.reference import JudgeReference
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.experiments import Request
+from harness.papers import DEFAULT_PAPER
 from harness.recipes.scales import JudgeRole, Scale, load_scale
 from harness.training.batches import spread
 from harness.training.launch import accelerate_config
@@ -37,12 +38,12 @@ class Choice:
         """The same choice with another judge, or with the scale's for None."""
         return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 
-    def request(self) -> Request:
-        """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
-        return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
+    def request(self, paper: str = DEFAULT_PAPER) -> Request:
+        """What is run of a paper. Raises UserError for a scale that it has not, and for unknown compute settings."""
+        return Request(self._scale(paper), self.seeds, self.models, self.methods, asked=asdict(self))
 
-    def _scale(self) -> Scale:
-        scale = load_scale(self.scale, fast=self.fast)
+    def _scale(self, paper: str) -> Scale:
+        scale = load_scale(self.scale, paper=paper, fast=self.fast)
         scale = scale.at_most(self.limit) if self.limit else scale
         return replace(
             scale,
