@@ -13,6 +13,8 @@ DEFAULT_PAPER = "sgpo"
 PAPER_FILE = "paper.yaml"
 VARIABLE = "HARNESS_PAPERS"
 """Folders such as ``configs/papers``, separated as in PATH: in each, every folder with a ``paper.yaml`` is a paper."""
+OWN_PAPER = f"yours is a folder in one that the variable {VARIABLE} names"
+"""Ends what is known, where a paper is not."""
 
 
 def papers() -> tuple[str, ...]:
@@ -24,7 +26,7 @@ def paper_folder(name: str) -> Path:
     """Return the folder of a paper. Raises UserError for an unknown one, with the nearest known one."""
     folders = _folders()
     if name not in folders:
-        raise unknown("paper", name, folders)
+        raise unknown("paper", name, folders, f"; {OWN_PAPER}")
     return folders[name]
 
 

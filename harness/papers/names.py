@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from harness.errors import UserError, unknown
-from harness.papers.folders import DEFAULT_PAPER, papers
+from harness.papers.folders import DEFAULT_PAPER, OWN_PAPER, papers
 from harness.papers.loading import exhibit_names, load_exhibit
 from harness.papers.samples import SampleTable
 
@@ -52,7 +52,7 @@ def _not_there(text: str) -> UserError:
         return UserError(f"{text} is a paper; name an exhibit of it, or {text}/{ALL} for all of them")
     candidates = [str(each) for each in list_names()] if prefix else _shortest(list_names())
     if paper not in papers():
-        return unknown("experiment", text, candidates)
+        return unknown("experiment", text, candidates, f"; {OWN_PAPER}")
     if samples := _samples_with(paper, name):
         return UserError(f"{text} shows examples, drawn anew; it is part of the experiment {samples!r}")
     if not _is_between(name, exhibit_names(paper)):
