@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from harness import __main__ as entry
 from harness.cli import app
@@ -156,6 +157,19 @@ def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, 
 
 
 # Names
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "offered"),
+    [
+        ("reproduce", "sgpo/table", [f"sgpo/table{n}" for n in range(1, 8)]),
+        ("doctor", "sam", ["samples"]),
+        ("prefetch", "fgi", []),
+    ],
+)
+def test_the_shell_completes_names_with_their_paper_and_bare(command: str, typed: str, offered: list[str]) -> None:
+    complete = ShellComplete(app.cli, {}, "harness", "_HARNESS_COMPLETE")
+    assert [each.value for each in complete.get_completions([command], typed)] == offered
 
 
 @pytest.mark.parametrize(
