@@ -377,9 +377,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        found = next((each.parent for each in folder.parent.glob(f"*/{folder.name}/manifest.json")), None)
-        such = f", such as {found}" if found else ""
-        raise UserError(f"cannot read {path}: {error.strerror}; name the folder of a finished run{such}") from None
+        raise UserError(f"cannot read {path}: {error.strerror}; name the folder of a finished run") from None
     except ValueError:
         raise UserError(f"{path} is not JSON; run the command that made it again") from None
     try:

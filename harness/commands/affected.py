@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
     before = read_manifest(baseline)
     old = (baseline / before.store).resolve()
     _require_usable(baseline, old, candidate)
-    request = _choice(before, baseline).request(before.paper)
+    request = replace(_choice(before, baseline), paper=before.paper).request()
     experiments = build_experiments(ExhibitName(before.paper, before.run), request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     require_writable(candidate / "checkpoints")

@@ -1,7 +1,7 @@
 """`harness prefetch`: fetches what a run needs of the hub, so that it can be run where there is no network."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from evals.official_data import load_baseline
@@ -46,7 +46,7 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
         raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
     exhibit = find_exhibit(name)
     with placeholders() as unresolved:
-        experiments = build_experiments(exhibit, choice.request(exhibit.paper))
+        experiments = build_experiments(exhibit, replace(choice, paper=exhibit.paper).request())
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))

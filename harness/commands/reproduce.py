@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def reproduce(
     """
     started = datetime.now(UTC)
     exhibit = find_exhibit(name)
-    request = choice.request(exhibit.paper)
+    request = replace(choice, paper=exhibit.paper).request()
     experiments = build_experiments(exhibit, request)
     require_readable(experiments)
     store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")

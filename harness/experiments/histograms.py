@@ -1,16 +1,17 @@
 """Histograms of edit distances and perplexities of the paper's sets of responses, with the tests of their claims."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.measures import measured_less
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
-from harness.errors import UserError, unknown
+from harness.errors import UserError
 from harness.experiments.interface import Checkpoints, Request, stated
 from harness.experiments.response_sets import drawn_set, response_set, variant_of
 from harness.papers import Comparison, HistogramFigure, ValueSet
+from harness.recipes.registries import load_method
 from harness.records import Response
 from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.filter import iqr_filter
@@ -18,16 +19,12 @@ from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.perplexity import measured as with_likelihood
 from methods.ingredients import Ingredients
 from methods.sft import sft
-from methods.sgpo import train_improver
 
 UNITS = {"edit_distance": "tokens", "perplexity": ""}
 """What values are counted in: tokens of the base model, as training does; a perplexity has no unit."""
 
 FILTERED: tuple[str, ...] = ("teacher_improvement", "teacher_answer")
 """What the improver learns from, each filtered on its own (Eq. 3)."""
-
-UNDER: Mapping[str, Callable[[Ingredients], Artifact]] = {"initial_policy": sft, "self_improver": train_improver}
-"""The models that perplexities can be measured under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +130,8 @@ def _measurement(exhibit: HistogramFigure, given: Ingredients, name: str) -> Art
     if exhibit.quantity == "edit_distance":
         origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts, variant)
         return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).labelled(name)
-    under = exhibit.under or ""
-    if under not in UNDER:
-        raise unknown(f"model of {exhibit.method}", under, UNDER)
-    return perplexity(model=UNDER[under](given), responses=responses).labelled(name)
+    model = load_method(exhibit.under or "").build(given)
+    return perplexity(model=model, responses=responses).labelled(name)
 
 
 def _filter(exhibit: HistogramFigure, model: str, given: Ingredients, shown: ValueSet) -> Artifact:

@@ -68,7 +68,8 @@ def samples(exhibit: SampleTable, request: Request) -> Samples:
         models=models,
         checkpoints=checkpoints,
         groups=tuple(
-            Columns(number, group, _responses(request.scale, group, seed, checkpoints)) for number, group in groups
+            Columns(number, group, _responses(exhibit, group, request.scale, seed, checkpoints))
+            for number, group in groups
         ),
     )
 
@@ -79,12 +80,14 @@ def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> 
     return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
 
 
-def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
+def _responses(
+    exhibit: SampleTable, group: SampleGroup, scale: Scale, seed: int, checkpoints: Checkpoints
+) -> dict[str, Artifact]:
     """Sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
             given = scale.ingredients(group.model, seed)
-            variant = variant_of(group.method)
+            variant = variant_of(exhibit.method)
             return {label: response_set(given, group.data, name, variant) for label, name in group.responses.items()}
         evaluation: Evaluation = EVALS.load(group.bench)
         bench = bench_on(scale, group.bench)

@@ -31,7 +31,7 @@ class HistogramFigure(Exhibit):
     """Histograms of a measure of responses to `prompts` randomly drawn prompts (all where None) of a data role.
 
     `method` makes the sets of responses and names them; `distance_from` is the set that edit distances are measured
-    from; perplexities are under `under`, a model of the method.
+    from; perplexities are under the checkpoint of the method `under`.
     """
 
     quantity: Literal["edit_distance", "perplexity"]

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     """The plan before it is shown."""
     go_offline()
     exhibit = find_exhibit(name)
-    request = choice.request(exhibit.paper)
+    request = replace(choice, paper=exhibit.paper).request()
     scale, estimates = request.scale, load_estimates()
     if options.calibrate:
         _calibrate(scale, request.models, run_dir)

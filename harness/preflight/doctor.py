@@ -42,7 +42,7 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     unknown, and for a run directory that cannot be written to.
     """
     exhibit = find_exhibit(name)
-    request = choice.request(exhibit.paper)
+    request = replace(choice, paper=exhibit.paper).request()
     with placeholders() as unresolved, temporary_folder() as folder:
         experiments = build_experiments(exhibit, request)
         subject = subject_of(request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder))

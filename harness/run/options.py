@@ -16,7 +16,7 @@ from harness.training.launch import accelerate_config
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A scale, training seeds, a selection of models and methods (empty for all), and what replaces the scale's own.
+    """A paper's scale, training seeds, a selection of models and methods (empty for all), and what replaces its own.
 
     `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`, or on a scale that has it,
     scores are shown that rest on part of the verdicts. `compute` holds the fields of `Compute` that this machine has
@@ -32,18 +32,19 @@ class Choice:
     judge: JudgeRole | None = None
     teacher: str | None = None
     allow_missing: bool = False
+    paper: str = DEFAULT_PAPER
     compute: Mapping[str, Any] = field(default_factory=dict)
 
     def judged_by(self, judge: JudgeReference | None, *, allow_missing: bool = False) -> "Choice":
         """The same choice with another judge, or with the scale's for None."""
         return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 
-    def request(self, paper: str = DEFAULT_PAPER) -> Request:
-        """What is run of a paper. Raises UserError for a scale that it has not, and for unknown compute settings."""
-        return Request(self._scale(paper), self.seeds, self.models, self.methods, asked=asdict(self))
+    def request(self) -> Request:
+        """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
+        return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
 
-    def _scale(self, paper: str) -> Scale:
-        scale = load_scale(self.scale, paper=paper, fast=self.fast)
+    def _scale(self) -> Scale:
+        scale = load_scale(self.scale, paper=self.paper, fast=self.fast)
         scale = scale.at_most(self.limit) if self.limit else scale
         return replace(
             scale,

@@ -94,7 +94,7 @@ def filter_figure(**changes: Any) -> HistogramFigure:
             "quantity": "perplexity",
             "data": "improver_data",
             "method": "sgpo",
-            "under": "initial_policy",
+            "under": "sft",
             "x": "",
             "y": "",
             "panels": panels,
@@ -114,7 +114,7 @@ def likelihood_figure(**changes: Any) -> HistogramFigure:
             "data": "preference_data",
             "method": "sgpo",
             "prompts": 2000,
-            "under": "self_improver",
+            "under": "improver",
             "log_scale": True,
             "x": "",
             "y": "",
@@ -138,12 +138,10 @@ def settings_table(*benches: str) -> SettingsTable:
 
 def sample_table(second: str = "improver", model: str = MODEL) -> SampleTable:
     """As Tables 8 and 12."""
-    sets = {"method": "sgpo", "data": "preference_data"}
+    sets = {"Policy": "policy_answer", "Improved": "self_improvement"}
     groups = (
-        SampleGroup("", "elsewhere", "qwen", 2, responses={"Draft": "draft"}, **sets),
-        SampleGroup(
-            "", "sets", model, 3, responses={"Policy": "policy_answer", "Improved": "self_improvement"}, **sets
-        ),
+        SampleGroup("", "elsewhere", "qwen", 2, data="preference_data", responses={"Draft": "draft"}),
+        SampleGroup("", "sets", model, 3, data="preference_data", responses=sets),
         SampleGroup("", "methods", model, 2, bench="arena_hard", methods={"SFT": "sft", "Second": second}),
     )
-    return SampleTable(**common("samples"), models=("qwen", "llama"), groups=groups)
+    return SampleTable(**common("samples"), models=("qwen", "llama"), method="sgpo", groups=groups)

@@ -1,6 +1,6 @@
 """A paper from outside the package: its folder is named, its method installed, and its table is run for real."""
 
-import json
+import csv
 import re
 import sys
 import tomllib
@@ -11,7 +11,6 @@ import pytest
 
 from harness.papers import find_exhibit
 from harness.recipes.registries import METHODS
-from reports.manifest import ScoresPart, read_manifest
 from tests.command import Harness
 from tests.plugins import install
 
@@ -45,19 +44,20 @@ def test_its_table_is_reproduced_in_a_folder_of_its_own(toy: Harness) -> None:
     outcome = toy("reproduce", "toy/table1", "--fast")
     assert outcome.exit_code == 0, outcome.err
     run = Path("runs/mini-fast/toy/table1")
-    manifest = read_manifest(run)
-    [part] = manifest.parts
-    assert isinstance(part, ScoresPart)
-    assert [(cell.model, cell.method) for cell in part.cells] == [("one", "sft"), ("one", "sft-twice")]
-    assert all(cell.value is not None for cell in part.cells)
-    assert (manifest.n_claims, manifest.n_orderings) == (1, 1)  # the families are this paper's
-    assert manifest.deviations[0].id == "world"
+    with (run / "table1.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [(cell["model"], cell["method"], cell["paper"]) for cell in cells] == [
+        ("one", "sft", "3.5"),
+        ("one", "sft-twice", "6.0"),
+    ]
+    assert all(cell["ours"] for cell in cells)
     assert (run / "checkpoints" / "one-sft-twice-seed0" / "model.safetensors").is_file()
-    written = json.loads((run / "manifest.json").read_text())
-    assert written["judge"]["prompt"] == str(TOY / "prompts" / "mini.yaml")
-    assert written["provenance"]["outside"]["method sft-twice"]["package"] == "toy-paper"
-    page = (run / "index.html").read_text()
-    assert "One-Base (1B)" in page and "6.0" in page and "sgpo" not in page.lower()
+    report = (run / "report.md").read_text(encoding="utf-8")
+    assert "One-Base (1B)" in report and "Two stages are better than one" in report
+    assert "over the paper's 1 orderings" in report  # and not those of another paper as well
+    assert "A base model of 1B parameters" in report  # the ledger
+    assert "toy-paper 1.0" in report and str(TOY / "prompts" / "mini.yaml") in report
+    assert "sgpo" not in report.lower()
 
 
 def test_it_is_listed_and_known_to_every_command_that_takes_a_name(toy: Harness) -> None:

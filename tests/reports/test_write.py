@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +53,6 @@ def test_a_failed_report_leaves_the_old_one(folder: Path) -> None:
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*manifest\.json"):
         write_report(tmp_path)
-
-
-def test_a_run_that_lies_in_a_folder_of_its_paper_is_named(folder: Path) -> None:
-    place = Path(shutil.copytree(folder, folder.parent / "runs" / "sgpo" / "table3"))
-    with pytest.raises(UserError, match=f"name the folder of a finished run, such as {place}$"):
-        write_report(folder.parent / "runs" / "table3")
 
 
 def test_damaged_manifest(folder: Path) -> None:
