@@ -108,7 +108,7 @@ def reproduce(run_dir: Path, seeds: int) -> Path:
     command = [sys.executable, "-m", "harness", *RUN, "--seeds", str(seeds), "--run-dir", str(run_dir)]
     if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         sys.exit(f"harness {' '.join(command[3:])} ended with {code}")
-    return run_dir / "table3"
+    return run_dir / "sgpo" / "table3"
 
 
 def scores_of(run: Path) -> list[SeedScore]:

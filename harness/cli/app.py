@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from harness.cli.parameters import MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
+from harness.cli.parameters import (
+    EXPERIMENT,
+    MAX_SEED,
+    NAMES,
+    PATH,
+    SEED,
+    TEXT,
+    FiniteFloat,
+    TrainingSeeds,
+    Whole,
+    shown,
+)
 from harness.config.yaml_files import name_in
 from harness.engine.compute import ExecutorKind
 from harness.engine.limits import Limits
@@ -176,7 +187,7 @@ def _code_changes(*actions: str) -> Callable[..., Any]:
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     """EXPERIMENT, as `experiment`, and the options of `_choice_options`."""
-    return click.argument("experiment", type=TEXT)(_choice_options(command))
+    return click.argument("experiment", type=EXPERIMENT)(_choice_options(command))
 
 
 def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -372,7 +383,7 @@ def reproduce(
     allow_missing: bool,
     code_changes: "CodeChanges",
 ) -> None:
-    """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
+    """Train, generate, judge and score what EXPERIMENT (such as sgpo/table3 or sgpo/all) needs, and write its report.
 
     What is in the run directory already is not computed again.
     """
@@ -383,7 +394,7 @@ def reproduce(
 
 
 @cli.command(cls=HeadedCommand)
-@click.argument("experiment", type=TEXT, default="table3")
+@click.argument("experiment", type=EXPERIMENT, default="table3")
 @_choice_options
 @_offline
 @_judge_options(required=False)
@@ -612,7 +623,7 @@ def compare(
 
 
 @cli.command()
-@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/table3.")
+@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/sgpo/table3.")
 @click.option("--candidate", type=PATH, required=True, help="The run after it.")
 @click.option(
     "--rerun-affected", is_flag=True, help="Make the candidate first: rerun the steps that the change affects."
@@ -639,15 +650,17 @@ def regress(
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["methods", "evals", "experiments", "scales", "models", "judges"]))
+@click.argument("kind", type=click.Choice(["papers", "experiments", "methods", "evals", "scales", "models", "judges"]))
 def list_(kind: str) -> None:
-    """List the methods, evaluations, experiments, scales, models or judges there are."""
-    from harness.commands.listing import listing
+    """List the papers, experiments, methods, evaluations, scales, models or judges there are."""
+    from harness.commands.listing import BARE_NAMES, listing
 
     lines = list(listing(kind))
     width = max(len(name) for name, _ in lines)
     for name, summary in lines:
         click.echo(f"{name:{width}}  {summary}")
+    if kind == "experiments":
+        click.echo(BARE_NAMES, err=True)
 
 
 @cli.group(cls=Commands)

@@ -10,7 +10,6 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.response_sets import response_set
 from harness.mini.identity import world_digest
-from harness.papers import DataRole
 from harness.recipes.benches import baseline_roles
 from harness.recipes.scales import Scale
 from harness.records import Judgment
@@ -22,7 +21,7 @@ from methods.ingredients import Ingredients
 from methods.sft import sft
 from methods.sgpo import Variant
 
-DATA: dict[str, DataRole] = {"improver data": "improver_data", "preference data": "preference_data"}
+DATA: dict[str, str] = {"improver data": "improver_data", "preference data": "preference_data"}
 
 
 @dataclass(frozen=True)
