@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.run.options import Choice
 
 SCALE = "mini"
+RECIPE = ("--scale", "--recipe", "scale")
+"""One option: the name of a packaged recipe, or a file."""
 LONGEST_TIMEOUT = 7 * 86400
 """Seconds; what the system counts time-outs in ends at some number."""
 
@@ -192,6 +194,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
         models: tuple[str, ...],
         methods: tuple[str, ...],
         teacher: str | None,
+        settings: tuple[str, ...],
         accelerate: str | None,
         processes: int | None,
         micro_batch_size: int | None,
@@ -221,6 +224,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
             models=models,
             methods=methods,
             teacher=teacher,
+            settings=settings,
             compute={name: value for name, value in compute.items() if value is not None},
         )
         command(
@@ -236,7 +240,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _run(
-        "--scale",
+        *RECIPE,
         type=TEXT,
         default=SCALE,
         show_default=True,
@@ -249,6 +253,13 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _run("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
     _run(
         "--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."
+    ),
+    _run(
+        "--set",
+        "settings",
+        type=TEXT,
+        multiple=True,
+        help="Change a setting of the recipe, such as methods.dpo.beta=0.1; repeatable.",
     ),
     _run("--teacher", type=TEXT, help="Who improves and answers, instead of the scale's teacher."),
     _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE, or runs/SCALE-fast]"),
@@ -452,7 +463,7 @@ def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
 @_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
 @_instructions(
-    "--scale", type=TEXT, help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
+    *RECIPE, type=TEXT, help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
 )
 @_instructions("--data", type=TEXT, help="A folder with the official data.  [default: the hub]")
 @_instructions("--baseline", type=TEXT, help="A model that the official data has answers of, or a file of outputs.")
@@ -779,10 +790,10 @@ def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     from harness.commands.diagnostics import diagnostics, report
     from harness.engine.pipeline import run
     from harness.engine.store import Store
-    from harness.recipes.scales import load_scale
+    from harness.recipes.loading import load_recipe
 
     store = Store(run_dir / "store")
-    found = {name: diagnostics(load_scale(SCALE), name, seed) for name in models}
+    found = {name: diagnostics(load_recipe(SCALE), name, seed) for name in models}
     run([target for each in found.values() for target in each.targets()], store)
     for name, each in found.items():
         click.echo(f"{name}\n" + "\n".join(f"  {line}" for line in report(each, store)))
@@ -823,7 +834,7 @@ def _choose_rates(
 
 @cli.command()
 @click.option(
-    "--scale", type=TEXT, default=SCALE, show_default=True, help="Whose rates: see `harness list scales`; or a file."
+    *RECIPE, type=TEXT, default=SCALE, show_default=True, help="Whose rates: see `harness list scales`; or a file."
 )
 @_rates_options
 def rates(scale: str, **options: Any) -> None:

@@ -7,9 +7,9 @@ from harness.endpoints.known_models import JudgeModel, judge_table
 from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
 from harness.experiments import ALL
-from harness.papers import AnyExhibit, exhibit_names, load_exhibit
+from harness.papers import AnyExhibit, exhibit_names, load_exhibit, papers
+from harness.recipes.loading import load_recipe, load_variants, recipe_names
 from harness.recipes.registries import EVALS, METHODS, load_evaluation, load_method
-from harness.recipes.scales import load_scale, scale_names
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
@@ -17,12 +17,15 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
     if kind == "methods":
         for name in METHODS.names():
             yield name, _summary(_of_method, name)
+        for paper in papers():
+            for name, variant in load_variants(paper).items():
+                yield name, f"{variant.get('summary', '')} ({variant['method']} in the recipes of {paper})"
     elif kind == "evals":
         for name in EVALS.names():
             yield name, _summary(_of_evaluation, name)
     elif kind == "scales":
-        for name in scale_names():
-            yield name, load_scale(name).description
+        for name in recipe_names():
+            yield name, load_recipe(name).description
     elif kind == "models":
         yield from _models()
     elif kind == "judges":
@@ -59,8 +62,8 @@ def _summary(of: Callable[[str], str], name: str) -> str:
 
 def _models() -> Iterator[tuple[str, str]]:
     """What `--model` takes, and `--models` calls by the scale's own names."""
-    for scale in scale_names():
-        for name, role in load_scale(scale).models.items():
+    for scale in recipe_names():
+        for name, role in load_recipe(scale).base_models.items():
             yield role.reference, f"{name} of the scale {scale}: {role.description}"
 
 

@@ -46,7 +46,8 @@ def reproduce(
     store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
     folder = run_dir / name
     require_writable(folder / "checkpoints")
-    print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    scale = request.scale
+    print(f"{name} on the scale {scale.name!r} ({scale.description}; {scale.where})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)

@@ -8,11 +8,11 @@ from evals.bench import Evaluation
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
-from harness.experiments.response_sets import DRAW_SEED, response_set
+from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.papers import Comparison, SampleGroup, SampleTable
 from harness.recipes.benches import bench_on
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS
-from harness.recipes.scales import Scale
 from harness.records import Response
 from harness.steps.draw import drawn
 
@@ -79,12 +79,12 @@ def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> 
     return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
 
 
-def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
+def _responses(scale: Recipe, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
     """Sets of responses to the preference data, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
-            given = scale.ingredients(group.model, seed)
-            return {label: response_set(given, "preference_data", name) for label, name in group.responses.items()}
+            sets = responses_of(scale, group.model, seed)
+            return {label: sets.all(group.data, name) for label, name in group.responses.items()}
         evaluation: Evaluation = EVALS.load(group.bench)
         bench = bench_on(scale, group.bench)
         return {

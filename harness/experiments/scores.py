@@ -13,8 +13,8 @@ from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
 from harness.papers import Comparison, ScoreTable
 from harness.recipes.benches import bench_on
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS
-from harness.recipes.scales import Scale
 from harness.steps.gold import GoldQuality, gold_quality
 
 
@@ -40,7 +40,7 @@ class Scores:
     """A table of scores on a scale, as promises."""
 
     exhibit: ScoreTable
-    scale: Scale
+    scale: Recipe
     models: tuple[str, ...]
     methods: tuple[str, ...]
     checkpoints: Checkpoints
@@ -148,7 +148,7 @@ def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]
 
 
 def _cells(
-    scale: Scale,
+    scale: Recipe,
     benches: dict[str, tuple[Evaluation, Bench]],
     checkpoints: Checkpoints,
     model_name: str,

@@ -10,11 +10,11 @@ from evals.pairwise_steps import pairwise_against_even
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
-from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.experiments.response_sets import responses_of
 from harness.papers import EVEN, Comparison, Match, WinRateTable
 from harness.recipes.benches import bench_on
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS
-from harness.recipes.scales import Scale
 
 BENCH = "pairwise"
 METRIC = "win_rate"
@@ -95,20 +95,19 @@ def win_rates(exhibit: WinRateTable, request: Request) -> WinRates:
 def _play(
     exhibit: WinRateTable,
     match: Match,
-    scale: Scale,
+    scale: Recipe,
     model: str,
     seeds: Sequence[int],
     evaluation: Evaluation,
     bench: Bench,
 ) -> Played:
     """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
-    variant = variant_of(match.method)
     judgments, settings = [], []
     for seed in seeds:
-        given = scale.ingredients(model, seed)
-        with labels(f"{model} {match.method} seed {seed}"):
-            outputs = response_set(given, match.data, match.outputs, variant)
-            baselines = drawn_set(given, match.data, match.baselines, exhibit.prompts, variant)
+        sets = responses_of(scale, model, seed, match.method)
+        with labels(f"{model} {sets.name} seed {seed}"):
+            outputs = sets.all(match.data, match.outputs)
+            baselines = sets.drawn(match.data, match.baselines, exhibit.prompts)
         settings.append(replace(bench, baselines=baselines, baseline_name=match.baselines))
         with labels(f"{model} {match.id} seed {seed}"):
             judgments.append(evaluation.judgments(settings[-1], outputs))

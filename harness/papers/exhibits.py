@@ -198,34 +198,20 @@ class ScoreTable(Exhibit):
         require_distinct("column id", columns)
 
 
-DataRole = Literal["improver_data", "preference_data"]
-
-ResponseSet = Literal[
-    "reference",
-    "draft",
-    "teacher_improvement",
-    "teacher_answer",
-    "policy_answer",
-    "self_improvement",
-    "initial_improvement",
-]
-"""The paper's sets of responses: y; ŷ_θ0; ỹ_φ; ŷ_φ; ŷ_θ*; ỹ_θ* (by the self-improver from ŷ_θ*); ỹ_θ0 (by the initial
-policy from ŷ_θ*)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
     """One set of responses against another, by the judge's win rate. `published` is None where nothing is printed.
 
-    `method` names the variant of SGPO whose self-improver is meant; `approximate` marks a number that the text rounds.
+    `data` is a data role, the sides are sets of responses that `method` declares: by default the paper's own method,
+    which bears the paper's name. `approximate` marks a number that the text rounds.
     """
 
     id: str
     label: str
-    data: DataRole
-    outputs: ResponseSet
-    baselines: ResponseSet
-    method: str = "sgpo"
+    data: str
+    outputs: str
+    baselines: str
+    method: str = ""
     group: str = ""
     """What rows that belong together have in common, such as the data set."""
     published: float | None = None
@@ -289,7 +275,7 @@ class ValueSet:
 
     id: str
     label: str
-    responses: ResponseSet
+    responses: str
     filtered: bool = False
 
 
@@ -305,14 +291,15 @@ class HistogramPanel:
 class HistogramFigure(Exhibit):
     """Histograms of a measure of responses to `prompts` randomly drawn prompts (all where None) of a data role.
 
-    `distance_from` is the set that edit distances are measured from; perplexities are under the model `under`.
+    `distance_from` is the set that edit distances are measured from; perplexities are under the checkpoint of the
+    method `under`. Sets of responses are those of the paper's own method.
     """
 
     quantity: Literal["edit_distance", "perplexity"]
-    data: DataRole
+    data: str
     prompts: int | None = None
-    distance_from: ResponseSet | None = None
-    under: Literal["initial_policy", "self_improver"] | None = None
+    distance_from: str | None = None
+    under: str | None = None
     log_scale: bool = False
     x: str
     y: str
@@ -399,8 +386,9 @@ class SampleGroup:
     title: str
     model: str
     rows: int
-    responses: dict[str, ResponseSet] = field(default_factory=dict)
-    """Column label -> set, on the preference data."""
+    data: str = ""
+    responses: dict[str, str] = field(default_factory=dict)
+    """Column label -> set of responses to the data role `data`."""
     bench: str = ""
     methods: dict[str, str] = field(default_factory=dict)
     """Column label -> method, on `bench`."""

@@ -24,7 +24,7 @@ from harness.plan.rows import BASES, model_reference
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import SEQUENCES, Calls, StepCost, StepCosts
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 from harness.training.batches import spread
 from harness.training.memory import resume_bytes, stage_memory
@@ -181,7 +181,7 @@ def _planned(
 
 def forecast(
     experiments: Sequence[Experiment],
-    scale: Scale,
+    scale: Recipe,
     stages: Sequence[Stage],
     steps: tuple[PlannedStep, ...],
     machine: Machine,
@@ -267,7 +267,7 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
     return Range(low, expected, high)
 
 
-def _memory(stages: Sequence[Stage], scale: Scale, *, on_gpu: bool) -> Iterator[MemoryNeed]:
+def _memory(stages: Sequence[Stage], scale: Recipe, *, on_gpu: bool) -> Iterator[MemoryNeed]:
     """The largest need of each kind of work, by base model."""
     compute = scale.compute
     by_model: defaultdict[str, list[Stage]] = defaultdict(list)
@@ -290,12 +290,12 @@ def _memory(stages: Sequence[Stage], scale: Scale, *, on_gpu: bool) -> Iterator[
         yield MemoryNeed(model, "likelihoods", shape, scoring, f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once")
 
 
-def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) -> Memory:
+def _training_need(stage: Stage, shape: ModelShape, scale: Recipe, on_gpu: bool) -> Memory:
     sequences = SEQUENCES if stage.beta is not None else 1
     return stage_memory(shape, stage.settings, scale.compute, sequences=sequences, on_gpu=on_gpu)
 
 
-def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
+def disk_needs(costs: Sequence[StepCost], scale: Recipe, estimates: Estimates) -> Iterator[DiskNeed]:
     """What is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:

@@ -13,7 +13,7 @@ from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
 from harness.recipes.benches import OFFICIAL_DATA
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.run.options import most_processes
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 from harness.training.launch import accelerate_config
@@ -101,7 +101,7 @@ def _supposition(name: str, estimates: Estimates) -> str:
 
 
 def warnings(
-    forecast: Forecast, scale: Scale, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
+    forecast: Forecast, scale: Recipe, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
 ) -> Iterator[Note]:
     """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
@@ -133,7 +133,7 @@ def warnings(
         )
 
 
-def _asked(scale: Scale, today: date) -> Iterator[Note]:
+def _asked(scale: Recipe, today: date) -> Iterator[Note]:
     judge, benches = scale.judge.reference(), scale.benches.values()
     is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
     if is_official and judge.model != OFFICIAL_JUDGE:
@@ -149,22 +149,23 @@ def _asked(scale: Scale, today: date) -> Iterator[Note]:
             " replaces it; then no number is the paper's metric, and AlpacaEval's length-controlled win rate is"
             " withheld, whose published calibration is this judge's",
         )
-    if scale.teacher.startswith(OPENAI):
-        teacher = teacher_endpoint(scale.teacher)
-        if is_official and teacher.model != OFFICIAL_JUDGE:
-            yield Note("teacher", f"the teacher is {teacher.model}, the paper's {OFFICIAL_JUDGE}")
-        if (ends := shutdown_date(teacher)) and ends <= today:
+    for role, reference in scale.models.items():
+        if not reference.startswith(OPENAI):
+            continue
+        asked = teacher_endpoint(reference)
+        if is_official and asked.model != OFFICIAL_JUDGE:
+            yield Note(role, f"the {role} is {asked.model}, the paper's {OFFICIAL_JUDGE}")
+        if (ends := shutdown_date(asked)) and ends <= today:
             yield Note(
-                "teacher",
-                f"the teacher {teacher.model} was shut down by its vendor on {ends}; the price is its last. --teacher"
-                " replaces it; the improver then learns from another model than the paper's",
+                role,
+                f"the {role} {asked.model} was shut down by its vendor on {ends}; the price is its last. --{role}"
+                " replaces it; what learns from it then learns from another model than the paper's",
             )
 
 
-def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
-    data = scale.data
-    roles = [data.demonstrations.reference, data.improver_data.reference, data.preference_data.reference]
-    roles += [role.reference for role in scale.models.values()]
+def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[Note]:
+    roles = [role.reference for role in scale.data.values()]
+    roles += [role.reference for role in scale.base_models.values()]
     unpinned = [each for each in roles if is_repository(each) and "@" not in each]
     for reference in unpinned:
         yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
@@ -176,7 +177,7 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
         yield Note("reference", f"not at hand: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
-def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:
+def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[Note]:
     """What the machine has not."""
     room = forecast.device.memory_gb
     for need in forecast.memory:

@@ -15,7 +15,7 @@ from harness.plan.estimates import Estimates, model_shape
 from harness.plan.hardware import Hardware, Kind, Machine, Speed, speed
 from harness.plan.ranges import NOTHING, Range, about, total
 from harness.plan.rows import RowCounts, Rows, count_tokens, is_trained, model_reference
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.records import Prompt
 from harness.steps.judge import orders
 from harness.steps.judge_prompt import JudgePrompt
@@ -64,7 +64,7 @@ class StepCosts:
     """What the steps of one run take on one machine."""
 
     def __init__(
-        self, scale: Scale, machine: Machine, hardware: Hardware, rows: RowCounts, estimates: Estimates, limits: Limits
+        self, scale: Recipe, machine: Machine, hardware: Hardware, rows: RowCounts, estimates: Estimates, limits: Limits
     ) -> None:
         self._scale, self._machine, self._hardware = scale, machine, hardware
         self._device = hardware.devices[machine.device]

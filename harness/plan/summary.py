@@ -13,7 +13,7 @@ from harness.plan.ranges import Range
 from harness.plan.rows import RowCounts
 from harness.plan.settings import Stage, decoding, resolved_cells
 from harness.plan.steps import judge_of, orders_of
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Summary:
     """All that is shown."""
 
     experiment: str
-    scale: Scale
+    scale: Recipe
     seeds: tuple[int, ...]
     experiments: Sequence[Experiment]
     counts: RowCounts

@@ -146,7 +146,7 @@ def _training(summary: Summary) -> Iterator[str]:
     for model in dict.fromkeys(stage.model for stage in summary.stages):
         own = [stage for stage in summary.stages if stage.model == model]
         everybody = {method for stage in own for method in stage.methods}
-        yield f"{model}: {summary.scale.models[model].reference}"
+        yield f"{model}: {summary.scale.base_models[model].reference}"
         rows = [["stage", "of the methods", "rows", "epochs", "steps", "rate", "beta", "starts from"]]
         room = ROOM_FOR_NAMES - max(len("starts from"), *(len(stage.starts_from) for stage in own))
         rows += [_stage_row(stage, everybody, room) for stage in own]
@@ -223,8 +223,7 @@ def _data(summary: Summary) -> Iterator[str]:
     """What fills the paper's data roles, as far as this run reads it."""
     read = {step.cost.artifact.label for step in summary.forecast.steps}
     rows = []
-    for name in ("demonstrations", "improver_data", "preference_data"):
-        role = getattr(summary.scale.data, name)
+    for name, role in summary.scale.data.items():
         if any(label.startswith(role.reference) for label in read):
             rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
     if rows:

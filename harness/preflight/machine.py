@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.engine.artifacts import Artifact
+from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
 from harness.engine.main_memory import GIB, main_memory
@@ -187,7 +187,7 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
         shape = subject.shape(needed[0].base)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute, longest = subject.scale.compute, subject.scale.training.sft.max_length
+    compute, longest = subject.scale.compute, _longest(subject)
     takes: dict[str, float] = {}
     for stage in needed:
         try:
@@ -209,6 +209,11 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     if not machine.gpus and most * side_by_side > machine.free_memory:
         return Check("warning", what, f"{said}, {gib(machine.free_memory)} of it free: end what else is running")
     return Check("ok", what, said)
+
+
+def _longest(subject: Subject) -> int:
+    """The longest rows that the run trains on, in tokens."""
+    return max((each.max_length for each in _trainings(ancestry(subject.targets))), default=0)
 
 
 def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:

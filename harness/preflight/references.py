@@ -69,22 +69,22 @@ def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:
     scale = subject.scale
     asked = works(subject.missing)
     judge = scale.judge.reference() if "asking" in asked else None
-    teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
-    return {
-        "judge": None if judge is None or judge.is_embedded else judge,
-        "teacher": teacher if _is_asked(scale.teacher, asked.get("generation", [])) else None,
-    }
+    found = {"judge": None if judge is None or judge.is_embedded else judge}
+    for role, reference in scale.models.items():
+        is_asked = reference.startswith(OPENAI) and _answers(reference, asked.get("generation", []))
+        found[role] = teacher_endpoint(reference) if is_asked else None
+    return found
 
 
-def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
-    return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
+def _answers(model: str, generations: Sequence[Artifact]) -> bool:
+    return any(model in (origin(each).label, origin(each).params["reference"]) for each in generations)
 
 
 def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path) -> Check:
     """Whether an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)
+        client = load_judge(endpoint, limits, kept, None if role == "judge" else TEACHER_OPTIONS)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))

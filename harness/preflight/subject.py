@@ -22,9 +22,8 @@ from harness.models.references import checkpoint_folder, set_chat_format
 from harness.network import is_offline
 from harness.plan.estimates import model_shape
 from harness.recipes.benches import bench_on
-from harness.recipes.scales import DataRole, Scale
+from harness.recipes.recipe import DataRole, Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
-from methods.ingredients import MethodSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
@@ -74,7 +73,7 @@ class Subject:
     _read: dict[str, Sequence[Row]] = field(default_factory=dict)
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> Recipe:
         """The scale that is run."""
         return self.request.scale
 
@@ -85,7 +84,7 @@ class Subject:
 
     def origins(self) -> list[Artifact]:
         """The models and data sets that the graph begins with."""
-        return [each for each in ancestry(self.targets) if "reference" in each.params]
+        return _starts(self.targets)
 
     def name_of(self, model: Artifact) -> str:
         """What the scale calls a model that a graph begins with, or its reference."""
@@ -149,11 +148,16 @@ class Subject:
 
     def base(self, model: str) -> Artifact:
         """What a base model begins as."""
-        return self.scale.models[model].artifact()
+        return self.scale.base_models[model].artifact()
 
-    def settings_of(self, model: str) -> MethodSettings:
-        """The training settings of a base model."""
-        return self.scale.ingredients(model, self.request.seeds[0]).settings
+    def trainings(self, model: str) -> list[Artifact]:
+        """Return the trainings of the run that begin with a base model, in the order in which they can be done."""
+        base = self.base(model)
+        return [each for each in works(ancestry(self.targets)).get("training", []) if origin(each) == base]
+
+    def first_training(self, model: str, data: Artifact) -> Artifact | None:
+        """Return the first training that learns from a data set, or from what was made of it; None without any."""
+        return next((each for each in self.trainings(model) if _source(data) in map(_source, _starts([each]))), None)
 
     def rows(self, data: Data) -> Sequence[Row]:
         """The rows of a data set. Raises UserError where it cannot be read, or has too few."""
@@ -166,13 +170,11 @@ class Subject:
 
     def training_data(self) -> dict[str, Data]:
         """The training sets that the run uses by the name of their role, at most `most_rows` of each."""
-        data = self.scale.data
-        roles = {
-            "demonstrations": Data(self._first(data.demonstrations).artifact(), Response),
-            "improver_data": Data(self._first(data.improver_data).artifact(), Response),
-            "preference_data": Data(self._first(data.preference_data).artifact("pairs"), PreferencePair),
-        }
         used = {_source(each) for each in self.origins()}
+        roles = {
+            name: Data(self._first(role).artifact(), PreferencePair if role.kind == "pairs" else Response)
+            for name, role in self.scale.data.items()
+        }
         return {name: each for name, each in roles.items() if _source(each.artifact) in used}
 
     def _first(self, role: DataRole) -> DataRole:
@@ -205,6 +207,10 @@ def hub_sizes(origin: Artifact) -> dict[str, int]:
 def is_data(origin: Artifact) -> bool:
     """Whether what a graph begins with is a data set; a model otherwise."""
     return "model" not in origin.step
+
+
+def _starts(targets: Iterable[Artifact]) -> list[Artifact]:
+    return [each for each in ancestry(targets) if "reference" in each.params]
 
 
 def _source(data: Artifact) -> tuple[str, str | None]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.engine.artifacts import Artifact, Tracker
 from harness.engine.compute import Compute
@@ -14,7 +14,7 @@ from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
 from harness.preflight.check import Check
 from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
-from harness.preflight.subject import Data, NotAtHand, Subject
+from harness.preflight.subject import NotAtHand, Subject
 from harness.records import PreferencePair, Response, read_rows
 from harness.training.memory import resume_bytes
 from harness.training.settings import PreferenceSettings, TrainingSettings
@@ -53,15 +53,25 @@ def training_checks(subject: Subject, machine: Machine | None = None) -> Iterato
 
 def _try(subject: Subject, name: str) -> Iterator[Check]:
     """What the run's own rows allow: a run of SFT alone has no pairs."""
-    folder, settings, data = subject.checkpoint(subject.base(name)), subject.settings_of(name), subject.training_data()
-    if pairs := _rows(subject, data.get("preference_data"), PreferencePair):
-        yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
-    if answers := _rows(subject, data.get("demonstrations") or data.get("improver_data"), Response):
-        yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+    folder, settings = subject.checkpoint(subject.base(name)), _settings(subject, name)
+    preference, supervised = settings.get(PreferenceSettings), settings.get(TrainingSettings)
+    if preference and (pairs := _rows(subject, PreferencePair)):
+        yield check_first_loss(name, folder, pairs[:ROWS], preference)
+    if supervised and (answers := _rows(subject, Response)):
+        yield check_gradients(name, folder, of_unlike_length(answers), supervised)
 
 
-def _rows(subject: Subject, data: Data | None, kind: type[R]) -> list[R]:
-    """The rows of a training set; none of one that the run does not use."""
+def _settings(subject: Subject, name: str) -> dict[type, Any]:
+    """Those of the run's first training of each kind, by their class."""
+    found: dict[type, Any] = {}
+    for each in subject.trainings(name):
+        found.setdefault(type(each.arguments["settings"]), each.arguments["settings"])
+    return found
+
+
+def _rows(subject: Subject, kind: type[R]) -> list[R]:
+    """The rows of the first training set of their kind; none where the run uses no such set."""
+    data = next((each for each in subject.training_data().values() if each.type is kind), None)
     return [row for row in subject.rows(data) if isinstance(row, kind)] if data else []
 
 

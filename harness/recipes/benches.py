@@ -24,7 +24,8 @@ from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
 from harness.models.hub import NotFetched
-from harness.recipes.scales import BenchRole, DataRole, JudgeRole, Scale, load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import BenchRole, DataRole, JudgeRole, Recipe
 from harness.steps.data import first_responses
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
@@ -91,7 +92,7 @@ def calibration_from(path: Path) -> Artifact:
     return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
 
 
-def bench_on(scale: Scale, name: str) -> Bench:
+def bench_on(scale: Recipe, name: str) -> Bench:
     """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one.
 
     A judge that is not the embedded one is asked with the official prompts, and calibrates no length control: that
@@ -191,10 +192,10 @@ def _official_calibration() -> Artifact:
     return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
 
 
-def _limited_scale(choice: BenchChoice) -> Scale:
+def _limited_scale(choice: BenchChoice) -> Recipe:
     if choice.data or choice.baseline:
         raise UserError(f"--data and --baseline go with --scale {OFFICIAL}: scale {choice.scale} has its own")
-    scale = load_scale(choice.scale)
+    scale = load_recipe(choice.scale)
     return scale.limited(choice.limit) if choice.limit else scale
 
 

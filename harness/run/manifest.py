@@ -13,8 +13,9 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments import Experiment, Request
 from harness.files import replace_file
-from harness.papers import load_deviations
+from harness.papers import Deviation, load_deviations
 from harness.provenance import provenance
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.run.claims import decide_claims
 
@@ -44,6 +45,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "run": name,
         "paper": paper.name,
         "scale": scale.name,
+        "recipe": scale.where,
         "fast": scale.is_reduced,
         "seeds": list(request.seeds),
         "models_asked": list(request.models),
@@ -57,23 +59,33 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "judge": {
             "name": scale.judge.model,
             "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in fingerprints.items()),
-            "prompt": f"configs/papers/sgpo/prompts/{scale.prompts}.yaml"
+            "prompt": f"configs/papers/{scale.paper}/prompts/{scale.prompts}.yaml"
             if scale.truth_is_known
             else "the benches' own",
             "parser": "harness/steps/verdicts.py",
             "base_url": scale.judge.reference().base_url,
         },
-        "teacher": scale.teacher,
+        "teacher": scale.models.get("teacher", ""),
         "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)}
         | {"outside": packages_used()},
         "stale": stale.lines,
         "stale_unknown": stale.unknown_line,
-        "models": {name: asdict(scale.models[name]) for name in models},
+        "models": {name: asdict(scale.base_models[name]) for name in models},
         "parts": [experiment.part(store) for experiment in experiments],
         **decide_claims(experiments, store),
-        "deviations": [asdict(deviation) for deviation in load_deviations(paper.name)],
+        "deviations": [asdict(each) for each in (*changed_settings(experiments, scale), *load_deviations(paper.name))],
         "steps": [_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made],
     }
+
+
+def changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
+    """Return what the user set otherwise than the recipe, for the whole run and for single rows, as deviations."""
+    rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
+    changes = [*scale.changed, *(change for row in rows for change in scale.row_changes(row))]
+    return [
+        Deviation(f"setting-{change.asked}", f"{scale.where}: {change.before}", str(change.now), "set by the user")
+        for change in changes
+    ]
 
 
 def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:

@@ -1,0 +1,99 @@
+"""What a user changes of a recipe: by ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config.yaml_files import parse_yaml
+from harness.errors import UserError, unknown
+
+Settings = Mapping[str, Any]
+"""Nested settings, as YAML has them."""
+
+CHANGEABLE = ("methods", "sampling", "data")
+"""The parts of a recipe that ``--set`` changes; what else a run changes has an option of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that is otherwise than the recipe has it, and what it would be (None where the recipe has none)."""
+
+    asked: str
+    """How the user asked for it."""
+    before: Any
+    now: Any
+
+
+def split_row(row: str) -> tuple[str, Settings]:
+    """Return the method that a row names and its changed settings: ``sgpo:rounds=3`` is ("sgpo", {"rounds": 3}).
+
+    Raises UserError where a setting is not written so, or is given twice.
+    """
+    name, *changes = row.split(":")
+    return name, nested(changes, f"{row}: write a setting as in sgpo:rounds=3", row)
+
+
+def asked_changes(texts: Iterable[str]) -> Settings:
+    """Return what ``--set`` changes, as nested settings: {"methods": {"dpo": {"beta": 0.1}}}.
+
+    Raises UserError for what is not written so, is given twice, or is no part of a recipe that can be changed.
+    """
+    changes = nested(texts, "--set: write a setting as in methods.dpo.beta=0.1", "--set")
+    for part, inner in changes.items():
+        if part not in CHANGEABLE or not isinstance(inner, Mapping):
+            raise unknown("part of a recipe to --set:", part, CHANGEABLE)
+    return changes
+
+
+def nested(texts: Iterable[str], mend: str, where: str) -> dict[str, Any]:
+    """Return ``a.b=1`` as {"a": {"b": 1}}, values as YAML reads them. Raises UserError: `mend` for a wrong form."""
+    found: dict[str, Any] = {}
+    seen: set[str] = set()
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not (equals and value and all(path.split("."))):
+            raise UserError(f"{mend}, not {text!r}")
+        if path in seen:
+            raise UserError(f"{where}: the setting {path!r} is given twice")
+        seen.add(path)
+        change: Any = parse_yaml(value, where)
+        for name in reversed(path.split(".")):
+            change = {name: change}
+        found = merged(found, change)
+    return found
+
+
+def leaves(settings: Settings, path: str = "") -> Iterable[tuple[str, Any]]:
+    """Return each single setting with its dotted path."""
+    for name, value in settings.items():
+        here = f"{path}.{name}".lstrip(".")
+        yield from leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
+
+
+def at(settings: Settings, path: str) -> Any:
+    """Return the setting at a dotted path; None where there is none."""
+    value: Any = settings
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def merged(*layers: Settings) -> dict[str, Any]:
+    """Return nested settings of which later layers replace those of earlier ones, one by one."""
+    whole: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            before = whole.get(name)
+            if isinstance(value, Mapping) and isinstance(before, Mapping):
+                value = merged(before, value)
+            whole[name] = value
+    return whole
+
+
+def without(settings: Settings, others: Settings) -> dict[str, Any]:
+    """Return the settings that `others` do not have."""
+    return {
+        name: without(value, others[name]) if isinstance(value, Mapping) and name in others else value
+        for name, value in settings.items()
+        if name not in others or isinstance(value, Mapping)
+    }

@@ -1,0 +1,171 @@
+"""From the name of a recipe, or its file, to the recipe: read, completed, and checked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.config import yaml_files
+from harness.config.learning_rates import RateTable, read_table
+from harness.config.yaml_files import config_path, from_mapping, is_path, load_yaml, read_yaml
+from harness.engine.compute import Compute
+from harness.errors import UserError, unknown
+from harness.recipes.changes import Change, Settings, asked_changes, at, leaves, merged
+from harness.recipes.recipe import Recipe, RecipeFile
+from harness.steps.judge_prompt import OFFICIAL_PROMPTS
+
+DEFAULT_PAPER = "sgpo"
+"""The paper that a recipe is of where nothing names another."""
+
+
+def load_recipe(
+    reference: str, *, fast: bool = False, paper: str = DEFAULT_PAPER, changes: Sequence[str] = ()
+) -> Recipe:
+    """Read the recipe ``configs/papers/<paper>/recipes/<reference>.yaml``, or a file of one's own: ``./mine.yaml``.
+
+    Its name is that of its file; paths in it start from the working folder. `changes` are written as
+    ``methods.dpo.beta=0.1``. Raises UserError for an unknown name, with the nearest known one; for a file that is no
+    recipe, lacks what its methods need, or is named as a packaged recipe is; and for a change of what there is not.
+    """
+    path, asked = recipe_path(reference, paper), asked_changes(changes)
+    content = read_yaml(path)
+    read = from_mapping(RecipeFile, content, str(path))
+    others = {part: inner for part, inner in asked.items() if part != "methods"}
+    if others:
+        read = from_mapping(RecipeFile, merged(content, others), "--set")
+    recipe = _completed(read, reference, path, paper)
+    _check_names(recipe)
+    for name in {**recipe.variants, **recipe.methods}:
+        _check_method(recipe, name)
+    recipe = _changed(recipe, asked, content)
+    return recipe.faster() if fast else recipe
+
+
+def recipe_names(paper: str = DEFAULT_PAPER) -> list[str]:
+    """Return the paper's packaged recipes, sorted."""
+    return sorted(path.stem for path in yaml_files.CONFIGS.glob(f"papers/{paper}/recipes/*.yaml"))
+
+
+def recipe_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
+    """Return the file of a recipe. Raises UserError as `load_recipe` does, but for what is in the file."""
+    known = recipe_names(paper)
+    if not is_path(reference):
+        if reference not in known:
+            raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
+        return config_path(f"papers/{paper}/recipes/{reference}.yaml")
+    path = Path(reference)
+    if (
+        path.exists()
+        and path.stem in known
+        and path.resolve() != config_path(f"papers/{paper}/recipes/{path.stem}.yaml").resolve()
+    ):
+        raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
+    return path
+
+
+def _own_file(name: str) -> str:
+    """The file that may be meant by a name that is no packaged recipe's: that of the working folder, if it is there."""
+    return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
+
+
+def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
+    """Return where the learning rates are that were chosen for a recipe, if they were: beside a file of one's own."""
+    if is_path(reference):
+        return Path(reference).with_suffix(".rates.yaml")
+    return yaml_files.CONFIGS / f"papers/{paper}/rates/{reference}.yaml"
+
+
+def load_variants(paper: str) -> dict[str, Settings]:
+    """Return the variants of methods that a paper has, from its ``methods.yaml``; none where it has none."""
+    path = yaml_files.CONFIGS / f"papers/{paper}/methods.yaml"
+    return from_mapping(dict[str, Mapping[str, Any]], read_yaml(path), str(path)) if path.is_file() else {}
+
+
+def _completed(read: RecipeFile, reference: str, path: Path, paper: str) -> Recipe:
+    """The recipe with what is not in its file."""
+    paper = (read.paper or DEFAULT_PAPER) if is_path(reference) else paper
+    recipe = Recipe(
+        **{each.name: getattr(read, each.name) for each in fields(RecipeFile)} | {"paper": paper},
+        name=path.stem,
+        where=_file_name(reference, path),
+        compute=_compute(read.machine),
+        variants=load_variants(paper),
+    )
+    rates = rates_path(reference, paper)
+    return replace(recipe, rates=_chosen_rates(recipe, rates, _file_name(reference, rates)))
+
+
+def _compute(machine: str) -> Compute:
+    """What a machine gives to steps: of a file of configs/machines, or of one's own; the defaults without a name."""
+    if not machine:
+        return Compute()
+    return load_yaml(Path(machine) if is_path(machine) else config_path(f"machines/{machine}.yaml"), Compute)
+
+
+def _chosen_rates(recipe: Recipe, path: Path, where: str) -> RateTable | None:
+    """The rates in the file, if it is there. Raises UserError for a name in it that the recipe or we do not have."""
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    _require_known(f"model in {where}:", table.models, recipe.base_models)
+    _require_known(f"method in {where}:", _inner(table.models), recipe.method_names())
+    return table
+
+
+def _file_name(reference: str, path: Path) -> str:
+    """How a file of a recipe is called in messages."""
+    return str(path) if is_path(reference) else f"configs/{path.relative_to(yaml_files.CONFIGS)}"
+
+
+def _changed(recipe: Recipe, asked: Settings, content: Settings) -> Recipe:
+    """The recipe with what the user sets of its methods, and all that the user sets on record."""
+    methods = asked.get("methods", {})
+    _require_known(f"method to --set in {recipe.where}:", methods, recipe.method_names())
+    after = replace(recipe, changes=methods)
+    for name in methods:
+        _check_method(after, name)
+    changed = [
+        Change(f"--set methods.{name}.{path}", recipe.setting(name, path), value)
+        for name, settings in methods.items()
+        for path, value in leaves(settings)
+    ]
+    others = {part: inner for part, inner in asked.items() if part != "methods"}
+    changed += [Change(f"--set {path}", at(content, path), value) for path, value in leaves(others)]
+    return replace(after, changed=tuple(changed))
+
+
+def _check_method(recipe: Recipe, name: str) -> None:
+    """Raises UserError where a method lacks a setting or a role, on any base model."""
+    if recipe.parent(name) not in recipe.methods:  # of the paper, and not in this recipe
+        return
+    for base_model in recipe.base_models:
+        needs = recipe.method(base_model, name).needs
+    where = f"{recipe.where}: {name} needs the"
+    _require_known(f"{where} data role", needs.data, recipe.data)
+    _require_known(f"{where} model role", needs.models, recipe.models)
+    _require_known(f"{where} prompt", needs.prompts, recipe.prompt_set().methods if needs.prompts else ())
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Raises UserError where one part of the recipe names what another part does not have."""
+    where, methods = recipe.where, recipe.method_names()
+    roles = [*recipe.data, *recipe.benches]
+    for kind, names, known in (
+        (f"model in {where}:", recipe.fast.base_models, recipe.base_models),
+        (f"role with a size in {where}:", recipe.fast.sizes, roles),
+        (f"role without a size in {where}:", roles, recipe.fast.sizes),
+        (f"bench without a judge prompt in {where}:", recipe.benches, [*recipe.prompt_set().judge, *OFFICIAL_PROMPTS]),
+        (f"model with overrides in {where}:", recipe.overrides, recipe.base_models),
+        (f"method with overrides in {where}:", _inner(recipe.overrides), methods),
+    ):
+        _require_known(kind, names, known)
+
+
+def _inner(names: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for inner in names.values() for name in inner]
+
+
+def _require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    if stray := next((name for name in names if name not in known), None):
+        raise unknown(kind, stray, known)
