@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli import main
-from harness.recipes import scales
-from harness.recipes.scales import BenchRole, DataRole, ModelRole, Scale, TrainingData, load_scale
+from harness.recipes import loading
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import BenchRole, DataRole, ModelRole, Recipe
 from harness.records import PreferencePair, Response
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
@@ -48,24 +49,24 @@ def _row(row: Any) -> dict[str, Any]:
     return {"id": row.prompt.id, "messages": talk(row.text), "generator": row.writer}
 
 
-def on_the_hub(load: Callable[..., Scale]) -> Callable[..., Scale]:
-    """`load_scale` with the base model and all data on the hub, one pinned and one not."""
+def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
+    """`load_recipe` with the base model and all data on the hub, one pinned and one not."""
 
     def role(name: str) -> DataRole:
-        return DataRole(f"{DATA}@{COMMIT}", SIZES[name], split=name)
+        return DataRole(f"{DATA}@{COMMIT}", SIZES[name], name, "pairs" if name == "preference_data" else "responses")
 
-    def load_hub_scale(name: str, *, fast: bool = False) -> Scale:
+    def load_hub_recipe(name: str, **options: Any) -> Recipe:
         scale = load(name)
         return replace(
             scale,
-            models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
-            data=TrainingData(*map(role, TRAINING)),
+            base_models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
+            data={name: role(name) for name in TRAINING},
             benches={bench: BenchRole(role(bench)) for bench in BENCHES},
         )
 
-    return load_hub_scale
+    return load_hub_recipe
 
 
 if __name__ == "__main__":
-    scales.load_scale = on_the_hub(load_scale)
+    loading.load_recipe = on_the_hub(load_recipe)
     main()

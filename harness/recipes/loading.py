@@ -35,7 +35,7 @@ def load_recipe(
         read = from_mapping(RecipeFile, merged(content, others), "--set")
     recipe = _completed(read, reference, path, paper)
     _check_names(recipe)
-    for name in {**recipe.variants, **recipe.methods}:
+    for name in {**recipe.methods, **recipe.variants}:
         _check_method(recipe, name)
     recipe = _changed(recipe, asked, content)
     return recipe.faster() if fast else recipe
@@ -140,10 +140,10 @@ def _check_method(recipe: Recipe, name: str) -> None:
         return
     for base_model in recipe.base_models:
         needs = recipe.method(base_model, name).needs
-    where = f"{recipe.where}: {name} needs the"
-    _require_known(f"{where} data role", needs.data, recipe.data)
-    _require_known(f"{where} model role", needs.models, recipe.models)
-    _require_known(f"{where} prompt", needs.prompts, recipe.prompt_set().methods if needs.prompts else ())
+    where = f"in {recipe.where}, which {name} needs:"
+    _require_known(f"data role {where}", needs.data, recipe.data)
+    _require_known(f"model role {where}", needs.models, recipe.models)
+    _require_known(f"prompt {where}", needs.prompts, recipe.prompt_set().methods)
 
 
 def _check_names(recipe: Recipe) -> None:

@@ -18,10 +18,10 @@ from harness.papers import (
     WinRateTable,
     load_paper,
 )
-from tests.tiny_harness import load_tiny_scale
+from tests.tiny_harness import load_tiny_recipe
 
 PAPER = load_paper("sgpo")
-SCALE = load_tiny_scale("mini")
+SCALE = load_tiny_recipe("mini")
 MODEL = "llama"
 
 
@@ -92,7 +92,7 @@ def filter_figure(**changes: Any) -> HistogramFigure:
             "models": ("llama",),
             "quantity": "perplexity",
             "data": "improver_data",
-            "under": "initial_policy",
+            "under": "sft",
             "x": "",
             "y": "",
             "panels": panels,
@@ -111,7 +111,7 @@ def likelihood_figure(**changes: Any) -> HistogramFigure:
             "quantity": "perplexity",
             "data": "preference_data",
             "prompts": 2000,
-            "under": "self_improver",
+            "under": "improver",
             "log_scale": True,
             "x": "",
             "y": "",
@@ -135,9 +135,10 @@ def settings_table(*benches: str) -> SettingsTable:
 
 def sample_table(second: str = "improver", model: str = MODEL) -> SampleTable:
     """As Tables 8 and 12."""
+    sets = {"Policy": "policy_answer", "Improved": "self_improvement"}
     groups = (
-        SampleGroup("", "elsewhere", "qwen", 2, responses={"Draft": "draft"}),
-        SampleGroup("", "sets", model, 3, responses={"Policy": "policy_answer", "Improved": "self_improvement"}),
+        SampleGroup("", "elsewhere", "qwen", 2, data="preference_data", responses={"Draft": "draft"}),
+        SampleGroup("", "sets", model, 3, "preference_data", sets),
         SampleGroup("", "methods", model, 2, bench="arena_hard", methods={"SFT": "sft", "Second": second}),
     )
     return SampleTable(**common("samples"), models=("qwen", "llama"), groups=groups)

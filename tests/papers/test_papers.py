@@ -23,8 +23,10 @@ from harness.papers import (
     load_paper,
     loading,
 )
-from harness.recipes.registries import EVALS, METHODS
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.registries import EVALS
+
+MINI = load_recipe("mini")
 
 MOST_TESTS = 125
 """Of one paper: Holm's method asks more of each the more there are."""
@@ -82,7 +84,7 @@ def test_all_is_of_one_paper(second_paper: Path) -> None:
     shutil.copy(
         second_paper.parent / "sgpo" / "exhibits" / "table2.yaml", second_paper / "exhibits" / "another-table2.yaml"
     )
-    request = Request(load_scale("mini"), (0,))
+    request = Request(load_recipe("mini"), (0,))
     with pytest.raises(UserError, match="all is a report on one paper, and there are another, sgpo; name one exhibit"):
         build_experiments("all", request)
     [one] = build_experiments("another-table2", request)
@@ -120,10 +122,10 @@ def test_a_number_that_the_text_rounds_counts_as_rounded_to_tens(exhibits: tuple
 
 
 def test_methods_models_and_benches_are_ours(exhibits: tuple[AnyExhibit, ...], tables: list[ScoreTable]) -> None:
-    assert {row.method for table in tables for row in table.rows} <= set(METHODS.names())
+    assert {row.method for table in tables for row in table.rows} <= set(MINI.method_names())
     matches = [match for each in exhibits if isinstance(each, WinRateTable) for match in each.matches]
-    assert {match.method for match in matches} <= set(METHODS.names())
-    assert set(load_paper("sgpo").models) <= set(load_scale("mini").models)
+    assert {match.method for match in matches} <= {"", *MINI.method_names()}
+    assert set(load_paper("sgpo").models) <= set(MINI.base_models)
     assert {column.bench for table in tables for column in table.columns} <= set(EVALS.names())
 
 

@@ -15,7 +15,7 @@ from harness.plan.expected import step_costs
 from harness.plan.forecast import disk_needs
 from harness.preflight import machine as module
 from harness.preflight.machine import Machine, machine_checks, this_machine
-from harness.recipes.scales import ModelRole, Scale
+from harness.recipes.recipe import ModelRole, Recipe
 from tests.preflight.conftest import MakeSubject, by_name
 
 ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
@@ -145,7 +145,7 @@ def test_the_global_batch_is_shown_as_it_is_spread(make_subject: MakeSubject) ->
 
 
 def test_a_package_that_the_scale_needs_and_is_not_there_fails(
-    make_subject: MakeSubject, tiny: Scale, monkeypatch: pytest.MonkeyPatch
+    make_subject: MakeSubject, tiny: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "vllm" else object())
     assert by_name(machine_checks(make_subject(), ROOMY))["packages"].state == "ok"
@@ -181,7 +181,7 @@ def _megabytes(detail: str) -> float:
 def test_without_a_gpu_a_large_model_is_no_matter_of_warnings(make_subject: MakeSubject) -> None:
     """As at the paper's scale; that nothing of its models is here yet is no reason not to know how large they are."""
     wanted = Compute(resources={"training": Resources(gpus=8)})
-    subject = make_subject(models={"llama": ModelRole("meta-llama/Meta-Llama-3-8B", "")}, compute=wanted)
+    subject = make_subject(base_models={"llama": ModelRole("meta-llama/Meta-Llama-3-8B", "")}, compute=wanted)
     found = by_name(machine_checks(subject, ROOMY))
     assert found["resources for training"].state == "failure"
     assert (
@@ -214,7 +214,7 @@ def test_one_gpu_is_not_many(make_subject: MakeSubject, gpus: int, said: str) ->
 
 def test_a_model_whose_size_is_not_told_is_warned_of(make_subject: MakeSubject, broken_model: Any) -> None:
     folder: Path = broken_model(config={"hidden_size": None})
-    subject = make_subject(models={"llama": ModelRole(str(folder), "")})
+    subject = make_subject(base_models={"llama": ModelRole(str(folder), "")})
     found = by_name(machine_checks(subject, ROOMY))
     assert found["memory for llama"].state == found["disk"].state == "warning"
     assert "does not tell the model's size" in found["memory for llama"].detail

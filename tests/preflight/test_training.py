@@ -20,14 +20,16 @@ from harness.preflight.training import (
     of_unlike_length,
     training_checks,
 )
-from harness.recipes.scales import Scale
 from harness.records import PreferencePair, Response
 from harness.training import trl
 from harness.training.reference import References
 from harness.training.rows import ReferenceLogProbability
+from harness.training.settings import PreferenceSettings, TrainingSettings
 from tests.preflight.conftest import MakeSubject, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
+SFT = TrainingSettings(5e-4, 3, 32, 256, 0.1)
+DPO = PreferenceSettings(0.01, SFT)
 ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
 EMPTY_HANDED = Machine(processors=2, memory=64 * GIB, free_memory=GIB)
 
@@ -63,21 +65,21 @@ def test_what_was_tried_in_one_process_alone_says_so(make_subject: MakeSubject) 
             assert ("tried in one process, the run trains in 8" in check.detail) is said
 
 
-def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_reference_than_the_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     right = References.log_probabilities
 
     def off(self: References, rows: Any) -> list[ReferenceLogProbability]:
         return [ReferenceLogProbability(r.prompt_id, r.chosen + 1, r.rejected) for r in right(self, rows)]
 
     monkeypatch.setattr(References, "log_probabilities", off)
-    found = check_first_loss("llama", LLAMA, pairs(), tiny.training.dpo)
+    found = check_first_loss("llama", LLAMA, pairs(), DPO)
     assert found.state == "failure"
-    beta = tiny.training.dpo.beta
+    beta = DPO.beta
     expected = math.log(1 + math.exp(beta))  # -log sigmoid(-β)
     assert found.detail.startswith(f"{expected:.6f} with the policy as its reference")
 
 
-def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_that_depends_on_the_micro_batch_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each forward pass weighs the same, however few tokens it has: the mean of means."""
     make = trl._sft_trainer
 
@@ -94,7 +96,7 @@ def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypat
         return trainer
 
     monkeypatch.setattr(trl, "_sft_trainer", of_means)
-    found = check_gradients("llama", LLAMA, answers(), tiny.training.sft)
+    found = check_gradients("llama", LLAMA, answers(), SFT)
     assert found.state == "failure"
     assert "0.001 allowed: leave out --micro-batch-size" in found.detail
 
@@ -112,7 +114,7 @@ def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_subj
 
 
 def test_a_model_that_is_not_there_is_not_tried(make_subject: MakeSubject) -> None:
-    [found] = training_checks(make_subject(models=llama_in("no/such/folder")), ROOMY)
+    [found] = training_checks(make_subject(base_models=llama_in("no/such/folder")), ROOMY)
     assert found.state == "warning"
     assert found.detail == "not tried: no/such/folder is not at hand"
 
@@ -120,7 +122,7 @@ def test_a_model_that_is_not_there_is_not_tried(make_subject: MakeSubject) -> No
 def test_a_model_that_cannot_be_trained_is_a_failure(
     make_subject: MakeSubject, broken_model: Callable[..., Path]
 ) -> None:
-    subject = make_subject(models=llama_in(broken_model(config={"hidden_size": 48})))
+    subject = make_subject(base_models=llama_in(broken_model(config={"hidden_size": 48})))
     [found] = training_checks(subject, ROOMY)
     assert (found.state, found.what) == ("failure", "training of llama")
     assert "cannot load the model" in found.detail
