@@ -303,7 +303,7 @@ class RayExecutor(Executor):
     def _too_small(self, step: Artifact, needs: Resources) -> UserError:
         return UserError(
             f"no node of the Ray cluster has what step {step} needs, {described(needs)}: there is {self._cluster};"
-            " add a node that has it, or change compute.resources of the scale; finished steps are kept"
+            " add a node that has it, or change the resources of the recipe's machine; finished steps are kept"
         )
 
     def _asks(self, artifact: Artifact) -> bool:

@@ -97,7 +97,7 @@ def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of {subject.scale.where}"
+        where = f"resources.{work} of the machine of {subject.scale.where}"
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
@@ -200,7 +200,7 @@ def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Mach
     said = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(room)} {place}"
     most = max(takes.values())
     side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
-    mend = "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"
+    mend = "lower --micro-batch-size, set gradient_checkpointing in the recipe's machine, or take a larger machine"
     if most > room:
         return Check("failure", what, f"{said}: {mend}")
     if most * side_by_side > TIGHT * room:

@@ -18,8 +18,10 @@ CHANGEABLE = ("methods", "sampling", "data")
 class Change:
     """One setting that is otherwise than the recipe has it, and what it would be (None where the recipe has none)."""
 
+    path: str
+    """Such as methods.dpo.beta."""
     asked: str
-    """How the user asked for it."""
+    """How the user asked for it: by --set, or in the name of a row."""
     before: Any
     now: Any
 
@@ -38,10 +40,14 @@ def asked_changes(texts: Iterable[str]) -> Settings:
 
     Raises UserError for what is not written so, is given twice, or is no part of a recipe that can be changed.
     """
-    changes = nested(texts, "--set: write a setting as in methods.dpo.beta=0.1", "--set")
+    mend = "--set: write a setting as in methods.dpo.beta=0.1"
+    changes = nested(texts, mend, "--set")
     for part, inner in changes.items():
-        if part not in CHANGEABLE or not isinstance(inner, Mapping):
+        if part not in CHANGEABLE:
             raise unknown("part of a recipe to --set:", part, CHANGEABLE)
+        named = inner.values() if part == "methods" and isinstance(inner, Mapping) else [inner]
+        if not all(isinstance(settings, Mapping) for settings in named):
+            raise UserError(f"{mend}, not a whole part of the recipe ({part})")
     return changes
 
 

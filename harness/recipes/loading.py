@@ -12,6 +12,7 @@ from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.recipes.changes import Change, Settings, asked_changes, at, leaves, merged
 from harness.recipes.recipe import Recipe, RecipeFile
+from harness.recipes.registries import METHODS
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS
 
 DEFAULT_PAPER = "sgpo"
@@ -125,12 +126,12 @@ def _changed(recipe: Recipe, asked: Settings, content: Settings) -> Recipe:
     for name in methods:
         _check_method(after, name)
     changed = [
-        Change(f"--set methods.{name}.{path}", recipe.setting(name, path), value)
+        Change(f"methods.{name}.{path}", "--set", recipe.setting(name, path), value)
         for name, settings in methods.items()
         for path, value in leaves(settings)
     ]
     others = {part: inner for part, inner in asked.items() if part != "methods"}
-    changed += [Change(f"--set {path}", at(content, path), value) for path, value in leaves(others)]
+    changed += [Change(path, "--set", at(content, path), value) for path, value in leaves(others)]
     return replace(after, changed=tuple(changed))
 
 
@@ -149,6 +150,10 @@ def _check_method(recipe: Recipe, name: str) -> None:
 def _check_names(recipe: Recipe) -> None:
     """Raises UserError where one part of the recipe names what another part does not have."""
     where, methods = recipe.where, recipe.method_names()
+    if renamed := next(
+        (name for name in recipe.methods if recipe.parent(name) != name and name in METHODS.names()), None
+    ):
+        raise UserError(f"{where}: methods.{renamed} is a registered method; give what is made of another its own name")
     roles = [*recipe.data, *recipe.benches]
     for kind, names, known in (
         (f"model in {where}:", recipe.fast.base_models, recipe.base_models),

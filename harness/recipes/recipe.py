@@ -256,7 +256,10 @@ class Recipe(RecipeFile):
     def row_changes(self, row: str) -> list[Change]:
         """Return what a row's own settings change, on the first base model."""
         name, own = split_row(row)
-        return [Change(f"row {row}", self.setting(name, path), value) for path, value in leaves(own)]
+        return [
+            Change(f"methods.{name}.{path}", f"row {row}", replace(self, changes={}).setting(name, path), value)
+            for path, value in leaves(own)
+        ]
 
     def setting(self, name: str, path: str) -> Any:
         """Return one setting of a method on the first base model, by its dotted path."""

@@ -83,8 +83,13 @@ def changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[D
     rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
     changes = [*scale.changed, *(change for row in rows for change in scale.row_changes(row))]
     return [
-        Deviation(f"setting-{change.asked}", f"{scale.where}: {change.before}", str(change.now), "set by the user")
-        for change in changes
+        Deviation(
+            id=f"changed-setting-{number}",
+            paper_says=f"{each.path}: {each.before} ({scale.where})",
+            we_do=f"{each.path}: {each.now} ({each.asked})",
+            why="asked for on the command line",
+        )
+        for number, each in enumerate(changes, 1)
     ]
 
 

@@ -133,7 +133,7 @@ def test_what_fits_on_no_node_is_one_line_before_anything_runs(cluster: Cluster,
     assert str(raised.value) == (
         "no node of the Ray cluster has what step occupy_much needs, 8 GPUs, 16 processors and 256 GiB of memory: there"
         " is 2 nodes with 0 GPUs, 4 processors and 16 GiB of memory and 1 node with 4 GPUs, 8 processors and 64 GiB of"
-        " memory; add a node that has it, or change compute.resources of the scale; finished steps are kept"
+        " memory; add a node that has it, or change the resources of the recipe's machine; finished steps are kept"
     )
     assert cluster.started == []
 

@@ -49,7 +49,7 @@ def test_every_stage_of_the_run_has_its_memory(make_subject: MakeSubject) -> Non
 @pytest.mark.parametrize(
     ("memory", "free", "state", "reason"),
     [
-        (0.5, 0.5, "failure", "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"),
+        (0.5, 0.5, "failure", "lower --micro-batch-size, set gradient_checkpointing in the recipe's machine"),
         (1.5, 1.5, "warning", "2 steps may run side by side: it may not do"),
         (64, 0.5, "warning", "0.5 GiB of it free: end what else is running"),
         (64, 60, "ok", ""),
