@@ -203,7 +203,7 @@ class Recipe(RecipeFile):
         """Return the registered method that one by this name is. Raises UserError for an unknown one."""
         parent = {**self.methods.get(name, {}), **self.variants.get(name, {})}.get("method", name)
         if parent not in METHODS.names():
-            raise unknown("method", parent, self.method_names())
+            raise unknown("method", parent, set(self.method_names()) - {parent})
         return str(parent)
 
     def card(self, row: str) -> Card:
