@@ -8,7 +8,8 @@ from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
 from harness.experiments import ALL
 from harness.papers import AnyExhibit, exhibit_names, load_exhibit, papers
-from harness.recipes.loading import load_recipe, load_variants, recipe_names
+from harness.recipes.loading import DEFAULT_PAPER, load_recipe, load_variants, recipe_names
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS, METHODS, load_evaluation, load_method
 
 
@@ -19,13 +20,13 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
             yield name, _summary(_of_method, name)
         for paper in papers():
             for name, variant in load_variants(paper).items():
-                yield name, f"{variant.get('summary', '')} ({variant['method']} in the recipes of {paper})"
+                yield name, f"{variant.get('summary', '')} ({variant.get('method', name)} in the recipes of {paper})"
     elif kind == "evals":
         for name in EVALS.names():
             yield name, _summary(_of_evaluation, name)
     elif kind == "scales":
-        for name in recipe_names():
-            yield name, load_recipe(name).description
+        for name, recipe in _recipes():
+            yield name, recipe.description
     elif kind == "models":
         yield from _models()
     elif kind == "judges":
@@ -60,10 +61,17 @@ def _summary(of: Callable[[str], str], name: str) -> str:
         return str(error)
 
 
+def _recipes() -> Iterator[tuple[str, Recipe]]:
+    """The packaged recipes, of other papers than the default one with the paper's name."""
+    for paper in papers():
+        for name in recipe_names(paper):
+            yield name if paper == DEFAULT_PAPER else f"{paper}/{name}", load_recipe(name, paper=paper)
+
+
 def _models() -> Iterator[tuple[str, str]]:
     """What `--model` takes, and `--models` calls by the scale's own names."""
-    for scale in recipe_names():
-        for name, role in load_recipe(scale).base_models.items():
+    for scale, recipe in _recipes():
+        for name, role in recipe.base_models.items():
             yield role.reference, f"{name} of the scale {scale}: {role.description}"
 
 

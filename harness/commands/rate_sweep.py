@@ -81,7 +81,7 @@ def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()
     Raises UserError for one that is not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for exhibit in (load_exhibit(paper, name) for name, paper in exhibit_names().items()):
+    for exhibit in (load_exhibit(paper, name) for name, paper in exhibit_names().items() if paper == scale.paper):
         for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
             if isinstance(exhibit, ScoreTable) and model in scale.base_models:
                 own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
@@ -105,6 +105,8 @@ def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()
 
 def _stage(scale: Recipe, model: str, method: str) -> Artifact | None:
     """The method's preference stage; None where it has none, or starts from another one, whose rate it shares."""
+    if not isinstance(scale.method(model, method), PreferenceMethod):
+        return None
     last = scale.inputs(model, 0).checkpoint(method)
     stages = [each for each in ancestry([last]) if each.step == STAGE]
     return last if stages == [last] else None

@@ -15,6 +15,7 @@ from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
 from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
+from harness.plan.steps import SEQUENCES, training_settings
 from harness.preflight.check import Check
 from harness.preflight.subject import Stage, Subject, stages, works
 from harness.run.options import most_processes
@@ -22,7 +23,7 @@ from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 from harness.training.batches import spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -219,9 +220,9 @@ def _longest(subject: Subject) -> int:
 def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
     """An upper estimate: every row as long as training allows, prompt and answer together."""
     if stage.work == "training":
-        settings = stage.artifact.arguments["settings"]
-        sequences = 2 if isinstance(settings, PreferenceSettings) else 1
-        return stage_memory(shape, _training_settings(settings), compute, sequences=sequences, on_gpu=on_gpu)
+        sequences = SEQUENCES if "pairs" in stage.artifact.inputs else 1
+        settings = training_settings(stage.artifact)
+        return stage_memory(shape, settings, compute, sequences=sequences, on_gpu=on_gpu)
     if stage.work == "likelihood":
         return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
     sampling = stage.artifact.arguments["sampling"]
@@ -229,12 +230,8 @@ def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Com
     return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
 
 
-def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:
-    return settings.training if isinstance(settings, PreferenceSettings) else settings
-
-
 def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
-    return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
+    return [training_settings(each) for each in works(artifacts).get("training", [])]
 
 
 def _disk(subject: Subject) -> Check:

@@ -150,10 +150,9 @@ def _check_method(recipe: Recipe, name: str) -> None:
 def _check_names(recipe: Recipe) -> None:
     """Raises UserError where one part of the recipe names what another part does not have."""
     where, methods = recipe.where, recipe.method_names()
-    if renamed := next(
-        (name for name in recipe.methods if recipe.parent(name) != name and name in METHODS.names()), None
-    ):
-        raise UserError(f"{where}: methods.{renamed} is a registered method; give what is made of another its own name")
+    for name in recipe.methods:
+        if name in METHODS.names() and recipe.parent(name) != name:
+            raise UserError(f"{where}: methods.{name} is a registered method; give what is made of another a new name")
     roles = [*recipe.data, *recipe.benches]
     for kind, names, known in (
         (f"model in {where}:", recipe.fast.base_models, recipe.base_models),

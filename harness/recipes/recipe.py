@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.config.codec import encode
@@ -187,7 +189,7 @@ class Recipe(RecipeFile):
         """Return the prompts, from the paper's folder."""
         if not self.prompts:
             return PromptSet()
-        return load_yaml(config_path(f"papers/{self.paper}/prompts/{self.prompts}.yaml"), PromptSet)
+        return _prompts(config_path(f"papers/{self.paper}/prompts/{self.prompts}.yaml"))
 
     def inputs(self, base_model: str, seed: int) -> "RecipeInputs":
         """Return what methods start from, for one base model and seed. Raises UserError for an unknown model."""
@@ -201,10 +203,14 @@ class Recipe(RecipeFile):
 
     def parent(self, name: str) -> str:
         """Return the registered method that one by this name is. Raises UserError for an unknown one."""
-        parent = {**self.methods.get(name, {}), **self.variants.get(name, {})}.get("method", name)
+        parent = self._definition(name).get("method", name)
         if parent not in METHODS.names():
             raise unknown("method", parent, set(self.method_names()) - {parent})
         return str(parent)
+
+    def _definition(self, name: str) -> Settings:
+        """What makes a variant: the paper's entry, else the recipe's own."""
+        return self.variants.get(name) or self.methods.get(name, {})
 
     def card(self, row: str) -> Card:
         """Return the card of a row's method, with what its name changes."""
@@ -219,14 +225,14 @@ class Recipe(RecipeFile):
         """Return a row's method on a base model, with its settings: the one place where they are resolved.
 
         Later ones replace earlier ones: the defaults of the method's class; the recipe's entry of that class and its
-        override on the base model; what the paper's variant changes; the recipe's entry and override of the variant;
+        override on the base model; what makes a variant; the recipe's entry and override of the variant;
         the chosen learning rate; what the user sets for the class (but for what makes the variant) and for the
         variant; the settings in the row's own name. Raises UserError for a method, setting or value that there is not.
         """
         name, own = split_row(row)
         parent = self.parent(name)
         kind = load_method(parent)
-        variant = _settings(self.variants.get(name, {}))
+        variant = _settings(self._definition(name)) if name != parent else {}
         rate = self.chosen_rate(base_model, row) if issubclass(kind, PreferenceMethod) else None
         chosen = {"training": {"learning_rate": rate[1]}} if rate else {}
         settings = merged(self._in_file(base_model, parent), variant, self._in_file(base_model, name), chosen)
@@ -311,6 +317,12 @@ class RecipeInputs:
         if role not in known:
             raise unknown(f"{kind} in {self.recipe.where}:", role, known)
         return known[role]
+
+
+@cache
+def _prompts(path: Path) -> PromptSet:
+    """The prompts in a file, which is asked for at every building of a graph."""
+    return load_yaml(path, PromptSet)
 
 
 def _settings(entry: Settings) -> Settings:

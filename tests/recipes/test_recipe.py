@@ -158,6 +158,8 @@ def test_a_recipe_can_make_a_baseline_of_a_method(write: Write) -> None:
     assert recipe.card("dpo-gentle").summary == "DPO with a larger β"
     assert recipe.card("dpo-gentle").section == recipe.card("dpo").section
     assert recipe.inputs("llama", 0).checkpoint("dpo-gentle").step == "train_dpo"
+    asked = load_recipe("./mine.yaml", changes=["methods.dpo.beta=0.9", "methods.dpo.training.epochs=2"])
+    assert (settings(asked, "dpo-gentle").beta, settings(asked, "dpo-gentle").training.epochs) == (0.5, 2)
 
 
 def test_a_machine_can_be_a_file(write: Write) -> None:
