@@ -88,7 +88,7 @@ def _trial(scale: Recipe, model: str, aside: Path) -> _Trial:
     estimate = load_estimates().of_data(_data(scale))
     prompt, answer, tokens = _filled(folder, int(estimate.prompt), int(estimate.answer))
     compute = _compute(scale)
-    first = _settings(scale, model)
+    first = next(iter(training_settings(scale.method(model, next(iter(scale.methods)))).values()))
     settings = replace(first, global_batch_size=compute.processes * _micro_batch(scale, first), epochs=1)
     tokens = min(tokens, settings.max_length)
     return _Trial(folder, resolve(artifact.folder), prompt, answer, tokens, settings, compute, scale)
@@ -114,12 +114,6 @@ def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, 
 def _data(scale: Recipe) -> str:
     """The first data set of the recipe."""
     return next(iter(scale.data.values())).reference
-
-
-def _settings(scale: Recipe, model: str) -> TrainingSettings:
-    """Those of the first training of the recipe's first method."""
-    method = scale.method(model, next(iter(scale.methods)))
-    return next(iter(training_settings(method).values()))
 
 
 def _micro_batch(scale: Recipe, settings: TrainingSettings) -> int:

@@ -1,7 +1,6 @@
 """What a user changes of a recipe: by ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from harness.config.yaml_files import parse_yaml
@@ -12,18 +11,6 @@ Settings = Mapping[str, Any]
 
 CHANGEABLE = ("methods", "sampling", "data")
 """The parts of a recipe that ``--set`` changes; what else a run changes has an option of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One setting that is otherwise than the recipe has it, and what it would be (None where the recipe has none)."""
-
-    path: str
-    """Such as methods.dpo.beta."""
-    asked: str
-    """How the user asked for it: by --set, or in the name of a row."""
-    before: Any
-    now: Any
 
 
 def split_row(row: str) -> tuple[str, Settings]:
@@ -74,14 +61,6 @@ def leaves(settings: Settings, path: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in settings.items():
         here = f"{path}.{name}".lstrip(".")
         yield from leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
-
-
-def at(settings: Settings, path: str) -> Any:
-    """Return the setting at a dotted path; None where there is none."""
-    value: Any = settings
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def merged(*layers: Settings) -> dict[str, Any]:

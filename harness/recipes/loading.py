@@ -10,7 +10,7 @@ from harness.config.learning_rates import RateTable, read_table
 from harness.config.yaml_files import config_path, from_mapping, is_path, load_yaml, read_yaml
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
-from harness.recipes.changes import Change, Settings, asked_changes, at, leaves, merged
+from harness.recipes.changes import Settings, asked_changes, merged
 from harness.recipes.recipe import Recipe, RecipeFile
 from harness.recipes.registries import METHODS
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS
@@ -34,11 +34,10 @@ def load_recipe(
     others = {part: inner for part, inner in asked.items() if part != "methods"}
     if others:
         read = from_mapping(RecipeFile, merged(content, others), "--set")
-    recipe = _completed(read, reference, path, paper)
+    recipe = replace(_completed(read, reference, path, paper), changes=asked)
     _check_names(recipe)
-    for name in {**recipe.methods, **recipe.variants}:
+    for name in {**recipe.methods, **recipe.variants, **asked.get("methods", {})}:
         _check_method(recipe, name)
-    recipe = _changed(recipe, asked, content)
     return recipe.faster() if fast else recipe
 
 
@@ -65,7 +64,7 @@ def recipe_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
 
 
 def _own_file(name: str) -> str:
-    """The file that may be meant by a name that is no packaged recipe's: that of the working folder, if it is there."""
+    """Return the file that a name may stand for which is no packaged recipe's: one of the working folder, if there."""
     return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
 
 
@@ -83,7 +82,7 @@ def load_variants(paper: str) -> dict[str, Settings]:
 
 
 def _completed(read: RecipeFile, reference: str, path: Path, paper: str) -> Recipe:
-    """The recipe with what is not in its file."""
+    """Return the recipe with what is not in its file."""
     paper = (read.paper or DEFAULT_PAPER) if is_path(reference) else paper
     recipe = Recipe(
         **{each.name: getattr(read, each.name) for each in fields(RecipeFile)} | {"paper": paper},
@@ -97,14 +96,14 @@ def _completed(read: RecipeFile, reference: str, path: Path, paper: str) -> Reci
 
 
 def _compute(machine: str) -> Compute:
-    """What a machine gives to steps: of a file of configs/machines, or of one's own; the defaults without a name."""
+    """Return what a machine gives to steps: a file of configs/machines, or of one's own; the defaults without a name."""
     if not machine:
         return Compute()
     return load_yaml(Path(machine) if is_path(machine) else config_path(f"machines/{machine}.yaml"), Compute)
 
 
 def _chosen_rates(recipe: Recipe, path: Path, where: str) -> RateTable | None:
-    """The rates in the file, if it is there. Raises UserError for a name in it that the recipe or we do not have."""
+    """Read the rates, if their file is there. Raises UserError for a name in it that the recipe does not have."""
     if not path.is_file():
         return None
     table = read_table(path)
@@ -114,29 +113,12 @@ def _chosen_rates(recipe: Recipe, path: Path, where: str) -> RateTable | None:
 
 
 def _file_name(reference: str, path: Path) -> str:
-    """How a file of a recipe is called in messages."""
+    """Return what messages call a file of a recipe."""
     return str(path) if is_path(reference) else f"configs/{path.relative_to(yaml_files.CONFIGS)}"
 
 
-def _changed(recipe: Recipe, asked: Settings, content: Settings) -> Recipe:
-    """The recipe with what the user sets of its methods, and all that the user sets on record."""
-    methods = asked.get("methods", {})
-    _require_known(f"method to --set in {recipe.where}:", methods, recipe.method_names())
-    after = replace(recipe, changes=methods)
-    for name in methods:
-        _check_method(after, name)
-    changed = [
-        Change(f"methods.{name}.{path}", "--set", recipe.setting(name, path), value)
-        for name, settings in methods.items()
-        for path, value in leaves(settings)
-    ]
-    others = {part: inner for part, inner in asked.items() if part != "methods"}
-    changed += [Change(path, "--set", at(content, path), value) for path, value in leaves(others)]
-    return replace(after, changed=tuple(changed))
-
-
 def _check_method(recipe: Recipe, name: str) -> None:
-    """Raises UserError where a method lacks a setting or a role, on any base model."""
+    """Raise UserError where a method lacks a setting or a role, on any base model."""
     if recipe.parent(name) not in recipe.methods:  # of the paper, and not in this recipe
         return
     for base_model in recipe.base_models:
@@ -148,7 +130,7 @@ def _check_method(recipe: Recipe, name: str) -> None:
 
 
 def _check_names(recipe: Recipe) -> None:
-    """Raises UserError where one part of the recipe names what another part does not have."""
+    """Raise UserError where one part of the recipe names what another part does not have."""
     where, methods = recipe.where, recipe.method_names()
     for name in recipe.methods:
         if name in METHODS.names() and recipe.parent(name) != name:
@@ -159,6 +141,7 @@ def _check_names(recipe: Recipe) -> None:
         (f"role with a size in {where}:", recipe.fast.sizes, roles),
         (f"role without a size in {where}:", roles, recipe.fast.sizes),
         (f"bench without a judge prompt in {where}:", recipe.benches, [*recipe.prompt_set().judge, *OFFICIAL_PROMPTS]),
+        (f"method to --set in {where}:", recipe.changes.get("methods", {}), methods),
         (f"model with overrides in {where}:", recipe.overrides, recipe.base_models),
         (f"method with overrides in {where}:", _inner(recipe.overrides), methods),
     ):

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.config.codec import encode
 from harness.config.learning_rates import RateTable
 from harness.config.yaml_files import config_path, from_mapping, load_yaml
 from harness.endpoints.reference import EMBEDDED, JudgeReference
@@ -14,7 +13,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
-from harness.recipes.changes import Change, Settings, at, leaves, merged, split_row, without
+from harness.recipes.changes import Settings, leaves, merged, split_row, without
 from harness.recipes.registries import METHODS, load_method
 from harness.steps.data import RowKind, data, model
 from harness.steps.judge import judge
@@ -146,10 +145,8 @@ class Recipe(RecipeFile):
     """What was chosen as learning rates of preference stages, where it was."""
     variants: Mapping[str, Settings] = field(default_factory=dict)
     """The paper's variants of methods, written as entries of `methods` that have a `method`."""
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    """What the user sets otherwise, as `methods` has it."""
-    changed: tuple[Change, ...] = ()
-    """All that the user sets otherwise, but for the rows' own settings."""
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the user sets otherwise, by part of the recipe: that of `methods` takes effect in `method`."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -163,27 +160,22 @@ class Recipe(RecipeFile):
 
     def faster(self) -> "Recipe":
         """Return the same recipe with data cut down as its `fast` section says."""
-        return self._sized(self.fast.sizes, self.fast.sizes, is_reduced=True)
+        return replace(self._sized(self.fast.sizes), is_reduced=True)
 
     def limited(self, size: int) -> "Recipe":
         """Return the same recipe with at most `size` instructions in each evaluation set."""
-        sizes = {name: min(size, bench.baselines.size) for name, bench in self.benches.items()}
-        return self._sized({}, sizes, is_reduced=self.is_reduced)
+        return self._sized({name: min(size, role.baselines.size) for name, role in self.benches.items()})
 
     def at_most(self, size: int) -> "Recipe":
         """Return the same recipe with at most `size` rows of each data set, evaluation sets included."""
         sizes = {name: min(size, role.size) for name, role in self.data.items()}
-        return self.limited(size)._sized(sizes, {}, is_reduced=True)
+        return replace(self.limited(size)._sized(sizes), is_reduced=True)
 
-    def _sized(self, data: Mapping[str, int], benches: Mapping[str, int], *, is_reduced: bool) -> "Recipe":
-        return replace(
-            self,
-            is_reduced=is_reduced,
-            data={name: replace(role, size=data.get(name, role.size)) for name, role in self.data.items()},
-            benches={
-                name: _resized(role, benches[name]) if name in benches else role for name, role in self.benches.items()
-            },
-        )
+    def _sized(self, sizes: Mapping[str, int]) -> "Recipe":
+        """Return the recipe with these sizes of data sets and benches."""
+        data = {name: replace(role, size=sizes.get(name, role.size)) for name, role in self.data.items()}
+        benches = {name: _resized(role, sizes[name]) if name in sizes else role for name, role in self.benches.items()}
+        return replace(self, data=data, benches=benches)
 
     def prompt_set(self) -> PromptSet:
         """Return the prompts, from the paper's folder."""
@@ -209,7 +201,7 @@ class Recipe(RecipeFile):
         return str(parent)
 
     def _definition(self, name: str) -> Settings:
-        """What makes a variant: the paper's entry, else the recipe's own."""
+        """Return what makes a variant: the paper's entry, else the recipe's own."""
         return self.variants.get(name) or self.methods.get(name, {})
 
     def card(self, row: str) -> Card:
@@ -236,7 +228,8 @@ class Recipe(RecipeFile):
         rate = self.chosen_rate(base_model, row) if issubclass(kind, PreferenceMethod) else None
         chosen = {"training": {"learning_rate": rate[1]}} if rate else {}
         settings = merged(self._in_file(base_model, parent), variant, self._in_file(base_model, name), chosen)
-        asked = merged(without(self.changes.get(parent, {}), variant), self.changes.get(name, {}))
+        changes = self.changes.get("methods", {})
+        asked = merged(without(changes.get(parent, {}), variant), changes.get(name, {}))
         method = _decoded(kind, settings, f"{self.where}: methods.{name}")
         for where, layer in ((f"--set methods.{name}", asked), (row, own)):
             if layer:
@@ -258,18 +251,6 @@ class Recipe(RecipeFile):
         rates = self.rates.rates(base_model) if self.rates else {}
         owners = (name, self.parent(name), self.paper)
         return next(((owner, rates[owner]) for owner in owners if owner in rates), None)
-
-    def row_changes(self, row: str) -> list[Change]:
-        """Return what a row's own settings change, on the first base model."""
-        name, own = split_row(row)
-        return [
-            Change(f"methods.{name}.{path}", f"row {row}", replace(self, changes={}).setting(name, path), value)
-            for path, value in leaves(own)
-        ]
-
-    def setting(self, name: str, path: str) -> Any:
-        """Return one setting of a method on the first base model, by its dotted path."""
-        return at(encode(self.method(next(iter(self.base_models)), name)), path)
 
 
 CARD = tuple(each.name for each in fields(Card))
@@ -321,16 +302,17 @@ class RecipeInputs:
 
 @cache
 def _prompts(path: Path) -> PromptSet:
-    """The prompts in a file, which is asked for at every building of a graph."""
+    """Read the prompts in a file, which every building of a graph asks for."""
     return load_yaml(path, PromptSet)
 
 
 def _settings(entry: Settings) -> Settings:
-    """What of an entry is a setting of the method."""
+    """Return what of an entry is a setting of the method."""
     return {name: value for name, value in entry.items() if name not in (*CARD, "method")}
 
 
 def _decoded(kind: type[Method], settings: Settings, where: str) -> Method:
+    """Return the method with its settings. Raises UserError for those that there cannot be."""
     method = from_mapping(kind, settings, where)
     for stage, training in training_settings(method).items():
         if not training.learning_rate:  # a stage that would train nothing

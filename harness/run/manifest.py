@@ -15,6 +15,7 @@ from harness.experiments import Experiment, Request
 from harness.files import replace_file
 from harness.papers import Deviation, load_deviations
 from harness.provenance import provenance
+from harness.recipes.changes import leaves, split_row
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.run.claims import decide_claims
@@ -73,23 +74,18 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "models": {name: asdict(scale.base_models[name]) for name in models},
         "parts": [experiment.part(store) for experiment in experiments],
         **decide_claims(experiments, store),
-        "deviations": [asdict(each) for each in (*changed_settings(experiments, scale), *load_deviations(paper.name))],
+        "deviations": [asdict(each) for each in (*_changed_settings(experiments, scale), *load_deviations(paper.name))],
         "steps": [_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made],
     }
 
 
-def changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
-    """Return what the user set otherwise than the recipe, for the whole run and for single rows, as deviations."""
+def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
+    """What the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
     rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
-    changes = [*scale.changed, *(change for row in rows for change in scale.row_changes(row))]
+    asked = [f"{path} = {value}, by --set" for path, value in leaves(scale.changes)]
+    asked += [f"{path} = {value} in the row {row}" for row in rows for path, value in leaves(split_row(row)[1])]
     return [
-        Deviation(
-            id=f"changed-setting-{number}",
-            paper_says=f"{each.path}: {each.before} ({scale.where})",
-            we_do=f"{each.path}: {each.now} ({each.asked})",
-            why="asked for on the command line",
-        )
-        for number, each in enumerate(changes, 1)
+        Deviation("changed-setting", f"as in {scale.where}", each, "asked for on the command line") for each in asked
     ]
 
 
