@@ -77,8 +77,11 @@ def merged(*layers: Settings) -> dict[str, Any]:
 
 def without(settings: Settings, others: Settings) -> dict[str, Any]:
     """Return the settings that `others` do not have."""
-    return {
-        name: without(value, others[name]) if isinstance(value, Mapping) and name in others else value
-        for name, value in settings.items()
-        if name not in others or isinstance(value, Mapping)
-    }
+    left: dict[str, Any] = {}
+    for name, value in settings.items():
+        other = others.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            left[name] = without(value, other)
+        elif name not in others:
+            left[name] = value
+    return left

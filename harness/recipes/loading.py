@@ -96,7 +96,7 @@ def _completed(read: RecipeFile, reference: str, path: Path, paper: str) -> Reci
 
 
 def _compute(machine: str) -> Compute:
-    """Return what a machine gives to steps: a file of configs/machines, or of one's own; the defaults without a name."""
+    """Return what a machine gives to steps: a file of configs/machines, or one's own; the defaults without a name."""
     if not machine:
         return Compute()
     return load_yaml(Path(machine) if is_path(machine) else config_path(f"machines/{machine}.yaml"), Compute)
