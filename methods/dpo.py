@@ -1,21 +1,18 @@
 """Direct preference optimization on given preference data (Rafailov et al. 2023; SGPO's baseline, section 4.2.1)."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from harness.engine.artifacts import Artifact
 from harness.steps.train import direct_preference_optimization
-from methods.ingredients import Card, Ingredients, Method
-from methods.sft import sft
+from methods.base import Card, Inputs, Needs, PreferenceMethod
 
 
-def dpo(given: Ingredients) -> Artifact:
-    """The initial policy trained to prefer the data's chosen answers to its rejected ones."""
-    policy = sft(given)
-    return direct_preference_optimization(
-        policy=policy, reference=policy, pairs=given.preference_data, settings=given.settings.dpo, seed=given.seed
-    ).append_label("DPO")
+@dataclass(frozen=True, kw_only=True)
+class DPO(PreferenceMethod):
+    """Direct preference optimization."""
 
-
-METHOD = Method(
-    card=Card(
+    card: ClassVar = Card(
         summary="DPO on the chosen and rejected answers of the preference data",
         paper="Rafailov et al. 2023, as run in SGPO, arXiv 2507.20181",
         section="4.2.1",
@@ -25,6 +22,12 @@ METHOD = Method(
             "learning_rate": "5e-7 (section 4.2.1)",
             "epochs": "1 (section 4.2.1)",
         },
-    ),
-    build=dpo,
-)
+    )
+    needs: ClassVar = Needs(data=("preference_data",))
+
+    def build(self, inputs: Inputs) -> Artifact:
+        """Return the initial policy trained to prefer the data's chosen answers to its rejected ones."""
+        policy, pairs = inputs.checkpoint("sft"), inputs.data("preference_data")
+        return direct_preference_optimization(
+            policy=policy, reference=policy, pairs=pairs, settings=self.preference, seed=inputs.seed
+        ).append_label("DPO")

@@ -1,19 +1,21 @@
 """Supervised fine-tuning: the initial policy π_θ0 of every other method (SGPO, section 4.2)."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from harness.engine.artifacts import Artifact
 from harness.steps.train import train_sft
-from methods.ingredients import Card, Ingredients, Method
+from harness.training.settings import TrainingSettings
+from methods.base import Card, Inputs, Needs
 
 
-def sft(given: Ingredients) -> Artifact:
-    """π_θ0: the base model trained on the demonstrations."""
-    return train_sft(
-        model=given.base, examples=given.demonstrations, settings=given.settings.sft, seed=given.seed
-    ).append_label("SFT")
+@dataclass(frozen=True, kw_only=True)
+class SFT:
+    """Supervised fine-tuning."""
 
+    training: TrainingSettings
 
-METHOD = Method(
-    card=Card(
+    card: ClassVar = Card(
         summary="supervised fine-tuning on demonstrations",
         paper="SGPO, arXiv 2507.20181",
         section="4.2",
@@ -24,6 +26,11 @@ METHOD = Method(
             "max_length": "2048 (section 4.2)",
             "scheduler": "cosine (section 4.2)",
         },
-    ),
-    build=sft,
-)
+    )
+    needs: ClassVar = Needs(data=("demonstrations",))
+
+    def build(self, inputs: Inputs) -> Artifact:
+        """Return π_θ0: the base model trained on the demonstrations."""
+        return train_sft(
+            model=inputs.base, examples=inputs.data("demonstrations"), settings=self.training, seed=inputs.seed
+        ).append_label("SFT")

@@ -335,6 +335,8 @@ class Manifest:
     claims: tuple[ClaimResult, ...]
     deviations: tuple[Deviation, ...]
     steps: tuple[StepRecord, ...] = ()
+    recipe: str = ""
+    """The file of what filled the paper's roles."""
     teacher: str = ""
     stale: tuple[str, ...] | None = None
     """What of the steps was stale, by other code or other inputs; None in a manifest from before that was looked at."""

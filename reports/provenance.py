@@ -83,6 +83,7 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
     run = [
         ("command", manifest.command),
         ("scale", manifest.scale + (f" ({manifest.reduced})" if manifest.reduced else "")),
+        *((("recipe", manifest.recipe),) if manifest.recipe else ()),
         ("seeds", ", ".join(map(str, manifest.seeds))),
         *((("teacher", manifest.teacher),) if manifest.teacher else ()),
         ("judge", f"{judge.name}, fingerprint {judge.fingerprint}" + (f" ({details})" if details else "")),

@@ -11,10 +11,11 @@ from typing import Any
 
 from evals.base import BaselineOptions
 from harness.cli import main
-from harness.papers import DEFAULT_PAPER
-from harness.recipes import scales
-from harness.recipes.scales import DataRole, ModelRole, Scale, TrainingData, load_scale
+from harness.recipes import loading
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import ModelRole, Recipe
 from harness.records import PreferencePair, Response
+from harness.steps.data import DataRole
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
 
@@ -50,24 +51,24 @@ def _row(row: Any) -> dict[str, Any]:
     return {"id": row.prompt.id, "messages": talk(row.text), "generator": row.writer}
 
 
-def on_the_hub(load: Callable[..., Scale]) -> Callable[..., Scale]:
-    """`load_scale` with the base model and all data on the hub, one pinned and one not."""
+def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
+    """`load_recipe` with the base model and all data on the hub, one pinned and one not."""
 
     def role(name: str) -> DataRole:
-        return DataRole(f"{DATA}@{COMMIT}", SIZES[name], split=name)
+        return DataRole(f"{DATA}@{COMMIT}", SIZES[name], name, "pairs" if name == "preference_data" else "responses")
 
-    def load_hub_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
-        scale = load(name, paper=paper)
+    def load_hub_recipe(name: str, **options: Any) -> Recipe:
+        scale = load(name)
         return replace(
             scale,
-            models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
-            data=TrainingData(*map(role, TRAINING)),
+            base_models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
+            data={name: role(name) for name in TRAINING},
             benches={bench: BaselineOptions(baselines=role(bench)) for bench in BENCHES},
         )
 
-    return load_hub_scale
+    return load_hub_recipe
 
 
 if __name__ == "__main__":
-    scales.load_scale = on_the_hub(load_scale)
+    loading.load_recipe = on_the_hub(load_recipe)
     main()

@@ -20,7 +20,7 @@ from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.plan.rows import GraphEstimates
 from harness.plan.settings import resolved_cells
-from harness.recipes.scales import Scale, load_scale
+from harness.recipes.loading import load_recipe
 from harness.run.options import Choice
 from harness.steps.estimates import load_estimates
 
@@ -157,7 +157,7 @@ def test_benches_are_those_of_table_2(table3: dict[str, Any]) -> None:
     assert arena["answers"]["prompts"] == {"of": "arena_hard gpt-4-0314", "rows": 500}
     assert {cell["judge"]["model"] for cell in table3["cells"].values()} == {"gpt-4-1106-preview"}
     assert (alpaca["judging"]["orders"], arena["judging"]["orders"]) == (1, 2)
-    assert load_scale("paper").teacher == "openai:gpt-4-1106-preview"
+    assert load_recipe("paper").models["teacher"] == "openai:gpt-4-1106-preview"
 
 
 def test_the_small_base_model_has_three_epochs_of_sft() -> None:
@@ -171,15 +171,17 @@ def test_the_small_base_model_has_three_epochs_of_sft() -> None:
 
 
 def test_models_are_the_papers_and_what_is_not_pinned_is_known() -> None:
-    scale: Scale = load_scale("paper")
-    names = {name: role.reference.partition("@")[0] for name, role in scale.models.items()}
+    scale = load_recipe("paper")
+    names = {name: role.reference.partition("@")[0] for name, role in scale.base_models.items()}
     assert names == {
         "qwen": "Qwen/Qwen2.5-7B",
         "llama": "meta-llama/Meta-Llama-3-8B",
         "qwen-small": "Qwen/Qwen2-1.5B",
     }
-    data = (scale.data.demonstrations, scale.data.improver_data, scale.data.preference_data)
-    references = [*(role.reference for role in scale.models.values()), *(role.reference for role in data)]
+    references = [
+        *(role.reference for role in scale.base_models.values()),
+        *(role.reference for role in scale.data.values()),
+    ]
     assert [each for each in references if "@" not in each] == ["allenai/ultrafeedback_binarized_cleaned"]
     assert all(len(each.partition("@")[2]) in (0, 40) for each in references)
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.config.yaml_files import CONFIGS, MAX_NODES, read_yaml
 from harness.errors import UserError
-from harness.recipes.scales import load_scale, rates_path
+from harness.recipes.loading import load_recipe, rates_path
 from tests.command import Harness
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
@@ -32,10 +32,9 @@ NO_CONFIGS = {
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A copy of the mini scale, its name left as it is, with another size."""
+    """A copy of the mini scale with another size."""
     path = tmp_path / "mine.yaml"
     text = (CONFIGS / "papers/sgpo/recipes/mini.yaml").read_text()
-    assert "name: mini\n" in text
     path.write_text(text.replace("size: 3000", "size: 2000", 1))
     return path
 
@@ -43,8 +42,8 @@ def mine(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("reference", ["mine.yaml", "./mine.yaml", "{folder}/mine.yaml"])
 def test_a_scale_of_ones_own_is_named_by_its_file(mine: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
     monkeypatch.chdir(mine.parent)
-    scale = load_scale(reference.format(folder=mine.parent))
-    assert (scale.name, scale.data.demonstrations.size) == ("mine", 2000)
+    scale = load_recipe(reference.format(folder=mine.parent))
+    assert (scale.name, scale.data["demonstrations"].size) == ("mine", 2000)
 
 
 def test_a_copied_scale_is_another_in_what_is_printed_and_where_it_runs(harness: Harness, mine: Path) -> None:
@@ -54,9 +53,9 @@ def test_a_copied_scale_is_another_in_what_is_printed_and_where_it_runs(harness:
 
 
 def test_its_rates_are_beside_it(mine: Path) -> None:
-    assert load_scale(str(mine)).rates is None
+    assert load_recipe(str(mine)).rates is None
     shutil.copy(rates_path("mini"), mine.with_name("mine.rates.yaml"))
-    assert load_scale(str(mine)).rates == load_scale("mini").rates is not None
+    assert load_recipe(str(mine)).rates == load_recipe("mini").rates is not None
 
 
 def test_a_file_named_as_a_packaged_scale_is_refused(harness: Harness, mine: Path) -> None:
@@ -67,7 +66,7 @@ def test_a_file_named_as_a_packaged_scale_is_refused(harness: Harness, mine: Pat
 
 
 def test_the_packaged_file_itself_is_the_packaged_scale() -> None:
-    assert load_scale(str(CONFIGS / "papers/sgpo/recipes/mini.yaml")).name == "mini"
+    assert load_recipe(str(CONFIGS / "papers/sgpo/recipes/mini.yaml")).name == "mini"
 
 
 def test_an_unknown_name_says_how_a_file_is_named(harness: Harness) -> None:

@@ -16,8 +16,8 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.models.generator import Sampling
-from harness.papers import DEFAULT_PAPER
-from harness.recipes.scales import JudgeRole, ModelRole, Scale, load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import JudgeRole, ModelRole, Recipe
 from harness.records import Response
 from harness.run import options
 from harness.run.options import Choice
@@ -33,24 +33,20 @@ DEAD = "http://127.0.0.1:9/v1"
 LIMIT = 4
 
 
-def tiny(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+def tiny(name: str, **options: Any) -> Recipe:
     """The small scale with a model of the mini world, which knows no word of the data, and short stages."""
-    scale = load_scale("small", paper=paper, fast=fast)
+    scale = load_recipe("small", **options)
     short = {"global_batch_size": 4, "max_length": 64, "epochs": 1, "precision": "float32"}
-    stages = scale.training
-    preference = replace(stages.sgpo, training=replace(stages.sgpo.training, **short))
     return replace(
         scale,
-        models={"llama": ModelRole("mini:llama", "tiny")},
+        base_models={"llama": ModelRole("mini:llama", "tiny")},
         sampling=replace(scale.sampling, max_new_tokens=8),
-        training=replace(
-            stages,
-            sft=replace(stages.sft, **short),
-            improver=replace(stages.improver, **short),
-            dpo=preference,
-            spin=preference,
-            sgpo=preference,
-        ),
+        methods={
+            name: {
+                each: {**value, **short} if isinstance(value, Mapping) else value for each, value in settings.items()
+            }
+            for name, settings in scale.methods.items()
+        },
     )
 
 
@@ -71,7 +67,7 @@ class Made:
 
 def without_checks(patch: pytest.MonkeyPatch) -> None:
     """On the tiny scale, and without the checks before a run, which have tests of their own."""
-    patch.setattr(options, "load_scale", tiny)
+    patch.setattr(options, "load_recipe", tiny)
     patch.setattr("harness.commands.reproduce.preflight", lambda *_: None)
 
 
@@ -169,7 +165,7 @@ def written(artifact: Artifact) -> list[str]:
 def teacher_texts(reference: str) -> tuple[list[str], list[str]]:
     """Its answers to four of the improver's prompts, and its improvements of the references as drafts."""
     rows = data("data/small/improver_data.jsonl", LIMIT)
-    template = load_scale("small").prompt_set().refine.target
+    template = load_recipe("small").prompt_set().methods["target"]
     given: dict[str, Any] = {"model": model(reference), "sampling": Sampling(0.7, 0.9, 16), "seed": 0}
     improved = refine(template=template, references=rows, drafts=rows, **given)
     return written(respond(prompts=rows, **given)), written(improved)

@@ -4,11 +4,12 @@ Everything else is as it is: steps, trainers, store, workers, judge, statistics 
 """
 
 from dataclasses import replace
+from typing import Any
 
 from harness.cli import main
-from harness.papers import DEFAULT_PAPER
-from harness.recipes import scales
-from harness.recipes.scales import Fast, Scale, load_scale
+from harness.recipes import loading
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import Fast, Recipe
 
 SIZES = {
     "demonstrations": 48,
@@ -20,11 +21,11 @@ SIZES = {
 }
 
 
-def load_tiny_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+def load_tiny_recipe(name: str, *, fast: bool = False, **options: Any) -> Recipe:
     """The scale with `--fast`'s sizes replaced by `SIZES`, whether or not it is asked for."""
-    return replace(load_scale(name, paper=paper), fast=Fast(("llama",), SIZES)).faster()
+    return replace(load_recipe(name, **options), fast=Fast(("llama",), SIZES)).faster()
 
 
 if __name__ == "__main__":
-    scales.load_scale = load_tiny_scale
+    loading.load_recipe = load_tiny_recipe  # type: ignore[assignment]
     main()

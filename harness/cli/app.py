@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from harness.run.options import Choice
 
 SCALE = "mini"
+RECIPE = ("--scale", "--recipe", "scale")
+"""One option: the name of a packaged recipe, or a file."""
 MAX_TIMEOUT = 7 * 86400
 """Seconds; what the system counts time-outs in ends at some number."""
 
@@ -203,6 +205,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
         models: tuple[str, ...],
         methods: tuple[str, ...],
         teacher: str | None,
+        settings: tuple[str, ...],
         accelerate: str | None,
         processes: int | None,
         micro_batch_size: int | None,
@@ -232,6 +235,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
             models=models,
             methods=methods,
             teacher=teacher,
+            settings=settings,
             compute={name: value for name, value in compute.items() if value is not None},
         )
         command(
@@ -247,7 +251,7 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _run(
-        "--scale",
+        *RECIPE,
         type=TEXT,
         default=SCALE,
         show_default=True,
@@ -260,6 +264,13 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _run("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
     _run(
         "--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."
+    ),
+    _run(
+        "--set",
+        "settings",
+        type=TEXT,
+        multiple=True,
+        help="Change a setting of the recipe, such as methods.dpo.beta=0.1; repeatable.",
     ),
     _run("--teacher", type=TEXT, help="The teacher, in place of the scale's."),
     _run("--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"),
@@ -467,7 +478,7 @@ def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
 @_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
 @_instructions(
-    "--scale", type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
+    *RECIPE, type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
 )
 @_instructions("--data", type=TEXT, help="A folder with the official data.  [default: the hub]")
 @_instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
@@ -792,10 +803,10 @@ def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     from harness.commands.diagnostics import diagnostics, report
     from harness.engine.pipeline import run
     from harness.engine.store import Store
-    from harness.recipes.scales import load_scale
+    from harness.recipes.loading import load_recipe
 
     store = Store(run_dir / "store")
-    found = {name: diagnostics(load_scale(SCALE), name, seed) for name in models}
+    found = {name: diagnostics(load_recipe(SCALE), name, seed) for name in models}
     run([target for each in found.values() for target in each.targets()], store)
     for name, each in found.items():
         click.echo(f"{name}\n" + "\n".join(f"  {line}" for line in report(each, store)))
@@ -836,7 +847,7 @@ def _choose_rates(
 
 @cli.command()
 @click.option(
-    "--scale", type=TEXT, default=SCALE, show_default=True, help="Whose rates: see `harness list scales`; or a file."
+    *RECIPE, type=TEXT, default=SCALE, show_default=True, help="Whose rates: see `harness list scales`; or a file."
 )
 @_rates_options
 def rates(scale: str, **options: Any) -> None:

@@ -1,27 +1,45 @@
 """Diagnostics of the mini world: what it was sized on, before any two methods were compared.
 
-They look at the initial policy, the teacher and the improver only, never at which preference method wins.
+They look at what ``configs/papers/<paper>/diagnostics.yaml`` names.
 """
 
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.config.yaml_files import config_path, load_yaml
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
-from harness.experiments.response_sets import response_set
+from harness.experiments.response_sets import responses_of
 from harness.mini.identity import world_digest
 from harness.recipes.benches import baseline_roles
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.records import Judgment
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge_pairs
 from harness.steps.perplexity import Perplexity, measured, perplexity
 from harness.steps.respond import respond
-from methods.ingredients import Ingredients
-from methods.sft import sft
-from methods.sgpo import Variant
 
-DATA: dict[str, str] = {"improver data": "improver_data", "preference data": "preference_data"}
+BENCH = "alpaca_eval2"
+"""The bench whose judge compares pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseSet:
+    """A set of responses that a method declares, by default the paper's own."""
+
+    data: str
+    set: str
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is looked at: responses by what they are called, pairs of these, and some under the checkpoint `policy`."""
+
+    policy: str
+    responses: dict[str, ResponseSet]
+    judged: tuple[tuple[str, str], ...]
+    perplexities: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,65 +51,53 @@ class Diagnostics:
     perplexities: dict[str, Artifact]
 
     def targets(self) -> list[Artifact]:
-        """All artifacts that the figures are read from."""
+        """Return all artifacts that the figures are read from."""
         return [*self.gold.values(), *self.judged.values(), *self.perplexities.values()]
 
 
-def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
-    """The diagnostics of one base model, as promises."""
-    given = scale.ingredients(model_name, seed)
+def diagnostics(recipe: Recipe, model_name: str, seed: int) -> Diagnostics:
+    """Return the diagnostics of one base model, as promises."""
+    figures = load_yaml(config_path(f"papers/{recipe.paper}/diagnostics.yaml"), Figures)
     with labels(f"{model_name} diagnostics"):
-        policy = sft(given)
-        responses = _responses(given)
-        for bench, role in baseline_roles(scale).items():
-            responses[f"SFT on {bench}"] = respond(
-                model=policy, prompts=role.artifact(), sampling=given.sampling, seed=seed
-            )
-            responses[f"baseline of {bench}"] = role.artifact()
+        policy = recipe.inputs(model_name, seed).checkpoint(figures.policy)
+        responses = _responses(recipe, model_name, seed, figures) | _bench_answers(recipe, policy, seed)
         judged = {
-            f"teacher's improvement against {other}, {name}": judge_pairs(
-                judge=scale.judge.reference(),
-                prompt=scale.prompt_set().judge["alpaca_eval2"],
+            f"{outputs}, against {baselines}": judge_pairs(
+                judge=recipe.judge.reference(),
+                prompt=recipe.prompt_set().judge_prompt(BENCH),
                 protocol="alpaca_eval2",
-                outputs=responses[f"teacher's improvement, {name}"],
-                baselines=responses[f"{other}, {name}"],
+                outputs=responses[outputs],
+                baselines=responses[baselines],
             )
-            for name in DATA
-            for other in ("SFT's draft", "reference")
+            for outputs, baselines in figures.judged
         }
-        perplexities = {
-            name: perplexity(model=policy, responses=responses[f"{name}, improver data"])
-            for name in ("SFT's draft", "teacher's improvement", "reference")
-        }
-    return Diagnostics(
-        {
-            name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
-            for name, rows in responses.items()
-        },
-        judged,
-        perplexities,
-    )
+        perplexities = {name: perplexity(model=policy, responses=responses[name]) for name in figures.perplexities}
+    gold = {
+        name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
+        for name, rows in responses.items()
+    }
+    return Diagnostics(gold, judged, perplexities)
 
 
-def _responses(given: Ingredients) -> dict[str, Artifact]:
-    """The sets of responses to the training prompts, by the names of their figures."""
-    sets = {}
-    for name, data in DATA.items():
-        sets[f"reference, {name}"] = response_set(given, data, "reference")
-        sets[f"SFT's draft, {name}"] = response_set(given, data, "draft")
-        sets[f"teacher's improvement, {name}"] = response_set(given, data, "teacher_improvement")
-    sets["θ*'s draft"] = response_set(given, "preference_data", "policy_answer")
-    for writer in ("θ*", "SFT"):
-        for name in ("with", "without"):
-            variant = Variant(reference_in_refining=name == "with")
-            sets[f"{writer}'s improvement of θ*'s draft, {name} reference"] = response_set(
-                given, "preference_data", "self_improvement" if writer == "θ*" else "initial_improvement", variant
-            )
-    return sets
+def _responses(recipe: Recipe, model_name: str, seed: int, figures: Figures) -> dict[str, Artifact]:
+    return {
+        name: responses_of(recipe, model_name, seed, each.method).all(each.data, each.set)
+        for name, each in figures.responses.items()
+    }
+
+
+def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Artifact]:
+    """The policy's answers on each bench, and the baseline's."""
+    found = {}
+    for bench, role in baseline_roles(recipe).items():
+        baselines = role.artifact()
+        found[f"policy on {bench}"] = respond(model=policy, prompts=baselines, sampling=recipe.sampling, seed=seed)
+        found[f"baseline of {bench}"] = baselines
+    return found
 
 
 def report(found: Diagnostics, store: Store) -> list[str]:
-    """The figures, one line each. All targets must be in the store."""
+    """Return the figures, one line each. All targets must be in the store."""
     lines = []
     for name, artifact in found.gold.items():
         rows = store.bind(artifact).rows(GoldQuality)

@@ -17,8 +17,9 @@ from harness.papers import (
     load_paper,
     papers,
 )
+from harness.recipes.loading import load_recipe, load_variants, recipe_names
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
-from harness.recipes.scales import load_scale, scale_names
 
 BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it, else of {DEFAULT_PAPER}"
 
@@ -28,6 +29,9 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
     if kind == "methods":
         for name in METHODS.names():
             yield name, _summary(_of_method, name)
+        for paper in papers():
+            for name, variant in load_variants(paper).items():
+                yield name, f"{variant.get('summary', '')} ({variant.get('method', name)} in the recipes of {paper})"
     elif kind == "evals":
         for name in EVALS.names():
             yield name, _summary(_of_evaluation, name)
@@ -46,17 +50,17 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
 
 def _scales() -> Iterator[tuple[str, str]]:
     for paper in papers():
-        for name in scale_names(paper):
+        for name in recipe_names(paper):
             yield name, f"{paper}: {_summary(partial(_of_scale, paper), name)}"
 
 
 def _of_scale(paper: str, name: str) -> str:
-    return load_scale(name, paper=paper).description
+    return load_recipe(name, paper=paper).description
 
 
 def _of_paper(name: str) -> str:
     paper = load_paper(name)
-    inside = f"exhibits {', '.join(exhibit_names(name))}; scales {', '.join(scale_names(name))}"
+    inside = f"exhibits {', '.join(exhibit_names(name))}; scales {', '.join(recipe_names(name))}"
     return f"{paper.title} (arXiv {paper.arxiv}; {inside})"
 
 
@@ -96,11 +100,18 @@ def _summary(of: Callable[[str], str], name: str) -> str:
         return str(error)
 
 
+def _recipes() -> Iterator[tuple[str, Recipe]]:
+    """The packaged recipes, of other papers than the default one with the paper's name."""
+    for paper in papers():
+        for name in recipe_names(paper):
+            yield name if paper == DEFAULT_PAPER else f"{paper}/{name}", load_recipe(name, paper=paper)
+
+
 def _models() -> Iterator[tuple[str, str]]:
     """What `--model` takes, and `--models` calls by the scale's own names."""
     for paper in papers():
-        for scale in scale_names(paper):
-            for name, role in load_scale(scale, paper=paper).models.items():
+        for scale in recipe_names(paper):
+            for name, role in load_recipe(scale, paper=paper).base_models.items():
                 yield role.reference, f"{name} of the scale {scale} of {paper}: {role.description}"
 
 

@@ -4,7 +4,7 @@ It looks at what the trained policies do on held-out training prompts. `sensitiv
 scores them at multiples of the chosen rates.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
@@ -14,13 +14,13 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.papers import ScoreTable, load_exhibits
 from harness.recipes.benches import bench_on
-from harness.recipes.registries import load_benchmark, load_method
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe, RecipeInputs
+from harness.recipes.registries import load_benchmark
 from harness.steps.data import chosen_responses
 from harness.steps.held_out import FIGURES, held_out_figures, pairs_between
 from harness.steps.respond import respond
 from harness.steps.train import reference_log_probabilities
-from methods.ingredients import PREFERENCE_STAGES, Ingredients
+from methods.base import PreferenceMethod
 
 STAGE = "train_dpo"
 """The step of a preference stage."""
@@ -73,8 +73,8 @@ class Scored:
         return Sensitivity(self.times, self.rate, rounded)
 
 
-def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """The methods whose rate is chosen by base model: rows of the paper's tables that have a preference stage of their
+def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The methods whose rate is chosen by base model: rows of published tables that have a preference stage of their
     own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
@@ -82,7 +82,7 @@ def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ())
     found: dict[str, tuple[str, ...]] = {}
     for exhibit in load_exhibits(scale.paper):
         for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
-            if isinstance(exhibit, ScoreTable) and model in scale.models:
+            if isinstance(exhibit, ScoreTable) and model in scale.base_models:
                 own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
                 found[model] = tuple(dict.fromkeys((*found.get(model, ()), *own)))
     for kind, asked, known in (
@@ -102,28 +102,36 @@ def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ())
     return {model: of for model, of in chosen.items() if of}
 
 
-def _stage(scale: Scale, model: str, method: str) -> Artifact | None:
+def _stage(scale: Recipe, model: str, method: str) -> Artifact | None:
     """The method's preference stage; None where it has none, or starts from another one, whose rate it shares."""
-    last = load_method(method).build(scale.ingredients(model, 0))
+    if not isinstance(scale.method(model, method), PreferenceMethod):
+        return None
+    last = scale.inputs(model, 0).checkpoint(method)
     stages = [each for each in ancestry([last]) if each.step == STAGE]
     return last if stages == [last] else None
 
 
-def sweep(scale: Scale, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
+def _grid(scale: Recipe, model: str, method: str) -> tuple[float, ...]:
+    """The rates to try, from that of the method's first training, which is SFT."""
+    trainings = (each for each in ancestry([scale.inputs(model, 0).checkpoint(method)]) if each.step == "train_sft")
+    return grid(next(trainings).arguments["settings"].learning_rate)
+
+
+def sweep(scale: Recipe, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
     """All rates of the grid for each method of each base model."""
     return [
         _tried(scale, model, method, rate, seed)
         for model, of in methods.items()
         for method in of
-        for rate in grid(scale.training.sft.learning_rate)
+        for rate in _grid(scale, model, method)
     ]
 
 
-def _tried(scale: Scale, model: str, method: str, rate: float, seed: int) -> Tried:
-    given, build = scale.ingredients(model, seed, method), load_method(method).build
+def _tried(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Tried:
+    inputs = scale.inputs(model, seed)
     with labels(f"{model} {method} held out"):
-        prompts = _rows(scale, given, held=True)
-        stage = build(replace(given, preference_data=prompts))
+        role, prompts = _rows(inputs, method, held=True)
+        stage = replace(inputs, replaced={role: prompts}).checkpoint(method)
         pairs, training = stage.inputs["pairs"], stage.arguments["settings"].training
         assert isinstance(pairs, Artifact)
     policy = trained_at(scale, model, method, rate, seed)
@@ -133,7 +141,7 @@ def _tried(scale: Scale, model: str, method: str, rate: float, seed: int) -> Tri
             answers=respond(
                 model=policy,
                 prompts=chosen_responses(preference_data=prompts),
-                sampling=given.sampling,
+                sampling=inputs.sampling,
                 seed=seed,
             ),
             pairs=pairs,
@@ -144,27 +152,29 @@ def _tried(scale: Scale, model: str, method: str, rate: float, seed: int) -> Tri
     return Tried(model, method, rate, figures)
 
 
-def trained_at(scale: Scale, model: str, method: str, rate: float, seed: int) -> Artifact:
+def trained_at(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Artifact:
     """The checkpoint of a method whose preference stage is trained at `rate`, on all rows but the held-out ones."""
-    given = scale.ingredients(model, seed, method)
-    settings = given.settings.with_preference_rates(dict.fromkeys(PREFERENCE_STAGES, rate))
-    build: Callable[[Ingredients], Artifact] = load_method(method).build
+    inputs, own = scale.inputs(model, seed), scale.method(model, method)
+    assert isinstance(own, PreferenceMethod)  # no other ends with a preference stage of its own
     with labels(f"{model} {method} rate {rate_text(rate)}"):
-        return build(replace(given, settings=settings, preference_data=_rows(scale, given, held=False)))
+        role, rows = _rows(inputs, method, held=False)
+        at_rate = replace(own, training=replace(own.training, learning_rate=rate))
+        return at_rate.build(replace(inputs, replaced={role: rows}))
 
 
-def _rows(scale: Scale, given: Ingredients, *, held: bool) -> Artifact:
-    """The preference data that is held out, or the rows before it. Raises UserError where there are too few."""
-    size = scale.data.preference_data.size
+def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifact]:
+    """The role of the method's pairs, and those that are held out or before these. Raises UserError for too few."""
+    roles, needed = inputs.recipe.data, inputs.recipe.method(inputs.base_model, method).needs.data
+    role, size = next((name, roles[name].size) for name in needed if roles[name].kind == "pairs")
     middle = size - held_out(size)
     if middle == size:
         raise UserError(f"{size} rows of preference data leave none to hold out; give 4 at least")
     start, stop = (middle, size) if held else (0, middle)
-    rows = pairs_between(preference_data=given.preference_data, start=start, stop=stop)
-    return rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
+    rows = pairs_between(preference_data=inputs.data(role), start=start, stop=stop)
+    return role, rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
-def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:
+def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:
     """The scores at multiples of the chosen rates (base model -> method -> rate)."""
     return [
         _scored(scale, model, method, times, rate, seed)
@@ -174,7 +184,7 @@ def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: i
     ]
 
 
-def _scored(scale: Scale, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
+def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
     policy, scores = trained_at(scale, model, method, times * rate, seed), {}
     for name in SCORES:
         benchmark, bench = load_benchmark(name), bench_on(scale, name)

@@ -22,7 +22,7 @@ from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.store import Store, open_store, require_writable
 from harness.errors import UserError
 from harness.provenance import provenance
-from harness.recipes.scales import rates_path
+from harness.recipes.loading import rates_path
 from harness.run.evidence import tell_stale
 from harness.run.options import Choice
 from harness.run.spending import run_with_bill
@@ -44,7 +44,7 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
     tell_stale(targets, store, "rerun")
     print_plan(checked_plan(targets, store))
     run_with_bill(targets, store, compute=scale.compute)
-    size = scale.data.preference_data.size
+    size = scale.n_pairs
     table = RateTable(
         scale=scale.name,
         rule=RULE,
@@ -115,7 +115,7 @@ def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
 def table_path(choice: Choice, run_dir: Path) -> Path:
     """Where the table goes: a part of the rule's sweep sets no scale and stays in the run directory, which is said."""
     if not (choice.models or choice.methods or choice.limit) and choice.seeds == (SEED,):
-        return rates_path(choice.scale)
+        return rates_path(choice.scale, choice.paper)
     path = run_dir / "rates.yaml"
     print(f"a part, which sets no scale: the table goes to {path}", file=sys.stderr)
     return path

@@ -48,7 +48,8 @@ def reproduce(
     store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
     folder = run_dir / exhibit.paper / exhibit.name
     require_writable(folder / "checkpoints")
-    print(f"{exhibit} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    scale = request.scale
+    print(f"{exhibit} on the scale {scale.name!r} ({scale.description}; {scale.where})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)

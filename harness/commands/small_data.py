@@ -5,7 +5,7 @@ every folder: what a model is evaluated on, it is never trained on.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,39 +17,24 @@ from harness.files import replace_file
 from harness.texts import has_lone_surrogate
 
 BASELINE = "baseline"
-ROLES = ("demonstrations", "improver_data", "preference_data", "alpaca_eval2", "arena_hard")
-"""Each gets a fifth of the instructions."""
-
 Outputs = Mapping[str, str]
 """A model's answers by instruction."""
 
 
 @dataclass(frozen=True, slots=True)
-class PairWriters:
-    """Who writes the two answers of preference data."""
+class Split:
+    """configs/papers/sgpo/splits/small.yaml: by role, each column's writer: a model, or "baseline".
 
-    chosen: str
-    rejected: str
+    The roles share the instructions evenly. `shared` files have the instructions of the role that is their `of`.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class TeacherWriters:
-    """Who writes what a stored teacher gives: answers, and improvements of others' answers."""
-
-    answer: str
-    improvement: str
+    roles: dict[str, dict[str, str]]
+    shared: dict[str, dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Writers:
-    """configs/papers/sgpo/splits/small.yaml: the model that answers in each role, or "baseline"."""
-
-    demonstrations: str
-    improver_data: str
-    preference_data: PairWriters
-    alpaca_eval2: str
-    arena_hard: str
-    teacher: TeacherWriters
+def load_split() -> Split:
+    """Read who answers in which role."""
+    return load_yaml(config_path("papers/sgpo/splits/small.yaml"), Split)
 
 
 def split(source: Path, out: Path) -> dict[str, int]:
@@ -59,30 +44,23 @@ def split(source: Path, out: Path) -> dict[str, int]:
     `instruction` and `output`. Rows stand in the order of their hashes, so that the first N are a draw. An instruction
     that a role's writer gives no answer to has no row. Raises UserError for files that are not there, or not so.
     """
-    writers = load_yaml(config_path("papers/sgpo/splits/small.yaml"), Writers)
-    folder = _Folder(source)
-    pair, teacher = writers.preference_data, writers.teacher
-    columns: dict[str, tuple[str, Mapping[str, str]]] = {
-        "demonstrations": ("demonstrations", {"output": writers.demonstrations}),
-        "improver_data": ("improver_data", {"output": writers.improver_data}),
-        "preference_data": ("preference_data", {"chosen": pair.chosen, "rejected": pair.rejected}),
-        "alpaca_eval2": ("alpaca_eval2", {"output": writers.alpaca_eval2}),
-        "arena_hard": ("arena_hard", {"output": writers.arena_hard}),
-        "teacher": ("improver_data", {"answer": teacher.answer, "improvement": teacher.improvement}),
-    }
-    rows = {name: _rows(name, folder, role, written) for name, (role, written) in columns.items()}
+    found, folder = load_split(), _Folder(source)
+    rows = {name: _rows(folder, found, name, written) for name, written in found.roles.items()}
+    for name, written in found.shared.items():
+        columns = {column: model for column, model in written.items() if column != "of"}
+        rows[name] = _rows(folder, found, written["of"], columns)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, found in rows.items():
-            replace_file(out / f"{name}.jsonl", "".join(map(_line, found)).encode())
+        for name, of_role in rows.items():
+            replace_file(out / f"{name}.jsonl", "".join(map(_line, of_role)).encode())
     except OSError as error:
         raise UserError(f"cannot write to {out} ({error.strerror}); name another folder with --out") from None
-    return {name: len(found) for name, found in rows.items()}
+    return {name: len(of_role) for name, of_role in rows.items()}
 
 
-def role_of(instruction: str) -> str:
-    """The role that an instruction plays, whichever folder it is in."""
-    return ROLES[_digest(instruction) % len(ROLES)]
+def role_of(instruction: str, roles: Sequence[str]) -> str:
+    """Return the role that an instruction plays, whichever folder it is in."""
+    return roles[_digest(instruction) % len(roles)]
 
 
 class _Folder:
@@ -109,12 +87,12 @@ class _Folder:
         return self._baseline.stem.removeprefix("baseline_") if model == BASELINE else model
 
 
-def _rows(name: str, folder: _Folder, role: str, written: Mapping[str, str]) -> list[dict[str, str]]:
+def _rows(folder: _Folder, split: Split, role: str, written: Mapping[str, str]) -> list[dict[str, str]]:
     """The rows of one file: instruction, and each column as its writer answers."""
-    rows = []
+    rows, roles = [], list(split.roles)
     for instruction in folder.instructions:
         texts = {column: folder.by(model).get(instruction, "") for column, model in written.items()}
-        if role_of(instruction) == role and all(text.strip() for text in texts.values()):
+        if role_of(instruction, roles) == role and all(text.strip() for text in texts.values()):
             rows.append({"instruction": instruction, **texts})
     if "output" in written:
         return [{**row, "generator": folder.generator(written["output"])} for row in rows]

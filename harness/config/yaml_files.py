@@ -93,6 +93,16 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: {error}") from None
 
 
+def parse_yaml(text: str, where: str) -> Any:
+    """Return the plain content of one value as YAML 1.2 reads it. Raises UserError, with `where`, for no YAML."""
+    import yaml
+
+    try:
+        return yaml.load(text, _strict_loader())
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{where}: cannot read {text!r}: {str(error).splitlines()[0]}") from None
+
+
 def _size(node: Any, known: dict[int, int]) -> int:
     """Count the nodes below a YAML node, each as often as aliases repeat it; `known` holds those counted."""
     if id(node) not in known:

@@ -174,8 +174,8 @@ class RayExecutor(Executor):
         there = [f"{count}{resources}" for resources, count in Counter(map(str, nodes)).items()]
         return UserError(
             f"no node of the Ray cluster has enough {' and '.join(lacking)} for step {step}, which needs"
-            f" {format_resources(needs)} (nodes: {', '.join(there)}); add a node that has it, or change"
-            " compute.resources of the scale; finished steps are kept"
+            f" {format_resources(needs)} (nodes: {', '.join(there)}); add a node that has it, or change the"
+            " resources of the recipe's machine; finished steps are kept"
         )
 
     def _needs(self, artifact: Artifact) -> Resources:

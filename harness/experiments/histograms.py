@@ -9,22 +9,15 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments.interface import Checkpoints, Request, stated
-from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.experiments.response_sets import MethodResponses, responses_of
 from harness.papers import Comparison, HistogramFigure, ValueSet
-from harness.recipes.registries import load_method
 from harness.records import Response
 from harness.steps.edit_distance import EditDistance, edit_distance
-from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.perplexity import measured as with_likelihood
-from methods.ingredients import Ingredients
-from methods.sft import sft
 
 UNITS = {"edit_distance": "tokens", "perplexity": ""}
 """What values are counted in: tokens of the base model, as training does; a perplexity has no unit."""
-
-FILTERED: tuple[str, ...] = ("teacher_improvement", "teacher_answer")
-"""What the improver learns from, each filtered on its own (Eq. 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +88,9 @@ class Histograms:
 def histograms(exhibit: HistogramFigure, request: Request) -> Histograms:
     """The figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
     models = request.models_of(exhibit)
-    all_given = {model: [request.scale.ingredients(model, seed) for seed in request.seeds] for model in models}
+    of_seeds = {model: [responses_of(request.scale, model, seed) for seed in request.seeds] for model in models}
     sets = tuple(
-        _measured(exhibit, model, number, each, all_given[model])
+        _measured(exhibit, model, number, each, of_seeds[model])
         for model in models
         for number, panel in enumerate(exhibit.panels)
         for each in panel.sets
@@ -107,50 +100,41 @@ def histograms(exhibit: HistogramFigure, request: Request) -> Histograms:
         exhibit=exhibit,
         models=models,
         sets=sets,
-        filters={model: _improver_filters(model, all_given[model][0]) for model in models} if has_filtered else {},
+        filters={model: _filters(exhibit, model, of_seeds[model][0]) for model in models} if has_filtered else {},
         tests=_tests(exhibit, sets),
     )
 
 
 def _measured(
-    exhibit: HistogramFigure, model: str, panel: int, shown: ValueSet, all_given: Sequence[Ingredients]
+    exhibit: HistogramFigure, model: str, panel: int, shown: ValueSet, of_seeds: Sequence[MethodResponses]
 ) -> Measured:
     measurements = []
-    for given in all_given:
-        with labels(f"{model} seed {given.seed}"):
-            measurements.append(_measurement(exhibit, given, shown.responses))
-    kept = _filter(exhibit, model, all_given[0], shown) if shown.filtered else None
+    for sets in of_seeds:
+        with labels(f"{model} seed {sets.inputs.seed}"):
+            measurements.append(_measurement(exhibit, sets, shown.responses))
+    kept = _filter(exhibit, model, of_seeds[0], shown) if shown.filtered else None
     return Measured(model, panel, shown, tuple(measurements), kept)
 
 
-def _measurement(exhibit: HistogramFigure, given: Ingredients, name: str) -> Artifact:
+def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> Artifact:
     """The figure's quantity of the responses to the drawn prompts."""
-    variant = variant_of(exhibit.method)
-    responses = drawn_set(given, exhibit.data, name, exhibit.prompts, variant)
+    responses = sets.drawn(exhibit.data, name, exhibit.prompts)
     if exhibit.quantity == "edit_distance":
-        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts, variant)
-        return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).append_label(name)
-    model = load_method(exhibit.under or "").build(given)
-    return perplexity(model=model, responses=responses).append_label(name)
+        origin = sets.drawn(exhibit.data, exhibit.distance_from or "", exhibit.prompts)
+        return edit_distance(outputs=responses, baselines=origin, tokenizer=sets.inputs.base).append_label(name)
+    return perplexity(model=sets.inputs.checkpoint(exhibit.under or ""), responses=responses).append_label(name)
 
 
-def _filter(exhibit: HistogramFigure, model: str, given: Ingredients, shown: ValueSet) -> Artifact:
-    """What the filter keeps of a set that the improver learns from. Raises UserError for any other set."""
-    if exhibit.data != "improver_data" or shown.responses not in FILTERED:
-        raise UserError(
-            f"{exhibit.name}: {shown.id!r} is never filtered, only {' and '.join(FILTERED)} of improver_data"
-        )
-    return _improver_filters(model, given)[FILTERED.index(shown.responses)]
+def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, shown: ValueSet) -> Artifact:
+    """What the method's filter keeps of a set. Raises UserError for a set that it does not filter."""
+    with labels(f"{model} seed {sets.inputs.seed}"):
+        return sets.filtered(exhibit.data, shown.responses)
 
 
-def _improver_filters(model: str, given: Ingredients) -> tuple[Artifact, ...]:
-    """What the filter keeps of each of `FILTERED`: what the improver is trained on (section 3.1.2)."""
-    with labels(f"{model} seed {given.seed}"):
-        policy = sft(given)
-        all_responses = [response_set(given, "improver_data", name) for name in FILTERED]
-        return tuple(
-            iqr_filter(responses=each, perplexities=perplexity(model=policy, responses=each)) for each in all_responses
-        )
+def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tuple[Artifact, ...]:
+    """What the method's filter keeps of each set that it filters."""
+    with labels(f"{model} seed {sets.inputs.seed}"):
+        return sets.all_filtered(exhibit.data)
 
 
 def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str, str, str], Artifact]:

@@ -8,8 +8,7 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.papers import AnyExhibit, Comparison
-from harness.recipes.registries import load_method
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 
 Checkpoints = Mapping[tuple[str, str, int], Artifact]
 """What each (model, method, training seed) ends with."""
@@ -22,7 +21,7 @@ class Request:
     `asked` is the user's choice that it came of, if it did of one: it is written down, so that it can be made again.
     """
 
-    scale: Scale
+    scale: Recipe
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -33,18 +32,18 @@ class Request:
 
         Raises UserError where the scale has none of the exhibit's.
         """
-        known = tuple(model for model in exhibit.models if model in self.scale.models)
+        known = tuple(model for model in exhibit.models if model in self.scale.base_models)
         if not known:
             models = ", ".join(exhibit.models)
             raise UserError(f"scale {self.scale.name} has no model for {exhibit.name}, which is on {models}")
-        wanted = self.models or (self.scale.fast.models if self.scale.is_reduced else ())
+        wanted = self.models or (self.scale.fast.base_models if self.scale.is_reduced else ())
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known
 
     def checkpoint(self, model: str, method: str, seed: int) -> Artifact:
         """What `method` ends with on a base model. Raises UserError for an unknown one of either."""
         with labels(f"{model} {method} seed {seed}"):
-            return load_method(method).build(self.scale.ingredients(model, seed, method))
+            return self.scale.inputs(model, seed).checkpoint(method)
 
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:

@@ -1,16 +1,18 @@
 """The learning rate behind each row of a table of scores: how it was chosen, and how scores move with it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.config.learning_rates import RateTable, Sensitivity
 from harness.engine.artifacts import Artifact
 from harness.experiments.interface import Checkpoints
-from harness.recipes.scales import Scale
-from methods.ingredients import PREFERENCE_STAGES
+from harness.recipes.changes import split_row
+from harness.recipes.recipe import Recipe
+from methods.base import training_settings
 
 
-def rates_of_rows(scale: Scale, checkpoints: Checkpoints) -> list[dict[str, Any]]:
+def rates_of_rows(scale: Recipe, checkpoints: Checkpoints) -> list[dict[str, Any]]:
     """`reports.manifest.RowRate` of each base model and method whose checkpoint ends with a preference stage."""
     first: dict[tuple[str, str], Artifact] = {}
     for (model, method, _), checkpoint in checkpoints.items():
@@ -22,11 +24,13 @@ def rates_of_rows(scale: Scale, checkpoints: Checkpoints) -> list[dict[str, Any]
     ]
 
 
-def _rate(scale: Scale, model: str, method: str, rate: float) -> dict[str, Any]:
-    table = scale.rates
-    own = next((name for name in _candidates(method) if table and table.rates(model).get(name) == rate), None)
-    if table is None or own is None:
-        return {"model": model, "method": method, "rate": rate, "chosen": scale.where}
+def _rate(scale: Recipe, model: str, method: str, rate: float) -> dict[str, Any]:
+    table, (own, chosen) = scale.rates, scale.chosen_rate(model, method) or ("", 0.0)
+    if table is None or chosen != rate:
+        in_file = training_settings(replace(scale, changes={}).method(model, split_row(method)[0])).values()
+        is_changed = rate not in [each.learning_rate for each in in_file]
+        where = "the command line" if is_changed else scale.where
+        return {"model": model, "method": method, "rate": rate, "chosen": where}
     passed = table.models[model][own].passed
     return {
         "model": model,
@@ -39,17 +43,10 @@ def _rate(scale: Scale, model: str, method: str, rate: float) -> dict[str, Any]:
     }
 
 
-def _at_full_size(scale: Scale, table: RateTable) -> str:
+def _at_full_size(scale: Recipe, table: RateTable) -> str:
     """What to know where fewer pairs are trained on than the rate was chosen for, as with `--fast` and `--limit`."""
-    here, there = scale.data.preference_data.size, table.trained_on + table.held_out
+    here, there = scale.n_pairs, table.trained_on + table.held_out
     return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
-
-
-def _candidates(method: str) -> Iterator[str]:
-    """Where a method's rate comes from: its own entry, or that of a method that a preference stage is named after."""
-    yield method
-    yield from (stage for stage in reversed(PREFERENCE_STAGES) if method.startswith(stage))
-    yield from reversed(PREFERENCE_STAGES)
 
 
 def _moves(table: RateTable, model: str, method: str) -> Iterator[dict[str, Any]]:

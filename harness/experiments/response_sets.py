@@ -3,111 +3,73 @@
 Each is built by the functions that the methods are composed of, so that what a method has made already is found.
 """
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from harness.engine.artifacts import Artifact
 from harness.errors import UserError, unknown
-from harness.recipes.registries import load_method
-from harness.steps.data import chosen_responses
+from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.steps.draw import drawn_responses
-from methods.ingredients import Ingredients
-from methods.sft import sft
-from methods.sgpo import (
-    SGPO,
-    Variant,
-    improvements,
-    improver_responses,
-    policy_answers,
-    teacher_improvements,
-    train_improver,
-)
+from methods.base import Method, ResponseSets
 
 DRAW_SEED = 0
 """Of the rows that exhibits draw. Whichever seeds methods are trained with, the prompts are the same, so that runs can
 be compared prompt by prompt."""
 
-Maker = Callable[[Ingredients, Variant], Artifact]
+PROMPTS = "reference"
+"""The set whose rows are the prompts of a data role."""
 
 
-def variant_of(method: str) -> Variant:
-    """The variant of SGPO that `method` names. Raises UserError for an unknown method and for one that is not SGPO."""
-    variant = load_method(method).variant
-    if not isinstance(variant, Variant):
-        raise UserError(f"{method!r} is no variant of SGPO: it has no self-improver; name one such as 'sgpo'")
-    return variant
+@dataclass(frozen=True, slots=True)
+class MethodResponses:
+    """The sets of responses of one method, with its settings on one base model and with one training seed."""
+
+    name: str
+    method: Method
+    inputs: RecipeInputs
+
+    def all(self, data: str, name: str) -> Artifact:
+        """Return `Response` rows of a set to all prompts of the data role. Raises UserError for unknown names."""
+        return self._made("response_sets", data, name)
+
+    def drawn(self, data: str, name: str, size: int | None) -> Artifact:
+        """Return `size` rows of a set, on prompts drawn at random, the same for every set; all where None."""
+        responses = self.all(data, name)
+        if size is None:
+            return responses
+        drawn = drawn_responses(responses=responses, prompts=self.all(data, PROMPTS), size=size, seed=DRAW_SEED)
+        return drawn.append_label(f"{name}, {size} drawn")
+
+    def filtered(self, data: str, name: str) -> Artifact:
+        """Return what the method's filter keeps of a set. Raises UserError for a set that it does not filter."""
+        return self._made("filtered_sets", data, name)
+
+    def all_filtered(self, data: str) -> tuple[Artifact, ...]:
+        """Return what the filter keeps of each set on the role that it filters."""
+        return tuple(self.filtered(data, name) for name in self._declared("filtered_sets").get(data, {}))
+
+    def _made(self, kind: str, data: str, name: str) -> Artifact:
+        sets = self._declared(kind)
+        if data not in sets:
+            raise unknown(f"data role of the {_words(kind)} of {self.name}:", data, sets)
+        if name not in sets[data]:
+            raise unknown(f"one of the {_words(kind)} of {self.name} on {data}:", name, sets[data])
+        return sets[data][name](self.method, self.inputs)
+
+    def _declared(self, kind: str) -> ResponseSets:
+        declared: ResponseSets = getattr(self.method, kind, {})
+        if not declared:
+            raise UserError(f"the method {self.name!r} declares no {_words(kind)}; name one that does")
+        return declared
 
 
-def response_set(given: Ingredients, data: str, name: str, variant: Variant = SGPO) -> Artifact:
-    """`Response` rows of the set `name` to all prompts of the data role.
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
-    Only the references y, the drafts ŷ_θ0 and the teacher's improvements ỹ_φ are made on both roles. The teacher's
-    answers ŷ_φ are on the improver data alone, the sets of π_θ* on the preference data. Raises UserError for others.
+
+def responses_of(recipe: Recipe, base_model: str, seed: int, method: str = "") -> MethodResponses:
+    """Return the sets of responses of a method, by default of the paper's own, which bears the paper's name.
+
+    Raises UserError for an unknown method.
     """
-    if data not in _MAKERS:
-        raise unknown("data role of responses", data, _MAKERS)
-    if name not in _MAKERS[data]:
-        raise unknown(f"set of responses on the role {data!r}:", name, _MAKERS[data])
-    return _MAKERS[data][name](given, variant)
-
-
-def drawn_set(given: Ingredients, data: str, name: str, size: int | None, variant: Variant = SGPO) -> Artifact:
-    """`response_set` on `size` prompts of the data role, the same for every set, drawn at random; on all where None."""
-    responses = response_set(given, data, name, variant)
-    if size is None:
-        return responses
-    prompts = response_set(given, data, "reference")
-    drawn = drawn_responses(responses=responses, prompts=prompts, size=size, seed=DRAW_SEED)
-    return drawn.append_label(f"{name}, {size} drawn")
-
-
-def _references(given: Ingredients, data: str) -> Artifact:
-    """y: the references of the improver's prompts, or the chosen answers of the preference data (section 4.1)."""
-    if data == "improver_data":
-        return given.improver_data
-    return chosen_responses(preference_data=given.preference_data)
-
-
-def _preference_drafts(given: Ingredients) -> Artifact:
-    """ŷ_θ0 on the preference data."""
-    return policy_answers(given, sft(given))
-
-
-def _policy_answers(given: Ingredients, variant: Variant) -> Artifact:
-    """ŷ_θ*: the self-improver's own answers."""
-    return policy_answers(given, train_improver(given, variant))
-
-
-def _self_improvements(given: Ingredients, variant: Variant) -> Artifact:
-    """ỹ_θ*: the self-improver's versions of its own answers (Eq. 5)."""
-    improver, answers = train_improver(given, variant), _policy_answers(given, variant)
-    return improvements(given, variant, improver, answers).append_label("self-improvements")
-
-
-def _initial_improvements(given: Ingredients, variant: Variant) -> Artifact:
-    """ỹ_θ0: the initial policy's versions of the self-improver's answers, by the same prompt (section 4.4.2)."""
-    refined = improvements(given, variant, sft(given), _policy_answers(given, variant))
-    return refined.append_label("initial policy's improvements")
-
-
-def _teacher_improvements(given: Ingredients, variant: Variant) -> Artifact:
-    """ỹ_φ on the preference data, of which no method learns (Table 1)."""
-    references = _references(given, "preference_data")
-    return teacher_improvements(given, references=references, drafts=_preference_drafts(given))
-
-
-_MAKERS: Mapping[str, Mapping[str, Maker]] = {
-    "improver_data": {
-        "reference": lambda given, variant: _references(given, "improver_data"),
-        "draft": lambda given, variant: improver_responses(given).drafts,
-        "teacher_improvement": lambda given, variant: improver_responses(given).improved,
-        "teacher_answer": lambda given, variant: improver_responses(given).answers,
-    },
-    "preference_data": {
-        "reference": lambda given, variant: _references(given, "preference_data"),
-        "draft": lambda given, variant: _preference_drafts(given),
-        "teacher_improvement": _teacher_improvements,
-        "policy_answer": _policy_answers,
-        "self_improvement": _self_improvements,
-        "initial_improvement": _initial_improvements,
-    },
-}
+    name = method or recipe.paper
+    return MethodResponses(name, recipe.method(base_model, name), recipe.inputs(base_model, seed))

@@ -7,10 +7,10 @@ from typing import Any
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Request
-from harness.experiments.response_sets import DRAW_SEED, response_set, variant_of
+from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.papers import Comparison, SampleGroup, SampleTable
 from harness.recipes.benches import bench_on, judged_pairs
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.records import Response
 from harness.steps.draw import drawn
 
@@ -79,14 +79,13 @@ def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> 
 
 
 def _responses(
-    exhibit: SampleTable, group: SampleGroup, scale: Scale, seed: int, checkpoints: Checkpoints
+    exhibit: SampleTable, group: SampleGroup, scale: Recipe, seed: int, checkpoints: Checkpoints
 ) -> dict[str, Artifact]:
     """Sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
-            given = scale.ingredients(group.model, seed)
-            variant = variant_of(exhibit.method)
-            return {label: response_set(given, group.data, name, variant) for label, name in group.responses.items()}
+            sets = responses_of(scale, group.model, seed, exhibit.method)
+            return {label: sets.all(group.data, name) for label, name in group.responses.items()}
         benchmark, bench = judged_pairs(group.bench), bench_on(scale, group.bench)
         return {
             label: benchmark.answers(bench, checkpoints[group.model, method, seed], seed)

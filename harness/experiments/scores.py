@@ -14,8 +14,8 @@ from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
 from harness.papers import Comparison, ScoreTable
 from harness.recipes.benches import bench_on
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import load_benchmark
-from harness.recipes.scales import Scale
 from harness.steps.gold import GoldQuality, gold_quality
 
 
@@ -47,7 +47,7 @@ class Scores:
     """A table of scores on a scale, as promises."""
 
     exhibit: ScoreTable
-    scale: Scale
+    scale: Recipe
     models: tuple[str, ...]
     methods: tuple[str, ...]
     checkpoints: Checkpoints
@@ -155,7 +155,7 @@ def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]
 
 
 def _cells(
-    scale: Scale,
+    scale: Recipe,
     benches: Benches,
     checkpoints: Checkpoints,
     model_name: str,

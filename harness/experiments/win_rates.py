@@ -10,10 +10,10 @@ from evals.pairwise.benchmark import BENCHMARK
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Request, figures, stated
-from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.experiments.response_sets import responses_of
 from harness.papers import EVEN, Comparison, Match, WinRateTable
 from harness.recipes.benches import bench_on
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 
 BENCH = "pairwise"
 METRIC = "win_rate"
@@ -93,20 +93,18 @@ def win_rates(exhibit: WinRateTable, request: Request) -> WinRates:
 def _play(
     exhibit: WinRateTable,
     match: Match,
-    scale: Scale,
+    scale: Recipe,
     model: str,
     seeds: Sequence[int],
     bench: PairSetting,
 ) -> Played:
     """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
-    method = exhibit.method_of(match)
-    variant = variant_of(method)
     judgments, settings = [], []
     for seed in seeds:
-        given = scale.ingredients(model, seed)
-        with labels(f"{model} {method} seed {seed}"):
-            outputs = response_set(given, match.data, match.outputs, variant)
-            baselines = drawn_set(given, match.data, match.baselines, exhibit.prompts, variant)
+        sets = responses_of(scale, model, seed, exhibit.method_of(match))
+        with labels(f"{model} {sets.name} seed {seed}"):
+            outputs = sets.all(match.data, match.outputs)
+            baselines = sets.drawn(match.data, match.baselines, exhibit.prompts)
         settings.append(replace(bench, baselines=baselines, baseline_name=match.baselines))
         with labels(f"{model} {match.id} seed {seed}"):
             judgments.append(BENCHMARK.rows(settings[-1], outputs=outputs))

@@ -89,7 +89,7 @@ class VllmGenerator:
             raise UserError(
                 f"{self.name} needs memory for {tokens} tokens, a prompt and its answer, and what is free holds "
                 f"{self._held}: free some, give more (VLLM_CPU_KVCACHE_SPACE in GiB, or more GPUs for a generation "
-                "step: compute.resources in the scale), or lower max_new_tokens in the scale's sampling"
+                "step: resources of the recipe's machine), or lower max_new_tokens in the scale's sampling"
             )
 
     def _run(self, advance: ProgressCallback) -> list[Sequence[int]]:
@@ -149,7 +149,7 @@ def _engine(folder: Path, gpus: int) -> Any:
         raise UserError(
             f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. If there is "
             "too little free memory (it takes nine tenths of a GPU, whatever the model): end what else takes it, take "
-            "a smaller model, or more GPUs for a generation step (compute.resources in the scale)"
+            "a smaller model, or more GPUs for a generation step (resources of the recipe's machine)"
         ) from None
 
 
@@ -181,7 +181,7 @@ def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
         raise UserError(
             f"vLLM needs {least:.1f} GiB for {folder.name}, and {where.format(there)}; end what else takes it, "
             "or take a smaller model"
-            + ("" if on_cpu else ", or more GPUs for a generation step (compute.resources in the scale)")
+            + ("" if on_cpu else ", or more GPUs for a generation step (resources of the recipe's machine)")
         )
 
 

@@ -20,12 +20,13 @@ from harness.errors import UserError
 from harness.models.memory import shape_in
 from harness.models.references import checkpoint_of, load_generator, resolve
 from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.records import PreferencePair, Prompt, Response
 from harness.steps.estimates import load_estimates
 from harness.steps.train import SEQUENCES_PER_PAIR
 from harness.training.job import Progress
 from harness.training.settings import PreferenceSettings, TrainingSettings
+from methods.base import training_settings
 
 SECONDS = 20.0
 """That each kind of work is measured for, after its first step."""
@@ -54,10 +55,10 @@ class _Trial:
     settings: TrainingSettings
     """With what all processes take at once as the batch."""
     compute: Compute
-    scale: Scale
+    scale: Recipe
 
 
-def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) -> None:
+def calibrate(scale: Recipe, model: str, path: Path, say: Callable[[str], None]) -> None:
     """Measure the scale's base model `model` on one device and writes `path`, which plans then take speeds from.
 
     `say` hears what is measured. Raises UserError where the model is not at hand.
@@ -79,15 +80,16 @@ def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) 
     path.write_text(json.dumps(_measured(scale, trial.reference, device, rows), indent=1) + "\n", encoding="utf-8")
 
 
-def _trial(scale: Scale, model: str, aside: Path) -> _Trial:
-    role = scale.models[model]
+def _trial(scale: Recipe, model: str, aside: Path) -> _Trial:
+    role = scale.base_models[model]
     store = Store(aside / "store")
     artifact = _built(role.artifact(), store)
     folder = checkpoint_of(artifact.folder)
-    estimate = load_estimates().of_data(scale.data.demonstrations.reference)
+    estimate = load_estimates().of_data(_data(scale))
     prompt, answer, tokens = _filled(folder, int(estimate.prompt), int(estimate.answer))
     compute = _compute(scale)
-    settings = replace(scale.training.sft, global_batch_size=compute.processes * _micro_batch(scale), epochs=1)
+    first = next(iter(training_settings(scale.method(model, next(iter(scale.methods)))).values()))
+    settings = replace(first, global_batch_size=compute.processes * _micro_batch(scale, first), epochs=1)
     tokens = min(tokens, settings.max_length)
     return _Trial(folder, resolve(artifact.folder), prompt, answer, tokens, settings, compute, scale)
 
@@ -109,12 +111,17 @@ def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, 
     return prompt, answer, len(prompt_ids(tokenizer, messages)) + len(answer_ids(tokenizer, answer))
 
 
-def _micro_batch(scale: Scale) -> int:
+def _data(scale: Recipe) -> str:
+    """Return the first data set of the recipe."""
+    return next(iter(scale.data.values())).reference
+
+
+def _micro_batch(scale: Recipe, settings: TrainingSettings) -> int:
     """Return how many rows one process takes at once."""
-    return scale.compute.micro_batch_size or max(1, scale.training.sft.global_batch_size // scale.compute.processes)
+    return scale.compute.micro_batch_size or max(1, settings.global_batch_size // scale.compute.processes)
 
 
-def _compute(scale: Scale) -> Compute:
+def _compute(scale: Recipe) -> Compute:
     """As the scale trains, where there are devices for its processes; else one process that uses memory alike."""
     import torch
 
@@ -270,14 +277,14 @@ def _device_name() -> str:
     return MEASURED_HERE
 
 
-def _measured(scale: Scale, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
+def _measured(scale: Recipe, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
     """As configs/hardware.yaml has it."""
     import torch
 
     has_gpu = torch.cuda.is_available()
     count = torch.cuda.device_count() if has_gpu else len(os.sched_getaffinity(0))
     when = datetime.now(UTC).date().isoformat()
-    description = f"{reference}, rows of the length of {scale.data.demonstrations.reference}, one device, {when}"
+    description = f"{reference}, rows of the length of {_data(scale)}, one device, {when}"
     return {
         "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "text": description}},
         "devices": {MEASURED_HERE: _this_device(has_gpu, count)} if device == MEASURED_HERE else {},

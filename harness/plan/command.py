@@ -21,7 +21,7 @@ from harness.plan.settings import stages
 from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
 from harness.plan.text import plan_text
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.run.options import Choice
 from harness.steps.estimates import load_estimates
 
@@ -81,10 +81,10 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     )
 
 
-def _calibrate(scale: Scale, models: Sequence[str], run_dir: Path) -> None:
+def _calibrate(scale: Recipe, models: Sequence[str], run_dir: Path) -> None:
     """Measure with the first model asked for, else with the scale's first."""
     from harness.plan.calibrate import calibrate
 
-    model = next(iter(models), next(iter(scale.models)))
-    print(f"measuring with {scale.models[model].reference}", file=sys.stderr)
+    model = next(iter(models), next(iter(scale.base_models)))
+    print(f"measuring with {scale.base_models[model].reference}", file=sys.stderr)
     calibrate(scale, model, run_dir / CALIBRATION, lambda line: print(f"  {line}", file=sys.stderr, flush=True))

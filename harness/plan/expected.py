@@ -10,18 +10,18 @@ from harness.plan.forecast import disk_needs, disk_totals
 from harness.plan.hardware import load_hardware, with_calibration
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import StepCosts
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.estimates import load_estimates
 
 
-def step_costs(scale: Scale, store: Store, limits: Limits) -> StepCosts:
+def step_costs(scale: Recipe, store: Store, limits: Limits) -> StepCosts:
     """Reckon on the machine that `harness plan` takes for the scale. Raises UserError for a table not in order."""
     hardware, estimates = with_calibration(load_hardware(), store.root.parent), load_estimates()
     machine = hardware.machine(scale.name, scale.compute, None, None)
     return StepCosts(scale, machine, hardware, GraphEstimates(store, estimates), estimates, limits)
 
 
-def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> dict[str, float]:
+def expected_seconds(targets: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> dict[str, float]:
     """Reckon the seconds of each step behind the targets, by key, as `harness plan` does on the scale's machine.
 
     Steps of which nothing is known are left out; so are all where nothing can be reckoned, which is no reason not to
@@ -35,7 +35,7 @@ def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, li
     return {key: cost.seconds.expected for key, cost in found.items() if not cost.unknown}
 
 
-def disk_bytes(missing: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> tuple[float, float]:
+def disk_bytes(missing: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> tuple[float, float]:
     """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
     costs = step_costs(scale, store, limits)
     return disk_totals(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))

@@ -21,7 +21,7 @@ from harness.plan.hardware import Device, Devices, Hardware, Kind
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import StepCost, StepCosts
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.cost import Asking, Likelihood, Range, total
 from harness.steps.estimates import Estimates, model_shape, without_revision
 from harness.training.batches import spread
@@ -177,7 +177,7 @@ def _planned(
 
 
 def forecast(
-    scale: Scale,
+    scale: Recipe,
     stages: Sequence[Stage],
     steps: tuple[PlannedStep, ...],
     machine: Devices,
@@ -266,7 +266,7 @@ def _likelihoods_at_once(steps: Iterable[PlannedStep]) -> int:
     return max((each.at_once for each in declared if isinstance(each, Likelihood)), default=0)
 
 
-def _memory(stages: Sequence[Stage], scale: Scale, scored_at_once: int, *, on_gpu: bool) -> Iterator[MemoryNeed]:
+def _memory(stages: Sequence[Stage], scale: Recipe, scored_at_once: int, *, on_gpu: bool) -> Iterator[MemoryNeed]:
     """Find the largest need of each kind of work, by base model."""
     compute = scale.compute
     by_model: defaultdict[str, list[Stage]] = defaultdict(list)
@@ -291,7 +291,7 @@ def _memory(stages: Sequence[Stage], scale: Scale, scored_at_once: int, *, on_gp
             yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
 
 
-def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) -> Memory:
+def _training_need(stage: Stage, shape: ModelShape, scale: Recipe, on_gpu: bool) -> Memory:
     return stage_memory(shape, stage.settings, scale.compute, sequences=stage.sequences, on_gpu=on_gpu)
 
 
@@ -302,7 +302,7 @@ def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
     return at_end, at_end + sum(need.bytes for need in all_needs if not need.stays)
 
 
-def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
+def disk_needs(costs: Sequence[StepCost], scale: Recipe, estimates: Estimates) -> Iterator[DiskNeed]:
     """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:

@@ -14,7 +14,7 @@ from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
 from harness.recipes.benches import baseline_roles
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.run.options import most_processes
 from harness.steps.estimates import Estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -84,7 +84,7 @@ def _rate(known: Speed) -> str:
 
 
 def warnings(
-    forecast: Forecast, scale: Scale, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
+    forecast: Forecast, scale: Recipe, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
 ) -> Iterator[Note]:
     """List what a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
@@ -116,8 +116,8 @@ def warnings(
         )
 
 
-def _asked(scale: Scale, today: date) -> Iterator[Note]:
-    """Warn of a judge and a teacher that are not the paper's, or no longer served."""
+def _asked(scale: Recipe, today: date) -> Iterator[Note]:
+    """Warn of a judge and of models at endpoints that are not the paper's, or no longer served."""
     judge, roles = scale.judge.reference(), baseline_roles(scale).values()
     withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
     is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in roles)
@@ -125,25 +125,28 @@ def _asked(scale: Scale, today: date) -> Iterator[Note]:
         changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
         yield Note("judge", f"{changed}, and {withheld} that judge's")
     consequence = f"then no number is the paper's metric, and {withheld} this judge's"
-    yield from _retired("judge", judge, "--judge-model", consequence, today)
-    if scale.teacher.startswith(OPENAI):
-        teacher = teacher_endpoint(scale.teacher)
-        if is_official and teacher.model != OFFICIAL_JUDGE:
-            yield Note("teacher", f"the teacher is {teacher.model}, the paper's {OFFICIAL_JUDGE}")
-        consequence = "the improver then learns from another model than the paper's"
-        yield from _retired("teacher", teacher, "--teacher", consequence, today)
+    yield from _retired("judge", judge, consequence, today)
+    for role, reference in scale.models.items():
+        if reference.startswith(OPENAI):
+            yield from _asked_model(role, teacher_endpoint(reference), is_official, today)
 
 
-def _retired(role: str, endpoint: EndpointReference, option: str, consequence: str, today: date) -> Iterator[Note]:
+def _asked_model(role: str, endpoint: EndpointReference, is_official: bool, today: date) -> Iterator[Note]:
+    if is_official and endpoint.model != OFFICIAL_JUDGE:
+        yield Note(role, f"the {role} is {endpoint.model}, the paper's {OFFICIAL_JUDGE}")
+    yield from _retired(role, endpoint, "what learns from it then learns from another model than the paper's", today)
+
+
+def _retired(role: str, endpoint: EndpointReference, consequence: str, today: date) -> Iterator[Note]:
+    option = "--judge-model" if role == "judge" else f"--{role}"
     if (ends := shutdown_date(endpoint)) and ends <= today:
         gone = f"the {role} {endpoint.model} was shut down by its vendor on {ends}; the price is its last."
         yield Note(role, f"{gone} {option} replaces it; {consequence}")
 
 
-def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
-    data = scale.data
-    roles = [data.demonstrations.reference, data.improver_data.reference, data.preference_data.reference]
-    roles += [role.reference for role in scale.models.values()]
+def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[Note]:
+    roles = [role.reference for role in scale.data.values()]
+    roles += [role.reference for role in scale.base_models.values()]
     unpinned = [each for each in roles if is_repository(each) and "@" not in each]
     for reference in unpinned:
         yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
@@ -155,7 +158,7 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
         yield Note("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
-def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:
+def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[Note]:
     """List what does not fit on the machine."""
     room = forecast.device.memory_gb
     for need in forecast.memory:

@@ -12,7 +12,7 @@ from harness.experiments.scores import Scores
 from harness.models.generator import Sampling
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.cost import Training, UnknownCost
 from harness.steps.judge import order_count
 from harness.texts import counted
@@ -101,7 +101,7 @@ def _data_name(data: Artifact, graph: GraphEstimates) -> str:
         return short_label(data)
 
 
-def common_settings(stages: Sequence[Stage], scale: Scale) -> Iterator[str]:
+def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = scale.compute, [stage.settings for stage in stages]
     for batch in sorted({each.global_batch_size for each in settings}):

@@ -10,7 +10,7 @@ from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.plan.hardware import Devices, Hardware, Kind, Speed, speed
 from harness.plan.rows import GraphEstimates
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.cost import (
     Asking,
     Assumption,
@@ -69,7 +69,7 @@ class StepCosts:
 
     def __init__(
         self,
-        scale: Scale,
+        scale: Recipe,
         machine: Devices,
         hardware: Hardware,
         graph: GraphEstimates,

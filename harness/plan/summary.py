@@ -12,7 +12,7 @@ from harness.plan.forecast import Forecast, PlannedStep
 from harness.plan.notes import Note
 from harness.plan.rows import GraphEstimates
 from harness.plan.settings import Stage, decoding, resolved_cells
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.steps.cost import Asking, Range
 from harness.steps.judge import order_count
 
@@ -35,7 +35,7 @@ class Summary:
     """All that a plan says."""
 
     experiment: str
-    scale: Scale
+    scale: Recipe
     seeds: tuple[int, ...]
     experiments: Sequence[Experiment]
     graph: GraphEstimates

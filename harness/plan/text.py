@@ -170,8 +170,7 @@ def _data(summary: Summary) -> Iterator[Block]:
     """List what fills the paper's data roles, as far as this run reads it."""
     read = {step.cost.artifact.label for step in summary.forecast.steps}
     rows = []
-    for name in ("demonstrations", "improver_data", "preference_data"):
-        role = getattr(summary.scale.data, name)
+    for name, role in summary.scale.data.items():
         if any(label.startswith(role.reference) for label in read):
             rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
     if rows:
@@ -189,7 +188,7 @@ def _training(summary: Summary) -> Iterator[Block]:
         everybody = {method for stage in own for method in stage.methods}
         head = ("stage", "methods", "rows", "epochs", "steps", "rate", "beta", "starts from")
         rows = [_stage_row(stage, everybody) for stage in own]
-        yield _table("llrrrrrl", head, rows, f"{model}: {summary.scale.models[model].reference}")
+        yield _table("llrrrrrl", head, rows, f"{model}: {summary.scale.base_models[model].reference}")
     if summary.stages:
         yield from map(Prose, common_settings(summary.stages, summary.scale))
 

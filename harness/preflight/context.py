@@ -21,10 +21,10 @@ from harness.models.memory import ModelShape, shape_in
 from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
 from harness.recipes.benches import baseline_roles, baselines_on
-from harness.recipes.scales import DataRole, Scale
+from harness.recipes.recipe import DataRole, Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from harness.steps.estimates import model_shape
-from methods.ingredients import MethodSettings
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
@@ -74,7 +74,7 @@ class PreflightContext:
     _read: dict[str, Sequence[TrainingRow]] = field(default_factory=dict)
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> Recipe:
         """The scale that is run."""
         return self.request.scale
 
@@ -85,7 +85,7 @@ class PreflightContext:
 
     def origins(self) -> list[Artifact]:
         """Return the models and data sets that the graph begins with."""
-        return [each for each in ancestry(self.targets) if "reference" in each.params]
+        return _starts(self.targets)
 
     def name_of(self, model: Artifact) -> str:
         """Return the scale's name of a model that a graph begins with, or its reference."""
@@ -152,11 +152,16 @@ class PreflightContext:
 
     def base(self, model: str) -> Artifact:
         """Return the artifact that a base model begins as."""
-        return self.scale.models[model].artifact()
+        return self.scale.base_models[model].artifact()
 
-    def settings_of(self, model: str) -> MethodSettings:
-        """Return the training settings of a base model."""
-        return self.scale.ingredients(model, self.request.seeds[0]).settings
+    def trainings(self, model: str) -> list[Artifact]:
+        """Return the trainings of the run that begin with a base model, in the order in which they can be done."""
+        base = self.base(model)
+        return [each for each in by_work(ancestry(self.targets)).get("training", []) if origin(each) == base]
+
+    def first_training(self, model: str, data: Artifact) -> Artifact | None:
+        """Return the first training that learns from a data set, or from what was made of it; None without any."""
+        return next((each for each in self.trainings(model) if _source(data) in map(_source, _starts([each]))), None)
 
     def rows(self, data: Data) -> Sequence[TrainingRow]:
         """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
@@ -169,13 +174,11 @@ class PreflightContext:
 
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
-        data = self.scale.data
-        roles = {
-            "demonstrations": Data(self._first(data.demonstrations).artifact(), Response),
-            "improver_data": Data(self._first(data.improver_data).artifact(), Response),
-            "preference_data": Data(self._first(data.preference_data).artifact("pairs"), PreferencePair),
-        }
         used = {_source(each) for each in self.origins()}
+        roles = {
+            name: Data(self._first(role).artifact(), PreferencePair if role.kind == "pairs" else Response)
+            for name, role in self.scale.data.items()
+        }
         return {name: each for name, each in roles.items() if _source(each.artifact) in used}
 
     def _first(self, role: DataRole) -> DataRole:
@@ -210,6 +213,10 @@ def hub_sizes(origin: Artifact) -> dict[str, int]:
 def is_data(origin: Artifact) -> bool:
     """Return whether what a graph begins with is a data set; a model otherwise."""
     return "model" not in origin.step
+
+
+def _starts(targets: Iterable[Artifact]) -> list[Artifact]:
+    return [each for each in ancestry(targets) if "reference" in each.params]
 
 
 def _source(data: Artifact) -> tuple[str, str | None]:
@@ -269,3 +276,9 @@ def preflight_context(
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
     return PreflightContext(request, targets, models, store, aside)
+
+
+def training_settings(training: Artifact) -> TrainingSettings:
+    """Return the settings of a training stage, on preferences or not."""
+    settings: TrainingSettings | PreferenceSettings = training.arguments["settings"]
+    return settings.training if isinstance(settings, PreferenceSettings) else settings

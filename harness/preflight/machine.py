@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from harness.engine.artifacts import ancestry
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
 from harness.engine.graph import by_work, origin
@@ -16,7 +17,7 @@ from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_
 from harness.plan.expected import disk_bytes
 from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
-from harness.preflight.context import ModelStep, PreflightContext, model_steps
+from harness.preflight.context import ModelStep, PreflightContext, model_steps, training_settings
 from harness.run.options import most_processes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.steps.estimates import load_estimates
@@ -99,7 +100,7 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of {context.scale.where}"
+        where = f"resources.{work} of the machine of {context.scale.where}"
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
@@ -191,7 +192,13 @@ def _memory_for(model: str, needed: list[ModelStep], context: PreflightContext, 
         shape = context.shape(needed[0].base)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute, longest = context.scale.compute, context.scale.training.sft.max_length
+    compute, longest = (
+        context.scale.compute,
+        max(
+            (training_settings(each).max_length for each in by_work(ancestry(context.targets)).get("training", [])),
+            default=0,
+        ),
+    )
     takes: dict[str, float] = {}
     for stage in needed:
         try:
@@ -205,7 +212,7 @@ def _memory_for(model: str, needed: list[ModelStep], context: PreflightContext, 
     detail = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(limit)} {which_memory}"
     most = max(takes.values())
     side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
-    mend = "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"
+    mend = "lower --micro-batch-size, set gradient_checkpointing in the recipe's machine, or take a larger machine"
     if most > limit:
         return Check("failure", what, f"{detail}: {mend}")
     if most * side_by_side > TIGHT * limit:

@@ -69,15 +69,15 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
     declared = map(GraphEstimates(context.store, load_estimates()).known_cost, context.missing)
-    user_turns = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
-    return {"judge": user_turns.get("judge"), "teacher": user_turns.get("teacher")}
+    user_turns = {str(cost.role): cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {role: user_turns.get(role) for role in ("judge", *context.scale.models)}
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:
     """Check that an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, reply_cache, TEACHER_OPTIONS if role == "teacher" else None)
+        client = load_judge(endpoint, limits, reply_cache, None if role == "judge" else TEACHER_OPTIONS)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))

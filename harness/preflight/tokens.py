@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.engine.artifacts import Artifact
+from harness.engine.graph import short_label
 from harness.errors import UserError
 from harness.models.chat import closing_ids, conversation, prompt_ids, start_ids
 from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
 from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, training_settings
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
 from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
-from methods.ingredients import MethodSettings
 
 SAMPLE = 256
 """Rows of each data set whose tokens are looked at, evenly spread."""
@@ -54,7 +55,7 @@ def token_checks(context: PreflightContext) -> Iterator[Check]:
         found = check_tokenizer(name, tokenizer, folder)
         yield found
         if found.state != "failure":
-            yield check_context(name, folder, context.settings_of(name))
+            yield from check_context(context, name, folder)
             yield from check_day(name, tokenizer)
             yield from _rendering_checks(context, name, tokenizer, folder)
 
@@ -79,23 +80,25 @@ def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, fold
 def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> list[Examples]:
     """Return samples of the training sets that can be read, as the stages get them.
 
-    The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
+    An improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
-    settings = context.settings_of(model)
-    model_uses = {
-        "demonstrations": ("sft", settings.sft.max_length),
-        "improver_data": ("improver", settings.improver.max_length),
-        "preference_data": ("dpo", settings.dpo.training.max_length),
-    }
-    template = context.scale.prompt_set().refine.training
     found = []
     for name, data in context.training_data().items():
+        stage = context.first_training(model, data.artifact)
+        if stage is None:
+            continue
         with suppress(UserError):  # the checks of the data say it
             rows = evenly_spaced(context.rows(data))
-            if name == "improver_data":
+            if template := _template(stage):
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, *model_uses[name], rows))
+            found.append(Examples(name, short_label(stage), training_settings(stage).max_length, rows))
     return found
+
+
+def _template(stage: Artifact) -> str:
+    """Return what a training's prompts are rendered from; empty where they are the data's own."""
+    examples = stage.inputs.get("examples")
+    return str(examples.params.get("template", "")) if isinstance(examples, Artifact) else ""
 
 
 def _refined(row: TrainingRow, template: str, tokenizer: Any, longest: int) -> Response:
@@ -169,17 +172,18 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
     return Check("ok", what, f"chat template, closing token {tokenizer.eos_token!r}, pad token {tokenizer.pad_token!r}")
 
 
-def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
-    """Check that the model holds the longest rows that it is trained on."""
-    what = f"context of {name}"
-    preferences = (settings.dpo, settings.spin, settings.sgpo)
-    model_uses = (settings.sft, settings.improver, *(each.training for each in preferences))
-    longest, config = max(each.max_length for each in model_uses), load_config(folder)
+def check_context(context: PreflightContext, name: str, folder: Path) -> Iterator[Check]:
+    """Check that the model holds the longest rows that the run trains it on, if it trains it."""
+    what, lengths = f"context of {name}", [training_settings(each).max_length for each in context.trainings(name)]
+    if not lengths:
+        return
+    longest, config = max(lengths), load_config(folder)
     try:
         require_max_length(longest, config, name)
     except UserError as error:
-        return Check("failure", what, str(error))
-    return Check("ok", what, f"{context_length(config)} tokens, and rows are cut at {longest} or before")
+        yield Check("failure", what, str(error))
+    else:
+        yield Check("ok", what, f"{context_length(config)} tokens, and rows are cut at {longest} or before")
 
 
 def check_day(name: str, tokenizer: Any) -> Iterator[Check]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.engine.artifacts import Artifact, Tracker
 from harness.engine.compute import Compute
@@ -13,7 +13,7 @@ from harness.engine.progress import silent
 from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
 from harness.preflight.check import Check
-from harness.preflight.context import Data, NotAtHand, PreflightContext
+from harness.preflight.context import NotAtHand, PreflightContext
 from harness.preflight.machine import MAX_ON_PROCESSORS, LocalMachine, gib, local_machine
 from harness.records import PreferencePair, Response, read_rows
 from harness.training.job import LOSSES, StepLoss
@@ -54,15 +54,25 @@ def training_checks(context: PreflightContext, machine: LocalMachine | None = No
 
 def _try(context: PreflightContext, name: str) -> Iterator[Check]:
     """Make the checks that the run's own rows allow: a run of SFT alone has no pairs."""
-    folder, settings, data = context.checkpoint(context.base(name)), context.settings_of(name), context.training_data()
-    if pairs := _rows(context, data.get("preference_data"), PreferencePair):
-        yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
-    if answers := _rows(context, data.get("demonstrations") or data.get("improver_data"), Response):
-        yield check_gradients(name, folder, spread_by_length(answers), settings.sft)
+    folder, settings = context.checkpoint(context.base(name)), _settings(context, name)
+    preference, supervised = settings.get(PreferenceSettings), settings.get(TrainingSettings)
+    if preference and (pairs := _rows(context, PreferencePair)):
+        yield check_first_loss(name, folder, pairs[:ROWS], preference)
+    if supervised and (answers := _rows(context, Response)):
+        yield check_gradients(name, folder, spread_by_length(answers), supervised)
 
 
-def _rows(context: PreflightContext, data: Data | None, kind: type[R]) -> list[R]:
-    """Return the rows of a training set; none of one that the run does not use."""
+def _settings(context: PreflightContext, name: str) -> dict[type, Any]:
+    """Return the settings of the run's first training of each kind, by their class."""
+    found: dict[type, Any] = {}
+    for each in context.trainings(name):
+        found.setdefault(type(each.arguments["settings"]), each.arguments["settings"])
+    return found
+
+
+def _rows(context: PreflightContext, kind: type[R]) -> list[R]:
+    """Return the rows of the first training set of their kind; none where the run uses no such set."""
+    data = next((each for each in context.training_data().values() if each.type is kind), None)
     return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
 
 

@@ -17,9 +17,10 @@ from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
 from harness.models.hub import NotFetched
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import JudgeRole, Recipe
 from harness.recipes.registries import EVALS, load_benchmark
-from harness.recipes.scales import DataRole, JudgeRole, Scale, load_scale
-from harness.steps.data import first_responses
+from harness.steps.data import DataRole, first_responses
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
 
@@ -85,7 +86,7 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
     )
 
 
-def bench_on(scale: Scale, name: str) -> Any:
+def bench_on(scale: Recipe, name: str) -> Any:
     """The `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
 
     A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
@@ -109,13 +110,13 @@ def bench_on(scale: Scale, name: str) -> Any:
     )
 
 
-def baseline_roles(scale: Scale) -> dict[str, DataRole]:
+def baseline_roles(scale: Recipe) -> dict[str, DataRole]:
     """By benchmark, the data set of its instructions and baseline's answers; without those that have none."""
     found = {name: getattr(options, "baselines", None) for name, options in scale.benches.items()}
     return {name: role for name, role in found.items() if isinstance(role, DataRole)}
 
 
-def baselines_on(scale: Scale, name: str) -> Artifact:
+def baselines_on(scale: Recipe, name: str) -> Artifact:
     """The instructions of the benchmark `name`, answered by its baseline. Raises UserError for an unknown one."""
     roles = baseline_roles(scale)
     if name not in roles:
@@ -179,10 +180,10 @@ def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bo
     return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
 
 
-def _limited_scale(choice: BenchChoice) -> Scale:
+def _limited_scale(choice: BenchChoice) -> Recipe:
     if choice.data or choice.baseline:
         raise UserError(f"--data and --baseline go with --scale {OFFICIAL}: scale {choice.scale} has its own")
-    scale = load_scale(choice.scale)
+    scale = load_recipe(choice.scale)
     return scale.limited(choice.limit) if choice.limit else scale
 
 

@@ -1,30 +1,24 @@
 """The methods and evaluations by name. Other packages add theirs through the same entry-point groups."""
 
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, cast
 
 from evals.base import NEEDS, Benchmark
 from harness.config.registry import Registry
 from harness.errors import UserError
-from methods.ingredients import Method
+from methods.base import Method
+
+PARTS = ("card", "needs", "build")
+"""What every method has beside its settings (`methods.base.Method`)."""
 
 METHODS = Registry(
     kind="method",
     group="harness.methods",
     builtin={
-        "sft": "methods.sft:METHOD",
-        "dpo": "methods.dpo:METHOD",
-        "spin": "methods.spin:METHOD",
-        "spin-own-recipe": "methods.spin:OWN_RECIPE",
-        "sgpo-unshared": "methods.sgpo:UNSHARED",
-        "sgpo-teacher-only": "methods.sgpo:TEACHER_ONLY",
-        "sgpo": "methods.sgpo:METHOD",
-        "sgpo-reference-chosen": "methods.sgpo:REFERENCE_CHOSEN",
-        "sgpo-teacher-only-shared": "methods.sgpo:TEACHER_ONLY_SHARED",
-        "sgpo-two-rounds": "methods.sgpo:TWO_ROUNDS",
-        "sgpo-all-ref": "methods.sgpo:ALL_REF",
-        "sgpo-no-ref": "methods.sgpo:NO_REF",
-        "improver": "methods.sgpo:IMPROVER",
+        "sft": "methods.sft:SFT",
+        "dpo": "methods.dpo:DPO",
+        "spin": "methods.spin:SPIN",
+        "sgpo": "methods.sgpo:SGPO",
     },
 )
 
@@ -69,30 +63,12 @@ def _not_one(registry: Registry, name: str, found: object, wanted: str) -> UserE
     return UserError(f"cannot use {kind} {name!r} from {origin}: it is a {type(found).__name__}, not a {wanted}")
 
 
-def load_method(name: str) -> Method:
-    """The method `name`; ``sgpo:rounds=3:chosen=reference`` is `sgpo` with two of its settings changed.
+def load_method(name: str) -> type[Method]:
+    """Return the class of the registered method `name`.
 
-    Raises UserError for an unknown method or setting, with the nearest known one, and for what is no method.
+    Raises UserError for an unknown one, with the nearest known, and for what is no method.
     """
-    base, *changes = name.split(":")
-    method = METHODS.load(base)
-    if not isinstance(method, Method):
-        raise _not_one(METHODS, base, method, "methods.ingredients.Method")
-    return method.with_settings(dict(_settings(name, changes)), name) if changes else method
-
-
-def _settings(name: str, changes: list[str]) -> Iterator[tuple[str, bool | int | str]]:
-    seen: set[str] = set()
-    for change in changes:
-        setting, equals, value = change.partition("=")
-        if not (setting and equals and value):
-            raise UserError(f"{name}: write a setting as in sgpo:rounds=3, not {change!r}")
-        if setting in seen:
-            raise UserError(f"{name}: the setting {setting!r} is given twice")
-        seen.add(setting)
-        yield setting, _value(value)
-
-
-def _value(text: str) -> bool | int | str:
-    words: dict[str, bool] = {"true": True, "false": False}
-    return words.get(text, int(text) if text.removeprefix("-").isdecimal() else text)
+    found: Any = METHODS.load(name)
+    if not (isinstance(found, type) and is_dataclass(found) and all(hasattr(found, part) for part in PARTS)):
+        raise _not_one(METHODS, name, found, f"frozen dataclass with {', '.join(PARTS)} (docs/add-a-method.md)")
+    return cast(type[Method], found)

@@ -14,8 +14,10 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments import Experiment, Request
 from harness.files import replace_file
-from harness.papers import load_deviations
+from harness.papers import Deviation, load_deviations
 from harness.provenance import provenance
+from harness.recipes.changes import leaves, split_row
+from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.run.claims import decide_claims
 
@@ -45,6 +47,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "run": name,
         "paper": paper.name,
         "scale": scale.name,
+        "recipe": scale.where,
         "fast": scale.is_reduced,
         "seeds": list(request.seeds),
         "models_asked": list(request.models),
@@ -62,17 +65,27 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
             "parser": "harness/steps/verdicts.py",
             "base_url": scale.judge.reference().base_url,
         },
-        "teacher": scale.teacher,
+        "teacher": scale.models.get("teacher", ""),
         "provenance": {**provenance(), "artifact_commits": _commits(record for _, record in made)}
         | {"outside": packages_used()},
         "stale": stale.lines,
         "stale_unknown": stale.unknown_line,
-        "models": {name: asdict(scale.models[name]) for name in models},
+        "models": {name: asdict(scale.base_models[name]) for name in models},
         "parts": [experiment.part(store) for experiment in experiments],
         **decide_claims(experiments, store),
-        "deviations": [asdict(deviation) for deviation in load_deviations(paper.name)],
+        "deviations": [asdict(each) for each in (*_changed_settings(experiments, scale), *load_deviations(paper.name))],
         "steps": [_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made],
     }
+
+
+def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
+    """What the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
+    rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
+    asked = [f"{path} = {value}, by --set" for path, value in leaves(scale.changes)]
+    asked += [f"{path} = {value} in the row {row}" for row in rows for path, value in leaves(split_row(row)[1])]
+    return [
+        Deviation("changed-setting", f"as in {scale.where}", each, "asked for on the command line") for each in asked
+    ]
 
 
 def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:

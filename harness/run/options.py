@@ -9,18 +9,20 @@ from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.experiments import Request
 from harness.papers import DEFAULT_PAPER
-from harness.recipes.scales import JudgeRole, Scale, load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import JudgeRole, Recipe
 from harness.training.batches import spread
 from harness.training.launch import accelerate_config
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A paper's scale, training seeds, a selection of models and methods (empty for all), and what replaces its own.
+    """A paper's recipe, training seeds, a selection of models and methods (empty for all), and what replaces its own.
 
-    `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`, or on a scale that has it,
-    scores are shown that rest on part of the verdicts. `compute` holds the fields of `Compute` that this machine has
-    otherwise.
+    `scale` is the name of one of the `paper`'s recipes, or a file; `settings` are changes of it, written as
+    ``methods.dpo.beta=0.1``. `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`,
+    or by a recipe that has it, scores are shown that rest on part of the verdicts. `compute` holds the fields of
+    `Compute` that this machine has otherwise.
     """
 
     scale: str
@@ -32,30 +34,36 @@ class Choice:
     judge: JudgeRole | None = None
     teacher: str | None = None
     allow_missing: bool = False
+    settings: tuple[str, ...] = ()
     paper: str = DEFAULT_PAPER
     compute: Mapping[str, Any] = field(default_factory=dict)
 
     def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
-        """The same choice with another judge, or with the scale's for None."""
+        """The same choice with another judge, or with the recipe's for None."""
         return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 
     def request(self) -> Request:
         """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
         return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
 
-    def _scale(self) -> Scale:
-        scale = load_scale(self.scale, paper=self.paper, fast=self.fast)
+    def _scale(self) -> Recipe:
+        scale = load_recipe(self.scale, fast=self.fast, paper=self.paper, changes=self.settings)
         scale = scale.at_most(self.limit) if self.limit else scale
         return replace(
             scale,
             judge=self.judge or scale.judge,
-            teacher=self.teacher or scale.teacher,
+            models={**scale.models, **self._teacher(scale)},
             allow_missing=self.allow_missing or scale.allow_missing,
             compute=self._compute(scale.compute),
         )
 
+    def _teacher(self, scale: Recipe) -> dict[str, str]:
+        if self.teacher and "teacher" not in scale.models:
+            raise UserError(f"{scale.where} has no teacher that --teacher could replace")
+        return {"teacher": self.teacher} if self.teacher else {}
+
     def _compute(self, usual: Compute) -> Compute:
-        """What the scale has, with what is chosen instead. Each chosen training process has one GPU."""
+        """What the recipe has, with what is chosen instead. Each chosen training process has one GPU."""
         chosen = replace(usual, **self.compute)
         accelerate_config(chosen.accelerate)
         if chosen.ray_address and chosen.executor != "ray":

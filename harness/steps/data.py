@@ -84,10 +84,11 @@ class DataRole:
     reference: str
     size: int
     split: str = ""
+    kind: RowKind = "responses"
 
-    def artifact(self, kind: RowKind = "responses") -> Artifact:
-        """Name the rows as an artifact."""
-        return data(self.reference, self.size, split=self.split, kind=kind)
+    def artifact(self) -> Artifact:
+        """Return the rows as an artifact."""
+        return data(self.reference, self.size, split=self.split, kind=self.kind)
 
 
 @step(version=2, cost=lambda context: Fetch("model", context.params["reference"]))

@@ -23,7 +23,7 @@ from harness.commands import listing
 from harness.commands.listing import _judge_line
 from harness.config import yaml_files
 from harness.endpoints.known_models import JudgeModel, Price
-from harness.recipes.registries import METHODS
+from harness.recipes.loading import load_recipe
 from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def imported_by(arguments: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("methods", list(METHODS.builtin)),
+        ("methods", list(load_recipe("mini").method_names())),
         ("papers", ["sgpo"]),
         ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
         (
@@ -255,8 +255,13 @@ def scale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("teacher: ", "teachr: ", r"mini\.yaml: unknown key 'teachr'; did you mean 'teacher'\?"),
-        ("learning_rate: 5e-4", "learning_rat: 5e-4", r"training\.sft: unknown key 'learning_rat'; did you mean"),
+        ("teacher: ", "teachr: ", r"model role in \S+mini\.yaml, which sgpo needs: 'teacher'; did you mean"),
+        ("description: ", "descriptio: ", r"mini\.yaml: unknown key 'descriptio'; did you mean 'description'\?"),
+        (
+            "learning_rate: 5e-4",
+            "learning_rat: 5e-4",
+            r"methods\.sft: training: unknown key 'learning_rat'; did you mean",
+        ),
         ("top_p: 0.9", "topp: 0.9", r"sampling: unknown key 'topp'; did you mean 'top_p'\?"),
         (
             "    baselines: {reference",
@@ -266,18 +271,18 @@ def scale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "  improver_data: {reference",
             "  improver_dat: {reference",
-            r"data: unknown key 'improver_dat'; did you mean",
+            r"role with a size in \S+mini\.yaml: 'improver_data'; did you mean 'improver_dat'",
         ),
         ("  arena_hard:\n", "  arena_hrad:\n", "arena_hrad|arena_hard"),
         ("size: 3000", "size: many", r"data\.demonstrations\.size: expected a whole number"),
-        ("name: mini\n", "name: mini\nname: maxi\n", r"mini\.yaml:3: key 'name' is given twice"),
+        ("prompts: mini ", "prompts: mini\nprompts: mini ", r"mini\.yaml:\d+: key 'prompts' is given twice"),
         ("judge: ", "", r"mini\.yaml:\d+: "),
         (
             "prompts: mini ",
             "prompts: mimi ",
             r"'prompts/mimi.yaml'; did you mean 'prompts/mini\.yaml'\?",
         ),
-        ('teacher: "mini:teacher"', "teacher: 3", r"mini\.yaml: teacher: expected text"),
+        ('teacher: "mini:teacher"', "teacher: 3", r"mini\.yaml: models\.teacher: expected text"),
     ],
 )
 def test_a_wrong_key_or_value_in_a_scale_is_named(

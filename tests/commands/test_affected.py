@@ -28,8 +28,8 @@ from harness.engine.integrity import SEAL, content_digest, sealed
 from harness.engine.store import Store
 from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
-from harness.papers import DEFAULT_PAPER
-from harness.recipes.scales import Fast, Scale, load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import Fast, Recipe
 from reports.manifest import StepRecord, read_manifest
 from tests.sources import forget_sources
 from tests.tiny_harness import SIZES
@@ -288,9 +288,9 @@ METHODS = ("sft", "spin")
 SMALL = {**SIZES, "demonstrations": 32, "preference_data": 64, "alpaca_eval2": 12, "arena_hard": 8}
 
 
-def load_small_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+def load_small_recipe(name: str, **_: Any) -> Recipe:
     """A tiny scale on which a preference stage has a second step: the first has a learning rate of 0."""
-    scale = load_scale(name, paper=paper)
+    scale = load_recipe(name)
     sampling = replace(scale.sampling, max_new_tokens=24)
     return replace(scale, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
 
@@ -330,7 +330,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     from trl import DPOTrainer, SFTTrainer  # noqa: F401  (imported without being traced)
 
     folder = tmp_path_factory.mktemp("baseline")
-    request = Request(load_small_scale("mini"), (0,), (), METHODS)
+    request = Request(load_small_recipe("mini"), (0,), (), METHODS)
     experiments = build_experiments("table3", request)
     store, started = Store(folder / "store"), datetime.now(UTC)
     reached: dict[str, set[code.Symbol]] = {}
@@ -369,8 +369,8 @@ import sys
 from pathlib import Path
 from harness.commands import affected
 from harness.run import options
-from tests.commands.test_affected import load_small_scale
-options.load_scale = load_small_scale
+from tests.commands.test_affected import load_small_recipe
+options.load_recipe = load_small_recipe
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -2,29 +2,23 @@
 
 from harness.commands.diagnostics import diagnostics
 from harness.engine.artifacts import ancestry
-from harness.experiments.response_sets import response_set
-from harness.recipes.registries import load_method
-from harness.recipes.scales import load_scale
-from methods.sgpo import Variant
+from harness.experiments.response_sets import responses_of
+from harness.recipes.loading import load_recipe
 
-SCALE = load_scale("mini")
-GIVEN = SCALE.ingredients("llama", 0)
-FOUND = diagnostics(SCALE, "llama", 0)
+RECIPE = load_recipe("mini")
+FOUND = diagnostics(RECIPE, "llama", 0)
 
 
 def test_each_figure_is_of_the_set_that_it_names() -> None:
-    shown = {name: artifact.inputs["responses"] for name, artifact in FOUND.gold.items()}
-    assert shown["SFT's draft, improver data"] == response_set(GIVEN, "improver_data", "draft")
-    assert shown["teacher's improvement, preference data"] == response_set(
-        GIVEN, "preference_data", "teacher_improvement"
-    )
-    for name, variant in {"with": Variant(), "without": Variant(reference_in_refining=False)}.items():
-        own, initial = (
-            response_set(GIVEN, "preference_data", each, variant)
-            for each in ("self_improvement", "initial_improvement")
-        )
-        assert shown[f"θ*'s improvement of θ*'s draft, {name} reference"] == own
-        assert shown[f"SFT's improvement of θ*'s draft, {name} reference"] == initial
+    found = {name: artifact.inputs["responses"] for name, artifact in FOUND.gold.items()}
+    own = responses_of(RECIPE, "llama", 0)
+    assert found["SFT's draft, improver data"] == own.all("improver_data", "draft")
+    assert found["teacher's improvement, preference data"] == own.all("preference_data", "teacher_improvement")
+    for name, method in {"with": "sgpo", "without": "sgpo-no-ref"}.items():
+        sets = responses_of(RECIPE, "llama", 0, method)
+        for writer, improved in {"θ*": "self_improvement", "SFT": "initial_improvement"}.items():
+            expected = sets.all("preference_data", improved)
+            assert found[f"{writer}'s improvement of θ*'s draft, {name} reference"] == expected
 
 
 def test_no_preference_method_is_looked_at() -> None:
@@ -32,11 +26,11 @@ def test_no_preference_method_is_looked_at() -> None:
     steps = [each.step for each in ancestry(FOUND.targets())]
     assert "train_dpo" not in steps
     assert steps.count("train_sft") == 2
-    improver = load_method("improver").build(GIVEN)
+    improver = RECIPE.inputs("llama", 0).checkpoint("improver")
     assert improver in ancestry(FOUND.targets())
 
 
 def test_every_figure_has_its_artifact() -> None:
-    assert len(FOUND.gold) == 6 + 5 + 2 * len(SCALE.benches)
+    assert len(FOUND.gold) == 6 + 5 + 2 * len(RECIPE.benches)
     assert len(FOUND.judged) == 4
-    assert list(FOUND.perplexities) == ["SFT's draft", "teacher's improvement", "reference"]
+    assert len(FOUND.perplexities) == 3

@@ -28,11 +28,11 @@ from harness.errors import UserError
 from harness.experiments import Request
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.papers import load_exhibit
-from harness.recipes.scales import Scale, load_scale, rates_path
+from harness.recipes.loading import load_recipe, rates_path
+from harness.recipes.recipe import Recipe
 from harness.run.options import Choice
-from methods.ingredients import PREFERENCE_STAGES
 
-BARE = replace(load_scale("mini"), rates=None)
+BARE = replace(load_recipe("mini"), rates=None)
 """The mini scale with the rates of its own file."""
 
 
@@ -42,12 +42,13 @@ def table(**rates: dict[str, float]) -> RateTable:
     return RateTable("mini", "a rule", 1000, "a commit", 200, 1800, models)
 
 
-def rates_of(scale: Scale, model: str, method: str) -> dict[str, float]:
-    settings = scale.method_settings(model, method)
-    return {stage: getattr(settings, stage).training.learning_rate for stage in PREFERENCE_STAGES}
+def rate_of(scale: Recipe, model: str, method: str) -> float:
+    settings: Any = scale.method(model, method)
+    rate: float = settings.training.learning_rate
+    return rate
 
 
-def rate_of_checkpoint(scale: Scale, model: str, method: str) -> list[float]:
+def rate_of_checkpoint(scale: Recipe, model: str, method: str) -> list[float]:
     checkpoint = Request(scale, (0,)).checkpoint(model, method, 0)
     stages = [each for each in ancestry([checkpoint]) if each.step == STAGE]
     return [each.arguments["settings"].training.learning_rate for each in stages]
@@ -78,17 +79,16 @@ def test_a_method_trains_at_its_own_rate_or_else_at_that_of_its_stage_or_sgpo(
 
 
 def test_a_base_model_or_a_scale_without_rates_has_those_of_its_own_file() -> None:
-    own = {stage: getattr(BARE.training, stage).training.learning_rate for stage in PREFERENCE_STAGES}
-    assert rates_of(RATED, "qwen-small", "sgpo") == rates_of(BARE, "llama", "sgpo") == own
-    assert load_scale("paper").rates is None
-    assert rates_of(load_scale("paper"), "qwen", "spin") == {"dpo": 5e-7, "spin": 3e-7, "sgpo": 5e-7}
+    assert rate_of(RATED, "qwen-small", "sgpo") == rate_of(BARE, "llama", "sgpo") == 1.25e-5
+    assert load_recipe("paper").rates is None
+    assert [rate_of(load_recipe("paper"), "qwen", name) for name in ("dpo", "spin", "sgpo")] == [5e-7, 3e-7, 5e-7]
 
 
 def test_nothing_but_the_preference_stages_changes() -> None:
-    rated, bare = (scale.ingredients("llama", 0, "sgpo").settings for scale in (RATED, BARE))
-    assert (rated.sft, rated.improver, rated.sgpo.beta) == (bare.sft, bare.improver, bare.sgpo.beta)
-    before = replace(rated.sgpo.training, learning_rate=bare.sgpo.training.learning_rate)
-    assert before == bare.sgpo.training
+    rated: Any
+    rated, bare = (scale.method("llama", "sgpo") for scale in (RATED, BARE))
+    assert rated != bare == replace(rated, training=replace(rated.training, learning_rate=1.25e-5))
+    assert RATED.method("llama", "sft") == BARE.method("llama", "sft")
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:
-    assert load_scale("mini") == BARE
+    assert load_recipe("mini") == BARE
     write_rate_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
-    for scale in (load_scale("mini"), load_scale("mini", fast=True), load_scale("mini").at_most(50)):
+    for scale in (load_recipe("mini"), load_recipe("mini", fast=True), load_recipe("mini").at_most(50)):
         assert rate_of_checkpoint(scale, "llama", "sgpo") == [7e-6]
-    assert load_scale("small").rates is None
+    assert load_recipe("small").rates is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_unknown_name_in_the_file_is_one_line(
 ) -> None:
     write_rate_table(configs / "papers/sgpo/rates/mini.yaml", table(**rates))
     with pytest.raises(UserError, match=message):
-        load_scale("mini")
+        load_recipe("mini")
 
 
 SWEPT = {
@@ -170,7 +170,7 @@ def test_every_method_is_tried_at_every_rate(tried: dict[tuple[str, float], Arti
 
 
 def test_what_is_measured_on_is_not_trained_on(tried: dict[tuple[str, float], Artifact]) -> None:
-    size = BARE.data.preference_data.size
+    size = BARE.data["preference_data"].size
     for figures in tried.values():
         seen, held = (_ranges(one(figures, name)) for name in ("model", "pairs"))
         assert (seen, held) == ({(0, size - 200)}, {(size - 200, size)})
@@ -248,8 +248,8 @@ def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(ro
     scale = RATED.at_most(rows) if rows else RATED
     assert RATED.rates is not None
     there = RATED.rates.trained_on + RATED.rates.held_out
-    pairs = replace(scale.data.preference_data, size=rows or there)
-    scale = replace(scale, data=replace(scale.data, preference_data=pairs))
+    pairs = replace(scale.data["preference_data"], size=rows or there)
+    scale = replace(scale, data={**scale.data, "preference_data": pairs})
     made = {("llama", "sgpo", 0): Request(scale, (0,)).checkpoint("llama", "sgpo", 0)}
     [sgpo] = rates_of_rows(scale, made)
     assert sgpo["chosen"] == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
@@ -259,7 +259,7 @@ def test_a_scale_without_a_table_names_its_own_file() -> None:
     made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
     [dpo] = rates_of_rows(BARE, made)
     assert dpo["chosen"] == "configs/papers/sgpo/recipes/mini.yaml"
-    assert dpo["rate"] == BARE.training.dpo.training.learning_rate
+    assert dpo["rate"] == rate_of(BARE, "llama", "dpo")
 
 
 PUBLISHED = read_rate_table(rates_path("mini"))
@@ -272,13 +272,13 @@ def test_the_mini_scales_table_is_what_the_rule_makes_of_its_own_figures() -> No
     for of in PUBLISHED.models.values():
         for choice in of.values():
             assert choose([line.trial for line in choice.grid]) == choice
-            assert tuple(line.trial.rate for line in choice.grid) == grid(BARE.training.sft.learning_rate)
+            assert tuple(line.trial.rate for line in choice.grid) == grid(rate_of(BARE, "llama", "sft"))
 
 
 def test_the_mini_scale_trains_at_its_table() -> None:
     for model, of in PUBLISHED.models.items():
         for method, choice in of.items():
-            assert rate_of_checkpoint(load_scale("mini"), model, method) == [choice.rate]
+            assert rate_of_checkpoint(load_recipe("mini"), model, method) == [choice.rate]
 
 
 def test_the_documentation_publishes_the_table() -> None:

@@ -25,7 +25,7 @@ from harness.experiments.scores import Scores
 from harness.run import options
 from harness.run.options import Choice
 from reports.manifest import read_manifest
-from tests.tiny_harness import SIZES, load_tiny_scale
+from tests.tiny_harness import SIZES, load_tiny_recipe
 
 ROOT = Path(__file__).parents[2]
 METHODS = ("sft", "dpo", "sgpo")
@@ -119,7 +119,7 @@ def built_steps(err: str) -> list[str]:
 
 
 def experiment() -> Experiment:
-    [built] = build_experiments("table3", Request(load_tiny_scale("mini"), (0,), methods=METHODS))
+    [built] = build_experiments("table3", Request(load_tiny_recipe("mini"), (0,), methods=METHODS))
     return built
 
 
@@ -332,7 +332,7 @@ def test_two_runs_in_one_directory_share_the_work_and_lose_nothing(
 def test_two_runs_that_end_at_the_same_moment_both_succeed(
     copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(options, "load_scale", load_tiny_scale)
+    monkeypatch.setattr(options, "load_recipe", load_tiny_recipe)
     genuine, others = getattr(os, moment), 0
 
     def end() -> None:
@@ -481,7 +481,7 @@ def test_answers_of_other_code_are_named_and_made_again_on_demand(copied: Run) -
 
 
 def test_the_selection_of_models_methods_and_seeds_is_the_experiment() -> None:
-    scale = load_tiny_scale("mini")
+    scale = load_tiny_recipe("mini")
     [whole] = build_experiments("table3", Request(scale, (0, 1), models=("qwen", "llama")))
     assert isinstance(whole, Scores)
     assert set(whole.models) == {"qwen", "llama"}

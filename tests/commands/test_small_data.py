@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.commands.small_data import ROLES, role_of, split
+from harness.commands.small_data import load_split, role_of, split
 from harness.errors import UserError
 from harness.models.datasets import read_data
 from harness.models.generator import Sampling
 from harness.models.references import load_generator
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Message, PreferencePair, Response
 from harness.steps.respond import render
 from tests.command import Harness
 
 WRITERS = ("gpt-3.5-turbo-1106", "gpt4_1106_preview_concise", "claude-2", "vicuna-13b", "alpaca-7b")
+ROLES = list(load_split().roles)
 INSTRUCTIONS = tuple(f"Do thing number {number}." for number in range(60))
 
 
@@ -63,8 +64,8 @@ def test_every_instruction_plays_one_role_and_is_answered_by_its_writers(tmp_pat
 @given(st.lists(st.text(min_size=1), unique=True, max_size=20), st.text(min_size=1))
 def test_an_instructions_role_is_its_own_matter(others: list[str], instruction: str) -> None:
     """Whatever else is in the folder: what was evaluated on once is never trained on."""
-    assert role_of(instruction) in ROLES
-    assert role_of(instruction) == [role_of(text) for text in [*others, instruction]][-1]
+    assert role_of(instruction, ROLES) in ROLES
+    assert role_of(instruction, ROLES) == [role_of(text, ROLES) for text in [*others, instruction]][-1]
 
 
 def test_the_rows_are_a_draw_and_the_same_in_another_order(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_the_rows_are_a_draw_and_the_same_in_another_order(tmp_path: Path) -> No
 
 def test_an_instruction_without_an_answer_has_no_row(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "source")
-    silent = next(text for text in INSTRUCTIONS if role_of(text) == "improver_data")
+    silent = next(text for text in INSTRUCTIONS if role_of(text, ROLES) == "improver_data")
     path = source / "model_outputs" / "vicuna-13b.json"
     path.write_text(path.read_text().replace(f"vicuna-13b on {silent}", " "))
     counts = split(source, tmp_path / "out")
@@ -95,11 +96,12 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
     """Of the real data there is enough for every role; a stored teacher has a row for every improver prompt."""
     outcome = harness("data", "split", shared_data / "alpaca_eval2", "--out", "data/small")
     assert outcome.exit_code == 0, outcome.err
-    scale = load_scale("small")
-    roles = {"demonstrations": scale.data.demonstrations, "improver_data": scale.data.improver_data}
+    scale = load_recipe("small")
+    preferences = scale.data["preference_data"]
+    roles = {name: role for name, role in scale.data.items() if role.kind == "responses"}
     roles |= {name: bench.baselines for name, bench in scale.benches.items()}
     rows = {name: list(read_data(role.reference, "", "responses", role.size)) for name, role in roles.items()}
-    pairs = list(read_data(scale.data.preference_data.reference, "", "pairs", scale.data.preference_data.size))
+    pairs = list(read_data(preferences.reference, "", "pairs", preferences.size))
     seen = {name: {row.prompt.text for row in found} for name, found in rows.items()} | {
         "preference_data": {row.prompt.text for row in pairs}
     }
@@ -107,7 +109,7 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
     evaluated = seen["alpaca_eval2"] | seen["arena_hard"]
     assert not evaluated & (seen["demonstrations"] | seen["improver_data"] | seen["preference_data"])
     assert not seen["alpaca_eval2"] & seen["arena_hard"]
-    teacher, template = load_generator(scale.teacher), scale.prompt_set().refine.target
+    teacher, template = load_generator(scale.models["teacher"]), scale.prompt_set().methods["target"]
     drafts = [row for row in rows["improver_data"] if isinstance(row, Response)]
     plain = [(Message("user", row.prompt.text),) for row in drafts]
     shown = [(Message("user", render(template, row, row.text)),) for row in drafts]

@@ -117,5 +117,5 @@ def test_what_is_no_method_or_evaluation_is_a_user_error(install, monkeypatch: p
     install("their-package", "mine", "their_method:mine")
     monkeypatch.setattr(registries, "METHODS", registry())
     origin = r"their_method:mine \(package their-package\)"
-    with pytest.raises(UserError, match=f"cannot use method 'mine' from {origin}: it is a function, not a .*Method"):
+    with pytest.raises(UserError, match=f"cannot use method 'mine' from {origin}: it is a function, not a frozen"):
         registries.load_method("mine")

@@ -146,7 +146,7 @@ def test_too_few_gpus_is_one_line_before_anything_runs(store: Store, monkeypatch
     assert str(raised.value) == (
         "step occupy_much needs 2 GPUs and 2 processors, and there is only this machine with 1 GPU, 4 processors"
         " and 64 GiB of memory; take a larger machine, several with `harness reproduce --executor ray`, or change"
-        " compute.resources of the scale"
+        " the resources of the recipe's machine"
     )
     assert not store.has(first)
 

@@ -88,8 +88,8 @@ def test_what_fits_on_no_node_is_one_line_before_anything_runs(cluster: Cluster,
     assert str(raised.value) == (
         "no node of the Ray cluster has enough GPUs and memory for step occupy_much, which needs 8 GPUs, 16 processors"
         " and 256 GiB of memory (nodes: 2 with 0 GPUs, 4 processors and 16 GiB of memory, 1 with 1 GPU, 16 processors"
-        " and 64 GiB of memory); add a node that has it, or change compute.resources of the scale; finished steps are"
-        " kept"
+        " and 64 GiB of memory); add a node that has it, or change the resources of the recipe's machine; finished"
+        " steps are kept"
     )
     assert cluster.at_once == []
 

@@ -21,10 +21,10 @@ from harness.papers import (
     WinRateTable,
     load_paper,
 )
-from tests.tiny_harness import load_tiny_scale
+from tests.tiny_harness import load_tiny_recipe
 
 PAPER = load_paper("sgpo")
-SCALE = load_tiny_scale("mini")
+SCALE = load_tiny_recipe("mini")
 MODEL = "llama"
 
 

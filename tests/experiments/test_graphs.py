@@ -11,8 +11,7 @@ from harness.errors import UserError
 from harness.experiments import Experiment, Request
 from harness.experiments.build import BUILDERS
 from harness.papers import EVEN, AnyExhibit, Match, ScoreTable, load_exhibit
-from harness.recipes.registries import load_method
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from tests.experiments.exhibits import (
     PAPER,
     SCALE,
@@ -164,16 +163,16 @@ def test_a_claim_on_a_filtered_set_and_a_set_that_is_never_filtered_are_refused(
     stated = claims(ordering("improved-after", "improved-before", "perplexity", "log_perplexity"))
     with pytest.raises(UserError, match="whole sets, not the filtered 'improved-after'"):
         built(filter_figure(claims=stated))
-    with pytest.raises(UserError, match="never filtered"):
+    with pytest.raises(UserError, match="unknown data role of the filtered sets of sgpo: 'preference_data'"):
         built(filter_figure(data="preference_data", panels=filter_figure().panels[:1]))
 
 
 def test_only_the_groups_of_selected_models_are_shown() -> None:
     assert [each["group"] for each in _groups(built(sample_table()))] == [1, 2]
-    everything = built(sample_table(), Request(load_scale("mini"), (0,)))
+    everything = built(sample_table(), Request(load_recipe("mini"), (0,)))
     assert [each["group"] for each in _groups(everything)] == [0, 1, 2]
     assert set(built(sample_table()).checkpoints) == {("llama", "sft", 0), ("llama", "improver", 0)}
-    made = load_method("improver").build(SCALE.ingredients("llama", 0))
+    made = SCALE.inputs("llama", 0).checkpoint("improver")
     assert built(sample_table()).checkpoints["llama", "improver", 0] == made
 
 
@@ -190,7 +189,7 @@ def test_every_exhibit_of_the_paper_can_be_built() -> None:
     assert PAPER.name == "sgpo"
     for kind in ("table1", "table2", "fig3", "fig4", "fig5", "fig8", "fig9", "fig10", "samples"):
         exhibit = load_exhibit("sgpo", kind)
-        experiment = built(exhibit, Request(load_scale("mini"), (0,)))
+        experiment = built(exhibit, Request(load_recipe("mini"), (0,)))
         for claim in exhibit.claims:
             for comparison in claim.comparisons:
                 assert all(experiment.test(model, comparison) for model in comparison.models)

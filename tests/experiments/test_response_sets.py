@@ -4,13 +4,12 @@ import pytest
 
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
-from harness.experiments.response_sets import DRAW_SEED, drawn_set, response_set, variant_of
-from harness.recipes.registries import load_method
-from harness.recipes.scales import load_scale
-from methods.sgpo import SGPO, Variant
+from harness.experiments.response_sets import DRAW_SEED, responses_of
+from harness.recipes.loading import load_recipe
 
-SCALE = load_scale("mini")
-GIVEN = SCALE.ingredients("llama", 1)
+SCALE = load_recipe("mini")
+GIVEN = SCALE.inputs("llama", 1)
+SETS_OF_SGPO = responses_of(SCALE, "llama", 1)
 ON_IMPROVER_DATA = ("reference", "draft", "teacher_improvement", "teacher_answer")
 ON_PREFERENCE_DATA = (
     "reference",
@@ -24,7 +23,7 @@ SETS = {"improver_data": ON_IMPROVER_DATA, "preference_data": ON_PREFERENCE_DATA
 
 
 def built(method: str) -> Artifact:
-    return load_method(method).build(GIVEN)
+    return GIVEN.checkpoint(method)
 
 
 def inputs_of(method: str, step: str) -> list[Artifact]:
@@ -33,7 +32,7 @@ def inputs_of(method: str, step: str) -> list[Artifact]:
 
 
 def on_preference_data(name: str, method: str = "sgpo") -> Artifact:
-    return response_set(GIVEN, "preference_data", name, variant_of(method))
+    return responses_of(SCALE, "llama", 1, method).all("preference_data", name)
 
 
 def test_what_sgpo_prefers_is_what_is_shown() -> None:
@@ -63,17 +62,17 @@ def test_both_improvements_are_of_the_same_answers_by_the_same_prompt() -> None:
 
 def test_without_the_reference_neither_improver_sees_it() -> None:
     for name in ("self_improvement", "initial_improvement"):
-        assert "{reference}" in on_preference_data(name).arguments["template"]  # type: ignore[arg-type]
-        assert "{reference}" not in on_preference_data(name, "sgpo-no-ref").arguments["template"]  # type: ignore[arg-type]
+        assert "{reference}" in on_preference_data(name).arguments["template"]
+        assert "{reference}" not in on_preference_data(name, "sgpo-no-ref").arguments["template"]
 
 
 def test_what_the_improver_learns_from_is_what_is_shown() -> None:
     """Figures 3, 4 and 5: drafts, the teacher's improvements and its own answers."""
     filtered, examples = inputs_of("improver", "iqr_filter"), inputs_of("improver", "improver_examples")
-    assert response_set(GIVEN, "improver_data", "teacher_improvement") in filtered
-    assert response_set(GIVEN, "improver_data", "teacher_answer") in filtered
-    assert response_set(GIVEN, "improver_data", "draft") in examples
-    assert response_set(GIVEN, "improver_data", "reference") == GIVEN.improver_data
+    assert SETS_OF_SGPO.all("improver_data", "teacher_improvement") in filtered
+    assert SETS_OF_SGPO.all("improver_data", "teacher_answer") in filtered
+    assert SETS_OF_SGPO.all("improver_data", "draft") in examples
+    assert SETS_OF_SGPO.all("improver_data", "reference") == GIVEN.data("improver_data")
 
 
 def test_drafts_and_references_of_the_preference_data_are_those_of_spin() -> None:
@@ -81,32 +80,43 @@ def test_drafts_and_references_of_the_preference_data_are_those_of_spin() -> Non
     assert pairs.inputs["rejected"] == on_preference_data("draft")
     assert pairs.inputs["chosen"] == on_preference_data("reference")
     improved = on_preference_data("teacher_improvement")
-    assert (improved.inputs["drafts"], improved.inputs["model"]) == (on_preference_data("draft"), GIVEN.teacher)
+    assert (improved.inputs["drafts"], improved.inputs["model"]) == (
+        on_preference_data("draft"),
+        GIVEN.model("teacher"),
+    )
 
 
 @pytest.mark.parametrize("data", SETS)
 @pytest.mark.parametrize("name", sorted({*ON_IMPROVER_DATA, *ON_PREFERENCE_DATA}))
 def test_each_set_is_there_on_its_roles_and_refused_on_others(data: str, name: str) -> None:
     if name in SETS[data]:
-        assert response_set(GIVEN, data, name).step in ("respond", "refine", "load_data", "chosen_responses")
+        assert SETS_OF_SGPO.all(data, name).step in ("respond", "refine", "load_data", "chosen_responses")
     else:
-        with pytest.raises(UserError, match=f"unknown set of responses on the role '{data}': '{name}'"):
-            response_set(GIVEN, data, name)
+        with pytest.raises(UserError, match=f"response sets of sgpo on {data}: '{name}'.*known: draft, "):
+            SETS_OF_SGPO.all(data, name)
 
 
-def test_only_variants_of_sgpo_have_a_self_improver() -> None:
-    assert variant_of("sgpo") == SGPO
-    assert variant_of("sgpo:rounds=3") == Variant(rounds=3)
+def test_names_that_there_are_not_come_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="'drafts'; did you mean 'draft'"):
+        SETS_OF_SGPO.all("improver_data", "drafts")
+    with pytest.raises(UserError, match="unknown data role of the response sets of sgpo: 'improver'; did you mean"):
+        SETS_OF_SGPO.all("improver", "draft")
+    with pytest.raises(UserError, match="unknown method 'sgpoo'; did you mean 'sgpo'"):
+        responses_of(SCALE, "llama", 1, "sgpoo")
+
+
+def test_a_method_without_sets_of_responses_has_none_to_show() -> None:
+    assert responses_of(SCALE, "llama", 1, "sgpo:rounds=3").all("improver_data", "draft") == SETS_OF_SGPO.all(
+        "improver_data", "draft"
+    )
     for method in ("dpo", "sft"):
-        with pytest.raises(UserError, match="no variant of SGPO"):
-            variant_of(method)
-    with pytest.raises(UserError, match="did you mean"):
-        variant_of("sgpoo")
+        with pytest.raises(UserError, match=f"the method '{method}' declares no response sets"):
+            responses_of(SCALE, "llama", 1, method).all("improver_data", "draft")
 
 
 @pytest.mark.parametrize("data", SETS)
 def test_the_prompts_of_all_sets_are_drawn_alike_whatever_the_training_seed(data: str) -> None:
-    all_drawn = [drawn_set(SCALE.ingredients("llama", seed), data, name, 300) for seed in (0, 1) for name in SETS[data]]
+    all_drawn = [responses_of(SCALE, "llama", seed).drawn(data, name, 300) for seed in (0, 1) for name in SETS[data]]
     assert len({each.inputs["prompts"] for each in all_drawn}) == 1
     assert {(each.arguments["size"], each.arguments["seed"]) for each in all_drawn} == {(300, DRAW_SEED)}
-    assert drawn_set(GIVEN, data, "draft", None) == response_set(GIVEN, data, "draft")
+    assert SETS_OF_SGPO.drawn(data, "draft", None) == SETS_OF_SGPO.all(data, "draft")

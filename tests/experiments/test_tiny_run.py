@@ -17,7 +17,7 @@ from harness.engine.pipeline import run
 from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.experiments.build import BUILDERS
-from harness.experiments.response_sets import DRAW_SEED, response_set
+from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.mini.identity import world_digest
 from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.run import claims
@@ -66,7 +66,7 @@ class Finished:
 
     def rows(self, data: str, name: str, seed: int = 0) -> dict[str, str]:
         """The texts of a set of responses by prompt id."""
-        artifact = response_set(SCALE.ingredients(MODEL, seed), data, name)
+        artifact = responses_of(SCALE, MODEL, seed).all(data, name)
         return {row.prompt.id: row.text for row in self.store.bind(artifact).rows(Response)}
 
     def part(self, kind: type) -> Any:
@@ -174,7 +174,7 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
     def tokens(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    names: dict[str, str] = {"improved": "teacher_improvement", "reference": "reference"}
+    names = {"improved": "teacher_improvement", "reference": "reference"}
     means = {}
     for each in part.values:
         by_seed = []
@@ -262,7 +262,7 @@ def test_the_teacher_improves_drafts_and_is_no_better_than_the_references(finish
     quality = {}
     for name in ("draft", "teacher_improvement", "reference"):
         artifact = response_gold_quality(
-            responses=response_set(SCALE.ingredients(MODEL, 0), "preference_data", name),  # type: ignore[arg-type]
+            responses=responses_of(SCALE, MODEL, 0).all("preference_data", name),
             world=world_digest(),
         )
         finished.store.build(artifact)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
-from harness.recipes.registries import METHODS, load_method
-from harness.recipes.scales import load_scale
-from methods.ingredients import Ingredients, Method
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import RecipeInputs
 
 OF_TABLE_3 = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
 OF_TABLES_4_TO_7 = (
@@ -23,17 +23,21 @@ SGPO_VARIANTS = (*OF_TABLE_3, *OF_TABLES_4_TO_7)
 REFINING_VARIANTS = tuple(name for name in SGPO_VARIANTS if name not in ("sgpo-reference-chosen", "sgpo-no-ref"))
 PREFERENCE_METHODS = ("dpo", "spin", "spin-own-recipe", *SGPO_VARIANTS)
 NAMES = ("sft", *PREFERENCE_METHODS, "improver")
-SCALE = load_scale("mini")
+SCALE = replace(load_recipe("mini"), rates=None)
+"""The mini scale with the learning rates of its own file, the same for all variants."""
 STOCHASTIC = ("train_sft", "train_dpo", "respond", "refine")
 
 
-def given(seed: int = 0, model: str = "llama") -> Ingredients:
-    return SCALE.ingredients(model, seed)
+def given(seed: int = 0, model: str = "llama") -> RecipeInputs:
+    return SCALE.inputs(model, seed)
+
+
+def settings(name: str, model: str = "llama") -> Any:
+    return SCALE.method(model, name)
 
 
 def built(name: str, seed: int = 0, model: str = "llama") -> Artifact:
-    method: Method = METHODS.load(name)
-    return method.build(given(seed, model))
+    return given(seed, model).checkpoint(name)
 
 
 def one(artifact: Artifact, name: str) -> Artifact:
@@ -59,7 +63,7 @@ def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
 
 
 def test_these_are_all_methods() -> None:
-    assert set(METHODS.names()) == set(NAMES)
+    assert set(SCALE.method_names()) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,9 +73,9 @@ def test_every_method_starts_from_the_same_initial_policy(name: str) -> None:
     assert (policy.step, one(policy, "model"), one(policy, "examples")) == (
         "train_sft",
         given().base,
-        given().demonstrations,
+        given().data("demonstrations"),
     )
-    assert policy.arguments["settings"] == SCALE.training.sft
+    assert policy.arguments["settings"] == settings("sft").training
 
 
 def test_the_methods_end_in_different_checkpoints() -> None:
@@ -108,9 +112,9 @@ def test_dpo_learns_from_the_chosen_and_rejected_of_the_data_against_the_initial
     last = built("dpo")
     assert last.step == "train_dpo"
     assert one(last, "policy") == reference(last) == built("sft")
-    assert one(last, "pairs") == one(one(last, "references"), "pairs") == given().preference_data
-    assert last.arguments["settings"] == given().settings.dpo
-    assert SCALE.training.dpo.beta == 0.01  # section 4.2.1
+    assert one(last, "pairs") == one(one(last, "references"), "pairs") == given().data("preference_data")
+    assert last.arguments["settings"] == settings("dpo").preference
+    assert settings("dpo").beta == 0.01  # section 4.2.1
 
 
 def test_spin_prefers_the_reference_to_its_own_answer() -> None:
@@ -118,29 +122,29 @@ def test_spin_prefers_the_reference_to_its_own_answer() -> None:
     pairs = one(last, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
     assert one(last, "policy") == reference(last) == built("sft")
-    assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().preference_data)
+    assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().data("preference_data"))
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", built("sft"), chosen)
     assert rejected.arguments["sampling"] == SCALE.sampling
-    assert last.arguments["settings"] == given().settings.spin
-    assert SCALE.training.spin.beta == 0.5  # section 4.2.1
+    assert last.arguments["settings"] == settings("spin").preference
+    assert settings("spin").beta == 0.5  # section 4.2.1
 
 
 def test_spins_own_recipe_trains_on_the_same_pairs() -> None:
     """github.com/uclaml/SPIN, configs/config.yaml."""
     last, plain = built("spin-own-recipe"), built("spin")
     assert last.inputs == plain.inputs
-    settings, usual = last.arguments["settings"], plain.arguments["settings"].training
-    assert settings.beta == 0.1
-    assert settings.training == replace(usual, epochs=3, optimizer="rmsprop", schedule="linear")
+    own, usual = last.arguments["settings"], plain.arguments["settings"].training
+    assert own.beta == 0.1
+    assert own.training == replace(usual, epochs=3, optimizer="rmsprop", schedule="linear")
 
 
 @pytest.mark.parametrize("name", ["sgpo", "sgpo-unshared"])
 def test_step_1_of_algorithm_1(name: str) -> None:
     """Drafts, improved answers (Eq. 2) and direct answers, each filtered on its own (Eq. 3), then united (Eq. 4)."""
-    improver, policy, data = built("improver"), built("sft"), given().improver_data
+    improver, policy, data = built("improver"), built("sft"), given().data("improver_data")
     assert improver in ancestry([built(name)])
     assert (improver.step, one(improver, "model")) == ("train_sft", policy)
-    assert improver.arguments["settings"] == SCALE.training.improver
+    assert improver.arguments["settings"] == settings("sgpo").improver
     examples = one(improver, "examples")
     drafts = one(examples, "drafts")
     assert (drafts.step, one(drafts, "model"), one(drafts, "prompts")) == ("respond", policy, data)
@@ -149,9 +153,9 @@ def test_step_1_of_algorithm_1(name: str) -> None:
     filtered = many(examples, "targets")
     assert [each.step for each in filtered] == ["iqr_filter", "iqr_filter"]
     improved, answers = (one(each, "responses") for each in filtered)
-    assert (improved.step, one(improved, "model")) == ("refine", given().teacher)
+    assert (improved.step, one(improved, "model")) == ("refine", given().model("teacher"))
     assert (one(improved, "references"), one(improved, "drafts")) == (data, drafts)
-    assert (answers.step, one(answers, "model"), one(answers, "prompts")) == ("respond", given().teacher, data)
+    assert (answers.step, one(answers, "model"), one(answers, "prompts")) == ("respond", given().model("teacher"), data)
     for each, responses in zip(filtered, (improved, answers), strict=True):
         measured = one(each, "perplexities")
         assert (measured.step, one(measured, "model"), one(measured, "responses")) == ("perplexity", policy, responses)
@@ -161,9 +165,9 @@ def test_the_improver_is_trained_without_the_reference_and_refines_with_it() -> 
     last = built("sgpo")
     [examples] = nodes(last, "improver_examples")
     by_teacher, by_improver = nodes(last, "refine")
-    assert examples.arguments["template"] == SCALE.prompt_set().refine.training
-    assert by_teacher.arguments["template"] == SCALE.prompt_set().refine.target
-    assert by_improver.arguments["template"] == SCALE.prompt_set().refine.refining
+    assert examples.arguments["template"] == SCALE.prompt_set().methods["training"]
+    assert by_teacher.arguments["template"] == SCALE.prompt_set().methods["target"]
+    assert by_improver.arguments["template"] == SCALE.prompt_set().methods["refining"]
     assert "{reference}" not in examples.arguments["template"]
     assert "{draft}" in examples.arguments["template"]
     for refined in (by_teacher, by_improver):
@@ -181,12 +185,15 @@ def test_step_2_of_algorithm_1(name: str) -> None:
     pairs = one(last, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
     references = one(chosen, "references")
-    assert (references.step, one(references, "preference_data")) == ("chosen_responses", given().preference_data)
+    assert (references.step, one(references, "preference_data")) == (
+        "chosen_responses",
+        given().data("preference_data"),
+    )
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", policy, references)
     assert (chosen.step, one(chosen, "drafts")) == ("refine", rejected)
     assert one(chosen, "model").step == "train_sft"
-    assert last.arguments["settings"] == given().settings.sgpo
-    assert SCALE.training.sgpo.beta == 0.5  # section 4.2.2
+    assert last.arguments["settings"] == settings("sgpo").preference
+    assert settings("sgpo").beta == 0.5  # section 4.2.2
 
 
 def improver_of(name: str) -> Artifact:
@@ -216,7 +223,7 @@ def test_the_variants_share_what_they_can() -> None:
 def test_the_teacher_only_improver_learns_from_direct_answers_alone() -> None:
     [targets] = many(one(improver_of("sgpo-teacher-only"), "examples"), "targets")
     answers = one(targets, "responses")
-    assert (answers.step, one(answers, "model")) == ("respond", given().teacher)
+    assert (answers.step, one(answers, "model")) == ("respond", given().model("teacher"))
     assert answers == one(many(one(improver_of("sgpo"), "examples"), "targets")[1], "responses")
     assert not list(nodes(improver_of("sgpo-teacher-only"), "refine"))
 
@@ -228,7 +235,7 @@ def test_sgpo_with_the_reference_chosen_refines_nothing() -> None:
     assert one(last, "policy") == reference(last) == improver
     assert one(pairs, "chosen") == one(one(built("spin"), "pairs"), "chosen")
     assert one(pairs, "rejected") == one(one(built("sgpo"), "pairs"), "rejected")
-    assert last.arguments["settings"] == given().settings.sgpo
+    assert last.arguments["settings"] == settings("sgpo").preference
 
 
 def test_sgpo_v2_shares_the_improver_that_learns_from_direct_answers() -> None:
@@ -246,20 +253,22 @@ def test_another_round_starts_from_the_policy_of_the_one_before_which_refines_it
     assert one(chosen, "model") == one(rejected, "model") == first
     assert one(chosen, "drafts") == rejected
     assert len(list(nodes(second, "improver_examples"))) == 1
-    third = load_method("sgpo:rounds=3").build(given())
+    third = built("sgpo:rounds=3")
     assert one(third, "policy") == second
 
 
 def test_all_ref_differs_in_what_the_improver_is_trained_on() -> None:
     """Table 7."""
     [examples], [plain] = (nodes(built(name), "improver_examples") for name in ("sgpo-all-ref", "sgpo"))
-    assert examples.arguments["template"] == SCALE.prompt_set().refine.refining
-    assert examples.inputs["references"] == given().improver_data
+    assert examples.arguments["template"] == SCALE.prompt_set().methods["refining"]
+    assert examples.inputs["references"] == given().data("improver_data")
     assert "references" not in plain.inputs
     for name in ("drafts", "targets"):
         assert examples.inputs[name] == plain.inputs[name]
-    [refined] = [each for each in nodes(built("sgpo-all-ref"), "refine") if each.inputs["model"] != given().teacher]
-    assert refined.arguments["template"] == SCALE.prompt_set().refine.refining
+    [refined] = [
+        each for each in nodes(built("sgpo-all-ref"), "refine") if each.inputs["model"] != given().model("teacher")
+    ]
+    assert refined.arguments["template"] == SCALE.prompt_set().methods["refining"]
 
 
 def test_no_ref_differs_in_what_the_improver_refines_with() -> None:
@@ -267,7 +276,7 @@ def test_no_ref_differs_in_what_the_improver_refines_with() -> None:
     last, plain = built("sgpo-no-ref"), built("sgpo")
     assert one(last, "policy") == one(plain, "policy") == built("improver")
     refined = one(one(last, "pairs"), "chosen")
-    assert refined.arguments["template"] == SCALE.prompt_set().refine.training
+    assert refined.arguments["template"] == SCALE.prompt_set().methods["training"]
     assert refined.inputs["drafts"] == one(one(plain, "pairs"), "chosen").inputs["drafts"]
 
 
@@ -282,9 +291,8 @@ def test_no_ref_differs_in_what_the_improver_refines_with() -> None:
     ],
 )
 def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> None:
-    method = load_method(spelled)
-    assert method.build(given()) == built(name)
-    assert spelled.partition(":")[2].partition("=")[0] in method.card.summary
+    assert built(spelled) == built(name)
+    assert spelled.partition(":")[2].partition("=")[0] in SCALE.card(spelled).summary
 
 
 @pytest.mark.parametrize(
@@ -298,13 +306,17 @@ def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> Non
         ("sgpo-unshared:rounds=-1", "rounds must be 1 to 100, not -1"),
         ("sgpo:rounds=1500", "rounds must be 1 to 100, not 1500"),
         ("sgpo:chosen=draft", "chosen"),
-        ("dpo:rounds=2", "no settings"),
+        ("dpo:rounds=2", "dpo:rounds=2: unknown key 'rounds' .known: beta, training"),
+        ("dpo:bta=2", "dpo:bta=2: unknown key 'bta'; did you mean 'beta'"),
+        ("dpo:beta=-1", "dpo:beta=-1: beta must be above 0, not -1"),
+        ("sft:training.learning_rate=0", "training.learning_rate must be above 0"),
+        ("sft:training.epoch=1", "training: unknown key 'epoch'; did you mean 'epochs'"),
         ("sgpoo:rounds=2", "did you mean 'sgpo'"),
     ],
 )
 def test_a_wrong_setting_is_refused(spelled: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        load_method(spelled)
+        built(spelled)
 
 
 @pytest.mark.parametrize("name", PREFERENCE_METHODS)
@@ -322,7 +334,7 @@ def test_only_sgpo_asks_the_teacher_and_none_asks_the_judge(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cards_say_where_everything_comes_from(name: str) -> None:
-    card = METHODS.load(name).card
+    card = SCALE.card(name)
     assert len(card.summary) > 15
     assert "2507.20181" in card.paper
     assert card.section[0].isdigit()
@@ -335,12 +347,8 @@ def test_cards_say_where_everything_comes_from(name: str) -> None:
 
 def test_the_settings_are_named_in_the_cards_as_in_the_paper() -> None:
     """β and the numbers of epochs hold at every scale; sections 4.2.1 and 4.2.2."""
-    for name, settings in {
-        "dpo": SCALE.training.dpo,
-        "spin": SCALE.training.spin,
-        "sgpo": SCALE.training.sgpo,
-    }.items():
-        assert METHODS.load(name).card.hyperparameters["beta"].startswith(f"{settings.beta:g} ")
-        assert settings.training.epochs == 1
-    assert SCALE.training.improver.epochs == 3
+    for name in ("dpo", "spin", "sgpo"):
+        assert SCALE.card(name).hyperparameters["beta"].startswith(f"{settings(name).beta:g} ")
+        assert settings(name).training.epochs == 1
+    assert settings("sgpo").improver.epochs == 3
     assert (SCALE.sampling.temperature, SCALE.sampling.top_p) == (0.7, 0.9)

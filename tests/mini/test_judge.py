@@ -13,12 +13,12 @@ from harness.mini.judge import VERDICT_BOUNDS, VERDICTS, MiniJudge
 from harness.mini.language import write_answer, write_request
 from harness.mini.quality import gold_quality
 from harness.mini.world import ASPECTS, Request, draw_request, entities, true_value
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.steps.judge import Protocol, read_reply
 from tests.mini.strategies import FILLER, REQUEST, STATEMENTS, STYLE_NAMES
 
 QUIET = MiniJudge(noise=0.0)
-PROMPTS = load_scale("mini").prompt_set().judge
+PROMPTS = load_recipe("mini").prompt_set().judge
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
 
 ANSWERS = st.tuples(STATEMENTS, STYLE_NAMES)

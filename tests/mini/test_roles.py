@@ -14,7 +14,7 @@ from harness.mini.language import read_answer, read_request
 from harness.mini.quality import gold_quality
 from harness.mini.roles import ALPACA_EVAL_SIZES, ARENA_HARD_SIZES, ROLES, TRAINING_SIZES, read_role
 from harness.mini.world import Request
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import PreferencePair, Prompt, Response, to_json
 
 ROOT = Path(__file__).parents[2]
@@ -147,14 +147,16 @@ def test_gamed_baselines_say_the_same_longer_or_shorter(manner: str, least: floa
 
 def test_the_difficulty_pool_answers_the_requests_of_the_bench() -> None:
     asked = prompts("alpaca_eval2", 50)
-    pool = [role.reference.removeprefix("mini:") for role in load_scale("mini").benches["alpaca_eval2"].difficulty_pool]
+    pool = [
+        role.reference.removeprefix("mini:") for role in load_recipe("mini").benches["alpaca_eval2"].difficulty_pool
+    ]
     assert len(pool) == 5
     assert all(prompts(role, 50) == asked for role in pool)
     assert len({tuple(row.text for row in responses(role, 50)) for role in pool}) == 5
 
 
 def test_scales_ask_for_no_more_evaluation_rows_than_there_are() -> None:
-    for name, bench in load_scale("mini").benches.items():
+    for name, bench in load_recipe("mini").benches.items():
         assert (
             len(read_role(bench.baselines.reference.removeprefix("mini:"), bench.baselines.size))
             == {

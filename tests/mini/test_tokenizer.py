@@ -7,7 +7,7 @@ from harness.mini.language import vocabulary
 from harness.mini.pretrain import FAMILIES, draw_texts
 from harness.mini.roles import ROLES, read_role
 from harness.mini.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, build_tokenizer
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Response
 from harness.steps.respond import render
 
@@ -48,9 +48,9 @@ def test_no_role_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any) -> No
 
 
 def test_no_refine_prompt_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any) -> None:
-    prompts = load_scale("mini").prompt_set().refine
+    prompts = load_recipe("mini").prompt_set().methods
     drafts, references = read_role("demonstrations", 100), read_role("improver_data", 100)
-    for template in (prompts.target, prompts.training, prompts.refining):
+    for template in prompts.values():
         for draft, reference in zip(drafts, references, strict=True):
             assert isinstance(draft, Response) and isinstance(reference, Response)
             text = render(template, draft, reference.text)

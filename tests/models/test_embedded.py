@@ -7,7 +7,7 @@ from harness.mini.judge import MiniJudge
 from harness.mini.roles import read_role
 from harness.models.embedded import EmbeddedTeacher
 from harness.models.generator import Sampling
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from tests.training.naive import alone
 
 SAMPLING = Sampling(0.7, 0.9, 80)
@@ -37,7 +37,7 @@ def test_sampling_settings_do_not_touch_the_teacher() -> None:
 
 def test_the_judge_is_the_worlds() -> None:
     [row] = read_role("alpaca_eval2", 1)
-    prompt = load_scale("mini").prompt_set().judge["alpaca_eval2"]
+    prompt = load_recipe("mini").prompt_set().judge["alpaca_eval2"]
     requests = [prompt.request(row.prompt.text, "", row.text, repeat) for repeat in range(3)]
     said = [MiniJudge().reply(request.messages[0].content, request.repeat) for request in requests]
     assert list(EmbeddedJudge().replies(requests)) == [(at, ChatReply(*reply)) for at, reply in enumerate(said)]

@@ -12,12 +12,12 @@ from harness.errors import UserError
 from harness.models.generator import Sampling
 from harness.models.references import load_generator, model_fingerprint
 from harness.models.stored_teacher import StoredTeacher
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Message, Prompt, Response
 from harness.steps.respond import render
 
 SAMPLING = Sampling(0.7, 0.9, 64)
-REFINE = load_scale("small").prompt_set().refine
+REFINE = load_recipe("small").prompt_set().methods
 ROWS = (
     {"instruction": "hi", "answer": "Hello.", "improvement": "Hello there."},
     {"instruction": "What is this thing?", "answer": "A hat.", "improvement": "It is a hat."},
@@ -44,7 +44,7 @@ def reply(teacher: StoredTeacher, message: str) -> str:
 
 
 def refine_prompt(request: str, draft: str, reference: str) -> str:
-    return render(REFINE.target, Response(Prompt("1", request), draft, "policy"), reference)
+    return render(REFINE["target"], Response(Prompt("1", request), draft, "policy"), reference)
 
 
 def test_a_request_gets_its_answer_and_a_refine_prompt_its_improvement(write: Write) -> None:

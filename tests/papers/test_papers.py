@@ -26,8 +26,10 @@ from harness.papers import (
     paper_file,
     papers,
 )
-from harness.recipes.registries import EVALS, METHODS
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.registries import EVALS
+
+MINI = load_recipe("mini")
 
 MAX_TESTS = 125
 """Of one paper: Holm's method asks more of each the more there are."""
@@ -122,7 +124,7 @@ def test_a_folder_without_a_paper_is_refused(others: Path, monkeypatch: pytest.M
 
 
 def test_all_is_of_one_paper(others: Path) -> None:
-    built = build_experiments("two/all", Request(load_scale("mini"), (0,)))
+    built = build_experiments("two/all", Request(load_recipe("mini"), (0,)))
     assert [each.exhibit.name for each in built] == ["table2", "table20", "fig7"]
     assert {each.exhibit.paper.name for each in built} == {"two"}
     assert {each.paper.name for each in load_exhibits("sgpo")} == {"sgpo"}
@@ -159,10 +161,10 @@ def test_a_number_that_the_text_rounds_counts_as_rounded_to_tens(exhibits: tuple
 
 
 def test_methods_models_and_benches_are_ours(exhibits: tuple[AnyExhibit, ...], tables: list[ScoreTable]) -> None:
-    assert {row.method for table in tables for row in table.rows} <= set(METHODS.names())
+    assert {row.method for table in tables for row in table.rows} <= set(MINI.method_names())
     matches = [match for each in exhibits if isinstance(each, WinRateTable) for match in each.matches]
-    assert {match.method for match in matches} - {""} <= set(METHODS.names())
-    assert set(load_paper("sgpo").models) <= set(load_scale("mini").models)
+    assert {match.method for match in matches} <= {"", *MINI.method_names()}
+    assert set(load_paper("sgpo").models) <= set(MINI.base_models)
     assert {column.bench for table in tables for column in table.columns} <= set(EVALS.names())
 
 

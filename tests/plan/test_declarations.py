@@ -18,7 +18,7 @@ from harness.experiments.scores import Scores
 from harness.plan.expected import step_costs
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
-from harness.recipes.scales import JudgeRole
+from harness.recipes.recipe import JudgeRole
 from harness.records import Message
 from harness.steps.cost import Asking, Likelihood, Training, UnknownCost, chat_tokens
 from harness.steps.data import data, first_responses
@@ -27,7 +27,7 @@ from harness.steps.estimates import load_estimates
 from harness.steps.held_out import pairs_between
 from harness.training.job import LOSSES
 from tests.chat_server import ChatServer, hashed_answer
-from tests.tiny_harness import load_tiny_scale
+from tests.tiny_harness import load_tiny_recipe
 
 TEACHER, JUDGE = "teacher-1", "judge-1"
 IMPROVEMENT = "a short answer of six words"
@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     store = Store(tmp_path_factory.mktemp("run") / "store")
     with ChatServer(answer=answer, models=(TEACHER, JUDGE)) as server:
         scale = replace(
-            load_tiny_scale("mini"),
+            load_tiny_recipe("mini"),
             teacher=f"openai:{TEACHER}@{server.base_url}",
             judge=JudgeRole(JUDGE, server.base_url),
         )
@@ -207,7 +207,7 @@ def test_a_step_that_declares_nothing_is_unknown_and_so_is_what_follows(estimate
 
 
 def test_the_plan_says_which_step_declares_nothing(store: Store) -> None:
-    cost = step_costs(load_tiny_scale("mini"), store, Limits()).of(
+    cost = step_costs(load_tiny_recipe("mini"), store, Limits()).of(
         undeclared_answers(prompts=data("mini:demonstrations", 3))
     )
     assert (cost.unknown, cost.devices, cost.work) == ("its step declares no cost", 0, "generation")

@@ -15,20 +15,20 @@ from harness.experiments import Request, build_experiments
 from harness.models.references import checkpoint_folder
 from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, preflight_context
-from harness.recipes.scales import ModelRole, Scale
-from tests.tiny_harness import load_tiny_scale
+from harness.recipes.recipe import ModelRole, Recipe
+from tests.tiny_harness import load_tiny_recipe
 
 MakeContext = Callable[..., PreflightContext]
 
 
 @pytest.fixture
-def tiny() -> Scale:
+def tiny() -> Recipe:
     """The mini scale on small counts."""
-    return load_tiny_scale("mini")
+    return load_tiny_recipe("mini")
 
 
 @pytest.fixture
-def make_context(tmp_path: Path, tiny: Scale) -> Iterator[MakeContext]:
+def make_context(tmp_path: Path, tiny: Recipe) -> Iterator[MakeContext]:
     """A run of Table 3's SFT, DPO and SGPO that has not begun, on the tiny scale with `changes`."""
 
     def make(methods: tuple[str, ...] = ("sft", "dpo", "sgpo"), **changes: Any) -> PreflightContext:

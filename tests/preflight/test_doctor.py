@@ -14,7 +14,7 @@ from harness.preflight import automatic
 from harness.preflight.automatic import MAX_ROWS, preflight, summary
 from harness.preflight.check import Check
 from harness.preflight.doctor import ALL, FREE, run_checks
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.run import options
 from tests.command import Harness
 from tests.preflight.conftest import MakeContext, llama_in
@@ -23,11 +23,11 @@ METHODS = ("--methods", "sft,dpo")
 
 
 @pytest.fixture
-def scale_is(monkeypatch: pytest.MonkeyPatch, tiny: Scale) -> Callable[..., None]:
+def scale_is(monkeypatch: pytest.MonkeyPatch, tiny: Recipe) -> Callable[..., None]:
     """Makes the tiny scale with `changes` the one that commands find."""
 
     def be(**changes: Any) -> None:
-        monkeypatch.setattr(options, "load_scale", lambda name, paper, fast: replace(tiny, **changes))
+        monkeypatch.setattr(options, "load_recipe", lambda *_, **__: replace(tiny, **changes))
 
     be()
     return be
@@ -56,7 +56,7 @@ def test_a_failure_exits_with_2_and_ends_nothing_else(
     scale_is: Callable[..., None],
     broken_model: Callable[..., Path],
 ) -> None:
-    scale_is(models=llama_in(broken_model(template="")), compute=Compute(processes=2))
+    scale_is(base_models=llama_in(broken_model(template="")), compute=Compute(processes=2))
     outcome = harness("doctor", *METHODS)
     assert outcome.exit_code == 2
     failed = [line for line in lines(outcome.out) if line.startswith("failure")]
@@ -136,7 +136,7 @@ def test_the_summary_says_no_more_than_there_is() -> None:
 def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
     harness: Harness, scale_is: Callable[..., None], broken_model: Callable[..., Path]
 ) -> None:
-    scale_is(models=llama_in(broken_model(template="")), compute=Compute(processes=2))
+    scale_is(base_models=llama_in(broken_model(template="")), compute=Compute(processes=2))
     outcome = harness("reproduce", "table3", *METHODS)
     assert (outcome.exit_code, outcome.out) == (2, "")
     assert lines(outcome.err)[-1].startswith("error: preflight: training processes: ")

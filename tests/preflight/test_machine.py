@@ -14,7 +14,7 @@ from harness.plan.expected import step_costs
 from harness.plan.forecast import disk_needs
 from harness.preflight import machine as module
 from harness.preflight.machine import LocalMachine, local_machine, machine_checks
-from harness.recipes.scales import ModelRole, Scale
+from harness.recipes.recipe import ModelRole, Recipe
 from harness.steps.estimates import load_estimates
 from tests.preflight.conftest import MakeContext, by_name
 
@@ -49,7 +49,7 @@ def test_every_stage_of_the_run_has_its_memory(make_context: MakeContext) -> Non
 @pytest.mark.parametrize(
     ("memory", "free", "state", "reason"),
     [
-        (0.5, 0.5, "failure", "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"),
+        (0.5, 0.5, "failure", "lower --micro-batch-size, set gradient_checkpointing in the recipe's machine"),
         (1.5, 1.5, "warning", "2 steps may run side by side: it may not be enough"),
         (64, 0.5, "warning", "0.5 GiB of it free: end what else is running"),
         (64, 60, "ok", ""),
@@ -145,7 +145,7 @@ def test_the_global_batch_is_shown_as_it_is_spread(make_context: MakeContext) ->
 
 
 def test_a_package_that_the_scale_needs_and_is_not_there_fails(
-    make_context: MakeContext, tiny: Scale, monkeypatch: pytest.MonkeyPatch
+    make_context: MakeContext, tiny: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "vllm" else object())
     assert by_name(machine_checks(make_context(), ROOMY))["packages"].state == "ok"
@@ -181,7 +181,7 @@ def _megabytes(detail: str) -> float:
 def test_without_a_gpu_a_large_model_is_no_matter_of_warnings(make_context: MakeContext) -> None:
     """As at the paper's scale; that nothing of its models is here yet is no reason not to know how large they are."""
     wanted = Compute(resources={"training": Resources(gpus=8)})
-    context = make_context(models={"llama": ModelRole("meta-llama/Meta-Llama-3-8B", "")}, compute=wanted)
+    context = make_context(base_models={"llama": ModelRole("meta-llama/Meta-Llama-3-8B", "")}, compute=wanted)
     found = by_name(machine_checks(context, ROOMY))
     assert found["resources for training"].state == "failure"
     assert (
@@ -214,7 +214,7 @@ def test_one_gpu_is_not_many(make_context: MakeContext, gpus: int, said: str) ->
 
 def test_a_model_whose_size_is_not_told_is_warned_of(make_context: MakeContext, broken_model: Any) -> None:
     folder: Path = broken_model(config={"hidden_size": None})
-    context = make_context(models={"llama": ModelRole(str(folder), "")})
+    context = make_context(base_models={"llama": ModelRole(str(folder), "")})
     found = by_name(machine_checks(context, ROOMY))
     assert found["memory for llama"].state == found["disk"].state == "warning"
     assert "does not tell the model's size" in found["memory for llama"].detail

@@ -38,5 +38,5 @@ def test_an_odd_model_is_a_failure_in_lines(
         content = json.dumps({**json.loads(path.read_text()), **content})
     path.write_text(content)
     kinds = {kind: ALL[kind] for kind in ("machine", "tokens", "training")}
-    found = by_name(run_checks(make_context(models=llama_in(folder)), kinds))
+    found = by_name(run_checks(make_context(base_models=llama_in(folder)), kinds))
     assert any(check.state == "failure" for check in found.values())

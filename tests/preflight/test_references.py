@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from harness.engine.limits import Limits
 from harness.models.references import checkpoint_folder
 from harness.preflight.references import check_answer, endpoint_checks, reference_checks
 from harness.preflight.tokens import token_checks
-from harness.recipes.scales import DataRole, JudgeRole, ModelRole, Scale
+from harness.recipes.recipe import DataRole, JudgeRole, ModelRole, Recipe
 from tests.chat_server import ChatServer, Faults, error_response
 from tests.hub_server import COMMIT, MODELS, HubServer, serving, use_hub, way_offline
 from tests.preflight.conftest import MakeContext, by_name, llama_in
@@ -48,8 +47,8 @@ def test_what_is_here_is_named(make_context: MakeContext) -> None:
     assert "mini:alpaca_eval2_verbose" in found["data sets"].detail
 
 
-def test_a_data_set_that_is_not_there_is_a_failure_of_its_own(make_context: MakeContext, tiny: Scale) -> None:
-    context = make_context(data=replace(tiny.data, demonstrations=DataRole("gone.jsonl", 5)))
+def test_a_data_set_that_is_not_there_is_a_failure_of_its_own(make_context: MakeContext, tiny: Recipe) -> None:
+    context = make_context(data={**tiny.data, "demonstrations": DataRole("gone.jsonl", 5)})
     found = by_name(reference_checks(context))
     assert found["data set gone.jsonl"].state == "failure"
     assert found["data set gone.jsonl"].detail.startswith("cannot read the data set gone.jsonl")
@@ -57,7 +56,7 @@ def test_a_data_set_that_is_not_there_is_a_failure_of_its_own(make_context: Make
 
 
 def test_a_model_that_is_not_there_is_a_failure_and_said_once(make_context: MakeContext) -> None:
-    context = make_context(models=llama_in("no/such/folder"))
+    context = make_context(base_models=llama_in("no/such/folder"))
     found = by_name([*reference_checks(context), *token_checks(context)])
     assert found["model no/such/folder"].state == "failure"
     assert found["tokenizer of llama"].state == "warning"
@@ -65,7 +64,7 @@ def test_a_model_that_is_not_there_is_a_failure_and_said_once(make_context: Make
 
 
 def test_a_model_of_the_hub_is_looked_at_without_its_weights(hub: HubServer, make_context: MakeContext) -> None:
-    context = make_context(models=llama_in(PINNED))
+    context = make_context(base_models=llama_in(PINNED))
     found = by_name([*reference_checks(context), *token_checks(context)])
     assert found["models"].state == "warning"
     assert f"{PINNED} (0.0 GB to fetch)" in found["models"].detail
@@ -78,7 +77,7 @@ def test_a_model_of_the_hub_is_looked_at_in_the_format_that_the_run_gives_it(
     hub: HubServer, make_context: MakeContext
 ) -> None:
     role = ModelRole(PINNED, "", chat_template="chatml", closing_token="<|pad|>")
-    found = by_name(token_checks(make_context(models={"llama": role})))
+    found = by_name(token_checks(make_context(base_models={"llama": role})))
     assert "closing token '<|pad|>'" in found["tokenizer of llama"].detail
     assert not any("safetensors" in path for path in hub.downloads())
 
@@ -88,16 +87,16 @@ def test_a_fetched_model_is_at_hand_offline(
 ) -> None:
     checkpoint_folder(PINNED)
     offline()
-    found = by_name(reference_checks(make_context(models=llama_in(PINNED))))
+    found = by_name(reference_checks(make_context(base_models=llama_in(PINNED))))
     assert found["models"].state == "ok" and PINNED in found["models"].detail
 
 
 def test_a_model_without_its_weights_is_a_failure_offline(
     hub: HubServer, make_context: MakeContext, offline: Callable[[], None]
 ) -> None:
-    list(token_checks(make_context(models=llama_in(PINNED))))  # fetches all but the weights
+    list(token_checks(make_context(base_models=llama_in(PINNED))))  # fetches all but the weights
     offline()
-    found = by_name(reference_checks(make_context(models=llama_in(PINNED))))
+    found = by_name(reference_checks(make_context(base_models=llama_in(PINNED))))
     assert found[f"model {PINNED}"].state == "failure"
     assert "harness prefetch" in found[f"model {PINNED}"].detail
 
@@ -106,7 +105,7 @@ def test_a_hub_that_is_not_there_is_a_failure(
     tmp_path: Path, make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_hub(monkeypatch, "http://127.0.0.1:9", tmp_path / "cache")
-    found = by_name(reference_checks(make_context(models=llama_in(PINNED))))
+    found = by_name(reference_checks(make_context(base_models=llama_in(PINNED))))
     assert found[f"model {PINNED}"].state == "failure"
     assert "cannot be asked" in found[f"model {PINNED}"].detail
 
@@ -131,7 +130,7 @@ def test_the_embedded_world_asks_no_endpoint(make_context: MakeContext) -> None:
 
 
 def test_a_judge_and_a_teacher_that_answer_pass(server: ChatServer, make_context: MakeContext) -> None:
-    context = make_context(judge=judged_at(server.base_url), teacher=f"openai:judge-1@{server.base_url}")
+    context = make_context(judge=judged_at(server.base_url), models={"teacher": f"openai:judge-1@{server.base_url}"})
     found = by_name(endpoint_checks(context, asks=True))
     assert list(found) == ["judge", "judge answers", "teacher", "teacher answers"]
     assert {check.state for check in found.values()} == {"ok"}
@@ -176,7 +175,9 @@ def test_a_dead_endpoint_fails(make_context: MakeContext) -> None:
     with ChatServer() as server:
         pass
     teacher = f"openai:judge-1@{server.base_url}"
-    found = by_name(endpoint_checks(make_context(judge=judged_at(server.base_url), teacher=teacher), asks=True))
+    found = by_name(
+        endpoint_checks(make_context(judge=judged_at(server.base_url), models={"teacher": teacher}), asks=True)
+    )
     assert found["judge"].state == found["teacher"].state == "failure"
     assert "cannot be reached" in found["judge"].detail and "cannot be reached" in found["teacher"].detail
 

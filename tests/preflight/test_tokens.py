@@ -23,7 +23,7 @@ from harness.preflight.tokens import (
     tokenized,
     training_examples,
 )
-from harness.recipes.scales import Scale
+from harness.recipes.recipe import Recipe
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.training import rows as training_rows
 from tests.models.families import LLAMA3_TEMPLATE, llama3, mistral, qwen
@@ -117,15 +117,15 @@ def test_other_tokens_that_end_a_generation_are_named(tmp_path: Path) -> None:
 # Parity
 
 
-@pytest.mark.parametrize("rows", [ROWS[:1], PAIRS], ids=["answers", "pairs"])
+@pytest.mark.parametrize("examples", [ROWS[:1], PAIRS], ids=["answers", "pairs"])
 def test_other_tokens_in_training_than_in_generation_fail(
-    mini: Any, monkeypatch: pytest.MonkeyPatch, rows: Any
+    mini: Any, monkeypatch: pytest.MonkeyPatch, examples: Any
 ) -> None:
     right = training_rows.prompt_ids
     monkeypatch.setattr(training_rows, "prompt_ids", lambda *given: [0, *right(*given)])
-    found = check_parity("it", mini, tokenized(rows, mini))
+    found = check_parity("it", mini, tokenized(examples, mini))
     assert found.state == "failure"
-    assert f"{len(rows)} of {len(rows)} are different tokens in training and in generation" in found.detail
+    assert f"{len(examples)} of {len(examples)} are different tokens in training and in generation" in found.detail
 
 
 def test_prompts_unlike_the_tokenizers_own_rendering_fail(mini: Any) -> None:
@@ -203,7 +203,7 @@ def test_a_sample_is_spread_over_the_rows() -> None:
 def test_a_tokenizer_that_cannot_be_used_fails_and_ends_the_models_checks(
     make_context: MakeContext, broken_model: Callable[..., Path], changes: Any, reason: str
 ) -> None:
-    [found] = token_checks(make_context(models=llama_in(broken_model(**changes))))
+    [found] = token_checks(make_context(base_models=llama_in(broken_model(**changes))))
     assert (found.state, found.what) == ("failure", "tokenizer of llama")
     assert reason in found.detail
 
@@ -212,7 +212,7 @@ def test_a_tokenizer_without_a_pad_token_is_warned_of(
     make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
     folder = broken_model(tokenizer={"pad_token": None})
-    found = by_name(token_checks(make_context(models=llama_in(folder))))
+    found = by_name(token_checks(make_context(base_models=llama_in(folder))))
     assert found["tokenizer of llama"].state == "warning"
     assert "no pad token: '<|end|>' pads, which bears no loss there" in found["tokenizer of llama"].detail
     assert {check.state for name, check in found.items() if name != "tokenizer of llama"} == {"ok"}
@@ -220,7 +220,7 @@ def test_a_tokenizer_without_a_pad_token_is_warned_of(
 
 def test_rows_longer_than_the_models_context_fail(make_context: MakeContext, broken_model: Callable[..., Path]) -> None:
     folder = broken_model(config={"max_position_embeddings": 200})
-    found = by_name(token_checks(make_context(models=llama_in(folder))))["context of llama"]
+    found = by_name(token_checks(make_context(base_models=llama_in(folder))))["context of llama"]
     assert found.state == "failure"
     assert "max_length 256 is more than the 200 tokens that llama holds; set max_length to 200 or less" in found.detail
 
@@ -229,13 +229,13 @@ def test_a_template_that_writes_the_date_is_warned_of(
     make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
     dated = "{{ strftime_now('%d %b %Y') }}" + (checkpoint_folder("mini:llama") / "chat_template.jinja").read_text()
-    found = by_name(token_checks(make_context(models=llama_in(broken_model(template=dated)))))
+    found = by_name(token_checks(make_context(base_models=llama_in(broken_model(template=dated)))))
     assert found["date of llama"].state == "warning"
     assert "asks for the date, and is given 26 July 2024" in found["date of llama"].detail
     assert found["prompts of llama"].state == "ok"  # its own rendering is told the same
 
 
-def test_the_packaged_models_pass(make_context: MakeContext, tiny: Scale) -> None:
+def test_the_packaged_models_pass(make_context: MakeContext, tiny: Recipe) -> None:
     found = by_name(token_checks(make_context()))
     assert {check.state for check in found.values()} == {"ok"}
     assert list(found) == [
@@ -254,7 +254,7 @@ def test_the_packaged_models_pass(make_context: MakeContext, tiny: Scale) -> Non
 
 @pytest.mark.parametrize(("longest", "whole"), [(80, True), (4, False)])
 def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft_cut_as_drafts_are(
-    make_context: MakeContext, tiny: Scale, mini: Any, longest: int, whole: bool
+    make_context: MakeContext, tiny: Recipe, mini: Any, longest: int, whole: bool
 ) -> None:
     sampling = replace(tiny.sampling, max_new_tokens=longest)
     [_, improver, _] = training_examples(make_context(sampling=sampling), "llama", mini)
@@ -266,7 +266,7 @@ def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft_cut_as_dra
 
 
 def test_a_conversation_that_the_template_refuses_fails(
-    make_context: MakeContext, tiny: Scale, tmp_path: Path, broken_model: Callable[..., Path]
+    make_context: MakeContext, tiny: Recipe, tmp_path: Path, broken_model: Callable[..., Path]
 ) -> None:
     template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
     folder = broken_model(template=template + "{{ m.content + ' <|end|> ' }}{% endfor %}")
@@ -276,9 +276,9 @@ def test_a_conversation_that_the_template_refuses_fails(
         {"role": "assistant", "content": "hello"},
     ]
     role = replace(
-        tiny.data.demonstrations, reference=write_rows(tmp_path / "rows.jsonl", [{"messages": system}]), size=1
+        tiny.data["demonstrations"], reference=write_rows(tmp_path / "rows.jsonl", [{"messages": system}]), size=1
     )
-    context = make_context(models=llama_in(folder), data=replace(tiny.data, demonstrations=role))
+    context = make_context(base_models=llama_in(folder), data={**tiny.data, "demonstrations": role})
     found = by_name(token_checks(context))
     assert found["prompts of llama"].state == "failure"
     assert "no system turns" in found["prompts of llama"].detail

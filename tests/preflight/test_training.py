@@ -20,14 +20,16 @@ from harness.preflight.training import (
     spread_by_length,
     training_checks,
 )
-from harness.recipes.scales import Scale
 from harness.records import PreferencePair, Response
 from harness.training import sft
 from harness.training.reference import ReferenceScorer
 from harness.training.rows import UNSCORED, ReferenceLogProbability
+from harness.training.settings import PreferenceSettings, TrainingSettings
 from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
+SFT = TrainingSettings(5e-4, 3, 32, 256, 0.1)
+DPO = PreferenceSettings(0.01, SFT)
 ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
 EMPTY_HANDED = LocalMachine(processors=2, memory=64 * GIB, free_memory=GIB)
 
@@ -63,21 +65,21 @@ def test_what_was_tried_in_one_process_alone_says_so(make_context: MakeContext) 
             assert ("tried in one process, the run trains in 8" in check.detail) is said
 
 
-def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_reference_than_the_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     right = ReferenceScorer.log_probabilities
 
     def off(self: ReferenceScorer, rows: Any) -> list[ReferenceLogProbability]:
         return [ReferenceLogProbability(r.prompt_id, r.chosen + 1, r.rejected) for r in right(self, rows)]
 
     monkeypatch.setattr(ReferenceScorer, "log_probabilities", off)
-    found = check_first_loss("llama", LLAMA, pairs(), tiny.training.dpo)
+    found = check_first_loss("llama", LLAMA, pairs(), DPO)
     assert found.state == "failure"
-    beta = tiny.training.dpo.beta
+    beta = DPO.beta
     expected = math.log(1 + math.exp(beta))  # -log sigmoid(-β)
     assert found.detail.startswith(f"{expected:.6f} with the policy as its reference")
 
 
-def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_that_depends_on_the_micro_batch_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each forward pass weighs the same, however few tokens it has: the mean of means."""
     make = sft.sft_trainer
 
@@ -94,7 +96,7 @@ def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypat
         return trainer
 
     monkeypatch.setattr(sft, "sft_trainer", of_means)
-    found = check_gradients("llama", LLAMA, answers(), tiny.training.sft)
+    found = check_gradients("llama", LLAMA, answers(), SFT)
     assert found.state == "failure"
     assert "0.001 allowed: leave out --micro-batch-size" in found.detail
 
@@ -112,7 +114,7 @@ def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_cont
 
 
 def test_a_model_that_is_not_there_is_not_tried(make_context: MakeContext) -> None:
-    [found] = training_checks(make_context(models=llama_in("no/such/folder")), ROOMY)
+    [found] = training_checks(make_context(base_models=llama_in("no/such/folder")), ROOMY)
     assert found.state == "warning"
     assert found.detail == "not tried: no/such/folder is not available"
 
@@ -120,7 +122,7 @@ def test_a_model_that_is_not_there_is_not_tried(make_context: MakeContext) -> No
 def test_a_model_that_cannot_be_trained_is_a_failure(
     make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
-    context = make_context(models=llama_in(broken_model(config={"hidden_size": 48})))
+    context = make_context(base_models=llama_in(broken_model(config={"hidden_size": 48})))
     [found] = training_checks(context, ROOMY)
     assert (found.state, found.what) == ("failure", "training of llama")
     assert "cannot load the model" in found.detail

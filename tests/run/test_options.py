@@ -12,7 +12,8 @@ from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.recipes.benches import bench_on
-from harness.recipes.scales import JudgeRole, load_scale
+from harness.recipes.loading import load_recipe
+from harness.recipes.recipe import JudgeRole
 from harness.run.options import Choice, most_processes
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import official_prompt
@@ -22,10 +23,9 @@ URL = "http://127.0.0.1:8000/v1"
 
 def test_a_limit_bounds_every_data_set() -> None:
     scale = Choice("mini", limit=7).request().scale
-    data = (scale.data.demonstrations, scale.data.improver_data, scale.data.preference_data)
-    assert {role.size for role in data} == {7}
+    assert {role.size for role in scale.data.values()} == {7}
     assert {role.baselines.size for role in scale.benches.values()} == {7}
-    assert Choice("mini", limit=10**6).request().scale.data == load_scale("mini").data
+    assert Choice("mini", limit=10**6).request().scale.data == load_recipe("mini").data
 
 
 def test_another_judge_is_asked_officially_and_calibrates_no_length_control() -> None:
@@ -40,7 +40,7 @@ def test_another_judge_is_asked_officially_and_calibrates_no_length_control() ->
 
 def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
     scale = Choice("mini").judged_by(None).request().scale
-    assert scale == load_scale("mini")
+    assert scale == load_recipe("mini")
     bench = bench_on(scale, "alpaca_eval2")
     assert bench.judge == judge("mini:judge")
     assert bench.prompt == scale.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
@@ -78,7 +78,7 @@ def test_compute_that_there_is_not_is_an_error() -> None:
 
 
 def test_chosen_processes_have_a_gpu_each() -> None:
-    usual = load_scale("paper").compute
+    usual = load_recipe("paper").compute
     chosen = Choice("paper", compute={"processes": 4}).request().scale.compute
     assert usual.needs("training").gpus == 8 and chosen.needs("training").gpus == 4
     assert chosen.needs("training").cpus == usual.needs("training").cpus

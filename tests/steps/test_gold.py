@@ -6,7 +6,7 @@ from harness.engine.store import Store
 from harness.mini.identity import world_digest
 from harness.mini.quality import gold_quality as quality_of
 from harness.mini.roles import read_role
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Response
 from harness.steps.data import data
 from harness.steps.gold import GoldQuality, gold_quality, response_gold_quality
@@ -27,7 +27,7 @@ def test_responses_are_measured_by_the_worlds_truth(store: Store) -> None:
 def test_an_output_judged_in_two_orders_counts_once(store: Store) -> None:
     judgments = judge_pairs(
         judge=judge("mini:judge"),
-        prompt=load_scale("mini").prompt_set().judge["arena_hard"],
+        prompt=load_recipe("mini").prompt_set().judge["arena_hard"],
         protocol="arena_hard",
         outputs=data("mini:alpaca_eval2_house", 15),
         baselines=data("mini:alpaca_eval2", 15),

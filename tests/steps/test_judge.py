@@ -12,14 +12,14 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Judgment, Prompt, Response
 from harness.steps.data import data
 from harness.steps.judge import Game, Protocol, judge, judge_fingerprint, judge_pairs, orders
 from harness.steps.judge_prompt import JudgePrompt
 from tests.steps.given import answers, made
 
-PROMPTS = load_scale("mini").prompt_set().judge
+PROMPTS = load_recipe("mini").prompt_set().judge
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard", "pairwise")
 PLAIN = JudgePrompt("{request} | {first} | {second}", max_tokens=10)
 Reply = ChatReply | CallFailure

@@ -16,7 +16,7 @@ from harness.mini.roles import read_role
 from harness.models import hf, references
 from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.openai_teacher import NO_ANSWER
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Message, Prompt, Response
 from harness.steps import respond as module
 from harness.steps.data import data, model
@@ -182,7 +182,7 @@ def test_drafts_are_refined_with_the_reference_of_their_prompt(store: Store, fak
 
 
 def test_a_template_without_the_reference_never_shows_it(store: Store, fake: FakeGenerator) -> None:
-    template = load_scale("mini").prompt_set().refine.training
+    template = load_recipe("mini").prompt_set().methods["training"]
     drafts, references = answers({"a": "draft a"}), answers({"a": "right a"})
     [row] = made(
         store,
@@ -196,7 +196,7 @@ def test_a_template_without_the_reference_never_shows_it(store: Store, fake: Fak
 
 @pytest.mark.parametrize("name", ["target", "refining"])
 def test_the_prompts_that_refine_show_request_reference_and_draft(store: Store, fake: FakeGenerator, name: str) -> None:
-    template = getattr(load_scale("mini").prompt_set().refine, name)
+    template = load_recipe("mini").prompt_set().methods[name]
     references, drafts = read_role("improver_data", 3), read_role("demonstrations", 3)
     by_prompt = {row.prompt.id: row for row in references if isinstance(row, Response)}
     made(

@@ -11,7 +11,7 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.language import read_fields
 from harness.mini.roles import read_role
-from harness.recipes.scales import load_scale
+from harness.recipes.loading import load_recipe
 from harness.records import Message, PreferencePair, Prompt, Response, read_rows
 from harness.steps import train
 from harness.steps.data import data, model
@@ -26,7 +26,7 @@ from harness.training.rows import ReferenceLogProbability
 from harness.training.settings import PreferenceSettings, TrainingSettings
 from tests.steps.given import answers, given_responses, made
 
-PROMPTS = load_scale("mini").prompt_set().refine
+PROMPTS = load_recipe("mini").prompt_set().methods
 BRIEF = TrainingSettings(learning_rate=1e-3, epochs=1, global_batch_size=4, max_length=256, warmup_share=0.1)
 
 
@@ -86,7 +86,7 @@ def test_the_improver_is_never_shown_the_reference(store: Store) -> None:
     drafts = tuple(Response(row.prompt, "its color is red .", "policy") for row in references)
     targets = tuple(Response(row.prompt, "its color is blue .", "teacher") for row in references)
     examples = improver_examples(
-        template=PROMPTS.training, drafts=given_responses(rows=drafts), targets=[given_responses(rows=targets)]
+        template=PROMPTS["training"], drafts=given_responses(rows=drafts), targets=[given_responses(rows=targets)]
     )
     rows = made(store, examples).rows(Response)
     assert len(rows) == 40
@@ -97,8 +97,8 @@ def test_the_improver_is_never_shown_the_reference(store: Store) -> None:
             "draft": "its color is red .",
             "task": "improve the draft .",
         }
-    assert "{reference}" not in PROMPTS.training
-    assert "{reference}" in PROMPTS.refining and "{reference}" in PROMPTS.target
+    assert "{reference}" not in PROMPTS["training"]
+    assert "{reference}" in PROMPTS["refining"] and "{reference}" in PROMPTS["target"]
 
 
 def test_training_steps_leave_a_checkpoint_that_the_next_one_starts_from(store: Store) -> None:

@@ -1,0 +1,162 @@
+"""From the name of a recipe, or its file, to the recipe: read, completed, and checked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from evals.base import Options
+from evals.judged_pairs import JudgedPairs
+from harness.config.learning_rates import RateTable, read_rate_table
+from harness.config.yaml_files import config_path, from_mapping, is_path, load_yaml, path_text, read_yaml
+from harness.engine.compute import Compute
+from harness.errors import UserError, unknown
+from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
+from harness.recipes.changes import Settings, asked_changes, merged
+from harness.recipes.recipe import Recipe, RecipeFile
+from harness.recipes.registries import METHODS, load_benchmark
+from harness.steps.judge_prompt import OFFICIAL_PROMPTS
+
+
+def load_recipe(
+    reference: str, *, fast: bool = False, paper: str = DEFAULT_PAPER, changes: Sequence[str] = ()
+) -> Recipe:
+    """Read the recipe ``configs/papers/<paper>/recipes/<reference>.yaml``, or a file of one's own: ``./mine.yaml``.
+
+    Its name is that of its file; paths in it start from the working folder. `changes` are written as
+    ``methods.dpo.beta=0.1``. Raises UserError for an unknown name, with the nearest known one; for a file that is no
+    recipe, lacks what its methods need, or is named as a packaged recipe is; and for a change of what there is not.
+    """
+    path, asked = recipe_path(reference, paper), asked_changes(changes)
+    content = read_yaml(path)
+    read = from_mapping(RecipeFile, content, str(path))
+    others = {part: inner for part, inner in asked.items() if part != "methods"}
+    if others:
+        read = from_mapping(RecipeFile, merged(content, others), "--set")
+    read = replace(read, benches=_bench_options(read.benches, str(path)))
+    recipe = replace(_completed(read, reference, path, paper), changes=asked)
+    _check_names(recipe)
+    for name in {**recipe.methods, **recipe.variants, **asked.get("methods", {})}:
+        _check_method(recipe, name)
+    return recipe.faster() if fast else recipe
+
+
+def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
+    """Read each bench's own options. Raises UserError for unknown benches and options."""
+    return {
+        name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
+        for name, options in benches.items()
+    }
+
+
+def recipe_names(paper: str = DEFAULT_PAPER) -> list[str]:
+    """Return the paper's recipes, sorted."""
+    return sorted(path.stem for path in (paper_folder(paper) / "recipes").glob("*.yaml"))
+
+
+def recipe_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
+    """Return the file of a recipe. Raises UserError as `load_recipe` does, but for what is in the file."""
+    known = recipe_names(paper)
+    if not is_path(reference):
+        if reference not in known:
+            raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
+        return paper_file(paper, f"recipes/{reference}.yaml")
+    path = Path(reference)
+    if (
+        path.exists()
+        and path.stem in known
+        and path.resolve() != paper_file(paper, f"recipes/{path.stem}.yaml").resolve()
+    ):
+        raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
+    return path
+
+
+def _own_file(name: str) -> str:
+    """Return the file that a name may stand for which is no packaged recipe's: one of the working folder, if there."""
+    return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
+
+
+def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
+    """Return where the learning rates are that were chosen for a recipe, if they were: beside a file of one's own."""
+    if is_path(reference):
+        return Path(reference).with_suffix(".rates.yaml")
+    return paper_folder(paper) / f"rates/{reference}.yaml"
+
+
+def load_variants(paper: str) -> dict[str, Settings]:
+    """Return the variants of methods that a paper has, from its ``methods.yaml``; none where it has none."""
+    path = paper_folder(paper) / "methods.yaml"
+    return from_mapping(dict[str, Mapping[str, Any]], read_yaml(path), str(path)) if path.is_file() else {}
+
+
+def _completed(read: RecipeFile, reference: str, path: Path, paper: str) -> Recipe:
+    """Return the recipe with what is not in its file."""
+    paper = (read.paper or DEFAULT_PAPER) if is_path(reference) else paper
+    recipe = Recipe(
+        **{each.name: getattr(read, each.name) for each in fields(RecipeFile)} | {"paper": paper},
+        name=path.stem,
+        where=path_text(path),
+        compute=_compute(read.machine),
+        variants=load_variants(paper),
+    )
+    rates = rates_path(reference, paper)
+    return replace(recipe, rates=_chosen_rates(recipe, rates, path_text(rates)))
+
+
+def _compute(machine: str) -> Compute:
+    """Return what a machine gives to steps: a file of configs/machines, or one's own; the defaults without a name."""
+    if not machine:
+        return Compute()
+    return load_yaml(Path(machine) if is_path(machine) else config_path(f"machines/{machine}.yaml"), Compute)
+
+
+def _chosen_rates(recipe: Recipe, path: Path, where: str) -> RateTable | None:
+    """Read the rates, if their file is there. Raises UserError for a name in it that the recipe does not have."""
+    if not path.is_file():
+        return None
+    table = read_rate_table(path)
+    _require_known(f"model in {where}:", table.models, recipe.base_models)
+    _require_known(f"method in {where}:", _inner(table.models), recipe.method_names())
+    return table
+
+
+def _check_method(recipe: Recipe, name: str) -> None:
+    """Raise UserError where a method lacks a setting or a role, on any base model."""
+    if recipe.parent(name) not in recipe.methods:  # of the paper, and not in this recipe
+        return
+    for base_model in recipe.base_models:
+        needs = recipe.method(base_model, name).needs
+    where = f"in {recipe.where}, which {name} needs:"
+    _require_known(f"data role {where}", needs.data, recipe.data)
+    _require_known(f"model role {where}", needs.models, recipe.models)
+    _require_known(f"prompt {where}", needs.prompts, recipe.prompt_set().methods)
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Raise UserError where one part of the recipe names what another part does not have."""
+    where, methods = recipe.where, recipe.method_names()
+    for name in recipe.methods:
+        if name in METHODS.names() and recipe.parent(name) != name:
+            raise UserError(f"{where}: methods.{name} is a registered method; give what is made of another a new name")
+    roles = [*recipe.data, *recipe.benches]
+    judged = [name for name in recipe.benches if isinstance(load_benchmark(name), JudgedPairs)]
+    for kind, names, known in (
+        (f"model in {where}:", recipe.fast.base_models, recipe.base_models),
+        (f"role with a size in {where}:", recipe.fast.sizes, roles),
+        (f"role without a size in {where}:", roles, recipe.fast.sizes),
+        (f"bench without a judge prompt in {where}:", judged, [*recipe.prompt_set().judge, *OFFICIAL_PROMPTS]),
+        (f"method to --set in {where}:", recipe.changes.get("methods", {}), methods),
+        (f"model with overrides in {where}:", recipe.overrides, recipe.base_models),
+        (f"method with overrides in {where}:", _inner(recipe.overrides), methods),
+    ):
+        _require_known(kind, names, known)
+
+
+def _inner(names: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for inner in names.values() for name in inner]
+
+
+def _require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    if stray := next((name for name in names if name not in known), None):
+        raise unknown(kind, stray, known)

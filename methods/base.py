@@ -1,0 +1,97 @@
+"""What a method is: a frozen dataclass of its settings that says what it needs, and builds its checkpoint of steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol
+
+from harness.engine.artifacts import Artifact
+from harness.models.generator import Sampling
+from harness.training.settings import PreferenceSettings, TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Where a method comes from, and where each of its hyper-parameters does."""
+
+    summary: str
+    paper: str
+    section: str
+    equations: str = ""
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The roles of a recipe that a method asks its inputs for; what it starts from has needs of its own."""
+
+    data: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+
+class Inputs(Protocol):
+    """What a recipe gives to a method, for one base model and training seed."""
+
+    @property
+    def base(self) -> Artifact:
+        """The base model."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How completions to train on are drawn."""
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+
+    def data(self, role: str) -> Artifact:
+        """Return the rows of a data role: `Response` rows, or `PreferencePair` rows where its kind is "pairs"."""
+
+    def model(self, role: str) -> Artifact:
+        """Return the model in a role, such as "teacher"."""
+
+    def prompt(self, name: str) -> str:
+        """Return a prompt's template."""
+
+    def checkpoint(self, method: str) -> Artifact:
+        """Return what another method of the same recipe ends with, on the same base model and with the same seed."""
+
+
+class Method(Protocol):
+    """A method: a frozen dataclass whose fields are its settings."""
+
+    card: ClassVar[Card]
+    needs: ClassVar[Needs]
+
+    def build(self, inputs: Inputs) -> Artifact:
+        """Return the method's checkpoint, as a promise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceMethod:
+    """The settings of a method that ends with a preference loss: it is this stage whose rate `harness rates` chooses.
+
+    A base class for such methods; a chosen rate takes the place of `training.learning_rate`.
+    """
+
+    beta: float
+    training: TrainingSettings
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a β that there cannot be."""
+        self.preference  # noqa: B018
+
+    @property
+    def preference(self) -> PreferenceSettings:
+        """The settings of the preference stage, as its step takes them."""
+        return PreferenceSettings(self.beta, self.training)
+
+
+ResponseSets = Mapping[str, Mapping[str, Callable[[Any, Inputs], Artifact]]]
+"""By data role and name, the sets of `Response` rows that a method makes on its way, of its settings and inputs."""
+
+
+def training_settings(method: Method) -> dict[str, TrainingSettings]:
+    """Return the settings of a method's training stages, by the name of their field."""
+    named = {each.name: getattr(method, each.name) for each in fields(method)}  # type: ignore[arg-type]
+    return {name: value for name, value in named.items() if isinstance(value, TrainingSettings)}
