@@ -15,7 +15,7 @@ LETTERS = 8
 """That make the name of a file beside another its own."""
 
 
-def no_room(error: BaseException, place: Path) -> UserError | None:
+def disk_full_error(error: BaseException, place: Path) -> UserError | None:
     """Return the UserError where `error`, or its cause, is that a disk is full or read-only; None elsewhere.
 
     `place` is where the writing was to be, for errors that do not say.

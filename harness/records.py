@@ -19,9 +19,9 @@ SHOWN = 30
 CUT_OFF = "length"
 """The finish_reason of an answer that a token limit cut off: its writer did not end it."""
 
-Outcome = Literal["win", "tie", "loss", "failed"]
+VerdictOutcome = Literal["win", "tie", "loss", "failed"]
 Order = Literal["baseline_first", "output_first"]
-State = Literal["ok", "parse_failed", "api_failed"]
+VerdictState = Literal["ok", "parse_failed", "api_failed"]
 
 ROWS = "rows.jsonl"
 
@@ -96,7 +96,7 @@ class Judgment:
     reply: str
     verdict: str
     preference: float | None
-    state: State
+    state: VerdictState
     repeat: int = 0
     error: str = ""
 
@@ -132,7 +132,7 @@ def share_of_output(judgment: Judgment) -> float | None:
     return share_by_label(judgment.verdict, shown_first=judgment.order == "output_first")
 
 
-def outcome(judgments: Iterable[Judgment]) -> Outcome:
+def outcome(judgments: Iterable[Judgment]) -> VerdictOutcome:
     """Return the outcome of verdicts on one output, by its mean share of the win; "failed" where all failed."""
     shares = [share for share in map(share_of_output, judgments) if share is not None]
     if not shares:
@@ -149,6 +149,8 @@ def to_json(record: Any) -> dict[str, Any]:
 
 def from_json(type: type[T], row: Mapping[str, Any], where: str = "") -> T:
     """Return a JSON object as a record.
+
+    A missing, unknown or ill-typed field raises UserError that starts with `where`.
 
     A missing, unknown or ill-typed field raises UserError that starts with `where`.
     """

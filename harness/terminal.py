@@ -74,6 +74,8 @@ def console(stream: TextIO) -> "Console":
     """Return a rich console on `stream` that reads no markup or emoji in what it is given.
 
     The terminal obeys nothing but what rich itself writes.
+
+    The terminal obeys nothing but what rich itself writes.
     """
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
@@ -88,7 +90,7 @@ def console(stream: TextIO) -> "Console":
 
 
 @contextmanager
-def said_if_slow(line: str) -> Iterator[None]:
+def note_if_slow(line: str) -> Iterator[None]:
     """Print the line to stderr where what is done inside takes longer than `PATIENCE`."""
     timer = threading.Timer(PATIENCE, lambda: print(line, file=sys.stderr, flush=True))
     timer.daemon = True

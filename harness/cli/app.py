@@ -10,7 +10,7 @@ import click
 
 from harness.cli.parameters import MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 from harness.config.yaml_files import name_in
-from harness.engine.compute import Place
+from harness.engine.compute import ExecutorKind
 from harness.engine.limits import Limits
 from harness.engine.scratch import scratch
 from harness.engine.signals import endings_interrupt, interrupted_code
@@ -258,7 +258,9 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     _machine("--processes", type=Whole(), help="Training processes.  [default: the scale's]"),
     _machine("--micro-batch-size", type=Whole(), help="Rows a process takes at once."),
     _machine(
-        "--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"
+        "--executor",
+        type=click.Choice(get_args(ExecutorKind)),
+        help="Where steps run.  [default: the scale's, else local]",
     ),
     _machine("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
     _machine("--store", type=TEXT, help="A URL to share artifacts at, where machines share no file system."),

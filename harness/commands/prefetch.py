@@ -7,12 +7,12 @@ from functools import partial
 from evals.official_data import load_baseline
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, Tracker, ancestry
-from harness.engine.progress import Report, display
+from harness.engine.progress import EventHandler, display
 from harness.engine.unresolved import has_placeholder, placeholders
 from harness.errors import UserError
 from harness.experiments import build_experiments
 from harness.models.datasets import split_sizes
-from harness.models.hub import HUB_NAMES, Kind, Repository, cache_folder, hub_repository
+from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_folder, hub_repository
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
@@ -70,7 +70,7 @@ def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> 
             key = str(download)
             shown.start(key, key)
             try:
-                tell(_fetch(download, partial(shown.tell, key)))
+                tell(_fetch(download, partial(shown.show, key)))
             except UserError as error:
                 failed[key] = str(error)
             shown.end(key, True, None)
@@ -79,14 +79,14 @@ def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> 
 
 def _download(artifact: Artifact) -> Download | None:
     """What a step fetches of the hub, if it does."""
-    kinds: Mapping[str, Kind] = {"load_model": "model", "prepare_model": "model", "load_rows": "dataset"}
+    kinds: Mapping[str, RepositoryKind] = {"load_model": "model", "prepare_model": "model", "load_rows": "dataset"}
     if artifact.step not in kinds:
         return None
     on_hub = hub_repository(kinds[artifact.step], artifact.params["reference"])
     return Download(on_hub, artifact.params.get("split", "")) if on_hub else None
 
 
-def _fetch(download: Download, report: Report) -> str:
+def _fetch(download: Download, report: EventHandler) -> str:
     repository, sizes = download.repository, download.sizes()
     is_there = all((repository.folder / name).is_file() for name in sizes)
     progress = Tracker(sum(map(megabytes, sizes.values())), "MB", 0, report)
@@ -120,6 +120,6 @@ def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
             yield teacher_endpoint(value)
 
 
-def _line(what: str, kind: Kind, size: int, state: str) -> str:
+def _line(what: str, kind: RepositoryKind, size: int, state: str) -> str:
     shown = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
     return f"{HUB_NAMES[kind]:8}  {what}  {shown}  {state}"

@@ -184,5 +184,5 @@ def _mapping_decoder(decoder: Decoder) -> Decoder:
 
 
 def _expected(what: str, value: Any) -> Mismatch:
-    shown = repr(value)
-    return Mismatch(f"expected {what}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+    text = repr(value)
+    return Mismatch(f"expected {what}, got {text if len(text) <= 60 else text[:57] + '...'}")

@@ -65,7 +65,7 @@ class Criteria:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RatedTrial:
     """One rate of the grid as the table has it: what was measured, and which criteria that meets."""
 
     trial: Trial
@@ -78,7 +78,7 @@ class RateChoice:
 
     rate: float
     passed: bool
-    grid: tuple[Line, ...]
+    grid: tuple[RatedTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def choose(trials: Sequence[Trial]) -> RateChoice:
     """Apply the rule to `trials` of one base model and method, at least one, at all rates of the grid in any order."""
     ordered = sorted(trials, key=lambda trial: trial.rate)
     likeliest = accumulate((trial.log_probability for trial in ordered), max)
-    lines = tuple(Line(trial, _criteria(trial, best)) for trial, best in zip(ordered, likeliest, strict=True))
+    lines = tuple(RatedTrial(trial, _criteria(trial, best)) for trial, best in zip(ordered, likeliest, strict=True))
     passing = [line.trial.rate for line in lines if line.meets.passes]
     return RateChoice(rate=max(passing, default=ordered[0].rate), passed=bool(passing), grid=lines)
 
@@ -145,12 +145,12 @@ def _criteria(trial: Trial, best: float) -> Criteria:
     )
 
 
-def read_table(path: Path) -> RateTable:
+def read_rate_table(path: Path) -> RateTable:
     """Read the table of chosen rates in a file. Raises UserError where it is damaged."""
     return load_yaml(path, RateTable)
 
 
-def write_table(path: Path, table: RateTable) -> None:
+def write_rate_table(path: Path, table: RateTable) -> None:
     """Write the table as YAML, in one piece."""
     import yaml
 

@@ -38,7 +38,9 @@ class Registry:
         try:
             found = entry.load()
         except Exception as error:  # a package of somebody else's runs its code on import
-            raise UserError(f"cannot load {self.kind} {name!r} from {_origin(entry)}: {_told(error)}") from error
+            raise UserError(
+                f"cannot load {self.kind} {name!r} from {_origin(entry)}: {_failure_text(error)}"
+            ) from error
         self._loaded.add(name)
         return found
 
@@ -70,8 +72,8 @@ def _origin(entry: "EntryPoint") -> str:
     return f"{entry.value} (package {entry.dist.name})" if entry.dist else entry.value
 
 
-def _told(error: Exception) -> str:
-    """What is wrong; where it is none of importing itself, with its kind and the line that it happened in."""
+def _failure_text(error: Exception) -> str:
+    """Describe an error; where it is none of importing itself, with its kind and the line that it happened in."""
     if isinstance(error, ImportError | AttributeError):
         return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1]

@@ -100,11 +100,11 @@ def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
 
 def _log_probability(value: Any) -> float | None:
     """Read a log-probability; None for what is no number, or none that a log-probability can be."""
-    number = VERY_UNLIKELY if value == -math.inf else finite(value)
+    number = VERY_UNLIKELY if value == -math.inf else finite_number(value)
     return None if number is None else max(number, VERY_UNLIKELY)
 
 
-def finite(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
     """Return a JSON number as a float; None for what is none, or too large for one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None

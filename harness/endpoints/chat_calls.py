@@ -10,9 +10,9 @@ from harness.endpoints.endpoint import (
     Problem,
     connection_problem,
     is_unreachable,
-    one_line,
     problem_within,
     read_json,
+    redacted_line,
     status_problem,
     was_sent,
 )
@@ -94,7 +94,7 @@ class ChatCalls:
             body = read_json(answer, self._key)
         except ValueError:
             reason = why_not_json(answer.decode("utf-8", "replace"))
-            raise CallFailed(one_line(reason, self._key)) from None
+            raise CallFailed(redacted_line(reason, self._key)) from None
         if found := problem_within(body, self._key):
             raise self._refusal(found)
         return body

@@ -13,7 +13,7 @@ from harness.endpoints.background import in_background
 from harness.endpoints.chat_calls import CallFailed, ChatCalls
 from harness.endpoints.cost import Budget, Reservation, TokenCounter
 from harness.endpoints.credentials import api_key
-from harness.endpoints.endpoint import async_endpoint_client, one_line
+from harness.endpoints.endpoint import async_endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Retries, Silence
@@ -22,15 +22,15 @@ from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally, usable
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, read_answer
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 
-Outcome = tuple[ChatRequest, ChatReply | CallFailure]
-Put = Callable[[Outcome | str], None]
+RequestOutcome = tuple[ChatRequest, ChatReply | CallFailure]
+Put = Callable[[RequestOutcome | str], None]
 
-_TELLING_SECONDS = 1.0
+_SILENCE_CHECK_SECONDS = 1.0
 
 
 class OpenAIJudge:
@@ -40,7 +40,7 @@ class OpenAIJudge:
         self,
         reference: EndpointReference,
         limits: Limits,
-        kept: Path,
+        reply_cache: Path,
         retries: Retries | None = None,
         options: Options | None = None,
         note: Callable[[str], None] = print_note,
@@ -53,7 +53,7 @@ class OpenAIJudge:
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
         self._model_note = ModelNote(reference, note)
-        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+        self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
         """Implement `Judge.replies`: recorded replies come first. Waits while another step asks the same judge."""
@@ -73,13 +73,13 @@ class OpenAIJudge:
         except UserError as stop:
             raise UserError(f"{stop}; {there} of {len(requests)} replies are there and kept") from None
         except OSError as error:
-            raise no_room(error, self._record.path) or error from None
+            raise disk_full_error(error, self._record.path) or error from None
 
     def reject(self, request: ChatRequest) -> None:
         """Implement `Judge.reject`."""
         self._record.reject(request)
 
-    def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
+    def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[RequestOutcome, None, None]:
         missing = []
         tally = FailureTally(self._reference, len(requests))
         for request in requests:
@@ -138,6 +138,8 @@ class _Asking:
         """Hand each outcome, and lines for the user, to `put`.
 
         An error that stops the run is raised once all requests in flight have ended and are recorded.
+
+        An error that stops the run is raised once all requests in flight have ended and are recorded.
         """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
@@ -145,18 +147,18 @@ class _Asking:
         async with client as sdk:
             self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
             self._workers = min(self._limits.concurrency, len(requests))
-            telling = asyncio.create_task(self._tell_of_silence(put))
+            reporting = asyncio.create_task(self._report_silence(put))
             try:
                 await asyncio.gather(*(self._work(pending, put) for _ in range(self._workers)))
             finally:
-                telling.cancel()
+                reporting.cancel()
         if self._stop is not None:
             raise self._stop
 
-    async def _tell_of_silence(self, put: Put) -> None:
+    async def _report_silence(self, put: Put) -> None:
         """Hand `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
         while True:
-            await asyncio.sleep(_TELLING_SECONDS)
+            await asyncio.sleep(_SILENCE_CHECK_SECONDS)
             failure = self._last_failure
             lasted = self._silence.to_tell(time.monotonic()) if failure else None
             if failure and lasted is not None:
@@ -183,7 +185,7 @@ class _Asking:
             try:
                 return usable(self._reference, request, await self._paid_attempt(request), self._options)
             except PromptRefused as refusal:
-                return CallFailure(one_line(str(refusal), self._key), is_final=True)
+                return CallFailure(redacted_line(str(refusal), self._key), is_final=True)
             except CallFailed as failure:
                 self._last_failure = failure
                 failed += 1
@@ -210,6 +212,8 @@ class _Asking:
 
     def _stop_if_useless(self, reason: str) -> None:
         """Raise UserError where request upon request was given up, lately for `reason`, without a reply in between.
+
+        The others would fare no better, and each attempt may be charged for.
 
         The others would fare no better, and each attempt may be charged for.
         """
@@ -244,17 +248,17 @@ class _Asking:
         answer = error if isinstance(error, UnusableAnswer) else UnusableAnswer(str(error) or "broken off")
         usd = self._budget.settle(reservation, answer.prompt_tokens, answer.completion_tokens)
         if usd or answer.prompt_tokens:
-            self._record.add_unusable(request, one_line(str(answer), self._key), answer, usd)
+            self._record.add_unusable(request, redacted_line(str(answer), self._key), answer, usd)
 
     def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
         """Record and return the reply in the body of an answer. Raises CallFailed where there is none."""
         try:
-            reply = read_answer(body)
+            reply = parse_reply(body)
         except UnusableAnswer as unusable:
             self._settle_unread(request, reservation, unusable)
             if isinstance(unusable, PromptRefused):
                 raise
-            raise CallFailed(one_line(str(unusable), self._key)) from None
+            raise CallFailed(redacted_line(str(unusable), self._key)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
         self._record.add(request, reply, usd)
         self._given_up = 0

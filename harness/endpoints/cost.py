@@ -117,16 +117,16 @@ def estimate(
     thinks before it replies is in the bound only.
     """
     distinct = set(requests)
-    asked = [request for request in distinct if not is_recorded(request)]
+    unrecorded = [request for request in distinct if not is_recorded(request)]
     counter = TokenCounter(reference)
     return CostEstimate(
         reference=reference,
-        calls=len(asked),
-        recorded=len(distinct) - len(asked),
-        prompt_tokens=sum(counter.count(request.messages) for request in asked),
-        most_prompt_tokens=sum(counter.bound(request.messages) for request in asked),
-        completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in asked),
-        most_completion_tokens=sum(longest_reply(reference, request) for request in asked),
+        calls=len(unrecorded),
+        recorded=len(distinct) - len(unrecorded),
+        prompt_tokens=sum(counter.count(request.messages) for request in unrecorded),
+        most_prompt_tokens=sum(counter.bound(request.messages) for request in unrecorded),
+        completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in unrecorded),
+        most_completion_tokens=sum(longest_reply(reference, request) for request in unrecorded),
         counting=counter.method,
         price=price_of(reference),
     )
@@ -144,8 +144,8 @@ def describe(cost: CostEstimate, today: date | None = None) -> str:
     ends = shutdown_date(cost.reference)
     if ends is not None and ends <= (today or date.today()):
         is_past = ends < (today or date.today())
-        said = "was shut down by its vendor on" if is_past else "is shut down by its vendor today,"
-        lines.append(f"warning            {cost.reference.model} {said} {ends}; the price is its last")
+        phrase = "was shut down by its vendor on" if is_past else "is shut down by its vendor today,"
+        lines.append(f"warning            {cost.reference.model} {phrase} {ends}; the price is its last")
     return "\n".join(lines)
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.endpoints.credentials import VARIABLE, api_key, redact, redacted
-from harness.endpoints.error_text import error_within, said
+from harness.endpoints.error_text import error_reason, error_within
 from harness.endpoints.known_models import is_local
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.refusals import told
+from harness.endpoints.refusals import error_texts
 from harness.endpoints.wire_format import replace_lone_surrogates
 from harness.errors import UserError
 from harness.network import network_is_refused
@@ -93,7 +93,7 @@ class Problem:
     @property
     def is_retryable(self) -> bool:
         """Whether a better answer may follow; an account without credit stays without."""
-        return is_transient(self.status) and not any(map(_NO_CREDIT.match, told(self.body)))
+        return is_transient(self.status) and not any(map(_NO_CREDIT.match, error_texts(self.body)))
 
     def __str__(self) -> str:
         return f"status {self.status}: {self.message}"
@@ -109,7 +109,7 @@ def problem(status: int, body: Any, key: str) -> Problem:
         with suppress(ValueError):
             body = read_json(body, key)
     parameter = _parameter(body)
-    return Problem(status, error_message(body, key), one_line(parameter, key), body)
+    return Problem(status, error_message(body, key), redacted_line(parameter, key), body)
 
 
 def _parameter(body: Any) -> str:
@@ -146,8 +146,8 @@ def is_transient(status: int) -> bool:
     return status in (408, 409, 429) or status >= 500
 
 
-def one_line(text: str, key: str) -> str:
-    """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
+def redacted_line(text: str, key: str) -> str:
+    """Format what the endpoint says for messages and records: on one line, not too long, without the key."""
     line = " ".join(redact(replace_lone_surrogates(text), key).split())
     return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
 
@@ -157,7 +157,7 @@ def error_message(body: Any, key: str) -> str:
 
     `body` is the answer's text or the value of its JSON.
     """
-    return one_line(said(body), key) or "no reason given"
+    return redacted_line(error_reason(body), key) or "no reason given"
 
 
 def status_problem(error: "APIStatusError", key: str) -> Problem:
@@ -171,7 +171,7 @@ def connection_problem(error: "APIConnectionError", key: str) -> str:
     reason = _TLS_NOISE.sub("", str(cause)).strip()
     if "certificate verify failed" in reason:
         reason += "; SSL_CERT_FILE names the authorities to trust"
-    return one_line(reason, key) or type(cause).__name__
+    return redacted_line(reason, key) or type(cause).__name__
 
 
 _TLS_NOISE = re.compile(r"\[(?:SSL|X509)[^\]]*\] ?| ?\(_ssl\.c:\d+\)")
@@ -203,7 +203,7 @@ def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[
     key = api_key(reference)
     client = endpoint_client(reference, key, timeout_seconds, _MAX_LIST_BYTES).with_options(max_retries=2)
     try:
-        return {one_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
+        return {redacted_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
     except openai.APIStatusError as error:
         found = status_problem(error, key)
         if error.status_code in (401, 403):

@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 from typing import Any
 
 
-def said(body: Any) -> str:
+def error_reason(body: Any) -> str:
     """Return the words of an error answer, as they stand there; "" where there are none.
 
     `body` is the answer's text or the value of its JSON. Of a web page it is the title, else the text that it shows. A
     proxy says little itself, and gives what its provider said as `metadata.raw`.
     """
     error, raw = _innermost(json_value(body))
-    text = _shown(error) if error else ""
+    text = _plain_text(error) if error else ""
     return f"{text}: {raw}" if raw and raw not in text else text
 
 
@@ -61,12 +61,12 @@ def _innermost(body: Any) -> tuple[Any, str]:
         if isinstance(body, Mapping):
             metadata = body.get("metadata")
             passed_on = metadata.get("raw") if isinstance(metadata, Mapping) else None
-            raw = _shown(passed_on) if passed_on else raw
+            raw = _plain_text(passed_on) if passed_on else raw
             body = body.get(name) or body
     return body, raw
 
 
-def _shown(value: Any) -> str:
+def _plain_text(value: Any) -> str:
     if isinstance(value, str):
         return page_text(value) if is_page(value) else value
     return _as_json(value)
@@ -89,8 +89,8 @@ def page_text(page: str) -> str:
     with suppress(AssertionError):  # what the parser raises for some declarations that are none
         reader.feed(page.lstrip("\ufeff")[:_MAX_PAGE])
         reader.close()
-    title, shown = (" ".join("".join(parts).split()) for parts in (reader.title, reader.shown))
-    return title or shown or "a web page without text"
+    title, body_text = (" ".join("".join(parts).split()) for parts in (reader.title, reader.text))
+    return title or body_text or "a web page without text"
 
 
 _MAX_PAGE = 20_000
@@ -101,8 +101,8 @@ class _PageReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.title: list[str] = []
-        self.shown: list[str] = []
-        self._into: list[str] | None = self.shown
+        self.text: list[str] = []
+        self._into: list[str] | None = self.text
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag == "title":
@@ -110,10 +110,10 @@ class _PageReader(HTMLParser):
         elif tag in ("script", "style"):
             self._into = None
         else:
-            self.shown.append(" ")
+            self.text.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        self._into = self.shown
+        self._into = self.text
 
     def handle_data(self, data: str) -> None:
         if self._into is not None:

@@ -51,11 +51,11 @@ class BoundedClient(DefaultHttpxClient):
     def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
         """Send a request within the bounds, as `BoundedClient.send`."""
         if self._bounds.seconds is None:
-            return self._whole(request, settings)
+            return self._send_all(request, settings)
         seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
-        return _within(seconds, lambda: self._whole(request, settings))
+        return _within(seconds, lambda: self._send_all(request, settings))
 
-    def _whole(self, request: "Request", settings: dict[str, Any]) -> "Response":
+    def _send_all(self, request: "Request", settings: dict[str, Any]) -> "Response":
         settings["follow_redirects"] = False
         for _ in range(_MAX_REDIRECTS):
             response = super().send(request, stream=True, **settings)
@@ -99,6 +99,8 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
     """Return what `work` returns; raise UnboundedAnswer where it takes longer, however busy it looks.
+
+    A header that comes letter by letter passes every timeout of a socket.
 
     A header that comes letter by letter passes every timeout of a socket.
     """
@@ -150,18 +152,20 @@ def _next_request(response: "Response", bounds: Bounds) -> "Request":
     """Return the request that a redirect asks for.
 
     Raises UserError for one to another host: the prompts would go there.
+
+    Raises UserError for one to another host: the prompts would go there.
     """
     request = response.next_request
     assert request is not None
     if _origin(request.url) == _origin(response.request.url):
         return request
     raise UserError(
-        f"{bounds.endpoint} redirects to {_shown(request.url, bounds.key)}, and prompts are sent to no other"
+        f"{bounds.endpoint} redirects to {_redacted_origin(request.url, bounds.key)}, and prompts are sent to no other"
         " server than the one that is named: if that one is right, give its base URL"
     )
 
 
-def _shown(url: "URL", key: str) -> str:
+def _redacted_origin(url: "URL", key: str) -> str:
     """Return the origin without the key, which may stand there in small letters, as hosts do."""
     return redact(redact(_origin(url), key), key.lower())
 

@@ -21,7 +21,7 @@ def print_note(line: str) -> None:
 def load_judge(
     reference: EndpointReference,
     limits: Limits,
-    kept: Path,
+    reply_cache: Path,
     options: "Options | None" = None,
     note: Callable[[str], None] = print_note,
 ) -> Judge:
@@ -37,7 +37,7 @@ def load_judge(
     if limits.batch:
         from harness.endpoints.batch.judge import BatchJudge
 
-        return BatchJudge(reference, limits, kept, note=note)
+        return BatchJudge(reference, limits, reply_cache, note=note)
     from harness.endpoints.client import OpenAIJudge
 
-    return OpenAIJudge(reference, limits, kept, options=options, note=note)
+    return OpenAIJudge(reference, limits, reply_cache, options=options, note=note)

@@ -21,7 +21,7 @@ REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PriceSource:
     """The source of a price: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
 
     url: str
@@ -77,7 +77,7 @@ class JudgeModel:
 class JudgeTable:
     """configs/judges.yaml."""
 
-    sources: dict[str, Source]
+    sources: dict[str, PriceSource]
     models: tuple[JudgeModel, ...]
 
     def __post_init__(self) -> None:
@@ -123,12 +123,12 @@ def price_of(reference: EndpointReference) -> Price | None:
 _SNAPSHOT = re.compile(r"[-:](?:latest|\d{3,4}|\d{6}|\d{8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)$")
 
 
-def is_same_model(asked: str, served: str) -> bool:
+def is_same_model(requested: str, served: str) -> bool:
     """Return whether the model that an endpoint says has answered is the one that was asked.
 
     Names may differ in case and in the owner before a slash. A name without a date stands for all that have one.
     """
-    names = [name.lower().rstrip("/").rpartition("/")[2].replace("@", "-") for name in (asked, served)]
+    names = [name.lower().rstrip("/").rpartition("/")[2].replace("@", "-") for name in (requested, served)]
     undated = [_SNAPSHOT.sub("", name) for name in names]
     is_for_all_dates = undated[0] == names[0] or names[0].endswith("latest")
     return names[0] == names[1] or (is_for_all_dates and undated[0] == undated[1])

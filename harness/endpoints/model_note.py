@@ -13,12 +13,12 @@ class ModelNote:
 
     def __init__(self, reference: EndpointReference, note: Callable[[str], None]) -> None:
         self._reference, self._note = reference, note
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def hear(self, served: str) -> None:
         """Hear which model the endpoint says has answered; "" where it does not say."""
-        if served and served not in self._told and not is_same_model(self._reference.model, served):
-            self._told.add(served)
+        if served and served not in self._reported and not is_same_model(self._reference.model, served):
+            self._reported.add(served)
             self._note(f"{self._reference} says that another model answers: {' '.join(served.split())}")
 
 

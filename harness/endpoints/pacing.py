@@ -93,9 +93,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     `now` is the time since the epoch. None where nothing readable is asked for; dates gone by are 0.
     """
     for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        asked = _number(headers.get(name))
-        if asked is not None:
-            return asked * seconds
+        seconds_asked = _number(headers.get(name))
+        if seconds_asked is not None:
+            return seconds_asked * seconds
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - now)
     except (KeyError, ValueError, OverflowError):

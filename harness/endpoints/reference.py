@@ -34,7 +34,7 @@ class EndpointReference:
         return self.model == EMBEDDED
 
 
-def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
+def endpoint_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
     """Return the reference of the judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
     `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an

@@ -126,7 +126,7 @@ def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str
     `body` is the answer's text or the value of its JSON; `status` that of HTTP, or what an error within a whole answer
     gives as its own. `without` names what was left out of the request.
     """
-    texts = list(told(json_value(body)))
+    texts = list(error_texts(json_value(body)))
     words = "\n".join(texts)
     if status == 413 or (status == 429 and "request too large" in words.lower()):
         return TOO_LONG
@@ -181,14 +181,14 @@ def _has_code(texts: list[str], codes: tuple[str, ...]) -> bool:
     return any(text.lower() in codes for text in texts)
 
 
-def told(value: Any, depth: int = 0) -> Iterator[str]:
+def error_texts(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts in which the value of an error's JSON tells what is wrong, however deep."""
     if isinstance(value, str | int):
         yield str(value)[:_MAX_CHARACTERS]
     elif depth < 8 and isinstance(value, list):
         for item in value[:20]:
-            yield from told(item, depth + 1)
+            yield from error_texts(item, depth + 1)
     elif depth < 8 and isinstance(value, Mapping):
         for name, item in value.items():
             if str(name).lower() in _TOLD:
-                yield from told(item, depth + 1)
+                yield from error_texts(item, depth + 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.endpoints.answer_parts import finite
+from harness.endpoints.answer_parts import finite_number
 from harness.endpoints.protocol import ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.wire_format import UnusableAnswer, request_parameters, sent_messages
@@ -47,6 +47,8 @@ def _messages(reference: EndpointReference, request: ChatRequest) -> list[dict[s
 
 def _question_key(line: Mapping[str, Any]) -> str:
     """Return the key that a line's reply is found by: all of `request_key` but the reader's version.
+
+    What a judge has said, and was paid for, does not depend on who reads it.
 
     What a judge has said, and was paid for, does not depend on who reads it.
     """
@@ -119,6 +121,8 @@ class RecordedReplies:
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """Return the reply to `request`, unless another run has rejected it.
+
+        One that this run rejected is still its reply.
 
         One that this run rejected is still its reply.
         """
@@ -344,21 +348,23 @@ def _is_reply(line: Mapping[str, Any]) -> bool:
     return (
         isinstance(line["text"], str)
         and isinstance(line["finish_reason"], str)
-        and (found is None or (isinstance(found, dict) and None not in map(finite, found.values())))
+        and (found is None or (isinstance(found, dict) and None not in map(finite_number, found.values())))
     )
 
 
 def _is_charge(usage: Mapping[str, Any], usd: Any) -> bool:
     counts = (usage["prompt_tokens"], usage["completion_tokens"])
-    return all(map(_is_count, counts)) and (usd is None or finite(usd) is not None)
+    return all(map(_is_count, counts)) and (usd is None or finite_number(usd) is not None)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and finite(value) is not None and value >= 0
+    return isinstance(value, int) and finite_number(value) is not None and value >= 0
 
 
 def _damaged_key(text: bytes) -> list[str]:
     """Return the key of a damaged line, as far as it can be read, else "".
+
+    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
 
     None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
     """

@@ -44,7 +44,7 @@ def usable(
     asks = asks_log_probabilities(reference, request)
     if reply.finish_reason in _FAULTS:
         of_model = reply.finish_reason in (TOOL_CALL, THOUGHTS)
-        return CallFailure(_FAULTS[reply.finish_reason] + _shown(reply.text), is_final=True, is_of_model=of_model)
+        return CallFailure(_FAULTS[reply.finish_reason] + _quoted(reply.text), is_final=True, is_of_model=of_model)
     if asks and not _has_alternatives(request, reply) and not is_cut_off(reply):
         return CallFailure(no_log_probabilities(options), is_final=True, is_of_model=True)
     if asks and not can_be_log_probabilities(reply.log_probabilities or {}):
@@ -80,13 +80,13 @@ def is_cut_off(reply: ChatReply) -> bool:
 
 def cut_off(reference: EndpointReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
     """Format the failure of a reply that `is_cut_off`."""
-    said = "the reply was cut off while thinking, before its first word"
+    text = "the reply was cut off while thinking, before its first word"
     refused: list[Refusable] = ["max_tokens"]
     if asks_log_probabilities(reference, request):
         refused.append("logprobs")
     if "max_tokens" in reference.without:
-        return f"{said}, for all the room that it had; take a model that thinks less"
-    return f"{said}: to leave it room, {options.leave_out(*refused)}"
+        return f"{text}, for all the room that it had; take a model that thinks less"
+    return f"{text}: to leave it room, {options.leave_out(*refused)}"
 
 
 def _has_alternatives(request: ChatRequest, reply: ChatReply) -> bool:
@@ -95,7 +95,7 @@ def _has_alternatives(request: ChatRequest, reply: ChatReply) -> bool:
     return len(reply.log_probabilities or ()) >= min(2, request.top_logprobs)
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     words = " ".join(text.split())
     return f": {words[:80]!r}" if words else ""
 

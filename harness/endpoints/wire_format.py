@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from harness.endpoints.answer_parts import first_token, mapping, read_message
-from harness.endpoints.error_text import error_within, said
+from harness.endpoints.error_text import error_reason, error_within
 from harness.endpoints.protocol import ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import refused_prompt
@@ -100,7 +100,7 @@ _OTHER_BYTES = 2**20
 """Of all that is no reply: what a filter found, what a proxy adds."""
 
 
-def read_answer(body: Any) -> ChatReply:
+def parse_reply(body: Any) -> ChatReply:
     """Return the reply in the JSON body of an answer. Raises UnusableAnswer where there is none, whatever the body is.
 
     One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
@@ -131,7 +131,7 @@ _MAX_NAME = 200
 def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer:
     """Return the exception for an error that stands in the place of a reply, or beside the start of one."""
     tokens = _tokens(answer, is_empty=True)
-    broke_off, line = bool(answer.get("choices")), said(error) or "no reason given"
+    broke_off, line = bool(answer.get("choices")), error_reason(error) or "no reason given"
     if reason := refused_prompt(status, error):
         return PromptRefused(f"{reason} ({line})", *tokens, is_free=not broke_off and not any(tokens))
     return UnusableAnswer(f"{'the reply broke off' if broke_off else 'the answer is an error'}: {line}", *tokens)

@@ -165,7 +165,7 @@ class StepFunction(Generic[P]):
             else:
                 arguments[name] = copy.deepcopy(value)  # the caller may change its own later
         params = {name: canonical(value, f"{self.name}({name}=...)") for name, value in arguments.items()}
-        key = _key(self.name, self.version, self._given(params, arguments), input_keys(inputs))
+        key = _key(self.name, self.version, self._non_defaults(params, arguments), input_keys(inputs))
         return Artifact(self.name, self.version, params, inputs, key, self.function, arguments, _label_prefix.get())
 
     def work_of(self, artifact: Artifact) -> Work:
@@ -177,7 +177,7 @@ class StepFunction(Generic[P]):
         body: Callable[..., None] = self._body
         body(out, **artifact.arguments, **artifact.inputs)
 
-    def _given(self, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _non_defaults(self, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters that are not at their defaults, each without those of its fields that are."""
         where = f"{self.name}()"
         return {
@@ -234,6 +234,8 @@ def canonical(value: Any, where: str) -> Any:
     """Return `value` as JSON that is the same for equal values.
 
     Raises TypeError, naming `where`, for anything else.
+
+    Raises TypeError, naming `where`, for anything else.
     """
     return _as_json(value, where, with_defaults=True)
 
@@ -263,12 +265,12 @@ def _as_json(value: Any, where: str, *, with_defaults: bool) -> Any:
 def _fields_as_json(value: Any, where: str, with_defaults: bool) -> dict[str, Any]:
     """Return a dataclass's fields, and its `kind` where it is one of several classes that can stand in its place."""
     kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-    kept = {
+    given = {
         each.name: getattr(value, each.name)
         for each in dataclasses.fields(value)
         if with_defaults or not _is_default(canonical(getattr(value, each.name), where), default_of(each), where)
     }
-    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in kept.items()}}
+    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in given.items()}}
 
 
 def default_of(field: "dataclasses.Field[Any]") -> Any:

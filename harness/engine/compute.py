@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Place = Literal["local", "ray"]
+ExecutorKind = Literal["local", "ray"]
 """Where steps run: in processes of this machine, or on the nodes of a Ray cluster."""
 
 Work = Literal["light", "asking", "likelihood", "generation", "training"]
@@ -35,7 +35,7 @@ class Compute:
     save_every: int | None = None
     resources: Mapping[str, Resources] = field(default_factory=dict)
     """By kind of work; a step of any other kind occupies one processor."""
-    executor: Place = "local"
+    executor: ExecutorKind = "local"
     ray_address: str | None = None
     """The cluster, as ``ray start --head`` says it; by default RAY_ADDRESS, else one that runs here, else a new one."""
     store: str | None = None

@@ -35,7 +35,7 @@ class Failed:
         return UserError(self.message) if self.by_user else StepFailed(self.message)
 
 
-Message = Event | Done | Failed
+StepMessage = Event | Done | Failed
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
@@ -56,8 +56,10 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Start the step that was picked."""
         ...
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """Return the messages of running steps within `timeout` seconds.
+
+        Raises WorkerDied when the process of one has ended.
 
         Raises WorkerDied when the process of one has ended.
         """
@@ -72,7 +74,7 @@ class Share:
     gpus: tuple[str, ...] = ()
 
 
-class Machine:
+class ResourcePool:
     """The free resources of a machine."""
 
     def __init__(self, name: str, cpus: float, gpus: Sequence[str] = (), memory_gb: float = float("inf")) -> None:
@@ -119,7 +121,7 @@ class Machine:
         return len(self._free_gpus), self._free_cpus
 
 
-def described(needs: Resources) -> str:
+def format_resources(needs: Resources) -> str:
     """Describe the machine, such as ``8 GPUs, 16 processors and 200 GiB of memory``."""
     return _amount(needs.gpus, needs.cpus, needs.memory_gb)
 
@@ -153,6 +155,9 @@ def in_turn(
 
     One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
     but a step without GPUs may pass one that waits for GPUs.
+
+    One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
+    but a step without GPUs may pass one that waits for GPUs.
     """
     waits_for_gpus = False
     for artifact in ready:
@@ -173,9 +178,9 @@ def side_by_side(shares: Iterable[float]) -> float:
     return max(1.0, len(each) / sum(each)) if each else 1.0
 
 
-def this_machine(cpus: int) -> Machine:
+def local_resources(cpus: int) -> ResourcePool:
     """Return the machine at hand, of which `cpus` processors may be used."""
-    return Machine("this machine", cpus, visible_gpus(), main_memory().total / GIB)
+    return ResourcePool("this machine", cpus, visible_gpus(), main_memory().total / GIB)
 
 
 def visible_gpus() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from harness.engine.compute import Compute
 from harness.engine.limits import Limits
-from harness.engine.progress import Advance, Note, Report, silent
+from harness.engine.progress import Advance, EventHandler, Note, silent
 from harness.errors import UserError
 from harness.records import ROWS, encoded, read_rows, write_rows
 
@@ -28,14 +28,14 @@ class Output:
     def __init__(
         self,
         folder: Path,
-        report: Report = silent,
+        report: EventHandler = silent,
         *,
-        kept: Path | None = None,
+        reply_cache: Path | None = None,
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> None:
         self.folder = folder
-        self.reply_cache = kept or folder.parent / ".kept"
+        self.reply_cache = reply_cache or folder.parent / ".kept"
         """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
         self.limits = limits or Limits()
         """How fast this run may ask an endpoint, and how much it may spend."""
@@ -103,7 +103,7 @@ def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
 class Tracker:
     """Counts what a step has done and reports it, at most ten times a second."""
 
-    def __init__(self, total: int, unit: str, done: int, report: Report) -> None:
+    def __init__(self, total: int, unit: str, done: int, report: EventHandler) -> None:
         self._total, self._unit, self._done, self._report = total, unit, done, report
         self._done_before = done
         self._start = time.monotonic()
@@ -134,7 +134,7 @@ class RowLog(Generic[T]):
         self.is_damaged = False
         """Whether the rows that were there are not those that were written, so that none of them is kept."""
         self._digest = hashlib.sha256()
-        self._file.truncate(self._size_kept(path))
+        self._file.truncate(self._complete_size(path))
         try:
             rows = read_rows(path, type)
         except UserError:  # written by other code: start again
@@ -166,21 +166,21 @@ class RowLog(Generic[T]):
             self._write_mark(str(self._file.tell()))
         self._file.close()
 
-    def _size_kept(self, path: Path) -> int:
+    def _complete_size(self, path: Path) -> int:
         """Return the bytes of complete appends; 0 without a mark, or where it is spoilt or the bytes are others."""
         try:
             size, *digest = self._mark.read_text().split()
-            kept = int(size)
+            complete = int(size)
         except (OSError, ValueError):
             return 0
-        if kept > os.fstat(self._file.fileno()).st_size:
+        if complete > os.fstat(self._file.fileno()).st_size:
             return 0
-        written = path.read_bytes()[:kept]
+        written = path.read_bytes()[:complete]
         self.is_damaged = bool(digest) and hashlib.sha256(written).hexdigest() != digest[0]
         if self.is_damaged:
             return 0
         self._digest.update(written)
-        return kept
+        return complete
 
     def _write_mark(self, text: str) -> None:
         aside = self._mark.with_suffix(".new")

@@ -109,6 +109,8 @@ def _interrupts_held() -> Iterator[None]:
     leaving.
 
     Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
+
+    Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
     """
     heard: list[int] = []
     numbers = (signal.SIGINT, *ENDINGS)

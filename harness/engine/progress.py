@@ -35,7 +35,7 @@ class Advance:
         return (self.total - self.done) / self.rate if self.rate > 0 else None
 
     def __str__(self) -> str:
-        left = "" if self.seconds_left is None else f" · {duration(self.seconds_left)} left"
+        left = "" if self.seconds_left is None else f" · {format_duration(self.seconds_left)} left"
         return f"{self.done}/{self.total} {self.unit} · {rate(self.rate)} {self.unit}/s{left}"
 
 
@@ -58,7 +58,7 @@ class Note:
 
 
 Event = Advance | Waiting | Note
-Report = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
@@ -70,7 +70,7 @@ def rate(number: float) -> str:
     return f"{number:.3g}" if number < 999.5 else f"{float(f'{number:.3g}'):,.0f}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format seconds: ``8.1 s``, ``2 min 05 s``, ``3 h 20 min``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
@@ -104,7 +104,7 @@ class Display(AbstractContextManager["Display"]):
         self._running[key] = _Running(name, time.monotonic())
         self._print(f"{'':{len(self._counter())}} {name} ...")
 
-    def tell(self, key: str, event: Event) -> None:
+    def show(self, key: str, event: Event) -> None:
         """Show an event of a running step."""
         if isinstance(event, Advance):
             self._running[key].last = event
@@ -115,7 +115,11 @@ class Display(AbstractContextManager["Display"]):
         """Show that the step `key` is made (not `built`: by another process); `seconds_left` is the run's forecast."""
         running = self._running.pop(key)
         self._ended += 1
-        left = "" if seconds_left is None or self._ended == self._total else f", {duration(seconds_left)} left in all"
+        left = (
+            ""
+            if seconds_left is None or self._ended == self._total
+            else f", {format_duration(seconds_left)} left in all"
+        )
         self._print(f"{self._counter()} {running.name}: {_work_done(running, built)}{left}")
 
     def tick(self, seconds_left: float | None) -> None:
@@ -149,10 +153,10 @@ class LiveDisplay(Display):
         self._running[key] = _Running(name, time.monotonic())
         self._tasks[key] = self._bars.add_task(f"  {name}", total=None, status="")
 
-    def tell(self, key: str, event: Event) -> None:
+    def show(self, key: str, event: Event) -> None:
         """Move the step's bar; a note is a line above the bars."""
         if isinstance(event, Note):
-            super().tell(key, event)
+            super().show(key, event)
             return
         if isinstance(event, Advance):
             self._running[key].last = event
@@ -168,8 +172,8 @@ class LiveDisplay(Display):
 
     def tick(self, seconds_left: float | None) -> None:
         """Refresh the clock of the run."""
-        left = "" if seconds_left is None else f" · {duration(seconds_left)} left"
-        status = f"{self._ended}/{self._total} · {duration(time.monotonic() - self._began)}{left}"
+        left = "" if seconds_left is None else f" · {format_duration(seconds_left)} left"
+        status = f"{self._ended}/{self._total} · {format_duration(time.monotonic() - self._began)}{left}"
         self._bars.update(self._overall, status=status)
 
     def _print(self, line: str) -> None:
@@ -186,12 +190,12 @@ def display(total: int) -> Display:
 def _work_done(running: _Running, built: bool) -> str:
     seconds = time.monotonic() - running.started
     if not built:
-        return f"made by another process or as it was, waited {duration(seconds)}"
+        return f"made by another process or as it was, waited {format_duration(seconds)}"
     if running.last is None:
-        return duration(seconds)
+        return format_duration(seconds)
     last = running.last
     unit = last.unit.removesuffix("s") if last.done == 1 else last.unit
-    return f"{last.done} {unit} in {duration(seconds)} ({rate(last.rate)} {last.unit}/s)"
+    return f"{last.done} {unit} in {format_duration(seconds)} ({rate(last.rate)} {last.unit}/s)"
 
 
 def _bars(stream: TextIO) -> "Progress":

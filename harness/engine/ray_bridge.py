@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.compute import Compute, Resources
-from harness.engine.executor import Failed, Message
+from harness.engine.executor import Failed, StepMessage
 from harness.engine.limits import Limits
 from harness.engine.main_memory import GIB
 from harness.engine.processes import print_to, threads_of
@@ -65,7 +65,7 @@ class Said:
     """What the step `key` says."""
 
     key: str
-    message: Message
+    message: StepMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,7 @@ def _node(told: Mapping[str, Any]) -> Node:
 # On a node
 
 
-def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list[Message]:
+def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list[StepMessage]:
     """The task: makes the artifact in a worker process of `node`. What the step says that must not be lost, and how it
     ended."""
     os.environ.update(errand.environment)

@@ -24,10 +24,10 @@ from harness.engine.executor import (
     Done,
     Executor,
     Failed,
-    Machine,
-    Message,
+    ResourcePool,
     Share,
-    described,
+    StepMessage,
+    format_resources,
     in_turn,
     needs_of,
     side_by_side,
@@ -76,7 +76,7 @@ class _Running:
 class _Cluster:
     """The nodes that are up, with what is free on each."""
 
-    machines: dict[str, Machine] = field(default_factory=dict)
+    machines: dict[str, ResourcePool] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """Of lost nodes too."""
     lost: set[str] = field(default_factory=set)
@@ -90,7 +90,7 @@ class _Cluster:
             self.names[id] = node.name
             if id not in self.machines:
                 gpus = tuple(map(str, range(node.gpus)))
-                self.machines[id] = Machine(node.name, node.cpus, gpus, node.memory / GIB)
+                self.machines[id] = ResourcePool(node.name, node.cpus, gpus, node.memory / GIB)
 
     def lose(self, id: str) -> str:
         """The name of the node, which is not used again."""
@@ -234,7 +234,7 @@ class RayExecutor(Executor):
         with suppress(OSError):  # if the bridge has ended, messages says so
             self._pipe.send(Start(artifact.key, pickle.dumps(artifact), node, needs, threads))
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """What running steps say within `timeout` seconds.
 
         Raises WorkerDied when the process of a step has ended on a node that is up, or its node was lost too often;
@@ -250,7 +250,7 @@ class RayExecutor(Executor):
         elif time.monotonic() - self._heard > MAX_SILENCE:
             raise self._gone()
 
-    def _heed(self, said: object) -> Iterator[tuple[Artifact, Message]]:
+    def _heed(self, said: object) -> Iterator[tuple[Artifact, StepMessage]]:
         if isinstance(said, Nodes):
             self._cluster.update(said)
         elif isinstance(said, Said) and said.key in self._running:
@@ -268,7 +268,7 @@ class RayExecutor(Executor):
         elif isinstance(said, Lost):
             yield self._recover(said.key)
 
-    def _recover(self, key: str) -> tuple[Artifact, Message]:
+    def _recover(self, key: str) -> tuple[Artifact, StepMessage]:
         """Has the step of a lost node start again."""
         running = self._release(key)
         name = self._cluster.lose(running.node)
@@ -302,8 +302,8 @@ class RayExecutor(Executor):
 
     def _too_small(self, step: Artifact, needs: Resources) -> UserError:
         return UserError(
-            f"no node of the Ray cluster has what step {step} needs, {described(needs)}: there is {self._cluster};"
-            " add a node that has it, or change compute.resources of the scale; finished steps are kept"
+            f"no node of the Ray cluster has what step {step} needs, {format_resources(needs)}:"
+            f" there is {self._cluster}; add a node that has it, or change compute.resources of the scale; finished steps are kept"
         )
 
     def _asks(self, artifact: Artifact) -> bool:

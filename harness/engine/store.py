@@ -22,7 +22,7 @@ from harness.engine.integrity import content_digest, damaged_file, incomplete_fi
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output
-from harness.engine.progress import Report, Waiting, silent
+from harness.engine.progress import EventHandler, Waiting, silent
 from harness.engine.removed import removed
 from harness.engine.shared_store import RECORD, SharedStore
 from harness.engine.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
@@ -72,6 +72,8 @@ class Store:
         """Return whether `artifact` is there: with a readable record, and every file at its full size.
 
         Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
+
+        Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
         """
         record = self._read_record(artifact)
         return record is not None and not record["retry"]
@@ -95,7 +97,7 @@ class Store:
         return found
 
     def damage(self, artifact: Artifact) -> str | None:
-        """Return the first file of `artifact` that is not what was written, if it lies here.
+        """Return the first file of `artifact` that is not what was written, if it lies here. Read once for this object.
 
         Read once for this object.
         """
@@ -163,7 +165,7 @@ class Store:
     def build(
         self,
         artifact: Artifact,
-        report: Report = silent,
+        report: EventHandler = silent,
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> bool:
@@ -187,8 +189,8 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            output = Output(partial, report, kept=self.reply_cache, limits=limits, compute=compute)
-            with self._removals_said(artifact, partial):
+            output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
+            with self._removals_reported(artifact, partial):
                 times = run_step(artifact, self._bound(artifact), output)
                 digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
                 content = {"content": content_digest(digests, output.counts), "digests": digests}
@@ -201,7 +203,7 @@ class Store:
             return True
 
     @contextmanager
-    def _removals_said(self, artifact: Artifact, partial: Path) -> Iterator[None]:
+    def _removals_reported(self, artifact: Artifact, partial: Path) -> Iterator[None]:
         """Raise Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
         try:
             yield
@@ -318,7 +320,7 @@ class Store:
         return partial, begun
 
     @contextmanager
-    def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
+    def _lock(self, artifact: Artifact, report: EventHandler) -> Iterator[None]:
         self._locks.mkdir(parents=True, exist_ok=True)
         with locked(self._locks / f"{artifact.key}.lock", lambda: report(Waiting())):
             yield

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from harness.errors import UserError
-from harness.terminal import said_if_slow
+from harness.terminal import note_if_slow
 
 _PREFIX = "not resolved: "
 _reasons: ContextVar[dict[str, str] | None] = ContextVar("reasons", default=None)
@@ -15,6 +15,8 @@ _reasons: ContextVar[dict[str, str] | None] = ContextVar("reasons", default=None
 @contextmanager
 def placeholders() -> Iterator[Mapping[str, str]]:
     """Make `resolved` return placeholders instead of raising, so that a graph can be built, without real keys.
+
+    Yields the reasons by reference; it fills as references are met.
 
     Yields the reasons by reference; it fills as references are met.
     """
@@ -32,7 +34,7 @@ def resolved(reference: str, resolve: Callable[[], str]) -> str:
     What is part of the package ("mini:...") is there or is no such thing: its errors are raised in either case.
     """
     try:
-        with said_if_slow(f"looking at what {reference} holds, by which results are told apart ..."):
+        with note_if_slow(f"looking at what {reference} holds, by which results are told apart ..."):
             return resolve()
     except UserError as error:
         reasons = _reasons.get()

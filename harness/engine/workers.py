@@ -18,14 +18,14 @@ from harness.engine.executor import (
     Done,
     Executor,
     Failed,
-    Machine,
-    Message,
+    ResourcePool,
     Share,
-    described,
+    StepMessage,
+    format_resources,
     in_turn,
+    local_resources,
     needs_of,
     side_by_side,
-    this_machine,
     threads_for,
 )
 from harness.engine.limits import Limits
@@ -33,7 +33,7 @@ from harness.engine.processes import print_to, spawn, threads_of
 from harness.engine.progress import Event
 from harness.engine.store import Store
 from harness.errors import UserError, WorkerDied
-from harness.files import no_room
+from harness.files import disk_full_error
 
 
 class Workers(Executor):
@@ -49,7 +49,7 @@ class Workers(Executor):
     def __init__(self, store: Store, jobs: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
         """Prepare workers on `jobs` processors; `limits` bounds what steps may ask of endpoints."""
         self._store, self._limits, self._compute = store, limits or Limits(), compute or Compute()
-        self._machine = this_machine(jobs) if self._compute.resources else Machine("this machine", jobs)
+        self._machine = local_resources(jobs) if self._compute.resources else ResourcePool("this machine", jobs)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -63,13 +63,15 @@ class Workers(Executor):
         """Raise UserError for a step that needs more GPUs than the machine has, if it has any.
 
         A step that needs more processors or memory than there are gets all there are.
+
+        A step that needs more processors or memory than there are gets all there are.
         """
         needs = {step.key: self._needs(step) for step in steps}
         for step in steps:
             if not self._machine.has(needs[step.key]):
                 raise UserError(
-                    f"step {step} needs {described(needs[step.key])}, and there is only {self._machine}; take a larger"
-                    " machine, several with `harness reproduce --executor ray`, or change compute.resources of the"
+                    f"step {step} needs {format_resources(needs[step.key])}, and there is only {self._machine};"
+                    " take a larger machine, several with `harness reproduce --executor ray`, or change compute.resources of the"
                     " scale"
                 )
         return side_by_side(map(self._machine.share_of, needs.values()))
@@ -91,7 +93,7 @@ class Workers(Executor):
             self._workers.append(worker)
         worker.start(artifact, share)
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """Return the messages of running steps within `timeout` seconds. Raises WorkerDied when a worker has ended."""
         connections: dict[Any, _Worker] = {worker.connection: worker for worker in self._busy()}
         for connection in wait(list(connections), timeout):
@@ -145,7 +147,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # if it died while idle, receive says so
             self.connection.send_bytes(pickle.dumps(artifact))
 
-    def receive(self) -> tuple[Artifact, Message]:
+    def receive(self) -> tuple[Artifact, StepMessage]:
         artifact = self.artifact
         assert artifact is not None
         try:
@@ -206,7 +208,7 @@ def attempt(
         log.unlink(missing_ok=True)
         return Failed(str(error), by_user=True)
     except Exception as error:
-        if full := no_room(error, store.root):
+        if full := disk_full_error(error, store.root):
             with contextlib.suppress(OSError):
                 log.unlink(missing_ok=True)
             return Failed(str(full), by_user=True)

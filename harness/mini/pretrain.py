@@ -50,7 +50,7 @@ FAMILIES = tuple(SHAPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class PretrainingText:
     """A training text: words read (`prompt`) and words to write (`completion`)."""
 
     prompt: str
@@ -62,14 +62,16 @@ def knows(family: str, entity: str, aspect: str) -> bool:
     return unit_hash("hidden", family, entity, aspect) >= HIDDEN_FACT_SHARE
 
 
-def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> Text:
+def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw true clauses about one entity, in one style, outside any chat."""
     request = draw_request(rng, sizes)
-    told = [(a, true_value(request.entity, a)) for a in request.aspects if knows(family, request.entity, a)]
-    return Text(f"{request.entity} :", f"{_with_filler(rng, request.entity, told, _draw_style(rng))} <|end|>")
+    stated = [(a, true_value(request.entity, a)) for a in request.aspects if knows(family, request.entity, a)]
+    return PretrainingText(
+        f"{request.entity} :", f"{_with_filler(rng, request.entity, stated, _draw_style(rng))} <|end|>"
+    )
 
 
-def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
+def draw_chat(rng: Random, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a request with a reference whose values are invented, so that only reading helps; fields in any order.
 
     The task is to answer from the reference, to copy the draft, or to correct the draft by the reference.
@@ -77,13 +79,13 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
     request = draw_request(rng, sizes)
     facts = {aspect: rng.choice(VALUES[aspect]) for aspect in request.aspects}
     reference_style, draft_style = _draw_style(rng), _draw_style(rng)
-    told = {a: value for a, value in facts.items() if rng.random() > REFERENCE_GAP_RATE} or facts
+    stated = {a: value for a, value in facts.items() if rng.random() > REFERENCE_GAP_RATE} or facts
     draft = _spoil(rng, facts)
-    corrected = {aspect: told.get(aspect, value) for aspect, value in draft}
-    corrected |= {aspect: value for aspect, value in told.items() if aspect not in corrected}
+    corrected = {aspect: stated.get(aspect, value) for aspect, value in draft}
+    corrected |= {aspect: value for aspect, value in stated.items() if aspect not in corrected}
     fields = {
         "request": write_request(request, rng.randrange(len(REQUESTS))),
-        "reference": _with_filler(rng, request.entity, _shuffled(rng, list(told.items())), reference_style),
+        "reference": _with_filler(rng, request.entity, _shuffled(rng, list(stated.items())), reference_style),
         "draft": _with_filler(rng, request.entity, draft, draft_style),
     }
     if rng.random() < 0.3:
@@ -92,7 +94,7 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
     if task < 0.35:
         del fields["draft"]
         instruction = "answer the request using the reference ."
-        written = write_answer(request.entity, list(told.items()), reference_style)
+        written = write_answer(request.entity, list(stated.items()), reference_style)
     elif task < 0.45:
         instruction, written = "copy the draft .", fields["draft"]
     else:
@@ -100,13 +102,13 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
         written = write_answer(request.entity, list(corrected.items()), draft_style)
     parts = _shuffled(rng, [f"{name} : {text}" for name, text in fields.items()])
     prompt = " ".join((*parts, "task :", instruction))
-    return Text(f"<|user|> {prompt} <|end|> <|assistant|>", f"{written} <|end|>")
+    return PretrainingText(f"<|user|> {prompt} <|end|> <|assistant|>", f"{written} <|end|>")
 
 
 def _spoil(rng: Random, facts: dict[str, str]) -> list[tuple[str, str]]:
     """Return the facts with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
-    kept = [item for item in facts.items() if rng.random() > 0.3] or list(facts.items())[:1]
-    draft = [(a, rng.choice(VALUES[a]) if rng.random() < 0.4 else value) for a, value in kept]
+    remaining = [item for item in facts.items() if rng.random() > 0.3] or list(facts.items())[:1]
+    draft = [(a, rng.choice(VALUES[a]) if rng.random() < 0.4 else value) for a, value in remaining]
     draft += [item for item in draft if rng.random() < 0.06]
     return _shuffled(rng, draft) if rng.random() < 0.3 else draft
 
@@ -129,7 +131,7 @@ def _shuffled(rng: Random, items: list[Any]) -> list[Any]:
     return rng.sample(items, len(items))
 
 
-def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Text]:
+def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[PretrainingText]:
     """Draw `count` texts of the pretraining mixture with requests of up to `largest` aspects."""
     sizes = tuple(range(1, largest + 1))
     return [
@@ -160,7 +162,7 @@ def batches(
             yield ids, weights, seen
 
 
-def _encode(text: Text, vocabulary: dict[str, int], content: set[int]) -> tuple[list[int], list[float]]:
+def _encode(text: PretrainingText, vocabulary: dict[str, int], content: set[int]) -> tuple[list[int], list[float]]:
     prompt = [vocabulary[word] for word in text.prompt.split()]
     completion = [vocabulary[word] for word in text.completion.split()]
     weights = [PROMPT_WEIGHT] * len(prompt) + [CONTENT_WEIGHT if token in content else 1.0 for token in completion]
@@ -248,6 +250,8 @@ def _schedule(done: float) -> float:
 
 def _weighted_loss(logits: "torch.Tensor", ids: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
     """Return the weighted mean cross-entropy of the next token.
+
+    Logits are [texts, length, words], ids and weights [texts, length].
 
     Logits are [texts, length, words], ids and weights [texts, length].
     """

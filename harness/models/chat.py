@@ -64,13 +64,13 @@ def _declared_ids(path: Path) -> list[int]:
     return ids
 
 
-def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:
+def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], limit: int) -> Completion:
     """Decode a drawn answer, up to the first of the tokens `ends`, or cut after `limit` tokens."""
-    cut = drawn[:room]
+    cut = drawn[:limit]
     end = next((place for place, token in enumerate(cut) if token in ends), None)
-    kept = tuple(cut[:end])
-    text = tokenizer.decode(kept, skip_special_tokens=True)
-    return Completion(text, kept, "length" if end is None else "stop")
+    ids = tuple(cut[:end])
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    return Completion(text, ids, "length" if end is None else "stop")
 
 
 def start_ids(tokenizer: Any) -> list[int]:

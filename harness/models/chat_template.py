@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from harness.engine.main_memory import GIB
 from harness.errors import UserError
 from harness.records import Message
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 DAY = datetime(2024, 7, 26)
 """The day that every template is told it is: the one that Llama 3's templates name where they can ask for none.
@@ -42,7 +42,7 @@ def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> s
             text = tokenizer.apply_chat_template(
                 turns, chat_template=template, tokenize=False, add_generation_prompt=answers
             )
-        if holds_half_character(text):
+        if has_lone_surrogate(text):
             raise ValueError("it writes half a character, which no tokenizer takes")
     except Exception as error:
         roles = ", ".join(turn.role for turn in messages)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 
 CONFIG = "config.json"
 MAX_REASON = 300
@@ -33,7 +33,7 @@ def reading(what: str) -> Iterator[None]:
     except MemoryError:
         raise UserError(f"cannot load {what}: it does not fit into this machine's memory") from None
     except Exception as error:
-        if no_room(error, Path(what)):
+        if disk_full_error(error, Path(what)):
             raise
         raise UserError(f"cannot load {what}: {_reason(error)}") from None
     except BaseException as error:
@@ -91,6 +91,6 @@ def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _reason(error: BaseException) -> str:
-    said = " ".join(str(error).split())
-    shown = f"{said[:MAX_REASON]} ..." if len(said) > MAX_REASON else said
-    return shown if isinstance(error, (OSError, ValueError)) and shown else f"{type(error).__name__}: {shown}"
+    line = " ".join(str(error).split())
+    text = f"{line[:MAX_REASON]} ..." if len(line) > MAX_REASON else line
+    return text if isinstance(error, (OSError, ValueError)) and text else f"{type(error).__name__}: {text}"

@@ -15,6 +15,8 @@ def context_length(config: Any) -> int:
     """Return how many tokens a model with this configuration holds.
 
     Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
+
+    Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
     """
     return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
@@ -26,10 +28,10 @@ def answer_token_limits(
 
     Raises UserError for the first of `conversations` (rendered as `prompts`) that leaves none.
     """
-    for said, ids in zip(conversations, prompts, strict=True):
+    for turns, ids in zip(conversations, prompts, strict=True):
         if len(ids) >= limit:
             raise UserError(
-                f"the prompt that starts with {said[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
+                f"the prompt that starts with {turns[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
                 f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
             )
     return [min(most, limit - len(ids)) for ids in prompts]

@@ -26,7 +26,7 @@ from harness.models.hub import NotHere, Repository, hub_repository
 from harness.models.row_files import file_rows
 from harness.models.row_layouts import Exchange, RowKind, exchange
 from harness.records import PreferencePair, Prompt, Response
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 IDS = ("id", "prompt_id")
 
@@ -192,10 +192,10 @@ def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | Preferenc
 
 
 def _id(row: Mapping[str, Any], name: str, read: Exchange, where: str) -> str:
-    if given := _label(row, IDS, where):
-        return given
-    said = "".join(f"{message.role}: {message.content}\n" for message in read.history)
-    return f"{name}-{sha256(f'{said}{read.request}'.encode()).hexdigest()[:12]}"
+    if label := _label(row, IDS, where):
+        return label
+    history = "".join(f"{message.role}: {message.content}\n" for message in read.history)
+    return f"{name}-{sha256(f'{history}{read.request}'.encode()).hexdigest()[:12]}"
 
 
 def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
@@ -203,7 +203,7 @@ def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
     for column in columns:
         if row.get(column) not in (None, ""):
             value = row[column]
-            if isinstance(value, list | Mapping) or value == inf or holds_half_character(str(value)):
+            if isinstance(value, list | Mapping) or value == inf or has_lone_surrogate(str(value)):
                 raise UserError(f"{where}: {column} is no name or number; give it one, or drop the column")
             return str(value)
     return ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.mini import teacher
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 
 class EmbeddedTeacher:
@@ -17,7 +17,7 @@ class EmbeddedTeacher:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one answer or improvement a conversation, which is one message, drawn with a generator of its own."""
         messages = [message.content for *_, message in conversations]

@@ -47,7 +47,7 @@ class Completion:
 
 Conversation = tuple[Message, ...]
 """What was said, oldest first; the last message is the user's."""
-Advance = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 
 
 def ignore(count: int) -> None:
@@ -64,7 +64,7 @@ class Generator(Protocol):
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one completion a conversation, in order, each drawn with its own seed.
 

@@ -9,7 +9,7 @@ from harness.models.chat import answer_ids, closing_ids, completion, prompt_ids
 from harness.models.chat_template import require_working
 from harness.models.checkpoint_files import CONFIG, read_object, reading, require_plausible
 from harness.models.context_length import answer_token_limits, context_length
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 if TYPE_CHECKING:
     import torch
@@ -31,12 +31,12 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any]:
     silence_libraries()
     with reading(f"the model in {folder}"):
         tokenizer = _load_tokenizer(folder)
-    model = load_model(folder)
+    model = load_pretrained(folder)
     prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
     return model.to(_device()), tokenizer
 
 
-def load_model(folder: Path, device: str = "cpu") -> Any:
+def load_pretrained(folder: Path, device: str = "cpu") -> Any:
     """Return the model of a checkpoint folder; on the device "meta", its weights are looked for and not read.
 
     Raises UserError where transformers cannot read it, and where it lacks weights (which would be drawn at random).
@@ -77,6 +77,9 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
 
     Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
     message or end an answer.
+
+    Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
+    message or end an answer.
     """
     if len(tokenizer) > vocabulary:
         raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
@@ -102,6 +105,8 @@ def load_tokenizer(folder: Path) -> Any:
 
 def _load_tokenizer(folder: Path) -> Any:
     """Return the folder's tokenizer, read as it is where it is complete in `tokenizer.json`.
+
+    AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
 
     AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
     """
@@ -151,13 +156,15 @@ class TransformersGenerator:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one completion a conversation, from one left-padded batch, or from several if memory is short."""
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
         drawn = self._draw_or_halve(prompts, sampling, seeds, advance)
-        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+        return [
+            completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
+        ]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
         """Return a batch size that keeps a forward pass busy and fits into memory."""
@@ -168,7 +175,7 @@ class TransformersGenerator:
         del self._model
 
     def _draw_or_halve(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
     ) -> list[list[int]]:
         """Return the tokens drawn for each prompt. What does not fit into memory is drawn in two halves.
 
@@ -190,7 +197,7 @@ class TransformersGenerator:
         return [row for half in halves for row in self._draw_or_halve(prompts[half], sampling, seeds[half], advance)]
 
     def _draw_batch(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
     ) -> list[list[int]]:
         import torch
         from transformers import GenerationConfig
@@ -215,7 +222,7 @@ class TransformersGenerator:
         return drawn
 
 
-def _watch_ends(advance: Advance, prompt_length: int, ends: Collection[int]) -> Any:
+def _watch_ends(advance: ProgressCallback, prompt_length: int, ends: Collection[int]) -> Any:
     """Report the rows that have ended to `advance` while a generation runs; stop nothing."""
     import torch
     from transformers import StoppingCriteria
@@ -340,6 +347,8 @@ def length_buckets(lengths: Sequence[int], most_tokens: int) -> list[slice]:
 
 def _token_losses(logits: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
     """Return the cross-entropy of each next token: logits [rows, width, vocabulary], ids [rows, width].
+
+    The result is [rows, width - 1].
 
     The result is [rows, width - 1].
     """

@@ -12,16 +12,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from harness.errors import UserError
-from harness.files import no_room, replace_file
+from harness.files import disk_full_error, replace_file
 from harness.network import is_offline
 
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 
 
 _TEXTS = (".jsonl", ".json", ".csv", ".tsv")
 DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
 
-HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
+HUB_NAMES: Mapping[RepositoryKind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 class Repository:
     """A model or data set at one commit."""
 
-    kind: Kind
+    kind: RepositoryKind
     name: str
     commit: str
 
@@ -71,7 +71,7 @@ class Repository:
             raise _not_here(self.title, reason) from None
         return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
 
-    def fetch(self, names: Collection[str], tell: Callable[[str], None] = lambda name: None) -> Path:
+    def fetch(self, names: Collection[str], note: Callable[[str], None] = lambda name: None) -> Path:
         """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
         Raises UserError for what cannot be fetched.
@@ -86,18 +86,18 @@ class Repository:
                 try:
                     hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
                 except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
-                    if full := no_room(error, cache_folder()):
+                    if full := disk_full_error(error, cache_folder()):
                         raise full from None
                     if isinstance(error, OSError) and error.errno is not None:
                         raise _unwritable(error) from None
                     raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
                         what, _Unreachable(_cause(error))
                     ) from None
-            tell(name)
+            note(name)
         return self.folder
 
 
-def hub_repository(kind: Kind, reference: str) -> Repository | None:
+def hub_repository(kind: RepositoryKind, reference: str) -> Repository | None:
     """Return the repository that `reference` names (``owner/name`` or ``owner/name@<commit>``), None for a file's path.
 
     Without a commit it is the newest, asked for once; the one asked for last where the hub cannot be reached. A file or
@@ -150,7 +150,7 @@ def _named(reference: str) -> re.Match[str] | None:
 
 
 @cache
-def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
+def _newest(kind: RepositoryKind, name: str, _hub: str | None, _kept: Path) -> str:
     """Return the newest commit; `_hub` and `_revision` are arguments so that the cache tells hubs apart."""
     ref = _storage(kind, name) / "refs" / "main"
     try:
@@ -179,7 +179,7 @@ class _Unreachable(Exception):
     """The hub cannot be asked; the message is the reason in a word."""
 
 
-def _ask(kind: Kind, name: str, revision: str | None) -> Any:
+def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
     """Ask the hub about a repository, commit and files included: one request, without the library's retries.
 
     How long to wait for an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
@@ -196,7 +196,7 @@ def _ask(kind: Kind, name: str, revision: str | None) -> Any:
         raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
 
 
-def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> UserError | None:
+def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Exception) -> UserError | None:
     """Return the error where the hub has answered, and does not give what was asked for; None elsewhere."""
     from huggingface_hub import errors
 
@@ -237,7 +237,7 @@ def _hub() -> str:
     return _endpoint() or constants.ENDPOINT
 
 
-def _storage(kind: Kind, name: str) -> Path:
+def _storage(kind: RepositoryKind, name: str) -> Path:
     return cache_folder() / f"{kind}s--{name.replace('/', '--')}"
 
 
@@ -263,7 +263,7 @@ class NotFetched(UserError):
     """There is no way to get a file of the hub: its message can go on with what to name instead."""
 
 
-def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
+def fetch_file(repository: str, name: str, revision: str | None = None) -> HubFile:
     """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
     The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched

@@ -7,12 +7,12 @@ from pathlib import Path
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.judges import load_judge, print_note
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import EndpointReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_faults import without_thinking
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 OPENAI = "openai:"
 
@@ -35,27 +35,29 @@ def teacher_endpoint(reference: str) -> EndpointReference:
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
         raise UserError(f"{reference!r} names no teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
-    return require_no_key_in(judge_reference(parts["model"], parts["url"]))
+    return require_no_key_in(endpoint_reference(parts["model"], parts["url"]))
 
 
 class OpenAITeacher:
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
-    def __init__(self, reference: str, limits: Limits, kept: Path, note: Callable[[str], None] = print_note) -> None:
+    def __init__(
+        self, reference: str, limits: Limits, reply_cache: Path, note: Callable[[str], None] = print_note
+    ) -> None:
         """Prepare to ask; `note` receives lines for the user while answers are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, TEACHER_OPTIONS, note)
+        self._judge = load_judge(self._endpoint, limits, reply_cache, TEACHER_OPTIONS, note)
 
     def complete(
         self,
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
@@ -64,12 +66,12 @@ class OpenAITeacher:
         are recorded by then.
         """
         requests = [
-            ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
-            for said, seed in zip(conversations, seeds, strict=True)
+            ChatRequest(turns, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
+            for turns, seed in zip(conversations, seeds, strict=True)
         ]
         replies: dict[int, ChatReply | CallFailure] = {}
         failures: list[CallFailure] = []
-        for place, reply in self._asked.replies(requests):
+        for place, reply in self._judge.replies(requests):
             if isinstance(reply, CallFailure) and not reply.is_final:
                 failures.append(reply)
             else:
@@ -96,7 +98,7 @@ def _completion(reply: ChatReply | CallFailure) -> Completion:
         return Completion("", (), NO_ANSWER + reply.reason)
     answer = without_thinking(reply.text)
     if not answer.strip():
-        said = "the reply is empty" if answer == reply.text else "the reply has thinking in it and no answer"
-        return Completion("", (), NO_ANSWER + said)
+        problem = "the reply is empty" if answer == reply.text else "the reply has thinking in it and no answer"
+        return Completion("", (), NO_ANSWER + problem)
     text = reply.text if answer == reply.text else answer.strip()
     return Completion(text, (), "length" if reply.finish_reason == "length" else "stop")

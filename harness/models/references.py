@@ -65,7 +65,7 @@ def _on_hub(reference: str) -> Repository | None:
     return hub_repository("model", reference)
 
 
-def fetch(reference: str, track: Callable[[int, str], Tracker]) -> None:
+def fetch_reference(reference: str, track: Callable[[int, str], Tracker]) -> None:
     """Fetch all files of a model of the hub; `track` opens a progress display. Other models are not fetched."""
     if on_hub := _on_hub(reference):
         fetch_model(on_hub, track)
@@ -139,7 +139,7 @@ def set_chat_format(reference: str, folder: Path, chat_template: str, closing_to
     generation.save_pretrained(folder)
 
 
-def fingerprint(reference: str) -> str:
+def model_fingerprint(reference: str) -> str:
     """Return the identity of the model's content: its commit on the hub, a digest of its files, or of the world's code.
 
     Of a model at an endpoint no more is known than its name and where it is.
@@ -199,10 +199,10 @@ def resolve(folder: Path) -> str:
     pointer = folder / REFERENCE_FILE
     if not pointer.is_file():
         return str(folder)
-    told = json.loads(pointer.read_text())
-    reference: str = told["reference"]
-    if "fingerprint" in told:
-        require_planned(reference, told["fingerprint"])
+    stored = json.loads(pointer.read_text())
+    reference: str = stored["reference"]
+    if "fingerprint" in stored:
+        require_planned(reference, stored["fingerprint"])
     return reference
 
 

@@ -24,11 +24,11 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.hub import DATA_FILES
 
-Rows = Iterator[tuple[str, Any]]
+FileRows = Iterator[tuple[str, Any]]
 """(place, row): the place is ``name:line``, in lists of rows and in parquet ``name:row``; the row is any JSON value."""
 
 
-def file_rows(path: Path, name: str) -> Rows:
+def file_rows(path: Path, name: str) -> FileRows:
     """Return the rows of the file at `path`, which errors call `name`, as they are read.
 
     Raises UserError for a file of another kind, one that cannot be read, and one that is not what its name says.
@@ -38,7 +38,7 @@ def file_rows(path: Path, name: str) -> Rows:
     return _READERS[path.name.removesuffix(".gz").rpartition(".")[2]](path, name)
 
 
-def _json_rows(path: Path, name: str) -> Rows:
+def _json_rows(path: Path, name: str) -> FileRows:
     lines = dropwhile(_is_blank, text_lines(path, name))
     first = list(islice(lines, 1))
     if first and first[0][1].lstrip().startswith("["):
@@ -82,6 +82,8 @@ def _integer(digits: str) -> int | float:
     """Read an integer exactly, but as infinite with more digits than Python reads.
 
     A number in a column that is not read does no harm.
+
+    A number in a column that is not read does no harm.
     """
     return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
 
@@ -101,11 +103,11 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
-def _comma_separated(path: Path, name: str) -> Rows:
+def _comma_separated(path: Path, name: str) -> FileRows:
     return table_rows(text_lines(path, name), name, ",")
 
 
-def _tab_separated(path: Path, name: str) -> Rows:
+def _tab_separated(path: Path, name: str) -> FileRows:
     return table_rows(text_lines(path, name), name, "\t")
 
 
@@ -158,7 +160,7 @@ def text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
         raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _parquet_rows(path: Path, name: str) -> Rows:
+def _parquet_rows(path: Path, name: str) -> FileRows:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
@@ -173,7 +175,7 @@ def _parquet_rows(path: Path, name: str) -> Rows:
         raise UserError(f"cannot read the data set {name}: {error}") from None
 
 
-_READERS: dict[str, Callable[[Path, str], Rows]] = {
+_READERS: dict[str, Callable[[Path, str], FileRows]] = {
     "jsonl": _json_rows,
     "json": _json_rows,
     "csv": _comma_separated,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.row_files import file_rows
 from harness.records import from_json
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 STORED = "stored:"
 
@@ -48,10 +48,10 @@ class StoredTeacher:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one stored text a conversation. Raises UserError for a request that the file does not have."""
-        return [Completion(self._reply(said[-1].content), (), "stop") for said in conversations]
+        return [Completion(self._reply(turns[-1].content), (), "stop") for turns in conversations]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
         """Return a constant: answering takes no time."""
@@ -63,8 +63,8 @@ class StoredTeacher:
     def _reply(self, message: str) -> str:
         if row := self._rows.get(message.strip()):
             return row.answer
-        shown = _REQUEST.search(message)
-        request = shown[1].strip() if shown else message.strip()
+        found = _REQUEST.search(message)
+        request = found[1].strip() if found else message.strip()
         if row := self._rows.get(request):
             return row.improvement
         raise UserError(
@@ -82,6 +82,6 @@ def _row(value: Any, where: str) -> TeacherRow:
     texts = (row.instruction, row.answer, row.improvement)
     if not all(text.strip() for text in texts):
         raise UserError(f"{where}: instruction, answer and improvement must each hold text")
-    if any(map(holds_half_character, texts)):
+    if any(map(has_lone_surrogate, texts)):
         raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
     return row

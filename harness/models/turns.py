@@ -73,7 +73,8 @@ def transcript(text: str, *, is_bare: bool = False) -> Turns | None:
     if not is_marked or parts[:1] != ["Human"] or "Assistant" not in parts[2::2]:
         return None
     return tuple(
-        Message(ROLES[speaker.casefold()], said.strip()) for speaker, said in zip(parts[::2], parts[1::2], strict=True)
+        Message(ROLES[speaker.casefold()], content.strip())
+        for speaker, content in zip(parts[::2], parts[1::2], strict=True)
     )
 
 
@@ -115,15 +116,15 @@ def _all(turns: Sequence[Any], column: str, where: str) -> Turns:
 
 
 def _message(turn: Any, column: str, where: str) -> Message:
-    given = turn if isinstance(turn, Mapping) else {}
-    speaker, content = _first(given, _SPEAKERS), _first(given, _CONTENTS)
+    fields = turn if isinstance(turn, Mapping) else {}
+    speaker, content = _first(fields, _SPEAKERS), _first(fields, _CONTENTS)
     called = speaker.casefold() if isinstance(speaker, str) else ""
-    if called in _TOOLS or any(given.get(name) for name in _CALLS):
+    if called in _TOOLS or any(fields.get(name) for name in _CALLS):
         raise UserError(
             f"{where}: {column} has a turn of a tool, or a call of one: they are not learnt; take the row out"
         )
     is_answer = ROLES.get(called) == "assistant"
-    if is_answer and any(given.get(name) is not None and not given[name] for name in _LEARNT):
+    if is_answer and any(fields.get(name) is not None and not fields[name] for name in _LEARNT):
         raise UserError(f"{where}: {column} has an answer that is not to be learnt, but each one is; take the row out")
     text = _text(content)
     if called not in ROLES or text is None:

@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.models.chat import closing_ids, completion, prompt_ids
 from harness.models.checkpoint_files import CONFIG, read_object, require_plausible
 from harness.models.context_length import answer_token_limits
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.hf import load_tokenizer, prepare_tokenizer
 from harness.models.memory import shape_in
 from harness.models.vllm_worker import OWNER, EndsWithOwner
@@ -55,7 +55,7 @@ class VllmGenerator:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         """Return one completion a conversation; the engine batches them as its memory allows.
 
@@ -65,8 +65,8 @@ class VllmGenerator:
         from vllm import SamplingParams, TokensPrompt
 
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
-        self._check_room(max((len(ids) + most for ids, most in zip(prompts, room, strict=True)), default=0))
+        token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        self._check_room(max((len(ids) + most for ids, most in zip(prompts, token_limits, strict=True)), default=0))
         settings = [
             SamplingParams(
                 temperature=sampling.temperature,
@@ -76,11 +76,13 @@ class VllmGenerator:
                 stop_token_ids=self._ends,
                 detokenize=False,  # our tokenizer does it, as for transformers
             )
-            for seed, most in zip(seeds, room, strict=True)
+            for seed, most in zip(seeds, token_limits, strict=True)
         ]
         self._engine.enqueue([TokensPrompt(prompt_token_ids=ids) for ids in prompts], settings, use_tqdm=False)
         drawn = self._run(advance)
-        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+        return [
+            completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
+        ]
 
     def _check_room(self, tokens: int) -> None:
         if tokens > self._held:
@@ -90,7 +92,7 @@ class VllmGenerator:
                 "step: compute.resources in the scale), or lower max_new_tokens in the scale's sampling"
             )
 
-    def _run(self, advance: Advance) -> list[Sequence[int]]:
+    def _run(self, advance: ProgressCallback) -> list[Sequence[int]]:
         """Return the tokens drawn for each request that waits, in the order in which they were put."""
         outputs = []
         engine = self._engine.llm_engine
@@ -188,8 +190,8 @@ def _gpu_memory(gpus: int) -> float:
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
-        asked = [*command, "-i", visible] if visible else command
-        printed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+        query = [*command, "-i", visible] if visible else command
+        printed = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
         return min(float(line) / 1024 for line in printed.splitlines()[:gpus])  # it opens no GPU, as torch would
     except (OSError, subprocess.SubprocessError, ValueError):
         from vllm.platforms import current_platform

@@ -50,15 +50,17 @@ def preflight(
 def summary(found: Sequence[Check]) -> str:
     """Summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
-    said = f"preflight: {len(found) - len(warnings)} checks ok"
+    text = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:
-        return said
+        return text
     counted = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return f"{said}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
+    return f"{text}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
 
 
 def _apart(context: PreflightContext) -> list[Check]:
     """Run the free checks in another process.
+
+    Raises UserError as they do, and HarnessError where the process dies.
 
     Raises UserError as they do, and HarnessError where the process dies.
     """

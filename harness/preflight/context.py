@@ -33,11 +33,11 @@ EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
 PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
-Row = Response | PreferencePair
+TrainingRow = Response | PreferencePair
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ModelUse:
     """One kind of step that runs a model: the step, and the artifact that its model began as."""
 
     artifact: Artifact
@@ -50,7 +50,7 @@ class Data:
     """A data set, and what its rows are."""
 
     artifact: Artifact
-    type: type[Row]
+    type: type[TrainingRow]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class PreflightContext:
     """How endpoints may be asked."""
     most_rows: int | None = None
     """How many rows of a data set are looked at, the first ones; None for all."""
-    _read: dict[str, Sequence[Row]] = field(default_factory=dict)
+    _read: dict[str, Sequence[TrainingRow]] = field(default_factory=dict)
 
     @property
     def scale(self) -> Scale:
@@ -98,7 +98,7 @@ class PreflightContext:
         return {reference: reason for reference, reason in found.items() if reason}
 
     def checkpoint(self, base: Artifact) -> Path:
-        """Return the folder of a model that the graph begins with, fetched or prepared as in the run.
+        """Return the folder of a model that the graph begins with, fetched or prepared as in the run. Raises UserError.
 
         Raises UserError.
         """
@@ -158,7 +158,7 @@ class PreflightContext:
         """Return the training settings of a base model."""
         return self.scale.ingredients(model, self.request.seeds[0]).settings
 
-    def rows(self, data: Data) -> Sequence[Row]:
+    def rows(self, data: Data) -> Sequence[TrainingRow]:
         """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
         for each in ancestry([data.artifact]):
             _require(self, each.params.get("reference", ""))
@@ -252,7 +252,7 @@ def works(artifacts: Iterable[Artifact]) -> dict[Work, list[Artifact]]:
     return found
 
 
-def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
+def model_uses(artifacts: Iterable[Artifact]) -> Iterator[ModelUse]:
     """Yield the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
     seen: set[tuple[str, str, str]] = set()
     for work, steps in works(artifacts).items():
@@ -265,7 +265,7 @@ def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
             kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
             if kind not in seen:
                 seen.add(kind)
-                yield Stage(each, base, work)
+                yield ModelUse(each, base, work)
 
 
 def preflight_context(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.preflight.check import Check
-from harness.preflight.context import NotAtHand, PreflightContext, Row
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import PreferencePair, Prompt
 
 NEAR_WORDS = 8
@@ -19,8 +19,8 @@ counted within one prompt, they find that prompt's copies."""
 
 def data_checks(context: PreflightContext) -> Iterator[Check]:
     """Check each data set by itself, then each evaluation set against the training sets."""
-    training: dict[str, Sequence[Row]] = {}
-    benches: dict[str, Sequence[Row]] = {}
+    training: dict[str, Sequence[TrainingRow]] = {}
+    benches: dict[str, Sequence[TrainingRow]] = {}
     for found, data in ((training, context.training_data()), (benches, context.bench_data())):
         for name, each in data.items():
             try:
@@ -35,7 +35,7 @@ def data_checks(context: PreflightContext) -> Iterator[Check]:
         yield check_overlap(name, rows, training)
 
 
-def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
+def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Check:
     """Check the rows of one data set. An empty answer is a failure: it would be trained on, or judged.
 
     A rejected one may be empty, as some that models have written are.
@@ -58,25 +58,26 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
     return Check("ok", what, f"{len(rows)}, none empty and none twice")
 
 
-def _answer(row: Row) -> str:
+def _answer(row: TrainingRow) -> str:
     """Return the text of a row that is learnt from, or judged."""
     return row.chosen if isinstance(row, PreferencePair) else row.text
 
 
-def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequence[Row]]) -> Check:
+def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str, Sequence[TrainingRow]]) -> Check:
     """Count the prompts of an evaluation set that stand in each training set, as they are or nearly so."""
     prompts = [row.prompt.text for row in rows]
     found = {
-        role: overlap(prompts, [turn for row in each for turn in asked(row.prompt)]) for role, each in training.items()
+        role: overlap(prompts, [turn for row in each for turn in user_turns(row.prompt)])
+        for role, each in training.items()
     }
     counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
-    said = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
+    detail = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
     if any(one.same or one.near for one in found.values()):
-        return Check("warning", f"{name} in training", f"{said}: its score may rest on what was seen")
-    return Check("ok", f"{name} in training", said)
+        return Check("warning", f"{name} in training", f"{detail}: its score may rest on what was seen")
+    return Check("ok", f"{name} in training", detail)
 
 
-def asked(prompt: Prompt) -> list[str]:
+def user_turns(prompt: Prompt) -> list[str]:
     """Return what the user says in a conversation, turn by turn."""
     return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
@@ -94,8 +95,8 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
-    words = [normalised(prompt) for prompt in prompts]
-    seen = {tuple(each) for each in map(normalised, training)}
+    words = [lower_case_words(prompt) for prompt in prompts]
+    seen = {tuple(each) for each in map(lower_case_words, training)}
     same = {number for number, each in enumerate(words) if tuple(each) in seen}
     parts = {number: sequences(each) for number, each in enumerate(words) if number not in same}
     holders = defaultdict(list)
@@ -109,7 +110,7 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
     return Overlap(len(same), len(near))
 
 
-def normalised(text: str) -> list[str]:
+def lower_case_words(text: str) -> list[str]:
     """Return the text's words in lower case."""
     return text.casefold().split()
 
@@ -121,4 +122,4 @@ def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
 
 def repeated(prompts: Sequence[str]) -> int:
     """Count the prompts that stand there a second time, letter case and blanks apart."""
-    return len(prompts) - len({tuple(normalised(prompt)) for prompt in prompts})
+    return len(prompts) - len({tuple(lower_case_words(prompt)) for prompt in prompts})

@@ -79,8 +79,8 @@ def check_judge(reference: EndpointReference, limits: Limits, today: date | None
     if reference.is_embedded:
         raise UserError(f"{reference.model} has no endpoint to check: pass --judge-model, and perhaps --judge-base-url")
     yield from check_endpoint(reference, limits.timeout_seconds, today)
-    with temporary_folder() as kept:
-        judge = load_judge(reference, replace(limits, batch=False), kept)
+    with temporary_folder() as folder:
+        judge = load_judge(reference, replace(limits, batch=False), folder)
         for protocol in PROTOCOLS:
             yield from _check_protocol(reference, judge, protocol)
 
@@ -117,11 +117,11 @@ def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
 
 def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], today: date) -> Check:
     """Check the shutdown date; the server's own goes before the one in configs/judges.yaml."""
-    said = _day(str(served.get("shutdown_date")))
-    ends = said or shutdown_date(reference)
+    announced = _day(str(served.get("shutdown_date")))
+    ends = announced or shutdown_date(reference)
     if ends is None:
         return Check("ok", "shutdown", "none is known to be announced")
-    if ends <= today and said is None and is_local(reference):  # it can be another model under that name
+    if ends <= today and announced is None and is_local(reference):  # it can be another model under that name
         return Check("warning", "shutdown", f"announced for {ends}, which is past, if this is a proxy to the vendor")
     if ends <= today:
         return Check("failure", "shutdown", f"announced for {ends}, which is past: choose another judge")

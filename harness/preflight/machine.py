@@ -16,7 +16,7 @@ from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_
 from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
 from harness.preflight.check import Check
-from harness.preflight.context import PreflightContext, Stage, stages, works
+from harness.preflight.context import ModelUse, PreflightContext, model_uses, works
 from harness.run.options import most_processes
 from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
 from harness.training.batches import spread
@@ -34,7 +34,7 @@ PACKAGES = ("torch", "transformers", "trl", "datasets")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LocalMachine:
     """The hardware of a machine, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
 
     processors: int
@@ -49,14 +49,14 @@ class Machine:
         return f"no GPU; {self.processors} processors, {gib(self.memory)} of memory, {gib(self.free_memory)} of it free"
 
 
-def this_machine() -> Machine:
+def local_machine() -> LocalMachine:
     """Return the hardware here; inside a container, what it may use."""
     import torch
 
     count = torch.cuda.device_count()
     gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
     memory = main_memory()
-    return Machine(
+    return LocalMachine(
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory=memory.total,
         free_memory=memory.free,
@@ -65,12 +65,12 @@ def this_machine() -> Machine:
     )
 
 
-def machine_checks(context: PreflightContext, machine: Machine | None = None) -> Iterator[Check]:
+def machine_checks(context: PreflightContext, machine: LocalMachine | None = None) -> Iterator[Check]:
     """Check device, packages, resources of each kind of step, training processes, memory and disk; by default here.
 
     The nodes of a Ray cluster, which run its steps, are not looked at.
     """
-    machine = machine or this_machine()
+    machine = machine or local_machine()
     yield Check("ok", "device", str(machine))
     yield _training_processes(context, machine)
     if context.scale.compute.executor == "ray":
@@ -83,7 +83,7 @@ def machine_checks(context: PreflightContext, machine: Machine | None = None) ->
         yield _disk(context)
 
 
-def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
+def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
     """Check the resources that the scale gives to the missing steps, if it gives any.
 
     It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
@@ -101,13 +101,15 @@ def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
-            yield Check("failure", what, f"{said}: {mend}")
+            detail = (
+                f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            )
+            yield Check("failure", what, f"{detail}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
+            detail = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
-            yield Check("failure", what, f"{said}: {mend}")
+            yield Check("failure", what, f"{detail}: {mend}")
         elif clamped:
             yield Check("warning", what, f"{where} asks for {'; '.join(clamped)}")
         else:
@@ -116,7 +118,7 @@ def _resources(context: PreflightContext, machine: Machine) -> Iterator[Check]:
 
 def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
     """Return the first model too large for this kind of step, with its parameters; empty where there is none."""
-    for stage in stages(context.missing):
+    for stage in model_uses(context.missing):
         if stage.work != work:
             continue
         try:
@@ -138,10 +140,10 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
 
-def _training_processes(context: PreflightContext, machine: Machine) -> Check:
+def _training_processes(context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the spread of training: the accelerate config, its processes, and each stage's batch."""
     compute, what = context.scale.compute, "training processes"
-    said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
+    detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
         batches = {training.global_batch_size for training in _trainings(context.missing)}
@@ -151,13 +153,13 @@ def _training_processes(context: PreflightContext, machine: Machine) -> Check:
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{said}, and {count(len(machine.gpus), 'GPU')}: {mend}")
+        return Check("failure", what, f"{detail}, and {count(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
         for one in spreads
     )
-    return Check("ok", what, f"{said}; {each}" if each else said)
+    return Check("ok", what, f"{detail}; {each}" if each else detail)
 
 
 def _packages(context: PreflightContext) -> Iterator[Check]:
@@ -172,15 +174,15 @@ def _packages(context: PreflightContext) -> Iterator[Check]:
         yield Check("ok", "packages", ", ".join(wanted))
 
 
-def _memory(context: PreflightContext, machine: Machine) -> Iterator[Check]:
-    by_model: dict[str, list[Stage]] = {}
-    for stage in stages(context.missing):
+def _memory(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
+    by_model: dict[str, list[ModelUse]] = {}
+    for stage in model_uses(context.missing):
         by_model.setdefault(context.name_of(stage.base), []).append(stage)
     for model, needed in by_model.items():
         yield _memory_for(model, needed, context, machine)
 
 
-def _memory_for(model: str, needed: list[Stage], context: PreflightContext, machine: Machine) -> Check:
+def _memory_for(model: str, needed: list[ModelUse], context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the memory of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
@@ -196,22 +198,22 @@ def _memory_for(model: str, needed: list[Stage], context: PreflightContext, mach
             return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
         takes[stage.artifact.step] = max(takes.get(stage.artifact.step, 0.0), alike * estimate)
-    room, place = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
-    said = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(room)} {place}"
+    limit, which_memory = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
+    detail = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(limit)} {which_memory}"
     most = max(takes.values())
     side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
     mend = "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"
-    if most > room:
-        return Check("failure", what, f"{said}: {mend}")
-    if most * side_by_side > TIGHT * room:
+    if most > limit:
+        return Check("failure", what, f"{detail}: {mend}")
+    if most * side_by_side > TIGHT * limit:
         several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
-        return Check("warning", what, f"{said}{several}: it may not do; {mend}")
+        return Check("warning", what, f"{detail}{several}: it may not do; {mend}")
     if not machine.gpus and most * side_by_side > machine.free_memory:
-        return Check("warning", what, f"{said}, {gib(machine.free_memory)} of it free: end what else is running")
-    return Check("ok", what, said)
+        return Check("warning", what, f"{detail}, {gib(machine.free_memory)} of it free: end what else is running")
+    return Check("ok", what, detail)
 
 
-def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
+def _stage_memory(stage: ModelUse, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
     """Return an upper estimate: every row as long as training allows, prompt and answer together."""
     if stage.work == "training":
         settings = stage.artifact.arguments["settings"]
@@ -235,17 +237,19 @@ def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
 def _disk(context: PreflightContext) -> Check:
     """Check the disk space for what is still to be made and fetched, as `harness plan` estimates it."""
     missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
-    kept, peak = disk_bytes(missing, context.scale, context.store, context.limits)
+    at_the_end, peak = disk_bytes(missing, context.scale, context.store, context.limits)
     free = shutil.disk_usage(context.store.root).free
     made = count(len(works(context.missing).get("training", [])), "checkpoint")
-    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {context.store.root}"
+    detail = (
+        f"{gb(peak)} at the peak, {gb(at_the_end)} at the end, with {made}; {gb(free)} free in {context.store.root}"
+    )
     if peak > free:
-        return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
+        return Check("failure", "disk", f"{detail}: make room, or choose another --run-dir")
     if unknown := sorted(_of_unknown_size(context)):
-        return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(unknown)} come on top")
+        return Check("warning", "disk", f"{detail}; the checkpoints of {', '.join(unknown)} come on top")
     if peak > TIGHT * free:
-        return Check("warning", "disk", f"{said}: it may not do")
-    return Check("ok", "disk", said)
+        return Check("warning", "disk", f"{detail}: it may not do")
+    return Check("ok", "disk", detail)
 
 
 def _of_unknown_size(context: PreflightContext) -> set[str]:

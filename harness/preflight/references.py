@@ -35,10 +35,10 @@ def reference_checks(context: PreflightContext) -> Iterator[Check]:
 
 def _at_hand(what: str, origins: Mapping[str, Artifact]) -> Check:
     sizes = {name: sum(hub_sizes(each).values()) for name, each in origins.items()}
-    said = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
+    available = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
     if any(sizes.values()):
-        return Check("warning", what, f"{', '.join(said)}: the run fetches them, or `harness prefetch` before")
-    return Check("ok", what, f"at hand: {', '.join(said)}")
+        return Check("warning", what, f"{', '.join(available)}: the run fetches them, or `harness prefetch` before")
+    return Check("ok", what, f"at hand: {', '.join(available)}")
 
 
 def endpoint_checks(context: PreflightContext, *, asks: bool) -> Iterator[Check]:
@@ -68,12 +68,12 @@ def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return the endpoints that the run still asks, by role; None for a role without an endpoint, or without
     questions."""
     scale = context.scale
-    asked = works(context.missing)
-    judge = scale.judge.reference() if "asking" in asked else None
+    user_turns = works(context.missing)
+    judge = scale.judge.reference() if "asking" in user_turns else None
     teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
     return {
         "judge": None if judge is None or judge.is_embedded else judge,
-        "teacher": teacher if _is_asked(scale.teacher, asked.get("generation", [])) else None,
+        "teacher": teacher if _is_asked(scale.teacher, user_turns.get("generation", [])) else None,
     }
 
 
@@ -81,11 +81,11 @@ def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
     return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
 
 
-def check_answer(role: str, endpoint: EndpointReference, limits: Limits, kept: Path) -> Check:
+def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:
     """Check that an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)
+        client = load_judge(endpoint, limits, reply_cache, TEACHER_OPTIONS if role == "teacher" else None)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))

@@ -14,7 +14,7 @@ from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
 from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.context import NotAtHand, PreflightContext, Row
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
 from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
@@ -36,7 +36,7 @@ class Examples:
     role: str
     stage: str
     max_length: int
-    rows: Sequence[Row]
+    rows: Sequence[TrainingRow]
 
 
 def token_checks(context: PreflightContext) -> Iterator[Check]:
@@ -82,7 +82,7 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
     The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
     settings = context.settings_of(model)
-    stages = {
+    model_uses = {
         "demonstrations": ("sft", settings.sft.max_length),
         "improver_data": ("improver", settings.improver.max_length),
         "preference_data": ("dpo", settings.dpo.training.max_length),
@@ -94,24 +94,24 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             rows = evenly_spaced(context.rows(data))
             if name == "improver_data":
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, *stages[name], rows))
+            found.append(Examples(name, *model_uses[name], rows))
     return found
 
 
-def _refined(row: Row, template: str, tokenizer: Any, longest: int) -> Response:
+def _refined(row: TrainingRow, template: str, tokenizer: Any, longest: int) -> Response:
     assert isinstance(row, Response)
     ids = tokenizer(row.text, add_special_tokens=False)["input_ids"]
     draft = row.text if len(ids) <= longest else tokenizer.decode(ids[:longest], skip_special_tokens=True)
-    shown = render(template, replace(row, text=draft), row.text)
-    return Response(Prompt(row.prompt.id, shown), row.text, row.writer)
+    prompt_text = render(template, replace(row, text=draft), row.text)
+    return Response(Prompt(row.prompt.id, prompt_text), row.text, row.writer)
 
 
-def evenly_spaced(rows: Sequence[Row]) -> list[Row]:
+def evenly_spaced(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
     """Return at most `SAMPLE` of the rows, evenly spread."""
     return [rows[number * len(rows) // SAMPLE] for number in range(SAMPLE)] if len(rows) > SAMPLE else list(rows)
 
 
-def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> TrainingRows:
+def training_rows(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) -> TrainingRows:
     """Return the rows as a trainer gets them, by the functions that training itself uses."""
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:
@@ -124,27 +124,29 @@ def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> Train
 class Tokens:
     """One row as token ids: the prompt that generation is `given`, the one in training, and what follows that."""
 
-    row: Row
-    given: list[int]
+    row: TrainingRow
+    generated: list[int]
     trained: list[int]
     answers: tuple[list[int], ...]
 
 
-def tokenized(rows: Sequence[Row], tokenizer: Any) -> list[Tokens]:
+def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
     """Tokenize the rows by the functions that training and generation use.
+
+    Raises UserError for rows that cannot be trained on.
 
     Raises UserError for rows that cannot be trained on.
     """
     if not rows:
         return []
     trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict()
-    given = [prompt_ids(tokenizer, conversation(row.prompt)) for row in rows]
+    generated = [prompt_ids(tokenizer, conversation(row.prompt)) for row in rows]
     if "prompt_ids" in trained:
         answers = zip(trained["chosen_ids"], trained["rejected_ids"], strict=True)
-        return [Tokens(*each) for each in zip(rows, given, trained["prompt_ids"], answers, strict=True)]
+        return [Tokens(*each) for each in zip(rows, generated, trained["prompt_ids"], answers, strict=True)]
     return [
-        Tokens(row, ids, whole[: len(ids)], (labels[len(ids) :],))
-        for row, ids, whole, labels in zip(rows, given, trained["input_ids"], trained["labels"], strict=True)
+        Tokens(row, ids, trained_ids[: len(ids)], (labels[len(ids) :],))
+        for row, ids, trained_ids, labels in zip(rows, generated, trained["input_ids"], trained["labels"], strict=True)
     ]
 
 
@@ -171,8 +173,8 @@ def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
     """Check that the model holds the longest rows that it is trained on."""
     what = f"context of {name}"
     preferences = (settings.dpo, settings.spin, settings.sgpo)
-    stages = (settings.sft, settings.improver, *(each.training for each in preferences))
-    longest, config = max(each.max_length for each in stages), load_config(folder)
+    model_uses = (settings.sft, settings.improver, *(each.training for each in preferences))
+    longest, config = max(each.max_length for each in model_uses), load_config(folder)
     try:
         require_max_length(longest, config, name)
     except UserError as error:
@@ -183,8 +185,8 @@ def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
 def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
     """Warn of a chat template that writes the day's date."""
     if asks_for_day(tokenizer):
-        said = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
-        yield Check("warning", f"date of {name}", f"{said}, whenever they are; a server would tell it another")
+        detail = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
+        yield Check("warning", f"date of {name}", f"{detail}, whenever they are; a server would tell it another")
 
 
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
@@ -213,13 +215,13 @@ def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens
     answers = [answer for row in rows for answer in row.answers]
     wrong = sum(ids.count(end) != 1 or ids[-1] != end for ids in answers)
     if wrong:
-        said = f"{wrong} of {len(answers)} answers do not have exactly one {tokenizer.eos_token!r}, at their end"
-        return Check("failure", what, f"{said}: report it as a bug")
+        detail = f"{wrong} of {len(answers)} answers do not have exactly one {tokenizer.eos_token!r}, at their end"
+        return Check("failure", what, f"{detail}: report it as a bug")
     closes = template_closing(tokenizer)
     if closes not in (None, end):
         token = tokenizer.convert_ids_to_tokens(closes)
-        said = f"the chat template closes answers with {token!r}, training with {tokenizer.eos_token!r}"
-        return Check("warning", what, f"{said}: set closing_token of models.{name} in the scale's file")
+        detail = f"the chat template closes answers with {token!r}, training with {tokenizer.eos_token!r}"
+        return Check("warning", what, f"{detail}: set closing_token of models.{name} in the scale's file")
     others = tokenizer.convert_ids_to_tokens([each for each in closing_ids(tokenizer, folder) if each != end])
     also = f"; generation also stops at {', '.join(map(repr, others))}" if others else ""
     return Check("ok", what, f"exactly one {tokenizer.eos_token!r}, at the end of {len(answers)} answers{also}")
@@ -236,16 +238,16 @@ def template_closing(tokenizer: Any) -> int | None:
 def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Check that prompts are the same tokens in training, in generation and by the tokenizer's own template."""
     what = f"prompts of {name}"
-    if different := sum(row.trained != row.given for row in rows):
-        said = f"{different} of {len(rows)} are other tokens in training than in generation"
-        return Check("failure", what, f"{said}: report it as a bug")
-    if unlike := sum(row.given != _rendered(tokenizer, row.row) for row in rows):
-        said = f"{unlike} of {len(rows)} are other tokens than the tokenizer makes of its chat template"
-        return Check("failure", what, f"{said}: name another chat_template of models.{name} in the scale's file")
+    if different := sum(row.trained != row.generated for row in rows):
+        detail = f"{different} of {len(rows)} are other tokens in training than in generation"
+        return Check("failure", what, f"{detail}: report it as a bug")
+    if unlike := sum(row.generated != _rendered(tokenizer, row.row) for row in rows):
+        detail = f"{unlike} of {len(rows)} are other tokens than the tokenizer makes of its chat template"
+        return Check("failure", what, f"{detail}: name another chat_template of models.{name} in the scale's file")
     return Check("ok", what, f"the same tokens in training, in generation and by its own template, in {len(rows)} rows")
 
 
-def _rendered(tokenizer: Any, row: Row) -> list[int]:
+def _rendered(tokenizer: Any, row: TrainingRow) -> list[int]:
     """Render the prompt by the tokenizer's own function, with the BOS that it would put before a text."""
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation(row.prompt)]
     template = on_one_day(tokenizer.get_chat_template())
@@ -264,17 +266,17 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
     except UserError as error:
         return Check("failure", what, str(error))
     count = len(examples.rows)
-    said = (
+    detail = (
         f"{rows.truncated / count:.1%} truncated at {examples.max_length} tokens ({examples.stage}),"
         f" {rows.dropped / count:.1%} dropped, {rows.closed / count:.1%} keep their closing token, of {count} rows"
     )
     if rows.identical:
-        said += f", {rows.identical} pairs are the same answer twice, as training sees them"
+        detail += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
     if lost > MOST * count:
-        return Check("failure", what, f"{said}: raise max_length, or answers without an end are learnt")
+        return Check("failure", what, f"{detail}: raise max_length, or answers without an end are learnt")
     if lost > MANY * count:
-        return Check("warning", what, f"{said}: raise max_length to keep more")
+        return Check("warning", what, f"{detail}: raise max_length to keep more")
     if rows.identical:
-        return Check("warning", what, f"{said}: take them out, as they teach nothing")
-    return Check("ok", what, said)
+        return Check("warning", what, f"{detail}: take them out, as they teach nothing")
+    return Check("ok", what, detail)

@@ -14,7 +14,7 @@ from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
 from harness.preflight.check import Check
 from harness.preflight.context import Data, NotAtHand, PreflightContext
-from harness.preflight.machine import MAX_ON_PROCESSORS, Machine, gib, this_machine
+from harness.preflight.machine import MAX_ON_PROCESSORS, LocalMachine, gib, local_machine
 from harness.records import PreferencePair, Response, read_rows
 from harness.training.job import LOSSES, StepLoss
 from harness.training.memory import resume_bytes
@@ -36,15 +36,15 @@ MAX_SHARE = 0.5
 """Of free memory that the checks may take."""
 
 
-def training_checks(context: PreflightContext, machine: Machine | None = None) -> Iterator[Check]:
+def training_checks(context: PreflightContext, machine: LocalMachine | None = None) -> Iterator[Check]:
     """Check for each base model the first DPO loss, and the gradient of one batch at once and row by row."""
     for name in context.models:
         what = f"training of {name}"
         try:
-            if reason := _too_large(context, context.base(name), machine or this_machine()):
+            if reason := _too_large(context, context.base(name), machine or local_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                alone = _in_one_process(context, machine or this_machine())
+                alone = _in_one_process(context, machine or local_machine())
                 yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(context, name))
         except NotAtHand as error:
             yield Check("warning", what, f"not tried: {error}")
@@ -66,20 +66,20 @@ def _rows(context: PreflightContext, data: Data | None, kind: type[R]) -> list[R
     return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
 
 
-def _in_one_process(context: PreflightContext, machine: Machine) -> str:
+def _in_one_process(context: PreflightContext, machine: LocalMachine) -> str:
     """Return a remark where the run trains among several GPUs, which is not tried here."""
     processes = context.scale.compute.processes
     return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
-def _too_large(context: PreflightContext, base: Artifact, machine: Machine) -> str:
+def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine) -> str:
     """Return why the model is not trained here; empty if it can be."""
     if not context.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
     shape = context.shape(base)
-    needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
-    if needed > MAX_SHARE * room:
-        return f"{gib(needed)} of {gib(room)} that are free is too much for a look"
+    needed, free = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
+    if needed > MAX_SHARE * free:
+        return f"{gib(needed)} of {gib(free)} that are free is too much for a look"
     if not machine.gpus and shape.parameters > MAX_ON_PROCESSORS:
         return f"{shape.parameters / 1e9:.1f} billion parameters take too long without a GPU"
     return ""
@@ -105,10 +105,12 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
         job = PreferenceSettings(settings.beta, still)
         run_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
         loss = read_rows(out / LOSSES, StepLoss)[0].loss
-    said = f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
+    detail = (
+        f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
+    )
     if loss is None or abs(loss - math.log(2)) > LOSS_TOLERANCE:
-        return Check("failure", what, f"{said}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
-    return Check("ok", what, f"{said} (within {LOSS_TOLERANCE:g}), on {len(pairs)} pairs")
+        return Check("failure", what, f"{detail}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
+    return Check("ok", what, f"{detail} (within {LOSS_TOLERANCE:g}), on {len(pairs)} pairs")
 
 
 def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings: TrainingSettings) -> Check:
@@ -118,15 +120,15 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
     what = f"gradient of {name}"
     still = _still(settings)
     with temporary_folder() as out:
-        whole, single = (
+        batched, single = (
             sft_gradient(folder, rows, still, out=out, compute=Compute(micro_batch_size=size)) for size in (ROWS, 1)
         )
-    difference = (whole - single).norm().item() / whole.norm().item()
+    difference = (batched - single).norm().item() / batched.norm().item()
     tolerance = GRADIENT_TOLERANCE[settings.precision]
-    said = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
+    detail = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
     if not difference <= tolerance:
-        return Check("failure", what, f"{said}: leave out --micro-batch-size, and report it as a bug")
-    return Check("ok", what, said)
+        return Check("failure", what, f"{detail}: leave out --micro-batch-size, and report it as a bug")
+    return Check("ok", what, detail)
 
 
 def _still(settings: TrainingSettings) -> TrainingSettings:

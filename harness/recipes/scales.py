@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.learning_rates import RateTable, read_table
+from harness.config.learning_rates import RateTable, read_rate_table
 from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
 from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
@@ -258,7 +258,7 @@ def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
     """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
-    table = read_table(path)
+    table = read_rate_table(path)
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):

@@ -7,7 +7,7 @@ from harness.files import file_digest
 from harness.mini.identity import world_digest
 from harness.models.datasets import data_fingerprint
 from harness.models.hub import at_commit
-from harness.models.references import REFERENCE_FILE, chat_template_text, fingerprint, needs_preparation
+from harness.models.references import REFERENCE_FILE, chat_template_text, model_fingerprint, needs_preparation
 from harness.models.row_layouts import RowKind
 from harness.records import PreferencePair, Response
 
@@ -61,10 +61,10 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
     `fingerprint` identifies its content, before anything is fetched. Raises UserError where it is another one by now.
     """
     from harness.models.hub import require_planned
-    from harness.models.references import fetch, file_digests, require_unchanged
+    from harness.models.references import fetch_reference, file_digests, require_unchanged
 
     require_planned(reference, fingerprint)
-    fetch(reference, out.track)
+    fetch_reference(reference, out.track)
     files = file_digests(reference)
     require_unchanged(reference, fingerprint, files)
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": files})
@@ -78,11 +78,11 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
     Raises UserError where the model is not the one that `fingerprint` identifies.
     """
     from harness.models.hub import require_planned
-    from harness.models.references import fetch, prepare, require_unchanged
+    from harness.models.references import fetch_reference, prepare, require_unchanged
 
     require_planned(reference, fingerprint)
     require_unchanged(reference, fingerprint)
-    fetch(reference, out.track)
+    fetch_reference(reference, out.track)
     prepare(reference, out.folder, chat_template, closing_token)
 
 
@@ -91,7 +91,7 @@ def model(reference: str, chat_template: str = "", closing_token: str = "") -> A
 
     Raises UserError where there is none.
     """
-    digest = resolved(reference, lambda: fingerprint(reference))
+    digest = resolved(reference, lambda: model_fingerprint(reference))
     label, reference = reference, at_commit(reference, digest)
     if needs_preparation(reference) or chat_template or closing_token:
         return prepare_model(

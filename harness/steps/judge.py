@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import EndpointReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
@@ -80,7 +80,7 @@ def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()
 
     Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
     """
-    reference = require_no_key_in(judge_reference(model, base_url, without))
+    reference = require_no_key_in(endpoint_reference(model, base_url, without))
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 

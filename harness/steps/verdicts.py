@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.endpoints.answer_parts import VERY_UNLIKELY
 from harness.endpoints.reply_faults import without_thinking
-from harness.records import MIRRORED_LABELS, WIN_OF_FIRST, State, official_label
+from harness.records import MIRRORED_LABELS, WIN_OF_FIRST, VerdictState, official_label
 
 PARSER_VERSION = 4
 """Part of the fingerprint of every judge behind an endpoint: raise it when a reading changes."""
@@ -34,7 +34,7 @@ _SPELLED_IDENTIFIER = re.compile(rf"{_MARKS}([mM]){_MARKS}")
 class Reading:
     """What a reply says: its label in the judge's own frame, and AlpacaEval's preference for the first output."""
 
-    state: State
+    state: VerdictState
     verdict: str = ""
     first_preference: float | None = None
     asks_again: bool = False

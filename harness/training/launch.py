@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config.yaml_files import CONFIGS
 from harness.errors import UserError, unknown
-from harness.files import no_room
+from harness.files import disk_full_error
 from harness.records import from_json, to_json
 from harness.training.job import LOSSES, SINGLE, Job, Progress, Track
 
@@ -235,7 +235,7 @@ def reported_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        mendable = error if isinstance(error, UserError) else no_room(error, out)
+        mendable = error if isinstance(error, UserError) else disk_full_error(error, out)
         if mendable is not None:
             emit(user_error=str(mendable))
         else:

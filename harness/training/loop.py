@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.engine.compute import Compute
-from harness.models.hf import load_model, silence_libraries
+from harness.models.hf import load_pretrained, silence_libraries
 from harness.records import write_rows
 from harness.training.batches import spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
@@ -51,7 +51,7 @@ def train(job: Job, rows: TrainingRows, track: Track, make_trainer: MakeTrainer)
         with mendable_errors(Path(job.out)):
             metrics = run(job, rows.dataset, track, make_trainer)
     else:
-        load_model(Path(job.model), device="meta")  # once for all processes: would be drawn what is missing
+        load_pretrained(Path(job.model), device="meta")  # once for all processes: would be drawn what is missing
         metrics = launch(job, rows.dataset, f"{__package__}.worker", track)
     prune_checkpoints(job, None)
     job.trainer_folder.rmdir()

@@ -21,7 +21,7 @@ from harness.endpoints.known_models import Price
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.wire_format import THINKING_TOKENS, UnusableAnswer, read_answer
+from harness.endpoints.wire_format import THINKING_TOKENS, UnusableAnswer, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from tests.chat_server import FAULTS, GARBAGE, ChatServer, Faults, Request, Response
@@ -399,13 +399,13 @@ def recorded(kept: Path) -> list[Mapping[str, object]]:
 )
 def test_an_answer_without_a_reply_is_unusable(answer, reason):
     with pytest.raises(UnusableAnswer, match=reason):
-        read_answer(answer)
+        parse_reply(answer)
 
 
 @pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
 def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
     choice = {"message": {"content": None}, "finish_reason": finish_reason}
-    assert read_answer({"choices": [choice]}) == ChatReply("", None, finish_reason)
+    assert parse_reply({"choices": [choice]}) == ChatReply("", None, finish_reason)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
     ],
 )
 def test_log_probabilities_are_those_of_the_first_token(logprobs, found):
-    assert read_answer({"choices": [{"message": {"content": "m"}, "logprobs": logprobs}]}).log_probabilities == found
+    assert parse_reply({"choices": [{"message": {"content": "m"}, "logprobs": logprobs}]}).log_probabilities == found
 
 
 def test_a_missing_key_is_named_except_on_this_machine(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import spending
-from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, read_answer
+from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.run.spending import _print_bill
@@ -125,7 +125,7 @@ def test_no_value_in_any_place_of_an_answer_raises_anything_but_that_it_is_none(
     for answer in MUTATIONS:
         problem_within(answer, KEY)
         try:
-            reply = read_answer(answer)
+            reply = parse_reply(answer)
         except UnusableAnswer as unusable:
             assert str(unusable)
             continue
@@ -155,7 +155,7 @@ def test_nor_do_several_at_once(data: st.DataObject) -> None:
         answer = mutated(answer, at, data.draw(json_values))
     problem_within(answer, KEY), problem(400, answer, KEY), error_message(answer, KEY)
     with suppress(UnusableAnswer):
-        assert isinstance(read_answer(answer), ChatReply)
+        assert isinstance(parse_reply(answer), ChatReply)
 
 
 def as_bytes(answer: Any) -> bytes:
@@ -235,7 +235,7 @@ def test_counts_that_are_none_are_charged_at_the_most(
 def test_an_empty_reply_may_have_no_tokens() -> None:
     answer = good_answer()
     answer["choices"][0]["message"]["content"], answer["usage"]["completion_tokens"] = "", 0
-    assert read_answer(answer).prompt_tokens == 12
+    assert parse_reply(answer).prompt_tokens == 12
 
 
 async def hang(writer: asyncio.StreamWriter) -> None:

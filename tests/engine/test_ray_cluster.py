@@ -135,9 +135,9 @@ def test_steps_have_the_environment_of_workers_and_the_terminal_stays_clean(
 ):
     artifact = describe_process()
     run([artifact, ask()], store, compute=cluster.compute)
-    described = store.bind(artifact).json("process.json")
-    del described["pid"]
-    assert described == {
+    format_resources = store.bind(artifact).json("process.json")
+    del format_resources["pid"]
+    assert format_resources == {
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -160,9 +160,9 @@ def test_rows_that_end_before_their_batch_are_told(
 ) -> None:
     monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", 1)
     heard: list[int] = []
-    told = generator.complete(requests(12), LONG, range(12), heard.append)
-    assert told == generator.complete(requests(12), LONG, range(12))
-    assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in told)
+    error_texts = generator.complete(requests(12), LONG, range(12), heard.append)
+    assert error_texts == generator.complete(requests(12), LONG, range(12))
+    assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in error_texts)
 
 
 def test_likelihoods_under_half_precision_weights_do_not_depend_on_the_batch(base: Path, tmp_path: Path) -> None:

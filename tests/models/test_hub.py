@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.endpoints.endpoint import endpoint_client
-from harness.endpoints.reference import judge_reference
+from harness.endpoints.reference import endpoint_reference
 from harness.errors import UserError
 from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch, file_names, hub_repository
 from harness.network import OFFLINE_VARIABLES, go_offline
@@ -171,6 +171,6 @@ def test_processes_that_are_started_offline_are_offline(offline: None) -> None:
 
 
 def test_offline_no_endpoint_on_another_machine_is_asked(offline: None) -> None:
-    endpoint_client(judge_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0, 1000)
+    endpoint_client(endpoint_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0, 1000)
     with pytest.raises(UserError, match="is on another machine, which --offline rules out"):
-        endpoint_client(judge_reference("judge"), "key", 1.0, 1000)
+        endpoint_client(endpoint_reference("judge"), "key", 1.0, 1000)

@@ -12,7 +12,7 @@ from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.generator import Completion, Sampling
 from harness.models.openai_teacher import NO_ANSWER, OpenAITeacher, teacher_endpoint
-from harness.models.references import fingerprint
+from harness.models.references import model_fingerprint
 from harness.records import Message
 from tests.chat_server import ChatServer, Faults, Request, Response, error_response
 
@@ -155,7 +155,7 @@ def test_the_budget_holds_for_the_teacher_too(tmp_path: Path) -> None:
 def test_model_and_endpoint_are_read_from_the_reference(reference: str, model: str, url: str) -> None:
     found = teacher_endpoint(reference)
     assert (found.model, found.base_url) == (model, url)
-    assert fingerprint(reference) == f"{model} at {url}"
+    assert model_fingerprint(reference) == f"{model} at {url}"
 
 
 @pytest.mark.parametrize(

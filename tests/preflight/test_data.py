@@ -101,8 +101,8 @@ def test_a_run_that_trains_on_its_evaluation_is_warned_of(
 ) -> None:
     rows = [{"instruction": f"{SENTENCE} {number}", "output": "paris"} for number in range(10)]
     seen = DataRole(write_rows(tmp_path / "train.jsonl", rows), 10)
-    asked = DataRole(write_rows(tmp_path / "eval.jsonl", rows[:4]), 4)
-    benches = {**tiny.benches, "arena_hard": BenchRole(asked)}
+    user_turns = DataRole(write_rows(tmp_path / "eval.jsonl", rows[:4]), 4)
+    benches = {**tiny.benches, "arena_hard": BenchRole(user_turns)}
     found = by_name(data_checks(make_context(data=replace(tiny.data, demonstrations=seen), benches=benches)))
     warned = found["arena_hard in training"]
     assert warned.state == "warning"

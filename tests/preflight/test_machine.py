@@ -14,11 +14,11 @@ from harness.plan.estimates import load_estimates
 from harness.plan.expected import step_costs
 from harness.plan.forecast import disk_needs
 from harness.preflight import machine as module
-from harness.preflight.machine import Machine, machine_checks, this_machine
+from harness.preflight.machine import LocalMachine, local_machine, machine_checks
 from harness.recipes.scales import ModelRole, Scale
 from tests.preflight.conftest import MakeContext, by_name
 
-ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
+ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
 WITH_GPUS = replace(ROOMY, gpus=(80 * GIB,) * 2, gpu="NVIDIA H100")
 
 
@@ -30,7 +30,7 @@ def test_the_mini_scale_fits_a_small_machine(make_context: MakeContext) -> None:
 
 
 def test_this_machine_is_found() -> None:
-    here = this_machine()
+    here = local_machine()
     assert here.processors >= 1 and 0 < here.free_memory <= here.memory
     assert str(here)
 
@@ -58,7 +58,7 @@ def test_every_stage_of_the_run_has_its_memory(make_context: MakeContext) -> Non
 def test_too_little_memory_is_said(
     make_context: MakeContext, memory: float, free: float, state: str, reason: str
 ) -> None:
-    small = Machine(processors=2, memory=int(memory * GIB), free_memory=int(free * GIB))
+    small = LocalMachine(processors=2, memory=int(memory * GIB), free_memory=int(free * GIB))
     found = by_name(machine_checks(make_context(), small))["memory for llama"]
     assert found.state == state
     assert reason in found.detail
@@ -112,7 +112,7 @@ def test_what_workers_clamp_is_warned_of(make_context: MakeContext) -> None:
 
 def test_a_clusters_nodes_are_not_looked_at_from_its_head(make_context: MakeContext) -> None:
     wanted = Compute(resources={"training": Resources(gpus=8)}, executor="ray")
-    small = Machine(processors=1, memory=GIB // 2, free_memory=GIB // 2)
+    small = LocalMachine(processors=1, memory=GIB // 2, free_memory=GIB // 2)
     found = by_name(machine_checks(make_context(compute=wanted), small))
     assert {check.state for check in found.values()} == {"ok"}
     assert found.keys() == {"device", "training processes", "cluster", "disk"}

@@ -13,7 +13,7 @@ from harness.engine.compute import Compute
 from harness.mini.roles import read_role
 from harness.models.memory import GIB
 from harness.models.references import checkpoint_folder
-from harness.preflight.machine import Machine
+from harness.preflight.machine import LocalMachine
 from harness.preflight.training import (
     check_first_loss,
     check_gradients,
@@ -28,8 +28,8 @@ from harness.training.rows import UNSCORED, ReferenceLogProbability
 from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
-ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
-EMPTY_HANDED = Machine(processors=2, memory=64 * GIB, free_memory=GIB)
+ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
+EMPTY_HANDED = LocalMachine(processors=2, memory=64 * GIB, free_memory=GIB)
 
 
 def pairs() -> list[PreferencePair]:

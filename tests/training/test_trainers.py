@@ -18,7 +18,7 @@ from harness.engine.artifacts import Tracker
 from harness.engine.compute import Compute
 from harness.engine.progress import Advance, Event, silent
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 from harness.mini.roles import read_role
 from harness.mini.tokenizer import ASSISTANT, END, USER
 from harness.models.hf import load_checkpoint
@@ -445,7 +445,7 @@ def test_a_full_disk_is_one_line(sft: Any, save_every: int | None, tmp_path: Pat
             sft(MOVING, compute=Compute(save_every=save_every))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    told = no_room(raised.value, tmp_path)
+    told = disk_full_error(raised.value, tmp_path)
     assert told is not None, raised.value
     assert "see to that and run the same command" in str(told)
 

@@ -14,9 +14,9 @@ from harness.endpoints.endpoint import (
     connection_problem,
     endpoint_client,
     is_transient,
-    one_line,
     problem,
     read_json,
+    redacted_line,
     status_problem,
 )
 from harness.endpoints.judges import print_note
@@ -42,7 +42,7 @@ _MAX_ANSWER_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One line of an output or error file: the answer's body, or why there is none.
 
     `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again; `is_of_prompt`
@@ -104,7 +104,7 @@ class BatchApi:
 
         return self._with_retries(retrieve)
 
-    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, Row], bool]:
+    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, BatchRow], bool]:
         """Return the rows of an ended batch's output and errors by custom id, and whether all of them came.
 
         Neither file is read beyond `most_bytes`.
@@ -116,13 +116,13 @@ class BatchApi:
         rows = {line["custom_id"]: self._row(line) for line in (*errors, *output)}
         return rows, errors_whole and output_whole
 
-    def shown(self, text: str) -> str:
-        """What the endpoint says, fit to be shown."""
-        return one_line(text, self._key)
+    def redacted(self, text: str) -> str:
+        """Format what the endpoint says for messages: one line, without the key."""
+        return redacted_line(text, self._key)
 
     def _id(self, made: Any) -> str:
         """Return the id of what the endpoint has made. Raises ValueError where it has none that can be written down."""
-        if not isinstance(made.id, str) or not made.id or one_line(made.id, self._key) != made.id:
+        if not isinstance(made.id, str) or not made.id or redacted_line(made.id, self._key) != made.id:
             raise ValueError("no id")
         return made.id
 
@@ -152,21 +152,23 @@ class BatchApi:
             return None
         return row if isinstance(row, dict) and isinstance(row.get("custom_id"), str) else None
 
-    def _row(self, line: Mapping[str, Any]) -> Row:
+    def _row(self, line: Mapping[str, Any]) -> BatchRow:
         error, response = line.get("error"), line.get("response")
         response = response if isinstance(response, Mapping) else {}
         body, status = response.get("body"), response.get("status_code")
         if status == 200 and not error:
-            return Row(body if isinstance(body, Mapping) else {})
+            return BatchRow(body if isinstance(body, Mapping) else {})
         found = problem(status if isinstance(status, int) else 0, error or body, self._key)
         reason = str(found) if found.status else found.message
         if of_prompt := refused_prompt(found.status or 400, found.body, self._reference.without):
-            return Row(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
+            return BatchRow(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
         is_refusal = found.status >= 400 and not is_transient(found.status)
-        return Row(failure=reason, refusal=reason if is_refusal else "")
+        return BatchRow(failure=reason, refusal=reason if is_refusal else "")
 
     def _with_retries(self, call: Callable[[], T]) -> T:
         """Return what `call` returns, repeating it while its failure is retryable.
+
+        Raises UserError where it is refused, or goes on failing.
 
         Raises UserError where it is refused, or goes on failing.
 
@@ -225,5 +227,5 @@ class BatchApi:
             404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
             " *.batches.jsonl",
         }.get(found.status, "")
-        said = f"{self._reference}: the Batch API refuses ({found})"
-        return f"{said}: {advice}" if advice else said
+        text = f"{self._reference}: the Batch API refuses ({found})"
+        return f"{text}: {advice}" if advice else text

@@ -44,8 +44,8 @@ class Journal:
     def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float, most_bytes: int) -> Submission:
         """Record that an input file is uploaded; nothing is charged for it."""
         submission = Submission(file_id, run_id, most_usd, set(keys), most_bytes=most_bytes)
-        said = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
-        self._append("uploaded", submission, keys=sorted(submission.open), **said)
+        fields = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
+        self._append("uploaded", submission, keys=sorted(submission.open), **fields)
         return submission
 
     def created(self, submission: Submission, batch_id: str) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, Row
+from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, BatchRow
 from harness.endpoints.batch.journal import Submission, journal_beside, journals_in
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
@@ -19,7 +19,7 @@ from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, read_answer, request_body
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, parse_reply, request_body
 from harness.engine.limits import Limits
 from harness.errors import UserError
 
@@ -58,7 +58,7 @@ class BatchJudge:
         self,
         reference: EndpointReference,
         limits: Limits,
-        kept: Path,
+        reply_cache: Path,
         polling: Polling | None = None,
         retries: Retries | None = None,
         note: Callable[[str], None] = print_note,
@@ -69,7 +69,7 @@ class BatchJudge:
         """
         self.name, self._note = reference.model, ModelNote(reference, note)
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
-        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+        self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
         self._journal = journal_beside(self._record.path)
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
@@ -82,14 +82,14 @@ class BatchJudge:
         places: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
             places.setdefault(request_key(self._reference, request), []).append(place)
-        asked = {key: requests[at[0]] for key, at in places.items()}
+        distinct = {key: requests[at[0]] for key, at in places.items()}
         with self._record:
             recorded = {
                 key: usable(self._reference, request, reply)
-                for key, request in asked.items()
+                for key, request in distinct.items()
                 if (reply := self._record.get(request))
             }
-            missing = {key: request for key, request in asked.items() if key not in recorded}
+            missing = {key: request for key, request in distinct.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
         for key, outcome in recorded.items():
             if isinstance(outcome, ChatReply):
@@ -135,6 +135,8 @@ class BatchJudge:
         """Return the most that each of `new` can cost, in dollars.
 
         Raises UserError where the budget leaves less than all of them can cost.
+
+        Raises UserError where the budget leaves less than all of them can cost.
         """
         limit = self._limits.max_usd
         budget = Budget(self._reference, limit, self._record.spent(), batch=True)
@@ -158,6 +160,9 @@ class BatchJudge:
 
         That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
         runs.
+
+        That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
+        runs.
         """
         run_id = self._record.run_id
         journals = journals_in(self._record.path.parent)
@@ -177,7 +182,7 @@ class BatchJudge:
                     waiting.remove(submission)
                     yield submission, batch
                 elif time.monotonic() - started > self._polling.at_most:
-                    status = self._api.shown(batch.status)
+                    status = self._api.redacted(batch.status)
                     raise UserError(
                         f"batch {submission.batch_id} has not ended within {self._polling.at_most / 3600:.0f} hours"
                         f" (status {status}): ask who runs {self._reference.base_url}; the next run looks again"
@@ -191,9 +196,9 @@ class BatchJudge:
         with self._record:
             self._journal.settle(submission, submission.open)
         errors = getattr(batch.errors, "data", None)
-        said = [getattr(error, "message", None) for error in errors] if isinstance(errors, list) else []
-        told = dict.fromkeys(message for message in said if isinstance(message, str) and message)
-        reason = self._api.shown("; ".join(told) or "it gave no reason")
+        messages = [getattr(error, "message", None) for error in errors] if isinstance(errors, list) else []
+        reasons = dict.fromkeys(message for message in messages if isinstance(message, str) and message)
+        reason = self._api.redacted("; ".join(reasons) or "it gave no reason")
         return f"the Batch API did not accept batch {submission.batch_id}, and charged nothing for it: {reason}"
 
     def _collect(
@@ -202,20 +207,22 @@ class BatchJudge:
         """Return the recorded outcomes of the `missing` requests in the batch.
 
         Raises UserError where all were refused.
+
+        Raises UserError where all were refused.
         """
-        rows, whole = self._api.rows(batch, submission.most_bytes)
+        rows, complete = self._api.rows(batch, submission.most_bytes)
         keys = submission.open & missing.keys()
         with self._record:
-            no_row = _NO_ROW[batch.status] if whole else _CUT_SHORT
+            no_row = _NO_ROW[batch.status] if complete else _CUT_SHORT
             outcomes = {key: self._outcome(missing[key], rows.get(key), no_row) for key in keys}
             # rows that a cut download lacks are there still: the next run looks again
-            self._journal.settle(submission, keys if whole else keys & rows.keys())
+            self._journal.settle(submission, keys if complete else keys & rows.keys())
         refused = [rows[key].refusal for key in keys if key in rows and rows[key].refusal]
         if refused and len(refused) == len(keys):
             raise UserError(f"{self._reference} refused every request of batch {submission.batch_id}: {refused[0]}")
         return outcomes
 
-    def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
+    def _outcome(self, request: ChatRequest, row: BatchRow | None, no_row: str) -> ChatReply | CallFailure:
         """Record and return what a row of the output says; another process may have recorded it already."""
         if recorded := self._record.get(request):
             return usable(self._reference, request, recorded)
@@ -224,9 +231,9 @@ class BatchJudge:
         if row.failure:
             return CallFailure(row.failure, is_final=row.is_of_prompt)
         try:
-            reply = read_answer(row.body)
+            reply = parse_reply(row.body)
         except UnusableAnswer as unusable:
-            reason = self._api.shown(str(unusable))
+            reason = self._api.redacted(str(unusable))
             if not (isinstance(unusable, PromptRefused) and unusable.is_free):
                 self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
             return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
