@@ -25,7 +25,7 @@ from harness.models.references import checkpoint_folder
 from harness.records import PreferencePair, Response
 from harness.training.batches import EpochBatches, Spread, spread
 from harness.training.dpo import run_dpo
-from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, Rows, preference_rows, sft_rows
+from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
 from harness.training.settings import PreferenceSettings, TrainingSettings
 from harness.training.sft import run_sft
 
@@ -52,7 +52,9 @@ class Clock:
         self.seconds = now - self._started
 
 
-def bare(folder: Path, rows: Rows, settings: TrainingSettings, how: Spread, loss_of: Callable[..., Any]) -> float:
+def bare(
+    folder: Path, rows: TrainingRows, settings: TrainingSettings, how: Spread, loss_of: Callable[..., Any]
+) -> float:
     """Seconds of the bare loop after its warm-up."""
     model, tokenizer = load_checkpoint(folder)
     model = model.float().train()

@@ -13,7 +13,7 @@ from harness.terminal import visible
 
 T = TypeVar("T")
 
-SHOWN = 30
+CONTEXT_CHARACTERS = 30
 """Characters on either side of one that cannot be stored, in an error."""
 
 CUT_OFF = "length"
@@ -172,7 +172,9 @@ def encoded(record: Any) -> bytes:
 
 def lone_surrogate_error(error: UnicodeEncodeError) -> UserError:
     """Return the error for a text with a lone half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
-    half, around = (error.object[error.start - more : error.end + more] for more in (0, min(error.start, SHOWN)))
+    half, around = (
+        error.object[error.start - more : error.end + more] for more in (0, min(error.start, CONTEXT_CHARACTERS))
+    )
     return UserError(
         f"a text holds half a character ({visible(half)}), which no file can hold: '{visible(around)}'; write the"
         " character whole, or take the row out of the data"

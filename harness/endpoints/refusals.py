@@ -49,7 +49,7 @@ _FILTER_WORDS = re.compile(
 )
 _OF_AN_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|api key)\b", re.IGNORECASE)
 
-_TOLD = frozenset(
+_REASON_FIELDS = frozenset(
     [
         "code",
         "type",
@@ -190,5 +190,5 @@ def error_texts(value: Any, depth: int = 0) -> Iterator[str]:
             yield from error_texts(item, depth + 1)
     elif depth < 8 and isinstance(value, Mapping):
         for name, item in value.items():
-            if str(name).lower() in _TOLD:
+            if str(name).lower() in _REASON_FIELDS:
                 yield from error_texts(item, depth + 1)

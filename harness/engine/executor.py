@@ -78,7 +78,7 @@ class ResourcePool:
     """The free resources of a machine."""
 
     def __init__(self, name: str, cpus: float, gpus: Sequence[str] = (), memory_gb: float = float("inf")) -> None:
-        """Begin with everything free; `gpus` are the names of the GPUs, as in CUDA_VISIBLE_DEVICES."""
+        """Start with everything free; `gpus` are the names of the GPUs, as in CUDA_VISIBLE_DEVICES."""
         self.name, self.cpus, self.memory_gb = name, cpus, memory_gb
         self.gpus = tuple(gpus)
         self._free_gpus = list(gpus)

@@ -303,7 +303,8 @@ class RayExecutor(Executor):
     def _too_small(self, step: Artifact, needs: Resources) -> UserError:
         return UserError(
             f"no node of the Ray cluster has what step {step} needs, {format_resources(needs)}:"
-            f" there is {self._cluster}; add a node that has it, or change compute.resources of the scale; finished steps are kept"
+            f" there is {self._cluster}; add a node that has it,"
+            " or change compute.resources of the scale; finished steps are kept"
         )
 
     def _asks(self, artifact: Artifact) -> bool:

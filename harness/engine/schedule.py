@@ -46,7 +46,7 @@ class Durations:
     """
 
     def __init__(self, reckoned: Mapping[str, float] | None = None) -> None:
-        """Begin with `reckoned`, the forecast seconds by key of a step."""
+        """Start with `reckoned`, the forecast seconds by key of a step."""
         self._reckoned = reckoned or {}
         self._damping = DAMPING * sum(self._reckoned.values())
         self._of_name: defaultdict[str, _Taken] = defaultdict(_Taken)
@@ -113,7 +113,7 @@ class Schedule:
     """Hands out steps whose inputs are there, the one that starts the longest chain first."""
 
     def __init__(self, missing: Sequence[Artifact], durations: Durations) -> None:
-        """Begin with `missing`, the artifacts to make, inputs before what needs them."""
+        """Start with `missing`, the artifacts to make, inputs before what needs them."""
         self._durations = durations
         self._waiting = {artifact.key: artifact for artifact in missing}
         self._unfinished = dict(self._waiting)

@@ -71,8 +71,8 @@ class Workers(Executor):
             if not self._machine.has(needs[step.key]):
                 raise UserError(
                     f"step {step} needs {format_resources(needs[step.key])}, and there is only {self._machine};"
-                    " take a larger machine, several with `harness reproduce --executor ray`, or change compute.resources of the"
-                    " scale"
+                    " take a larger machine, several with `harness reproduce --executor ray`, or change"
+                    " compute.resources of the scale"
                 )
         return side_by_side(map(self._machine.share_of, needs.values()))
 

@@ -30,8 +30,8 @@ def _code(source: str) -> bytes:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     left_out = set(_lines_left_out(ast.parse(source)))
-    kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in left_out)
-    return "\n".join(line for line in kept if line).encode()
+    code = (line.rstrip() for number, line in enumerate(lines, 1) if number not in left_out)
+    return "\n".join(line for line in code if line).encode()
 
 
 def _lines_left_out(tree: ast.AST) -> Iterator[int]:

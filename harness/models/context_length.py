@@ -7,7 +7,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.generator import Conversation
 
-SHOWN = 60
+PROMPT_CHARACTERS = 60
 """Characters of a prompt that an error shows."""
 
 
@@ -31,7 +31,7 @@ def answer_token_limits(
     for turns, ids in zip(conversations, prompts, strict=True):
         if len(ids) >= limit:
             raise UserError(
-                f"the prompt that starts with {turns[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
+                f"the prompt that starts with {turns[-1].content[:PROMPT_CHARACTERS]!r} has {len(ids)} tokens, and {model} holds "
                 f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
             )
     return [min(most, limit - len(ids)) for ids in prompts]

@@ -150,7 +150,7 @@ def _named(reference: str) -> re.Match[str] | None:
 
 
 @cache
-def _newest(kind: RepositoryKind, name: str, _hub: str | None, _kept: Path) -> str:
+def _newest(kind: RepositoryKind, name: str, _hub: str | None, _cache: Path) -> str:
     """Return the newest commit; `_hub` and `_revision` are arguments so that the cache tells hubs apart."""
     ref = _storage(kind, name) / "refs" / "main"
     try:

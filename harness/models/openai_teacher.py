@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 TEACHER_OPTIONS = Options(
     "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
 )
-_AT_ONCE = 4096
+_BATCH_SIZE = 4096
 
 NO_ANSWER = "no answer: "
 """What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
@@ -87,7 +87,7 @@ class OpenAITeacher:
     def preferred_batch_size(self, max_new_tokens: int) -> int:
         """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded as it
         comes."""
-        return _AT_ONCE
+        return _BATCH_SIZE
 
     def close(self) -> None:
         """Do nothing: nothing is held."""

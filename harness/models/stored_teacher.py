@@ -15,7 +15,7 @@ from harness.texts import has_lone_surrogate
 STORED = "stored:"
 
 _REQUEST = re.compile(r"<request>(.*?)</request>", re.DOTALL)
-_SHOWN = 60
+_REQUEST_CHARACTERS = 60
 """Characters of a request that an error shows."""
 
 
@@ -68,7 +68,7 @@ class StoredTeacher:
         if row := self._rows.get(request):
             return row.improvement
         raise UserError(
-            f"{self._path} has no row for the request {request[:_SHOWN]!r}; add one, or name another teacher"
+            f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r}; add one, or name another teacher"
         )
 
 

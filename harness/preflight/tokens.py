@@ -122,11 +122,11 @@ def training_rows(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One row as token ids: the prompt that generation is `given`, the one in training, and what follows that."""
+    """One row as token ids: its prompt in generation and in training, and the answers that follow it."""
 
     row: TrainingRow
-    generated: list[int]
-    trained: list[int]
+    generation_prompt: list[int]
+    training_prompt: list[int]
     answers: tuple[list[int], ...]
 
 
@@ -195,7 +195,7 @@ def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     puts_one = start_ids(tokenizer) != []
     wrong = sum(
         (ids[0] != start or ids.count(start) != 1) if puts_one else start is not None and ids[:2] == [start, start]
-        for ids in (row.trained for row in rows)
+        for ids in (row.training_prompt for row in rows)
     )
     if wrong:
         return Check(
@@ -238,10 +238,10 @@ def template_closing(tokenizer: Any) -> int | None:
 def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Check that prompts are the same tokens in training, in generation and by the tokenizer's own template."""
     what = f"prompts of {name}"
-    if different := sum(row.trained != row.generated for row in rows):
+    if different := sum(row.training_prompt != row.generation_prompt for row in rows):
         detail = f"{different} of {len(rows)} are other tokens in training than in generation"
         return Check("failure", what, f"{detail}: report it as a bug")
-    if unlike := sum(row.generated != _rendered(tokenizer, row.row) for row in rows):
+    if unlike := sum(row.generation_prompt != _rendered(tokenizer, row.row) for row in rows):
         detail = f"{unlike} of {len(rows)} are other tokens than the tokenizer makes of its chat template"
         return Check("failure", what, f"{detail}: name another chat_template of models.{name} in the scale's file")
     return Check("ok", what, f"the same tokens in training, in generation and by its own template, in {len(rows)} rows")

@@ -9,7 +9,7 @@ import pytest
 from harness.endpoints.endpoint import endpoint_client
 from harness.endpoints.reference import endpoint_reference
 from harness.errors import UserError
-from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch, file_names, hub_repository
+from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch_file, file_names, hub_repository
 from harness.network import OFFLINE_VARIABLES, go_offline
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
@@ -29,21 +29,21 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.mark.parametrize(("name", "content"), [("top.json", "[1]"), ("data/v1/deep.jsonl", "{}\n")])
 def test_a_file_is_fetched_with_the_commit_it_comes_from(hub: HubServer, name: str, content: str) -> None:
-    fetched = fetch(SET, name)
+    fetched = fetch_file(SET, name)
     assert fetched.path.read_text() == content
     assert fetched.source == f"{SET}@{COMMIT[:12]}"
 
 
 def test_a_fetched_file_is_sent_once_and_found_when_the_hub_is_down(hub: HubServer) -> None:
-    first = fetch(SET, "top.json")
-    assert fetch(SET, "top.json") == first
+    first = fetch_file(SET, "top.json")
+    assert fetch_file(SET, "top.json") == first
     hub.failing = True
-    assert fetch(SET, "top.json") == first
+    assert fetch_file(SET, "top.json") == first
     assert len(hub.downloads()) == 1
 
 
 def test_a_revision_can_be_asked_for(hub: HubServer) -> None:
-    fetch(SET, "top.json", COMMIT)
+    fetch_file(SET, "top.json", COMMIT)
     assert hub.downloads() == [f"/datasets/{SET}/resolve/{COMMIT}/top.json"]
 
 
@@ -61,7 +61,7 @@ def test_what_the_hub_does_not_have_is_one_line(
     hub: HubServer, repository: str, name: str, revision: str | None, complaint: str
 ) -> None:
     with pytest.raises(UserError, match=complaint) as caught:
-        fetch(repository, name, revision)
+        fetch_file(repository, name, revision)
     assert isinstance(caught.value, NotOnHub) == (name == "gone.json")
 
 
@@ -70,14 +70,14 @@ def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
     with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; see to that and run the same command again$"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
     assert file_names(SET, "data") == []
 
 
 def test_a_failing_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.failing = True
     with pytest.raises(UserError, match=r"cannot fetch top.json .*; see to that"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
 
 
 def test_the_files_of_a_folder_are_listed(hub: HubServer) -> None:
@@ -112,17 +112,17 @@ except UserError as error:
 def test_a_fetched_file_is_found_when_the_hub_is_gone(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fetch(SET, "top.json")
+    first = fetch_file(SET, "top.json")
     with serving(tmp_path) as closed:
         pass
     monkeypatch.setenv("HF_ENDPOINT", closed.url)
-    assert fetch(SET, "top.json") == first
+    assert fetch_file(SET, "top.json") == first
 
 
 def test_a_gated_data_set_is_one_line(hub: HubServer) -> None:
     hub.gated.add(SET)
     with pytest.raises(UserError, match=f"the data set {SET} is gated: accept its terms"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_offline_a_file_that_was_not_fetched_is_one_line_that_names_prefetch(hub: HubServer, offline: None) -> None:
     with pytest.raises(UserError, match=r"cannot fetch top.json .*; run `harness prefetch` where there is a network$"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
     assert hub.requests == []
 
 

@@ -122,7 +122,7 @@ def test_other_tokens_in_training_than_in_generation_fail(
     mini: Any, monkeypatch: pytest.MonkeyPatch, rows: Any
 ) -> None:
     right = rows.prompt_ids
-    monkeypatch.setattr(rows, "prompt_ids", lambda *given: [0, *right(*given)])
+    monkeypatch.setattr(rows, "prompt_ids", lambda *generation_prompt: [0, *right(*generation_prompt)])
     found = check_parity("it", mini, tokenized(rows, mini))
     assert found.state == "failure"
     assert f"{len(rows)} of {len(rows)} are other tokens in training than in generation" in found.detail
@@ -130,7 +130,11 @@ def test_other_tokens_in_training_than_in_generation_fail(
 
 def test_prompts_unlike_the_tokenizers_own_rendering_fail(mini: Any) -> None:
     [first, *_] = tokenized(ROWS[:1], mini)
-    found = check_parity("it", mini, [replace(first, given=[*first.given, 1], trained=[*first.trained, 1])])
+    found = check_parity(
+        "it",
+        mini,
+        [replace(first, generation_prompt=[*first.generation_prompt, 1], training_prompt=[*first.training_prompt, 1])],
+    )
     assert found.state == "failure"
     assert "1 of 1 are other tokens than the tokenizer makes of its chat template" in found.detail
 
@@ -146,7 +150,7 @@ def preferences(count: int) -> list[Any]:
 def by_length(mini: Any) -> dict[str, list[Any]]:
     """Pairs of at most 60 tokens, prompt and longer answer together, and longer ones."""
     rows = preferences(300)
-    lengths = [len(row.trained) + max(map(len, row.answers)) for row in tokenized(rows, mini)]
+    lengths = [len(row.training_prompt) + max(map(len, row.answers)) for row in tokenized(rows, mini)]
     found: dict[str, list[Any]] = {"short": [], "long": []}
     for row, length in zip(rows, lengths, strict=True):
         found["short" if length <= 60 else "long"].append(row)
