@@ -7,18 +7,25 @@ has of a `SharedStore`: what it makes is pushed there, what is asked for is fetc
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from harness.engine.artifact_folder import (
+    begun_with,
+    payload_files,
+    publish,
+    read_record,
+    replaced_folder,
+    write_record,
+)
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.code import code_of
 from harness.engine.code_cache import CODES, CodeCache
 from harness.engine.compute import Compute
-from harness.engine.integrity import content_digest, damaged_file, incomplete_file, sealed
+from harness.engine.integrity import content_digest, damaged_file, incomplete_file
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output
@@ -176,7 +183,7 @@ class Store:
         Raises Removed where somebody takes away what it works with.
         """
         with self._lock(artifact, report):
-            shutil.rmtree(_replaced(self.folder(artifact)), ignore_errors=True)  # of a killed run
+            shutil.rmtree(replaced_folder(self.folder(artifact)), ignore_errors=True)  # of a killed run
             if self._is_done(artifact) or self._share_what_is_here(artifact):
                 return False
             for parent in artifact.parents():
@@ -192,13 +199,13 @@ class Store:
             output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
             with self._removals_reported(artifact, partial):
                 times = run_step(artifact, self._bound(artifact), output)
-                digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
+                digests = {str(path.relative_to(partial)): file_digest(path) for path in payload_files(partial)}
                 content = {"content": content_digest(digests, output.counts), "digests": digests}
                 retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
-                _write_record(
+                write_record(
                     partial, {**identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
                 )
-                _publish(partial, self.folder(artifact))
+                publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
 
@@ -223,7 +230,7 @@ class Store:
         partial = self.folder(artifact).with_name(f".adopted-{artifact.key}")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(folder, partial, copy_function=link_or_copy)
-        _publish(partial, self.folder(artifact))
+        publish(partial, self.folder(artifact))
         self._share(artifact)
 
     def sweep(self) -> None:
@@ -294,7 +301,7 @@ class Store:
                     f"{self.shared.url}/{place(artifact)}: {damaged} is not what was written there; remove that folder"
                     " and run the same command, which makes it again"
                 )
-            _publish(partial, self.folder(artifact))
+            publish(partial, self.folder(artifact))
 
     def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
         """Return whether the local artifact is the one that was shared: it may have been made again for its failed
@@ -309,7 +316,7 @@ class Store:
         again. Else the code that began it stands in the record, so that the artifact is named as stale.
         """
         partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
-        begun = {**origin, **_begun(partial)}
+        begun = {**origin, **begun_with(partial)}
         is_other = begun["made_from"] != origin["made_from"] or (self.remakes_stale and begun["code"] != origin["code"])
         if partial.exists() and (is_other or not find_step(artifact).resumable):
             shutil.rmtree(partial)
@@ -331,24 +338,6 @@ def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> 
     return Store(root, SharedStore(compute.store) if compute.store else None, remakes_stale=remakes_stale)
 
 
-def read_record(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the record of the finished artifact in `folder`; None where it is not there, or incomplete.
-
-    `code` is what made it (`harness.engine.code`), with `functions` where that begins; `made_from` is the content of
-    its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
-    from before these were kept do not have them.
-    """
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
-        record.setdefault("retry", False)  # as records from before failed rows were tried again
-        complete = record["key"] == key and all(
-            (folder / name).stat().st_size == size for name, size in record["files"].items()
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return record if complete else None
-
-
 def place(artifact: Artifact) -> str:
     """Return the path of `artifact` in any store: ``<step>/<key>``."""
     return f"{artifact.step}/{artifact.key}"
@@ -366,52 +355,3 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
-
-
-def _begun(partial: Path) -> dict[str, Any]:
-    """Return the code and inputs with which a killed run began to fill a folder, as far as it says."""
-    try:
-        begun = json.loads((partial / RECORD).read_bytes())
-        return {name: begun[name] for name in ("code", "made_from")}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-
-
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in _payload(folder)}
-    text = json.dumps(sealed({**record, "files": files}), indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    for path in [*_files(partial), partial]:
-        _sync(path)
-    aside = _replaced(folder)
-    if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-    os.replace(partial, folder)
-    _sync(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _replaced(folder: Path) -> Path:
-    """Return where the old content of `folder` lies while it is replaced."""
-    return folder.with_name(f".replaced-{folder.name}")
-
-
-def _payload(folder: Path) -> list[Path]:
-    return [path for path in _files(folder) if path.name != RECORD]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
-    """Flush `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

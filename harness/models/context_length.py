@@ -31,8 +31,9 @@ def answer_token_limits(
     for turns, ids in zip(conversations, prompts, strict=True):
         if len(ids) >= limit:
             raise UserError(
-                f"the prompt that starts with {turns[-1].content[:PROMPT_CHARACTERS]!r} has {len(ids)} tokens, and {model} holds "
-                f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
+                f"the prompt that starts with {turns[-1].content[:PROMPT_CHARACTERS]!r} has {len(ids)} tokens, and"
+                f" {model} holds {limit}, its answer included; leave it out of the data, or take a model with a longer"
+                " context"
             )
     return [min(most, limit - len(ids)) for ids in prompts]
 

@@ -68,7 +68,8 @@ class StoredTeacher:
         if row := self._rows.get(request):
             return row.improvement
         raise UserError(
-            f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r}; add one, or name another teacher"
+            f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r};"
+            " add one, or name another teacher"
         )
 
 

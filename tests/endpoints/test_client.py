@@ -258,12 +258,10 @@ def test_a_refused_parameter_is_named_and_can_be_left_out(tmp_path, name):
 
 
 def test_too_long_a_prompt_is_not_taken_for_a_refused_parameter(tmp_path):
-    error_reason = "max_tokens is too large: 4096. This model's maximum context length is 2048 tokens"
-    with ChatServer(faults=Faults(status=400, error={"message": error_reason})) as server:
+    said = "max_tokens is too large: 4096. This model's maximum context length is 2048 tokens"
+    with ChatServer(faults=Faults(status=400, error={"message": said})) as server:
         (failure,) = all_replies(judge(server, tmp_path), questions(1)).values()
-        assert failure == CallFailure(
-            f"the prompt is too long for the model (status 400: {error_reason})", is_final=True
-        )
+        assert failure == CallFailure(f"the prompt is too long for the model (status 400: {said})", is_final=True)
 
 
 def test_any_text_can_be_sent(tmp_path):

@@ -191,9 +191,9 @@ DAYS = [
 
 @pytest.mark.parametrize(("today", "how"), DAYS)
 def test_a_dry_run_says_that_a_model_is_gone(today: date, how: str) -> None:
-    error_reason = describe(estimate([request()], GPT4), today)
-    assert (f"gpt-4-1106-preview {how} 2026-10-23; the price is its last" in error_reason) == bool(how)
-    assert ("warning" in error_reason) == bool(how)
+    said = describe(estimate([request()], GPT4), today)
+    assert (f"gpt-4-1106-preview {how} 2026-10-23; the price is its last" in said) == bool(how)
+    assert ("warning" in said) == bool(how)
 
 
 def test_a_request_that_could_overrun_the_budget_is_not_sent() -> None:

@@ -352,9 +352,9 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_the_key_is_struck_out_however_it_is_spelt(spelling: str) -> None:
-    error_reason = redact(f"your key {SPELLINGS[spelling]} is bad", KEY)
-    assert "[OPENAI_API_KEY]" in error_reason and "0123456789" not in error_reason
-    assert base64.b64encode(b"0123456789")[:12].decode() not in error_reason and b"0123456789".hex() not in error_reason
+    said = redact(f"your key {SPELLINGS[spelling]} is bad", KEY)
+    assert "[OPENAI_API_KEY]" in said and "0123456789" not in said
+    assert base64.b64encode(b"0123456789")[:12].decode() not in said and b"0123456789".hex() not in said
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9/{}/v1", "http://{}.example.com/v1"])
@@ -368,8 +368,8 @@ def test_a_key_in_the_base_url_is_refused_before_it_is_written(place: str, tmp_p
 def test_a_redirect_to_the_key_does_not_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-Planted-0123456789")
     redirect = whole(307, b"", "location: http://sk-Planted-0123456789.example.com/")
-    error_reason = pytest.raises(UserError, match=r"redirects to http://\[OPENAI_API_KEY\]\.example")
-    with RawServer(redirect) as server, error_reason:
+    said = pytest.raises(UserError, match=r"redirects to http://\[OPENAI_API_KEY\]\.example")
+    with RawServer(redirect) as server, said:
         only(judge(server.base_url, tmp_path))
 
 
@@ -577,9 +577,9 @@ def test_another_model_is_said_once_whether_asked_or_found_again(tmp_path: Path)
     answer = {**good_answer(), "model": "cheap-1\n"}
     with RawServer(whole(200, answer)) as server:
         for _ in range(2):
-            error_reason: list[str] = []
-            assert len(list(judge(server.base_url, tmp_path, note=error_reason.append).replies(questions))) == 5
-            assert error_reason == [f"judge-1 at {server.base_url} says that another model answers: cheap-1"]
+            said: list[str] = []
+            assert len(list(judge(server.base_url, tmp_path, note=said.append).replies(questions))) == 5
+            assert said == [f"judge-1 at {server.base_url} says that another model answers: cheap-1"]
         assert len(server.requests) == 5
 
 
@@ -602,14 +602,12 @@ def test_who_waits_for_a_429_hears_of_it(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(client, "_TELLING_SECONDS", 0.02)
     monkeypatch.setattr(client, "Silence", lambda now: pacing.Silence(now, first=0.2))
-    error_reason: list[str] = []
+    said: list[str] = []
     retries = Retries(first_delay=0.05, longest_delay=0.05, patience=2.0)
     with RawServer(whole(429, {"error": {"message": "tier 1 allows 3 requests a day"}})) as server:
-        assert isinstance(
-            only(judge(server.base_url, tmp_path, retries=retries, note=error_reason.append)), CallFailure
-        )
-    assert 1 <= len(error_reason) <= 2, "not every time"
-    assert "no reply for" in error_reason[0] and "status 429: tier 1 allows 3 requests a day" in error_reason[0]
+        assert isinstance(only(judge(server.base_url, tmp_path, retries=retries, note=said.append)), CallFailure)
+    assert 1 <= len(said) <= 2, "not every time"
+    assert "no reply for" in said[0] and "status 429: tier 1 allows 3 requests a day" in said[0]
 
 
 def test_who_gets_replies_hears_of_no_waiting() -> None:

@@ -77,9 +77,9 @@ def test_what_is_no_answer_of_a_batch_api_is_one_line(path: str, body: bytes, tm
     with ChatServer() as server:
         BatchRoutes(server)
         server.route("POST", path, odd)
-        error_reason: list[str] = []
+        said: list[str] = []
         with pytest.raises(UserError, match="the Batch API cannot be reached") as stop:
-            ask(server, tmp_path, questions(1), error_reason.append)
+            ask(server, tmp_path, questions(1), said.append)
     assert "\n" not in str(stop.value)
 
 
@@ -142,12 +142,12 @@ def test_who_waits_for_the_batch_api_hears_of_it(tmp_path: Path, monkeypatch: py
         return Response(429, {"error": {"message": "tier 1 is busy"}})
 
     monkeypatch.setattr(api, "Silence", lambda now: pacing.Silence(now, first=0.05))
-    error_reason: list[str] = []
+    said: list[str] = []
     with ChatServer() as server:
         server.route("POST", "/v1/files", busy)
         with pytest.raises(UserError, match="tier 1 is busy"):
-            ask(server, tmp_path, questions(1), error_reason.append)
-    assert error_reason and "status 429: tier 1 is busy" in error_reason[0]
+            ask(server, tmp_path, questions(1), said.append)
+    assert said and "status 429: tier 1 is busy" in said[0]
 
 
 def test_lines_of_a_journal_that_are_none_of_ours_are_passed_over(tmp_path: Path) -> None:

@@ -288,17 +288,17 @@ def test_a_few_faults_among_many_replies_end_nothing(tmp_path: Path) -> None:
 
 
 def test_a_system_turn_can_be_put_before_the_users(tmp_path: Path) -> None:
-    error_reason = (
+    said = (
         Message("system", "Judge."),
         Message("user", "1?"),
         Message("assistant", "Hm."),
         Message("user", "2?"),
     )
     with OddServer() as server:
-        ask(judge(server, tmp_path, without=("system",)), [ChatRequest(error_reason, 64, 0.0)])
-        ask(judge(server, tmp_path), [ChatRequest(error_reason, 64, 0.0)])
+        ask(judge(server, tmp_path, without=("system",)), [ChatRequest(said, 64, 0.0)])
+        ask(judge(server, tmp_path), [ChatRequest(said, 64, 0.0)])
         without, plain = (body["messages"] for body in server.bodies)
-    assert [(turn["role"], turn["content"]) for turn in plain] == [(turn.role, turn.content) for turn in error_reason]
+    assert [(turn["role"], turn["content"]) for turn in plain] == [(turn.role, turn.content) for turn in said]
     assert [turn["role"] for turn in without] == ["user", "assistant", "user"]
     assert [turn["content"] for turn in without] == ["Judge.\n\n1?", "Hm.", "2?"]
 
