@@ -98,7 +98,7 @@ class AnswerFile:
         if len(empty) == asked - answered:
             return UserError(
                 f"{self.path}: the output of row {empty[0]} is null, so that nothing answers it ({len(empty)} of the "
-                f"{asked} are); give it one, or take the row out"
+                f"{asked} are); give it one, or remove the row"
             )
         null = f" ({len(empty)} of them null, the first in row {empty[0]})" if empty else ""
         return UserError(
@@ -135,4 +135,4 @@ def _check_one_writer(path: Path, writers: Collection[str]) -> None:
 def _check_whole(texts: Iterable[str], shown: str) -> None:
     """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
     if any(map(has_lone_surrogate, texts)):
-        raise UserError(f"{shown}: holds half a character; write the whole one, or U+FFFD for it")
+        raise UserError(f"{shown}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")

@@ -24,8 +24,8 @@ def disk_full_error(error: BaseException, place: Path) -> UserError | None:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             return UserError(
-                f"cannot write to {cause.filename or place} ({cause.strerror}); see to that and run the same command:"
-                " what was made and paid for before is kept"
+                f"cannot write to {cause.filename or place} ({cause.strerror}); fix that and run the same command:"
+                " finished and paid work is kept"
             )
         cause = cause.__cause__ or cause.__context__
     return None

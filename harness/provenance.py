@@ -73,8 +73,7 @@ def package_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def package_around(root: str) -> dict[str, Any]:
-    """Return name, version and commit of the package that has the outermost module `root`; empty where none is
-    installed."""
+    """Return name, version and commit of the package with the outermost module `root`; empty for none."""
     from importlib.metadata import distribution, entry_points, packages_distributions
 
     for group in ENTRY_POINTS:  # an editable install is found by these alone
@@ -86,8 +85,7 @@ def package_around(root: str) -> dict[str, Any]:
 
 
 def package_origin(package: "Distribution") -> dict[str, Any]:
-    """Return ``{"package": ..., "version": ..., "commit": ...}``, with ``"dirty"`` for an editable install from a
-    checkout.
+    """Return name, version and commit of an installed package, with "dirty" for an editable install.
 
     The commit is that of the URL it was installed from (`direct_url.json`, PEP 610), or of the folder that it is
     installed from as editable; "unknown" elsewhere.

@@ -176,8 +176,8 @@ def lone_surrogate_error(error: UnicodeEncodeError) -> UserError:
         error.object[error.start - more : error.end + more] for more in (0, min(error.start, CONTEXT_CHARACTERS))
     )
     return UserError(
-        f"a text holds half a character ({visible(half)}), which no file can hold: '{visible(around)}'; write the"
-        " character whole, or take the row out of the data"
+        f"a text contains half of a surrogate pair ({visible(half)}), which cannot be stored: '{visible(around)}';"
+        " write the whole character, or remove the row from the data"
     )
 
 

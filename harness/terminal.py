@@ -23,8 +23,7 @@ PATIENCE = 2.0
 
 
 def visible(text: str) -> str:
-    """Return the text with every character that a terminal would obey as its escape, such as ``\\x1b``; keeps line
-    ends."""
+    """Return the text with characters that a terminal would obey as escapes, such as ``\\x1b``; keeps line ends."""
     return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

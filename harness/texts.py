@@ -7,8 +7,7 @@ _MAX_NAMES = 12
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Return whether `text` holds a lone half of a surrogate pair, which JSON can hold and no encoding of a file
-    can."""
+    """Return whether `text` holds a lone half of a surrogate pair, which JSON can hold and no encoding can."""
     try:
         text.encode()
     except UnicodeEncodeError:

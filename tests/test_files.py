@@ -14,7 +14,7 @@ NO_ROOM = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS]
 def test_a_full_or_read_only_disk_is_named_with_its_place(number: int) -> None:
     told = disk_full_error(OSError(number, os.strerror(number)), Path("runs"))
     assert isinstance(told, UserError)
-    assert str(told).startswith(f"cannot write to runs ({os.strerror(number)}); see to that and run the same command")
+    assert str(told).startswith(f"cannot write to runs ({os.strerror(number)}); fix that and run the same command")
     assert "cannot write to runs/rows.jsonl" in str(
         disk_full_error(OSError(number, os.strerror(number), "runs/rows.jsonl"), Path("runs"))
     )

@@ -192,7 +192,7 @@ class _Rerun:
         except OSError as error:
             raise UserError(
                 f"cannot take {artifact} over into {self.store.root} ({error.strerror or 'some files'});"
-                " see to that and run the same command"
+                " fix that and run the same command"
             ) from None
 
 

@@ -129,7 +129,9 @@ def _read(path: Path) -> Outputs:
         )
     outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
     if halved := [text for text in (*outputs, *outputs.values()) if has_lone_surrogate(text)]:
-        raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")
+        raise UserError(
+            f"{path}: {halved[0][:40]!r} contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+        )
     return outputs
 
 

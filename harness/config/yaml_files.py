@@ -71,7 +71,7 @@ def read_yaml(path: Path) -> Any:
         if not path.is_file() and path.exists():
             raise UserError(f"{path} is not a file")
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is no configuration: it has more than {LARGEST:,} bytes")
+            raise UserError(f"{path} is not a configuration file: it has more than {LARGEST:,} bytes")
         return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

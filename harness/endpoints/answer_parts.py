@@ -67,8 +67,9 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def first_token(logprobs: Any) -> dict[str, float] | None:
-    """Return token -> log-probability of the alternatives, from a choice's `logprobs`; of one that is there twice
-    (spelt in other bytes) the likelier.
+    """Return token -> log-probability of the alternatives, from a choice's `logprobs`.
+
+    Of a token that is there twice (spelt in other bytes) the likelier counts.
 
     None where there are none, or not all of them can be read: with one left out, the others' shares would be wrong.
     The token sampled is no alternative by itself: of what else might have stood there it says nothing.

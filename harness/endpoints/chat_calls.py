@@ -111,8 +111,7 @@ class ChatCalls:
         return CallFailed(reason, is_unreachable=is_unreachable(error), is_free=not was_sent(error))
 
     def _refusal(self, found: Problem, wait: float | None = None) -> CallFailed | PromptRefused | UserError:
-        """Return the exception for an error answer: another attempt, after `wait` seconds if it asks for them, or
-        none."""
+        """Return the exception for an error answer: one that allows another attempt, after `wait` seconds, or none."""
         without = self._reference.without
         if reason := refused_prompt(found.status, found.body, without):
             return PromptRefused(f"{reason} ({found})", is_free=reason != NO_ROOM)

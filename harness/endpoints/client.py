@@ -71,7 +71,7 @@ class OpenAIJudge:
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
-            raise UserError(f"{stop}; {there} of {len(requests)} replies are there and kept") from None
+            raise UserError(f"{stop}; {there} of {len(requests)} replies are recorded") from None
         except OSError as error:
             raise disk_full_error(error, self._record.path) or error from None
 

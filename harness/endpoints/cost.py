@@ -68,8 +68,7 @@ def _bytes(text: str) -> int:
 
 @cache
 def text_token_counter(name: str) -> Callable[[str], int] | None:
-    """Return a counter of a text's tokens, special tokens in it read as plain text; None where rs_bpe is not
-    installed."""
+    """Return a counter of a text's tokens, with special tokens read as plain text; None without rs_bpe."""
     try:
         from rs_bpe.bpe import openai  # type: ignore[import-not-found]
     except ImportError:  # it has no wheel for every platform

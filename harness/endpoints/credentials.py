@@ -31,7 +31,7 @@ def api_key(reference: EndpointReference) -> str:
     if not key:
         raise UserError(f"{reference} needs a key: set {VARIABLE} in the environment")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UserError(f"{VARIABLE} holds blanks, line ends or letters that no key has: set it again")
+        raise UserError(f"{VARIABLE} contains blanks, line ends or characters that a key cannot have: set it again")
     require_no_key_in(reference)
     return key
 
@@ -88,8 +88,10 @@ def _spellings(key: str) -> re.Pattern[str]:
 
 
 def _spelling(character: str) -> str:
-    """Match one letter of a key: itself, escaped (`\\/`), or by its number (`\\u0073`, `\\u{73}`, `\\163`, `%73`,
-    `%u0073`, `&#115;`)."""
+    """Match one letter of a key: itself, escaped, or by its number.
+
+    These are `\\/`, `\\u0073`, `\\u{73}`, `\\163`, `%73`, `%u0073` and `&#115;`.
+    """
     digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
     named = re.escape(html.escape(character))
     numbered = rf"u00{digits}|u\{{0{{0,4}}{digits}\}}|x{digits}|0?{ord(character):o}"

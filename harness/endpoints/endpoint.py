@@ -51,8 +51,7 @@ def endpoint_client(
 def async_endpoint_client(
     reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int
 ) -> "AsyncOpenAI":
-    """Return the SDK's asynchronous client, as `endpoint_client`; the caller ends what takes longer than
-    `timeout_seconds`."""
+    """Return the SDK's asynchronous client, as `endpoint_client`; the caller ends what takes too long."""
     from openai import AsyncOpenAI
 
     from harness.endpoints.http_clients import AsyncBoundedClient, Bounds
@@ -62,8 +61,7 @@ def async_endpoint_client(
 
 
 def _direct(reference: EndpointReference) -> dict[str, Any]:
-    """Return the HTTP client's settings: no proxy to this machine, where SSL_CERT_FILE still names the authorities to
-    trust."""
+    """Return the HTTP client's settings: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
     return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
 
 
@@ -82,8 +80,10 @@ def _settings(reference: EndpointReference, key: str, timeout_seconds: float) ->
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The content of an error answer: HTTP status, message, and the `parameter` that it refuses ("" where it names
-    none), fit to be printed; and its `body`, the value of its JSON or its text."""
+    """The content of an error answer: HTTP status, message, refused `parameter` ("" for none), and its `body`.
+
+    Message and parameter are fit to be printed; the body is the value of the answer's JSON, or its text.
+    """
 
     status: int
     message: str

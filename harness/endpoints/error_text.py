@@ -53,7 +53,8 @@ def _status(*places: Any) -> int:
 
 
 def _innermost(body: Any) -> tuple[Any, str]:
-    """Unwrap an error: return its text, or all of it where there is none, and the text that a proxy passes on."""
+    """Return unwrap an error: return its text, or all of it where there is none, and the text that a proxy passes
+    on."""
     raw = ""
     if isinstance(body, list) and len(body) == 1:  # as Gemini wraps its errors
         body = body[0]

@@ -63,8 +63,10 @@ class Retries:
 
 
 class Silence:
-    """The time since an endpoint's last reply, and when to report it to the user: after `first` seconds, and then each
-    time after six times as long."""
+    """The time since an endpoint's last reply, and when to report it to the user.
+
+    That is after `first` seconds, and then each time after six times as long.
+    """
 
     def __init__(self, now: float, first: float = 10.0) -> None:
         self._first = first

@@ -51,8 +51,8 @@ def endpoint_reference(model: str, base_url: str | None = None, without: tuple[s
         return EndpointReference(model, content=world_digest())
     if "://" in model or ("@" in model and not base_url):
         raise UserError(
-            f"{model!r} is no model of the OpenAI API: name the model alone, and its endpoint as a base URL that starts"
-            " with http:// or https://"
+            f"{model!r} is not a model of the OpenAI API: give the model's name alone, and its endpoint as a base URL"
+            " that starts with http:// or https://"
         )
     url = _checked_url(base_url or OPENAI_URL)
     refused = {*known_model(model).without, *without}
@@ -71,7 +71,7 @@ def _checked_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise UserError(f"an endpoint's base URL must start with http:// or https://, not {text!r}")
     if not _names_a_host(text):
-        raise UserError(f"an endpoint's base URL {text!r} names no host and port that there can be")
+        raise UserError(f"invalid base URL {text!r}: no valid host or port")
     return text.rstrip("/")
 
 

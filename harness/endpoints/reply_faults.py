@@ -90,8 +90,7 @@ def cut_off(reference: EndpointReference, request: ChatRequest, options: Options
 
 
 def _has_alternatives(request: ChatRequest, reply: ChatReply) -> bool:
-    """Return whether more is known of the first token than the text says: one alternative alone is the sampled
-    token."""
+    """Return whether the reply has alternatives: one alone is the sampled token, which the text says too."""
     return len(reply.log_probabilities or ()) >= min(2, request.top_logprobs)
 
 

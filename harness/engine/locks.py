@@ -7,8 +7,9 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock `path`, a file in a folder that is there, until the context is left; `waits` is called, once, where
-    another process has it.
+    """Hold the lock `path`, a file in a folder that is there, until the context is left.
+
+    `waits` is called, once, where another process has it.
 
     The file goes with the lock. Who waited for it then sees that it is another file, and takes the lock anew
     (`filelock`), so that two never have it.

@@ -59,7 +59,7 @@ class Output:
         """
         log = RowLog(self.folder / ROWS, type, key, self.counts)
         if log.is_damaged:
-            self.note(f"the rows that a killed run left in {self.folder / ROWS} are not what it wrote: made again")
+            self.note(f"the rows that a killed run left in {self.folder / ROWS} are damaged: made again")
         self._log = log
         return log
 

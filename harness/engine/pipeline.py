@@ -32,8 +32,7 @@ class Plan:
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """Return the steps that must run, so that `store` has all `targets`, and none that is stale if it makes such
-    again."""
+    """Return the steps that must run so that `store` has all `targets`, and none that is stale if it remakes those."""
     found: dict[str, Artifact] = {}
     missing: dict[str, Artifact] = {}
     wanted = list(targets)
@@ -85,7 +84,7 @@ def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, st
 def _report_damaged(artifact: Artifact, file: str, store: Store) -> None:
     mended = "fetched" if store.has(artifact) else "made"
     place = store.folder(artifact) / file
-    print(f"{place} is not what was written there: {artifact} is {mended} again", file=sys.stderr, flush=True)
+    print(f"{place} is damaged: {artifact} is {mended} again", file=sys.stderr, flush=True)
 
 
 def print_plan(plan: Plan) -> None:
@@ -139,7 +138,7 @@ def run(
                 expected or {},
             )
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
+        raise Interrupted("interrupted; finished steps are kept, run the same command to continue") from None
 
 
 def _execute(

@@ -105,8 +105,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Delay interrupts: a process started inside never gets them, and this one gets them, and other endings, on
-    leaving.
+    """Delay interrupts: a process started inside never gets them, and this one gets them on leaving.
 
     Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
 

@@ -348,7 +348,7 @@ def _go_to(folder: Path) -> None:
     except OSError as error:
         raise UserError(
             f"the node {os.uname().nodename} cannot work in {folder}, where the command was given ({error.strerror});"
-            " give it in a folder that all nodes have under the same path"
+            " run it in a folder that all nodes have under the same path"
         ) from None
 
 

@@ -101,7 +101,7 @@ class SharedStore:
         except Exception as error:  # each file system has its own
             why = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"the store {self.url} cannot be used ({why}); see to that, or give another URL with --store"
+                f"the store {self.url} cannot be used ({why}); fix that, or give another URL with --store"
             ) from error
 
 

@@ -9,8 +9,7 @@ from importlib.util import find_spec
 
 
 def sources_state(roots: frozenset[str]) -> str:
-    """Return a state that changes with any source of these outermost packages, and with Python; cached for the
-    process."""
+    """Return a state that changes with any source of these outermost packages, and with Python; cached."""
     return sha256("\n".join([sys.version, *map(_state, sorted(roots))]).encode()).hexdigest()
 
 

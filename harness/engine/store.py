@@ -176,7 +176,7 @@ class Store:
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> bool:
-        """Run the step of `artifact`, whose inputs must be there; return False when another process has made it
+        """Run the step of `artifact`, whose inputs must be there; return False if another process has made it
         meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
@@ -234,8 +234,10 @@ class Store:
         self._share(artifact)
 
     def sweep(self) -> None:
-        """Remove what killed processes left: locks that nobody has, and beside artifacts that are there what they
-        replaced, copies of them and logs of their steps."""
+        """Remove what killed processes left: locks that nobody has, and leftovers beside artifacts that are there.
+
+        The latter are what the artifacts replaced, copies of them and logs of their steps.
+        """
         remove_unheld(self._locks, "*.lock")
         for path in [*self.root.glob("*/.*-*"), *self.logs.glob("*-*.log")]:
             if (artifact := self._finished(path)) is not None:
@@ -298,14 +300,13 @@ class Store:
             self.shared.fetch(place(artifact), partial)
             if damaged := damaged_file(partial, read_record(partial, artifact.key) or record):
                 raise UserError(
-                    f"{self.shared.url}/{place(artifact)}: {damaged} is not what was written there; remove that folder"
+                    f"{self.shared.url}/{place(artifact)}: {damaged} is damaged; remove that folder"
                     " and run the same command, which makes it again"
                 )
             publish(partial, self.folder(artifact))
 
     def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
-        """Return whether the local artifact is the one that was shared: it may have been made again for its failed
-        rows."""
+        """Return whether the local artifact is the shared one, which may have been made again for its failed rows."""
         here = read_record(self.folder(artifact), artifact.key)
         return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
 

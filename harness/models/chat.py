@@ -12,8 +12,7 @@ from harness.records import Message, Prompt
 
 
 def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
-    """Return the turns that a model reads for `prompt`, with `message` in the place of the user's last turn if
-    given."""
+    """Return the turns that a model reads for `prompt`, with `message` as the user's last turn if given."""
     return (*prompt.history, Message("user", prompt.text if message is None else message))
 
 

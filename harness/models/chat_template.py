@@ -70,7 +70,9 @@ def on_one_day(template: str) -> str:
 def require_working(tokenizer: Any) -> None:
     """Raise UserError for a tokenizer whose template cannot show a message."""
     if "a message" not in rendered(tokenizer, [Message("user", "a message")], answers=True):
-        raise UserError(f"the chat template of {tokenizer.name_or_path} leaves out what the user says; give it another")
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} leaves out the user's message; use another template"
+        )
 
 
 def _reason(error: Exception) -> str:

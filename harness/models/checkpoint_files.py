@@ -65,7 +65,7 @@ def require_plausible(folder: Path) -> None:
         if count > most and (_LAYERS.search(name) or _COUNTS.search(name)):
             raise UserError(
                 f"cannot load the model in {folder}: its config.json says {name}: {count}, and its weights are only"
-                f" {most} {of}; get the folder again"
+                f" {most} {of}; download the folder again"
             )
 
 

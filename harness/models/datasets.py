@@ -50,7 +50,7 @@ def _mend(reference: str) -> str:
     """Return what is to be done where the file of a data set is not there."""
     if reference.startswith("data/small/"):
         return "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)"
-    return "" if Path(reference).is_absolute() else "; it is looked for from the folder where the command is given"
+    return "" if Path(reference).is_absolute() else "; a relative path starts at the current folder"
 
 
 def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] | None = None) -> Mapping[str, Path]:
@@ -71,8 +71,7 @@ def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] 
 
 
 def split_sizes(on_hub: Repository, split: str) -> dict[str, int]:
-    """Return the sizes in bytes of the split's parquet files, in order; of the cached ones where the hub cannot be
-    asked.
+    """Return the sizes in bytes of the split's parquet files, in order; of the cached ones without the hub.
 
     Raises UserError for a split that there is not, with the most similar one, and where the cache lacks a file.
     """
@@ -204,6 +203,6 @@ def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
         if row.get(column) not in (None, ""):
             value = row[column]
             if isinstance(value, list | Mapping) or value == inf or has_lone_surrogate(str(value)):
-                raise UserError(f"{where}: {column} is no name or number; give it one, or drop the column")
+                raise UserError(f"{where}: {column} is not a name or number; give it one, or drop the column")
             return str(value)
     return ""

@@ -63,7 +63,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
             loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     except Exception as error:  # the reader raises whatever the bytes lead to
         raise UserError(
-            f"cannot read the model in {path} ({type(error).__name__}: {error}); get the file again"
+            f"cannot read the model in {path} ({type(error).__name__}: {error}); download the file again"
         ) from None
     # The loaded model still counts as quantized, which transformers does not save: its weights go into a fresh one.
     config = loaded.config

@@ -168,7 +168,9 @@ def _newest(kind: RepositoryKind, name: str, _hub: str | None, _cache: Path) -> 
 
 
 def _unwritable(error: OSError) -> UserError:
-    return UserError(f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME elsewhere")
+    return UserError(
+        f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME to another folder"
+    )
 
 
 class NotHere(UserError):
@@ -209,8 +211,8 @@ def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Excep
         return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
-            f"the hub has no {HUB_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is"
-            " no such folder or file here"
+            f"the hub has no {HUB_NAMES[kind]} {name}, or you have no access to it (hf auth login, or HF_TOKEN);"
+            " and there is no such folder or file here"
         )
     if isinstance(error, errors.HFValidationError):
         return UserError(f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here")
@@ -222,11 +224,11 @@ def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Excep
 def _not_here(what: str, reason: _Unreachable) -> NotHere:
     if str(reason) == "offline":
         return NotHere(
-            f"{what} is not on this machine, or not all of it, and the hub is not asked offline; run `harness prefetch`"
+            f"{what} is not completely in the local cache, and the hub is not asked offline; run `harness prefetch`"
             " with the same experiment and scale where there is a network"
         )
     return NotHere(
-        f"{what} is not on this machine, or not all of it, and the hub at {_hub()} cannot be asked ({reason}); try"
+        f"{what} is not completely in the local cache, and the hub at {_hub()} cannot be asked ({reason}); try"
         " again, or run `harness prefetch` where it can"
     )
 
@@ -292,7 +294,7 @@ def fetch_file(repository: str, name: str, revision: str | None = None) -> HubFi
         mend = (
             "run `harness prefetch` where there is a network"
             if is_offline()
-            else "see to that and run the same command again"
+            else "fix that and run the same command again"
         )
         cause = _cause(unreachable or error)
         raise NotFetched(f"cannot fetch {name} of the data set {repository} from the hub ({cause}); {mend}") from None

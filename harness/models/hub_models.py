@@ -28,7 +28,7 @@ def _shards(index: Path) -> list[str]:
     try:
         return sorted(set(read_object(index)["weight_map"].values()))
     except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{index} does not say which files hold the weights; get it again") from None
+        raise UserError(f"{index} does not say which files hold the weights; download it again") from None
 
 
 def model_files(on_hub: Repository) -> dict[str, int]:
@@ -40,7 +40,7 @@ def model_files(on_hub: Repository) -> dict[str, int]:
     wanted = {name: size for name, size in there.items() if "/" not in name and _is_wanted(name)}
     missing = [name for name in DESCRIPTION if name not in wanted]
     if missing:
-        raise UserError(f"{on_hub.title} is no model that can be loaded: {', '.join(missing)} missing")
+        raise UserError(f"{on_hub.title} is not a model that can be loaded: {', '.join(missing)} missing")
     if not any(name.endswith(".safetensors") for name in wanted):
         others = " but as .bin" if any(name.endswith(".bin") for name in there) else ""
         raise UserError(

@@ -28,8 +28,9 @@ _WITH_ATTENTION_BIAS = ("qwen2",)
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The sizes that memory depends on, of a decoder-only transformer with gated feed-forward layers (Llama, Mistral,
-    Qwen2).
+    """The sizes that memory depends on, of a decoder-only transformer (Llama, Mistral, Qwen2).
+
+    Its feed-forward layers are gated.
 
     `stored_bytes` is what one parameter takes in the checkpoint.
     """

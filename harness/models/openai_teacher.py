@@ -34,7 +34,7 @@ def teacher_endpoint(reference: str) -> EndpointReference:
     """
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
-        raise UserError(f"{reference!r} names no teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+        raise UserError(f"{reference!r} is not a teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
     return require_no_key_in(endpoint_reference(parts["model"], parts["url"]))
 
 
@@ -85,8 +85,7 @@ class OpenAITeacher:
         return [_completion(replies[place]) for place in range(len(requests))]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded as it
-        comes."""
+        """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded."""
         return _BATCH_SIZE
 
     def close(self) -> None:

@@ -73,9 +73,9 @@ def parsed(text: str, name: str, line: int) -> Any:
             " one list of objects"
         ) from None
     except _RepeatedKey as error:
-        raise UserError(f"{where}: the key {error} stands there twice in one object; keep one") from None
+        raise UserError(f"{where}: the key {error} is there twice in one object; keep one") from None
     except RecursionError:
-        raise UserError(f"{where}: brackets nested too deep; take the row out") from None
+        raise UserError(f"{where}: brackets nested too deep; remove the row") from None
 
 
 def _integer(digits: str) -> int | float:
@@ -124,7 +124,7 @@ def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> I
         if (twice := _repeated(header)) is not None:
             raise UserError(f"{name}:1: two columns are called {reprlib.repr(twice)}; keep one")
         if len(header) == 1 and ";" in header[0]:
-            raise UserError(f"{name}: its cells are parted by semicolons; write it with commas, or tabs, between them")
+            raise UserError(f"{name}: its columns are separated by semicolons; separate them by commas or tabs")
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):

@@ -69,14 +69,16 @@ def exchange(row: DataRow, kind: RowKind, where: str) -> Exchange:
     filled = {name: value for name, value in row.items() if _is_filled(value)}
     names = _answer_columns(row, kind, where)
     if kind == "responses" and _is_unwanted(row, names[0]):
-        raise UserError(f"{where}: the answer is labelled as one that is not wanted; take the row out")
+        raise UserError(f"{where}: the answer is labelled as unwanted; remove the row")
     conversations = [_conversation({**filled, name: row[name]}, name, where) for name in names]
     *history, request, _ = conversations[0]
     if any(each[:-1] != conversations[0][:-1] for each in conversations):
         raise UserError(f"{where}: {' and '.join(names)} differ before their last turn; they must answer one request")
     made = Exchange(tuple(history), request.content, tuple(each[-1].content for each in conversations))
     if any(map(has_lone_surrogate, (*(turn.content for turn in history), made.request, *made.answers))):
-        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+        raise UserError(
+            f"{where}: a text contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+        )
     return made
 
 
@@ -190,7 +192,7 @@ def _request_of_texts(row: DataRow, where: str) -> Turns:
     """Return the request that the columns of text make up."""
     requests = [name for name in REQUESTS if name in row] or [name for name in INPUTS if name in row][:1]
     if not requests:
-        raise UserError(f"{where}: no text in {' or '.join(REQUESTS)}; give it one, or take the row out")
+        raise UserError(f"{where}: no text in {' or '.join(REQUESTS)}; give it one, or remove the row")
     request = _plain(row, requests[0], where)
     material = [_plain(row, name, where) for name in MATERIAL if name in row and name not in requests]
     material = [text for text in material if not request.endswith(f"\n{text}")]  # else it is joined already
@@ -220,7 +222,7 @@ def _history(row: DataRow, where: str) -> Turns:
         return turns_of(listed, HISTORY, where) or ()
     pairs = listed if isinstance(listed, list) else []
     if not pairs or not all(map(_is_pair_of_texts, pairs)):
-        raise UserError(f"{where}: {HISTORY} is no list of [request, answer]; write it so, or take the row out")
+        raise UserError(f"{where}: {HISTORY} is not a list of [request, answer] pairs; write it so, or remove the row")
     return tuple(turn for request, answer in pairs for turn in (Message("user", request), Message("assistant", answer)))
 
 
@@ -233,7 +235,7 @@ def _plain(row: DataRow, name: str, where: str) -> str:
     value = row[name]
     if not isinstance(value, str):
         wanted = " or ".join(REQUESTS) if name in REQUESTS else name
-        raise UserError(f"{where}: no text in {wanted}; give it one, or take the row out")
+        raise UserError(f"{where}: no text in {wanted}; give it one, or remove the row")
     _require_plain(value, name, where)
     return value
 
@@ -254,12 +256,12 @@ def _require_plain(text: str, name: str, where: str) -> None:
 def _require_answered(turns: Turns, name: str, where: str) -> None:
     """Raise UserError where the turns do not end with a request and its answer, or one of the two says nothing."""
     if [turn.role for turn in turns[-2:]] != ["user", "assistant"]:
-        raise UserError(f"{where}: {name} does not end with a user's turn and an answer to it; take the row out")
+        raise UserError(f"{where}: {name} does not end with a user's turn and an answer to it; remove the row")
     request, answer = turns[-2:]
     silent = [what for what, turn in ((f"the request in {name}", request), (name, answer)) if not turn.content.strip()]
     for what in silent:
         if what not in MAY_BE_EMPTY:
-            raise UserError(f"{where}: no text in {what}; give it one, or take the row out")
+            raise UserError(f"{where}: no text in {what}; give it one, or remove the row")
 
 
 def _require_unanswered(row: DataRow, turns: Turns, where: str) -> None:
@@ -283,8 +285,8 @@ def _require_nothing_lost(row: DataRow, request: Turns, where: str, *, has_read_
         texts = list(_texts(row[name]))
         if not texts or not all(_folded(text) in folded for text in texts):
             raise UserError(
-                f"{where}: {name} changes what is asked, and would be lost; write it into the request, or take the"
-                " column or the row out"
+                f"{where}: {name} changes what is asked, and would be lost; write it into the request, or remove"
+                " the column or the row"
             )
 
 

@@ -84,5 +84,7 @@ def _row(value: Any, where: str) -> TeacherRow:
     if not all(text.strip() for text in texts):
         raise UserError(f"{where}: instruction, answer and improvement must each hold text")
     if any(map(has_lone_surrogate, texts)):
-        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+        raise UserError(
+            f"{where}: a text contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+        )
     return row

@@ -90,7 +90,7 @@ def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         if _STARTS_AS_TURNS.match(text):
             raise UserError(
-                f"{where}: {column} is a conversation kept as text, but not as JSON; save it as a list of turns"
+                f"{where}: {column} is a conversation stored as text that is not JSON; save it as a list of turns"
             ) from None
         return None
     turns = value if isinstance(value, list) else [value]
@@ -120,17 +120,17 @@ def _message(turn: Any, column: str, where: str) -> Message:
     speaker, content = _first(fields, _SPEAKERS), _first(fields, _CONTENTS)
     called = speaker.casefold() if isinstance(speaker, str) else ""
     if called in _TOOLS or any(fields.get(name) for name in _CALLS):
-        raise UserError(
-            f"{where}: {column} has a turn of a tool, or a call of one: they are not learnt; take the row out"
-        )
+        raise UserError(f"{where}: {column} has a tool turn or a tool call, which are not trained on; remove the row")
     is_answer = ROLES.get(called) == "assistant"
     if is_answer and any(fields.get(name) is not None and not fields[name] for name in _LEARNT):
-        raise UserError(f"{where}: {column} has an answer that is not to be learnt, but each one is; take the row out")
+        raise UserError(
+            f"{where}: {column} has an answer marked as not to be trained on, but all answers are; remove the row"
+        )
     text = _text(content)
     if called not in ROLES or text is None:
         raise UserError(
-            f"{where}: {column} has a turn that is no text of system, user or assistant: role"
-            f" {reprlib.repr(speaker)}, content {_kind(content)}; take the row out"
+            f"{where}: {column} has a turn that is not text of a system, user or assistant role: role"
+            f" {reprlib.repr(speaker)}, content {_kind(content)}; remove the row"
         )
     return Message(ROLES[called], text)
 

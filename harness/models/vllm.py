@@ -147,7 +147,7 @@ def _engine(folder: Path, gpus: int) -> Any:
         if not _is_failed_start(error):
             raise
         raise UserError(
-            f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. Where it is "
+            f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. If there is "
             "too little free memory (it takes nine tenths of a GPU, whatever the model): end what else takes it, take "
             "a smaller model, or more GPUs for a generation step (compute.resources in the scale)"
         ) from None

@@ -108,8 +108,8 @@ def warnings(
     if forecast.machine.is_supposed:
         yield Note(
             "machine",
-            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: reckoned on {forecast.machine.devices}"
-            f" x {forecast.device.description}; --device and --devices take yours",
+            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: estimated for"
+            f" {forecast.machine.devices} x {forecast.device.description}; --device and --devices take yours",
         )
     yield from _asked(scale, today)
     yield from _references(scale, unresolved)
@@ -173,7 +173,7 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
         yield Note("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
     missing = [each for each in unresolved if each not in (*unpinned, *official)]
     if missing:
-        yield Note("reference", f"not at hand: {', '.join(missing)} ({unresolved[missing[0]]})")
+        yield Note("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
 def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:

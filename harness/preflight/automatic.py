@@ -48,7 +48,7 @@ def preflight(
 
 
 def summary(found: Sequence[Check]) -> str:
-    """Summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
+    """Return summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
     text = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:
@@ -71,7 +71,9 @@ def _apart(context: PreflightContext) -> list[Check]:
         try:
             found: list[Check] | str = ours.recv()
         except EOFError:
-            raise HarnessError("the preflight ended without an answer; run `harness doctor` to see why") from None
+            raise HarnessError(
+                "the preflight process ended without a result; run `harness doctor` to see why"
+            ) from None
         finally:
             process.kill()
             process.join()

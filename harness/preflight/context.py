@@ -202,7 +202,9 @@ def hub_sizes(origin: Artifact) -> dict[str, int]:
     is_whole = is_data(origin) and not needed
     if is_whole or (needed and not is_offline()):
         return needed
-    raise NotAtHand(f"{on_hub.title} is not here as a whole: run `harness prefetch` where there is a network")
+    raise NotAtHand(
+        f"{on_hub.title} is incomplete in the local cache; run `harness prefetch` on a machine with network access"
+    )
 
 
 def is_data(origin: Artifact) -> bool:
@@ -232,7 +234,7 @@ def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
 
 def _require(context: PreflightContext, reference: str) -> None:
     if reference in context.lacking:
-        raise NotAtHand(f"{reference} is not at hand")
+        raise NotAtHand(f"{reference} is not available")
 
 
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:

@@ -48,7 +48,7 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
     if empty:
-        return Check("failure", what, f"{empty} of {len(rows)} answers are empty: take their rows out")
+        return Check("failure", what, f"{empty} of {len(rows)} answers are empty: remove their rows")
     weight = "its score" if is_bench else "training"
     found = [f"{twice} repeat an earlier prompt, which weighs more in {weight}"] if twice else []
     found += [f"{tied} have the same answer chosen and rejected, which teaches nothing"] if tied else []
@@ -73,7 +73,7 @@ def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str,
     counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
     detail = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
     if any(one.same or one.near for one in found.values()):
-        return Check("warning", f"{name} in training", f"{detail}: its score may rest on what was seen")
+        return Check("warning", f"{name} in training", f"{detail}: its score may be contaminated")
     return Check("ok", f"{name} in training", detail)
 
 

@@ -127,9 +127,7 @@ def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], tod
         return Check("failure", "shutdown", f"announced for {ends}, which is past: choose another judge")
     if ends - today <= NOTICE:
         left = (ends - today).days
-        return Check(
-            "warning", "shutdown", f"announced for {ends}, in {left} days: what you compare must be judged by then"
-        )
+        return Check("warning", "shutdown", f"announced for {ends}, in {left} days: finish your comparisons by then")
     return Check("ok", "shutdown", f"announced for {ends}")
 
 

@@ -74,7 +74,7 @@ def machine_checks(context: PreflightContext, machine: LocalMachine | None = Non
     yield Check("ok", "device", str(machine))
     yield _training_processes(context, machine)
     if context.scale.compute.executor == "ray":
-        yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not looked at from here")
+        yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not checked from here")
     else:
         yield from _packages(context)
         yield from _resources(context, machine)
@@ -207,7 +207,7 @@ def _memory_for(model: str, needed: list[ModelUse], context: PreflightContext, m
         return Check("failure", what, f"{detail}: {mend}")
     if most * side_by_side > TIGHT * limit:
         several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
-        return Check("warning", what, f"{detail}{several}: it may not do; {mend}")
+        return Check("warning", what, f"{detail}{several}: it may not be enough; {mend}")
     if not machine.gpus and most * side_by_side > machine.free_memory:
         return Check("warning", what, f"{detail}, {gib(machine.free_memory)} of it free: end what else is running")
     return Check("ok", what, detail)
@@ -244,11 +244,11 @@ def _disk(context: PreflightContext) -> Check:
         f"{gb(peak)} at the peak, {gb(at_the_end)} at the end, with {made}; {gb(free)} free in {context.store.root}"
     )
     if peak > free:
-        return Check("failure", "disk", f"{detail}: make room, or choose another --run-dir")
+        return Check("failure", "disk", f"{detail}: free some space, or choose another --run-dir")
     if unknown := sorted(_of_unknown_size(context)):
         return Check("warning", "disk", f"{detail}; the checkpoints of {', '.join(unknown)} come on top")
     if peak > TIGHT * free:
-        return Check("warning", "disk", f"{detail}: it may not do")
+        return Check("warning", "disk", f"{detail}: it may not be enough")
     return Check("ok", "disk", detail)
 
 

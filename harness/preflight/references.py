@@ -38,7 +38,7 @@ def _at_hand(what: str, origins: Mapping[str, Artifact]) -> Check:
     available = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
     if any(sizes.values()):
         return Check("warning", what, f"{', '.join(available)}: the run fetches them, or `harness prefetch` before")
-    return Check("ok", what, f"at hand: {', '.join(available)}")
+    return Check("ok", what, f"available: {', '.join(available)}")
 
 
 def endpoint_checks(context: PreflightContext, *, asks: bool) -> Iterator[Check]:
@@ -65,8 +65,7 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 
 
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
-    """Return the endpoints that the run still asks, by role; None for a role without an endpoint, or without
-    questions."""
+    """Return the endpoints that the run still asks, by role; None for a role that asks none."""
     scale = context.scale
     user_turns = works(context.missing)
     judge = scale.judge.reference() if "asking" in user_turns else None
@@ -90,7 +89,7 @@ def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_c
     except UserError as error:
         return Check("failure", what, str(error))
     if isinstance(reply, CallFailure) and reply.is_final:  # such as one word's worth of thinking: others may go better
-        return Check("warning", what, f"{endpoint} gave no word for a word: {reply.reason}")
+        return Check("warning", what, f"{endpoint} gave no usable reply to a test request: {reply.reason}")
     if isinstance(reply, CallFailure):
         return Check("failure", what, f"{endpoint} does not: {reply.reason}; check the server")
     return Check("ok", what, repr(" ".join(reply.text.split())[:40]))

@@ -46,7 +46,7 @@ def token_checks(context: PreflightContext) -> Iterator[Check]:
             folder = context.described(context.base(name))
             tokenizer = load_tokenizer(folder)
         except NotAtHand as error:
-            yield Check("warning", f"tokenizer of {name}", f"not looked at: {error}")
+            yield Check("warning", f"tokenizer of {name}", f"not checked: {error}")
             continue
         except UserError as error:
             yield Check("failure", f"tokenizer of {name}", str(error))
@@ -67,7 +67,7 @@ def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, fold
         yield Check("failure", f"prompts of {name}", str(error))
         return
     if not rows:
-        yield Check("warning", f"prompts of {name}", "not looked at: no training data is at hand")
+        yield Check("warning", f"prompts of {name}", "not checked: no training data is available")
         return
     yield check_start(name, tokenizer, rows)
     yield check_closing(name, tokenizer, folder, rows)
@@ -185,8 +185,8 @@ def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
 def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
     """Warn of a chat template that writes the day's date."""
     if asks_for_day(tokenizer):
-        detail = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
-        yield Check("warning", f"date of {name}", f"{detail}, whenever they are; a server would tell it another")
+        detail = f"the chat template asks for the date, and is given {DAY:%-d %B %Y} in training and generation alike"
+        yield Check("warning", f"date of {name}", f"{detail}, whenever they are; a server would give another")
 
 
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
@@ -202,15 +202,14 @@ def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
             "failure",
             what,
             f"{wrong} of {len(rows)} prompts do not start with exactly one {tokenizer.bos_token!r}:"
-            " take it out of the chat template",
+            " remove it from the chat template",
         )
     has = f"exactly one {tokenizer.bos_token!r}" if puts_one else "none, as its tokenizer puts none before texts"
     return Check("ok", what, f"{has}, in {len(rows)} prompts")
 
 
 def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens]) -> Check:
-    """Check for exactly one closing token, at the end of trained answers, and that the chat template closes them
-    alike."""
+    """Check for exactly one closing token at the end of trained answers, as the chat template closes them."""
     what, end = f"closing token of {name}", tokenizer.eos_token_id
     answers = [answer for row in rows for answer in row.answers]
     wrong = sum(ids.count(end) != 1 or ids[-1] != end for ids in answers)
@@ -239,10 +238,10 @@ def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Check that prompts are the same tokens in training, in generation and by the tokenizer's own template."""
     what = f"prompts of {name}"
     if different := sum(row.training_prompt != row.generation_prompt for row in rows):
-        detail = f"{different} of {len(rows)} are other tokens in training than in generation"
+        detail = f"{different} of {len(rows)} are different tokens in training and in generation"
         return Check("failure", what, f"{detail}: report it as a bug")
     if unlike := sum(row.generation_prompt != _rendered(tokenizer, row.row) for row in rows):
-        detail = f"{unlike} of {len(rows)} are other tokens than the tokenizer makes of its chat template"
+        detail = f"{unlike} of {len(rows)} differ from the tokenizer's own rendering of its chat template"
         return Check("failure", what, f"{detail}: name another chat_template of models.{name} in the scale's file")
     return Check("ok", what, f"the same tokens in training, in generation and by its own template, in {len(rows)} rows")
 
@@ -274,9 +273,9 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
         detail += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
     if lost > MOST * count:
-        return Check("failure", what, f"{detail}: raise max_length, or answers without an end are learnt")
+        return Check("failure", what, f"{detail}: raise max_length, or the model learns answers without an end")
     if lost > MANY * count:
         return Check("warning", what, f"{detail}: raise max_length to keep more")
     if rows.identical:
-        return Check("warning", what, f"{detail}: take them out, as they teach nothing")
+        return Check("warning", what, f"{detail}: remove them, as they teach nothing")
     return Check("ok", what, detail)

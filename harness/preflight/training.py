@@ -79,7 +79,7 @@ def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine)
     shape = context.shape(base)
     needed, free = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
     if needed > MAX_SHARE * free:
-        return f"{gib(needed)} of {gib(free)} that are free is too much for a look"
+        return f"{gib(needed)} of {gib(free)} that are free is too much for a check"
     if not machine.gpus and shape.parameters > MAX_ON_PROCESSORS:
         return f"{shape.parameters / 1e9:.1f} billion parameters take too long without a GPU"
     return ""

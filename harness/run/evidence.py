@@ -57,7 +57,7 @@ def require_intact(folder: Path) -> None:
         damaged = damaged_file(folder, record) if record else None
     if damaged:
         raise UserError(
-            f"{folder}/{damaged} is not what was written there; run the command that made it once more, which makes"
+            f"{folder}/{damaged} is damaged; run the command that made it again, which makes"
             " this step again, or put a good copy there"
         )
 

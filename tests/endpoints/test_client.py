@@ -110,7 +110,7 @@ def test_a_server_that_answers_nothing_useful_ends_the_run_early(tmp_path, fault
         line = stop(judge(server, tmp_path, limits, retries), questions(100))
         assert server.calls.total() - before <= (5 + 4) * 3
     assert reason in line and "--judge-base-url" in line
-    assert line.endswith("10 of 100 replies are there and kept"), "which excuse no server that fails now"
+    assert line.endswith("10 of 100 replies are recorded"), "which excuse no server that fails now"
 
 
 @pytest.mark.parametrize("fault", ["500", "hang"])
@@ -125,7 +125,7 @@ def test_a_server_that_fails_after_its_first_reply_ends_the_run_once_rounds_of_r
         line = stop(this_run, questions(100))
         assert server.calls.total() - before <= (5 + 2 * 4 + 4) * 2
     assert "gives no usable reply any more, not one to the last 13 requests: " in line
-    assert line.endswith("1 of 100 replies are there and kept")
+    assert line.endswith("1 of 100 replies are recorded")
 
 
 def test_replies_in_between_excuse_requests_that_are_given_up(tmp_path):
@@ -309,7 +309,7 @@ def test_what_arrived_before_a_refusal_is_kept(tmp_path):
         running = judge(server, tmp_path).replies(questions(100))
         first = list(islice(running, 30))
         server.faults = Faults(status=401)
-        with pytest.raises(UserError, match="of 100 replies are there and kept") as error:
+        with pytest.raises(UserError, match="of 100 replies are recorded") as error:
             while True:
                 first.append(next(running))
         assert f"{len(first)} of 100" in str(error.value)
@@ -347,7 +347,7 @@ def test_the_budget_stops_cleanly_and_a_larger_one_goes_on(tmp_path, priced):
         line = stop(judge(server, tmp_path, Limits(8, max_usd=0.1, run_id="1")), requests)
         paid = server.served.total()
         assert 0 < paid < 60
-        assert "--max-usd" in line and f"{paid} of 60 replies are there and kept" in line
+        assert "--max-usd" in line and f"{paid} of 60 replies are recorded" in line
         spent = sum(line["usd"] for line in recorded(tmp_path))
         most = cost.Budget(EndpointReference("judge-1", server.base_url), None).most_usd(requests[-1])
         assert 0.1 - most < spent <= 0.1

@@ -234,7 +234,7 @@ def test_a_model_without_log_probabilities_ends_the_run_early_and_for_free_the_n
 ) -> None:
     with OddServer(logprobs(value)) as server:
         line = stop(judge(server, tmp_path), questions(500, 0))
-        assert NO_LOGPROBS in line and line.endswith("; 8 of 500 replies are there and kept")
+        assert NO_LOGPROBS in line and line.endswith("; 8 of 500 replies are recorded")
         assert server.calls.total() == FailureTally.MODEL_REPLIES == 8
         assert NO_LOGPROBS in stop(judge(server, tmp_path), questions(500, 0))
         assert server.calls.total() == FailureTally.MODEL_REPLIES, "the replies are kept"

@@ -154,9 +154,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(runs: Runs):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
     _, stderr = process.communicate(timeout=40)  # the step sleeps for 60 s; a busy machine takes its time
     assert process.returncode == 130
-    assert stderr.splitlines()[1:] == [
-        "error: interrupted; finished steps are kept, the same command goes on from here"
-    ]
+    assert stderr.splitlines()[1:] == ["error: interrupted; finished steps are kept, run the same command to continue"]
     assert not is_running(int(pid))
 
 

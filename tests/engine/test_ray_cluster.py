@@ -246,7 +246,7 @@ def test_ctrl_c_cancels_the_tasks(cluster: Cluster, store: Store):
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "error: interrupted; finished steps are kept, the same command goes on from here"
+    assert stderr.splitlines()[-1] == "error: interrupted; finished steps are kept, run the same command to continue"
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 

@@ -286,7 +286,7 @@ def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_t
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
     with pytest.raises(UserError, match=r"cannot fetch .*, or pass --data FOLDER to read it from this machine"):
         choose_bench(bench, BenchChoice("official"))  # as `harness eval` does
-    with pytest.raises(UserError, match=r"cannot fetch .*; see to that and run the same command again$"):
+    with pytest.raises(UserError, match=r"cannot fetch .*; fix that and run the same command again$"):
         load_baseline(bench)  # as a scale does, for commands without --data
 
 

@@ -151,7 +151,7 @@ def test_the_same_request_with_another_history_is_another_prompt(tmp_path: Path)
         ({"prompt": "a", "response": "b"}, "pairs", "columns prompt, response; wanted chosen and rejected"),
         ({"prompt": "a", "chosen": "b", "rejected": None}, "pairs", "wanted chosen and rejected"),
         ({}, "responses", "columns none"),
-        ({"prompt": "a", "output": " \n"}, "responses", "no text in output; give it one, or take the row out"),
+        ({"prompt": "a", "output": " \n"}, "responses", "no text in output; give it one, or remove the row"),
         ({"prompt": "a", "chosen": "", "rejected": "b"}, "pairs", "no text in chosen"),
         ({"output": "b"}, "responses", "no text in prompt or instruction"),
         ({"prompt": 3, "output": "b"}, "responses", "no text in prompt or instruction"),
@@ -215,7 +215,7 @@ def test_a_file_that_is_not_there_is_one_line_and_not_looked_for_on_the_hub(refe
 
 def test_a_file_that_is_not_there_says_where_it_was_looked_for_or_what_makes_it(tmp_path: Path) -> None:
     for reference, mend in {
-        "mine.jsonl": "; it is looked for from the folder where the command is given",
+        "mine.jsonl": "; a relative path starts at the current folder",
         "data/small/teacher.jsonl": "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)",
         str(tmp_path / "mine.jsonl"): "",
     }.items():

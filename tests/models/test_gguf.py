@@ -94,7 +94,7 @@ def test_converting_prints_nothing(tiny: Path, store: Store, capfd: pytest.Captu
 def test_a_broken_gguf_file_is_one_line(tiny: Path, store: Store, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(tiny.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf \(\w+: .*; get the file again"):
+    with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf \(\w+: .*; download the file again"):
         made(store, model(f"gguf:{broken}"))
     broken.write_bytes(b"no model at all")
     with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf"):

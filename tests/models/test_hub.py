@@ -69,7 +69,7 @@ def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; see to that and run the same command again$"):
+    with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; fix that and run the same command again$"):
         fetch_file(SET, "top.json")
     assert file_names(SET, "data") == []
 

@@ -162,7 +162,7 @@ def untouched(_: HubServer, __: Path) -> None:
         (gated, f"{NAME}@{COMMIT}", "the model maker/tiny is gated"),
         (failing, NAME, r"maker/tiny is not on this machine.* cannot be asked \(HfHubHTTPError\)"),
         (with_weights_as_bin, NAME, r"has no weights as \.safetensors but as \.bin"),
-        (without("config.json"), NAME, r"is no model that can be loaded: config\.json missing"),
+        (without("config.json"), NAME, r"is not a model that can be loaded: config\.json missing"),
         (without("tokenizer_config.json"), NAME, r"tokenizer_config\.json missing"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_revoked_key_ends_it_with_one_line(tmp_path: Path, status: int) -> Non
             ask(server.base_url, tmp_path)
     line = str(error.value)
     assert f"refuses (status {status})" in line and "check OPENAI_API_KEY" in line
-    assert "2 of 6 replies are there and kept" in line
+    assert "2 of 6 replies are recorded" in line
 
 
 def test_a_dead_endpoint_says_which_option_named_it(tmp_path: Path) -> None:

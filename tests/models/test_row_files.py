@@ -81,7 +81,7 @@ FAR_FUTURE = pyarrow.array([2**62], pyarrow.timestamp("us"))
         ("set.jsonl", b'{"a": 1}\n{"a": "\xff"}', "set.jsonl:2: not UTF-8 text at byte 7; save it as UTF-8"),
         ("set.jsonl", '{"a": 1}\n'.encode("utf-16"), "set.jsonl:1: not UTF-8 text at byte 0; save it as UTF-8"),
         ("set.jsonl", gzip.compress(b"{}"), "if it is compressed, end its name in .gz"),
-        ("set.jsonl", b'{"a": ' + b"[" * 100_000, "set.jsonl:1: brackets nested too deep; take the row out"),
+        ("set.jsonl", b'{"a": ' + b"[" * 100_000, "set.jsonl:1: brackets nested too deep; remove the row"),
         ("set.json", b"[" * 100_000, "set.json:1: brackets nested too deep"),
         ("set.csv", b"a;b\n1;2\n", "set.csv: its cells are parted by semicolons; write it with commas"),
         ("set.jsonl", b'{"a": {"b": 1, "b": 2}}', "set.jsonl:1: the key 'b' stands there twice in one"),

@@ -136,7 +136,7 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"messages": [system("s"), user("p"), assistant("r")], "system": "other"}, f"system {LOST}"),
         ({"system": "s", "system_prompt": "other", "prompt": "p", "output": "o"}, f"system_prompt {LOST}"),
         ({"prompt": [user("q")], "chosen": [user("p"), assistant("c")]}, "chosen lacks turns of prompt, with which"),
-        ({"instruction": "i", "input": 5, "output": "o"}, "no text in input; give it one, or take the row out"),
+        ({"instruction": "i", "input": 5, "output": "o"}, "no text in input; give it one, or remove the row"),
         ({"question": "q", "context": {"a": "b"}, "answer": "o"}, "no text in context"),
         ({"instruction": "i", "system": ["s"], "output": "o"}, "no text in system"),
         ({"instruction": "i", "history": "we talked", "output": "o"}, "history is no list of [request, answer]"),
@@ -150,7 +150,7 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"prompt": "<s>[INST] p [/INST]", "response": "r"}, "prompt is in a chat template already ([INST])"),
         ({"prompt": "\n<|user|>\np</s>\n<|assistant|>\n", "response": "r"}, "prompt is in a chat template already"),
         ({"instruction": "i", "output": "<start_of_turn>model\nr"}, "output is in a chat template already"),
-        ({"messages": str([user("p"), assistant("r")])}, "messages is a conversation kept as text, but not as JSON"),
+        ({"messages": str([user("p"), assistant("r")])}, "messages is a conversation stored as text that is not JSON"),
         (
             {"messages": "[{'content': 'p', 'role': 'user'}\n {'content'"},
             "messages is a conversation kept as text",
@@ -166,8 +166,8 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"messages": [{"role": "narrator" * 9999, "content": "p"}]}, "has a turn that is no text of system, user or"),
         ({f"column {number}" * 9: "x" for number in range(99)}, "no answer to read: columns column 0"),
         ({"instruction": {"0": "i"}, "output": {"0": "o"}}, "output has a turn that is no text"),
-        ({"messages": [user("p"), assistant("r")], "kto_tag": False}, "labelled as one that is not wanted"),
-        ({"prompt": "p", "completion": "c", "label": "False"}, "labelled as one that is not wanted"),
+        ({"messages": [user("p"), assistant("r")], "kto_tag": False}, "labelled as unwanted"),
+        ({"prompt": "p", "completion": "c", "label": "False"}, "labelled as unwanted"),
         ({"prompt": "p", "completion": b"c"}, "completion is neither text nor a list of {role, content}"),
     ],
 )

@@ -61,7 +61,7 @@ def test_no_overlap_is_ok() -> None:
     [
         ([response("a"), response("b")], "ok", "2, none empty and none twice"),
         ([response("a"), response(" A")], "warning", "of 2, 1 repeat an earlier prompt, which weighs more in training"),
-        ([response("a"), response("b", " ")], "failure", "1 of 2 answers are empty: take their rows out"),
+        ([response("a"), response("b", " ")], "failure", "1 of 2 answers are empty: remove their rows"),
         ([PreferencePair(Prompt("1", "a"), "", "x")], "failure", "1 of 1 answers are empty"),
         ([PreferencePair(Prompt("1", "a"), "x", "")], "warning", "of 1, 1 have an empty rejected answer"),
         ([PreferencePair(Prompt("1", "a"), "x", "x")], "warning", "of 1, 1 have the same answer chosen and rejected"),

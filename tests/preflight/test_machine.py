@@ -50,7 +50,7 @@ def test_every_stage_of_the_run_has_its_memory(make_context: MakeContext) -> Non
     ("memory", "free", "state", "reason"),
     [
         (0.5, 0.5, "failure", "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"),
-        (1.5, 1.5, "warning", "2 steps may run side by side: it may not do"),
+        (1.5, 1.5, "warning", "2 steps may run side by side: it may not be enough"),
         (64, 0.5, "warning", "0.5 GiB of it free: end what else is running"),
         (64, 60, "ok", ""),
     ],

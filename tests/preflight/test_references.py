@@ -61,7 +61,7 @@ def test_a_model_that_is_not_there_is_a_failure_and_said_once(make_context: Make
     found = by_name([*reference_checks(context), *token_checks(context)])
     assert found["model no/such/folder"].state == "failure"
     assert found["tokenizer of llama"].state == "warning"
-    assert found["tokenizer of llama"].detail == "not looked at: no/such/folder is not at hand"
+    assert found["tokenizer of llama"].detail == "not checked: no/such/folder is not available"
 
 
 def test_a_model_of_the_hub_is_looked_at_without_its_weights(hub: HubServer, make_context: MakeContext) -> None:

@@ -69,7 +69,7 @@ def test_a_template_that_writes_a_second_bos_fails() -> None:
     found = check_start("it", tokenizer, tokenized(PAIRS, tokenizer))
     assert found.state == "failure"
     assert "2 of 2 prompts do not start with exactly one '<|begin_of_text|>'" in found.detail
-    assert "take it out of the chat template" in found.detail
+    assert "remove it from the chat template" in found.detail
 
 
 def test_a_doubled_bos_fails_where_only_the_template_writes_it() -> None:
@@ -125,7 +125,7 @@ def test_other_tokens_in_training_than_in_generation_fail(
     monkeypatch.setattr(rows, "prompt_ids", lambda *generation_prompt: [0, *right(*generation_prompt)])
     found = check_parity("it", mini, tokenized(rows, mini))
     assert found.state == "failure"
-    assert f"{len(rows)} of {len(rows)} are other tokens in training than in generation" in found.detail
+    assert f"{len(rows)} of {len(rows)} are different tokens in training and in generation" in found.detail
 
 
 def test_prompts_unlike_the_tokenizers_own_rendering_fail(mini: Any) -> None:
@@ -136,7 +136,7 @@ def test_prompts_unlike_the_tokenizers_own_rendering_fail(mini: Any) -> None:
         [replace(first, generation_prompt=[*first.generation_prompt, 1], training_prompt=[*first.training_prompt, 1])],
     )
     assert found.state == "failure"
-    assert "1 of 1 are other tokens than the tokenizer makes of its chat template" in found.detail
+    assert "1 of 1 differ from the tokenizer's own rendering of its chat template" in found.detail
 
 
 # Lengths

@@ -108,13 +108,13 @@ def test_the_rows_are_of_unlike_length() -> None:
 def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_context: MakeContext) -> None:
     [found] = training_checks(make_context(), EMPTY_HANDED)
     assert (found.state, found.what) == ("warning", "training of llama")
-    assert "not tried: 1 GiB of 1 GiB that are free is too much for a look" in found.detail
+    assert "not tried: 1 GiB of 1 GiB that are free is too much for a check" in found.detail
 
 
 def test_a_model_that_is_not_there_is_not_tried(make_context: MakeContext) -> None:
     [found] = training_checks(make_context(models=llama_in("no/such/folder")), ROOMY)
     assert found.state == "warning"
-    assert found.detail == "not tried: no/such/folder is not at hand"
+    assert found.detail == "not tried: no/such/folder is not available"
 
 
 def test_a_model_that_cannot_be_trained_is_a_failure(

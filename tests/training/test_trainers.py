@@ -447,7 +447,7 @@ def test_a_full_disk_is_one_line(sft: Any, save_every: int | None, tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     told = disk_full_error(raised.value, tmp_path)
     assert told is not None, raised.value
-    assert "see to that and run the same command" in str(told)
+    assert "fix that and run the same command" in str(told)
 
 
 SCRIPT = """

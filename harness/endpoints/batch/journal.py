@@ -27,8 +27,10 @@ class Submission:
 
 
 class Journal:
-    """The submitted batches and their outcomes, as lines of JSON that are never changed; each is on the disk before the
-    next step is taken. Written only by the process that has the record of replies open."""
+    """The submitted batches and their outcomes, as lines of JSON that are never changed.
+
+    Each line is on the disk before the next step is taken. Only the process that has the record of replies open writes.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
