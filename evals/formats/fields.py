@@ -36,7 +36,9 @@ def name_of(row: Mapping[str, Any], name: str, where: str) -> str:
     """A text that is going to be printed, so it must be possible to encode it."""
     value = text(row, name, where)
     if has_lone_surrogate(value):
-        raise UserError(f"{where}: {name} holds half a character ({reprlib.repr(value)}); write the whole one")
+        raise UserError(
+            f"{where}: {name} contains half of a surrogate pair ({reprlib.repr(value)}); write the whole character"
+        )
     return value
 
 

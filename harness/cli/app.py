@@ -126,7 +126,7 @@ def _run_command(interrupted: Callable[[], int]) -> None:
     except OSError as error:
         if error.filename is None or not error.strerror:
             raise
-        _fail(f"{error.filename}: {error.strerror}; see to that, or name another place", 2)
+        _fail(f"{error.filename}: {error.strerror}; fix that, or name another place", 2)
     except Interrupted as error:
         _fail(str(error), interrupted())
     except StepFailed as error:  # with its traceback

@@ -43,7 +43,7 @@ def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> s
                 turns, chat_template=template, tokenize=False, add_generation_prompt=answers
             )
         if has_lone_surrogate(text):
-            raise ValueError("it writes half a character, which no tokenizer takes")
+            raise ValueError("it writes half of a surrogate pair, which no tokenizer takes")
     except Exception as error:
         roles = ", ".join(turn.role for turn in messages)
         raise UserError(

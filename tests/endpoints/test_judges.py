@@ -54,7 +54,7 @@ def test_a_base_url_that_may_hold_a_secret_is_refused_without_showing_it(url: st
     "url", ["http://", "http:///v1", "http://there:port/v1", "http://[::1/v1", "http://there:0/v1"]
 )
 def test_a_base_url_without_a_host_is_a_user_error(url: str) -> None:
-    with pytest.raises(UserError, match="names no host and port"):
+    with pytest.raises(UserError, match="no valid host or port"):
         endpoint_reference("m", url)
 
 

@@ -600,7 +600,7 @@ def test_without_credit_nothing_is_asked_again(field: str, code: str, tmp_path: 
 def test_who_waits_for_a_429_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.endpoints import client, pacing
 
-    monkeypatch.setattr(client, "_TELLING_SECONDS", 0.02)
+    monkeypatch.setattr(client, "_SILENCE_CHECK_SECONDS", 0.02)
     monkeypatch.setattr(client, "Silence", lambda now: pacing.Silence(now, first=0.2))
     said: list[str] = []
     retries = Retries(first_delay=0.05, longest_delay=0.05, patience=2.0)

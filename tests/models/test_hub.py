@@ -53,8 +53,8 @@ def test_a_revision_can_be_asked_for(hub: HubServer) -> None:
         (SET, "gone.json", None, f"the data set {SET} on the hub has no file gone.json"),
         (SET, "gone.json", COMMIT, f"no file gone.json at revision {COMMIT}"),
         (SET, "top.json", "v9", f"the data set {SET} on the hub has no revision 'v9'"),
-        ("someone/else", "top.json", None, r"cannot fetch top.json .*\(RepositoryNotFoundError\); see to that"),
-        ("no such/name", "top.json", None, r"cannot fetch top.json .*\(HFValidationError\); see to that"),
+        ("someone/else", "top.json", None, r"cannot fetch top.json .*\(RepositoryNotFoundError\); fix that"),
+        ("no such/name", "top.json", None, r"cannot fetch top.json .*\(HFValidationError\); fix that"),
     ],
 )
 def test_what_the_hub_does_not_have_is_one_line(
@@ -76,7 +76,7 @@ def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_failing_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.failing = True
-    with pytest.raises(UserError, match=r"cannot fetch top.json .*; see to that"):
+    with pytest.raises(UserError, match=r"cannot fetch top.json .*; fix that"):
         fetch_file(SET, "top.json")
 
 
@@ -86,7 +86,7 @@ def test_the_files_of_a_folder_are_listed(hub: HubServer) -> None:
 
 
 def test_the_hub_is_the_one_that_the_environment_names(hub: HubServer, tmp_path: Path) -> None:
-    code = f"from harness.models.hub import fetch; print(fetch({SET!r}, 'top.json').path.read_text())"
+    code = f"from harness.models.hub import fetch_file; print(fetch_file({SET!r}, 'top.json').path.read_text())"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[1]\n"
@@ -96,10 +96,10 @@ def test_an_unreachable_hub_is_given_up_without_retries_and_in_silence(tmp_path:
     with serving(tmp_path) as closed:
         pass
     code = f"""
-from harness.models.hub import fetch
+from harness.models.hub import fetch_file
 from harness.errors import UserError
 try:
-    fetch({SET!r}, "top.json")
+    fetch_file({SET!r}, "top.json")
 except UserError as error:
     print(error)
 """

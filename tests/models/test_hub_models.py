@@ -120,7 +120,7 @@ def test_offline_half_a_model_is_none(hub: HubServer, store: Store, offline: Cal
     pointer = made(store, model(NAME))
     (checkpoint_of(pointer.folder) / "model.safetensors").unlink()
     offline()
-    with pytest.raises(UserError, match="not on this machine, or not all of it"):
+    with pytest.raises(UserError, match="not completely in the local cache"):
         checkpoint_of(pointer.folder)
 
 

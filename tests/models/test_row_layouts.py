@@ -139,8 +139,8 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"instruction": "i", "input": 5, "output": "o"}, "no text in input; give it one, or remove the row"),
         ({"question": "q", "context": {"a": "b"}, "answer": "o"}, "no text in context"),
         ({"instruction": "i", "system": ["s"], "output": "o"}, "no text in system"),
-        ({"instruction": "i", "history": "we talked", "output": "o"}, "history is no list of [request, answer]"),
-        ({"instruction": "i", "history": [["a", None]], "output": "o"}, "history is no list of [request, answer]"),
+        ({"instruction": "i", "history": "we talked", "output": "o"}, "history is not a list of [request, answer]"),
+        ({"instruction": "i", "history": [["a", None]], "output": "o"}, "history is not a list of [request, answer]"),
         ({"instruction": "i", "prompt": "i: o", "output": "o"}, "prompt ends with the answer; drop that column"),
         (
             {"instruction": "i", "output": json.dumps([user("p"), assistant("r")])},
@@ -160,7 +160,10 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"conversations": [human("p")]}, "conversations does not end with a user's turn and an answer to it"),
         ({"conversations": [human("p"), {"from": "observation", "value": "x"}, gpt("r")]}, "has a turn of a tool"),
         ({"messages": [user("p"), assistant("", tool_calls=[{}])]}, "messages has a turn of a tool, or a call of one"),
-        ({"messages": [user("p"), assistant("r", train=False)]}, "messages has an answer that is not to be learnt"),
+        (
+            {"messages": [user("p"), assistant("r", train=False)]},
+            "messages has an answer marked as not to be trained on",
+        ),
         ({"messages": [user([{"type": "input_audio"}]), assistant("r")]}, "content in parts of 'input_audio'"),
         ({"conversation": [{"input": "p", "output": "r"}]}, "role None, content NoneType"),
         ({"messages": [{"role": "narrator" * 9999, "content": "p"}]}, "has a turn that is no text of system, user or"),

@@ -78,7 +78,10 @@ def test_a_request_that_is_not_there_is_named(write: Write, message: str) -> Non
         ({**ROWS[0], "answer": " "}, r"teacher\.jsonl:1: instruction, answer and improvement must each hold text"),
         ({"instruction": "hi", "answer": "Hello."}, r"teacher\.jsonl:1: missing key 'improvement'"),
         ("hi", r"teacher\.jsonl:1"),
-        ({**ROWS[0], "answer": "half \ud83d"}, r"teacher\.jsonl:1: a text holds half a character; write the whole one"),
+        (
+            {**ROWS[0], "answer": "half \ud83d"},
+            r"teacher\.jsonl:1: a text contains half of a surrogate pair; write the whole character",
+        ),
     ],
 )
 def test_a_row_without_one_of_its_texts_is_named(write: Write, row: object, complaint: str) -> None:

@@ -162,7 +162,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_said(
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     found = by_name(machine_checks(make_context(), ROOMY))["disk"]
     assert found.state == state
-    assert state != "failure" or "make room, or choose another --run-dir" in found.detail
+    assert state != "failure" or "free some space, or choose another --run-dir" in found.detail
 
 
 def test_checkpoints_on_the_way_count_too(make_context: MakeContext) -> None:

@@ -128,7 +128,7 @@ def test_a_killed_step_goes_on_where_its_processes_were(
 
 
 def test_what_launched_processes_raise_is_one_line(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "load_model", lambda *_, **__: None)  # which would see it before they are launched
+    monkeypatch.setattr(loop, "load_pretrained", lambda *_, **__: None)  # which would see it before they are launched
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
     for path in base.iterdir():
