@@ -157,12 +157,12 @@ TRAINING_DATA: Mapping[str, Reading] = {
     "byte_order_mark.jsonl": responses((FRUIT, APPLE)),
     "messages_as_python.csv": refused("csv:2: messages is a conversation stored as text that is not JSON; save it as"),
     "templated.jsonl": refused("jsonl:1: prompt is in a chat template already (<|im_start|>), and would get another"),
-    "tool_turns.jsonl": refused("jsonl:1: messages has a tool turn or a tool call, which are not trained on; take"),
+    "tool_turns.jsonl": refused("jsonl:1: messages has a tool turn or a tool call, which are not trained on; remove"),
     "image_part.jsonl": refused(
         "jsonl:1: messages has a turn that is not text of a system, user or assistant role: role 'user'"
     ),
     "weights.jsonl": refused(
-        "jsonl:1: messages has an answer marked as not to be trained on, but all answers are; take the row"
+        "jsonl:1: messages has an answer marked as not to be trained on, but all answers are; remove the row"
     ),
     "passage.jsonl": refused(
         "jsonl:1: passage changes what is asked, and would be lost; write it into the request, or"

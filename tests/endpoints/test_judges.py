@@ -95,7 +95,7 @@ def test_an_azure_url_with_a_query_is_told_what_azure_takes(url: str) -> None:
 
 @pytest.mark.parametrize("model", ["gpt-4@localhost:8000/v1", "gpt-4@host", "http://localhost:8000/v1", "m@https:h"])
 def test_a_host_in_the_models_name_is_not_taken_for_a_model_of_the_openai_api(model: str) -> None:
-    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*base URL that starts with http"):
+    with pytest.raises(UserError, match=r"is not a model of the OpenAI API.*base URL that starts with http"):
         endpoint_reference(model)
 
 

@@ -162,8 +162,8 @@ def test_a_damaged_result_that_nobody_can_make_again_is_one_line(store: Store, t
     with pytest.raises(UserError) as raised:
         look_at_files([link, tmp_path / "nowhere"], "warn")
     assert str(raised.value) == (
-        f"{store.folder(artifact)}/model.safetensors is damaged; run the command that made it once"
-        " more, which makes this step again, or put a good copy there"
+        f"{store.folder(artifact)}/model.safetensors is damaged; run the command that made it"
+        " again, which makes this step again, or put a good copy there"
     )
 
 

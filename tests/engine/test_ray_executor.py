@@ -235,7 +235,7 @@ def test_a_node_without_the_working_folder_says_so(store: Store, tmp_path: Path)
     errand = Errand(store.root, None, False, store.root, Limits(), compute(), "1", gone, {})
     [said] = make("key", b"", "1", errand, None)
     assert isinstance(said, Failed) and said.by_user
-    assert f"cannot work in {gone}, where the command was given (No such file or directory); give it in" in said.message
+    assert f"cannot work in {gone}, where the command was given (No such file or directory); run it in" in said.message
 
 
 def test_without_ray_it_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -162,7 +162,7 @@ def test_model_and_endpoint_are_read_from_the_reference(reference: str, model: s
     "reference", ["openai:model@secret.host:8000/v1", "openai:model@ftp://secret.host/v1", "openai:model@HTTPS:/secret"]
 )
 def test_an_endpoint_without_a_scheme_is_not_taken_for_a_model_of_the_openai_api(reference: str) -> None:
-    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*starts with http:// or https://"):
+    with pytest.raises(UserError, match=r"is not a model of the OpenAI API.*starts with http:// or https://"):
         teacher_endpoint(reference)
 
 

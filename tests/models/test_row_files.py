@@ -84,7 +84,7 @@ FAR_FUTURE = pyarrow.array([2**62], pyarrow.timestamp("us"))
         ("set.jsonl", b'{"a": ' + b"[" * 100_000, "set.jsonl:1: brackets nested too deep; remove the row"),
         ("set.json", b"[" * 100_000, "set.json:1: brackets nested too deep"),
         ("set.csv", b"a;b\n1;2\n", "set.csv: its columns are separated by semicolons; separate them by commas"),
-        ("set.jsonl", b'{"a": {"b": 1, "b": 2}}', "set.jsonl:1: the key 'b' stands there twice in one"),
+        ("set.jsonl", b'{"a": {"b": 1, "b": 2}}', "set.jsonl:1: the key 'b' is there twice in one"),
         ("set.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 99)[:-9], "set.jsonl.gz: not a whole gzip file"),
         ("set.jsonl.gz", b'{"a": 1}\n', "set.jsonl.gz: not a whole gzip file"),
         ("set.csv", b"a,b\n1,2\n3\n", "set.csv:3: 1 cells under 2 columns; put text that"),

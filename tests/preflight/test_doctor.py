@@ -146,7 +146,7 @@ def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
 
 def test_a_process_that_dies_is_told(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     monkeypatch.setattr(automatic, "_look", dies)
-    with pytest.raises(HarnessError, match="ended without an answer; run `harness doctor`"):
+    with pytest.raises(HarnessError, match="ended without a result; run `harness doctor`"):
         preflight(*run_of(make_context()))
 
 
