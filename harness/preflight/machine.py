@@ -27,7 +27,7 @@ from harness.training.settings import PreferenceSettings, TrainingSettings
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
 
-MAX_ON_PROCESSORS = 10**9
+MAX_CPU_PARAMETERS = 10**9
 """Parameters; training a model of more without a GPU takes months, and a few rows of it many minutes."""
 
 PACKAGES = ("torch", "transformers", "trl", "datasets")
@@ -125,7 +125,7 @@ def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
             parameters = context.shape(stage.base).parameters
         except UserError:
             continue
-        if parameters > MAX_ON_PROCESSORS:
+        if parameters > MAX_CPU_PARAMETERS:
             return f"{context.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
     return ""
 
