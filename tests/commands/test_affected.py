@@ -350,9 +350,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return Table(run, reached)
 
 
-MACHINERY = tuple(
-    f"harness.core.{name}"
-    for name in ("artifacts", "code", "integrity", "locks", "provenance", "sources", "step_record", "store")
+MACHINERY = (
+    "harness.provenance",
+    *(
+        f"harness.engine.{name}"
+        for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "sources", "step_record", "store")
+    ),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 HASHED_BY_THE_STORE = code.Place("harness.files", "file_digest")
