@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class HarnessError(Exception):
-    """Ends a command: shown as ``error: <message>`` without a traceback, then `exit_code`.
+    """An error that ends a command: shown as ``error: <message>`` without a traceback, then `exit_code`.
 
     The message is the only argument, so that every subclass can be pickled.
     """

@@ -18,7 +18,7 @@ SHARES_OF_SFT = (1 / 80, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 2 / 5)
 """The grid, in SFT's learning rates; 1/40 is the paper's ratio (5e-7 to 2e-5)."""
 HELD_OUT = 200
 MAX_CUT_OFF = 0.02
-SHORTEST, LONGEST = 0.8, 1.2
+MIN_LENGTH_RATIO, MAX_LENGTH_RATIO = 0.8, 1.2
 """The allowed mean length, in mean lengths of the pairs' shorter and longer side."""
 
 RULE = (
@@ -123,7 +123,7 @@ def held_out(rows: int) -> int:
 
 def allowed_tokens(chosen: float, rejected: float) -> tuple[float, float]:
     """Return the range of (b), from the mean lengths of the two sides of the pairs."""
-    return SHORTEST * min(chosen, rejected), LONGEST * max(chosen, rejected)
+    return MIN_LENGTH_RATIO * min(chosen, rejected), MAX_LENGTH_RATIO * max(chosen, rejected)
 
 
 def choose(trials: Sequence[Trial]) -> RateChoice:

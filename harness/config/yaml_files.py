@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
-LARGEST = 2**20
+MAX_BYTES = 2**20
 """Bytes of a configuration."""
 MAX_NODES = 100_000
 """Values in one, with what aliases stand for written out."""
@@ -75,8 +75,8 @@ def read_yaml(path: Path) -> Any:
     try:
         if not path.is_file() and path.exists():
             raise UserError(f"{path} is not a file")
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is not a configuration file: it has more than {LARGEST:,} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} is not a configuration file: it has more than {MAX_BYTES:,} bytes")
         return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

@@ -87,7 +87,7 @@ def first_token(logprobs: Any) -> dict[str, float] | None:
 
 _ROUNDED = 0.05
 """How far above 0 rounding may bring a log-probability."""
-_MAX_IN_ALL = 1.5
+_MAX_PROBABILITY_SUM = 1.5
 """What the probabilities of one token's alternatives may add up to: servers round, and some mix two models'."""
 
 
@@ -96,7 +96,10 @@ def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
 
     Some servers give probabilities or scores, or the same 0.0 to all.
     """
-    return all(value <= _ROUNDED for value in found.values()) and sum(map(math.exp, found.values())) <= _MAX_IN_ALL
+    return (
+        all(value <= _ROUNDED for value in found.values())
+        and sum(map(math.exp, found.values())) <= _MAX_PROBABILITY_SUM
+    )
 
 
 def _log_probability(value: Any) -> float | None:

@@ -107,7 +107,7 @@ class _Stopped(Exception):
 
 
 class _Asking:
-    """Asks an endpoint for the replies to distinct requests."""
+    """The requests to an endpoint for the replies to distinct requests."""
 
     def __init__(
         self,

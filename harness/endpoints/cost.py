@@ -34,7 +34,7 @@ _BYTES_PER_TOKEN = 4
 
 
 class TokenCounter:
-    """Counts the prompt tokens of conversations with a judge.
+    """A counter of the prompt tokens of conversations with a judge.
 
     `exact` says whether that is done with the very tokenizer of the vendor's model; elsewhere a model of the same name
     may have another, and where none is known the bytes of the text are counted. `method` names the way, for people.
@@ -188,7 +188,7 @@ class Reservation:
 
 
 class Budget:
-    """Keeps what a run costs below `max_usd` dollars, of which `already_spent` are gone, to whichever judge.
+    """The budget of a run: at most `max_usd` dollars, of which `already_spent` are gone, to whichever judge.
 
     Reserve before a request is sent; afterwards settle with what it used, or release if nothing was charged.
     Raises UserError for a `max_usd` that cannot hold because the price is unknown.

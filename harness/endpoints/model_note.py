@@ -9,7 +9,7 @@ from harness.endpoints.reference import EndpointReference
 
 
 class ModelNote:
-    """Tells `note` once of each other model that an endpoint says has answered."""
+    """The notes, one for each, of other models that an endpoint says have answered."""
 
     def __init__(self, reference: EndpointReference, note: Callable[[str], None]) -> None:
         self._reference, self._note = reference, note

@@ -364,9 +364,7 @@ def _is_count(value: Any) -> bool:
 def _damaged_key(text: bytes) -> list[str]:
     """Return the key of a damaged line, as far as it can be read, else "".
 
-    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
-
-    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
+    Nothing for one that a kill or a power loss cut short, which was never there, or for a line of another layout.
     """
     if not (text.startswith(b"{") and text.endswith(b"}")):
         return []

@@ -100,7 +100,7 @@ def _quoted(text: str) -> str:
 
 
 class FailureTally:
-    """Counts what becomes of `total` requests; says when an endpoint or a model has nothing for nearly all of them.
+    """The count of failures among `total` requests, which ends a run where nearly all of them fail.
 
     What a model lacks altogether, such as log-probabilities, shows early, and every further reply would be paid for in
     vain. Prompts that are refused one by one cost little, and may stand together in a data set, as where the longest

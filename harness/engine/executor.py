@@ -39,7 +39,7 @@ StepMessage = Event | Done | Failed
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
-    """Runs steps. Leaving the context ends those that are running, which is safe: the store holds whole artifacts."""
+    """A runner of steps. Leaving the context ends those that run, which is safe: the store holds whole artifacts."""
 
     def prepare(self, steps: Sequence[Artifact]) -> float:
         """Return how many of `steps`, all that a run has to make, run side by side on the average.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-LONGEST = 10.0
+MAX_SECONDS = 10.0
 """Seconds to go on for: what is in the system's hands (a dump, a driver) may take some to die."""
 
 
@@ -31,7 +31,7 @@ def main() -> None:
 
 def clear(folder: Path) -> None:
     """Kill every process whose folder for temporary files is `folder`, and remove it."""
-    deadline = time.monotonic() + LONGEST
+    deadline = time.monotonic() + MAX_SECONDS
     while time.monotonic() < deadline:
         running = list(_users_of(folder))
         for process in running:

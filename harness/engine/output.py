@@ -101,7 +101,7 @@ def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
 
 
 class Tracker:
-    """Counts what a step has done and reports it, at most ten times a second."""
+    """A counter of the work that a step has done, which reports it at most ten times a second."""
 
     def __init__(self, total: int, unit: str, done: int, report: EventHandler) -> None:
         self._total, self._unit, self._done, self._report = total, unit, done, report

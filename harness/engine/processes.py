@@ -108,8 +108,6 @@ def _interrupts_held() -> Iterator[None]:
     """Delay interrupts: a process started inside never gets them, and this one gets them on leaving.
 
     Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
-
-    Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
     """
     heard: list[int] = []
     numbers = (signal.SIGINT, *ENDINGS)

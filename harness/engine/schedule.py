@@ -110,7 +110,7 @@ def first(ready: Sequence[Artifact]) -> Artifact:
 
 
 class Schedule:
-    """Hands out steps whose inputs are there, the one that starts the longest chain first."""
+    """The order of steps whose inputs are there: the one that starts the longest chain first."""
 
     def __init__(self, missing: Sequence[Artifact], durations: Durations) -> None:
         """Start with `missing`, the artifacts to make, inputs before what needs them."""

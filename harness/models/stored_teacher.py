@@ -29,7 +29,7 @@ class TeacherRow:
 
 
 class StoredTeacher:
-    """Gives a request its stored answer, and a refine prompt the stored improvement, whatever draft it shows.
+    """A teacher with a stored answer for a request, and a stored improvement for a refine prompt, whatever its draft.
 
     Sampling settings and seeds do not touch it. A refine prompt must show its request between <request> and </request>.
     """

@@ -93,7 +93,7 @@ class PreflightContext:
 
     @cached_property
     def lacking(self) -> dict[str, str]:
-        """Why models and data sets are not available, by reference; what the hub would give is available."""
+        """Reasons why models and data sets are not available, by reference; what the hub would give is available."""
         found = {each.params["reference"]: _lack(each, self.unresolved) for each in self.origins()}
         return {reference: reason for reference, reason in found.items() if reason}
 

@@ -24,7 +24,7 @@ from harness.training.rows import ReferenceLogProbability, TrainingRows, prefere
 SAMPLE = 256
 """Rows of each data set whose tokens are looked at, evenly spread."""
 
-MANY, MOST = 0.02, 0.5
+WARNING_SHARE, FAILURE_SHARE = 0.02, 0.5
 """Of the rows that lose their end: a larger share than the first is warned of, one above the second fails."""
 
 _MARK = "an answer"
@@ -276,9 +276,9 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
     if rows.identical:
         detail += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
-    if lost > MOST * count:
+    if lost > FAILURE_SHARE * count:
         return Check("failure", what, f"{detail}: raise max_length, or the model learns answers without an end")
-    if lost > MANY * count:
+    if lost > WARNING_SHARE * count:
         return Check("warning", what, f"{detail}: raise max_length to keep more")
     if rows.identical:
         return Check("warning", what, f"{detail}: remove them, as they teach nothing")

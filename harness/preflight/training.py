@@ -14,7 +14,7 @@ from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
 from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext
-from harness.preflight.machine import MAX_ON_PROCESSORS, LocalMachine, gib, local_machine
+from harness.preflight.machine import MAX_CPU_PARAMETERS, LocalMachine, gib, local_machine
 from harness.records import PreferencePair, Response, read_rows
 from harness.training.job import LOSSES, StepLoss
 from harness.training.memory import resume_bytes
@@ -25,14 +25,14 @@ R = TypeVar("R", Response, PreferencePair)
 ROWS = 4
 """Of a batch that is taken at once, and row by row."""
 
-LONGEST = 256
+MAX_TOKENS = 256
 """Tokens that a row is cut at here: arithmetic shows as well on short rows."""
 
 LOSS_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Of the difference's norm, as a share of the gradient's: rounding alone stays well below, a wrong weight does not."""
 
-MAX_SHARE = 0.5
+MAX_MEMORY_SHARE = 0.5
 """Of free memory that the checks may take."""
 
 
@@ -88,16 +88,16 @@ def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine)
         return "its weights are not on this machine: harness prefetch"
     shape = context.shape(base)
     needed, free = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
-    if needed > MAX_SHARE * free:
+    if needed > MAX_MEMORY_SHARE * free:
         return f"{gib(needed)} of {gib(free)} that are free is too much for a check"
-    if not machine.gpus and shape.parameters > MAX_ON_PROCESSORS:
+    if not machine.gpus and shape.parameters > MAX_CPU_PARAMETERS:
         return f"{shape.parameters / 1e9:.1f} billion parameters take too long without a GPU"
     return ""
 
 
 def spread_by_length(rows: Sequence[Response]) -> list[Response]:
     """Return `ROWS` of the rows, from the shortest answer to the longest: unlike rows show wrong weights best."""
-    ordered = sorted(rows[:LONGEST], key=lambda row: len(row.text))
+    ordered = sorted(rows[:MAX_TOKENS], key=lambda row: len(row.text))
     return [ordered[number * (len(ordered) - 1) // (ROWS - 1)] for number in range(ROWS)] if ordered else []
 
 
@@ -143,7 +143,7 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
 
 def _still(settings: TrainingSettings) -> TrainingSettings:
     """Return settings of one step that changes no weight."""
-    length = min(settings.max_length, LONGEST)
+    length = min(settings.max_length, MAX_TOKENS)
     return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engine import artifact_folder
 from harness.engine import store as store_module
 from harness.engine.code import code_digests
 from harness.engine.locks import locked
@@ -234,7 +235,7 @@ def test_a_folder_that_lets_nothing_be_written_is_noticed_by_trying(tmp_path: Pa
 
 def test_everything_is_on_the_disk_before_the_artifact_appears(store: Store, monkeypatch: pytest.MonkeyPatch):
     events: list[str] = []
-    monkeypatch.setattr(store_module, "_sync", lambda path: events.append(path.name))
+    monkeypatch.setattr(artifact_folder, "_sync", lambda path: events.append(path.name))
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (events.append("renamed"), replace(old, new)))
     artifact = numbers(count=1)
@@ -248,7 +249,7 @@ def test_rows_are_not_computed_again_when_killed_just_before_the_end(
     items, artifact = numbers(count=8), squares(items=numbers(count=8))
     store.build(items)
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(store_module, "_publish", lambda partial, folder: (_ for _ in ()).throw(RuntimeError))
+        patch.setattr(store_module, "publish", lambda partial, folder: (_ for _ in ()).throw(RuntimeError))
         store.build(artifact)
     store.build(artifact)
     assert (tmp_path / "executions").read_text().count(" row ") == 8
