@@ -222,10 +222,10 @@ def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute
         case Training():
             return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
         case Likelihood():
-            return likelihood_memory(shape, rows=cost.at_once, length=max_length, most_logits=LOGITS_AT_ONCE)
+            return likelihood_memory(shape, rows=cost.batch_size, length=max_length, most_logits=LOGITS_AT_ONCE)
         case Generation(sampling):
-            at_once = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-            rows = 1 if sampling.engine == "vllm" else at_once
+            batch_size = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+            rows = 1 if sampling.engine == "vllm" else batch_size
             return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
         case _:
             raise UserError("a step that runs it declares no cost")

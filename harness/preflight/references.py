@@ -69,8 +69,8 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
     declared = map(GraphEstimates(context.store, load_estimates()).known_cost, context.missing)
-    user_turns = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
-    return {"judge": user_turns.get("judge"), "teacher": user_turns.get("teacher")}
+    asked = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {"judge": asked.get("judge"), "teacher": asked.get("teacher")}
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:
