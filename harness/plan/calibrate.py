@@ -1,4 +1,4 @@
-"""How fast one device of the machine at hand trains, draws and scores with one model of the scale, in two minutes."""
+"""The speeds of one device of the machine at hand: training, drawing and scoring with a model, in two minutes."""
 
 import gc
 import json

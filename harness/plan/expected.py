@@ -1,4 +1,4 @@
-"""What each step of a run is expected to take, so that a run can say from its start how long it has left."""
+"""The time that each step of a run is expected to take, so that a run can say from its start how long it has left."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What a run takes in all: steps and what is there of them, time, memory, disk, calls of endpoints, money."""
+"""The totals of a run: steps and what is there of them, time, memory, disk, calls of endpoints, money."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,7 +197,7 @@ def forecast(
         steps=steps,
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=limits.batch),
-        memory=tuple(_memory(stages, scale, _likelihoods_at_once(steps), on_gpu=device.is_gpu)),
+        memory=tuple(_memory(stages, scale, _likelihood_batch_size(steps), on_gpu=device.is_gpu)),
         disk=tuple(disk_needs(to_run, scale, estimates)),
         wall=_times(to_run, lambda tasks: makespan(tasks, machine.devices)),
         longest_chain=_times(to_run, critical_path),
@@ -260,13 +260,15 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
     return Range(low, expected, high)
 
 
-def _likelihoods_at_once(steps: Iterable[PlannedStep]) -> int:
+def _likelihood_batch_size(steps: Iterable[PlannedStep]) -> int:
     """Return how many sequences are scored at once, at most; 0 where none are."""
     declared = (step.cost.declared for step in steps)
-    return max((each.at_once for each in declared if isinstance(each, Likelihood)), default=0)
+    return max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
 
 
-def _memory(stages: Sequence[Stage], scale: Recipe, scored_at_once: int, *, on_gpu: bool) -> Iterator[MemoryNeed]:
+def _memory(
+    stages: Sequence[Stage], scale: Recipe, likelihood_batch_size: int, *, on_gpu: bool
+) -> Iterator[MemoryNeed]:
     """Find the largest need of each kind of work, by base model."""
     compute = scale.compute
     by_model: defaultdict[str, list[Stage]] = defaultdict(list)
@@ -285,8 +287,8 @@ def _memory(stages: Sequence[Stage], scale: Recipe, scored_at_once: int, *, on_g
         tokens = length + scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
-        if scored_at_once:
-            scoring = likelihood_memory(shape, rows=scored_at_once, length=length, most_logits=LOGITS_AT_ONCE)
+        if likelihood_batch_size:
+            scoring = likelihood_memory(shape, rows=likelihood_batch_size, length=length, most_logits=LOGITS_AT_ONCE)
             largest = f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once"
             yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
 

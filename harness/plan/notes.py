@@ -1,4 +1,4 @@
-"""What a forecast rests on, and what there is to be warned of."""
+"""The assumptions of a forecast, and the warnings of a plan."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,12 +160,12 @@ def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[Note]:
 
 def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[Note]:
     """List what does not fit on the machine."""
-    room = forecast.device.memory_gb
+    limit = forecast.device.memory_gb
     for need in forecast.memory:
-        if forecast.device.is_gpu and need.memory.total > FULL * room * GB:
+        if forecast.device.is_gpu and need.memory.total > FULL * limit * GB:
             yield Note(
                 "memory",
-                f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {room:g} GB a device"
+                f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {limit:g} GB a device"
                 f" ({need.at}): take a smaller --micro-batch-size, gradient checkpointing or more --processes",
             )
     processes, devices = scale.compute.processes, forecast.machine.devices

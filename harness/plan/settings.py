@@ -1,4 +1,4 @@
-"""What exactly is going to be run: the settings of each stage behind each cell, read off the graph itself."""
+"""The settings of a run, exactly: those of each stage behind each cell, read off the graph itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What one step takes: time on how many devices, tokens, calls of an endpoint."""
+"""The cost of one step: time on how many devices, tokens, calls of an endpoint."""
 
 from dataclasses import dataclass, replace
 from math import ceil

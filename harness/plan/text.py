@@ -116,8 +116,8 @@ def _totals(forecast: Forecast) -> Iterator[tuple[str, str]]:
     yield "disk", f"{gigabytes(peak)} at the peak, {gigabytes(at_end)} at the end"
     if forecast.memory:
         most = max(need.memory.total for need in forecast.memory)
-        room = f" of {forecast.device.memory_gb:g} GB" if forecast.device.is_gpu else ""
-        yield "memory", f"{gigabytes(most)}{room} a {_unit(forecast)} at the peak"
+        limit = f" of {forecast.device.memory_gb:g} GB" if forecast.device.is_gpu else ""
+        yield "memory", f"{gigabytes(most)}{limit} a {_unit(forecast)} at the peak"
 
 
 def _steps(summary: Summary) -> Iterator[Block]:
@@ -270,10 +270,10 @@ def _memory(forecast: Forecast) -> Iterator[Block]:
     trained = dict.fromkeys(need.at for need in forecast.memory if need.work == "training")
     yield Prose(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes")
     if forecast.device.is_gpu:
-        room = [_cached_tokens(need, forecast) for need in forecast.memory if need.work == "generation"]
+        cached = [_cached_tokens(need, forecast) for need in forecast.memory if need.work == "generation"]
         yield Prose(
             f"generation: the least. vLLM fills {VLLM_SHARE * 100:g} % of a GPU, which leaves room to cache"
-            f" {', '.join(room)} tokens"
+            f" {', '.join(cached)} tokens"
         )
 
 

@@ -30,7 +30,7 @@ from harness.training.settings import TrainingSettings
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
 
-MAX_ON_PROCESSORS = 10**9
+MAX_CPU_PARAMETERS = 10**9
 """Parameters; training a model of more without a GPU takes months, and a few rows of it many minutes."""
 
 PACKAGES = ("torch", "transformers", "trl", "datasets")
@@ -128,7 +128,7 @@ def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
             parameters = context.shape(stage.base).parameters
         except UserError:
             continue
-        if parameters > MAX_ON_PROCESSORS:
+        if parameters > MAX_CPU_PARAMETERS:
             return f"{context.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
     return ""
 
@@ -229,10 +229,10 @@ def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute
         case Training():
             return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
         case Likelihood():
-            return likelihood_memory(shape, rows=cost.at_once, length=max_length, most_logits=LOGITS_AT_ONCE)
+            return likelihood_memory(shape, rows=cost.batch_size, length=max_length, most_logits=LOGITS_AT_ONCE)
         case Generation(sampling):
-            at_once = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-            rows = 1 if sampling.engine == "vllm" else at_once
+            batch_size = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+            rows = 1 if sampling.engine == "vllm" else batch_size
             return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
         case _:
             raise UserError("a step that runs it declares no cost")

@@ -17,7 +17,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
 from harness.models.hub import RepositoryKind
-from harness.steps.estimates import Assumption, Estimate, Estimates
+from harness.steps.estimates import Assumption, Estimates, NumberEstimate
 from harness.training.settings import TrainingSettings
 
 COUNTED_ROWS = 300
@@ -89,7 +89,7 @@ class RowEstimate:
         """Return at most `size` of these rows."""
         return replace(self, count=min(self.count, size), most=min(self.most, size), content="")
 
-    def answered(self, prompt: float, answer: float, estimate: Estimate) -> "RowEstimate":
+    def answered(self, prompt: float, answer: float, estimate: NumberEstimate) -> "RowEstimate":
         """Return one answer to each, of so many tokens by the `estimate`, asked for with `prompt` tokens."""
         return replace(
             self,
@@ -120,11 +120,11 @@ class CostContext:
         return input_of(self.artifact, name)
 
     def rows(self, name: str) -> RowEstimate:
-        """Estimate the rows of the input `name`. Raises UnknownCost."""
+        """NumberEstimate the rows of the input `name`. Raises UnknownCost."""
         return self.rows_of(self.input(name))
 
     def rows_of_each(self, name: str) -> list[RowEstimate]:
-        """Estimate the rows of each artifact of the input `name`. Raises UnknownCost."""
+        """NumberEstimate the rows of each artifact of the input `name`. Raises UnknownCost."""
         return [self.rows_of(each) for each in inputs_of(self.artifact, name)]
 
     def data_set(self, reference: str, size: int) -> RowEstimate:
@@ -160,10 +160,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Log-probabilities of the rows of `data` under a model, `sequences` a row, `at_once` sequences in a batch."""
+    """Log-probabilities of the rows of `data` under a model, `sequences` a row, `batch_size` sequences at once."""
 
     data: Artifact
-    at_once: int
+    batch_size: int
     sequences: int = 1
 
 

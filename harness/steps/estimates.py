@@ -37,7 +37,7 @@ class DataEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class NumberEstimate:
     """A number with the share `spread` that it may be off; `text` says it in words, with fields for both."""
 
     about: str
@@ -75,13 +75,13 @@ class Estimates:
 
     data: tuple[DataEstimate, ...]
     unknown_data: DataEstimate
-    policy_answer: Estimate
+    policy_answer: NumberEstimate
     """The length of a model's answer as a share of the reference answer's to the same prompt."""
-    teacher_answer: Estimate
+    teacher_answer: NumberEstimate
     """The length of a teacher's answer in tokens."""
-    improvement: Estimate
+    improvement: NumberEstimate
     """The length of an improvement as a share of its draft's."""
-    kept_by_filter: Estimate
+    kept_by_filter: NumberEstimate
     """The share of rows that the filter keeps."""
     asking: ReplyTime
     models: dict[str, KnownModel]

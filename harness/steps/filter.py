@@ -1,4 +1,4 @@
-"""How SGPO filters its improver data: the IQR rule on perplexity (section 3.1.2)."""
+"""The filter of SGPO's improver data: the IQR rule on perplexity (section 3.1.2)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,11 +28,11 @@ def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _kept_rows(context: CostContext) -> RowEstimate:
-    rows, kept = context.rows("responses"), context.estimates.kept_by_filter
+    rows, share = context.rows("responses"), context.estimates.kept_by_filter
     return replace(
         rows,
-        count=rows.count * kept.value,
-        assumptions=rows.assumptions | {kept.assumption},
+        count=rows.count * share.value,
+        assumptions=rows.assumptions | {share.assumption},
         content=f"kept {rows.content}",
     )
 
@@ -49,7 +49,7 @@ def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> N
             " longer one, or shorter data"
         )
     low, high = iqr_bounds([values[row.prompt.id] for row in rows])
-    kept = [row for row in rows if low <= values[row.prompt.id] <= high]
+    inside = [row for row in rows if low <= values[row.prompt.id] <= high]
     out.counts[BEYOND] = len(asked) - len(rows)
-    out.counts.update(outliers=len(rows) - len(kept), lower_bound=low, upper_bound=high)
-    out.write_rows(kept)
+    out.counts.update(outliers=len(rows) - len(inside), lower_bound=low, upper_bound=high)
+    out.write_rows(inside)

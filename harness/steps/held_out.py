@@ -1,4 +1,4 @@
-"""What a trained policy does on preference prompts that its training did not see (docs/rates.md)."""
+"""Figures of a trained policy on preference prompts that its training did not see (docs/rates.md)."""
 
 from collections.abc import Iterable
 from dataclasses import replace

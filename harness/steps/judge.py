@@ -23,10 +23,10 @@ Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
 SHORT_REPLY = 10
 """Tokens; a judge that may reply with more is taken to explain itself."""
 
-SHORTEST_SHARE, MAX_SHARE = 0.7, 2.0
+MIN_SHARE, MAX_SHARE = 0.7, 2.0
 """Of `TYPICAL_REPLY_TOKENS`, what replies that explain themselves may take on average."""
 
-_SHOWN = 80
+_EXCERPT = 80
 """Characters of a reply that an error shows."""
 
 DRAW = Reading("ok", first_preference=0.5)
@@ -86,7 +86,7 @@ class Game:
 def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
     """Return the judge `model`, "mini:judge" or one at `base_url`, its replies read as `harness.steps.verdicts` does.
 
-    Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
+    Raises UserError for a judge that cannot be (see `endpoint_reference`), and for one whose name holds the API key.
     """
     reference = require_no_key_in(endpoint_reference(model, base_url, without))
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
@@ -116,7 +116,7 @@ def _judging_cost(context: CostContext) -> Asking | None:
 def _reply_tokens(limit: int, calls: int) -> Range:
     """Estimate the tokens of all replies, each of at most `limit`: those that explain themselves vary in length."""
     typical = min(limit, TYPICAL_REPLY_TOKENS) * calls
-    shortest = SHORTEST_SHARE if limit > SHORT_REPLY else 1.0
+    shortest = MIN_SHARE if limit > SHORT_REPLY else 1.0
     return Range(typical * shortest, typical, min(limit, TYPICAL_REPLY_TOKENS * MAX_SHARE) * calls)
 
 
@@ -248,12 +248,12 @@ def _judgment(
 ) -> Judgment:
     """Return the verdict of the last attempt; the row keeps what was said in all."""
     attempts = [reply for reply in (first, second) if reply is not None]
-    said = "\n".join(reply.text for reply in attempts if isinstance(reply, ChatReply))
+    replies = "\n".join(reply.text for reply in attempts if isinstance(reply, ChatReply))
     last = attempts[-1]
     if isinstance(last, CallFailure):
-        return game.judgment(said, Reading("api_failed"), error=last.reason)
+        return game.judgment(replies, Reading("api_failed"), error=last.reason)
     reading = read_reply(protocol, last)
-    return game.judgment(said, reading, error="" if reading.state == "ok" else _why_unread(protocol, last))
+    return game.judgment(replies, reading, error="" if reading.state == "ok" else _why_unread(protocol, last))
 
 
 def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
@@ -269,10 +269,10 @@ def _no_verdicts(judge: EndpointReference, failed: Sequence[Judgment]) -> str:
     """Say why all verdicts failed: the commonest reason, with an example where it is in the reply."""
     reason, alike = next(iter(by_reason(failed).items()))
     count, example = len(alike), "" if alike[0].error else alike[0].reply
-    said = f", such as {example[:_SHOWN]!r}" if example else ""
+    example_text = f", such as {example[:_EXCERPT]!r}" if example else ""
     return (
         f"{judge} gave no verdict on any of {len(failed)} questions; the commonest reason ({count} of {len(failed)}):"
-        f" {reason}{said}; `harness judge check` tells whether it can judge"
+        f" {reason}{example_text}; `harness judge check` tells whether it can judge"
     )
 
 

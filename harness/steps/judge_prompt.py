@@ -49,8 +49,8 @@ class JudgePrompt:
 
     def again(self, asked: ChatRequest, reply: str) -> ChatRequest:
         """Ask a second time, after a reply without a label."""
-        said = (*asked.messages, Message("assistant", reply), Message("user", self.second_attempt))
-        return ChatRequest(said, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
+        messages = (*asked.messages, Message("assistant", reply), Message("user", self.second_attempt))
+        return ChatRequest(messages, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,10 @@ def refine(
     """
     reference_by_prompt = {row.prompt.id: row.text for row in references.rows(Response)}
     rows = drafts.rows(Response)
-    shown = [conversation(row.prompt, render(template, row, reference_by_prompt[row.prompt.id])) for row in rows]
-    _answer(out, model, [row.prompt for row in rows], shown, sampling, seed)
+    conversations = [
+        conversation(row.prompt, render(template, row, reference_by_prompt[row.prompt.id])) for row in rows
+    ]
+    _answer(out, model, [row.prompt for row in rows], conversations, sampling, seed)
 
 
 def render(template: str, draft: Response, reference: str = "") -> str:
@@ -147,7 +149,7 @@ def _answer(
     """
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
     unanswered: dict[str, str] = {}
-    lengths = [sum(len(turn.content) for turn in said) for said in conversations]
+    lengths = [sum(len(turn.content) for turn in turns) for turns in conversations]
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
     if left:
         progress = out.track(len(prompts), "rows", done=len(log.done))
@@ -211,8 +213,8 @@ def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapp
     [(reason, count)] = Counter(unanswered.values()).most_common(1)
     if len(unanswered) == asked:
         raise UserError(f"{model} answers none of {asked} prompts ({reason}): take another teacher, or other prompts")
-    shown = ", ".join(list(unanswered)[:SHOWN_PROMPTS]) + (", …" if len(unanswered) > SHOWN_PROMPTS else "")
-    out.note(f"{len(unanswered)} of {asked} prompts have no answer ({shown}): {reason} ({count} of them)")
+    names = ", ".join(list(unanswered)[:SHOWN_PROMPTS]) + (", …" if len(unanswered) > SHOWN_PROMPTS else "")
+    out.note(f"{len(unanswered)} of {asked} prompts have no answer ({names}): {reason} ({count} of them)")
 
 
 class _BatchProgress:

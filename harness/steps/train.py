@@ -156,8 +156,8 @@ def improver_examples(
     for number, target in enumerate(targets):
         for row in target.rows(Response):
             draft = draft_by_prompt[row.prompt.id]
-            shown = render(template, draft, reference_by_prompt.get(row.prompt.id, ""))
-            prompt = Prompt(f"{row.prompt.id}/{number}", shown, draft.prompt.history)
+            text = render(template, draft, reference_by_prompt.get(row.prompt.id, ""))
+            prompt = Prompt(f"{row.prompt.id}/{number}", text, draft.prompt.history)
             examples.append(Response(prompt, row.text, row.writer, finish_reason=row.finish_reason))
     out.counts["improver_examples"] = len(examples)
     out.counts["cut_off"] = sum(not row.is_ended for row in examples)
