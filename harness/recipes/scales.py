@@ -14,7 +14,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
-from harness.recipes.registries import METHODS, load_benchmark
+from harness.recipes.registries import EVALS, METHODS, load_benchmark
 from harness.steps.data import DataRole, model
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS, JudgePrompt, official_prompt
@@ -198,6 +198,8 @@ def load_scale(reference: str, *, fast: bool = False) -> Scale:
 
 def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
     """What a file says of each bench, as the bench's own options. Raises UserError for unknown benches and options."""
+    if stray := next((name for name in benches if name not in EVALS.names()), None):
+        raise unknown(f"bench in {where}:", stray, EVALS.names())
     return {
         name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
         for name, options in benches.items()
