@@ -29,7 +29,7 @@ from harness.regress.metrics import metrics_of
 from evals.base import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
-from harness.engine.progress import duration
+from harness.engine.progress import format_duration
 from harness.papers import load_exhibit
 from harness.regress import compare
 from harness.regress.runs import read_run
@@ -108,7 +108,7 @@ def reproduce(run_dir: Path, seeds: int) -> Path:
     command = [sys.executable, "-m", "harness", *RUN, "--seeds", str(seeds), "--run-dir", str(run_dir)]
     if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         sys.exit(f"harness {' '.join(command[3:])} ended with {code}")
-    return run_dir / "table3"
+    return run_dir / "sgpo" / "table3"
 
 
 def scores_of(run: Path) -> list[SeedScore]:
@@ -249,7 +249,7 @@ def progress(items: Sequence[T], what: str, clock: Callable[[], float] = time.mo
         now = clock()
         if now - told >= EVERY or done == len(items):
             told, rate = now, done / max(now - started, 1e-9)
-            left = "" if done == len(items) else f" · {duration((len(items) - done) / rate)} left"
+            left = "" if done == len(items) else f" · {format_duration((len(items) - done) / rate)} left"
             print(f"{what} {done}/{len(items)} · {rate:.3g}/s{left}", file=sys.stderr, flush=True)
 
 

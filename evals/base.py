@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
 from harness.steps.data import DataRole
@@ -138,7 +138,7 @@ class Setting:
 
     options: Any
     """An instance of the benchmark's `Options`."""
-    judge: JudgeReference
+    judge: EndpointReference
     sampling: Sampling
     judge_repeats: int = 1
     """How often a judge is asked the same: more than once measures its own noise."""

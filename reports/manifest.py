@@ -13,7 +13,7 @@ from harness.papers import Deviation
 
 T = TypeVar("T")
 
-LONGEST_NOTE = 400
+MAX_NOTE = 400
 """Characters of what stands above a report."""
 
 
@@ -355,7 +355,7 @@ class Manifest:
             return ""
         of = f"{sum(bool(step.stale) for step in self.steps)} of {len(self.steps)} steps"
         said = f"Stale: {of} are not what the code of this run would give: {'; '.join(self.stale)}."
-        return shorten(said, LONGEST_NOTE, placeholder=" … (all of it under Provenance)")
+        return shorten(said, MAX_NOTE, placeholder=" … (all of it under Provenance)")
 
     @property
     def reduced(self) -> str:

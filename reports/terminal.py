@@ -1,6 +1,6 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,8 +17,10 @@ from reports.blocks import (
     Group,
     Measured,
     Outcome,
+    Prose,
     Row,
     Samples,
+    Section,
     Table,
 )
 from reports.manifest import Manifest, read_manifest
@@ -65,6 +67,20 @@ def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
     yield Text(claims.headline(manifest), style="bold")
 
 
+def terminal_sections(sections: Iterable[Section]) -> "RenderableType":
+    """Render sections under their titles, for a rich console: prose, tables and the names of what is drawn."""
+    from rich.console import Group as Lines
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for section in sections:
+        lines.append(Text(section.title, style="bold"))
+        for block in section.blocks:
+            lines += [Text(block.text)] if isinstance(block, Prose) else _block(block)
+        lines.append(Text())
+    return Lines(*lines)
+
+
 def _exhibit(view: ExhibitView, alone: bool) -> Iterator["RenderableType"]:
     from rich.text import Text
 
@@ -99,6 +115,7 @@ def _grid(table: Table, group: Group) -> "RichTable":
         box=box.SIMPLE_HEAD,
         title=Text(heading) if heading else None,
         title_justify="left",
+        show_header=any(column.head for column in table.columns),
         pad_edge=False,
         padding=(0, 0 if dense else 1, 0, 0),
     )

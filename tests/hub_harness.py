@@ -11,6 +11,7 @@ from typing import Any
 
 from evals.base import BaselineOptions
 from harness.cli import main
+from harness.papers import DEFAULT_PAPER
 from harness.recipes import scales
 from harness.recipes.scales import DataRole, ModelRole, Scale, TrainingData, load_scale
 from harness.records import PreferencePair, Response
@@ -55,8 +56,8 @@ def on_the_hub(load: Callable[..., Scale]) -> Callable[..., Scale]:
     def role(name: str) -> DataRole:
         return DataRole(f"{DATA}@{COMMIT}", SIZES[name], split=name)
 
-    def load_hub_scale(name: str, *, fast: bool = False) -> Scale:
-        scale = load(name)
+    def load_hub_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+        scale = load(name, paper=paper)
         return replace(
             scale,
             models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},

@@ -37,7 +37,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/evaluate.py:_judged": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
-    "harness/engine/ray_bridge.py:_store": ALL_RUNS,
+    "harness/engine/ray_bridge.py:_connect": ALL_RUNS,
+    "harness/engine/ray_bridge.py:store_here": ALL_RUNS,
     "harness/engine/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/engine/shared_store.py:SharedStore": ALL_RUNS,
     "harness/engine/workers.py:Workers": ("regress", "rates"),
@@ -92,7 +93,7 @@ def messages() -> Iterator[tuple[str, str]]:
     """(place, text) of every text in our code that names an option; docstrings and the command line itself left out."""
     for package in ("harness", "methods", "evals", "reports"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if path.name != "cli.py":
+            if path.parent != ROOT / "harness/cli" or path.name != "app.py":
                 for name, text in _texts(ast.parse(path.read_text(encoding="utf-8"))):
                     yield f"{path.relative_to(ROOT).as_posix()}:{name}", text
 

@@ -120,11 +120,11 @@ class AlpacaEval2(JudgedPairs):
             baselines=setting.baselines,
             gamed=self._judged(setting, options.gamed_baselines),
             pool=self._judged(setting, options.difficulty_pool),
-        ).shared_as(setting.baseline_name)
+        ).with_label(setting.baseline_name)
 
     def _judged(self, setting: PairSetting, roles: Iterable[DataRole]) -> list[Artifact]:
         outputs = [role.artifact() for role in roles]
-        return [self.rows(setting, outputs=each).shared_as(each.label) for each in outputs]
+        return [self.rows(setting, outputs=each).with_label(each.label) for each in outputs]
 
 
 BENCHMARK = AlpacaEval2()

@@ -17,7 +17,7 @@ CALIBRATION_FILE = "df_gamed.csv"
 
 def calibration_from(path: Path) -> Artifact:
     """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
 
 
 def published_calibration() -> Artifact:
@@ -25,7 +25,7 @@ def published_calibration() -> Artifact:
     name = "official:df_gamed.csv"
     commit = resolved(name, lambda: calibration_on_hub().commit)
     digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
-    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
+    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
 
 
 @step(version=1)

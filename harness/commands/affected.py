@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from harness.engine.artifacts import Artifact, ancestry, input_keys
 from harness.engine.code import code_of
 from harness.engine.locks import locked_at_once
 from harness.engine.pipeline import checked_plan, run
+from harness.engine.staleness import listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
+from harness.papers import ExhibitName
 from harness.provenance import provenance
 from harness.run.options import Choice
 from reports.manifest import Manifest, StepRecord, read_manifest
@@ -49,8 +52,8 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
     before = read_manifest(baseline)
     old = (baseline / before.store).resolve()
     _require_usable(baseline, old, candidate)
-    request = _choice(before, baseline).request()
-    experiments = build_experiments(before.run, request)
+    request = replace(_choice(before, baseline), paper=before.paper).request()
+    experiments = build_experiments(ExhibitName(before.paper, before.run), request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     require_writable(candidate / "checkpoints")
     with _alone(candidate):
@@ -153,7 +156,7 @@ class _Rerun:
         if not then or not now:
             return UNKNOWN
         if then != now:
-            return f"{_listed(sorted(_differing(then, now)))} changed"
+            return f"{listed(sorted(_differing(then, now)))} changed"
         if record["retry"]:
             return FAILED
         return OTHER_INPUTS if self._inputs(artifact) is not None else AFTER
@@ -192,7 +195,7 @@ class _Rerun:
         except OSError as error:
             raise UserError(
                 f"cannot take {artifact} over into {self.store.root} ({error.strerror or 'some files'});"
-                " see to that and run the same command"
+                " fix that and run the same command"
             ) from None
 
 
@@ -263,11 +266,6 @@ def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
 
 
-def _listed(names: Sequence[str], most: int = 3) -> str:
-    more = len(names) - most
-    return f"{', '.join(names[:most])} and {more} more modules" if more > 0 else ", ".join(names)
-
-
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -298,9 +296,9 @@ def _alone(candidate: Path) -> Iterator[None]:
 
 def _copy_replies(old: Path, store: Store) -> None:
     """Paid replies, so that none is paid for again; copied, since they are appended to."""
-    replies = old / store.kept.name
-    if replies.is_dir() and not store.kept.exists():
-        aside = store.root / f"{store.kept.name}-copy"
+    replies = old / store.reply_cache.name
+    if replies.is_dir() and not store.reply_cache.exists():
+        aside = store.root / f"{store.reply_cache.name}-copy"
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(replies, aside)
-        aside.rename(store.kept)
+        aside.rename(store.reply_cache)

@@ -10,7 +10,6 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.response_sets import response_set
 from harness.mini.identity import world_digest
-from harness.papers import DataRole
 from harness.recipes.benches import baseline_roles
 from harness.recipes.scales import Scale
 from harness.records import Judgment
@@ -22,7 +21,7 @@ from methods.ingredients import Ingredients
 from methods.sft import sft
 from methods.sgpo import Variant
 
-DATA: dict[str, DataRole] = {"improver data": "improver_data", "preference data": "preference_data"}
+DATA: dict[str, str] = {"improver data": "improver_data", "preference data": "preference_data"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
         }
     return Diagnostics(
         {
-            name: response_gold_quality(responses=rows, world=world_digest()).shared_as(f"{model_name} {name}")
+            name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
             for name, rows in responses.items()
         },
         judged,

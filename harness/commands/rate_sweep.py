@@ -12,7 +12,7 @@ from harness.config.rate_text import rate_text
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers import ScoreTable, exhibit_names, load_exhibit
+from harness.papers import ScoreTable, load_exhibits
 from harness.recipes.benches import bench_on
 from harness.recipes.registries import load_benchmark, load_method
 from harness.recipes.scales import Scale
@@ -74,13 +74,13 @@ class Scored:
 
 
 def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """The methods whose rate is chosen by base model: rows of published tables that have a preference stage of their
+    """The methods whose rate is chosen by base model: rows of the paper's tables that have a preference stage of their
     own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for exhibit in (load_exhibit(paper, name) for name, paper in exhibit_names().items()):
+    for exhibit in load_exhibits(scale.paper):
         for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
             if isinstance(exhibit, ScoreTable) and model in scale.models:
                 own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
@@ -161,7 +161,7 @@ def _rows(scale: Scale, given: Ingredients, *, held: bool) -> Artifact:
         raise UserError(f"{size} rows of preference data leave none to hold out; give 4 at least")
     start, stop = (middle, size) if held else (0, middle)
     rows = pairs_between(preference_data=given.preference_data, start=start, stop=stop)
-    return rows.shared_as("held-out pairs" if held else "pairs before the held-out ones")
+    return rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
 def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:

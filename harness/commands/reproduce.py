@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from harness.errors import UserError
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.interface import Checkpoints
 from harness.files import replace_link
-from harness.papers import ScoreTable, load_deviations
+from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
 from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
@@ -26,27 +27,28 @@ from harness.terminal import console
 from reports.terminal import terminal_report
 from reports.write import write_report
 
-NARROWEST = 80
+MIN_WIDTH = 80
 """Columns that a table needs."""
 
 
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
 ) -> None:
-    """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
+    """Runs what is missing, writes the report into `run_dir`/PAPER/EXHIBIT, and prints the tables to stdout.
 
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
     cannot be written to, and for an endpoint that cannot be asked.
     """
     started = datetime.now(UTC)
-    request = choice.request()
-    experiments = build_experiments(name, request)
+    exhibit = find_exhibit(name)
+    request = replace(choice, paper=exhibit.paper).request()
+    experiments = build_experiments(exhibit, request)
     require_readable(experiments)
     store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
-    folder = run_dir / name
+    folder = run_dir / exhibit.paper / exhibit.name
     require_writable(folder / "checkpoints")
-    print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    print(f"{exhibit} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)
@@ -56,7 +58,7 @@ def reproduce(
     expected = expected_seconds(targets, request.scale, store, limits or Limits())
     run_with_bill(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
-    write_run(name, experiments, request, store, folder, started=started, ran=ran)
+    write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
     _show(folder)
 
 
@@ -126,7 +128,7 @@ def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> N
 def _show(folder: Path) -> None:
     screen = console(sys.stdout)
     # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    screen.width = max(screen.width, NARROWEST)
+    screen.width = max(screen.width, MIN_WIDTH)
     screen.print(terminal_report(folder))
     print(f"report:      {folder / 'index.html'}")
     if any((folder / "checkpoints").iterdir()):

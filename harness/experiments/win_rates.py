@@ -99,11 +99,12 @@ def _play(
     bench: PairSetting,
 ) -> Played:
     """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
-    variant = variant_of(match.method)
+    method = exhibit.method_of(match)
+    variant = variant_of(method)
     judgments, settings = [], []
     for seed in seeds:
         given = scale.ingredients(model, seed)
-        with labels(f"{model} {match.method} seed {seed}"):
+        with labels(f"{model} {method} seed {seed}"):
             outputs = response_set(given, match.data, match.outputs, variant)
             baselines = drawn_set(given, match.data, match.baselines, exhibit.prompts, variant)
         settings.append(replace(bench, baselines=baselines, baseline_name=match.baselines))

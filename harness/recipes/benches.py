@@ -9,9 +9,9 @@ from typing import Any
 from evals.base import Published, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import load_baseline
-from evals.official_steps import baseline_responses, official_baseline
+from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
@@ -25,9 +25,6 @@ from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
 
 OFFICIAL = "official"
 """In the place of a scale's name: the instructions, baselines and judging prompts of the benches themselves."""
-
-OFFICIAL_DATA = "official:"
-"""Before a bench's name, as a scale's reference to its instructions and baseline: those of the bench itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class BenchChoice:
     data: str | None = None
     baseline: str | None = None
     limit: int | None = None
-    judge: JudgeReference | None = None
+    judge: EndpointReference | None = None
     judge_repeats: int = 1
     allow_missing: bool = False
     length_calibration: Path | None = None
@@ -169,13 +166,13 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     metric = published_metric(bench)
     digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
     rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
-    rows = rows.shared_as(f"{bench} {metric.baseline}")
+    rows = rows.with_label(f"{bench} {metric.baseline}")
     if role.size < metric.n_items:
-        rows = first_responses(responses=rows, size=role.size).shared_as(rows.label)
+        rows = first_responses(responses=rows, size=role.size).with_label(rows.label)
     return rows, metric.baseline
 
 
-def _is_published(name: str, role: DataRole, judged_by: JudgeReference) -> bool:
+def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bool:
     """Whether a scale's bench is the published metric: all of its own instructions, and its judge."""
     metric = load_benchmark(name).published
     own = role.reference == f"{OFFICIAL_DATA}{name}"
@@ -232,5 +229,5 @@ def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
     with or_passed("--data FOLDER"):
         baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
-        baselines = first_responses(responses=baselines, size=choice.limit).shared_as(baselines.label)
+        baselines = first_responses(responses=baselines, size=choice.limit).with_label(baselines.label)
     return baselines, baseline_name

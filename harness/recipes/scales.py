@@ -7,13 +7,14 @@ from typing import Any
 
 from evals.base import Options
 from evals.judged_pairs import JudgedPairs
-from harness.config.learning_rates import RateTable, read_table
-from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
-from harness.endpoints.reference import EMBEDDED, JudgeReference
+from harness.config.learning_rates import RateTable, read_rate_table
+from harness.config.yaml_files import from_mapping, is_path, load_yaml, path_text
+from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
+from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
 from harness.recipes.registries import EVALS, METHODS, load_benchmark
 from harness.steps.data import DataRole, model
 from harness.steps.judge import judge
@@ -56,12 +57,12 @@ class JudgeRole:
     base_url: str | None = None
     without: tuple[str, ...] = ()
 
-    def reference(self) -> JudgeReference:
+    def reference(self) -> EndpointReference:
         """The judge as steps take it. Raises UserError for one that there cannot be."""
         return judge(self.model, self.base_url, self.without)
 
     @classmethod
-    def of(cls, reference: JudgeReference) -> "JudgeRole":
+    def of(cls, reference: EndpointReference) -> "JudgeRole":
         """The role that is filled by the judge `reference`."""
         return cls(reference.model, reference.base_url or None, reference.without)
 
@@ -100,6 +101,8 @@ class Scale:
     """What was chosen as learning rates of preference stages, where it was."""
     where: str = ""
     """The scale's file, as messages call it."""
+    paper: str = DEFAULT_PAPER
+    """Whose roles it fills."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -162,9 +165,14 @@ class Scale:
         found = {stage: _first_of(rates, (method, stage, "sgpo")) for stage in PREFERENCE_STAGES}
         return settings.with_preference_rates({stage: rate for stage, rate in found.items() if rate is not None})
 
+    @property
+    def prompts_path(self) -> Path:
+        """The file of its prompts, in the paper's folder. Raises UserError where it is not there."""
+        return paper_file(self.paper, f"prompts/{self.prompts}.yaml")
+
     def prompt_set(self) -> "PromptSet":
-        """The prompts this scale uses, from ``configs/papers/sgpo/prompts``."""
-        return load_yaml(config_path(f"papers/sgpo/prompts/{self.prompts}.yaml"), PromptSet)
+        """The prompts this scale uses."""
+        return load_yaml(self.prompts_path, PromptSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +187,19 @@ class PromptSet:
         return self.judge.get(bench) or official_prompt(bench)
 
 
-def load_scale(reference: str, *, fast: bool = False) -> Scale:
-    """Read the scale ``configs/papers/sgpo/recipes/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
+def load_scale(reference: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+    """Read a paper's scale ``recipes/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
 
     Its name is that of its file, whatever a copied file says; paths in it start from the working folder.
     Raises UserError for an unknown name, with the nearest known one, and for a file that is no scale, or is named as a
-    packaged scale is.
+    scale of the paper is.
     """
-    path = scale_path(reference)
-    where = _shown(reference, "recipes", path)
+    path = scale_path(reference, paper)
     scale = load_yaml(path, Scale)
-    scale = replace(scale, name=path.stem, where=where, benches=_bench_options(scale.benches, str(path)))
+    benches = _bench_options(scale.benches, str(path))
+    scale = replace(scale, name=path.stem, where=path_text(path), paper=paper, benches=benches)
     _check_names(scale)
-    rates = rates_path(reference)
-    scale = replace(scale, rates=_chosen_rates(scale, rates, _shown(reference, "rates", rates)))
+    scale = replace(scale, rates=_chosen_rates(scale, rates_path(reference, paper)))
     return scale.faster() if fast else scale
 
 
@@ -206,23 +213,23 @@ def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]
     }
 
 
-def scale_names() -> list[str]:
-    """The packaged scales, sorted."""
-    return sorted(path.stem for path in config_path("papers/sgpo/recipes/mini.yaml").parent.glob("*.yaml"))
+def scale_names(paper: str = DEFAULT_PAPER) -> list[str]:
+    """The scales of a paper, sorted."""
+    return sorted(path.stem for path in (paper_folder(paper) / "recipes").glob("*.yaml"))
 
 
-def scale_path(reference: str) -> Path:
+def scale_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """The file of a scale. Raises UserError as `load_scale` does, but for what is in the file."""
-    known = scale_names()
+    known = scale_names(paper)
     if not is_path(reference):
         if reference not in known:
             raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
-        return config_path(f"papers/sgpo/recipes/{reference}.yaml")
+        return paper_file(paper, f"recipes/{reference}.yaml")
     path = Path(reference)
     if (
         path.exists()
         and path.stem in known
-        and path.resolve() != config_path(f"papers/sgpo/recipes/{path.stem}.yaml").resolve()
+        and path.resolve() != paper_file(paper, f"recipes/{path.stem}.yaml").resolve()
     ):
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
@@ -233,27 +240,22 @@ def _own_file(name: str) -> str:
     return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
 
 
-def rates_path(reference: str) -> Path:
+def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """Where the learning rates are that were chosen for a scale, if they were: beside a file of one's own."""
     if is_path(reference):
         return Path(reference).with_suffix(".rates.yaml")
-    return CONFIGS / f"papers/sgpo/rates/{reference}.yaml"
+    return paper_folder(paper) / "rates" / f"{reference}.yaml"
 
 
-def _shown(reference: str, folder: str, path: Path) -> str:
-    """How a file of a scale is called in messages."""
-    return str(path) if is_path(reference) else f"configs/papers/sgpo/{folder}/{path.name}"
-
-
-def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
+def _chosen_rates(scale: Scale, path: Path) -> RateTable | None:
     """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
-    table = read_table(path)
+    table = read_rate_table(path)
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):
-            raise unknown(f"{kind} in {where}:", stray, known)
+            raise unknown(f"{kind} in {path_text(path)}:", stray, known)
     return table
 
 

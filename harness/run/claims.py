@@ -40,7 +40,7 @@ class Families:
 
 def decide_claims(experiments: Sequence[Experiment], store: Store) -> dict[str, Any]:
     """The claims of the experiments with their verdicts, as a manifest holds them: JSON values."""
-    from evals.stats.comparison import FEWEST_SEEDS
+    from evals.stats.comparison import MIN_SEEDS
 
     paper = experiments[0].exhibit.paper.name
     families = Families.of(paper)
@@ -57,7 +57,7 @@ def decide_claims(experiments: Sequence[Experiment], store: Store) -> dict[str, 
         "n_tests": n_tests,
         "n_claims": families.claims,
         "n_orderings": families.orderings,
-        "seeds_for_verdict": FEWEST_SEEDS,
+        "seeds_for_verdict": MIN_SEEDS,
         "claims": claims,
     }
 

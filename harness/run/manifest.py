@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from harness.config.yaml_files import path_text
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -57,9 +58,7 @@ def manifest(name: str, experiments: Sequence[Experiment], request: Request, sto
         "judge": {
             "name": scale.judge.model,
             "fingerprint": ", ".join(f"{bench} {print_}" for bench, print_ in fingerprints.items()),
-            "prompt": f"configs/papers/sgpo/prompts/{scale.prompts}.yaml"
-            if scale.truth_is_known
-            else "the benches' own",
+            "prompt": path_text(scale.prompts_path) if scale.truth_is_known else "the benches' own",
             "parser": "harness/steps/verdicts.py",
             "base_url": scale.judge.reference().base_url,
         },
@@ -107,7 +106,7 @@ def keep_fuller_report(folder: Path, content: Mapping[str, Any]) -> Path | None:
     try:
         folder.rename(kept)
     except OSError as error:
-        mend = "see to that, or name another --run-dir"
+        mend = "fix that, or name another --run-dir"
         raise UserError(f"cannot keep the report in {folder} as {kept} ({error.strerror}); {mend}") from None
     return kept
 

@@ -26,7 +26,7 @@ def run_with_bill(
     try:
         run(targets, store, limits=limits, compute=compute, expected=expected)
     finally:
-        _print_bill(spending(store.kept, limits.run_id))
+        _print_bill(spending(store.reply_cache, limits.run_id))
 
 
 def _print_bill(paid: Spending) -> None:

@@ -19,7 +19,6 @@ from harness.experiments import Experiment
 from harness.experiments.build import BUILDERS
 from harness.experiments.response_sets import DRAW_SEED, response_set
 from harness.mini.identity import world_digest
-from harness.papers import DataRole, ResponseSet
 from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.run import claims
 from harness.run.manifest import Run, manifest
@@ -65,7 +64,7 @@ class Finished:
     manifest: Manifest
     content: Mapping[str, Any]
 
-    def rows(self, data: DataRole, name: ResponseSet, seed: int = 0) -> dict[str, str]:
+    def rows(self, data: str, name: str, seed: int = 0) -> dict[str, str]:
         """The texts of a set of responses by prompt id."""
         artifact = response_set(SCALE.ingredients(MODEL, seed), data, name)
         return {row.prompt.id: row.text for row in self.store.bind(artifact).rows(Response)}
@@ -175,7 +174,7 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
     def tokens(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    names: dict[str, ResponseSet] = {"improved": "teacher_improvement", "reference": "reference"}
+    names: dict[str, str] = {"improved": "teacher_improvement", "reference": "reference"}
     means = {}
     for each in part.values:
         by_seed = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.records import Judgment, Order, Prompt, State, write_rows
+from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
 from reports.blocks import ExhibitView, Report
 from reports.exhibits import view
 from reports.manifest import parse_manifest
@@ -334,7 +334,7 @@ def made_up_judgments(label: str, n: int = 3) -> list[Judgment]:
     for number in range(n):
         prompt = Prompt(f"made-up-{number}", f"describe thing {number} & <b>more</b>")
         texts = (f"baseline {number}", f"{label} {number}")
-        verdicts: tuple[tuple[Order, str, State, str], ...] = (
+        verdicts: tuple[tuple[Order, str, VerdictState, str], ...] = (
             ("baseline_first", "B>A" if number == 0 else "A>B", "ok", "[[verdict]] by a made-up judge"),
             ("output_first", "A>>B", "ok" if number < 2 else "api_failed", ""),
         )

@@ -7,7 +7,7 @@ import pytest
 
 from evals.alpaca_eval2.benchmark import BENCHMARK
 from harness.config.yaml_files import from_mapping
-from harness.endpoints.reference import judge_reference
+from harness.endpoints.reference import endpoint_reference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError
@@ -67,7 +67,7 @@ def test_what_is_written_down_of_a_choice_is_the_choice(chosen: Choice) -> None:
 
 
 def test_a_judges_role_and_its_reference_are_the_same() -> None:
-    reference = judge_reference("o3", None, ("logprobs",))
+    reference = endpoint_reference("o3", None, ("logprobs",))
     assert JudgeRole.of(reference).reference().without == reference.without
     assert JudgeRole.of(judge("mini:judge")).reference() == judge("mini:judge")
 
