@@ -24,14 +24,14 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any, TypeVar
 
-from harness.regress.metrics import metrics_of
-
 from evals.base import RESAMPLES
+from evals.scoring import on_shared_items
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
 from harness.engine.progress import format_duration
 from harness.papers import load_exhibit
 from harness.regress import compare
+from harness.regress.compare import results_of
 from harness.regress.runs import read_run
 from reports.manifest import read_manifest
 
@@ -116,13 +116,13 @@ def scores_of(run: Path) -> list[SeedScore]:
     finished, scores = read_run(run), []
     table = load_exhibit(finished.manifest.paper, "table3")
     for (model, method, bench), cell in finished.cells.items():
-        of_metric = metrics_of(bench, [cell])
+        sets = results_of(bench, [cell])
         for metric, label in cell.labels.items():
-            shared = of_metric(metric)
+            shared = on_shared_items(sets, metric)
             if shared.withheld:
                 sys.exit(f"{model} {method} {label} is withheld: {shared.withheld}")
             seeds = tuple(map(_remembering, shared.statistics))
-            scores.append(SeedScore(f"{table.subject(method)} {label}", seeds, shared.n_prompts))
+            scores.append(SeedScore(f"{table.subject(method)} {label}", seeds, shared.n_items))
     return scores
 
 

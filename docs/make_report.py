@@ -22,7 +22,7 @@ from reports import claims
 from reports.blocks import Claims, Prose, Report, Table
 from reports.figures import draw
 from reports.manifest import Manifest, read_manifest
-from reports.markdown import markdown_report, rate_table_markdown
+from reports.markdown import markdown, markdown_report
 from reports.report import build_report
 
 ROOT = Path(__file__).parents[1]
@@ -78,11 +78,11 @@ def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
     if not tables or not any(figure.name == TABLE for figure in report.figures):
         raise UserError(f"the run has no {TABLE} to show on the first page; make it with: harness reproduce all")
     of_claims = [each for section in report.sections for each in _of_kind(section.blocks, Claims)]
-    verdicts = [next(iter(rate_table_markdown(each))) for each in of_claims]
-    said = next(iter(rate_table_markdown(Prose(claims.headline(manifest)))))
+    verdicts = [next(iter(markdown(each))) for each in of_claims]
+    said = next(iter(markdown(Prose(claims.headline(manifest)))))
     return {
         "headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
-        "table3": "\n\n".join(rate_table_markdown(tables[0])),
+        "table3": "\n\n".join(markdown(tables[0])),
         "claims": "\n\n".join(verdicts),
     }
 

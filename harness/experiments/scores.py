@@ -31,7 +31,7 @@ class Cell:
     score: Artifact
     gold: tuple[Artifact, ...]
     """The outputs' gold quality, one artifact a seed; empty where the truth is not known, or nothing is judged."""
-    is_judged: bool
+    is_judged: bool = True
     """Whether the rows are a judge's verdicts on pairs."""
 
 

@@ -14,7 +14,7 @@ from harness.errors import UserError, unknown
 from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
 from harness.recipes.changes import Settings, asked_changes, merged
 from harness.recipes.recipe import Recipe, RecipeFile
-from harness.recipes.registries import METHODS, load_benchmark
+from harness.recipes.registries import EVALS, METHODS, load_benchmark
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS
 
 
@@ -43,6 +43,7 @@ def load_recipe(
 
 def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
     """Read each bench's own options. Raises UserError for unknown benches and options."""
+    _require_known(f"bench in {where}:", benches, EVALS.names())
     return {
         name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
         for name, options in benches.items()

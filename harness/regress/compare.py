@@ -187,12 +187,12 @@ def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
 def _measured(each: _Compared) -> Iterator[_Measured]:
     """Of a cell that is the same in both runs the one with more training seeds tells more of how far they differ."""
     larger = max((each.before, each.after), key=lambda cell: len(cell.verdicts))
-    sets = _results(each.name[2], [larger] if each.is_same else [each.before, each.after])
+    sets = results_of(each.name[2], [larger] if each.is_same else [each.before, each.after])
     for metric in each.metrics:
         yield _Measured(each, metric, better_is_more(on_shared_items(sets, metric), sets, metric))
 
 
-def _results(bench: str, cells: Sequence[Cell]) -> list[ItemResults]:
+def results_of(bench: str, cells: Sequence[Cell]) -> list[ItemResults]:
     """The results of the training seeds of the first cell, then of the second. Raises UserError where the cells are
     not measured alike."""
     scored = [Scored(list(cell.verdicts.values()), partial(input_of, cell.score)) for cell in cells]

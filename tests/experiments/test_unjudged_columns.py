@@ -6,7 +6,6 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from harness.papers.exhibits import Column
 
 from evals.base import BaselineOptions, Scored
 from evals.scoring import better_is_more, on_shared_items
@@ -14,6 +13,7 @@ from harness.engine.pipeline import run
 from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.experiments.scores import scores
+from harness.papers import Column
 from harness.recipes.registries import load_benchmark
 from harness.steps.data import DataRole
 from harness.steps.edit_distance import EditDistance

@@ -42,7 +42,7 @@ def entry(**changes: Any) -> dict[str, Any]:
     bench = "alpaca_eval2"
     cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), ())
     columns = [SimpleNamespace(bench=bench, metric="win_rate")]
-    scale = SimpleNamespace(benches={bench: SimpleNamespace(baselines=SimpleNamespace(size=805))})
+    scale = SimpleNamespace(benches={bench: SimpleNamespace(size=805)})
     exhibit = cast(Any, SimpleNamespace(name="table3", columns=columns, rows=()))
     table = Scores(exhibit, cast(Any, scale), ("llama",), ("a",), {}, (cell,), {}, {bench: "print"})
     (made,) = table.part(cast(Store, FakeStore(scores)))["cells"]
