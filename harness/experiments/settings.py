@@ -2,75 +2,55 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from evals.bench import Bench, Evaluation
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
-from harness.experiments.interface import Checkpoints, Request
-from harness.papers import Comparison, SettingsTable
+from harness.experiments.interface import Experiment, Request
+from harness.papers import SettingsTable
 from harness.recipes.benches import bench_on
 from harness.recipes.registries import EVALS
 from harness.records import Response
+from harness.results.exhibits import EvaluationSetting, SettingsResult
 from harness.steps.judge import orders
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The evaluation details of some benches, as promises of their baselines."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsExperiment(Experiment):
+    """The evaluation details of some benches, as promises of their baselines; they are the same for all base models."""
 
     exhibit: SettingsTable
     benches: Mapping[str, tuple[Evaluation, Bench]]
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """None: they are the same for all."""
-        return ()
-
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """None."""
-        return {}
-
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """What identifies the judge of each bench."""
-        return {name: evaluation.fingerprint(bench) for name, (evaluation, bench) in self.benches.items()}
-
     def targets(self) -> list[Artifact]:
-        """The baselines' answers."""
+        """List the baselines' answers."""
         return [bench.baselines for _, bench in self.benches.values()]
 
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """None: there is nothing to test."""
-        return None
-
-    def part(self, store: Store) -> dict[str, Any]:
-        """The evaluation details."""
-        return {
-            "kind": "settings",
-            "name": self.exhibit.name,
-            "benches": [_setting(name, evaluation, bench, store) for name, (evaluation, bench) in self.benches.items()],
-        }
+    def result(self, store: Store) -> SettingsResult:
+        """Read the evaluation details."""
+        benches = tuple(_setting(name, *each, store) for name, each in self.benches.items())
+        return SettingsResult(exhibit=self.exhibit, benches=benches)
 
 
-def settings(exhibit: SettingsTable, request: Request) -> Settings:
+def settings(exhibit: SettingsTable, request: Request) -> SettingsExperiment:
     """The table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
-    return Settings(exhibit, {name: (EVALS.load(name), bench_on(request.scale, name)) for name in names})
+    benches = {name: (EVALS.load(name), bench_on(request.scale, name)) for name in names}
+    fingerprints = {name: evaluation.fingerprint(bench) for name, (evaluation, bench) in benches.items()}
+    return SettingsExperiment(exhibit=exhibit, fingerprints=fingerprints, benches=benches)
 
 
-def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> dict[str, Any]:
-    """`reports.manifest.BenchSetting`: what the bench's rows and its registered evaluation say."""
+def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> EvaluationSetting:
+    """What the bench's rows and its registered evaluation say."""
     rows = store.bind(bench.baselines).rows(Response)
     has_one_order = len(list(orders(evaluation.protocol, rows[0].prompt))) == 1
     writers = ", ".join(dict.fromkeys(row.writer for row in rows))
-    return {
-        "bench": name,
-        "examples": len(rows),
-        "baseline": f"{writers} ({bench.baseline_name})",
-        "judge": str(bench.judge),
-        "scoring": "Pairwise comparison",
-        "orders": "one order" if has_one_order else "both orders",
-        "metrics": evaluation.metrics,
-    }
+    return EvaluationSetting(
+        bench=name,
+        examples=len(rows),
+        baseline=f"{writers} ({bench.baseline_name})",
+        judge=str(bench.judge),
+        scoring="Pairwise comparison",
+        orders="one order" if has_one_order else "both orders",
+        metrics=evaluation.metrics,
+    )
