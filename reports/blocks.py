@@ -314,6 +314,8 @@ class Report:
     sections: tuple[Section, ...]
     tests: Table
     test_records: Records
+    tests_by_verdict: tuple[Table, ...] = ()
+    """The same tests, a table a verdict, what is against the paper first."""
     warning: str = ""
     """What stands above everything else, because it bears on every number."""
 

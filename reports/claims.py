@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.errors import UserError
 from harness.papers import AnyExhibit
+from harness.results.claims import ClaimResult, ComparisonResult
+from harness.results.manifest import Manifest
 from reports.blocks import DASH, Claim, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
-from reports.manifest import ClaimResult, ComparisonResult, Manifest
-
-Exhibits = Mapping[str, AnyExhibit]
-"""The exhibits of a run by name."""
 
 TITLE = "The paper's claims, tested here"
 
@@ -25,14 +23,14 @@ _COLUMNS = (
 )
 
 
-def section(manifest: Manifest, exhibits: Exhibits) -> Section:
+def section(manifest: Manifest) -> Section:
     """Every claim with its verdict and its tests."""
     lead = (
         "Each claim is a set of orderings, and every ordering a test on the same prompts. Differences are in points "
         "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
         f"{coverage(manifest)}"
     )
-    found = Claims(tuple(_claim(claim, _exhibit(exhibits, claim)) for claim in manifest.claims))
+    found = Claims(tuple(_claim(claim, _exhibit(manifest, claim.exhibit)) for claim in manifest.claims))
     return Section("claims", TITLE, (Prose(lead, quiet=True), found))
 
 
@@ -101,10 +99,10 @@ def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
     ]
 
 
-def _exhibit(exhibits: Exhibits, claim: ClaimResult) -> AnyExhibit:
-    if claim.exhibit not in exhibits:
-        raise UserError(f"the manifest has a claim about {claim.exhibit}, of which it has no part")
-    return exhibits[claim.exhibit]
+def _exhibit(manifest: Manifest, name: str) -> AnyExhibit:
+    if name not in manifest.exhibits:
+        raise UserError(f"the manifest has a claim about {name}, of which it has no result")
+    return manifest.exhibits[name]
 
 
 def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
@@ -120,11 +118,11 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
     )
 
 
-def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
+def tests(manifest: Manifest) -> Table:
     """Every comparison once, however many claims of an exhibit rest on it, in order of appearance."""
     groups = []
     for name, comparisons in _distinct_by_exhibit(manifest).items():
-        exhibit = exhibits[name]
+        exhibit = _exhibit(manifest, name)
         groups.append(Group(tuple(_row(exhibit, each) for each in comparisons), heading=exhibit.label))
     return Table(
         columns=_COLUMNS,
@@ -135,7 +133,7 @@ def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
     )
 
 
-def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
+def by_verdict(manifest: Manifest) -> tuple[Table, ...]:
     """Every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
 
     An undecided one has beside its difference what the test could have found, and what would decide it.
@@ -146,8 +144,9 @@ def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
         columns = (Column(verdict), Column("model"), Column("metric"), *_COLUMNS[3:4], *power)
         groups = []
         for name, comparisons in _distinct_by_exhibit(manifest).items():
-            rows = tuple(_brief(exhibits[name], each) for each in comparisons if each.verdict == verdict)
-            groups += [Group(rows, heading=exhibits[name].label)] if rows else []
+            exhibit = _exhibit(manifest, name)
+            rows = tuple(_brief(exhibit, each) for each in comparisons if each.verdict == verdict)
+            groups += [Group(rows, heading=exhibit.label)] if rows else []
         tables += [Table(columns, tuple(groups))] if groups else []
     return tuple(tables)
 
@@ -162,7 +161,7 @@ def _brief(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
     return Row((ordered, comparison.model, metric, difference_, *power))
 
 
-def records(manifest: Manifest, exhibits: Exhibits) -> Records:
+def records(manifest: Manifest) -> Records:
     """One line for each comparison of each claim; numbers unrounded."""
     fields = (
         "exhibit", "claim", "model", "better", "worse", "ordering", "bench", "metric", "difference", "lo", "hi", "unit",
@@ -170,7 +169,7 @@ def records(manifest: Manifest, exhibits: Exhibits) -> Records:
     )  # fmt: skip
     rows = []
     for claim in manifest.claims:
-        exhibit = _exhibit(exhibits, claim)
+        exhibit = _exhibit(manifest, claim.exhibit)
         for each in claim.comparisons:
             names = (claim.exhibit, claim.id, each.model, each.better, each.worse, ordering(exhibit, each))
             figures = (each.difference, *(each.ci95 or (None, None)), each.unit, each.p_value, each.p_holm)

@@ -1,4 +1,4 @@
-"""LaTeX with booktabs: each exhibit, the tests, and the whole report as a document."""
+"""LaTeX with booktabs: each exhibit, and the tests."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,10 +7,8 @@ from reports.blocks import (
     ADDED,
     Block,
     Cell,
-    Claims,
     Column,
     Differing,
-    Entries,
     ExhibitView,
     Figure,
     Group,
@@ -21,12 +19,8 @@ from reports.blocks import (
     Report,
     Row,
     Samples,
-    Section,
     Table,
 )
-
-LONG = 30
-"""Rows above which a table of the whole report runs over pages instead of floating."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -144,50 +138,13 @@ def _uncertainties(report: Report) -> list[Table]:
     return [block for block in blocks if isinstance(block, Table) and block.name.endswith("-uncertainty")]
 
 
-def latex_report(report: Report) -> str:
-    """`report.tex`: a document with everything but the pairs of answers; it needs the PDF of each figure beside it."""
-    lines = [
-        r"\documentclass{article}",
-        _PACKAGES + r"\usepackage[hidelinks]{hyperref}",
-        r"\setcounter{totalnumber}{9}\setcounter{topnumber}{9}\setcounter{bottomnumber}{9}",
-        rf"\title{{{latex_text(report.title)}}}",
-        rf"\author{{of {latex_text(report.lead)} (arXiv:{latex_text(report.arxiv)})}}",
-        r"\date{}",
-        r"\begin{document}",
-        r"\maketitle",
-        *(rf"\noindent\textbf{{{latex_text(text)}}}\par" for text in (report.warning, report.answer) if text),
-        r"\tableofcontents",
-        *(line for section in report.all_sections for line in _section(section, report)),
-        r"\end{document}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _section(section: Section, report: Report) -> Iterator[str]:
-    yield r"\clearpage"  # so that no exhibit's floats wander into the next one
-    yield rf"\section{{{latex_text(section.title)}}}"
-    for block in section.blocks:
-        if isinstance(block, Table) and len(list(block.rows)) > LONG:
-            yield from _long_table(block)
-        else:
-            yield from _block(block)
-        if isinstance(block, Claims):
-            yield from _long_table(report.tests)
-
-
 def _block(block: Block) -> Iterator[str]:
-    if isinstance(block, Prose):
-        yield latex_text(block.text) + "\n"
-    elif isinstance(block, Table):
+    if isinstance(block, Table):
         yield from _floating_table(block)
     elif isinstance(block, Figure):
         yield from _figure(block)
     elif isinstance(block, Samples):
         yield from _samples(block)
-    elif isinstance(block, Entries):
-        yield from _entries(block)
-    else:
-        yield from _claims(block)
 
 
 def _floating_table(table: Table) -> Iterator[str]:
@@ -357,27 +314,6 @@ def _piece(piece: Piece) -> str:
     if piece.kind == "added":
         return rf"\textbf{{{latex_text(piece.text)}}}"
     return _paragraphs(latex_text_lines(piece.text))
-
-
-def _entries(block: Entries) -> Iterator[str]:
-    yield r"\begin{description}\raggedright"
-    for term, said in block.entries:
-        yield rf"\item[{{{latex_text(term)}}}] " + r"\\ ".join(
-            rf"\emph{{{latex_text(word)}:}} {latex_text(text)}" for word, text in said if text
-        )
-    yield r"\end{description}"
-
-
-def _claims(block: Claims) -> Iterator[str]:
-    columns = (
-        Column("", wraps=0.08),
-        Column("claim", wraps=0.36),
-        Column("where", wraps=0.18),
-        Column("here"),
-        Column("comparisons", wraps=0.2),
-    )
-    rows = (Row((claim.label, claim.says, claim.where, claim.outcome, claim.tally)) for claim in block.claims)
-    yield from _long_table(Table(columns, (Group(tuple(rows)),)))
 
 
 def _alone(name: str, lines: Iterable[str]) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from harness.config.rate_text import rate_text
 from harness.papers import Column as PaperColumn
 from harness.papers import ScoreTable
+from harness.results.exhibits import RowRate
 from reports.blocks import DASH, Column, Group, Row, Table
-from reports.manifest import RowRate
 from reports.measured import number
 
 TITLE = "Learning rates"

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.papers import Exhibit
+from harness.results.exhibits import Estimate
+from harness.results.manifest import Manifest
 from reports.blocks import ADDED, DASH, Measured
 from reports.compare import NOT_IN_PAPER
-from reports.manifest import Manifest, Score, WinRate
 
 INTERVAL = "[95 % interval]"
 """How a table's source says what stands beside a value; the terminal prints it otherwise."""
@@ -19,7 +20,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 class Compared:
     """Ours, the paper's and the verdict. An `approximate` number is one that the paper's text rounds to tens."""
 
-    score: Score | WinRate
+    score: Estimate
     published: float | None
     verdict: str
     approximate: bool = False
@@ -97,7 +98,7 @@ def number(value: float | None, decimals: int) -> str:
     return DASH if value is None else f"{value:.{decimals}f}"
 
 
-def n_of_asked(score: Score | WinRate) -> str:
+def n_of_asked(score: Estimate) -> str:
     """``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
     return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
 

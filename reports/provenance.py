@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.results.manifest import Manifest, StepRecord
 from reports.blocks import Column, Group, Prose, Row, Section, Table
-from reports.manifest import Manifest, StepRecord
 
 _COMMITS = "artifact_commits"
 

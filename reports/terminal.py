@@ -1,10 +1,11 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from reports import claims
+from harness.terminal import console
 from reports.blocks import (
     ADDED,
     Block,
@@ -17,13 +18,12 @@ from reports.blocks import (
     Group,
     Measured,
     Outcome,
+    Report,
     Row,
     Samples,
     Table,
 )
-from reports.manifest import Manifest, read_manifest
 from reports.measured import INTERVAL
-from reports.report import build_report, exhibits_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,34 +35,34 @@ _STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "above": "gr
 """Of the verdicts that are one; others are dim."""
 
 
-def terminal_report(folder: Path) -> "RenderableType":
-    """The run in `folder`, for a rich console of 80 columns or more: each exhibit, then the claims.
+MIN_WIDTH = 80
+"""Columns that a table needs."""
 
-    Raises UserError as `reports.write.write_report`.
-    """
+
+def print_report(report: Report, folder: Path) -> None:
+    """Print the report to stdout, and where the whole of it lies: `folder`."""
+    screen = console(sys.stdout)
+    # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
+    screen.width = max(screen.width, MIN_WIDTH)
+    screen.print(terminal_report(report))
+    print(f"report:      {folder / 'index.html'}")
+
+
+def terminal_report(report: Report) -> "RenderableType":
+    """Render the report for a rich console of 80 columns or more: each exhibit, then the claims, last the answer."""
     from rich.console import Group as Lines
     from rich.text import Text
 
-    manifest = read_manifest(folder)
-    report = build_report(manifest)
     lines: list[RenderableType] = [Text(report.warning, style="bold red")] if report.warning else []
+    has_several = len(report.exhibits) > 1
     for view in report.exhibits:
-        lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
+        lines += [*_exhibit(view, alone=not has_several), Text()]
     found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
     for block in found:
-        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest)]
+        lines.append(_claims(block, with_exhibit=has_several))
+        lines += [_comparisons(table, with_exhibit=has_several) for table in report.tests_by_verdict]
+        lines += [Text(report.tests.source, style="dim"), Text(report.answer, style="bold")]
     return Lines(*lines)
-
-
-def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
-    """Every comparison under its verdict, what these rest on, and last the answer."""
-    from rich.text import Text
-
-    exhibits = exhibits_of(manifest)
-    for table in claims.by_verdict(manifest, exhibits):
-        yield _comparisons(table, with_exhibit=len(exhibits) > 1)
-    yield Text(claims.coverage(manifest), style="dim")
-    yield Text(claims.headline(manifest), style="bold")
 
 
 def _exhibit(view: ExhibitView, alone: bool) -> Iterator["RenderableType"]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from harness.papers import ScoreTable, WinRateTable
+from harness.results.exhibits import Score, Uncertainty, WinRate
 from reports.blocks import DASH, Column, Group, Row, Table
-from reports.manifest import Score, Uncertainty, WinRate
 from reports.measured import number
 
 TITLE = "Where the uncertainty comes from"

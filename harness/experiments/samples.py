@@ -41,7 +41,7 @@ class SamplesExperiment(Experiment):
     def result(self, store: Store) -> SamplesResult:
         """Read the samples."""
         groups = tuple(SampleSet(each.number, _samples(each, store)) for each in self.groups)
-        return SamplesResult(exhibit=self.exhibit, groups=groups)
+        return SamplesResult(exhibit=self.exhibit, models=self.models, groups=groups)
 
 
 def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.experiments import Experiment
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
 from harness.plan.rows import BASES, RowCounts, model_reference
 from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, scores_its_start, training_settings
@@ -129,7 +129,7 @@ def resolved_cells(experiments: Iterable[Experiment], counts: RowCounts) -> dict
 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
-    tables = [each for each in experiments if isinstance(each, Scores)]
+    tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
     cells = {f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells}
     first = {f"{cell.model}/{cell.method}": _checkpoint(cell.judgments[0]) for cell in cells.values()}
     return {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from harness.config.rate_text import rate_text
 from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
 from harness.plan.notes import Note
@@ -126,7 +126,7 @@ def _cells(summary: Summary) -> Iterator[str]:
     if "found" not in states.values():
         return
     for experiment in summary.experiments:
-        if isinstance(experiment, Scores):
+        if isinstance(experiment, ScoresExperiment):
             left = {(c.model, c.method, c.bench): _left(c.score, states) for c in experiment.cells}
             columns = list(dict.fromkeys((model, bench) for model, _, bench in left))
             rows = [["steps left of all", *(f"{model} {bench}" for model, bench in columns)]]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.papers import HistogramFigure, SampleTable, ScoreTable, SettingsTable, WinRateTable
+from harness.papers import AnyExhibit, HistogramFigure, SampleTable, ScoreTable, SettingsTable, WinRateTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,19 @@ class Diagnostics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoresResult:
-    """A table of benchmark scores: the base models and rows that were run. Rows of ours are in the exhibit too."""
+class ExhibitResult:
+    """An exhibit as published, and the base models that were run; none where it is the same for all."""
+
+    exhibit: AnyExhibit
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoresResult(ExhibitResult):
+    """A table of benchmark scores, with the rows that were run. Rows of ours are in the exhibit too."""
 
     kind: ClassVar[str] = "scores"
     exhibit: ScoreTable
-    models: tuple[str, ...]
     rows: tuple[str, ...]
     cells: tuple[Score, ...]
     diagnostics: tuple[Diagnostics, ...] = ()
@@ -120,12 +127,11 @@ class ScoresResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WinRatesResult:
+class WinRatesResult(ExhibitResult):
     """Judge win rates between sets of responses."""
 
     kind: ClassVar[str] = "win_rates"
     exhibit: WinRateTable
-    models: tuple[str, ...]
     cells: tuple[WinRate, ...]
 
 
@@ -149,12 +155,11 @@ class FilterCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramsResult:
+class HistogramsResult(ExhibitResult):
     """Histograms, of the first training seed."""
 
     kind: ClassVar[str] = "histograms"
     exhibit: HistogramFigure
-    models: tuple[str, ...]
     unit: str
     """What the values are counted in, such as words."""
     values: tuple[SetValues, ...]
@@ -178,8 +183,8 @@ class EvaluationSetting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsResult:
-    """Evaluation details, which are the same for all base models."""
+class SettingsResult(ExhibitResult):
+    """Evaluation details."""
 
     kind: ClassVar[str] = "settings"
     exhibit: SettingsTable
@@ -204,7 +209,7 @@ class SampleSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplesResult:
+class SamplesResult(ExhibitResult):
     """Examples of responses, of the first training seed."""
 
     kind: ClassVar[str] = "samples"
