@@ -93,8 +93,7 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.steps:
         run.append(("steps", work(manifest)))
-    if manifest.stale is not None:
-        run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
+    run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
     return [*run, *_flat({k: v for k, v in manifest.provenance.items() if k != _COMMITS}), *_made_by(manifest)]
 
 

@@ -378,6 +378,16 @@ def reproduce(
     run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes)
 
 
+@cli.command()
+@click.argument("folder", type=PATH)
+def report(folder: Path) -> None:
+    """Write the report of the run in FOLDER (such as runs/mini/table3) again, from that folder alone, and print it."""
+    from reports.terminal import print_report
+    from reports.write import write_report
+
+    print_report(write_report(folder), folder)
+
+
 @cli.command(cls=HeadedCommand)
 @click.argument("experiment", type=TEXT, default="table3")
 @_choice_options

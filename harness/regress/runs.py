@@ -9,7 +9,7 @@ from evals.completeness import REQUIRED_SHARE
 from harness.engine.artifacts import Artifact
 from harness.engine.store import RECORD, place, read_record
 from harness.errors import UserError
-from harness.records import Judgment
+from harness.records import ROWS, Judgment
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest, read_manifest
 from harness.results.verdicts import ARTIFACTS
@@ -52,7 +52,7 @@ class Cell:
         """Whether all training seeds that both have gave the same answers; without a common seed that is not known."""
         shared = self.shared_seeds(other)
         return bool(shared) and all(
-            self.verdicts[seed].folder.resolve() == other.verdicts[seed].folder.resolve()
+            (self.verdicts[seed].folder / ROWS).samefile(other.verdicts[seed].folder / ROWS)
             or self.outputs(seed) == other.outputs(seed)
             for seed in shared
         )

@@ -73,7 +73,7 @@ class Manifest:
     scale: str
     fast: bool
     seeds: tuple[int, ...]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any]
     """All that the user chose (`harness.run.options.Choice`)."""
     command: str
     started: str
@@ -82,24 +82,24 @@ class Manifest:
     store: str
     """Where the store is, as seen from the manifest's folder."""
     judge: Judge
-    teacher: str = ""
+    teacher: str
     provenance: dict[str, Any]
-    stale: tuple[str, ...] | None = None
-    """What of the steps was stale, by other code or other inputs; None where that was not looked at."""
-    stale_unknown: str = ""
+    stale: tuple[str, ...]
+    """What of the steps was stale, by other code or other inputs."""
+    stale_unknown: str
     """Of which steps it could not be told."""
     models: dict[str, Model]
     results: tuple[Result, ...]
-    claims: tuple[ClaimResult, ...] = ()
-    n_tests: int = 0
+    claims: tuple[ClaimResult, ...]
+    n_tests: int
     """As in `harness.results.claims.ClaimsResult`, like the next three."""
-    n_claims: int = 0
-    n_orderings: int = 0
-    seeds_for_verdict: int = 0
-    deviations: tuple[Deviation, ...] = ()
-    disagreements: tuple[Finding, ...] = ()
+    n_claims: int
+    n_orderings: int
+    seeds_for_verdict: int
+    deviations: tuple[Deviation, ...]
+    disagreements: tuple[Finding, ...]
     """Where the paper disagrees with itself."""
-    steps: tuple[StepRecord, ...] = ()
+    steps: tuple[StepRecord, ...]
 
     @property
     def exhibits(self) -> dict[str, AnyExhibit]:

@@ -29,7 +29,7 @@ from harness.engine.store import Store
 from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
 from harness.recipes.scales import Fast, Scale, load_scale
-from reports.manifest import StepRecord, read_manifest
+from harness.results.manifest import StepRecord, read_manifest
 from tests.tiny_harness import SIZES
 
 ROOT = Path(__file__).parents[2]
