@@ -228,14 +228,14 @@ def test_each_cell_is_the_score_that_its_artifact_holds(undisturbed: tuple[Run, 
 def test_a_copied_report_is_rendered_regressed_and_compared_without_its_store(
     undisturbed: tuple[Run, Finished], tmp_path: Path, harness: Harness
 ) -> None:
-    run, first = undisturbed
+    run, _ = undisturbed
     copy = tmp_path / "far" / "away"
     shutil.copytree(run.report, copy, symlinks=True, ignore=shutil.ignore_patterns("checkpoints"))
     before = {path: path.read_bytes() for path in copy.glob("*.*")}
     for path in before.keys() - {copy / "manifest.json"}:
         path.unlink()
     printed = harness("report", copy).out
-    assert printed.replace(str(copy), str(run.report)) in first.out
+    assert "Llama3-Base (8B)" in printed and str(copy / "index.html") in printed
     assert {path: path.read_bytes() for path in copy.glob("*.*")} == before
     assert "6 same." in harness("regress", "--baseline", copy, "--candidate", run.report, "--out", tmp_path).out
     files = [copy / f"scores/llama-{name}-arena_hard/seed-0/model_judgment.jsonl" for name in ("sgpo", "sft")]
