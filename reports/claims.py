@@ -6,7 +6,7 @@ from harness.errors import UserError
 from harness.papers import AnyExhibit
 from harness.results.claims import ClaimResult, ComparisonResult
 from harness.results.manifest import Manifest
-from reports.blocks import DASH, Claim, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
+from reports.blocks import DASH, ClaimEntry, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
 
 TITLE = "The paper's claims, tested here"
 
@@ -105,8 +105,8 @@ def _exhibit(manifest: Manifest, name: str) -> AnyExhibit:
     return manifest.exhibits[name]
 
 
-def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
-    return Claim(
+def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> ClaimEntry:
+    return ClaimEntry(
         id=claim.id,
         exhibit=exhibit.name,
         label=exhibit.label,
@@ -271,11 +271,11 @@ def difference(comparison: ComparisonResult) -> str:
     if comparison.difference is None:
         return DASH
     decimals = 1 if comparison.unit == "points" else 2
-    shown = f"{comparison.difference:+.{decimals}f}"
+    text = f"{comparison.difference:+.{decimals}f}"
     if comparison.ci95 is not None:
         low, high = comparison.ci95
-        shown += f" [{low:.{decimals}f},\u00a0{high:.{decimals}f}]"
-    return shown + _unit(comparison)
+        text += f" [{low:.{decimals}f},\u00a0{high:.{decimals}f}]"
+    return text + _unit(comparison)
 
 
 def _unit(comparison: ComparisonResult) -> str:

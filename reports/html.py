@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from reports.blocks import DASH, Claim, Claims, Report
+from reports.blocks import DASH, ClaimEntry, Claims, Report
 from reports.templating import templates
 
 
@@ -19,9 +19,9 @@ def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") ->
     )
 
 
-def _by_exhibit(report: Report) -> dict[str, list[Claim]]:
+def _by_exhibit(report: Report) -> dict[str, list[ClaimEntry]]:
     """The claims of the report by the name of the exhibit that they are about."""
-    found: dict[str, list[Claim]] = {}
+    found: dict[str, list[ClaimEntry]] = {}
     for block in (block for section in report.sections for block in section.blocks if isinstance(block, Claims)):
         for claim in block.claims:
             found.setdefault(claim.exhibit, []).append(claim)

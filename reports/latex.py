@@ -12,13 +12,13 @@ from reports.blocks import (
     ExhibitView,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Piece,
     Prose,
     Report,
     Row,
-    Samples,
     Table,
 )
 
@@ -143,7 +143,7 @@ def _block(block: Block) -> Iterator[str]:
         yield from _floating_table(block)
     elif isinstance(block, Figure):
         yield from _figure(block)
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield from _samples(block)
 
 
@@ -240,8 +240,8 @@ def _group_head(group: Group, width: int) -> str:
 
 def _row(row: Row) -> str:
     first, *others = row.cells
-    shown = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
-    line = " & ".join([shown, *map(_cell, others)]) + r" \\"
+    label = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
+    line = " & ".join([label, *map(_cell, others)]) + r" \\"
     return f"{{}}{line}" if line.startswith(("[", "*")) else line  # or it would be an option of the line before
 
 
@@ -286,7 +286,7 @@ def _figure(figure: Figure) -> Iterator[str]:
     yield r"\end{figure}"
 
 
-def _samples(block: Samples) -> Iterator[str]:
+def _samples(block: MarkedSamples) -> Iterator[str]:
     yield rf"\subsection*{{{latex_text(block.title)}}}"
     yield latex_text(block.detail) + "."
     for sample in block.samples:

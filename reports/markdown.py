@@ -14,13 +14,13 @@ from reports.blocks import (
     Entries,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Piece,
     Prose,
     Report,
     Row,
-    Samples,
     Section,
     Table,
 )
@@ -54,7 +54,7 @@ def markdown(block: Block) -> Iterator[str]:
     elif isinstance(block, Figure):
         yield f"![{_text(block.alt)}]({block.path}.png)"
         yield f"*{_text(block.caption)}*"
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield from _samples(block)
     elif isinstance(block, Entries):
         words = [word for word, _ in block.entries[0][1]]
@@ -132,7 +132,7 @@ def _claims(block: Claims) -> Iterator[str]:
             yield from _folded_table(table)
 
 
-def _samples(block: Samples) -> Iterator[str]:
+def _samples(block: MarkedSamples) -> Iterator[str]:
     yield f"**{_text(block.title)}**. {_text(block.detail)}."
     for sample in block.samples:
         yield _quote("prompt", _escaped(sample.prompt))

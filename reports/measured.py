@@ -83,11 +83,11 @@ def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
         mark=marks.of_note(cell),
         paper=f"≈ {number(cell.published, 0)}" if cell.approximate else number(cell.published, decimals),
         paper_mark=marks.of_verdict(cell),
-        says="; ".join(part for part in _says(cell) if part),
+        tooltip="; ".join(part for part in _tooltip(cell) if part),
     )
 
 
-def _says(cell: Compared) -> tuple[str, ...]:
+def _tooltip(cell: Compared) -> tuple[str, ...]:
     n = "" if cell.score.n is None else f"n = {cell.score.n}"
     judge = f"judge {cell.score.judge}" if cell.score.judge else ""
     return cell.verdict, n, judge, cell.note
@@ -134,5 +134,5 @@ def first_seed(manifest: Manifest) -> str:
 
 def judge(manifest: Manifest, fingerprints: Iterable[str]) -> str:
     """The judge with what identifies it, bench by bench."""
-    shown = ", ".join(fingerprints)
-    return f"judge {manifest.judge.name} ({shown})" if shown else f"judge {manifest.judge.name}"
+    names = ", ".join(fingerprints)
+    return f"judge {manifest.judge.name} ({names})" if names else f"judge {manifest.judge.name}"

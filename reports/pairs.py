@@ -49,8 +49,8 @@ def judged_pairs(manifest: Manifest, folder: Path) -> JudgedPairs:
     there = [each for each in sets if verdicts_file(folder, each.place).is_file()]
     pairs = [[_pair(each, rows) for rows in _by_prompt(read_verdicts(folder, each.place)).values()] for each in there]
     share = min(1.0, MAX_CHARACTERS / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
-    shown = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
-    return JudgedPairs(shown, " ".join(_note(manifest, sets, there, share)))
+    pairs_of_page = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
+    return JudgedPairs(pairs_of_page, " ".join(_note(manifest, sets, there, share)))
 
 
 def _characters(pair: Pair) -> int:
@@ -145,8 +145,8 @@ def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:
 
 def _verdict(one: _VerdictSet, row: Judgment) -> Verdict:
     first = one.right if row.order == "output_first" else one.left
-    shown = f"{first} first" + (f", repeat {row.repeat + 1}" if row.repeat else "")
-    return Verdict(shown, row.verdict, row.preference, outcome([row]), row.reply or row.error)
+    heading = f"{first} first" + (f", repeat {row.repeat + 1}" if row.repeat else "")
+    return Verdict(heading, row.verdict, row.preference, outcome([row]), row.reply or row.error)
 
 
 def _agreed(verdicts: Iterable[Verdict]) -> str:

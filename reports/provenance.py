@@ -33,8 +33,8 @@ def cost_section(manifest: Manifest) -> Section:
     heads = (
         Column("step"),
         Column("count", number=True),
-        Column("found", number=True, says="found in the store by this run"),
-        Column("time", number=True, says="recorded when each was run"),
+        Column("found", number=True, tooltip="found in the store by this run"),
+        Column("time", number=True, tooltip="recorded when each was run"),
         Column("slowest", number=True),
         Column("which", wraps=0.25, brief=False),
         *(Column(COSTS[name], number=True) for name in costs),

@@ -16,11 +16,11 @@ from reports.blocks import (
     ExhibitView,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Report,
     Row,
-    Samples,
     Table,
 )
 from reports.measured import INTERVAL
@@ -84,7 +84,7 @@ def _block(block: Block) -> Iterator["RenderableType"]:
             yield Text(block.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
     elif isinstance(block, Figure):
         yield Text(f"drawn in {block.path}.pdf, .png, .svg", style="dim")
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield Text(f"{block.detail}: {block.title}, {len(block.samples)} prompts in report.md")
 
 
@@ -102,13 +102,13 @@ def _grid(table: Table, group: Group) -> "RichTable":
         pad_edge=False,
         padding=(0, 0 if dense else 1, 0, 0),
     )
-    shown = [place for place, column in enumerate(table.columns) if column.brief]
-    for place in shown:
+    places = [place for place, column in enumerate(table.columns) if column.brief]
+    for place in places:
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
         if table.columns[place].number and not table.columns[place].measured:
             _let_heading_wrap(rich.columns[-1], [row.cells[place] for row in group.rows])
     for row in group.rows:
-        rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
+        rich.add_row(*(cell for place in places for cell in _cells(row, place)))
     return rich
 
 

@@ -20,7 +20,7 @@ from harness.run.evidence import tell_stale
 from harness.run.links import link_checkpoints, link_scores
 from harness.run.manifest import Run, build_manifest, keep_fuller_report
 from harness.run.options import Choice
-from harness.run.spending import run_with_bill
+from harness.run.spending import run_and_report_spending
 from reports.blocks import Report
 from reports.terminal import print_report
 from reports.write import write_report
@@ -50,7 +50,7 @@ def reproduce(
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
     expected = expected_seconds(targets, request.scale, store, limits or Limits())
-    run_with_bill(targets, store, limits, request.scale.compute, expected)
+    run_and_report_spending(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
     report = write_run(name, experiments, request, store, folder, started=started, ran=ran)
     print_report(report, folder)

@@ -46,7 +46,7 @@ class Model:
         return self.description or self.reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One step of the graph: how long it took when it was run, and whether this run found it in the store.
 

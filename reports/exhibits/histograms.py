@@ -4,11 +4,21 @@ from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
 from harness.errors import UserError
-from harness.papers import HistogramFigure, ValueSet
-from harness.papers import HistogramPanel as PaperPanel
+from harness.papers import HistogramFigure, HistogramPanel, ValueSet
 from harness.results.exhibits import HistogramsResult
 from harness.results.manifest import Manifest
-from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, HistogramSet, Records, Row, Table
+from reports.blocks import (
+    Block,
+    Column,
+    Figure,
+    Group,
+    HistogramAxes,
+    HistogramChart,
+    HistogramSet,
+    Records,
+    Row,
+    Table,
+)
 from reports.measured import first_seed, number, source
 
 _LOG_SCALE = ". The axis is logarithmic; its marks are the perplexities themselves"
@@ -66,14 +76,14 @@ def _figure(
         sets = (
             HistogramSet(each.label, values.get((model, place, each.id), ()), _kind(panel, each)) for each in panel.sets
         )
-        panels.append(HistogramPanel(panel.title, tuple(each for each in sets if each.values)))
+        panels.append(HistogramAxes(panel.title, tuple(each for each in sets if each.values)))
     label = exhibit.paper.model(model)
     about = manifest.models[model].label
     return Figure(
         name=exhibit.name if len(result.models) == 1 else f"{exhibit.name}-{model}",
         caption=f"{exhibit.label}: {exhibit.caption}. {label}, here {about}{_LOG_SCALE if exhibit.log_scale else ''}",
         alt=f"Histograms for {label}; n, median and quartiles of each set are in the table below",
-        drawing=Histograms(
+        drawing=HistogramChart(
             tuple(panel for panel in panels if panel.sets),
             _with_unit(exhibit.x, result.unit),
             exhibit.y,
@@ -82,7 +92,7 @@ def _figure(
     )
 
 
-def _kind(panel: PaperPanel, each: ValueSet) -> str:
+def _kind(panel: HistogramPanel, each: ValueSet) -> str:
     """What a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
     has_filtered = any(other.filtered and other.responses == each.responses for other in panel.sets)
     return "unfiltered" if has_filtered and not each.filtered else each.responses

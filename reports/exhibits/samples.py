@@ -4,7 +4,7 @@ from harness.errors import UserError
 from harness.results.exhibits import Sample, SamplesResult
 from harness.results.manifest import Manifest
 from reports import blocks
-from reports.blocks import Block, Piece, Prose, Records, Samples
+from reports.blocks import Block, MarkedSamples, Piece, Prose, Records
 from reports.measured import first_seed, source
 from reports.worddiff import pieces
 
@@ -31,7 +31,7 @@ def samples(manifest: Manifest, result: SamplesResult) -> tuple[list[Block], Rec
         about = manifest.models[group.model].label
         model = exhibit.paper.model(group.model)
         found.append(
-            Samples(
+            MarkedSamples(
                 title=group.title,
                 detail=f"In the manner of {group.of}; {model}, here {about}",
                 samples=tuple(_marked(sample) for sample in each.samples),
@@ -44,9 +44,9 @@ def samples(manifest: Manifest, result: SamplesResult) -> tuple[list[Block], Rec
     return found, Records(fields, tuple(records))
 
 
-def _marked(sample: Sample) -> blocks.Sample:
+def _marked(sample: Sample) -> blocks.MarkedSample:
     (first_label, first), *others = sample.responses.items()
-    return blocks.Sample(
+    return blocks.MarkedSample(
         sample.prompt_id,
         sample.prompt,
         ((first_label, (Piece(first),)), *((label, pieces(first, text)) for label, text in others)),

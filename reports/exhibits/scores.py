@@ -89,8 +89,7 @@ def _compared(
     score = scores.get((model, method, column.bench, column.metric), missing)
     published = exhibit.published(model, method, column)
     why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, column.judge)
-    said = verdict(score.value, score.ci95, published, exhibit.decimals, why_not)
-    return Compared(score, published, said)
+    return Compared(score, published, verdict(score.value, score.ci95, published, exhibit.decimals, why_not))
 
 
 def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], lines: Sequence[_Line]) -> Table:
@@ -129,8 +128,10 @@ def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], 
 
 
 def _head(column: Column, mark: str) -> blocks.Column:
-    says = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
-    return blocks.Column(column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, says=says)
+    tooltip = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
+    return blocks.Column(
+        column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, tooltip=tooltip
+    )
 
 
 def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines: Sequence[_Line]) -> Figure:

@@ -74,8 +74,8 @@ def _lines(manifest: Manifest, result: WinRatesResult) -> Iterator[_Line]:
             rate = rates.get((model, match.id), WinRate(model=model, match=match.id, value=None, note="not run"))
             printed = all_printed.get(match.id)
             decimals = printed.decimals if printed else exhibit.decimals
-            said = verdict(rate.value, rate.ci95, match.published, decimals, why_not)
-            yield _Line(model, match, printed, Compared(rate, match.published, said, match.approximate), rate)
+            compared = verdict(rate.value, rate.ci95, match.published, decimals, why_not)
+            yield _Line(model, match, printed, Compared(rate, match.published, compared, match.approximate), rate)
 
 
 def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Table:
@@ -90,7 +90,9 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
             Column("win rate (%)", measured=True, paper_mark=marking.common, number=True),
             Column("n", number=True, brief=False),
             Column("win / tie / loss", number=True),
-            Column("orders agree (%)", number=True, brief=False, says="prompts on which both orders have one winner"),
+            Column(
+                "orders agree (%)", number=True, brief=False, tooltip="prompts on which both orders have one winner"
+            ),
         ),
         groups=tuple(
             Group(

@@ -237,7 +237,7 @@ def test_a_copied_report_is_rendered_regressed_and_compared_without_its_store(
     printed = harness("report", copy).out
     assert "Llama3-Base (8B)" in printed and str(copy / "index.html") in printed
     assert {path: path.read_bytes() for path in copy.glob("*.*")} == before
-    assert "6 same." in harness("regress", "--baseline", copy, "--candidate", run.report, "--out", tmp_path).out
+    assert "9 same." in harness("regress", "--baseline", copy, "--candidate", run.report, "--out", tmp_path).out
     files = [copy / f"scores/llama-{name}-arena_hard/seed-0/model_judgment.jsonl" for name in ("sgpo", "sft")]
     assert "sgpo" in harness("compare", "--bench", "arena_hard", *files).out
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from reports.blocks import Histograms, Table
+from reports.blocks import HistogramChart, Table
 from reports.exhibits.histograms import quartiles
 from reports.histogram import STYLES
 from tests.reports.conftest import made_up_manifest, view_of
@@ -24,7 +24,7 @@ def test_one_figure_for_each_base_model() -> None:
     assert [figure.name for figure in figures] == ["fig5-qwen", "fig5-llama"]
     assert [figure.name for figure in view_of(made_up_manifest("fig3")).figures] == ["fig3"]
     drawing = figures[0].drawing
-    assert isinstance(drawing, Histograms)
+    assert isinstance(drawing, HistogramChart)
     assert [panel.title for panel in drawing.panels] == ["Improved responses ỹ_φ", "External LLM responses ŷ_φ"]
     assert [[each.label for each in panel.sets] for panel in drawing.panels] == [
         ["Before filtering", "After filtering"]
@@ -35,7 +35,7 @@ def test_one_figure_for_each_base_model() -> None:
 def kinds_of(name: str) -> dict[str, str]:
     """label -> kind, of all sets of the first figure of an exhibit."""
     drawing = view_of(made_up_manifest(name)).figures[0].drawing
-    assert isinstance(drawing, Histograms)
+    assert isinstance(drawing, HistogramChart)
     return {f"{panel.title}/{each.label}": each.kind for panel in drawing.panels for each in panel.sets}
 
 

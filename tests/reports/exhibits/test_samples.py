@@ -3,14 +3,14 @@
 import pytest
 
 from harness.errors import UserError
-from reports.blocks import Piece, Samples
+from reports.blocks import MarkedSamples, Piece
 from reports.markdown import markdown
 from tests.reports.conftest import made_up_manifest, view_of
 
 
 def test_changed_words_are_marked_against_the_first_response() -> None:
     samples = view_of(made_up_manifest("samples")).section.blocks[2]
-    assert isinstance(samples, Samples)
+    assert isinstance(samples, MarkedSamples)
     assert samples.detail.startswith("In the manner of Table 8; Qwen2.5-Base (7B)")
     (_, first), (label, second) = samples.samples[0].responses
     assert first == (Piece("its color is red ."),)
