@@ -22,7 +22,7 @@ report: $(STAMP)  ## write docs/report/ and the numbers of README.md and docs/ a
 	$(VENV)/bin/python docs/make_report.py runs/report/all --alarms runs/report/alarms.json
 
 test: $(STAMP)  ## run the test suite
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 vllm:  ## run the tests of vLLM in an environment of its own, on the processor
 	PYTHON=$(PYTHON) .ci/vllm

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from harness.models import hub
+from harness import network
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVISIONS = ("main", COMMIT)
@@ -163,9 +163,9 @@ def way_offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     from huggingface_hub import constants
 
     def go() -> None:
-        for name in hub.OFFLINE_VARIABLES:
+        for name in network.OFFLINE_VARIABLES:
             monkeypatch.setenv(name, "0")  # so that it is put back
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        hub.go_offline()
+        network.go_offline()
 
     return go

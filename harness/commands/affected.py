@@ -20,6 +20,7 @@ from harness.engine.artifacts import Artifact, ancestry, input_keys
 from harness.engine.code import code_of
 from harness.engine.locks import locked_at_once
 from harness.engine.pipeline import checked_plan, run
+from harness.engine.staleness import listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
@@ -144,7 +145,7 @@ class _Rerun:
         if not then or not now:
             return UNKNOWN
         if then != now:
-            return f"{_listed(sorted(_differing(then, now)))} changed"
+            return f"{listed(sorted(_differing(then, now)))} changed"
         if record["retry"]:
             return FAILED
         return OTHER_INPUTS if self._inputs(artifact) is not None else AFTER
@@ -252,11 +253,6 @@ def _counted(artifacts: Sequence[Artifact]) -> str:
 
 def _steps(count: int) -> str:
     return f"{count} step{'s' * (count != 1)}"
-
-
-def _listed(names: Sequence[str], most: int = 3) -> str:
-    more = len(names) - most
-    return f"{', '.join(names[:most])} and {more} more modules" if more > 0 else ", ".join(names)
 
 
 def _print(line: str) -> None:

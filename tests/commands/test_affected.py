@@ -22,7 +22,7 @@ import pytest
 from harness.commands import affected
 from harness.commands.affected import make_candidate, run_affected
 from harness.commands.reproduce import write_run
-from harness.engine import code, sources
+from harness.engine import code
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.integrity import SEAL, content_digest, sealed
 from harness.engine.store import Store
@@ -30,6 +30,7 @@ from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
 from harness.recipes.scales import Fast, Scale, load_scale
 from harness.results.manifest import StepRecord, read_manifest
+from tests.sources import forget_sources
 from tests.tiny_harness import SIZES
 
 ROOT = Path(__file__).parents[2]
@@ -89,13 +90,6 @@ def twice(value):
 """
 
 
-def forget() -> None:
-    """Lets sources be read again, as in a new process."""
-    importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
-        cached.cache_clear()
-
-
 class Toys:
     """Toy steps in a package of their own, a baseline made with them, and candidates."""
 
@@ -116,7 +110,7 @@ class Toys:
         package.mkdir(exist_ok=True)
         for name, text in (("__init__.py", ""), ("helpers.py", helpers), ("steps.py", steps)):
             (package / name).write_text(text)
-        forget()
+        forget_sources()
 
     def graph(self) -> list[Artifact]:
         counts = [self.steps.count(start=start) for start in (1, 2)]
@@ -154,7 +148,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toys]:
     assert made.contents() == made.files
     for name in ("toys.steps", "toys.helpers", "toys"):
         sys.modules.pop(name, None)
-    forget()
+    forget_sources()
 
 
 def test_without_a_change_nothing_is_run(toys: Toys, capsys: pytest.CaptureFixture[str]):
@@ -303,14 +297,14 @@ def load_small_scale(name: str, *, fast: bool = False) -> Scale:
 @dataclass(frozen=True)
 class Table:
     folder: Path
-    reached: dict[str, set[code.Place]]
+    reached: dict[str, set[code.Symbol]]
     """By step, what was executed of ours."""
 
     def contents(self) -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in self.folder.parent.rglob("*") if path.is_file()}
 
 
-def recorded(run: Callable[[], object]) -> set[code.Place]:
+def recorded(run: Callable[[], object]) -> set[code.Symbol]:
     """The definitions of our packages whose code runs in `run`."""
     seen: set[tuple[str, str]] = set()
 
@@ -326,7 +320,7 @@ def recorded(run: Callable[[], object]) -> set[code.Place]:
     finally:
         sys.settrace(None)
     generated = ("<", "__create_fn__")  # the methods of dataclasses, lambdas at the top of a module
-    return {code.Place(module, name.partition(".")[0]) for module, name in seen if not name.startswith(generated)}
+    return {code.Symbol(module, name.partition(".")[0]) for module, name in seen if not name.startswith(generated)}
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +332,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     request = Request(load_small_scale("mini"), (0,), (), METHODS)
     experiments = build_experiments("table3", request)
     store, started = Store(folder / "store"), datetime.now(UTC)
-    reached: dict[str, set[code.Place]] = {}
+    reached: dict[str, set[code.Symbol]] = {}
     for artifact in ancestry(target for each in experiments for target in each.targets()):
         if artifact.function in reached:  # tracing takes time
             store.build(artifact)
@@ -350,19 +344,22 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return Table(run, reached)
 
 
-MACHINERY = tuple(
-    f"harness.core.{name}"
-    for name in ("artifacts", "code", "integrity", "locks", "provenance", "sources", "step_record", "store")
+MACHINERY = (
+    "harness.provenance",
+    *(
+        f"harness.engine.{name}"
+        for name in ("artifacts", "code", "integrity", "locks", "sources", "step_record", "store")
+    ),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
-HASHED_BY_THE_STORE = code.Place("harness.files", "file_digest")
+HASHED_BY_THE_STORE = code.Symbol("harness.files", "file_digest")
 
 
 def test_all_that_ran_in_a_step_is_in_its_digest(table: Table):
     for function, ran in table.reached.items():
         module, _, name = function.partition(":")
-        known = code._closure([code.Place(module, name)])
-        around = {each for each in ran if each.module in MACHINERY} | {HASHED_BY_THE_STORE}
+        known = code.closure([code.Symbol(module, name)])
+        around = {each for each in ran if each.module in MACHINERY or not code.is_counted(each)} | {HASHED_BY_THE_STORE}
         assert ran - known - around == set(), function
 
 
@@ -372,7 +369,7 @@ from pathlib import Path
 from harness.commands import affected
 from harness.run import options
 from tests.commands.test_affected import load_small_scale
-choice.load_scale = load_small_scale
+options.load_scale = load_small_scale
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -243,8 +243,8 @@ def test_a_rejected_reply_is_paid_for_again_by_the_next_run_only(server: ChatSer
 
 def run_to_be_killed(server: ChatServer, kept: Path) -> "subprocess.Popen[bytes]":
     code = (
-        "import sys; from pathlib import Path; from tests.endpoints import test_judge as test_openai_batch as t\n"
-        "from harness.endpoints.judges import JudgeReference; from harness.engine.limits import Limits\n"
+        "import sys; from pathlib import Path; from tests.endpoints import test_judge as t\n"
+        "from harness.endpoints.reference import JudgeReference; from harness.engine.limits import Limits\n"
         "judge = t.BatchJudge(JudgeReference('judge-1', sys.argv[1]), Limits(run_id='killed'), Path(sys.argv[2]),"
         " t.Polling(first=60.0), t.RETRIES)\n"
         "t.ask(judge)\n"

@@ -1,6 +1,5 @@
 """A digest changes with what a step can reach, and with nothing else. The package `lab` is written by each test."""
 
-import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine import code, sources
+from harness.engine import code
 from harness.engine.code import code_digests, code_of
 from tests.engine.sample_steps import Decoding, Sampling, choose, numbers, squares
+from tests.sources import forget_sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,21 +126,14 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mappin
         for name, text in files.items():
             (tmp_path / "lab" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "lab" / name).write_text(text)
-        forget()
+        forget_sources()
         found = code_digests(f"lab.steps:{function}")
         assert found is not None
         assert "lab" not in sys.modules
         return found
 
     yield digests
-    forget()
-
-
-def forget() -> None:
-    """Lets sources be read again, as in a new process."""
-    importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
-        cached.cache_clear()
+    forget_sources()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +150,7 @@ def forget() -> None:
         ("far/away.py", "off = 1", "off = 2"),
         ("unrelated.py", "nothing = 1", "nothing = 2"),
         ("steps.py", "OTHER_FACTOR = 3", "OTHER_FACTOR = 4"),
+        ("steps.py", "OTHER_FACTOR = 3", "OTHER_FACTOR, UNUSED = 3, 4"),
         ("steps.py", "from lab.late import late", "from lab.late import late as later"),
         ("steps.py", "from lab import registry", "import lab.unrelated\nfrom lab import registry"),
     ],
@@ -176,6 +170,7 @@ def test_what_a_step_does_not_reach_does_not_count(lab: Callable[..., Mapping[st
         ("one", ("shapes.py", "self.side ** 2", "self.side * 2"), "lab.shapes"),
         ("one", ("shapes.py", "self.side = side", "self.side = abs(side)"), "lab.shapes"),
         ("one", ("registry.py", "return 1", "return 2"), "lab.registry"),
+        ("one", ("registry.py", "MAKERS = {}", "MAKERS = {}\nMAKERS['two'] = 2"), "lab.registry"),
         ("one", ("__init__.py", '"""The lab."""', "import os\nos.environ['A'] = 'B'"), "lab"),
         ("two", ("late.py", "value + 10", "value + 11"), "lab.late"),
         ("two", ("registry.py", "return 1", "return 2"), "lab.registry"),
@@ -218,6 +213,11 @@ def test_a_subclass_that_registers_itself_counts(lab: Callable[..., Mapping[str,
     assert lab("one", hooked) != lab("one", hooked, ("shapes.py", "return 3", "return 3.14"))
 
 
+def test_what_a_decorator_of_another_package_decorates_counts(lab: Callable[..., Mapping[str, str]]):
+    decorated = ("registry.py", "@register", "import vendor\n@vendor.keep")
+    assert lab("one", decorated) != lab("one", decorated, ("registry.py", "return 1", "return 2"))
+
+
 def test_the_decorator_of_steps_counts_as_written_and_reaches_nothing(lab: Callable[..., Mapping[str, str]]):
     imported = (
         "steps.py",
@@ -256,15 +256,15 @@ print(all(digests), *{{"torch", "trl", "harness.steps.train", "harness.steps.jud
 
 
 def test_one_step_of_a_module_is_not_the_other():
-    sft, dpo = (code._closure([code.Place("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
-    assert code.Place("harness.training.trl", "train_dpo") in dpo - sft
-    assert code.Place("harness.training.trl", "_train") in dpo & sft
+    sft, dpo = (code.closure([code.Symbol("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
+    assert code.Symbol("harness.training.trl", "train_dpo") in dpo - sft
+    assert code.Symbol("harness.training.trl", "_train") in dpo & sft
 
 
-def test_how_progress_is_shown_makes_no_artifact_stale() -> None:
-    step = "harness.steps.respond:respond"
-    module, _, name = step.partition(":")
-    reached = {place.module for place in code._closure([code.Place(module, name)])}
-    digests = code.code_digests(step)
-    assert digests and "harness.records" in digests
-    assert "harness.engine.progress" in reached and "harness.engine.progress" not in digests
+def test_what_is_excluded_is_there_and_not_counted() -> None:
+    reached = code.closure([code.Symbol("harness.steps.respond", "respond")])
+    excluded = {each for symbol in reached for each in code._node(symbol).references if not code.is_counted(each)}
+    assert {symbol.module for symbol in excluded} == {name.removesuffix(".step") for name in code.EXCLUDED}
+    assert not reached & excluded
+    assert code.Symbol("harness.engine.artifacts", "Artifact") in reached
+    assert code.Symbol("harness.engine.artifacts", "StepFunction") not in reached

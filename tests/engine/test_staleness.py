@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from harness.engine import code, sources
+from harness.engine import code
 from harness.engine.artifacts import Artifact
 from harness.engine.code_cache import CODES, CodeCache
 from harness.engine.pipeline import plan, run
 from harness.engine.staleness import artifact_around, in_folders, staleness
 from harness.engine.store import Store
 from harness.run.evidence import look_at_files
+from tests.sources import forget_sources
 
 STEPS = """
 import os
@@ -66,13 +67,6 @@ OTHER = HELPERS.replace("2 * value", "20 * value")
 SAME_RESULT = HELPERS.replace("2 * value", "value + value")
 
 
-def forget() -> None:
-    """Lets sources be read again, as in a new process."""
-    importlib.invalidate_caches()
-    for cached in (code._digests, code._reading, code._load, code._path, sources._state):
-        cached.cache_clear()
-
-
 class Lab:
     """A package of somebody else's with steps, and a store."""
 
@@ -91,7 +85,7 @@ class Lab:
         for name, text in (("__init__.py", ""), ("helpers.py", helpers), ("steps.py", steps)):
             if not (package / name).exists() or (package / name).read_text() != text:
                 (package / name).write_text(text)
-        forget()
+        forget_sources()
         for name in ("their_package.helpers", "their_package.steps"):
             if name in sys.modules:
                 importlib.reload(sys.modules[name])
@@ -118,7 +112,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     yield Lab(tmp_path)
     for name in ("their_package.steps", "their_package.helpers", "their_package"):
         sys.modules.pop(name, None)
-    forget()
+    forget_sources()
 
 
 def test_nothing_is_stale_without_a_change_of_code(lab: Lab) -> None:
@@ -252,7 +246,7 @@ def test_digests_kept_on_disk_hold_until_a_source_changes(
     first = CodeCache(path)
     digests = first.digests(functions)
     first.save()
-    forget()
+    forget_sources()
     with monkeypatch.context() as patch:
         patch.setattr(code, "_load", lambda name: pytest.fail("a source is read"))
         assert CodeCache(path).digests(functions) == digests
@@ -260,7 +254,7 @@ def test_digests_kept_on_disk_hold_until_a_source_changes(
     assert CodeCache(path).digests(functions) != digests
     lab.write()
     (tmp_path / "their_package" / "new.py").write_text("")
-    forget()
+    forget_sources()
     (tmp_path / "codes.json").write_text(path.read_text()[:50])
     assert CodeCache(path).digests(functions) == digests
 

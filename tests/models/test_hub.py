@@ -165,7 +165,7 @@ def test_offline_a_file_that_was_not_fetched_is_one_line_that_names_prefetch(hub
 
 
 def test_processes_that_are_started_offline_are_offline(offline: None) -> None:
-    code = "from harness.models.hub import is_offline, network_is_refused; print(is_offline(), network_is_refused())"
+    code = "from harness.network import is_offline, network_is_refused; print(is_offline(), network_is_refused())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True True\n"
 

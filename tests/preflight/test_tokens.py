@@ -25,7 +25,7 @@ from harness.preflight.tokens import (
 )
 from harness.recipes.scales import Scale
 from harness.records import Message, PreferencePair, Prompt, Response
-from harness.training import rows
+from harness.training import rows as training_rows
 from tests.models.families import LLAMA3_TEMPLATE, llama3, mistral, qwen
 from tests.preflight.conftest import MakeSubject, by_name, llama_in, write_rows
 
@@ -84,7 +84,7 @@ def test_a_doubled_bos_fails_where_only_the_template_writes_it() -> None:
 
 
 def test_answers_without_their_closing_token_fail(mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "answer_ids", lambda tokenizer, text, **_: tokenizer(text)["input_ids"])
+    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text, **_: tokenizer(text)["input_ids"])
     found = check_closing("it", mini, tmp_path, tokenized(PAIRS, mini))
     assert found.state == "failure"
     assert "4 of 4 answers do not have exactly one '<|end|>', at their end" in found.detail
@@ -92,7 +92,7 @@ def test_answers_without_their_closing_token_fail(mini: Any, tmp_path: Path, mon
 
 def test_answers_with_two_closing_tokens_fail(mini: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end = [mini.eos_token_id] * 2
-    monkeypatch.setattr(rows, "answer_ids", lambda tokenizer, text, **_: [*tokenizer(text)["input_ids"], *end])
+    monkeypatch.setattr(training_rows, "answer_ids", lambda tokenizer, text, **_: [*tokenizer(text)["input_ids"], *end])
     assert check_closing("it", mini, tmp_path, tokenized(PAIRS, mini)).state == "failure"
 
 
@@ -121,8 +121,8 @@ def test_other_tokens_that_end_a_generation_are_named(tmp_path: Path) -> None:
 def test_other_tokens_in_training_than_in_generation_fail(
     mini: Any, monkeypatch: pytest.MonkeyPatch, rows: Any
 ) -> None:
-    right = rows.prompt_ids
-    monkeypatch.setattr(rows, "prompt_ids", lambda *given: [0, *right(*given)])
+    right = training_rows.prompt_ids
+    monkeypatch.setattr(training_rows, "prompt_ids", lambda *given: [0, *right(*given)])
     found = check_parity("it", mini, tokenized(rows, mini))
     assert found.state == "failure"
     assert f"{len(rows)} of {len(rows)} are other tokens in training than in generation" in found.detail
