@@ -325,6 +325,12 @@ class Report:
         return (*(view.section for view in self.exhibits), *self.sections)
 
     @property
+    def claims(self) -> Claims:
+        """The paper's claims; empty for a run without any."""
+        blocks = (block for section in self.sections for block in section.blocks)
+        return next((block for block in blocks if isinstance(block, Claims)), Claims(()))
+
+    @property
     def figures(self) -> list[Figure]:
         """All that is drawn."""
         return [figure for view in self.exhibits for figure in view.figures]

@@ -57,9 +57,8 @@ def terminal_report(report: Report) -> "RenderableType":
     has_several = len(report.exhibits) > 1
     for view in report.exhibits:
         lines += [*_exhibit(view, alone=not has_several), Text()]
-    found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
-    for block in found:
-        lines.append(_claims(block, with_exhibit=has_several))
+    if report.claims.claims:
+        lines.append(_claims(report.claims, with_exhibit=has_several))
         lines += [_comparisons(table, with_exhibit=has_several) for table in report.tests_by_verdict]
         lines += [Text(report.tests.source, style="dim"), Text(report.answer, style="bold")]
     return Lines(*lines)
