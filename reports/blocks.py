@@ -110,7 +110,7 @@ class Table:
         return (row for group in self.groups for row in group.rows)
 
     def spans(self) -> list[tuple[str, tuple[Column, ...]]]:
-        """What stands over the columns, with the columns that it stands over."""
+        """List what stands over the columns, with the columns that it stands over."""
         found: list[tuple[str, tuple[Column, ...]]] = []
         for column in self.columns:
             if found and column.over and found[-1][0] == column.over:
@@ -238,7 +238,7 @@ class Claims:
     claims: tuple["ClaimEntry", ...]
 
     def by_exhibit(self) -> list[tuple[str, list["ClaimEntry"]]]:
-        """The claims about each exhibit, by its label."""
+        """Return the claims about each exhibit, by its label."""
         found: dict[str, list[ClaimEntry]] = {}
         for claim in self.claims:
             found.setdefault(claim.label, []).append(claim)

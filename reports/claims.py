@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 def section(manifest: Manifest) -> Section:
-    """Every claim with its verdict and its tests."""
+    """Show every claim with its verdict and its tests."""
     lead = (
         "Each claim is a set of orderings, and every ordering a test on the same prompts. Differences are in points "
         "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
@@ -72,7 +72,7 @@ _ORDERING_WORDS = {
 
 
 def _on_checkpoints(manifest: Manifest) -> str:
-    """What is above what on the checkpoints of this run."""
+    """Say what is above what on the checkpoints of this run."""
     orderings = [each for found in _distinct_by_exhibit(manifest).values() for each in found]
     counts = _listed(_counts([each.verdict for each in orderings], _ORDERING_WORDS))
     stated = "ordering" if len(orderings) == 1 else "orderings"
@@ -90,7 +90,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
-    """The claims of this run that say all that this one says, and more; one that is not there in full says less."""
+    """Return the claims of this run that say all that this one says, and more; one not run in full does not."""
     in_part = ("not run", "withheld")
     return [
         other
@@ -119,7 +119,7 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> ClaimEntry:
 
 
 def tests(manifest: Manifest) -> Table:
-    """Every comparison once, however many claims of an exhibit rest on it, in order of appearance."""
+    """Show every comparison once, however many claims of an exhibit rest on it, in order of appearance."""
     groups = []
     for name, comparisons in _distinct_by_exhibit(manifest).items():
         exhibit = _exhibit(manifest, name)
@@ -134,7 +134,7 @@ def tests(manifest: Manifest) -> Table:
 
 
 def by_verdict(manifest: Manifest) -> tuple[Table, ...]:
-    """Every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
+    """Show every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
 
     An undecided one has beside its difference what the test could have found, and what would decide it.
     """
@@ -155,14 +155,14 @@ _COMPARED = ("fails", "below", "holds", "above", "undecided")
 
 
 def _brief(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
-    """A row of `by_verdict`."""
+    """Make a row of `by_verdict`."""
     ordered, _, metric, difference_, *_, detectable_, needed_ = _row(exhibit, comparison).cells
     power = (detectable_, needed_) if comparison.verdict == "undecided" else ()
     return Row((ordered, comparison.model, metric, difference_, *power))
 
 
 def records(manifest: Manifest) -> Records:
-    """One line for each comparison of each claim; numbers unrounded."""
+    """Make one line for each comparison of each claim; numbers unrounded."""
     fields = (
         "exhibit", "claim", "model", "better", "worse", "ordering", "bench", "metric", "difference", "lo", "hi", "unit",
         "p", "p_holm", "verdict", "minimum_detectable_effect", "prompts_needed", "seeds_needed", "note",
@@ -179,7 +179,7 @@ def records(manifest: Manifest) -> Records:
 
 
 def coverage(manifest: Manifest) -> str:
-    """What the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
+    """Say what the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
     return " ".join(_coverage(manifest))
 
 
@@ -211,7 +211,7 @@ def _every(manifest: Manifest) -> Iterable[ComparisonResult]:
 
 
 def _distinct_by_exhibit(manifest: Manifest) -> dict[str, list[ComparisonResult]]:
-    """Every test once, as it is stated first; with the verdict of a claim that it is decided with, if of any."""
+    """Collect every test once, as stated first; with the verdict of a claim that it is decided with, if of any."""
     found: dict[str, dict[tuple[object, ...], ComparisonResult]] = {}
     for claim in manifest.claims:
         of_exhibit = found.setdefault(claim.exhibit, {})
@@ -224,7 +224,7 @@ def _distinct_by_exhibit(manifest: Manifest) -> dict[str, list[ComparisonResult]
 
 
 def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
-    """As `_COLUMNS`."""
+    """Make a row of `_COLUMNS`."""
     return Row(
         (
             ordering(exhibit, comparison),
@@ -290,7 +290,7 @@ def p_value(value: float | None) -> str:
 
 
 def detectable(comparison: ComparisonResult) -> str:
-    """Beside an undecided comparison its minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
+    """Format an undecided comparison's minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
     if comparison.verdict != "undecided":
         return ""
     if comparison.minimum_detectable_effect is None:  # prompts that say the same do not tell how far others differ
@@ -300,5 +300,5 @@ def detectable(comparison: ComparisonResult) -> str:
 
 
 def needed(comparison: ComparisonResult) -> str:
-    """Beside an undecided comparison what would decide a difference of its size: ``2,500 prompts``; else nothing."""
+    """Say what would decide an undecided comparison's difference, ``2,500 prompts``, or a dash; else nothing."""
     return (comparison.needed or DASH) if comparison.verdict == "undecided" else ""

@@ -12,7 +12,7 @@ TITLE = "Diagnostics"
 
 
 def table(entries: Sequence[Diagnostics], exhibit: ScoreTable) -> Table | None:
-    """One line for each of the run's `entries`, with a column for each field that is known; None without any."""
+    """Make one line for each of the run's `entries`, with a column for each field that is known; None without any."""
     if not entries:
         return None
     names = [field.name for field in fields(Diagnostics)]
@@ -30,7 +30,7 @@ def table(entries: Sequence[Diagnostics], exhibit: ScoreTable) -> Table | None:
 
 
 def _text(value: Any) -> str:
-    """A value for people: numbers to three places, text as it is, a dash for nothing."""
+    """Format a value for people: numbers to three places, text as it is, a dash for nothing."""
     if value is None:
         return DASH
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -32,7 +32,7 @@ BINS = 40
 
 
 def histogram_figure(histograms: HistogramChart, ink: str) -> "Figure":
-    """The panels one below the other, over the same bins: counts, not densities.
+    """Draw the panels one below the other, over the same bins: counts, not densities.
 
     Raises UserError where there is nothing to draw, for more than four sets in a panel, and for values that a
     logarithmic scale cannot show.

@@ -112,7 +112,7 @@ def _latex_character(character: str) -> str:
 
 
 def latex_exhibit(view: ExhibitView) -> str:
-    """What the paper shows and we set beside it; the file compiles alone and can be \\input."""
+    """Write what the paper shows and we set beside it; the file compiles alone and can be \\input."""
     blocks = [block for block in view.section.blocks if _is_essential(block)]
     return _alone(view.name, [line for block in blocks for line in _block(block)])
 
@@ -126,7 +126,7 @@ def _is_beside(block: Block) -> bool:
 
 
 def latex_tests(report: Report) -> str:
-    """The tests of the claims, each once, and where the uncertainty of the scores comes from, where that is known.
+    """Write the tests of the claims, each once, and where the uncertainty of scores comes from, where that is known.
 
     The file compiles alone and can be \\input.
     """
@@ -224,7 +224,7 @@ def _column_head(column: Column) -> str:
 
 
 def _body(table: Table, begun: bool = False) -> Iterator[str]:
-    """The lines of all groups, each below its heading; `begun` where a rule stands above the first already."""
+    """Yield the lines of all groups, each below its heading; `begun` where a rule stands above the first already."""
     for place, group in enumerate(table.groups):
         if place or not begun:
             yield r"\midrule"
@@ -299,7 +299,7 @@ def _samples(block: MarkedSamples) -> Iterator[str]:
 
 
 def latex_text_lines(text: str) -> list[str]:
-    """Each line of `text`, safe for pdfLaTeX."""
+    """Return each line of `text`, safe for pdfLaTeX."""
     return [latex_text(line) for line in text.split("\n")]
 
 
@@ -317,7 +317,7 @@ def _piece(piece: Piece) -> str:
 
 
 def _alone(name: str, lines: Iterable[str]) -> str:
-    """The lines as a file that compiles alone and can be \\input."""
+    """Return the lines as a file that compiles alone and can be \\input."""
     return _ALONE_HEAD.replace("%s", name).replace("%p", _PACKAGES) + "\n".join(lines) + _ALONE_FOOT
 
 

@@ -21,7 +21,7 @@ MOVES = (
 
 
 def table(rates: Sequence[RowRate], exhibit: ScoreTable) -> Table | None:
-    """One line for each row with a preference stage; None without any. Moves have a column a metric that has some."""
+    """Make one line for each row with a preference stage; None without any. A metric that has moves has a column."""
     if not rates:
         return None
     moved = {(move.bench, move.metric) for rate in rates for move in rate.moves}

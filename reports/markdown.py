@@ -46,7 +46,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def markdown(block: Block) -> Iterator[str]:
-    """The paragraphs of one block."""
+    """Yield the paragraphs of one block."""
     if isinstance(block, Prose):
         yield _text(block.text)
     elif isinstance(block, Table):
@@ -141,14 +141,14 @@ def _samples(block: MarkedSamples) -> Iterator[str]:
 
 
 def _quote(label: str, text: str) -> str:
-    """A text beside its label, every line of it a line of the same quotation, and none of them a list or a heading."""
+    """Quote a text beside its label, every line of it a line of one quotation, none of them a list or a heading."""
     first, *others = text.split("\n")
     lines = [f"**{_text(label)}:** {first}", *map(_plain_line, others)]
     return "  \n".join(f"> {line}".rstrip() for line in lines)
 
 
 def _plain_line(line: str) -> str:
-    """An escaped line with nothing at its start that Markdown takes as markup."""
+    """Escape a line, with nothing at its start that Markdown takes as markup."""
     words = line.lstrip(" \t")
     indent = "\u00a0" * (len(line) - len(words))
     return indent + re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", words)

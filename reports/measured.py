@@ -50,11 +50,11 @@ class Marks:
         return "a" if len(self.verdicts) == 1 else ""
 
     def of_verdict(self, cell: Compared) -> str:
-        """The footnote letter of one published number, or nothing."""
+        """Return the footnote letter of one published number, or nothing."""
         return "" if self.common or cell.verdict == NOT_IN_PAPER else _LETTERS[self.verdicts.index(cell.verdict)]
 
     def of_note(self, cell: Compared) -> str:
-        """The footnote number of one of our cells, or nothing."""
+        """Return the footnote number of one of our cells, or nothing."""
         return str(self.notes.index(cell.note) + 1) if cell.note else ""
 
     def footnotes(self, added: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
@@ -69,13 +69,13 @@ class Marks:
 
 
 def marks(cells: Sequence[Compared]) -> Marks:
-    """The footnotes that these cells need, in order of appearance."""
+    """Return the footnotes that these cells need, in order of appearance."""
     verdicts = dict.fromkeys(cell.verdict for cell in cells if cell.verdict != NOT_IN_PAPER)
     return Marks(tuple(verdicts), tuple(dict.fromkeys(cell.note for cell in cells if cell.note)))
 
 
 def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
-    """The cell to the paper's number of decimals."""
+    """Format the cell to the paper's number of decimals."""
     score = cell.score
     return Measured(
         ours=number(score.value, decimals),
@@ -104,7 +104,7 @@ def n_of_asked(score: Estimate) -> str:
 
 
 def require_one_judge(column: str, judges: Iterable[str]) -> None:
-    """Raises UserError where the scores of a column come from two judges."""
+    """Raise UserError where the scores of a column come from two judges."""
     distinct = list(dict.fromkeys(judges))
     if len(distinct) > 1:
         raise UserError(
@@ -114,7 +114,7 @@ def require_one_judge(column: str, judges: Iterable[str]) -> None:
 
 
 def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
-    """What ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
+    """Say what ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
     fast = [manifest.reduced] if manifest.reduced else []
     ours = ", ".join([f"scale {manifest.scale}", *fast, *filter(None, about)])
     return f"Ours: {ours}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
@@ -133,6 +133,6 @@ def first_seed(manifest: Manifest) -> str:
 
 
 def judge(manifest: Manifest, fingerprints: Iterable[str]) -> str:
-    """The judge with what identifies it, bench by bench."""
+    """Name the judge with what identifies it, bench by bench."""
     names = ", ".join(fingerprints)
     return f"judge {manifest.judge.name} ({names})" if names else f"judge {manifest.judge.name}"

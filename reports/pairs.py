@@ -67,7 +67,7 @@ def _note(manifest: Manifest, sets: list[_VerdictSet], there: list[_VerdictSet],
 
 
 def _sets(manifest: Manifest) -> Iterator[_VerdictSet]:
-    """Each place of verdicts once, under the names of the first exhibit that rests on it."""
+    """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
     for result in manifest.results:
         found: Iterable[_VerdictSet] = ()
@@ -150,7 +150,7 @@ def _verdict(one: _VerdictSet, row: Judgment) -> Verdict:
 
 
 def _agreed(verdicts: Iterable[Verdict]) -> str:
-    """The outcome that all verdicts have, but for those that failed."""
+    """Return the outcome that all verdicts have, but for those that failed."""
     outcomes = {verdict.outcome for verdict in verdicts} - {"failed"}
     if len(outcomes) > 1:
         return "verdicts differ"

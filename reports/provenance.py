@@ -24,7 +24,7 @@ def section(manifest: Manifest) -> Section:
 
 
 def cost_section(manifest: Manifest) -> Section:
-    """What each kind of step took, the costliest first."""
+    """Show what each kind of step took, the costliest first."""
     steps: dict[str, list[StepRecord]] = {}
     for step in manifest.steps:
         steps.setdefault(step.step, []).append(step)
@@ -66,7 +66,7 @@ def _cost(name: str, total: float) -> str:
 
 
 def money(manifest: Manifest) -> str:
-    """How many verdicts were asked for, and what the judge cost as far as the records say."""
+    """Say how many verdicts were asked for, and what the judge cost as far as the records say."""
     verdicts = sum(step.counts.get("rows", 0) for step in manifest.steps if step.step == "judge_pairs")
     counted = f"{verdicts:,.0f} verdicts by {manifest.judge.name}" if verdicts else f"Judge {manifest.judge.name}"
     if manifest.judge.name.startswith(EMBEDDED):
@@ -76,7 +76,7 @@ def money(manifest: Manifest) -> str:
 
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """The run, its judge and what produced it, as lines to print. Package versions come on one line."""
+    """Return the run, its judge and what produced it, as lines to print. Package versions come on one line."""
     judge = manifest.judge
     parts = (("at", judge.base_url), ("prompt", judge.prompt), ("parser", judge.parser))
     details = ", ".join(f"{name} {value}" for name, value in parts if value)
@@ -114,7 +114,7 @@ def duration(seconds: float) -> str:
 
 
 def _made_by(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """The commits that the artifacts were made by, where they are known, and whether they are the run's."""
+    """Return the commits that the artifacts were made by, where they are known, and whether they are the run's."""
     commits = manifest.provenance.get(_COMMITS) or ()
     if len(commits) > 1:
         yield "made by commits", f"{', '.join(commits)}: artifacts come from several commits"

@@ -34,7 +34,7 @@ def _title(manifest: Manifest, views: tuple[ExhibitView, ...]) -> str:
 
 
 def _sections(manifest: Manifest) -> list[Section]:
-    """What is said of the run as a whole; sections that would be empty are left out."""
+    """Make what is said of the run as a whole; sections that would be empty are left out."""
     found = [claims.section(manifest)] if manifest.claims else []
     if manifest.deviations:
         found.append(_deviations(manifest))
@@ -46,7 +46,7 @@ def _sections(manifest: Manifest) -> list[Section]:
 
 
 def _deviations(manifest: Manifest) -> Section:
-    """The ledger of all that we do otherwise or had to choose."""
+    """Show the ledger of all that we do otherwise or had to choose."""
     entries = (
         (each.id.replace("-", " "), (("paper", each.paper_says), ("we do", each.we_do), ("why", each.why)))
         for each in manifest.deviations
@@ -55,7 +55,7 @@ def _deviations(manifest: Manifest) -> Section:
 
 
 def _disagreements(findings: Sequence[Finding]) -> Section:
-    """What arithmetic finds in the paper's numbers, then what reading found."""
+    """Show what arithmetic finds in the paper's numbers, then what reading found."""
     entries = (
         (each.where, (("says", each.says), ("found", each.found), ("note", each.note)))
         for each in sorted(findings, key=lambda finding: finding.read)

@@ -112,7 +112,7 @@ def _grid(table: Table, group: Group) -> "RichTable":
 
 
 def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
-    """The comparisons of one verdict; those of an exhibit under its label where there are several."""
+    """Show the comparisons of one verdict; those of an exhibit under its label where there are several."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -140,7 +140,7 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
 
 
 def _let_heading_wrap(column: "RichColumn", cells: Sequence[Cell]) -> None:
-    """Where a table is too wide, the heading gives up what it takes beyond the numbers under it."""
+    """Let the heading, where a table is too wide, give up what it takes beyond the numbers under it."""
     column.min_width, column.no_wrap = max(len(_plain(cell)) for cell in cells), False
 
 

@@ -44,7 +44,7 @@ def write_report(folder: Path) -> Report:
 
 
 def _viewer(manifest: Manifest, folder: Path) -> str:
-    """The pair viewer; nothing for a run that judged no pairs."""
+    """Render the pair viewer; nothing for a run that judged no pairs."""
     judged = judged_pairs(manifest, folder)
     if not judged.pairs and not judged.note:
         return ""

@@ -29,7 +29,7 @@ from reports.write import write_report
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
 ) -> None:
-    """Runs what is missing, writes the report into `run_dir`/`name`, and prints the tables to stdout.
+    """Run what is missing, write the report into `run_dir`/`name`, and print the tables to stdout.
 
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
@@ -66,7 +66,7 @@ def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) 
 
 
 def require_readable(experiments: Sequence[Experiment]) -> None:
-    """Raises UserError, before anything is computed, where what a report says of the paper cannot be read."""
+    """Raise UserError, before anything is computed, where what a report says of the paper cannot be read."""
     paper = experiments[0].exhibit.paper.name
     load_deviations(paper)
     check_paper(paper)

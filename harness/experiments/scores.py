@@ -72,7 +72,7 @@ class ScoresExperiment(Experiment):
         )
 
     def _scores(self, cell: Cell, store: Store) -> Iterator[Score]:
-        """One for each metric of the table's columns."""
+        """Yield one for each metric of the table's columns."""
         scores = store.bind(cell.score).json("scores.json")
         for column in self.exhibit.columns:
             if column.bench == cell.bench:

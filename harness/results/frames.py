@@ -100,7 +100,7 @@ def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
 
 
 def _verdicts(manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
-    """Each place of verdicts once, under the names of the first exhibit that rests on it."""
+    """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
     for names, cell, _ in _cells(manifest):
         for seed, place in zip(manifest.seeds, cell.judgments, strict=False):

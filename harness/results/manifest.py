@@ -179,7 +179,7 @@ def _encoded(manifest: Manifest) -> dict[str, Any]:
 
 
 def _with_paper(content: Any) -> Any:
-    """The JSON of a manifest with the paper in each of its exhibits, as far as it has any."""
+    """Return the JSON of a manifest with the paper in each of its exhibits, as far as it has any."""
 
     def with_paper(result: Any) -> Any:
         exhibit = result.get("exhibit") if isinstance(result, Mapping) else None

@@ -63,7 +63,7 @@ def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResu
 
 
 def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:
-    """The different orderings of the exhibit's claims, in order of appearance."""
+    """Return the different orderings of the exhibit's claims, in order of appearance."""
     return list(dict.fromkeys(_key(model, each) for claim in exhibit.claims for model, each in claim.orderings()))
 
 
@@ -112,7 +112,7 @@ class _Ordering:
         return self.difference is not None and self.difference.covers_training_seeds
 
     def favours(self, stated: Comparison) -> float:
-        """The difference, above 0 where the stated ordering is found."""
+        """Return the difference, above 0 where the stated ordering is found."""
         assert self.difference is not None
         return self.difference.difference if stated.better == self.first else -self.difference.difference
 
@@ -179,7 +179,7 @@ def _reversed(ci95: Sequence[float]) -> tuple[float, float]:
 
 
 def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[tuple[str, ...], ...]:
-    """The cells of a difference, in the order of its sides; where less is better the first is the worse."""
+    """Return the cells of a difference, in the order of its sides; where less is better the first is the worse."""
     model, pair, bench, metric = key
     first, second = ordering.first, next(iter(pair - {ordering.first}))
     names = (second, first) if exhibit.less_is_better else (first, second)
@@ -192,7 +192,7 @@ def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[
 def _decided_claims(
     experiment: Experiment, orderings: Mapping[OrderingKey, _Ordering], family_size: int
 ) -> list[ClaimResult]:
-    """The claims of one exhibit, as a part of the paper's."""
+    """Decide the claims of one exhibit, as a part of the paper's."""
     from evals.stats.multiplicity import holm
 
     claims = experiment.exhibit.claims
@@ -264,15 +264,18 @@ def _verdict(
 
 
 def _only_models(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
-    """The base models that a claim about several was run on, where it was not run on all of them."""
+    """Return the base models that a claim about several was run on, where it was not run on all of them."""
     stated = list(dict.fromkeys(model for model, _ in claim.orderings()))
     run = tuple(model for model in stated if model in experiment.models)
     return run if len(run) < len(stated) else ()
 
 
 def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verdict: str) -> set[int]:
-    """The orderings that are decided with their claim: all of one that holds with all; of one that fails with any the
-    one that is most clearly reversed. Most of them do not tell which."""
+    """Return the orderings that are decided with their claim, by place.
+
+    These are all of one that holds with all; of one that fails with any the one that is most clearly reversed. A claim
+    of most of them does not tell which.
+    """
     if claim.quantifier != "all" or verdict not in ("holds", "fails"):
         return set()
     if verdict == "holds":

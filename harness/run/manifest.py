@@ -95,7 +95,7 @@ def _judge(experiments: Sequence[Experiment], scale: Scale) -> Judge:
 
 
 def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The commits of the harness that these artifacts were made by."""
+    """Return the commits of the harness that these artifacts were made by."""
     return sorted({record["provenance"]["git"]["commit"] for record in records})
 
 
@@ -136,7 +136,7 @@ def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
 
 
 def _is_json(path: Path) -> bool:
-    """Whether there is a manifest, of whichever version."""
+    """Look whether there is a manifest, of whichever version."""
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
     except (OSError, ValueError):
@@ -148,7 +148,7 @@ _SELECTIONS = ("seeds", "models", "methods", "compute")
 
 
 def _contents(manifest: Manifest) -> Iterator[tuple[Any, ...]]:
-    """All that a report has a number or a text of: by its options, exhibit, base model, row and training seed."""
+    """List all that a report has a number or a text of, by its options, exhibit, base model, row and training seed."""
     others = {name: value for name, value in manifest.options.items() if name not in _SELECTIONS}
     options = json.dumps(encode(others), sort_keys=True)
     for result in manifest.results:

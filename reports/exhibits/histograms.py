@@ -26,7 +26,7 @@ _DECIMALS = {"edit_distance": 1, "perplexity": 2}
 
 
 def histograms(manifest: Manifest, result: HistogramsResult) -> tuple[list[Block], Records]:
-    """A figure for each base model, a table of what is in it, and how many examples the filter kept.
+    """Make a figure for each base model, a table of what is in it, and how many examples the filter kept.
 
     Raises UserError for a model or a set the exhibit does not have, and for a set that is there twice.
     """
@@ -93,7 +93,7 @@ def _figure(
 
 
 def _kind(panel: HistogramPanel, each: ValueSet) -> str:
-    """What a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
+    """Tell what a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
     has_filtered = any(other.filtered and other.responses == each.responses for other in panel.sets)
     return "unfiltered" if has_filtered and not each.filtered else each.responses
 
@@ -143,7 +143,7 @@ def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, floa
 
 
 def _kept(result: HistogramsResult) -> Table:
-    """How many improver examples the filter kept, ours beside the paper's."""
+    """Show how many improver examples the filter kept, ours beside the paper's."""
     exhibit = result.exhibit
     rows = []
     for each in result.kept:
@@ -170,7 +170,7 @@ def _share(kept: int | None, of: int | None) -> str:
 
 
 def _records(result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Records:
-    """One line for each value, and two for what the filter kept on each base model."""
+    """Make one line for each value, and two for what the filter kept on each base model."""
     exhibit = result.exhibit
     fields = ("model", "model_label", "panel", "set", "label", "quantity", "value", "paper")
     rows: list[tuple[object, ...]] = []

@@ -15,7 +15,7 @@ LEGEND = (
 
 
 def samples(manifest: Manifest, result: SamplesResult) -> tuple[list[Block], Records]:
-    """The responses to each prompt, words that differ from the first response marked.
+    """Show the responses to each prompt, words that differ from the first response marked.
 
     Raises UserError for a group that the exhibit does not have.
     """

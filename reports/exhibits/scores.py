@@ -25,7 +25,7 @@ class _Line:
 
 
 def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Records]:
-    """The table of one run beside the published one, its chart, and the details of both.
+    """Set the table of one run beside the published one, its chart, and the details of both.
 
     Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
     a column whose scores come from two judges.
@@ -45,7 +45,7 @@ def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Recor
 
 
 def _columns(result: ScoresResult) -> list[Column]:
-    """The columns that were scored."""
+    """Return the columns that were scored."""
     exhibit = result.exhibit
     scored: dict[tuple[str, str], list[str]] = {}
     for score in result.cells:
@@ -135,7 +135,7 @@ def _head(column: Column, mark: str) -> blocks.Column:
 
 
 def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines: Sequence[_Line]) -> Figure:
-    """Base models down, metrics across, a bar for each method."""
+    """Draw base models down, metrics across, a bar for each method."""
     headings = {group.heading: f"{group.heading}, here {group.detail}" for group in table.groups}
     panels = []
     for model, of_model in groupby(lines, key=lambda line: line.model):
@@ -159,7 +159,7 @@ def _bar(row: PaperRow, cell: Compared) -> Bar:
 
 
 def _records(exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]) -> Records:
-    """One line for each cell; numbers unrounded."""
+    """Make one line for each cell; numbers unrounded."""
     fields = (
         "model", "model_label", "method", "label", *exhibit.descriptions, "added", "bench", "metric",
         "ours", "lo", "hi", "paper", "verdict", "n", "n_asked", "n_missing", "judge", "note",

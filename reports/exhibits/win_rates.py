@@ -110,7 +110,7 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
 
 
 def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped: bool) -> Iterator[Row]:
-    """A group's name stands beside the first of its matches."""
+    """Yield the rows; a group's name stands beside the first of its matches."""
     before = ""
     for line in lines:
         group = "" if line.match.group == before else line.match.group
@@ -154,7 +154,7 @@ def _bar(line: _Line, exhibit: WinRateTable) -> Bar:
 
 
 def _records(exhibit: WinRateTable, lines: Sequence[_Line]) -> Records:
-    """One line for each match on each base model; numbers unrounded."""
+    """Make one line for each match on each base model; numbers unrounded."""
     fields = (
         "model", "model_label", "match", "group", "label", "ours", "lo", "hi", "paper", "paper_rounded_to", "verdict",
         "n", "n_asked", "n_missing", "wins", "draws", "losses", "consistency", "judge", "note",
