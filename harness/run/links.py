@@ -3,9 +3,11 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from harness.engine.artifacts import Artifact
+from harness.engine.removed import Removed
 from harness.engine.store import Store, place, require_writable
 from harness.errors import UserError
 from harness.experiments.interface import Checkpoints
@@ -23,10 +25,11 @@ def link_scores(scores: Mapping[str, Artifact], store: Store, folder: Path) -> N
     try:
         shutil.rmtree(partial, ignore_errors=True)
         for artifact in {place(each): each for score in scores.values() for each in (score, *score.parents())}.values():
-            shutil.copytree(store.bind(artifact).folder, partial / place(artifact), copy_function=link_or_copy)
+            with suppress(Removed):  # an input that somebody took away is of no use to the report
+                shutil.copytree(store.bind(artifact).folder, partial / place(artifact), copy_function=link_or_copy)
         for stale in (folder / ARTIFACTS, folder / "scores"):
             shutil.rmtree(stale, ignore_errors=True)
-        if scores:
+        if partial.exists():
             partial.rename(folder / ARTIFACTS)
             (folder / "scores").mkdir()
     except OSError as error:
