@@ -1,168 +1,69 @@
-"""The process that is connected to a Ray cluster, and the tasks that it starts there.
+"""What Ray does of a run: it gives each step to a node that has room, and runs those of lost nodes again.
 
-A cluster that goes away ends the process that is connected to it, and what Ray has to say belongs into a log: hence a
-process of its own. It is told which node takes which step, and tells what becomes of them.
+`Cluster` is the command's connection to it, `make` the task that runs on a node.
 """
 
+import logging
 import os
+import pickle
+import signal
 import socket
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources
-from harness.engine.executor import Failed, Message
+from harness.engine.executor import Done, Failed, Machine, Message
 from harness.engine.limits import Limits
 from harness.engine.main_memory import GIB
-from harness.engine.processes import print_to, threads_of
-from harness.engine.progress import Advance, Event, Note, Waiting
-from harness.engine.shared_store import SharedStore
+from harness.engine.processes import threads_of
+from harness.engine.progress import Event, Note
 from harness.engine.store import Store
 from harness.engine.workers import attempt, tidy
-from harness.errors import UserError
+from harness.errors import UserError, WorkerDied
 
-TIME_TO_KNOCK = 10.0
-"""Seconds in which the head of a cluster takes a connection."""
-
-# What the bridge and its parent say to each other
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Run the step `key` on `node`; `task` is the pickled artifact."""
-
-    key: str
-    task: bytes
-    node: str
-    needs: Resources
-    threads: int
+RETRIES = 3
+"""How often Ray runs a step again whose node is lost or whose process is killed."""
+GONE_SECONDS = 30.0
+"""Without an answer, after which the cluster is gone. Ray itself would end this process after 60."""
+NODES_SECONDS = 2.0
+"""Between looks at the nodes."""
+LONGEST_FOR_SOCKETS = 38
+"""Characters of the folder that holds a cluster's own, so that the names of its sockets stay below the system's 108."""
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A node that is up; `memory` is in bytes."""
+class TaskContext:
+    """What every task of a run has."""
 
-    id: str
-    name: str
-    cpus: float
-    gpus: int
-    memory: float
-
-
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """All nodes that are up now. Said every few seconds."""
-
-    up: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the step `key` says."""
-
-    key: str
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The node of the step `key` is lost."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The process of the step `key` ended, on a node that is up."""
-
-    key: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """There is no connection to a cluster."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What every task of a run is given."""
-
-    root: Path
-    shared: SharedStore | None
-    remakes_stale: bool
+    store: Store
     marker: Path
+    """A file in the run directory: a node that does not see it does not share that."""
     limits: Limits
     compute: Compute
-    home: str
-    """The node of the command, which has the run directory."""
     working_folder: Path
     """Where the command was given: what references that are relative paths, as they stand in keys, start from."""
     environment: Mapping[str, str]
+    home: str = ""
+    """The node of the command."""
 
 
-# The process
-
-
-def bridge(connection: Connection, log: Path, address: str, jobs: int, errand: Errand) -> None:
-    """The process that is connected to the cluster."""
-    print_to(log)
-    try:
-        _connect(address, jobs)
-    except BaseException as error:
-        connection.send(Refused(str(error).strip().partition("\n")[0] or type(error).__name__))
-        return
-    import ray
-
-    try:
-        _Bridge(connection, errand).serve()
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str, jobs: int) -> None:
-    """Connects to the cluster at `address`; else to one that runs on this machine; else starts one here."""
-    import ray
-
-    if address:
-        _knock(address)
-    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "CRITICAL"}
-    try:
-        ray.init(address=address or "auto", **quiet)
-    except ConnectionError:
-        if address:
-            raise
-        ray.init(
-            address="local",
-            num_cpus=jobs,
-            include_dashboard=False,
-            object_store_memory=100 * 2**20,  # artifacts are files
-            **quiet,
-        )
-
-
-def _knock(address: str) -> None:
-    """Raises ConnectionError where nothing listens at ``host:port``: Ray itself would try for two minutes."""
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):
-        return  # "auto", or what Ray alone understands
-    try:
-        socket.create_connection((host, int(port)), TIME_TO_KNOCK).close()
-    except (OSError, OverflowError) as error:
-        raise ConnectionError(f"nothing listens there: {error}") from None
-
-
-class Mailbox:
-    """An actor on the command's node, to which tasks tell how far they are."""
+class EventQueue:
+    """An actor on the command's node, to which steps say how far they are."""
 
     def __init__(self) -> None:
         self._events: list[tuple[str, Event]] = []
+        self._begun: set[str] = set()
+
+    def begin(self, key: str, node: str) -> None:
+        """The step `key` begins on `node`, for the first time or once more."""
+        if key in self._begun:
+            self.put(key, Note(f"its node was lost, or its process killed; it starts again on {node}"))
+        self._begun.add(key)
 
     def put(self, key: str, event: Event) -> None:
         """The step `key` says `event`."""
@@ -174,175 +75,194 @@ class Mailbox:
         return events
 
 
-class _Bridge:
-    """Starts tasks as it is told, and tells what becomes of them."""
+class Cluster:
+    """The command's connection to a Ray cluster."""
 
-    _POLL, _NODES_EVERY, _TIME_TO_NOTICE = 0.1, 2.0, 30.0
-    """Seconds: between looks at pipe and tasks; between looks at the nodes; until Ray has noticed a node's death."""
+    def __init__(self, address: str, jobs: int, context: TaskContext) -> None:
+        """Connects to the cluster at `address`; else to one that runs on this machine; else to a new one with `jobs`
+        processors.
 
-    def __init__(self, connection: Connection, errand: Errand) -> None:
+        Raises UserError where that fails.
+        """
+        self._address = address
+        _connect(address, jobs)
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._connection = connection
-        home = ray.get_runtime_context().get_node_id()
-        self._errand = replace(errand, home=home)
-        self._new_mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=_on(home)).remote
-        self._open_mailbox()
+        at = ray.get_runtime_context()
+        self._head, home = at.gcs_address, at.get_node_id()
+        self._context = replace(context, home=home)
+        here = NodeAffinitySchedulingStrategy(home, soft=False)
+        self._events = ray.remote(EventQueue).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
         self._make = ray.remote(make)
         self._make_on_gpus = ray.remote(max_calls=1)(make)  # what a step leaves on them goes with its process
-        self._running: dict[Any, Start] = {}
-        self._in_doubt: dict[str, tuple[Start, float]] = {}
-        self._up: frozenset[str] = frozenset()
-        self._nodes_at = float("-inf")
+        self._running: dict[Any, Artifact] = {}
+        self._nodes: list[Machine] = []
+        self._seen_at = self._look_at = time.monotonic()
 
-    def serve(self) -> None:
-        """Until the parent says None or is gone."""
-        while True:
-            self._look_at_nodes()
-            while self._connection.poll(0 if self._running else self._POLL):
-                try:
-                    start = self._connection.recv()
-                except EOFError:
-                    start = None
-                if start is None:
-                    self._cancel()
-                    return
-                self._start(start)
-            self._look_at_tasks()
+    def close(self) -> None:
+        """Ends all tasks, and the cluster if it was started here."""
+        import ray
 
-    def _open_mailbox(self) -> None:
-        self._mailbox = self._new_mailbox()
-        self._mail = self._mailbox.drain.remote()
+        ray.shutdown()
 
-    def _start(self, start: Start) -> None:
-        needs = start.needs
-        function = self._make_on_gpus if needs.gpus else self._make
-        task = function.options(
+    @property
+    def running(self) -> list[Artifact]:
+        """Whatever was submitted and has not ended."""
+        return list(self._running.values())
+
+    def nodes(self) -> list[Machine]:
+        """The nodes that are up, idle or not, as seen not long ago. Raises UserError when the cluster has gone away."""
+        import ray
+
+        now = time.monotonic()
+        if now >= self._look_at:
+            if _listens(self._head):  # else Ray would wait for it
+                self._nodes = [_machine(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+                self._seen_at = now
+            elif now > self._seen_at + GONE_SECONDS:
+                raise self._gone()
+            self._look_at = now + NODES_SECONDS
+        return self._nodes
+
+    def submit(self, artifact: Artifact, needs: Resources, threads: int) -> None:
+        """Has Ray run the step on a node with room for it, as soon as there is one."""
+        task = (self._make_on_gpus if needs.gpus else self._make).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
             memory=int(needs.memory_gb * GIB) or None,
-            max_retries=0,
-            scheduling_strategy=_on(start.node),
-            runtime_env={"env_vars": threads_of(start.threads)},
-            name=start.key,
+            max_retries=RETRIES,
+            runtime_env={"env_vars": threads_of(threads)},
+            name=str(artifact),
         )
-        self._running[task.remote(start.key, start.task, start.node, self._errand, self._mailbox)] = start
+        self._running[task.remote(artifact.key, pickle.dumps(artifact), self._context, self._events)] = artifact
 
-    def _look_at_tasks(self) -> None:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+        """What running steps say, once one has ended or after `timeout` seconds.
+
+        Raises WorkerDied for a step whose node or process was lost too often, UserError when the cluster has gone away.
+        """
         import ray
 
         if not self._running:
             return
-        ended, _ = ray.wait(list(self._running), timeout=self._POLL)
-        self._look_at_mail()
+        ended, _ = ray.wait(list(self._running), timeout=timeout)
+        by_key = {artifact.key: artifact for artifact in self.running}
+        for key, event in self._said():  # an ended step has said everything before
+            if key in by_key:
+                yield by_key[key], event
         for reference in ended:
-            start = self._running.pop(reference)
-            for said in self._outcome(start, reference):
-                self._connection.send(said)
+            artifact = self._running.pop(reference)
+            yield artifact, self._outcome(artifact, reference)
 
-    def _look_at_mail(self) -> None:
-        """Progress only, so that nothing waits for it, and nothing ends where Ray has lost the mailbox."""
+    def _said(self) -> list[tuple[str, Event]]:
         import ray
 
-        if not ray.wait([self._mail], timeout=0)[0]:
-            return
         try:
-            for key, event in ray.get(self._mail):
-                self._connection.send(Said(key, event))
-            self._mail = self._mailbox.drain.remote()
+            said: list[tuple[str, Event]] = ray.get(self._events.drain.remote(), timeout=GONE_SECONDS)
+        except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):  # it starts, perhaps again
+            return []
         except ray.exceptions.RayError:
-            self._open_mailbox()
+            raise self._gone() from None
+        return said
 
-    def _outcome(self, start: Start, reference: Any) -> Sequence[Said | Lost | Crashed]:
+    def _outcome(self, artifact: Artifact, reference: Any) -> Done | Failed:
         import ray
         from ray import exceptions
 
         try:
-            return [Said(start.key, message) for message in ray.get(reference)]
-        except (exceptions.NodeDiedError, exceptions.TaskUnschedulableError):
-            return [Lost(start.key)]
-        except exceptions.OutOfMemoryError:
-            return [Crashed(start.key, "memory ran out on the node")]
-        except exceptions.WorkerCrashedError:
-            self._in_doubt[start.key] = start, time.monotonic() + self._TIME_TO_NOTICE
-            return []
+            outcome: Done | Failed = ray.get(reference)
+        except exceptions.LocalRayletDiedError:
+            raise self._gone() from None
+        except (exceptions.NodeDiedError, exceptions.WorkerCrashedError, exceptions.OutOfMemoryError):
+            raise WorkerDied(
+                f"step {artifact} has lost its node, or its process there was killed, {1 + RETRIES} times, perhaps"
+                " because memory ran out; finished steps are kept"
+            ) from None
         except exceptions.RayError as error:
-            return [Said(start.key, Failed(f"Ray could not run a step\n{error}", by_user=False))]
+            return Failed(f"Ray could not run step {artifact}\n{error}", by_user=False)
+        return outcome
 
-    def _look_at_nodes(self) -> None:
-        import ray
-
-        now = time.monotonic()
-        if now < self._nodes_at + self._NODES_EVERY:
-            return
-        self._nodes_at = now
-        up = tuple(_node(each) for each in ray.nodes() if each["Alive"])
-        self._up = frozenset(node.id for node in up)
-        self._connection.send(Nodes(up))
-        for key, (start, deadline) in list(self._in_doubt.items()):
-            if start.node not in self._up:
-                self._connection.send(Lost(key))
-            elif now > deadline:
-                self._connection.send(Crashed(key, "killed, perhaps because memory ran out"))
-            else:
-                continue
-            del self._in_doubt[key]
-
-    def _cancel(self) -> None:
-        import ray
-
-        for reference in self._running:
-            with suppress(Exception):
-                ray.cancel(reference, force=True)
+    def _gone(self) -> UserError:
+        where = f" at {self._address}" if self._address else ""
+        return UserError(
+            f"the Ray cluster{where} has gone away; finished steps are kept, and the same command goes on from there"
+            " once it is back"
+        )
 
 
-def _on(node: str) -> Any:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+def _connect(address: str, jobs: int) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        _init(address, jobs)
+    except Exception as error:
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        where = f"no connection to the Ray cluster at {address}" if address else "Ray did not start here"
+        raise UserError(f"{where} ({why}); see that it is up (`ray status`), or give another --ray-address") from None
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # Ray has put one of its own in its place
 
-    return NodeAffinitySchedulingStrategy(node, soft=False)
+
+def _init(address: str, jobs: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 seconds, where another program listens
+    if len(tempfile.gettempdir()) > LONGEST_FOR_SOCKETS:
+        os.environ.setdefault("RAY_TMPDIR", "/tmp")
+    import ray
+
+    if address.rpartition(":")[2].isdecimal() and not _listens(address):
+        raise ConnectionError("nothing listens there")
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    try:
+        ray.init(address=address or "auto", **quiet)
+    except ConnectionError:
+        if address:
+            raise
+        objects = 100 * 2**20  # bytes; artifacts are files
+        ray.init(address="local", num_cpus=jobs, include_dashboard=False, object_store_memory=objects, **quiet)
 
 
-def _node(told: Mapping[str, Any]) -> Node:
-    there = told["Resources"]
-    return Node(
-        told["NodeID"],
-        told["NodeManagerHostname"] or told["NodeManagerAddress"],
-        there.get("CPU", 0),
-        int(there.get("GPU", 0)),
-        there.get("memory", 0),
-    )
+def _listens(address: str) -> bool:
+    """Whether a connection to ``host:port`` is taken, within some seconds."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _machine(node: Mapping[str, float]) -> Machine:
+    gpus = [str(number) for number in range(int(node.get("GPU", 0)))]
+    return Machine("", node.get("CPU", 0.0), gpus, node.get("memory", 0.0) / GIB)
 
 
 # On a node
 
 
-def make(key: str, task: bytes, node: str, errand: Errand, mailbox: Any) -> list[Message]:
-    """The task: makes the artifact in a worker process of `node`. What the step says that must not be lost, and how it
-    ended."""
-    os.environ.update(errand.environment)
-    told: list[Event] = []
+def make(key: str, task: bytes, context: TaskContext, events: Any) -> Done | Failed:
+    """Makes the artifact that `task` is the pickle of, and says on the way how far it is to `events`, an EventQueue."""
+    import ray
+
+    os.environ.update(context.environment)
+    ray.get(events.begin.remote(key, os.uname().nodename))
+    try:
+        enter(context.working_folder)
+        store = store_here(context)
+    except UserError as error:
+        return Failed(str(error), by_user=True)
 
     def report(event: Event) -> None:
-        if told and isinstance(event, Advance) and isinstance(told[-1], Advance):
-            told.pop()
-        told.append(event)
-        if not isinstance(event, Note):
-            mailbox.put.remote(key, event)
+        ray.get(events.put.remote(key, event))  # it is there before the step has ended
 
     try:
-        _go_to(errand.working_folder)
-        store = _store(node, errand)
-    except UserError as error:
-        return [Failed(str(error), by_user=True)]
-    try:
-        outcome = attempt(task, store, errand.limits, errand.compute, report)
+        return attempt(task, store, context.limits, context.compute, report)
     finally:
         tidy()
-    return [*(event for event in told if not isinstance(event, Waiting)), outcome]
 
 
-def _go_to(folder: Path) -> None:
-    """Makes `folder` this process's working directory."""
+def enter(folder: Path) -> None:
+    """Makes `folder` the working directory of this process. Raises UserError where the node does not have it."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -352,13 +272,17 @@ def _go_to(folder: Path) -> None:
         ) from None
 
 
-def _store(node: str, errand: Errand) -> Store:
-    """The run directory, or what this node has of the shared store."""
-    if errand.shared and node != errand.home:
-        return Store(errand.shared.cache(node), errand.shared, remakes_stale=errand.remakes_stale)
-    if not errand.marker.exists():
+def store_here(context: TaskContext) -> Store:
+    """The run directory, or what this node has of the shared store. Raises UserError where it sees neither, or cannot
+    write there."""
+    import ray
+
+    root, shared, node = context.store.root, context.store.shared, ray.get_runtime_context().get_node_id()
+    if shared and node != context.home:
+        root = shared.cache(node)
+    elif not context.marker.exists():
         raise UserError(
-            f"the node {os.uname().nodename} does not see the run directory {errand.root}; put it on a file system"
-            " that all nodes share (--run-dir), or share artifacts at a URL (--store)"
+            f"the node {os.uname().nodename} does not see the run directory {root}; put it on a file system that all"
+            " nodes share (--run-dir), or share artifacts at a URL (--store)"
         )
-    return Store(errand.root, errand.shared, remakes_stale=errand.remakes_stale)
+    return Store(root, shared, remakes_stale=context.store.remakes_stale)

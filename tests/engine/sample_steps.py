@@ -9,13 +9,13 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from harness.engine.artifacts import Artifact, Output, labels, step
-from harness.engine.pipeline import run
+from harness.engine.pipeline import plan, run
 from harness.engine.store import Store
 from harness.errors import HarnessError, UserError
 
@@ -180,9 +180,13 @@ def count_slowly(out: Output, *, to: int, after: Sequence[Artifact] = ()) -> Non
 
 
 @step()
-def where(out: Output, *, after: Sequence[Artifact] = (), name: str = "") -> None:
+def where(out: Output, *, after: Sequence[Artifact] = (), name: str = "", meeting: str = "") -> None:
+    """Says on which node of a cluster it runs; two of one `meeting`, a folder, wait until both do."""
     log(out, f"start {_node()}")
-    time.sleep(0.3)
+    if meeting:
+        (Path(meeting) / out.folder.name).touch()
+        while len(os.listdir(meeting)) < 2:
+            time.sleep(0.05)
     out.write_json("where.json", {"node": _node(), "folders": [str(each.folder) for each in after]})
 
 
@@ -199,6 +203,12 @@ def sample_graph() -> list[Artifact]:
         with labels(f"seed {seed}"):
             parts.append(squares(items=numbers(count=20, seed=seed)))
     return [total(parts=parts), *(total(parts=[part, parts[0]]) for part in parts)]
+
+
+def build(targets: Iterable[Artifact], store: Store) -> None:
+    """Makes what `run` would, without its processes."""
+    for artifact in plan(targets, store).missing:
+        store.build(artifact)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from harness.models.datasets import data_fingerprint
 from harness.records import Prompt, Response
 from harness.steps.data import load_rows
 from harness.steps.draw import drawn_responses
-from tests.engine.sample_steps import Item, numbers, remove, remove_quietly, squares, total
+from tests.engine.sample_steps import Item, build, numbers, remove, remove_quietly, squares, total
 
 
 @pytest.mark.parametrize("place", ["own folder", "input", "input's rows", "store"])
@@ -21,10 +21,10 @@ def test_a_step_that_loses_what_it_works_with(store: Store, tmp_path: Path, plac
     items = numbers(count=3)
     target = remove(items=items, place=place, flag=str(tmp_path / "flag"))
     with pytest.raises(UserError) as raised:
-        run([target], store, jobs=1)
+        build([target], store)
     lost = store.folder(target).with_name(f".partial-{target.key}") if place == "own folder" else store.folder(items)
     assert str(raised.value).startswith(f"{lost} of step {'remove' if place == 'own folder' else 'numbers'} is gone")
-    run([target], store, jobs=1)
+    build([target], store)
     assert len(store.bind(target).rows(Item)) == 3
 
 
@@ -40,7 +40,7 @@ def test_a_step_whose_input_another_has_removed(store: Store, tmp_path: Path) ->
 
 def test_results_that_are_removed_before_they_are_read(store: Store) -> None:
     items = numbers(count=3)
-    run([items], store, jobs=1)
+    build([items], store)
     bound = store.bind(items)
     shutil.rmtree(store.folder(items))
     for read in (lambda: bound.rows(Item), lambda: bound.json("x.json"), lambda: store.bind(items)):
@@ -76,7 +76,7 @@ def given_half(out: Output) -> None:
 
 def test_half_a_character_that_a_step_is_given(store: Store) -> None:
     with pytest.raises(UserError, match="half a character"):
-        run([drawn_responses(responses=given_half(), prompts=given_half(), size=1, seed=0)], store, jobs=1)
+        build([drawn_responses(responses=given_half(), prompts=given_half(), size=1, seed=0)], store)
 
 
 def test_half_a_character_in_a_data_set(store: Store, tmp_path: Path) -> None:
@@ -84,4 +84,4 @@ def test_half_a_character_in_a_data_set(store: Store, tmp_path: Path) -> None:
     path.write_text('{"instruction": "whole", "output": "x"}\n{"instruction": "half \\ud83d", "output": "x"}\n')
     rows = load_rows(reference=str(path), split="", kind="responses", size=2, fingerprint=data_fingerprint(str(path)))
     with pytest.raises(UserError):
-        run([rows], store, jobs=1)
+        build([rows], store)

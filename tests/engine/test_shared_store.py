@@ -11,7 +11,7 @@ from harness.engine.pipeline import plan, run
 from harness.engine.shared_store import SharedStore
 from harness.engine.store import Store, open_store, place
 from harness.errors import UserError
-from tests.engine.sample_steps import Item, numbers, sample_graph, squares
+from tests.engine.sample_steps import Item, build, numbers, sample_graph, squares
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -45,17 +45,12 @@ def test_what_one_machine_makes_another_finds_and_goes_on_from(url: str, tmp_pat
 
 def test_a_plan_looks_at_records_alone(url: str, tmp_path: Path):
     targets = sample_graph()
-    run(targets, machine(tmp_path / "one", url), jobs=2) if url.startswith("file") else build_all(tmp_path / "one", url)
+    one = machine(tmp_path / "one", url)
+    run(targets, one, jobs=1) if url.startswith("file") else build(targets, one)
     other = machine(tmp_path / "other", url)
     assert plan(targets, other).missing == ()
     assert [path for path in other.root.rglob("*") if path.is_file()] == []
     assert other.bind(targets[0]).json("total.json") == other.record(targets[0])["counts"]["total"]
-
-
-def build_all(folder: Path, url: str) -> None:
-    store = machine(folder, url)
-    for artifact in plan(sample_graph(), store).missing:
-        store.build(artifact)
 
 
 def test_half_of_an_artifact_is_not_found(url: str, tmp_path: Path):
