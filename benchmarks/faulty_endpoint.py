@@ -54,7 +54,7 @@ TIMEOUT_SECONDS = 15.0
 """So long that no busy machine is as silent as a server that hangs: an answer that comes too late is paid again."""
 KILLED_SHARE = 0.4
 """Of the evaluations, how many are killed."""
-MOST_RUNS = 40
+MAX_RUNS = 40
 """Of the same command; an evaluation that needs more does not come to its end."""
 
 
@@ -117,7 +117,7 @@ def evaluate(seed: int, verdicts: int, folder: Path) -> Result:
     with BillingServer(seed) as server:
         budget = draw.choice([0.5, 3.0, 6.0])
         command = _command(server.base_url, data, outputs, folder / "run", budget)
-        while result.runs < MOST_RUNS:
+        while result.runs < MAX_RUNS:
             result.runs += 1
             before = server.bill
             kill_at = moments.pop() + server.calls.total() if moments else None
@@ -133,7 +133,7 @@ def evaluate(seed: int, verdicts: int, folder: Path) -> Result:
                 result.problems.append(f"exit code {ended}: {said[-2000:]}")
                 break
         else:
-            result.problems.append(f"not all verdicts after {MOST_RUNS} runs")
+            result.problems.append(f"not all verdicts after {MAX_RUNS} runs")
         result.verdicts, result.requests = len(server.served), server.calls.total()
         result.paid_again = server.served.total() - len(server.served)
         result.faults = dict(server.drawn)

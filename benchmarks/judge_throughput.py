@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.protocol import ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.wire_format import request_body
 from harness.engine.limits import Limits
 
@@ -37,7 +37,7 @@ def requests(count: int) -> list[ChatRequest]:
 def measure_judge(base_url: str, asked: list[ChatRequest], concurrency: int) -> tuple[float, float]:
     """(verdicts a second from the first request to the last reply, processor seconds a verdict) of the judge client."""
     with tempfile.TemporaryDirectory(prefix="harness-judge-") as folder:
-        judge = OpenAIJudge(JudgeReference("judge-1", base_url), Limits(concurrency), Path(folder))
+        judge = OpenAIJudge(EndpointReference("judge-1", base_url), Limits(concurrency), Path(folder))
         warm_up = ChatRequest((Message("user", "warm up"),), 1, 0.0)
         assert len(list(judge.replies([warm_up]))) == 1  # the SDK's import is not what is measured
         started, busy = time.monotonic(), time.process_time()
@@ -51,7 +51,7 @@ def measure_sockets(base_url: str, asked: list[ChatRequest], concurrency: int) -
     """Replies a second of bare sockets that send the same bodies, and read nothing out of what comes back."""
     address = urlsplit(base_url)
     head = f"POST {address.path}/chat/completions HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-length: "
-    bodies = iter([json.dumps(request_body(JudgeReference("judge-1", base_url), request)) for request in asked])
+    bodies = iter([json.dumps(request_body(EndpointReference("judge-1", base_url), request)) for request in asked])
 
     async def work() -> None:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)

@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PATIENCE = 5.0
 """Seconds in which all that was started must be gone."""
-LONGEST_WAIT = 0.5
+MAX_WAIT = 0.5
 """Seconds into a stage, at most, at which it is killed."""
 MARK = "HARNESS_KILLS"
 """A variable of the environment by which the processes of one command are found."""
@@ -208,7 +208,7 @@ class Series:
         place, found = Place(self.root / self.command.name / f"chain-{number}"), Chain()
         for stage in self.command.stages:
             by = draw.choice((signal.SIGKILL, signal.SIGTERM))
-            if kill := self._kill(place, number, stage, by, draw.uniform(0, LONGEST_WAIT)):
+            if kill := self._kill(place, number, stage, by, draw.uniform(0, MAX_WAIT)):
                 found.kills.append(kill)
                 print(asdict(kill), flush=True)
         found.differences = list(self._differences(place))

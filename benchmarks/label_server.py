@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LABELS = ("[[A>>B]]", "[[A>B]]", "[[A=B]]", "[[B>A]]", "[[B>>A]]")
-LONGEST_LABEL = 16
+MAX_LABEL = 16
 """Tokens: enough for a label in any tokenizer."""
 
 
@@ -25,7 +25,7 @@ def restricted(body: dict[str, Any], model: str) -> dict[str, Any]:
     body = {**body, "model": model}
     if body.get("max_tokens") == 1:
         return body
-    return {**body, "max_tokens": LONGEST_LABEL, "structured_outputs": {"choice": list(LABELS)}}
+    return {**body, "max_tokens": MAX_LABEL, "structured_outputs": {"choice": list(LABELS)}}
 
 
 def server(upstream: str, model: str, port: int) -> ThreadingHTTPServer:

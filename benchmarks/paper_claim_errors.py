@@ -30,13 +30,13 @@ from benchmarks.claim_errors import (
     claim_p_value,
     p_values_of,
 )
-from evals.stats.comparison import FEWEST_SEEDS, Family
+from evals.stats.comparison import MIN_SEEDS, Family
 from evals.stats.multiplicity import SIGNIFICANCE, holm
 from harness.papers import EVEN, AnyExhibit, Claim, load_exhibits
 from harness.run.claims import Families
 
 PAPER = "sgpo"
-SEEDS = (FEWEST_SEEDS, 10)
+SEEDS = (MIN_SEEDS, 10)
 Tests = Mapping[OrderingName, tuple[float, float]]
 """p-value and difference of each ordering, by both ways to state it."""
 

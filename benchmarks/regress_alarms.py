@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 from evals.bench import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
-from harness.engine.progress import duration
+from harness.engine.progress import format_duration
 from harness.papers import load_exhibit
 from harness.regress import compare
 from harness.regress.metrics import metrics_of
@@ -248,7 +248,7 @@ def progress(items: Sequence[T], what: str, clock: Callable[[], float] = time.mo
         now = clock()
         if now - told >= EVERY or done == len(items):
             told, rate = now, done / max(now - started, 1e-9)
-            left = "" if done == len(items) else f" · {duration((len(items) - done) / rate)} left"
+            left = "" if done == len(items) else f" · {format_duration((len(items) - done) / rate)} left"
             print(f"{what} {done}/{len(items)} · {rate:.3g}/s{left}", file=sys.stderr, flush=True)
 
 

@@ -23,10 +23,11 @@ from harness.mini.roles import read_role
 from harness.models.hf import load_checkpoint
 from harness.models.references import checkpoint_folder
 from harness.records import PreferencePair, Response
-from harness.training import trl
 from harness.training.batches import EpochBatches, Spread, spread
-from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, Rows, preference_rows, sft_rows
+from harness.training.dpo import run_dpo
+from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
 from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.sft import run_sft
 
 WARM_UP = 2
 """Optimizer steps before the clock starts."""
@@ -51,7 +52,9 @@ class Clock:
         self.seconds = now - self._started
 
 
-def bare(folder: Path, rows: Rows, settings: TrainingSettings, how: Spread, loss_of: Callable[..., Any]) -> float:
+def bare(
+    folder: Path, rows: TrainingRows, settings: TrainingSettings, how: Spread, loss_of: Callable[..., Any]
+) -> float:
     """Seconds of the bare loop after its warm-up."""
     model, tokenizer = load_checkpoint(folder)
     model = model.float().train()
@@ -123,11 +126,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         given: dict[str, Any] = {"seed": 0, "compute": compute}
 
         def sft(clock: Clock) -> None:
-            trl.train_sft(folder, examples, settings, out=Path(out, "sft"), track=lambda *_: clock, **given)
+            run_sft(folder, examples, settings, out=Path(out, "sft"), track=lambda *_: clock, **given)
 
         def dpo(clock: Clock) -> None:
             preference = PreferenceSettings(BETA, settings)
-            trl.train_dpo(folder, pairs, references, preference, out=Path(out, "dpo"), track=lambda *_: clock, **given)
+            run_dpo(folder, pairs, references, preference, out=Path(out, "dpo"), track=lambda *_: clock, **given)
 
         kinds = {
             "sft": (sft, sft_rows(examples, tokenizer, options.length), sft_loss),

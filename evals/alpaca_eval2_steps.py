@@ -48,13 +48,13 @@ def _calibration(bench: Bench) -> Artifact | None:
         return bench.length_calibration
 
     def judged(outputs: Artifact) -> Artifact:
-        return EVALUATION.judgments(bench, outputs).shared_as(outputs.label)
+        return EVALUATION.judgments(bench, outputs).with_label(outputs.label)
 
     return length_calibration(
         baselines=bench.baselines,
         gamed=list(map(judged, bench.gamed_baselines)),
         pool=list(map(judged, bench.difficulty_pool)),
-    ).shared_as(bench.baseline_name)
+    ).with_label(bench.baseline_name)
 
 
 def _score(bench: Bench, judgments: Sequence[Artifact], name: str) -> Artifact:

@@ -11,7 +11,7 @@ from evals.formats.outputs import outputs_in
 from evals.formats.rows import bare_name, read_rows
 from harness.errors import UserError
 from harness.records import Prompt, Response
-from harness.texts import holds_half_character, names_shown
+from harness.texts import format_names, has_lone_surrogate
 
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),
@@ -98,7 +98,7 @@ class AnswerFile:
         if len(empty) == asked - answered:
             return UserError(
                 f"{self.path}: the output of row {empty[0]} is null, so that nothing answers it ({len(empty)} of the "
-                f"{asked} are); give it one, or take the row out"
+                f"{asked} are); give it one, or remove the row"
             )
         null = f" ({len(empty)} of them null, the first in row {empty[0]})" if empty else ""
         return UserError(
@@ -117,7 +117,7 @@ def read_answer_file(bench: str, path: Path) -> AnswerFile:
     joined_by: Literal["instruction", "question"] = "question" if holds_answers(rows) else "instruction"
     wanted, described = _WANTED.get(bench, (joined_by, ""))
     if joined_by != wanted:
-        raise UserError(f"{path}: {bench} takes {described}; this has {names_shown(rows[0][1])}")
+        raise UserError(f"{path}: {bench} takes {described}; this has {format_names(rows[0][1])}")
     if joined_by == "question":
         answers = [StoredAnswer(row.question_id, row.prompt, row.content, row.model) for row in answers_in(rows)]
     else:
@@ -134,5 +134,5 @@ def _check_one_writer(path: Path, writers: Collection[str]) -> None:
 
 def _check_whole(texts: Iterable[str], shown: str) -> None:
     """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
-    if any(map(holds_half_character, texts)):
-        raise UserError(f"{shown}: holds half a character; write the whole one, or U+FFFD for it")
+    if any(map(has_lone_surrogate, texts)):
+        raise UserError(f"{shown}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
 from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs
@@ -25,7 +25,7 @@ class Bench:
     baselines: Artifact
     """`Response` rows: the instructions in their official order, answered by the baseline."""
     baseline_name: str
-    judge: JudgeReference
+    judge: EndpointReference
     prompt: JudgePrompt
     sampling: Sampling
     judge_repeats: int = 1

@@ -106,7 +106,7 @@ def bridge(
     top where other instructions of the kind are meant. The method and what it assumes: see `evals.stats.bridge`. With
     fewer than three calibration models there is no estimate, and `withheld` says so. Raises UserError as `calibrate`.
     """
-    from evals.stats.bridge import FEWEST_MODELS
+    from evals.stats.bridge import MIN_MODELS
 
     pairs = _shared_verdicts(
         {model: each.only(annotations.index) for model, each in reference.items()},
@@ -122,8 +122,8 @@ def bridge(
         "resamples": resamples,
         "seed": seed,
     }
-    if len(pairs) < FEWEST_MODELS:
-        reason = f"an estimate needs {FEWEST_MODELS} models with verdicts of both judges; there are {len(pairs)}"
+    if len(pairs) < MIN_MODELS:
+        reason = f"an estimate needs {MIN_MODELS} models with verdicts of both judges; there are {len(pairs)}"
         return result | {"withheld": reason}
     for metric in SCORES:
         if calibration or metric == "win_rate":
@@ -270,9 +270,9 @@ def _line(points: Points, pairs: Pairs) -> Line:
 
 def _left_out(points: Points, pairs: Pairs) -> dict[str, dict[str, Any]]:
     """By model, its estimate from all other models; empty where they are too few."""
-    from evals.stats.bridge import FEWEST_MODELS
+    from evals.stats.bridge import MIN_MODELS
 
-    if len(points) <= FEWEST_MODELS:
+    if len(points) <= MIN_MODELS:
         return {}
     return {
         model: _estimate(

@@ -17,7 +17,7 @@ from evals.formats.arena_hard import read_questions
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
 from harness.errors import UserError, unknown
-from harness.models.hub import HubFile, NotOnHub, fetch, file_names
+from harness.models.hub import HubFile, NotOnHub, fetch_file, file_names
 from harness.records import Prompt, Response, to_line
 
 ARENA_HARD_BASELINE = "gpt-4-0314"
@@ -112,7 +112,7 @@ def length_calibration(source: str | None = None) -> Path | None:
 
 def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
     """The official df_gamed.csv on the hub, at a commit or the newest. Raises UserError where it cannot be fetched."""
-    return fetch(repository, _CALIBRATION, commit)
+    return fetch_file(repository, _CALIBRATION, commit)
 
 
 def read_outputs(
@@ -179,14 +179,14 @@ def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, s
             raise UserError(f"{source}: no outputs of a baseline of AlpacaEval 2.0: {' or '.join(_ALPACA_EVAL_FILES)}")
     if path is not None:
         return path, str(path)
-    file = fetch(ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
+    file = fetch_file(ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
     return file.path, file.source
 
 
 def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
     """The file with the questions, and what to call it."""
     if source is None:
-        file = fetch(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}")
+        file = fetch_file(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}")
         return file.path, file.source
     path = _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,))
     if path is None:
@@ -206,7 +206,7 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
         return path
     on_hub = f"{_ARENA_HARD_ON_HUB}/model_answer"
     try:
-        return fetch(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl").path
+        return fetch_file(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl").path
     except NotOnHub:
         names = file_names(_ARENA_HARD_HUB, on_hub)
         raise _no_answers(baseline, f"{_ARENA_HARD_HUB} on the hub", names) from None

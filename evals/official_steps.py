@@ -3,10 +3,19 @@
 from hashlib import sha256
 from pathlib import Path
 
+from evals.arena_hard import OFFICIAL_QUESTIONS
+from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
 from evals.official_data import load_baseline, read_outputs
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
+from harness.steps.cost import CostContext, Fetch, RowEstimate, UnknownCost
+
+OFFICIAL_DATA = "official:"
+"""Before a bench's name, as a reference to its official instructions and baseline."""
+
+N_INSTRUCTIONS = {"alpaca_eval2": len(OFFICIAL_INSTRUCTION_KEYS), "arena_hard": OFFICIAL_QUESTIONS}
+"""Of the benches that have an official set."""
 
 
 def official_baseline(bench: str, source: str | None, baseline: str | None) -> tuple[Artifact, str]:
@@ -17,10 +26,21 @@ def official_baseline(bench: str, source: str | None, baseline: str | None) -> t
     """
     found = load_baseline(bench, source, baseline)
     rows = baseline_responses(bench=bench, source=source, baseline=baseline, fingerprint=found.fingerprint)
-    return rows.shared_as(f"{bench} {found.name}"), found.name
+    return rows.with_label(f"{bench} {found.name}"), found.name
 
 
-@step(version=1)
+def _baseline_rows(context: CostContext) -> RowEstimate:
+    bench = context.params["bench"]
+    if bench not in N_INSTRUCTIONS:
+        raise UnknownCost(f"it is not known how many instructions {bench} has")
+    return context.data_set(f"{OFFICIAL_DATA}{bench}", N_INSTRUCTIONS[bench])
+
+
+@step(
+    version=1,
+    rows=_baseline_rows,
+    cost=lambda context: Fetch("dataset", f"{OFFICIAL_DATA}{context.params['bench']}"),
+)
 def baseline_responses(out: Output, *, bench: str, source: str | None, baseline: str | None, fingerprint: str) -> None:
     """The bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the rows."""
     found = load_baseline(bench, source, baseline)
@@ -36,10 +56,10 @@ def stored_outputs(bench: str, path: Path, prompts: Artifact) -> Artifact:
         path=str(path.absolute()),
         digest=file_digest(path),
         prompts=prompts,
-    ).shared_as(path.name)
+    ).with_label(path.name)
 
 
-@step(version=1)
+@step(version=1, rows=lambda context: context.rows("prompts"))
 def read_stored_outputs(out: Output, *, bench: str, path: str, digest: str, prompts: Artifact) -> None:
     """A model's stored outputs as `Response` rows; `digest` is the SHA-256 of the file.
 

@@ -40,13 +40,13 @@ class Interrupted(HarnessError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like `name`, or None when nothing comes close."""
+    """Return the candidate most like `name`, or None when nothing comes close."""
     matches = difflib.get_close_matches(name, list(candidates), n=1)
     return matches[0] if matches else None
 
 
 def unknown(kind: str, name: str, candidates: Iterable[str], besides: str = "") -> UserError:
-    """The error for a misspelt name: ``unknown method 'sgop'; did you mean 'sgpo'? (known: dpo, sft, sgpo)``.
+    """Return the error for a misspelt name: ``unknown method 'sgop'; did you mean 'sgpo'? (known: dpo, sft, sgpo)``.
 
     `besides` ends what is known.
     """

@@ -15,8 +15,8 @@ LETTERS = 8
 """That make the name of a file beside another its own."""
 
 
-def no_room(error: BaseException, place: Path) -> UserError | None:
-    """What to tell the user where `error`, or what led to it, is that a disk is full or read-only; None elsewhere.
+def disk_full_error(error: BaseException, place: Path) -> UserError | None:
+    """Return the UserError where `error`, or its cause, is that a disk is full or read-only; None elsewhere.
 
     `place` is where the writing was to be, for errors that do not say.
     """
@@ -24,15 +24,15 @@ def no_room(error: BaseException, place: Path) -> UserError | None:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             return UserError(
-                f"cannot write to {cause.filename or place} ({cause.strerror}); see to that and run the same command:"
-                " what was made and paid for before is kept"
+                f"cannot write to {cause.filename or place} ({cause.strerror}); fix that and run the same command:"
+                " finished and paid work is kept"
             )
         cause = cause.__cause__ or cause.__context__
     return None
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Writes beside `path` and renames, so that a reader never sees half a file. Raises OSError where that fails."""
+    """Write beside `path` and rename, so that a reader never sees half a file. Raises OSError where that fails."""
 
     def write(aside: Path) -> None:
         with aside.open("xb") as file:
@@ -42,12 +42,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def replace_link(path: Path, target: str) -> None:
-    """Makes `path` a link to `target`, at no moment missing if it was there. Raises OSError where that fails."""
+    """Make `path` a link to `target`, at no moment missing if it was there. Raises OSError where that fails."""
     _replace(path, lambda aside: aside.symlink_to(target))
 
 
 def _replace(path: Path, make: Callable[[Path], None]) -> None:
-    """Has `make` make what is to be `path` beside it, and renames that. Removes what killed processes have left there.
+    """Make the new `path` beside it with `make`, and rename it. Removes what killed processes have left there.
 
     It may remove what another process is about to rename, which then makes it again.
     """
@@ -70,13 +70,13 @@ def _replace(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits. Raises OSError where it cannot be read."""
+    """Return the SHA-256 of a file, in hexadecimal digits. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Makes `target` the same file as `source`; a copy where the file system cannot."""
+    """Make `target` the same file as `source`; a copy where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links

@@ -1,4 +1,4 @@
-"""Whether other machines may be asked, for this process and all that it starts."""
+"""The switch that keeps this process, and all that it starts, from asking other machines."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ OFFLINE_VARIABLES = (OFFLINE, "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFOR
 
 
 def go_offline() -> None:
-    """From here on neither this process nor one that it starts asks the hub, or an endpoint on another machine."""
+    """Forbid this process, and those that it starts, to ask the hub, or an endpoint on another machine."""
     for name in OFFLINE_VARIABLES:
         os.environ[name] = "1"
     for module, name in (("huggingface_hub.constants", "HF_HUB_OFFLINE"), ("datasets.config", "HF_DATASETS_OFFLINE")):
@@ -19,12 +19,12 @@ def go_offline() -> None:
 
 
 def network_is_refused() -> bool:
-    """Whether no other machine is to be asked for anything."""
+    """Return whether no other machine is to be asked for anything."""
     return OFFLINE in os.environ
 
 
 def is_offline() -> bool:
-    """Whether the hub is not to be asked."""
+    """Return whether the hub is not to be asked."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, packages and machine."""
+"""The origin of a result: code, packages and machine."""
 
 import json
 import platform
@@ -38,7 +38,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit of the harness, versions of packages and Python, platform: JSON values, the same for the whole process."""
+    """Return the commit, the versions of packages and Python, and the platform, as JSON; cached for the process."""
     return {
         "git": git_state(CHECKOUT),
         "packages": package_versions(PACKAGES),
@@ -48,7 +48,7 @@ def provenance() -> dict[str, Any]:
 
 
 def git_state(checkout: Path) -> dict[str, Any]:
-    """``{"commit": ..., "dirty": ...}``; "unknown" and None when `checkout` is no git checkout."""
+    """Return ``{"commit": ..., "dirty": ...}``; "unknown" and None when `checkout` is no git checkout."""
     try:
         if not (checkout / ".git").exists():  # an installed package may lie inside somebody else's checkout
             raise FileNotFoundError
@@ -59,7 +59,7 @@ def git_state(checkout: Path) -> dict[str, Any]:
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
-    """The versions of those of `names` that are installed."""
+    """Return the versions of those of `names` that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
@@ -73,7 +73,7 @@ def package_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def package_around(root: str) -> dict[str, Any]:
-    """Name, version and commit of the package that has the outermost module `root`; empty where none is installed."""
+    """Return name, version and commit of the package with the outermost module `root`; empty for none."""
     from importlib.metadata import distribution, entry_points, packages_distributions
 
     for group in ENTRY_POINTS:  # an editable install is found by these alone
@@ -85,7 +85,7 @@ def package_around(root: str) -> dict[str, Any]:
 
 
 def package_origin(package: "Distribution") -> dict[str, Any]:
-    """``{"package": ..., "version": ..., "commit": ...}``, with ``"dirty"`` for an editable install from a checkout.
+    """Return name, version and commit of an installed package, with "dirty" for an editable install.
 
     The commit is that of the URL it was installed from (`direct_url.json`, PEP 610), or of the folder that it is
     installed from as editable; "unknown" elsewhere.
@@ -103,7 +103,7 @@ def package_origin(package: "Distribution") -> dict[str, Any]:
 
 
 def _git_state_within(folder: Path) -> dict[str, Any]:
-    """As `git_state`, of a folder that may be one of several in a checkout, which must know of it."""
+    """Return `git_state` of a folder that may be one of several in a checkout, which must know of it."""
     try:
         if not _git(folder, "ls-files", "--", "."):
             raise FileNotFoundError
@@ -116,7 +116,7 @@ def _git_state_within(folder: Path) -> dict[str, Any]:
 
 
 def device() -> str:
-    """The accelerator that torch sees, if this process has imported torch; else the processor."""
+    """Return the accelerator that torch sees, if this process has imported torch; else the processor."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name())

@@ -13,15 +13,15 @@ from harness.terminal import visible
 
 T = TypeVar("T")
 
-SHOWN = 30
+CONTEXT_CHARACTERS = 30
 """Characters on either side of one that cannot be stored, in an error."""
 
 CUT_OFF = "length"
 """The finish_reason of an answer that a token limit cut off: its writer did not end it."""
 
-Outcome = Literal["win", "tie", "loss", "failed"]
+VerdictOutcome = Literal["win", "tie", "loss", "failed"]
 Order = Literal["baseline_first", "output_first"]
-State = Literal["ok", "parse_failed", "api_failed"]
+VerdictState = Literal["ok", "parse_failed", "api_failed"]
 
 ROWS = "rows.jsonl"
 
@@ -46,7 +46,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What `writer` answered. `finish_reason` is "stop", or "length" when the token limit cut the answer off."""
+    """An answer of `writer`. `finish_reason` is "stop", or "length" when the token limit cut the answer off."""
 
     prompt: Prompt
     text: str
@@ -96,7 +96,7 @@ class Judgment:
     reply: str
     verdict: str
     preference: float | None
-    state: State
+    state: VerdictState
     repeat: int = 0
     error: str = ""
 
@@ -119,12 +119,12 @@ def official_label(label: str) -> str:
 
 
 def share_by_label(label: str, *, shown_first: bool) -> float:
-    """The share of the win that a verdict label gives to the answer that was shown first, or to the other."""
+    """Return the share of the win that a verdict label gives to the answer that was shown first, or to the other."""
     return WIN_OF_FIRST[label] if shown_first else 1 - WIN_OF_FIRST[label]
 
 
 def share_of_output(judgment: Judgment) -> float | None:
-    """The output's share of the win in [0, 1]: its preference where there is one; None where there is no verdict."""
+    """Return the output's share of the win in [0, 1]: its preference if there is one; None without a verdict."""
     if judgment.state != "ok":
         return None
     if judgment.preference is not None:
@@ -132,8 +132,8 @@ def share_of_output(judgment: Judgment) -> float | None:
     return share_by_label(judgment.verdict, shown_first=judgment.order == "output_first")
 
 
-def outcome(judgments: Iterable[Judgment]) -> Outcome:
-    """What verdicts on one output say of it, by its mean share of the win; "failed" where all failed."""
+def outcome(judgments: Iterable[Judgment]) -> VerdictOutcome:
+    """Return the outcome of verdicts on one output, by its mean share of the win; "failed" where all failed."""
     shares = [share for share in map(share_of_output, judgments) if share is not None]
     if not shares:
         return "failed"
@@ -142,40 +142,47 @@ def outcome(judgments: Iterable[Judgment]) -> Outcome:
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """A record as a JSON object; nested records become nested objects."""
+    """Return a record as a JSON object; nested records become nested objects."""
     encoded: dict[str, Any] = encode(record)
     return encoded
 
 
 def from_json(type: type[T], row: Mapping[str, Any], where: str = "") -> T:
-    """A JSON object as a record. A missing, unknown or ill-typed field raises UserError that starts with `where`."""
+    """Return a JSON object as a record.
+
+    A missing, unknown or ill-typed field raises UserError that starts with `where`.
+
+    A missing, unknown or ill-typed field raises UserError that starts with `where`.
+    """
     return decode(type, row, where)
 
 
 def to_line(record: Any) -> str:
-    """A record as one line of a ``.jsonl`` file, line end included."""
+    """Return a record as one line of a ``.jsonl`` file, line end included."""
     return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def encoded(record: Any) -> bytes:
-    """`to_line` as it is stored. Raises UserError for a text that no file can hold."""
+    """Return `to_line` as it is stored. Raises UserError for a text that no file can hold."""
     try:
         return to_line(record).encode()
     except UnicodeEncodeError as error:
-        raise half_character(error) from None
+        raise lone_surrogate_error(error) from None
 
 
-def half_character(error: UnicodeEncodeError) -> UserError:
-    """What to tell the user of a text with half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
-    half, around = (error.object[error.start - more : error.end + more] for more in (0, min(error.start, SHOWN)))
+def lone_surrogate_error(error: UnicodeEncodeError) -> UserError:
+    """Return the error for a text with a lone half of a surrogate pair, which JSON can spell out and UTF-8 cannot."""
+    half, around = (
+        error.object[error.start - more : error.end + more] for more in (0, min(error.start, CONTEXT_CHARACTERS))
+    )
     return UserError(
-        f"a text holds half a character ({visible(half)}), which no file can hold: '{visible(around)}'; write the"
-        " character whole, or take the row out of the data"
+        f"a text contains half of a surrogate pair ({visible(half)}), which cannot be stored: '{visible(around)}';"
+        " write the whole character, or remove the row from the data"
     )
 
 
 def read_rows(path: Path, type: type[T]) -> list[T]:
-    """All records of a ``.jsonl`` file. Raises UserError naming file and line."""
+    """Return all records of a ``.jsonl`` file. Raises UserError naming file and line."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -184,7 +191,7 @@ def read_rows(path: Path, type: type[T]) -> list[T]:
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> int:
-    """Writes records as ``.jsonl`` and returns how many there were."""
+    """Write records as ``.jsonl`` and return how many there were."""
     count = 0
     with path.open("wb") as file:
         for count, row in enumerate(rows, 1):  # noqa: B007 (count is the result)

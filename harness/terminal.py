@@ -1,4 +1,4 @@
-"""What goes to a terminal: text of others, of files and endpoints, shows there and does nothing.
+"""Output to a terminal: texts of others, of files and endpoints, are shown and never obeyed.
 
 A model's name, an annotator's, an answer of an endpoint can hold characters that a terminal obeys: escape sequences
 that clear the screen or name the window, marks that turn the writing round, a line end before a forged "error:".
@@ -23,17 +23,17 @@ PATIENCE = 2.0
 
 
 def visible(text: str) -> str:
-    """The text with every character that a terminal would obey as its escape, such as ``\\x1b``; line ends stay."""
+    """Return the text with characters that a terminal would obey as escapes, such as ``\\x1b``; keeps line ends."""
     return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    """`visible`, and what the text has of line ends as escapes too: for what others wrote, in a line of ours."""
+    """Return `visible` text with its line ends as escapes too: for a text of others within a line of ours."""
     return visible(text).replace("\n", "\\n")
 
 
 def joined(lines: Iterable[str]) -> str:
-    """Lines as a text of exactly so many lines."""
+    """Return lines as a text of exactly so many lines."""
     return "\n".join(map(one_line, lines))
 
 
@@ -44,13 +44,13 @@ class VisibleStream:
         self.unfiltered = stream
 
     def write(self, text: str) -> int:
-        """As the stream's own; what it has no characters for is written as escapes."""
+        """Write as the stream does; characters that it does not have are written as escapes."""
         encoding = self.unfiltered.encoding or "utf-8"
         self.unfiltered.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """As `write`."""
+        """Write lines as `write` does."""
         for line in lines:
             self.write(line)
 
@@ -60,7 +60,7 @@ class VisibleStream:
 
 @contextmanager
 def visible_output() -> Iterator[None]:
-    """All that is printed inside, from wherever, is `visible`."""
+    """Make everything that is printed inside, from wherever, `visible`."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (VisibleStream(stream) for stream in before)
     try:
@@ -70,8 +70,12 @@ def visible_output() -> Iterator[None]:
 
 
 def console(stream: TextIO) -> "Console":
-    """A rich console on `stream`: no markup or emoji in what it is given, and nothing that the terminal would obey but
-    what rich itself writes."""
+    """Return a rich console on `stream` that reads no markup or emoji in what it is given.
+
+    The terminal obeys nothing but what rich itself writes.
+
+    The terminal obeys nothing but what rich itself writes.
+    """
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
@@ -85,8 +89,8 @@ def console(stream: TextIO) -> "Console":
 
 
 @contextmanager
-def said_if_slow(line: str) -> Iterator[None]:
-    """Prints the line to stderr where what is done inside takes longer than `PATIENCE`."""
+def note_if_slow(line: str) -> Iterator[None]:
+    """Print the line to stderr where what is done inside takes longer than `PATIENCE`."""
     timer = threading.Timer(PATIENCE, lambda: print(line, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()

@@ -1,13 +1,13 @@
-"""What a text must be so that it can be stored, sent and shown."""
+"""The requirements on a text that is stored, sent and shown, and the writing of amounts."""
 
 import reprlib
 from collections.abc import Iterable
 
-_MOST_NAMES = 12
+_MAX_NAMES = 12
 
 
-def holds_half_character(text: str) -> bool:
-    """Whether `text` holds half a surrogate pair alone, which JSON can and no encoding of a file can."""
+def has_lone_surrogate(text: str) -> bool:
+    """Return whether `text` holds a lone half of a surrogate pair, which JSON can hold and no encoding can."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -15,7 +15,19 @@ def holds_half_character(text: str) -> bool:
     return False
 
 
-def names_shown(names: Iterable[str]) -> str:
-    """The names of columns as an error lists them: the first ones, each shortened; with blanks around it, in quotes."""
-    shown = [reprlib.repr(name) if name.strip() != name or not name else reprlib.repr(name)[1:-1] for name in names]
-    return ", ".join(shown[:_MOST_NAMES]) + (", …" if len(shown) > _MOST_NAMES else "") or "none"
+def format_names(names: Iterable[str]) -> str:
+    """Format the names of columns for an error: the first ones, each shortened; with blanks around it, in quotes."""
+    texts = [reprlib.repr(name) if name.strip() != name or not name else reprlib.repr(name)[1:-1] for name in names]
+    return ", ".join(texts[:_MAX_NAMES]) + (", …" if len(texts) > _MAX_NAMES else "") or "none"
+
+
+def counted(number: float, one: str, several: str = "") -> str:
+    """Write a number with its noun: ``1 GPU``, ``8 GPUs``, ``2 processes``."""
+    return f"{number:g} {one if number == 1 else several or one + 's'}"
+
+
+def gigabytes(size: float) -> str:
+    """Write bytes on a disk as they are sold: ``4.2 MB``, ``29 MB``, ``1.5 GB``, ``728 GB``."""
+    if size < 1e9:
+        return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"

@@ -11,7 +11,7 @@ def dpo(given: Ingredients) -> Artifact:
     policy = sft(given)
     return direct_preference_optimization(
         policy=policy, reference=policy, pairs=given.preference_data, settings=given.settings.dpo, seed=given.seed
-    ).labelled("DPO")
+    ).append_label("DPO")
 
 
 METHOD = Method(

@@ -9,7 +9,7 @@ from harness.config.yaml_files import from_mapping
 from harness.engine.artifacts import Artifact
 from harness.errors import UserError
 from harness.models.generator import Sampling
-from harness.training.trl import PreferenceSettings, TrainingSettings
+from harness.training.settings import PreferenceSettings, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)

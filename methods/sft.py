@@ -9,7 +9,7 @@ def sft(given: Ingredients) -> Artifact:
     """π_θ0: the base model trained on the demonstrations."""
     return train_sft(
         model=given.base, examples=given.demonstrations, settings=given.settings.sft, seed=given.seed
-    ).labelled("SFT")
+    ).append_label("SFT")
 
 
 METHOD = Method(

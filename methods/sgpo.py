@@ -13,7 +13,7 @@ from harness.steps.train import direct_preference_optimization, improver_example
 from methods.ingredients import Card, Ingredients, Method
 from methods.sft import sft
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Variant:
 
     def __post_init__(self) -> None:
         # Without a round θ*, or supervised fine-tuning alone, would go by this name; each round deepens the graph.
-        if not 1 <= self.rounds <= MOST_ROUNDS:
-            raise ValueError(f"rounds must be 1 to {MOST_ROUNDS}, not {self.rounds}")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise ValueError(f"rounds must be 1 to {MAX_ROUNDS}, not {self.rounds}")
 
 
 SGPO = Variant()
@@ -67,7 +67,7 @@ def train_improver(given: Ingredients, variant: Variant = SGPO) -> Artifact:
         targets=kept,
         references=given.improver_data if variant.reference_in_training else None,
     )  # D_R, Eq. 3
-    return train_sft(model=policy, examples=examples, settings=given.settings.improver, seed=given.seed).labelled(
+    return train_sft(model=policy, examples=examples, settings=given.settings.improver, seed=given.seed).append_label(
         "improver"
     )  # Eq. 4
 
@@ -85,11 +85,11 @@ def improver_responses(given: Ingredients) -> ImproverResponses:
     """The responses to the improver's prompts, before any filter."""
     drafts = respond(model=sft(given), prompts=given.improver_data, sampling=given.sampling, seed=given.seed)  # ŷ_θ0
     return ImproverResponses(
-        drafts=drafts.labelled("drafts"),
+        drafts=drafts.append_label("drafts"),
         improved=teacher_improvements(given, references=given.improver_data, drafts=drafts),
         answers=respond(
             model=given.teacher, prompts=given.improver_data, sampling=given.sampling, seed=given.seed
-        ).labelled("teacher's answers"),  # ŷ_φ
+        ).append_label("teacher's answers"),  # ŷ_φ
     )
 
 
@@ -102,7 +102,7 @@ def teacher_improvements(given: Ingredients, *, references: Artifact, drafts: Ar
         drafts=drafts,
         sampling=given.sampling,
         seed=given.seed,
-    ).labelled("teacher's improvements")
+    ).append_label("teacher's improvements")
 
 
 def optimize_preferences(given: Ingredients, variant: Variant, policy: Artifact, improver: Artifact) -> Artifact:
@@ -112,17 +112,17 @@ def optimize_preferences(given: Ingredients, variant: Variant, policy: Artifact,
     if variant.chosen == "reference":
         chosen = references
     else:
-        chosen = improvements(given, variant, improver, answers).labelled("self-improvements")  # ỹ, Eq. 5
+        chosen = improvements(given, variant, improver, answers).append_label("self-improvements")  # ỹ, Eq. 5
     pairs = preference_pairs(chosen=chosen, rejected=answers)  # D_P
     return direct_preference_optimization(
         policy=policy, reference=policy, pairs=pairs, settings=given.settings.sgpo, seed=given.seed
-    ).labelled("preference stage")  # Eq. 6
+    ).append_label("preference stage")  # Eq. 6
 
 
 def policy_answers(given: Ingredients, policy: Artifact) -> Artifact:
     """ŷ: the policy's answers to the prompts of the preference data (Eq. 5)."""
     references = chosen_responses(preference_data=given.preference_data)
-    return respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed).labelled(
+    return respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed).append_label(
         "policy's answers"
     )
 

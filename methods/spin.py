@@ -30,10 +30,10 @@ def _spin(given: Ingredients, settings: PreferenceSettings) -> Artifact:
     policy = sft(given)
     references = chosen_responses(preference_data=given.preference_data)
     answers = respond(model=policy, prompts=references, sampling=given.sampling, seed=given.seed)
-    pairs = preference_pairs(chosen=references, rejected=answers.labelled("SFT's answers"))
+    pairs = preference_pairs(chosen=references, rejected=answers.append_label("SFT's answers"))
     return direct_preference_optimization(
         policy=policy, reference=policy, pairs=pairs, settings=settings, seed=given.seed
-    ).labelled("SPIN")
+    ).append_label("SPIN")
 
 
 METHOD = Method(

@@ -1,7 +1,7 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,8 +19,10 @@ from reports.blocks import (
     MarkedSamples,
     Measured,
     Outcome,
+    Prose,
     Report,
     Row,
+    Section,
     Table,
 )
 from reports.measured import INTERVAL
@@ -64,6 +66,20 @@ def terminal_report(report: Report) -> "RenderableType":
     return Lines(*lines)
 
 
+def terminal_sections(sections: Iterable[Section]) -> "RenderableType":
+    """Render sections under their titles, for a rich console: prose, tables and the names of what is drawn."""
+    from rich.console import Group as Lines
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for section in sections:
+        lines.append(Text(section.title, style="bold"))
+        for block in section.blocks:
+            lines += [Text(block.text)] if isinstance(block, Prose) else _block(block)
+        lines.append(Text())
+    return Lines(*lines)
+
+
 def _exhibit(view: ExhibitView, alone: bool) -> Iterator["RenderableType"]:
     from rich.text import Text
 
@@ -98,6 +114,7 @@ def _grid(table: Table, group: Group) -> "RichTable":
         box=box.SIMPLE_HEAD,
         title=Text(heading) if heading else None,
         title_justify="left",
+        show_header=any(column.head for column in table.columns),
         pad_edge=False,
         padding=(0, 0 if dense else 1, 0, 0),
     )

@@ -5,30 +5,30 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.files import no_room, replace_file, replace_link
+from harness.files import disk_full_error, replace_file, replace_link
 
 NO_ROOM = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS]
 
 
 @pytest.mark.parametrize("number", NO_ROOM)
 def test_a_full_or_read_only_disk_is_named_with_its_place(number: int) -> None:
-    told = no_room(OSError(number, os.strerror(number)), Path("runs"))
+    told = disk_full_error(OSError(number, os.strerror(number)), Path("runs"))
     assert isinstance(told, UserError)
-    assert str(told).startswith(f"cannot write to runs ({os.strerror(number)}); see to that and run the same command")
+    assert str(told).startswith(f"cannot write to runs ({os.strerror(number)}); fix that and run the same command")
     assert "cannot write to runs/rows.jsonl" in str(
-        no_room(OSError(number, os.strerror(number), "runs/rows.jsonl"), Path("runs"))
+        disk_full_error(OSError(number, os.strerror(number), "runs/rows.jsonl"), Path("runs"))
     )
 
 
 def test_a_full_disk_is_found_behind_what_it_led_to() -> None:
     error = RuntimeError("cannot save")
     error.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert no_room(error, Path("runs")) is not None
+    assert disk_full_error(error, Path("runs")) is not None
 
 
 @pytest.mark.parametrize("error", [ValueError("28"), OSError("no number"), FileNotFoundError(errno.ENOENT, "x")])
 def test_any_other_error_is_not_the_disks(error: Exception) -> None:
-    assert no_room(error, Path("runs")) is None
+    assert disk_full_error(error, Path("runs")) is None
 
 
 def test_what_killed_processes_left_beside_a_file_is_removed(tmp_path: Path) -> None:

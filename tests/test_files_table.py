@@ -155,18 +155,22 @@ TRAINING_DATA: Mapping[str, Reading] = {
     "rows.json": responses((FRUIT, APPLE)),
     "rows.jsonl.gz": responses((FRUIT, APPLE)),
     "byte_order_mark.jsonl": responses((FRUIT, APPLE)),
-    "messages_as_python.csv": refused("csv:2: messages is a conversation kept as text, but not as JSON; save it as"),
+    "messages_as_python.csv": refused("csv:2: messages is a conversation stored as text that is not JSON; save it as"),
     "templated.jsonl": refused("jsonl:1: prompt is in a chat template already (<|im_start|>), and would get another"),
-    "tool_turns.jsonl": refused("jsonl:1: messages has a turn of a tool, or a call of one: they are not learnt; take"),
+    "tool_turns.jsonl": refused("jsonl:1: messages has a tool turn or a tool call, which are not trained on; remove"),
     "image_part.jsonl": refused(
-        "jsonl:1: messages has a turn that is no text of system, user or assistant: role 'user'"
+        "jsonl:1: messages has a turn that is not text of a system, user or assistant role: role 'user'"
     ),
-    "weights.jsonl": refused("jsonl:1: messages has an answer that is not to be learnt, but each one is; take the row"),
+    "weights.jsonl": refused(
+        "jsonl:1: messages has an answer marked as not to be trained on, but all answers are; remove the row"
+    ),
     "passage.jsonl": refused(
         "jsonl:1: passage changes what is asked, and would be lost; write it into the request, or"
     ),
-    "unwanted.jsonl": refused("jsonl:1: the answer is labelled as one that is not wanted; take the row out"),
-    "half_character.jsonl": refused("jsonl:1: a text holds half a character; write the whole one, or U+FFFD for it"),
+    "unwanted.jsonl": refused("jsonl:1: the answer is labelled as unwanted; remove the row"),
+    "half_character.jsonl": refused(
+        "jsonl:1: a text contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+    ),
 }
 
 READINGS = {**ANSWERS_AND_VERDICTS, **TRAINING_DATA}

@@ -58,7 +58,7 @@ def test_half_a_character_is_one_line_that_shows_where_it_is(tmp_path: Path, hal
     with pytest.raises(UserError) as raised:
         write_rows(tmp_path / "rows.jsonl", rows)
     said = str(raised.value)
-    assert said.startswith("a text holds half a character (\\u")
+    assert said.startswith("a text contains half of a surrogate pair (\\u")
     assert "a cat \\u" in said and "and a dog" in said
     said.encode()  # it can be printed
 

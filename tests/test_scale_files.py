@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.yaml_files import CONFIGS, MOST_NODES, read_yaml
+from harness.config.yaml_files import CONFIGS, MAX_NODES, read_yaml
 from harness.errors import UserError
 from harness.recipes.scales import load_scale, rates_path
 from tests.command import Harness
@@ -112,4 +112,4 @@ def test_what_is_no_file_is_not_read(place: str) -> None:
 def test_aliases_that_stay_small_are_fine(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("a: &a {x: 1}\nb: *a\n")
     assert read_yaml(tmp_path / "small.yaml") == {"a": {"x": 1}, "b": {"x": 1}}
-    assert 10 * max(len(path.read_text().split()) for path in CONFIGS.rglob("*.yaml")) < MOST_NODES
+    assert 10 * max(len(path.read_text().split()) for path in CONFIGS.rglob("*.yaml")) < MAX_NODES

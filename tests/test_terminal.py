@@ -21,7 +21,7 @@ from harness.models import datasets
 from harness.preflight.check import Check
 from harness.run import evidence
 from harness.steps.data import data
-from harness.terminal import VisibleStream, console, joined, one_line, said_if_slow, visible, visible_output
+from harness.terminal import VisibleStream, console, joined, note_if_slow, one_line, visible, visible_output
 from tests.chat_server import ChatServer, Faults
 from tests.command import Harness
 from tests.steps.given import given_responses
@@ -102,10 +102,10 @@ def test_a_step_s_label_and_notes_are_lines_of_text(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "stderr", Terminal())
     with labels(FORGED):
-        step = given_responses(rows=()).labelled("mini:llama: [red]")
+        step = given_responses(rows=()).append_label("mini:llama: [red]")
     with visible_output(), kind(2, sys.stderr) as shown:
         shown.start("a", str(step))
-        shown.tell("a", Note(f"cut off: {FORGED}"))
+        shown.show("a", Note(f"cut off: {FORGED}"))
         shown.end("a", True, None)
     text = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "mini:llama: [red]" in text
@@ -164,9 +164,9 @@ def test_a_wrong_argument_is_shown_and_not_obeyed(harness: Harness, arguments: l
 
 def test_only_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(terminal, "PATIENCE", 0.05)
-    with said_if_slow("reading 3 GB"):
+    with note_if_slow("reading 3 GB"):
         time.sleep(0.5)
-    with said_if_slow("not this"):
+    with note_if_slow("not this"):
         pass
     time.sleep(0.1)
     assert capsys.readouterr().err == "reading 3 GB\n"

@@ -12,7 +12,7 @@ from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
 from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
 from harness.errors import UserError
-from harness.texts import names_shown
+from harness.texts import format_names
 
 DRAW = 1.5
 ANNOTATION_COLUMNS = ("index", "preference", "len_1", "len_2")
@@ -184,7 +184,7 @@ def _require_table(path: Path, row: Mapping[str, Any]) -> None:
     if not any(name in row for name in ANNOTATION_COLUMNS):
         raise UserError(
             f"{path}: no verdicts: neither alpaca_eval's {', '.join((*_JUDGED_TEXTS, 'preference'))}, nor a table of "
-            f"{', '.join(ANNOTATION_COLUMNS)} (has: {names_shown(row)})"
+            f"{', '.join(ANNOTATION_COLUMNS)} (has: {format_names(row)})"
         )
     require_columns(path, row, ANNOTATION_COLUMNS)
 

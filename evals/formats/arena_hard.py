@@ -11,7 +11,7 @@ from evals.formats import fields
 from evals.formats.rows import Row, read_rows, write_lines
 from harness.errors import UserError, nearest
 from harness.records import WIN_OF_FIRST, Prompt, official_label
-from harness.texts import names_shown
+from harness.texts import format_names
 
 T = TypeVar("T")
 
@@ -213,7 +213,7 @@ def _question(row: Mapping[str, Any], where: str) -> Prompt:
     if "prompt" in row:
         return Prompt(_question_id(row, where), fields.text(row, "prompt", where))
     raise UserError(
-        f"{where}: not an Arena-Hard question: neither a field 'turns' nor 'prompt' (has: {names_shown(row)})"
+        f"{where}: not an Arena-Hard question: neither a field 'turns' nor 'prompt' (has: {format_names(row)})"
     )
 
 
@@ -225,7 +225,7 @@ def _answer(row: Mapping[str, Any], where: str) -> ArenaAnswer:
         return _answer_of_messages(question_id, row, where)
     raise UserError(
         f"{where}: not an Arena-Hard answer: neither question_id and choices, nor uid and messages "
-        f"(has: {names_shown(row)})"
+        f"(has: {format_names(row)})"
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from evals.formats.rows import MAX_DIGITS
 from harness.errors import UserError
-from harness.texts import holds_half_character, names_shown
+from harness.texts import format_names, has_lone_surrogate
 
 
 def field(row: Mapping[str, Any], name: str, where: str) -> Any:
     """The value of a field that must be there."""
     if name not in row:
-        raise UserError(f"{where}: no field {name!r} (has: {names_shown(row)})")
+        raise UserError(f"{where}: no field {name!r} (has: {format_names(row)})")
     return row[name]
 
 
@@ -35,8 +35,10 @@ def text_or_none(row: Mapping[str, Any], name: str, where: str) -> str | None:
 def name_of(row: Mapping[str, Any], name: str, where: str) -> str:
     """A text that is going to be printed, so it must be possible to encode it."""
     value = text(row, name, where)
-    if holds_half_character(value):
-        raise UserError(f"{where}: {name} holds half a character ({reprlib.repr(value)}); write the whole one")
+    if has_lone_surrogate(value):
+        raise UserError(
+            f"{where}: {name} contains half of a surrogate pair ({reprlib.repr(value)}); write the whole character"
+        )
     return value
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.models.row_files import NotJson, parsed, table_rows, text_lines
-from harness.texts import names_shown
+from harness.texts import format_names
 
 Row = tuple[str, dict[str, Any]]
 """(place, fields)."""
@@ -75,7 +75,7 @@ def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -
     missing = [column for column in columns if column not in names]
     if missing:
         raise UserError(
-            f"{path}: no column {', '.join(map(repr, missing))} (has: {names_shown(names)}); expected: "
+            f"{path}: no column {', '.join(map(repr, missing))} (has: {format_names(names)}); expected: "
             f"{', '.join(columns)}"
         )
 

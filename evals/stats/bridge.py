@@ -18,7 +18,7 @@ import numpy as np
 
 from evals.stats.bootstrap import FloatArray
 
-FEWEST_MODELS = 3  # a line through two points leaves no error to learn from
+MIN_MODELS = 3  # a line through two points leaves no error to learn from
 FLAT = 1e-12  # a sum of squares that only rounding makes differ from 0
 
 
@@ -60,11 +60,11 @@ def fit_line(by_judge: FloatArray, by_reference: FloatArray) -> Line:
     """The line through the calibration models' scores, both [models] in logits.
 
     Where the judge gives all models the same score there is nothing to regress on: the slope is 0, and the estimate the
-    mean of the reference's scores. Raises ValueError for fewer than `FEWEST_MODELS`.
+    mean of the reference's scores. Raises ValueError for fewer than `MIN_MODELS`.
     """
     n = len(by_judge)
-    if n < FEWEST_MODELS:
-        raise ValueError(f"a bridge needs {FEWEST_MODELS} models that both judges scored, not {n}")
+    if n < MIN_MODELS:
+        raise ValueError(f"a bridge needs {MIN_MODELS} models that both judges scored, not {n}")
     slope, intercept = (float(value) for value in line_coefficients(by_judge, by_reference))
     centre = float(by_judge.mean())
     spread = float(np.sum((by_judge - centre) ** 2))

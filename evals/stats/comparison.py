@@ -18,7 +18,7 @@ cells of the family, in units of what the draw of prompts alone would make of it
 within what is common borrows the degrees of freedom of the others; one above it keeps its own variance, and the fewer
 borrowed degrees of freedom the further it lies above. docs/statistics.md says what else was tried, and what each kept.
 
-The spread between training seeds is taken to be known from `FEWEST_DEGREES_OF_FREEDOM` on: five training seeds, or
+The spread between training seeds is taken to be known from `MIN_DEGREES_OF_FREEDOM` on: five training seeds, or
 three on either side of a change to one method, whose spread is pooled. With fewer there is a verdict on these
 checkpoints, by the draw of prompts alone, and none on the methods.
 """
@@ -33,10 +33,10 @@ from scipy import stats
 from evals.stats.bootstrap import FloatArray, Statistic, resampled, score_interval, within_bounds
 from evals.stats.moderation import Prior, fit_prior
 
-FEWEST_DEGREES_OF_FREEDOM = 4
+MIN_DEGREES_OF_FREEDOM = 4
 """Of the spread between training seeds, for a verdict on methods. With 2, three seeds a side, false decisions come in
 more than 5 % of families whose variances are as unequal as those of docs/report (benchmarks/claim_errors.py)."""
-FEWEST_SEEDS = FEWEST_DEGREES_OF_FREEDOM + 1
+MIN_SEEDS = MIN_DEGREES_OF_FREEDOM + 1
 """Of each of two methods, for a verdict on them."""
 
 
@@ -85,7 +85,7 @@ class PairedDifference:
     @property
     def covers_training_seeds(self) -> bool:
         """Whether the spread between training seeds is known well enough for a verdict on methods."""
-        return all(side.degrees_of_freedom >= FEWEST_DEGREES_OF_FREEDOM for side in self.sides)
+        return all(side.degrees_of_freedom >= MIN_DEGREES_OF_FREEDOM for side in self.sides)
 
     @property
     def prompts_alone(self) -> float:

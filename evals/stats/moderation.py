@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-FEWEST_VARIANCES = 4
+MIN_VARIANCES = 4
 """Of fewer, how much variances differ among themselves is hardly known: of three, false alarms were too many."""
 
 _SMALLEST_SHARE = 1e-5
@@ -37,7 +37,7 @@ def fit_prior(variances: Sequence[float], degrees_of_freedom: Sequence[float]) -
     Where they differ no more than chance makes them, its degrees of freedom are infinite.
     """
     observed, d = np.asarray(variances, dtype=np.float64), np.asarray(degrees_of_freedom, dtype=np.float64)
-    if len(observed) < FEWEST_VARIANCES or not np.median(observed) > 0:
+    if len(observed) < MIN_VARIANCES or not np.median(observed) > 0:
         return UNKNOWN
     observed = np.maximum(observed, _SMALLEST_SHARE * np.median(observed))
     logs = np.log(observed) + np.array([_log_bias(each) for each in d])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from harness.cli.parameters import LARGEST_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
+from harness.cli.parameters import MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
 from harness.config.yaml_files import name_in
-from harness.engine.compute import Place
+from harness.engine.compute import ExecutorKind
 from harness.engine.limits import Limits
 from harness.engine.scratch import scratch
 from harness.engine.signals import endings_interrupt, interrupted_code
@@ -18,12 +18,12 @@ from harness.errors import HarnessError, Interrupted, StepFailed
 from harness.terminal import one_line, visible_output
 
 if TYPE_CHECKING:
-    from harness.endpoints.reference import JudgeReference
+    from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
     from harness.run.options import Choice
 
 SCALE = "mini"
-LONGEST_TIMEOUT = 7 * 86400
+MAX_TIMEOUT = 7 * 86400
 """Seconds; what the system counts time-outs in ends at some number."""
 
 
@@ -92,11 +92,11 @@ def _under(heading: str) -> Callable[..., Any]:
     return functools.partial(click.option, cls=HeadedOption, heading=heading)
 
 
-_scored, _instructions = _under("What is scored"), _under("The instructions and the answers to them")
-_judge, _pace, _cost = _under("The judge"), _under("How fast it is asked"), _under("What it costs")
-_score, _evidence = _under("The scores"), _under("What was made before")
-_run, _machine = _under("What is run"), _under("How the machine runs it")
-_reckoned = _under("The machine of the forecast")
+_scored, _instructions = _under("What to score"), _under("The instructions and the answers to them")
+_judge, _pace, _cost = _under("The judge"), _under("Request rate"), _under("Cost")
+_score, _evidence = _under("The scores"), _under("Earlier results")
+_run, _machine = _under("The run"), _under("Execution")
+_reckoned = _under("Forecast assumptions")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,7 +126,7 @@ def _run_command(interrupted: Callable[[], int]) -> None:
     except OSError as error:
         if error.filename is None or not error.strerror:
             raise
-        _fail(f"{error.filename}: {error.strerror}; see to that, or name another place", 2)
+        _fail(f"{error.filename}: {error.strerror}; fix that, or name another place", 2)
     except Interrupted as error:
         _fail(str(error), interrupted())
     except StepFailed as error:  # with its traceback
@@ -157,7 +157,7 @@ _offline = _machine(
     is_flag=True,
     expose_value=False,
     callback=_go_offline,
-    help="Use what `harness prefetch` fetched; ask no other machine.",
+    help="Offline: use prefetched files only.",
 )
 
 
@@ -168,9 +168,9 @@ def _code_changes(*actions: str) -> Callable[..., Any]:
         type=click.Choice(actions),
         default="warn",
         show_default=True,
-        help="What other code than today's has made: say so"
-        + (", make it and what follows again" if "rerun" in actions else "")
-        + ", or say nothing.",
+        help="Results of other code than the current: warn"
+        + (", make them and what depends on them again" if "rerun" in actions else "")
+        + ", or ignore.",
     )
 
 
@@ -203,8 +203,8 @@ def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from harness.run.options import Choice
 
-        if seed + seeds - 1 > LARGEST_SEED:
-            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {LARGEST_SEED}")
+        if seed + seeds - 1 > MAX_SEED:
+            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
         compute = {
             "accelerate": accelerate,
             "processes": processes,
@@ -240,28 +240,32 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         type=TEXT,
         default=SCALE,
         show_default=True,
-        help="What fills the paper's roles: see `harness list scales`; or a file.",
+        help="The scale: a name from `harness list scales`, or a file.",
     ),
-    _run("--fast", is_flag=True, help="The same code on small counts."),
-    _run("--limit", type=Whole(), help="At most so many rows of each data set."),
+    _run("--fast", is_flag=True, help="Reduced sizes, same code path."),
+    _run("--limit", type=Whole(), help="The most rows of each data set."),
     _run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
-    _run("--seeds", default=1, show_default=True, type=Whole(1, 100), help="How many training seeds."),
+    _run("--seeds", default=1, show_default=True, type=Whole(1, 100), help="The number of training seeds."),
     _run("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
     _run(
         "--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated), such as sft,sgpo:rounds=3."
     ),
-    _run("--teacher", type=TEXT, help="Who improves and answers, instead of the scale's teacher."),
-    _run("--run-dir", type=PATH, help="Where artifacts and report go.  [default: runs/SCALE, or runs/SCALE-fast]"),
+    _run("--teacher", type=TEXT, help="The teacher, in place of the scale's."),
+    _run("--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"),
     _machine(
-        "--accelerate", type=TEXT, help="How models are trained: a file of configs/accelerate.  [default: the scale's]"
+        "--accelerate",
+        type=TEXT,
+        help="The accelerate config of training: a file of configs/accelerate.  [default: the scale's]",
     ),
     _machine("--processes", type=Whole(), help="Training processes.  [default: the scale's]"),
-    _machine("--micro-batch-size", type=Whole(), help="Rows a process takes at once."),
+    _machine("--micro-batch-size", type=Whole(), help="Rows per process and forward pass."),
     _machine(
-        "--executor", type=click.Choice(get_args(Place)), help="Where steps run.  [default: the scale's, else local]"
+        "--executor",
+        type=click.Choice(get_args(ExecutorKind)),
+        help="The executor of steps.  [default: the scale's, else local]",
     ),
     _machine("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
-    _machine("--store", type=TEXT, help="A URL to share artifacts at, where machines share no file system."),
+    _machine("--store", type=TEXT, help="A URL to share artifacts at, for machines without a common file system."),
 )
 
 
@@ -290,7 +294,7 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             "refused",
             type=TEXT,
             multiple=True,
-            help="What it refuses: temperature, logprobs, max_tokens or system (turns); repeatable.",
+            help="Request parameters to leave out: temperature, logprobs, max_tokens or system (turns); repeatable.",
         ),
         _pace(
             "--concurrency",
@@ -299,17 +303,17 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
             type=Whole(1, 1024),
             help="Requests at a time.",
         ),
-        _pace("--requests-per-minute", type=Whole(), help="At most so many.  [default: no limit]"),
-        _pace("--tokens-per-minute", type=Whole(), help="At most so many.  [default: no limit]"),
+        _pace("--requests-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
+        _pace("--tokens-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
         _pace(
             "--timeout",
             default=usual.timeout_seconds,
             show_default=True,
-            type=FiniteFloat(0, LONGEST_TIMEOUT, min_open=True),
+            type=FiniteFloat(0, MAX_TIMEOUT, min_open=True),
             help="Seconds to wait for a reply.",
         ),
-        _cost("--max-usd", type=FiniteFloat(), help="Stop before this run spends more."),
-        _cost("--batch", is_flag=True, help="Ask through the Batch API: half the price, within a day."),
+        _cost("--max-usd", type=FiniteFloat(), help="The budget of this run, in dollars."),
+        _cost("--batch", is_flag=True, help="Use the Batch API: half the price, within a day."),
     )
 
 
@@ -343,7 +347,7 @@ def _judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callabl
     return decorate
 
 
-def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "JudgeReference | None":
+def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "EndpointReference | None":
     if model is None:
         if url or refused:
             raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
@@ -357,13 +361,13 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -
 @_run_options
 @_offline
 @_judge_options(required=False)
-@_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+@_score("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @_code_changes("warn", "rerun", "ignore")
 def reproduce(
     experiment: str,
     choice: "Choice",
     run_dir: Path,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     allow_missing: bool,
     code_changes: "CodeChanges",
@@ -393,7 +397,7 @@ def report(folder: Path) -> None:
 @_choice_options
 @_offline
 @_judge_options(required=False)
-def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeReference | None", limits: Limits) -> None:
+def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointReference | None", limits: Limits) -> None:
     """Look whether `harness reproduce EXPERIMENT` (by default table3) can go well here; exit 2 if not.
 
     Trains a few rows that are thrown away, and asks endpoints for a few tokens.
@@ -413,17 +417,17 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "JudgeRefere
 @_offline
 @_judge_options(required=False)
 @_reckoned(
-    "--device", type=TEXT, help="On which device: see configs/hardware.yaml.  [default: the scale's, or as measured]"
+    "--device", type=TEXT, help="The device: one of configs/hardware.yaml.  [default: the scale's, or as measured]"
 )
-@_reckoned("--devices", type=Whole(1, 100_000), help="On how many of them.  [default: the scale's]")
-@_reckoned("--gpu-usd-per-hour", type=FiniteFloat(), help="What one device costs you.")
+@_reckoned("--devices", type=Whole(1, 100_000), help="The number of devices.  [default: the scale's]")
+@_reckoned("--gpu-usd-per-hour", type=FiniteFloat(), help="The price of one device, in dollars per hour.")
 @_reckoned("--calibrate", is_flag=True, help="Measure this machine first, with one base model, in two minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def plan(
     experiment: str,
     choice: "Choice",
     run_dir: Path,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     device: str | None,
     devices: int | None,
@@ -462,21 +466,21 @@ def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
 @_scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @_scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
 @_instructions(
-    "--scale", type=TEXT, help="Whose they are: a scale's, or `official`.  [default: mini for its judge, else official]"
+    "--scale", type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
 )
 @_instructions("--data", type=TEXT, help="A folder with the official data.  [default: the hub]")
-@_instructions("--baseline", type=TEXT, help="A model that the official data has answers of, or a file of outputs.")
-@_instructions("--limit", type=Whole(), help="Only the first so many.")
-@_instructions("--max-new-tokens", type=Whole(), help="How long answers may be.  [default: the scale's]")
+@_instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
+@_instructions("--limit", type=Whole(), help="The number of instructions, the first ones.")
+@_instructions("--max-new-tokens", type=Whole(), help="The most tokens of an answer.  [default: the scale's]")
 @_judge_options(required=False)
-@_judge("--judge-repeats", default=1, show_default=True, type=Whole(1, 100), help="Verdicts a pair and order.")
-@_cost("--dry-run", is_flag=True, help="Say what judging will cost; ask nothing.")
-@_score("--allow-missing", is_flag=True, help="Score what is there, when verdicts are missing.")
+@_judge("--judge-repeats", default=1, show_default=True, type=Whole(1, 100), help="Verdicts per pair and order.")
+@_cost("--dry-run", is_flag=True, help="Print the estimated cost of judging; ask nothing.")
+@_score("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @_score("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @_score("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
 @_code_changes("warn", "rerun", "ignore")
 @_offline
-@click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]")
+@click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def eval_(
     benches: tuple[str, ...],
@@ -490,7 +494,7 @@ def eval_(
     limit: int | None,
     max_new_tokens: int | None,
     judge_repeats: int,
-    judge: "JudgeReference | None",
+    judge: "EndpointReference | None",
     limits: Limits,
     dry_run: bool,
     lc_calibration: Path | None,
@@ -580,9 +584,9 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 @click.argument("first", type=TrainingSeeds())
 @click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
 @click.option(
-    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The bench they are of."
+    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The benchmark of the verdicts."
 )
-@click.option("--allow-missing", is_flag=True, help="Compare on what is there, when verdicts are missing.")
+@click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
 @_code_changes("warn", "ignore")
@@ -626,8 +630,10 @@ def compare(
 @cli.command()
 @click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/table3.")
 @click.option("--candidate", type=PATH, required=True, help="The run after it.")
-@click.option("--rerun-affected", is_flag=True, help="Make the candidate first: run again what the change reaches.")
-@click.option("--out", type=PATH, help="Where regress.html and regress.json go.  [default: the candidate]")
+@click.option(
+    "--rerun-affected", is_flag=True, help="Make the candidate first: rerun the steps that the change affects."
+)
+@click.option("--out", type=PATH, help="The folder of regress.html and regress.json.  [default: the candidate]")
 @_code_changes("warn", "ignore")
 def regress(
     baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges"
@@ -667,7 +673,7 @@ def data() -> None:
 
 @data.command("split")
 @click.argument("source", type=PATH)
-@click.option("--out", type=PATH, default=Path("data/small"), show_default=True, help="Where the data sets go.")
+@click.option("--out", type=PATH, default=Path("data/small"), show_default=True, help="The folder of the data sets.")
 def split_(source: Path, out: Path) -> None:
     """Deal AlpacaEval's outputs in the folder SOURCE out to the data roles of the scale `small`."""
     from harness.commands.small_data import split
@@ -683,7 +689,7 @@ def judge() -> None:
 
 @judge.command(cls=HeadedCommand)
 @_judge_options(required=True)
-def check(judge: "JudgeReference", limits: Limits) -> None:
+def check(judge: "EndpointReference", limits: Limits) -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
     from harness.preflight.judge_check import check_judge
 
@@ -702,11 +708,11 @@ def check(judge: "JudgeReference", limits: Limits) -> None:
 @click.option("--outputs", type=PATH, help="The models' outputs.  [default: model_outputs/ beside the folder]")
 @click.option("--data", type=TEXT, help="The instructions and baseline outputs.  [default: where the folder is]")
 @click.option("--models", type=NAMES, callback=_all, help="Only these models (comma-separated).")
-@click.option("--limit", type=Whole(2), help="Only the first so many instructions.")
+@click.option("--limit", type=Whole(2), help="The number of instructions, the first ones.")
 @click.option("--bridge", type=PATH, help="Outputs of one more model, to estimate its published score.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @_judge_options(required=True)
-@click.option("--run-dir", type=PATH, default=Path("runs/official"), show_default=True, help="Where artifacts go.")
+@click.option("--run-dir", type=PATH, default=Path("runs/official"), show_default=True, help="The folder of artifacts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def calibrate(
     annotations: Path,
@@ -716,7 +722,7 @@ def calibrate(
     limit: int | None,
     bridge: Path | None,
     lc_calibration: Path | None,
-    judge: "JudgeReference",
+    judge: "EndpointReference",
     limits: Limits,
     run_dir: Path,
     as_json: bool,
@@ -783,7 +789,7 @@ def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
 @mini.command()
 @click.option("--models", type=NAMES, default="qwen,llama", show_default=True, help="Base models, comma-separated.")
 @click.option("--seed", default=1000, show_default=True, type=SEED, help="Apart from the seeds that experiments use.")
-@click.option("--run-dir", type=PATH, default=Path("runs/mini"), show_default=True, help="Where artifacts go.")
+@click.option("--run-dir", type=PATH, default=Path("runs/mini"), show_default=True, help="The folder of artifacts.")
 def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     """Measure what the world was sized on: initial policy, teacher and improver, but no preference method."""
     from harness.commands.diagnostics import diagnostics, report
@@ -804,9 +810,9 @@ def _rates_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--sensitivity", is_flag=True, help="Score at half, the same and twice the chosen rates instead; see docs."
         ),
-        click.option("--run-dir", type=PATH, help="Where artifacts go.  [default: runs/SCALE]"),
+        click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]"),
         click.option("--seed", default=1000, show_default=True, type=SEED, help="The rule's; another sets no scale."),
-        click.option("--limit", type=Whole(4), help="At most so many rows of each data set."),
+        click.option("--limit", type=Whole(4), help="The most rows of each data set."),
         click.option("--methods", type=NAMES, callback=_all, help="Only these methods (comma-separated)."),
         click.option("--models", type=NAMES, callback=_all, help="Only these base models (comma-separated)."),
     ):

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-LARGEST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 """What numpy takes, which the trainers seed."""
 
 _WHOLE = re.compile(r"(?!-0+$)-?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"(?!-[0.]+$)-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
-LONGEST_WORD = 400
+MAX_WORD = 400
 """Letters of a word in a message."""
-_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD + 1},}}")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -107,13 +107,13 @@ class TrainingSeeds(click.ParamType):
         return files or self.fail(f"{value!r} names no file", param, ctx)
 
 
-TEXT, PATH, NAMES, SEED = Text(), NamedPath(), Names(), Whole(0, LARGEST_SEED)
+TEXT, PATH, NAMES, SEED = Text(), NamedPath(), Names(), Whole(0, MAX_SEED)
 
 
 def shown(message: str) -> str:
     """Return a message that a terminal can print, in which what was typed does not drown the rest."""
     visible = _UNPRINTABLE.sub(lambda found: found[0] if found[0] in "\n\t" else ascii(found[0])[1:-1], message)
-    return _LONG_WORD.sub(lambda found: f"{found[0][:LONGEST_WORD]}...", visible)
+    return _LONG_WORD.sub(lambda found: f"{found[0][:MAX_WORD]}...", visible)
 
 
 def _shown(text: str) -> str:

@@ -184,7 +184,7 @@ class _Rerun:
         except OSError as error:
             raise UserError(
                 f"cannot take {artifact} over into {self.store.root} ({error.strerror or 'some files'});"
-                " see to that and run the same command"
+                " fix that and run the same command"
             ) from None
 
 
@@ -285,9 +285,9 @@ def _alone(candidate: Path) -> Iterator[None]:
 
 def _copy_replies(old: Path, store: Store) -> None:
     """Paid replies, so that none is paid for again; copied, since they are appended to."""
-    replies = old / store.kept.name
-    if replies.is_dir() and not store.kept.exists():
-        aside = store.root / f"{store.kept.name}-copy"
+    replies = old / store.reply_cache.name
+    if replies.is_dir() and not store.reply_cache.exists():
+        aside = store.root / f"{store.reply_cache.name}-copy"
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(replies, aside)
-        aside.rename(store.kept)
+        aside.rename(store.reply_cache)

@@ -166,7 +166,7 @@ def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
 
 def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
     """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
-    from evals.stats.comparison import FEWEST_SEEDS
+    from evals.stats.comparison import MIN_SEEDS
 
     results = {}
     for metric in bench.metrics:
@@ -177,7 +177,7 @@ def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
-    is_on_methods = min(len(first.seeds), len(second.seeds)) >= FEWEST_SEEDS
+    is_on_methods = min(len(first.seeds), len(second.seeds)) >= MIN_SEEDS
     return {
         "model": second.name,
         "files": second.files(),
@@ -306,11 +306,11 @@ def _legend(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:
     """On which tests are not on methods; empty where all are."""
-    from evals.stats.comparison import FEWEST_SEEDS
+    from evals.stats.comparison import MIN_SEEDS
 
     on = {other["model"]: other["on"] for other, _, result in _results(found) if "withheld" not in result}
     models = [model for model, tested in on.items() if tested == "checkpoints"]
     if not models:
         return ""
     verdicts = "These verdicts" if len(models) == len(on) else f"Verdicts against {', '.join(models)}"
-    return fill(_LEGEND_OF_CHECKPOINTS.format(verdicts=verdicts, seeds=FEWEST_SEEDS), _WIDTH)
+    return fill(_LEGEND_OF_CHECKPOINTS.format(verdicts=verdicts, seeds=MIN_SEEDS), _WIDTH)

@@ -65,7 +65,7 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
         }
     return Diagnostics(
         {
-            name: response_gold_quality(responses=rows, world=world_digest()).shared_as(f"{model_name} {name}")
+            name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
             for name, rows in responses.items()
         },
         judged,

@@ -253,7 +253,7 @@ def _measured(name: str, measurement: Measurement, source: Source, choice: Bench
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
     """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
     if source.outputs and alone:
-        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).shared_as(
+        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).with_label(
             source.outputs.name
         )
     if source.outputs:
@@ -328,4 +328,6 @@ def _forecast(judged: Judged, store: Store) -> Forecast:
     games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
     requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
     judge = judged.bench.judge
-    return Forecast(judged.name, estimate(requests, judge, is_recorded(store.kept, judge)), assumes_answers=not known)
+    return Forecast(
+        judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known
+    )

@@ -15,7 +15,7 @@ from evals.formats.annotations import read_annotations
 from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.commands.evaluate import failed_verdicts, other_models, print_failures
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.limits import Limits
 from harness.engine.pipeline import plan, print_plan, run
@@ -61,7 +61,7 @@ class Published:
 
 def calibrate(
     published: Published,
-    judge: JudgeReference,
+    judge: EndpointReference,
     run_dir: Path,
     limits: Limits,
     *,

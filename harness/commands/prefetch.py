@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from evals.official_data import load_baseline
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, Tracker, ancestry
-from harness.engine.progress import Report, display
+from harness.engine.progress import EventHandler, display
 from harness.engine.unresolved import has_placeholder, placeholders
 from harness.errors import UserError
 from harness.experiments import build_experiments
 from harness.models.datasets import split_sizes
-from harness.models.hub import HUB_NAMES, Kind, Repository, cache_folder, hub_repository
+from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_folder, hub_repository
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
+from harness.plan.rows import GraphEstimates
 from harness.run.options import Choice
+from harness.steps.cost import Fetch
+from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> 
             key = str(download)
             shown.start(key, key)
             try:
-                tell(_fetch(download, partial(shown.tell, key)))
+                tell(_fetch(download, partial(shown.show, key)))
             except UserError as error:
                 failed[key] = str(error)
             shown.end(key, True, None)
@@ -78,15 +81,15 @@ def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> 
 
 
 def _download(artifact: Artifact) -> Download | None:
-    """What a step fetches of the hub, if it does."""
-    kinds: Mapping[str, Kind] = {"load_model": "model", "prepare_model": "model", "load_rows": "dataset"}
-    if artifact.step not in kinds:
+    """Return what a step fetches of the hub, if it does."""
+    cost = GraphEstimates(None, load_estimates()).known_cost(artifact)
+    if not isinstance(cost, Fetch):
         return None
-    on_hub = hub_repository(kinds[artifact.step], artifact.params["reference"])
+    on_hub = hub_repository(cost.kind, cost.reference)
     return Download(on_hub, artifact.params.get("split", "")) if on_hub else None
 
 
-def _fetch(download: Download, report: Report) -> str:
+def _fetch(download: Download, report: EventHandler) -> str:
     repository, sizes = download.repository, download.sizes()
     is_there = all((repository.folder / name).is_file() for name in sizes)
     progress = Tracker(sum(map(megabytes, sizes.values())), "MB", 0, report)
@@ -111,15 +114,15 @@ def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
         yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
 
 
-def _endpoints(artifact: Artifact) -> Iterator[JudgeReference]:
+def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
     """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
     for value in artifact.arguments.values():
-        if isinstance(value, JudgeReference) and value.base_url:
+        if isinstance(value, EndpointReference) and value.base_url:
             yield value
         if artifact.step == "load_model" and isinstance(value, str) and value.startswith(OPENAI):
             yield teacher_endpoint(value)
 
 
-def _line(what: str, kind: Kind, size: int, state: str) -> str:
+def _line(what: str, kind: RepositoryKind, size: int, state: str) -> str:
     shown = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
     return f"{HUB_NAMES[kind]:8}  {what}  {shown}  {state}"

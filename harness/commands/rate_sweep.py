@@ -162,7 +162,7 @@ def _rows(scale: Scale, given: Ingredients, *, held: bool) -> Artifact:
         raise UserError(f"{size} rows of preference data leave none to hold out; give 4 at least")
     start, stop = (middle, size) if held else (0, middle)
     rows = pairs_between(preference_data=given.preference_data, start=start, stop=stop)
-    return rows.shared_as("held-out pairs" if held else "pairs before the held-out ones")
+    return rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
 def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:

@@ -7,8 +7,17 @@ from itertools import groupby
 from pathlib import Path
 
 from harness.commands.rate_sweep import Tried, sensitivity, sweep, swept
-from harness.config.learning_rates import RULE, SEED, RateChoice, RateTable, choose, held_out, read_table, write_table
-from harness.config.rate_text import rate_text, shown
+from harness.config.learning_rates import (
+    RULE,
+    SEED,
+    RateChoice,
+    RateTable,
+    choose,
+    held_out,
+    read_rate_table,
+    write_rate_table,
+)
+from harness.config.rate_text import rate_table_text, rate_text
 from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.store import Store, open_store, require_writable
 from harness.errors import UserError
@@ -45,11 +54,11 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
         trained_on=size - held_out(size),
         models=_choices(tried, store),
     )
-    before = read_table(path) if path.is_file() else None
+    before = read_rate_table(path) if path.is_file() else None
     if before and before.models == table.models:  # what was scored at these rates still holds
         table = replace(table, sensitivity=before.sensitivity)
-    write_table(path, table)
-    say("\n".join(shown(table)))
+    write_rate_table(path, table)
+    say("\n".join(rate_table_text(table)))
     say(f"written to {path}")
 
 
@@ -69,7 +78,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
     store, path = _places(choice, run_dir)
     if not path.is_file():
         raise UserError(f"{path} is not there: choose rates first, by the same command without --sensitivity")
-    table = read_table(path)
+    table = read_rate_table(path)
     scored = sensitivity(scale, {model: table.rates(model) for model in table.models}, seed)
     say(
         f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale {scale.name}"
@@ -85,7 +94,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
         }
         for model, of_model in groupby(scored, key=lambda each: each.model)
     }
-    write_table(path, replace(table, sensitivity=found))
+    write_rate_table(path, replace(table, sensitivity=found))
     for model, methods in found.items():
         for method, lines in methods.items():
             for line in lines:

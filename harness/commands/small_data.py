@@ -14,7 +14,7 @@ from evals.formats.outputs import read_model_outputs
 from harness.config.yaml_files import config_path, load_yaml
 from harness.errors import UserError
 from harness.files import replace_file
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 BASELINE = "baseline"
 ROLES = ("demonstrations", "improver_data", "preference_data", "alpaca_eval2", "arena_hard")
@@ -128,8 +128,10 @@ def _read(path: Path) -> Outputs:
             f"cannot read {path} (no such file); configs/papers/sgpo/splits/small.yaml says who answers in which role"
         )
     outputs = {row.instruction: row.output or "" for row in read_model_outputs(path)}
-    if halved := [text for text in (*outputs, *outputs.values()) if holds_half_character(text)]:
-        raise UserError(f"{path}: {halved[0][:40]!r} holds half a character; write the whole one, or U+FFFD for it")
+    if halved := [text for text in (*outputs, *outputs.values()) if has_lone_surrogate(text)]:
+        raise UserError(
+            f"{path}: {halved[0][:40]!r} contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+        )
     return outputs
 
 

@@ -19,7 +19,7 @@ Decoder = Callable[[Any], Any]
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as JSON: dataclasses become objects, their `kind` first if they have one; tuples become arrays."""
+    """Encode `value` as JSON: dataclasses become objects, their `kind` first if they have one; tuples become arrays."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = _kind(type(value))
         fields = {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -32,7 +32,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(target: type[T], value: Any, where: str) -> T:
-    """`value` (parsed JSON or YAML) as an instance of `target`.
+    """Decode `value` (parsed JSON or YAML) as an instance of `target`.
 
     Understands frozen dataclasses, dict[str, X], tuple[X, ...], tuple[X, Y], X | Y, Literal, str, bool, int, float and
     Any; a whole number is accepted for a float.
@@ -46,7 +46,7 @@ def decode(target: type[T], value: Any, where: str) -> T:
 
 
 def _kind(target: Any) -> str | None:
-    """The `kind` that tells a class from the others of a union; None for one that has none, or has it as a field."""
+    """Return the `kind` that tells a class from the others of a union; None for one that has none."""
     kind = getattr(target, "kind", None)
     return kind if isinstance(kind, str) else None
 
@@ -69,7 +69,7 @@ def _inside(step: str, decoder: Decoder, value: Any) -> Any:
 
 @cache
 def _decoder(target: Hashable) -> Decoder:
-    """The decoder for one type, made once: rows come by the ten thousand."""
+    """Return the decoder for one type, made once: rows come by the ten thousand."""
     origin, arguments = typing.get_origin(target), typing.get_args(target)
     if target is Any:
         return lambda value: value
@@ -217,5 +217,5 @@ def _mapping_decoder(decoder: Decoder) -> Decoder:
 
 
 def _expected(what: str, value: Any) -> Mismatch:
-    shown = repr(value)
-    return Mismatch(f"expected {what}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+    text = repr(value)
+    return Mismatch(f"expected {what}, got {text if len(text) <= 60 else text[:57] + '...'}")

@@ -17,7 +17,7 @@ SEED = 1000
 SHARES_OF_SFT = (1 / 80, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 2 / 5)
 """The grid, in SFT's learning rates; 1/40 is the paper's ratio (5e-7 to 2e-5)."""
 HELD_OUT = 200
-MOST_CUT_OFF = 0.02
+MAX_CUT_OFF = 0.02
 SHORTEST, LONGEST = 0.8, 1.2
 """The allowed mean length, in mean lengths of the pairs' shorter and longer side."""
 
@@ -34,7 +34,7 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a policy trained at `rate` does on the held-out prompts."""
+    """The behaviour of a policy trained at `rate` on the held-out prompts."""
 
     rate: float
     cut_off: float
@@ -49,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the rule's criteria a rate meets."""
+    """The rule's criteria that a rate meets."""
 
     ends: bool
     """(a): its answers end by themselves."""
@@ -65,7 +65,7 @@ class Criteria:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RatedTrial:
     """One rate of the grid as the table has it: what was measured, and which criteria that meets."""
 
     trial: Trial
@@ -78,7 +78,7 @@ class RateChoice:
 
     rate: float
     passed: bool
-    grid: tuple[Line, ...]
+    grid: tuple[RatedTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,51 +107,51 @@ class RateTable:
     sensitivity: dict[str, dict[str, tuple[Sensitivity, ...]]] = field(default_factory=dict)
 
     def rates(self, model: str) -> dict[str, float]:
-        """The chosen rates on a base model by method; none where the table does not have it."""
+        """Return the chosen rates on a base model by method; none where the table does not have it."""
         return {method: choice.rate for method, choice in self.models.get(model, {}).items()}
 
 
 def grid(sft_rate: float) -> tuple[float, ...]:
-    """The learning rates that are tried, smallest first, for a scale whose SFT is trained at `sft_rate`."""
+    """Return the learning rates that are tried, smallest first, for a scale whose SFT is trained at `sft_rate`."""
     return tuple(float(f"{share * sft_rate:.6g}") for share in SHARES_OF_SFT)
 
 
 def held_out(rows: int) -> int:
-    """How many of `rows` rows of preference data are held out."""
+    """Return how many of `rows` rows of preference data are held out."""
     return min(HELD_OUT, rows // 4)
 
 
 def allowed_tokens(chosen: float, rejected: float) -> tuple[float, float]:
-    """The range of (b), from the mean lengths of the two sides of the pairs."""
+    """Return the range of (b), from the mean lengths of the two sides of the pairs."""
     return SHORTEST * min(chosen, rejected), LONGEST * max(chosen, rejected)
 
 
 def choose(trials: Sequence[Trial]) -> RateChoice:
-    """The rule: `trials` of one base model and method, at least one, at all rates of the grid in any order."""
+    """Apply the rule to `trials` of one base model and method, at least one, at all rates of the grid in any order."""
     ordered = sorted(trials, key=lambda trial: trial.rate)
     likeliest = accumulate((trial.log_probability for trial in ordered), max)
-    lines = tuple(Line(trial, _criteria(trial, best)) for trial, best in zip(ordered, likeliest, strict=True))
+    lines = tuple(RatedTrial(trial, _criteria(trial, best)) for trial, best in zip(ordered, likeliest, strict=True))
     passing = [line.trial.rate for line in lines if line.meets.passes]
     return RateChoice(rate=max(passing, default=ordered[0].rate), passed=bool(passing), grid=lines)
 
 
 def _criteria(trial: Trial, best: float) -> Criteria:
-    """`best` is the largest mean log-probability at this rate and the smaller ones."""
+    """Check a trial; `best` is the largest mean log-probability at this rate and the smaller ones."""
     shortest, longest = trial.allowed
     return Criteria(
-        ends=trial.cut_off <= MOST_CUT_OFF,
+        ends=trial.cut_off <= MAX_CUT_OFF,
         length=shortest <= trial.tokens <= longest,
         likelihood=trial.log_probability >= best,
     )
 
 
-def read_table(path: Path) -> RateTable:
-    """The table of chosen rates in a file. Raises UserError where it is damaged."""
+def read_rate_table(path: Path) -> RateTable:
+    """Read the table of chosen rates in a file. Raises UserError where it is damaged."""
     return load_yaml(path, RateTable)
 
 
-def write_table(path: Path, table: RateTable) -> None:
-    """Writes the table as YAML, in one piece."""
+def write_rate_table(path: Path, table: RateTable) -> None:
+    """Write the table as YAML, in one piece."""
     import yaml
 
     head = (

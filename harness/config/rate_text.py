@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from harness.config.learning_rates import Line, RateChoice, RateTable, Sensitivity
+from harness.config.learning_rates import RateChoice, RatedTrial, RateTable, Sensitivity
 
 
 def rate_text(rate: float) -> str:
-    """A learning rate as it is written: 5e-7, 6.25e-6."""
+    """Format a learning rate as it is written: 5e-7, 6.25e-6."""
     digits, _, exponent = f"{rate:.3e}".partition("e")
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def shown(table: RateTable) -> list[str]:
-    """The table as text, one line a rate; a star marks the chosen one."""
+def rate_table_text(table: RateTable) -> list[str]:
+    """Format the table as text, one line a rate; a star marks the chosen one."""
     lines = []
     for model, methods in table.models.items():
         for method, choice in methods.items():
@@ -24,7 +24,7 @@ def shown(table: RateTable) -> list[str]:
     return lines
 
 
-def _line(line: Line) -> str:
+def _line(line: RatedTrial) -> str:
     trial, meets = line.trial, line.meets
     return " · ".join(
         (
@@ -40,8 +40,8 @@ def _mark(meets: bool) -> str:
     return "yes" if meets else "NO "
 
 
-def markdown(table: RateTable) -> str:
-    """The table as GitHub Markdown, for the documentation: what fails a criterion is in bold."""
+def rate_table_markdown(table: RateTable) -> str:
+    """Format the table as GitHub Markdown, for the documentation: what fails a criterion is in bold."""
     rows = [
         "| base model | method | rate | cut off | mean tokens | allowed | mean log p of chosen |",
         "|---|---|---|---|---|---|---|",
@@ -52,7 +52,7 @@ def markdown(table: RateTable) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _markdown_row(model: str, method: str, choice: RateChoice, line: Line) -> str:
+def _markdown_row(model: str, method: str, choice: RateChoice, line: RatedTrial) -> str:
     trial, meets = line.trial, line.meets
     chosen = " ← chosen" if trial.rate == choice.rate else ""
     if chosen and not choice.passed:
@@ -69,7 +69,7 @@ def _bold(text: str, meets: bool) -> str:
 
 
 def sensitivity_markdown(table: RateTable) -> str:
-    """The scores at multiples of the chosen rates as GitHub Markdown; empty where none were measured."""
+    """Format the scores at multiples of the chosen rates as GitHub Markdown; empty where none were measured."""
     scored = [(model, method, each) for model, of in table.sensitivity.items() for method, each in of.items()]
     if not scored:
         return ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registry:
-    """What is called `kind` (such as "method"): `builtin` names and import strings, and the entry points of `group`."""
+    """The registered `kind` (such as "method"): `builtin` names and import strings, and the entry points of `group`."""
 
     kind: str
     group: str
@@ -24,11 +24,11 @@ class Registry:
     _loaded: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
-        """All names: the built-in ones in their order, then those of third parties sorted. Imports none of them."""
+        """Return all names, the built-in ones first, those of third parties sorted. Imports none of them."""
         return tuple(self._entries)
 
     def load(self, name: str) -> Any:
-        """Imports and returns what `name` stands for.
+        """Import and return what `name` stands for.
 
         Raises UserError for an unknown name (with the nearest known one) and for one that cannot be imported.
         """
@@ -38,16 +38,18 @@ class Registry:
         try:
             found = entry.load()
         except Exception as error:  # a package of somebody else's runs its code on import
-            raise UserError(f"cannot load {self.kind} {name!r} from {_origin(entry)}: {_told(error)}") from error
+            raise UserError(
+                f"cannot load {self.kind} {name!r} from {_origin(entry)}: {_failure_text(error)}"
+            ) from error
         self._loaded.add(name)
         return found
 
     def origin(self, name: str) -> str:
-        """Where a known name comes from: its import string, and the package that brought it if another did."""
+        """Return where a known name comes from: its import string, and the package that brought it if another did."""
         return _origin(self._entries[name])
 
     def packages(self) -> dict[str, dict[str, Any]]:
-        """By name, of what was loaded and is another package's: that package, its version and commit."""
+        """Return by name the package, version and commit of each loaded entry that is another package's."""
         dists = {name: self._entries[name].dist for name in sorted(self._loaded)}
         return {name: package_origin(dist) for name, dist in dists.items() if dist}
 
@@ -70,8 +72,8 @@ def _origin(entry: "EntryPoint") -> str:
     return f"{entry.value} (package {entry.dist.name})" if entry.dist else entry.value
 
 
-def _told(error: Exception) -> str:
-    """What is wrong; where it is none of importing itself, with its kind and the line that it happened in."""
+def _failure_text(error: Exception) -> str:
+    """Describe an error; where it is none of importing itself, with its kind and the line that it happened in."""
     if isinstance(error, ImportError | AttributeError):
         return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1]

@@ -14,12 +14,17 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 LARGEST = 2**20
 """Bytes of a configuration."""
-MOST_NODES = 100_000
+MAX_NODES = 100_000
 """Values in one, with what aliases stand for written out."""
 
 
 def config_path(name: str) -> Path:
-    """The packaged configuration file `name`, such as ``judges.yaml``. Raises UserError with the nearest name."""
+    """Return the packaged configuration file `name`, such as ``judges.yaml``.
+
+    Raises UserError with the nearest name.
+
+    Raises UserError with the nearest name.
+    """
     path = CONFIGS / name
     if not path.is_file():
         raise unknown("configuration", name, (str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml")))
@@ -27,7 +32,7 @@ def config_path(name: str) -> Path:
 
 
 def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
-    """`mapping` as an instance of the frozen dataclass `type`.
+    """Decode `mapping` as an instance of the frozen dataclass `type`.
 
     Raises UserError that names `where` and the key when one is unknown (with the nearest valid key), missing, or of the
     wrong type. Types that can be used in `type`: see `harness.config.codec.decode`.
@@ -36,22 +41,27 @@ def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
 
 
 def load_yaml(path: Path, type: type[T]) -> T:
-    """The YAML file `path` as an instance of the frozen dataclass `type`. Raises UserError as `from_mapping` does."""
+    """Load the YAML file `path` as an instance of the frozen dataclass `type`.
+
+    Raises UserError as `from_mapping` does.
+
+    Raises UserError as `from_mapping` does.
+    """
     return from_mapping(type, read_yaml(path), str(path))
 
 
 def is_path(reference: str) -> bool:
-    """Whether a scale is named by its file, not by its name: ``./mine.yaml``, ``mine.yaml``, ``folder/mine``."""
+    """Return whether a scale is named by its file, not by its name: ``./mine.yaml``, ``mine.yaml``, ``folder/mine``."""
     return "/" in reference or reference.endswith((".yaml", ".yml"))
 
 
 def name_in(reference: str) -> str:
-    """The name of a scale that is named by either: that of its file, without what follows the dot."""
+    """Return the name of a scale given by name or by file: that of its file, without what follows the dot."""
     return Path(reference).stem if is_path(reference) else reference
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
+    """Read the plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
 
     Raises UserError for what cannot be read, is no YAML, or is too much for a configuration.
     """
@@ -61,7 +71,7 @@ def read_yaml(path: Path) -> Any:
         if not path.is_file() and path.exists():
             raise UserError(f"{path} is not a file")
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is no configuration: it has more than {LARGEST:,} bytes")
+            raise UserError(f"{path} is not a configuration file: it has more than {LARGEST:,} bytes")
         return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
@@ -79,9 +89,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def _size(node: Any, known: dict[int, int]) -> int:
-    """Nodes in all below a YAML node, each counted as often as aliases repeat it; `known` holds those counted."""
+    """Count the nodes below a YAML node, each as often as aliases repeat it; `known` holds those counted."""
     if id(node) not in known:
-        known[id(node)] = MOST_NODES  # until it is counted: one that holds itself is too much
+        known[id(node)] = MAX_NODES  # until it is counted: one that holds itself is too much
         parts = node.value if isinstance(node.value, list) else []
         inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
         known[id(node)] = 1 + sum(_size(each, known) for each in inner)
@@ -94,7 +104,7 @@ def _strict_loader() -> Any:
     class StrictLoader(yaml.SafeLoader):
         def get_single_node(self) -> Any:
             node = super().get_single_node()
-            if node is not None and _size(node, {}) > MOST_NODES:
+            if node is not None and _size(node, {}) > MAX_NODES:
                 raise yaml.MarkedYAMLError(problem="too much for a configuration, with all aliases written out")
             return node
 

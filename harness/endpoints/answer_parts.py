@@ -49,13 +49,13 @@ def read_message(message: Mapping[str, Any], finish_reason: str) -> tuple[str, s
 
 
 def _joined(parts: list[Any], name: str) -> str:
-    """The texts of the parts of a message that are called `name`; thinking is a part of another name."""
+    """Return the texts of the parts of a message that are called `name`; thinking is a part of another name."""
     texts = [part if isinstance(part, str) and name == "text" else mapping(part).get(name) for part in parts]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _thought(message: Mapping[str, Any]) -> bool:
-    """Whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
+    """Return whether the message holds a reasoning model's thoughts, by any vendor's name for them."""
     content = message.get("content")
     in_parts = isinstance(content, list) and any("think" in str(mapping(part).get("type")) for part in content)
     return in_parts or any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
@@ -67,8 +67,9 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def first_token(logprobs: Any) -> dict[str, float] | None:
-    """Return token -> log-probability of the alternatives, from a choice's `logprobs`; of one that is there twice
-    (spelt in other bytes) the likelier.
+    """Return token -> log-probability of the alternatives, from a choice's `logprobs`.
+
+    Of a token that is there twice (spelt in other bytes) the likelier counts.
 
     None where there are none, or not all of them can be read: with one left out, the others' shares would be wrong.
     The token sampled is no alternative by itself: of what else might have stood there it says nothing.
@@ -86,7 +87,7 @@ def first_token(logprobs: Any) -> dict[str, float] | None:
 
 _ROUNDED = 0.05
 """How far above 0 rounding may bring a log-probability."""
-_MOST_IN_ALL = 1.5
+_MAX_IN_ALL = 1.5
 """What the probabilities of one token's alternatives may add up to: servers round, and some mix two models'."""
 
 
@@ -95,16 +96,16 @@ def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
 
     Some servers give probabilities or scores, or the same 0.0 to all.
     """
-    return all(value <= _ROUNDED for value in found.values()) and sum(map(math.exp, found.values())) <= _MOST_IN_ALL
+    return all(value <= _ROUNDED for value in found.values()) and sum(map(math.exp, found.values())) <= _MAX_IN_ALL
 
 
 def _log_probability(value: Any) -> float | None:
-    """None for what is no number, or none that a log-probability can be."""
-    number = VERY_UNLIKELY if value == -math.inf else finite(value)
+    """Read a log-probability; None for what is no number, or none that a log-probability can be."""
+    number = VERY_UNLIKELY if value == -math.inf else finite_number(value)
     return None if number is None else max(number, VERY_UNLIKELY)
 
 
-def finite(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
     """Return a JSON number as a float; None for what is none, or too large for one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None

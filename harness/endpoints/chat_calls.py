@@ -10,16 +10,16 @@ from harness.endpoints.endpoint import (
     Problem,
     connection_problem,
     is_unreachable,
-    one_line,
     problem_within,
     read_json,
+    redacted_line,
     status_problem,
     was_sent,
 )
 from harness.endpoints.error_text import why_not_json
 from harness.endpoints.pacing import retry_after
 from harness.endpoints.protocol import ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import NO_ROOM, Options, advice_on, refused_parameter, refused_prompt
 from harness.endpoints.wire_format import PromptRefused, request_body
 from harness.errors import UserError
@@ -53,7 +53,7 @@ class ChatCalls:
     """The calls to an endpoint's /chat/completions, through the SDK's `client`."""
 
     def __init__(
-        self, client: "AsyncOpenAI", reference: JudgeReference, key: str, timeout_seconds: float, options: Options
+        self, client: "AsyncOpenAI", reference: EndpointReference, key: str, timeout_seconds: float, options: Options
     ) -> None:
         self._client, self._reference, self._key = client, reference, key
         self._timeout_seconds, self._options = timeout_seconds, options
@@ -89,12 +89,12 @@ class ChatCalls:
         return self._body(answer)
 
     def _body(self, answer: bytes) -> Any:
-        """The value of an answer's JSON. Raises as `answer`."""
+        """Return the value of an answer's JSON. Raises as `answer`."""
         try:
             body = read_json(answer, self._key)
         except ValueError:
             reason = why_not_json(answer.decode("utf-8", "replace"))
-            raise CallFailed(one_line(reason, self._key)) from None
+            raise CallFailed(redacted_line(reason, self._key)) from None
         if found := problem_within(body, self._key):
             raise self._refusal(found)
         return body
@@ -111,20 +111,19 @@ class ChatCalls:
         return CallFailed(reason, is_unreachable=is_unreachable(error), is_free=not was_sent(error))
 
     def _refusal(self, found: Problem, wait: float | None = None) -> CallFailed | PromptRefused | UserError:
-        """What an error answer means: no reply to this prompt, another attempt, after `wait` seconds where it asks for
-        them, or the end."""
+        """Return the exception for an error answer: one that allows another attempt, after `wait` seconds, or none."""
         without = self._reference.without
         if reason := refused_prompt(found.status, found.body, without):
             return PromptRefused(f"{reason} ({found})", is_free=reason != NO_ROOM)
         refused = refused_parameter(found.status, found.parameter, found.message, without)
-        if found.may_pass and not refused:
+        if found.is_retryable and not refused:
             is_limited, is_free = found.status == 429, found.status < 500
             return CallFailed(str(found), retry_after=wait, is_limited=is_limited, is_free=is_free)
         advice = f" ({advice_on(refused, found.message, self._options)})" if refused else self._advice(found.status)
         return UserError(f"{self._reference} refuses (status {found.status}): {found.message}{advice}")
 
     def _advice(self, status: int) -> str:
-        """What to look at after a refusal that names nothing to leave out."""
+        """Return what to check after a refusal that names no parameter to leave out."""
         if status in (401, 403):
             return f" (check {VARIABLE})"
         if status == 404:

@@ -13,24 +13,24 @@ from harness.endpoints.background import in_background
 from harness.endpoints.chat_calls import CallFailed, ChatCalls
 from harness.endpoints.cost import Budget, Reservation, TokenCounter
 from harness.endpoints.credentials import api_key
-from harness.endpoints.endpoint import async_endpoint_client, one_line
+from harness.endpoints.endpoint import async_endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Retries, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally, usable
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, read_answer
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 
-Outcome = tuple[ChatRequest, ChatReply | CallFailure]
-Put = Callable[[Outcome | str], None]
+RequestOutcome = tuple[ChatRequest, ChatReply | CallFailure]
+Put = Callable[[RequestOutcome | str], None]
 
-_TELLING_SECONDS = 1.0
+_SILENCE_CHECK_SECONDS = 1.0
 
 
 class OpenAIJudge:
@@ -38,14 +38,14 @@ class OpenAIJudge:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         limits: Limits,
-        kept: Path,
+        reply_cache: Path,
         retries: Retries | None = None,
         options: Options | None = None,
         note: Callable[[str], None] = print_note,
     ) -> None:
-        """`note` hears what the user should know while replies are waited for.
+        """Prepare to ask; `note` receives lines for the user while replies are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
@@ -53,10 +53,10 @@ class OpenAIJudge:
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
         self._model_note = ModelNote(reference, note)
-        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+        self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """As the Judge protocol says; recorded replies come first. Waits while another step asks the same judge."""
+        """Implement `Judge.replies`: recorded replies come first. Waits while another step asks the same judge."""
         places: dict[ChatRequest, list[int]] = {}
         for place, request in enumerate(requests):
             places.setdefault(request, []).append(place)
@@ -71,15 +71,15 @@ class OpenAIJudge:
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
-            raise UserError(f"{stop}; {there} of {len(requests)} replies are there and kept") from None
+            raise UserError(f"{stop}; {there} of {len(requests)} replies are recorded") from None
         except OSError as error:
-            raise no_room(error, self._record.path) or error from None
+            raise disk_full_error(error, self._record.path) or error from None
 
     def reject(self, request: ChatRequest) -> None:
-        """As the Judge protocol says."""
+        """Implement `Judge.reject`."""
         self._record.reject(request)
 
-    def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[Outcome, None, None]:
+    def _outcomes(self, requests: Sequence[ChatRequest]) -> Generator[RequestOutcome, None, None]:
         missing = []
         tally = FailureTally(self._reference, len(requests))
         for request in requests:
@@ -111,7 +111,7 @@ class _Asking:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         key: str,
         limits: Limits,
         retries: Retries,
@@ -135,26 +135,30 @@ class _Asking:
         self._last_failure: CallFailed | None = None
 
     async def run(self, requests: Sequence[ChatRequest], put: Put) -> None:
-        """Hands each outcome to `put`, and lines for the user. What stops the run is raised once all in flight has
-        landed, and is recorded."""
+        """Hand each outcome, and lines for the user, to `put`.
+
+        An error that stops the run is raised once all requests in flight have ended and are recorded.
+
+        An error that stops the run is raised once all requests in flight have ended and are recorded.
+        """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
         client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
         async with client as sdk:
             self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
             self._workers = min(self._limits.concurrency, len(requests))
-            telling = asyncio.create_task(self._tell_of_silence(put))
+            reporting = asyncio.create_task(self._report_silence(put))
             try:
                 await asyncio.gather(*(self._work(pending, put) for _ in range(self._workers)))
             finally:
-                telling.cancel()
+                reporting.cancel()
         if self._stop is not None:
             raise self._stop
 
-    async def _tell_of_silence(self, put: Put) -> None:
-        """Hands `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
+    async def _report_silence(self, put: Put) -> None:
+        """Hand `put` a line when no reply has come for long, and why, as far as the endpoint has said."""
         while True:
-            await asyncio.sleep(_TELLING_SECONDS)
+            await asyncio.sleep(_SILENCE_CHECK_SECONDS)
             failure = self._last_failure
             lasted = self._silence.to_tell(time.monotonic()) if failure else None
             if failure and lasted is not None:
@@ -175,13 +179,13 @@ class _Asking:
                 return
 
     async def _outcome(self, request: ChatRequest) -> ChatReply | CallFailure:
-        """The reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
+        """Return the reply, or why there is none after all retries. Raises UserError when going on makes no sense."""
         started, answers, failed, limited = time.monotonic(), self._calls.answers, 0, 0
         while True:
             try:
                 return usable(self._reference, request, await self._paid_attempt(request), self._options)
             except PromptRefused as refusal:
-                return CallFailure(one_line(str(refusal), self._key), is_final=True)
+                return CallFailure(redacted_line(str(refusal), self._key), is_final=True)
             except CallFailed as failure:
                 self._last_failure = failure
                 failed += 1
@@ -196,7 +200,7 @@ class _Asking:
             await self._sleep(delay)
 
     def _stop_if_hopeless(self, failure: CallFailed, failed: int, *, reached: bool) -> None:
-        """Raises UserError where the endpoint asks to wait for too long, or is not there."""
+        """Raise UserError where the endpoint asks to wait for too long, or cannot be reached."""
         if failure.retry_after is not None and failure.retry_after > self._retries.longest_wait:
             raise UserError(f"{self._reference} asks to wait {failure.retry_after:.0f} s ({failure}): run again then")
         attempts = self._retries.attempts if self._calls.answers else self._retries.attempts_to_connect
@@ -207,8 +211,12 @@ class _Asking:
             )
 
     def _stop_if_useless(self, reason: str) -> None:
-        """Raises UserError where request upon request was given up, lately for `reason`, and no reply came in between:
-        the others would fare no better, and each attempt may be charged for."""
+        """Raise UserError where request upon request was given up, lately for `reason`, without a reply in between.
+
+        The others would fare no better, and each attempt may be charged for.
+
+        The others would fare no better, and each attempt may be charged for.
+        """
         self._given_up += 1
         was_useful = self._record.added > 0
         silent = self._silence.lasted(time.monotonic())
@@ -220,7 +228,7 @@ class _Asking:
             )
 
     async def _paid_attempt(self, request: ChatRequest) -> ChatReply:
-        """One attempt within rate and budget, its reply recorded. Raises CallFailed, _Stopped or UserError."""
+        """Make one attempt within rate and budget, and record its reply. Raises CallFailed, _Stopped or UserError."""
         await self._await_turn(request)
         reservation = await self._reserve(request)
         try:
@@ -233,24 +241,24 @@ class _Asking:
         return self._keep(request, reservation, body)
 
     def _settle_unread(self, request: ChatRequest, reservation: Reservation, error: BaseException) -> None:
-        """Charges for a request that no reply came to, unless it is certain that nothing was generated."""
+        """Charge for a request that got no reply, unless it is certain that nothing was generated."""
         if isinstance(error, UserError) or (isinstance(error, CallFailed | PromptRefused) and error.is_free):
             self._budget.release(reservation)
             return
         answer = error if isinstance(error, UnusableAnswer) else UnusableAnswer(str(error) or "broken off")
         usd = self._budget.settle(reservation, answer.prompt_tokens, answer.completion_tokens)
         if usd or answer.prompt_tokens:
-            self._record.add_unusable(request, one_line(str(answer), self._key), answer, usd)
+            self._record.add_unusable(request, redacted_line(str(answer), self._key), answer, usd)
 
     def _keep(self, request: ChatRequest, reservation: Reservation, body: Any) -> ChatReply:
-        """The reply in the body of an answer, recorded. Raises CallFailed where there is none."""
+        """Record and return the reply in the body of an answer. Raises CallFailed where there is none."""
         try:
-            reply = read_answer(body)
+            reply = parse_reply(body)
         except UnusableAnswer as unusable:
             self._settle_unread(request, reservation, unusable)
             if isinstance(unusable, PromptRefused):
                 raise
-            raise CallFailed(one_line(str(unusable), self._key)) from None
+            raise CallFailed(redacted_line(str(unusable), self._key)) from None
         usd = self._budget.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
         self._record.add(request, reply, usd)
         self._given_up = 0
@@ -258,7 +266,7 @@ class _Asking:
         return reply
 
     async def _await_turn(self, request: ChatRequest) -> None:
-        """Waits as the rates ask. Raises _Stopped."""
+        """Wait as the rate limits ask. Raises _Stopped."""
         now = time.monotonic()
         wait = self._request_rate.wait(1, now)
         if self._limits.tokens_per_minute:
@@ -267,7 +275,7 @@ class _Asking:
         await self._sleep(wait)
 
     async def _sleep(self, seconds: float) -> None:
-        """Raises _Stopped, at once or as soon as it is so, when nothing more is to be asked."""
+        """Sleep, but raise _Stopped as soon as nothing more is to be asked."""
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
@@ -275,7 +283,7 @@ class _Asking:
             raise _Stopped
 
     async def _reserve(self, request: ChatRequest) -> Reservation:
-        """Sets money aside; while others are in flight, that there is too little left is not certain yet."""
+        """Reserve money, waiting while requests in flight may still give some back. Raises UserError without enough."""
         while True:
             try:
                 return self._budget.reserve(request)

@@ -1,4 +1,4 @@
-"""What asking a judge costs: tokens counted before anything is sent, and a budget that no request may overrun."""
+"""The cost of asking a judge: tokens counted before anything is sent, and a budget that no request may overrun."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +17,8 @@ from harness.endpoints.known_models import (
     shutdown_date,
 )
 from harness.endpoints.protocol import ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
-from harness.endpoints.wire_format import longest_reply, whole_characters
+from harness.endpoints.reference import EndpointReference
+from harness.endpoints.wire_format import longest_reply, replace_lone_surrogates
 from harness.errors import UserError
 
 MESSAGE_TOKENS = 3
@@ -40,7 +40,7 @@ class TokenCounter:
     may have another, and where none is known the bytes of the text are counted. `method` names the way, for people.
     """
 
-    def __init__(self, reference: JudgeReference) -> None:
+    def __init__(self, reference: EndpointReference) -> None:
         name = known_model(reference.model).tokenizer
         self._count_text = text_token_counter(name) if name else None
         self.exact = self._count_text is not None and is_vendor(reference)
@@ -48,12 +48,12 @@ class TokenCounter:
         self.method = counted if self.exact else f"an estimate, {counted}"
 
     def count(self, messages: Iterable[Message]) -> int:
-        """The prompt tokens of `messages`, the chat format's own included."""
+        """Count the prompt tokens of `messages`, the chat format's own included."""
         count_text = self._count_text or (lambda text: math.ceil(_bytes(text) / _BYTES_PER_TOKEN))
         return _in_chat_format(messages, count_text)
 
     def bound(self, messages: Iterable[Message]) -> int:
-        """The most prompt tokens that `messages` can have: no token is shorter than a byte."""
+        """Return the most prompt tokens that `messages` can have: no token is shorter than a byte."""
         return self.count(messages) if self.exact else _in_chat_format(messages, _bytes)
 
 
@@ -63,30 +63,30 @@ def _in_chat_format(messages: Iterable[Message], count_text: Callable[[str], int
 
 
 def _bytes(text: str) -> int:
-    return len(whole_characters(text).encode())
+    return len(replace_lone_surrogates(text).encode())
 
 
 @cache
 def text_token_counter(name: str) -> Callable[[str], int] | None:
-    """How many tokens a text has, special tokens in it read as plain text; None where rs_bpe is not installed."""
+    """Return a counter of a text's tokens, with special tokens read as plain text; None without rs_bpe."""
     try:
         from rs_bpe.bpe import openai  # type: ignore[import-not-found]
     except ImportError:  # it has no wheel for every platform
         return None
     tokenizer = getattr(openai, name)()
-    return lambda text: int(tokenizer.count(whole_characters(text)))
+    return lambda text: int(tokenizer.count(replace_lone_surrogates(text)))
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What a set of requests will cost; token counts are totals over the `calls` still to be made.
+    """The estimated cost of a set of requests; token counts are totals over the `calls` still to be made.
 
     `completion_tokens` are expected, `most_completion_tokens` the bound that the requests themselves set;
     `most_prompt_tokens` is above `prompt_tokens` where these are an estimate. Second attempts are in none of them:
     whether one is due is known only from the first reply.
     """
 
-    reference: JudgeReference
+    reference: EndpointReference
     calls: int
     recorded: int
     prompt_tokens: int
@@ -97,42 +97,42 @@ class CostEstimate:
     price: Price | None
 
     def usd(self, *, batch: bool = False) -> float | None:
-        """Expected dollars; None where the price is unknown."""
+        """Return the expected dollars; None where the price is unknown."""
         return self.price.usd(self.prompt_tokens, self.completion_tokens, batch=batch) if self.price else None
 
     def most_usd(self, *, batch: bool = False) -> float | None:
-        """Dollars if every reply is as long as its request allows; None where the price is unknown."""
+        """Return the dollars if every reply is as long as its request allows; None where the price is unknown."""
         return self.price.usd(self.most_prompt_tokens, self.most_completion_tokens, batch=batch) if self.price else None
 
 
 def estimate(
     requests: Sequence[ChatRequest],
-    reference: JudgeReference,
+    reference: EndpointReference,
     is_recorded: Callable[[ChatRequest], bool] = lambda request: False,
 ) -> CostEstimate:
-    """What asking `reference` all of `requests` will cost; equal requests are one, and recorded ones are free.
+    """Estimate the cost of asking `reference` all of `requests`; equal requests are one, and recorded ones are free.
 
     Requests for one token are expected to get one, others min(`max_tokens`, `TYPICAL_REPLY_TOKENS`); what a model
     thinks before it replies is in the bound only.
     """
     distinct = set(requests)
-    asked = [request for request in distinct if not is_recorded(request)]
+    unrecorded = [request for request in distinct if not is_recorded(request)]
     counter = TokenCounter(reference)
     return CostEstimate(
         reference=reference,
-        calls=len(asked),
-        recorded=len(distinct) - len(asked),
-        prompt_tokens=sum(counter.count(request.messages) for request in asked),
-        most_prompt_tokens=sum(counter.bound(request.messages) for request in asked),
-        completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in asked),
-        most_completion_tokens=sum(longest_reply(reference, request) for request in asked),
+        calls=len(unrecorded),
+        recorded=len(distinct) - len(unrecorded),
+        prompt_tokens=sum(counter.count(request.messages) for request in unrecorded),
+        most_prompt_tokens=sum(counter.bound(request.messages) for request in unrecorded),
+        completion_tokens=sum(min(request.max_tokens, TYPICAL_REPLY_TOKENS) for request in unrecorded),
+        most_completion_tokens=sum(longest_reply(reference, request) for request in unrecorded),
         counting=counter.method,
         price=price_of(reference),
     )
 
 
 def describe(cost: CostEstimate, today: date | None = None) -> str:
-    """The lines that `--dry-run` prints of an estimate; `today` tells whether the model is still served."""
+    """Format an estimate as the lines that `--dry-run` prints; `today` decides whether the model is still served."""
     lines = [
         f"judge              {cost.reference}",
         f"calls              {cost.calls:,}, and {cost.recorded:,} recorded already (free)",
@@ -143,8 +143,8 @@ def describe(cost: CostEstimate, today: date | None = None) -> str:
     ends = shutdown_date(cost.reference)
     if ends is not None and ends <= (today or date.today()):
         is_past = ends < (today or date.today())
-        said = "was shut down by its vendor on" if is_past else "is shut down by its vendor today,"
-        lines.append(f"warning            {cost.reference.model} {said} {ends}; the price is its last")
+        phrase = "was shut down by its vendor on" if is_past else "is shut down by its vendor today,"
+        lines.append(f"warning            {cost.reference.model} {phrase} {ends}; the price is its last")
     return "\n".join(lines)
 
 
@@ -176,7 +176,7 @@ def _range(expected: float | None, most: float | None) -> str:
 
 
 def dollars(usd: float) -> str:
-    """Dollars and cents; four decimals below ten cents."""
+    """Format an amount as dollars and cents, with four decimals below ten cents."""
     return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.4f}"
 
 
@@ -195,7 +195,7 @@ class Budget:
     """
 
     def __init__(
-        self, reference: JudgeReference, max_usd: float | None, already_spent: float = 0.0, *, batch: bool = False
+        self, reference: EndpointReference, max_usd: float | None, already_spent: float = 0.0, *, batch: bool = False
     ) -> None:
         self._reference, self._max_usd, self._batch = reference, max_usd, batch
         self._price = price_of(reference)
@@ -208,11 +208,11 @@ class Budget:
 
     @property
     def in_flight(self) -> int:
-        """How many reservations are neither settled nor released."""
+        """The number of reservations that are neither settled nor released."""
         return len(self._open)
 
     def reserve(self, request: ChatRequest) -> Reservation:
-        """Sets aside the most that `request` can cost.
+        """Set aside the most that `request` can cost.
 
         Raises UserError where that is more than is left beside what others have reserved; with some `in_flight`, more
         may be left once they are settled.
@@ -244,11 +244,11 @@ class Budget:
         return charged
 
     def release(self, reservation: Reservation) -> None:
-        """Nothing was charged for the request."""
+        """Release a reservation: nothing was charged for the request."""
         self._open.remove(reservation)
 
     def most_usd(self, request: ChatRequest) -> float:
-        """The most that `request` can cost; 0 where the price is unknown."""
+        """Return the most that `request` can cost; 0 where the price is unknown."""
         if not self._usd(1, 1):  # unknown, or free: no need to count
             return 0.0
         return self._usd(self._counter.bound(request.messages), longest_reply(self._reference, request)) or 0.0
@@ -257,7 +257,7 @@ class Budget:
         return self._price.usd(prompt_tokens, completion_tokens, batch=self._batch) if self._price else None
 
 
-def _no_price(reference: JudgeReference, batch: bool) -> str:
+def _no_price(reference: EndpointReference, batch: bool) -> str:
     what = "Batch API price" if batch else "price"
     return (
         f"--max-usd needs a price, and the {what} of {reference} is not known:"

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from harness.endpoints.known_models import is_local
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.errors import UserError
 
 VARIABLE = "OPENAI_API_KEY"
@@ -20,8 +20,8 @@ _QUOTING = "\\%&"
 """What every other spelling of a letter has in it."""
 
 
-def api_key(reference: JudgeReference) -> str:
-    """The key for the judge's endpoint; servers on this machine need none.
+def api_key(reference: EndpointReference) -> str:
+    """Return the key for the judge's endpoint; servers on this machine need none.
 
     Raises UserError where it is missing, or no header could carry it (the SDK's own error would show it).
     """
@@ -31,12 +31,12 @@ def api_key(reference: JudgeReference) -> str:
     if not key:
         raise UserError(f"{reference} needs a key: set {VARIABLE} in the environment")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UserError(f"{VARIABLE} holds blanks, line ends or letters that no key has: set it again")
+        raise UserError(f"{VARIABLE} contains blanks, line ends or characters that a key cannot have: set it again")
     require_no_key_in(reference)
     return key
 
 
-def require_no_key_in(reference: JudgeReference) -> JudgeReference:
+def require_no_key_in(reference: EndpointReference) -> EndpointReference:
     """Return the reference, which is shown and written into results. Raises UserError where it holds the API key."""
     if redact(str(reference), os.environ.get(VARIABLE, "").strip()) != str(reference):
         raise UserError(f"a model's name or base URL holds the key in {VARIABLE}; they are written into results")
@@ -70,13 +70,15 @@ def redacted(value: Any, key: str) -> Any:
 
 @cache
 def _encodings(key: str) -> re.Pattern[str]:
-    """The key in hexadecimal digits, and in base64, where what stands before it shifts the letters."""
+    """Match the key in hexadecimal digits, and in base64, where what stands before it shifts the letters."""
     data = key.encode()
     texts = [re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", data.hex())]
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + data).decode()
-        whole = encoded[(8 * shift + 5) // 6 : 8 * (shift + len(data)) // 6]  # the letters that are of the key alone
-        texts.append(whole.replace("+", "[+-]").replace("/", "[/_]"))
+        own_letters = encoded[
+            (8 * shift + 5) // 6 : 8 * (shift + len(data)) // 6
+        ]  # the letters that are of the key alone
+        texts.append(own_letters.replace("+", "[+-]").replace("/", "[/_]"))
     return re.compile("|".join(texts))
 
 
@@ -86,8 +88,9 @@ def _spellings(key: str) -> re.Pattern[str]:
 
 
 def _spelling(character: str) -> str:
-    """What one letter of a key may look like: itself, escaped (`\\/`), or by its number (`\\u0073`, `\\u{73}`, `\\163`,
-    `%73`, `%u0073`, `&#115;`).
+    """Match one letter of a key: itself, escaped, or by its number.
+
+    These are `\\/`, `\\u0073`, `\\u{73}`, `\\163`, `%73`, `%u0073` and `&#115;`.
     """
     digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
     named = re.escape(html.escape(character))

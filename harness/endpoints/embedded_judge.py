@@ -15,9 +15,9 @@ class EmbeddedJudge:
         self._judge = MiniJudge()
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply]]:
-        """The judge's replies, in order, to the user messages; see `harness.mini.judge`."""
+        """Yield the judge's replies, in order, to the user messages; see `harness.mini.judge`."""
         for position, request in enumerate(requests):
             yield position, ChatReply(*self._judge.reply(request.messages[-1].content, request.repeat))
 
     def reject(self, request: ChatRequest) -> None:
-        """Nothing is kept."""
+        """Do nothing: no reply is recorded."""

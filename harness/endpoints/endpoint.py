@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.endpoints.credentials import VARIABLE, api_key, redact, redacted
-from harness.endpoints.error_text import error_within, said
+from harness.endpoints.error_text import error_reason, error_within
 from harness.endpoints.known_models import is_local
-from harness.endpoints.reference import JudgeReference
-from harness.endpoints.refusals import told
-from harness.endpoints.wire_format import whole_characters
+from harness.endpoints.reference import EndpointReference
+from harness.endpoints.refusals import error_texts
+from harness.endpoints.wire_format import replace_lone_surrogates
 from harness.errors import UserError
 from harness.network import network_is_refused
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 """How long a connection may take to come about."""
 
-_LONGEST_MESSAGE = 300
-_MOST_PAGES = 100
-_MOST_LIST_BYTES = 2**24
+_MAX_MESSAGE = 300
+_MAX_PAGES = 100
+_MAX_LIST_BYTES = 2**24
 _SLOWEST_DOWNLOAD = 2**15
 """Bytes a second."""
 
 
 def endpoint_client(
-    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
+    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
 ) -> "OpenAI":
     """Return the SDK's synchronous client for the endpoint; a server on this machine is not behind a proxy.
 
@@ -49,9 +49,9 @@ def endpoint_client(
 
 
 def async_endpoint_client(
-    reference: JudgeReference, key: str, timeout_seconds: float, most_bytes: int
+    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int
 ) -> "AsyncOpenAI":
-    """As `endpoint_client`, asynchronous; whoever asks ends what takes longer than `timeout_seconds` in all."""
+    """Return the SDK's asynchronous client, as `endpoint_client`; the caller ends what takes too long."""
     from openai import AsyncOpenAI
 
     from harness.endpoints.http_clients import AsyncBoundedClient, Bounds
@@ -60,13 +60,13 @@ def async_endpoint_client(
     return AsyncOpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
 
 
-def _direct(reference: JudgeReference) -> dict[str, Any]:
-    """Of the HTTP client: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
+def _direct(reference: EndpointReference) -> dict[str, Any]:
+    """Return the HTTP client's settings: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
     return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
 
 
-def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """Of both clients: without the SDK's retries, which know neither budget nor rate.
+def _settings(reference: EndpointReference, key: str, timeout_seconds: float) -> dict[str, Any]:
+    """Return the settings of both clients, without the SDK's retries, which know neither budget nor rate.
 
     Raises UserError for another machine where the network is refused.
     """
@@ -80,8 +80,10 @@ def _settings(reference: JudgeReference, key: str, timeout_seconds: float) -> di
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an error answer says: its HTTP status and message, and the `parameter` that it refuses, "" where it names
-    none, fit to be shown; and its `body`, the value of its JSON or its text."""
+    """The content of an error answer: HTTP status, message, refused `parameter` ("" for none), and its `body`.
+
+    Message and parameter are fit to be printed; the body is the value of the answer's JSON, or its text.
+    """
 
     status: int
     message: str
@@ -89,9 +91,9 @@ class Problem:
     body: Any = None
 
     @property
-    def may_pass(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether a better answer may follow; an account without credit stays without."""
-        return is_transient(self.status) and not any(map(_NO_CREDIT.match, told(self.body)))
+        return is_transient(self.status) and not any(map(_NO_CREDIT.match, error_texts(self.body)))
 
     def __str__(self) -> str:
         return f"status {self.status}: {self.message}"
@@ -107,7 +109,7 @@ def problem(status: int, body: Any, key: str) -> Problem:
         with suppress(ValueError):
             body = read_json(body, key)
     parameter = _parameter(body)
-    return Problem(status, error_message(body, key), one_line(parameter, key), body)
+    return Problem(status, error_message(body, key), redacted_line(parameter, key), body)
 
 
 def _parameter(body: Any) -> str:
@@ -140,14 +142,14 @@ def read_json(content: str | bytes, key: str) -> Any:
 
 
 def is_transient(status: int) -> bool:
-    """Whether a request that was answered with this HTTP status is worth sending again."""
+    """Return whether a request that was answered with this HTTP status is worth sending again."""
     return status in (408, 409, 429) or status >= 500
 
 
-def one_line(text: str, key: str) -> str:
-    """What the endpoint says, fit to be shown and stored: on one line, not too long, and without the key."""
-    line = " ".join(redact(whole_characters(text), key).split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+def redacted_line(text: str, key: str) -> str:
+    """Format what the endpoint says for messages and records: on one line, not too long, without the key."""
+    line = " ".join(redact(replace_lone_surrogates(text), key).split())
+    return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
 
 
 def error_message(body: Any, key: str) -> str:
@@ -155,7 +157,7 @@ def error_message(body: Any, key: str) -> str:
 
     `body` is the answer's text or the value of its JSON.
     """
-    return one_line(said(body), key) or "no reason given"
+    return redacted_line(error_reason(body), key) or "no reason given"
 
 
 def status_problem(error: "APIStatusError", key: str) -> Problem:
@@ -169,7 +171,7 @@ def connection_problem(error: "APIConnectionError", key: str) -> str:
     reason = _TLS_NOISE.sub("", str(cause)).strip()
     if "certificate verify failed" in reason:
         reason += "; SSL_CERT_FILE names the authorities to trust"
-    return one_line(reason, key) or type(cause).__name__
+    return redacted_line(reason, key) or type(cause).__name__
 
 
 _TLS_NOISE = re.compile(r"\[(?:SSL|X509)[^\]]*\] ?| ?\(_ssl\.c:\d+\)")
@@ -189,8 +191,8 @@ class CannotList(Exception):
     """The endpoint does not say which models it serves; the message says why."""
 
 
-def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
-    """The entries of the endpoint's list of models, by id; no completion is asked for.
+def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of the endpoint's list of models, by id; no completion is asked for.
 
     Raises CannotList where there is none to be had, and UserError where the endpoint refuses the key or is not there.
     """
@@ -199,9 +201,9 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
     from harness.endpoints.http_clients import UnboundedAnswer
 
     key = api_key(reference)
-    client = endpoint_client(reference, key, timeout_seconds, _MOST_LIST_BYTES).with_options(max_retries=2)
+    client = endpoint_client(reference, key, timeout_seconds, _MAX_LIST_BYTES).with_options(max_retries=2)
     try:
-        return {one_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
+        return {redacted_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
     except openai.APIStatusError as error:
         found = status_problem(error, key)
         if error.status_code in (401, 403):
@@ -219,9 +221,9 @@ def served_models(reference: JudgeReference, timeout_seconds: float) -> dict[str
 
 
 def _entries(client: "OpenAI", key: str) -> Iterator[Mapping[str, Any]]:
-    """The entries of all pages."""
+    """Yield the entries of all pages."""
     after: dict[str, str] = {}
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = read_json(client.models.with_raw_response.list(extra_query=after).content, key)
         yield from page["data"]
         if not page.get("has_more") or not page["data"]:

@@ -1,4 +1,4 @@
-"""What the body of an error answer says is wrong, in whichever of the usual places."""
+"""The text of an error answer, found in whichever of the usual places it stands."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 from typing import Any
 
 
-def said(body: Any) -> str:
+def error_reason(body: Any) -> str:
     """Return the words of an error answer, as they stand there; "" where there are none.
 
     `body` is the answer's text or the value of its JSON. Of a web page it is the title, else the text that it shows. A
     proxy says little itself, and gives what its provider said as `metadata.raw`.
     """
     error, raw = _innermost(json_value(body))
-    text = _shown(error) if error else ""
+    text = _plain_text(error) if error else ""
     return f"{text}: {raw}" if raw and raw not in text else text
 
 
@@ -42,7 +42,7 @@ def error_within(answer: Any) -> tuple[int, Any] | None:
 
 
 def _status(*places: Any) -> int:
-    """The status of an error, as the first of `places` that names one has it; else 200."""
+    """Return the status of an error, as the first of `places` that names one has it; else 200."""
     for place in places:
         for name in ("code", "status", "status_code") if isinstance(place, Mapping) else ():
             value = place.get(name)
@@ -53,7 +53,8 @@ def _status(*places: Any) -> int:
 
 
 def _innermost(body: Any) -> tuple[Any, str]:
-    """What is in the usual wrappings of an error: its text, or all of it where there is none; and what is passed on."""
+    """Return unwrap an error: return its text, or all of it where there is none, and the text that a proxy passes
+    on."""
     raw = ""
     if isinstance(body, list) and len(body) == 1:  # as Gemini wraps its errors
         body = body[0]
@@ -61,12 +62,12 @@ def _innermost(body: Any) -> tuple[Any, str]:
         if isinstance(body, Mapping):
             metadata = body.get("metadata")
             passed_on = metadata.get("raw") if isinstance(metadata, Mapping) else None
-            raw = _shown(passed_on) if passed_on else raw
+            raw = _plain_text(passed_on) if passed_on else raw
             body = body.get(name) or body
     return body, raw
 
 
-def _shown(value: Any) -> str:
+def _plain_text(value: Any) -> str:
     if isinstance(value, str):
         return page_text(value) if is_page(value) else value
     return _as_json(value)
@@ -87,13 +88,13 @@ def page_text(page: str) -> str:
     """Return the title of a web page, else the text that it shows; "a web page without text" where there is none."""
     reader = _PageReader()
     with suppress(AssertionError):  # what the parser raises for some declarations that are none
-        reader.feed(page.lstrip("\ufeff")[:_LONGEST_PAGE])
+        reader.feed(page.lstrip("\ufeff")[:_MAX_PAGE])
         reader.close()
-    title, shown = (" ".join("".join(parts).split()) for parts in (reader.title, reader.shown))
-    return title or shown or "a web page without text"
+    title, body_text = (" ".join("".join(parts).split()) for parts in (reader.title, reader.text))
+    return title or body_text or "a web page without text"
 
 
-_LONGEST_PAGE = 20_000
+_MAX_PAGE = 20_000
 """Characters; what a page has to say stands at its beginning."""
 
 
@@ -101,8 +102,8 @@ class _PageReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.title: list[str] = []
-        self.shown: list[str] = []
-        self._into: list[str] | None = self.shown
+        self.text: list[str] = []
+        self._into: list[str] | None = self.text
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag == "title":
@@ -110,10 +111,10 @@ class _PageReader(HTMLParser):
         elif tag in ("script", "style"):
             self._into = None
         else:
-            self.shown.append(" ")
+            self.text.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        self._into = self.shown
+        self._into = self.text
 
     def handle_data(self, data: str) -> None:
         if self._into is not None:

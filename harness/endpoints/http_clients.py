@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_REDIRECTS = 5
-_MOST_ERROR_BYTES = 2**18
+_MAX_REDIRECTS = 5
+_MAX_ERROR_BYTES = 2**18
 """What is read of an error answer: its message stands at its beginning."""
 _SLOWEST_UPLOAD = 2**15
 """Bytes a second for which a request has time besides."""
@@ -30,7 +30,7 @@ class UnboundedAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an answer may be: at most `most_bytes` once decompressed, within `seconds` (None: whoever asks sees to it).
+    """The limits of an answer: `most_bytes` once decompressed, within `seconds` (None: the caller bounds the time).
 
     `endpoint` and `key` are for errors: what it is called, and what they must not show.
     """
@@ -49,15 +49,15 @@ class BoundedClient(DefaultHttpxClient):
         self._bounds = bounds
 
     def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """Return the whole answer. Raises UnboundedAnswer, and UserError for one that sends to another host."""
+        """Send a request within the bounds, as `BoundedClient.send`."""
         if self._bounds.seconds is None:
-            return self._whole(request, settings)
+            return self._send_all(request, settings)
         seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
-        return _within(seconds, lambda: self._whole(request, settings))
+        return _within(seconds, lambda: self._send_all(request, settings))
 
-    def _whole(self, request: "Request", settings: dict[str, Any]) -> "Response":
+    def _send_all(self, request: "Request", settings: dict[str, Any]) -> "Response":
         settings["follow_redirects"] = False
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             response = super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
@@ -80,9 +80,9 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
         self._bounds = bounds
 
     async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """As `BoundedClient.send`."""
+        """Send a request within the bounds, as `BoundedClient.send`."""
         settings["follow_redirects"] = False
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             response = await super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
@@ -98,8 +98,12 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns. Raises what it raises, and UnboundedAnswer where it takes longer, however busy it looks: a
-    header that comes letter by letter passes every time-out of a socket."""
+    """Return what `work` returns; raise UnboundedAnswer where it takes longer, however busy it looks.
+
+    A header that comes letter by letter passes every timeout of a socket.
+
+    A header that comes letter by letter passes every timeout of a socket.
+    """
     found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
@@ -131,7 +135,7 @@ class _Body:
         self._pieces.append(piece)
         self._size += len(piece)
         if self._is_error:
-            return self._size < _MOST_ERROR_BYTES
+            return self._size < _MAX_ERROR_BYTES
         if self._size > self._bounds.most_bytes:
             raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._bounds.most_bytes:,} bytes)")
         return True
@@ -145,19 +149,24 @@ class _Body:
 
 
 def _next_request(response: "Response", bounds: Bounds) -> "Request":
-    """The request that a redirect asks for. Raises UserError for one to another host: the prompts would go there."""
+    """Return the request that a redirect asks for.
+
+    Raises UserError for one to another host: the prompts would go there.
+
+    Raises UserError for one to another host: the prompts would go there.
+    """
     request = response.next_request
     assert request is not None
     if _origin(request.url) == _origin(response.request.url):
         return request
     raise UserError(
-        f"{bounds.endpoint} redirects to {_shown(request.url, bounds.key)}, and prompts are sent to no other"
+        f"{bounds.endpoint} redirects to {_redacted_origin(request.url, bounds.key)}, and prompts are sent to no other"
         " server than the one that is named: if that one is right, give its base URL"
     )
 
 
-def _shown(url: "URL", key: str) -> str:
-    """The origin without the key, which may stand there in small letters, as hosts do."""
+def _redacted_origin(url: "URL", key: str) -> str:
+    """Return the origin without the key, which may stand there in small letters, as hosts do."""
     return redact(redact(_origin(url), key), key.lower())
 
 
@@ -166,4 +175,4 @@ def _origin(url: "URL") -> str:
 
 
 def _in_circles(bounds: Bounds) -> UserError:
-    return UserError(f"{bounds.endpoint} redirects more than {_MOST_REDIRECTS} times: check its base URL")
+    return UserError(f"{bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")

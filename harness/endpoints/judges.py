@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.endpoints.protocol import Judge
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ def print_note(line: str) -> None:
 
 
 def load_judge(
-    reference: JudgeReference,
+    reference: EndpointReference,
     limits: Limits,
-    kept: Path,
+    reply_cache: Path,
     options: "Options | None" = None,
     note: Callable[[str], None] = print_note,
 ) -> Judge:
-    """The judge behind `reference`. Replies that cost something are kept in the folder `kept`, and found there again.
+    """Return the judge behind `reference`, which records paid replies in the folder `reply_cache` and finds them there.
 
     `options` are those that named it, by default --judge-model and its like; `note` hears what the user should know
     while replies are waited for. Raises UserError where the key of its endpoint is missing from the environment.
@@ -37,7 +37,7 @@ def load_judge(
     if limits.batch:
         from harness.endpoints.batch.judge import BatchJudge
 
-        return BatchJudge(reference, limits, kept, note=note)
+        return BatchJudge(reference, limits, reply_cache, note=note)
     from harness.endpoints.client import OpenAIJudge
 
-    return OpenAIJudge(reference, limits, kept, options=options, note=note)
+    return OpenAIJudge(reference, limits, reply_cache, options=options, note=note)

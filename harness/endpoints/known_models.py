@@ -1,4 +1,4 @@
-"""What is known of judge models: what they cost, what they refuse, and until when they are served."""
+"""The known judge models: their prices, the parameters they refuse, and until when they are served."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 
 OPENAI_URL = "https://api.openai.com/v1"
 """The vendor's own endpoint: where the prices and shutdown dates of configs/judges.yaml are from."""
@@ -21,8 +21,8 @@ REFUSABLE: tuple[Refusable, ...] = get_args(Refusable)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a price stands: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
+class PriceSource:
+    """The source of a price: an address, and the latest day (YYYY-MM-DD) for which we know that it stood there."""
 
     url: str
     as_of: str
@@ -41,7 +41,7 @@ class Price:
     batch: float | None = None
 
     def usd(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float | None:
-        """Dollars for so many tokens; None through the Batch API where its price is not known."""
+        """Return the dollars for so many tokens; None through the Batch API where its price is not known."""
         factor = self.batch if batch else 1.0
         if factor is None:
             return None
@@ -77,7 +77,7 @@ class JudgeModel:
 class JudgeTable:
     """configs/judges.yaml."""
 
-    sources: dict[str, Source]
+    sources: dict[str, PriceSource]
     models: tuple[JudgeModel, ...]
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class JudgeTable:
             raise ValueError(f"unknown sources: {', '.join(missing)}")
 
     def find(self, name: str) -> JudgeModel:
-        """The entry with exactly this name, else the one with the longest beginning of it, else an empty one."""
+        """Return the entry with exactly this name, else the one with the longest beginning of it, else an empty one."""
         by_name = {known: model for model in self.models for known in model.names}
         if name in by_name:
             return by_name[name]
@@ -99,18 +99,18 @@ class JudgeTable:
 
 @cache
 def judge_table() -> JudgeTable:
-    """configs/judges.yaml. Raises UserError where it is not in order."""
+    """Read configs/judges.yaml. Raises UserError where it is not in order."""
     return load_yaml(config_path("judges.yaml"), JudgeTable)
 
 
 @cache
 def known_model(name: str) -> JudgeModel:
-    """What configs/judges.yaml knows of the model; nothing but its name for one that is not in there."""
+    """Return the entry of the model in configs/judges.yaml; nothing but its name for one that is not in there."""
     return judge_table().find(name)
 
 
-def price_of(reference: JudgeReference) -> Price | None:
-    """What the judge costs: the vendor's price at its endpoint, nothing on this machine, unknown (None) elsewhere.
+def price_of(reference: EndpointReference) -> Price | None:
+    """Return the price of the judge: the vendor's at its endpoint, nothing on this machine, None (unknown) elsewhere.
 
     A server on this machine under the name of a vendor's model is taken for a proxy, which passes the bill on.
     """
@@ -123,19 +123,19 @@ def price_of(reference: JudgeReference) -> Price | None:
 _SNAPSHOT = re.compile(r"[-:](?:latest|\d{3,4}|\d{6}|\d{8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)$")
 
 
-def is_same_model(asked: str, served: str) -> bool:
+def is_same_model(requested: str, served: str) -> bool:
     """Return whether the model that an endpoint says has answered is the one that was asked.
 
     Names may differ in case and in the owner before a slash. A name without a date stands for all that have one.
     """
-    names = [name.lower().rstrip("/").rpartition("/")[2].replace("@", "-") for name in (asked, served)]
+    names = [name.lower().rstrip("/").rpartition("/")[2].replace("@", "-") for name in (requested, served)]
     undated = [_SNAPSHOT.sub("", name) for name in names]
     is_for_all_dates = undated[0] == names[0] or names[0].endswith("latest")
     return names[0] == names[1] or (is_for_all_dates and undated[0] == undated[1])
 
 
-def is_local(reference: JudgeReference) -> bool:
-    """Whether the judge is embedded or served from this machine."""
+def is_local(reference: EndpointReference) -> bool:
+    """Return whether the judge is embedded or served from this machine."""
     if reference.is_embedded:
         return True
     host = urlsplit(reference.base_url).hostname or ""
@@ -145,13 +145,13 @@ def is_local(reference: JudgeReference) -> bool:
         return host == "localhost"
 
 
-def is_vendor(reference: JudgeReference) -> bool:
-    """Whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
+def is_vendor(reference: EndpointReference) -> bool:
+    """Return whether the judge is served by the vendor whose prices, tokenizers and shutdown dates the table gives."""
     return reference.base_url.rstrip("/") == OPENAI_URL
 
 
-def shutdown_date(reference: JudgeReference) -> date | None:
-    """The day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
+def shutdown_date(reference: EndpointReference) -> date | None:
+    """Return the day on which the vendor shuts the model down, as far as configs/judges.yaml knows.
 
     As for prices, a server on this machine under the name of a vendor's model is taken for a proxy.
     """

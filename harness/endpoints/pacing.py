@@ -1,4 +1,4 @@
-"""How fast to ask, and how long to wait before asking again. No clock in here: every function is told the time."""
+"""Rates, retries and delays of requests. No clock in here: every function is given the time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Rate:
         self._free_at = float("-inf")
 
     def wait(self, units: float, now: float) -> float:
-        """Seconds to wait from `now` before a request of `units`, whose place is taken herewith."""
+        """Return the seconds to wait from `now` before a request of `units`, and take its place."""
         start = max(self._free_at, now)
         self._free_at = start + units * self._seconds_a_unit
         return start - now
@@ -54,7 +54,7 @@ class Retries:
         return not was_useful or given_up >= rounds or silent > self.patience
 
     def delay(self, failed: int, retry_after: float | None, chance: float) -> float:
-        """How long to wait after `failed` failures; `chance` in [0, 1) spreads those that failed together.
+        """Return the seconds to wait after `failed` failures; `chance` in [0, 1) spreads those that failed together.
 
         Never shorter than the endpoint asks for.
         """
@@ -63,15 +63,17 @@ class Retries:
 
 
 class Silence:
-    """How long nothing has come of an endpoint, and when the user is to hear of it: after `first` seconds, and then
-    each time after six times as long."""
+    """The time since an endpoint's last reply, and when to report it to the user.
+
+    That is after `first` seconds, and then each time after six times as long.
+    """
 
     def __init__(self, now: float, first: float = 10.0) -> None:
         self._first = first
         self.end(now)
 
     def end(self, now: float) -> None:
-        """Something has come."""
+        """End the silence: something has come."""
         self._since, self._next = now, self._first
 
     def lasted(self, now: float) -> float:
@@ -88,14 +90,14 @@ class Silence:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date.
+    """Return the seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date.
 
     `now` is the time since the epoch. None where nothing readable is asked for; dates gone by are 0.
     """
     for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        asked = _number(headers.get(name))
-        if asked is not None:
-            return asked * seconds
+        seconds_asked = _number(headers.get(name))
+        if seconds_asked is not None:
+            return seconds_asked * seconds
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - now)
     except (KeyError, ValueError, OverflowError):

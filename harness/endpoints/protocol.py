@@ -1,4 +1,4 @@
-"""What steps ask of a backend, whichever one it is."""
+"""The interface of a chat model at an endpoint: requests, replies and the judge protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from harness.records import Message
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a judge or a teacher is asked, once. Equal requests are the same question: their reply is paid for once.
+    """One question to a judge or a teacher. Equal requests are the same question: their reply is paid for once.
 
     `max_tokens` bounds the reply; with `top_logprobs` above 0 the log-probabilities of so many alternatives to the
     reply's first token are asked for. `repeat` tells otherwise equal requests apart, to measure a judge's noise.
@@ -60,7 +60,7 @@ class Judge(Protocol):
     name: str
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """(position in `requests`, reply) as the replies come, in any order, each position once.
+        """Yield (position in `requests`, reply) as the replies come, in any order, each position once.
 
         A reply is kept for good before it is yielded. Raises UserError when going on makes no sense: the endpoint
         refuses the key, the model or the request, cannot be reached at all, or the budget is spent.
@@ -68,5 +68,5 @@ class Judge(Protocol):
         ...
 
     def reject(self, request: ChatRequest) -> None:
-        """The reply to `request` could not be read: the next run asks again instead of finding it."""
+        """Take back the reply to `request`, which could not be read: the next run asks again."""
         ...

@@ -1,4 +1,4 @@
-"""What a judge reference means."""
+"""References to endpoints: a model, the URL where it is served, and the parameters it refuses."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,8 +10,8 @@ EMBEDDED = "mini:judge"
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeReference:
-    """Which judge, wholly: two judges with the same reference give verdicts that may stand in one column.
+class EndpointReference:
+    """The complete name of a judge or teacher: verdicts of judges with equal references may stand in one column.
 
     `model` is "mini:judge" or the name of a model at the OpenAI-compatible endpoint `base_url`. `without` names the
     request parameters that the endpoint refuses and that are therefore not sent; with "system" the system's text stands
@@ -34,8 +34,8 @@ class JudgeReference:
         return self.model == EMBEDDED
 
 
-def judge_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
-    """The judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
+def endpoint_reference(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
+    """Return the reference of the judge `model`: embedded, or served at `base_url` (by default the OpenAI API).
 
     `without` adds to what configs/judges.yaml knows of the model; its order is of no account. Raises UserError for an
     embedded judge that there is not, a base URL that is none, and what cannot be left out in `without`.
@@ -48,19 +48,19 @@ def judge_reference(model: str, base_url: str | None = None, without: tuple[str,
     if model.startswith("mini:"):
         if model != EMBEDDED or base_url:
             raise UserError(f"the embedded judge is {EMBEDDED}, without a base URL, not {model!r}")
-        return JudgeReference(model, content=world_digest())
+        return EndpointReference(model, content=world_digest())
     if "://" in model or ("@" in model and not base_url):
         raise UserError(
-            f"{model!r} is no model of the OpenAI API: name the model alone, and its endpoint as a base URL that starts"
-            " with http:// or https://"
+            f"{model!r} is not a model of the OpenAI API: give the model's name alone, and its endpoint as a base URL"
+            " that starts with http:// or https://"
         )
     url = _checked_url(base_url or OPENAI_URL)
     refused = {*known_model(model).without, *without}
-    return JudgeReference(model, url, tuple(name for name in REFUSABLE if name in refused))
+    return EndpointReference(model, url, tuple(name for name in REFUSABLE if name in refused))
 
 
 def _checked_url(text: str) -> str:
-    """The base URL without its last slash. What may hold a secret is refused, and not shown."""
+    """Return the base URL without its last slash. One that may hold a secret is refused, and not printed."""
     if set(text) & set("@?#"):
         azure = ".azure.com" in text.lower() or "api-version" in text.lower()
         hint = "; for Azure give https://RESOURCE.openai.azure.com/openai/v1, which needs no api-version"
@@ -71,7 +71,7 @@ def _checked_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise UserError(f"an endpoint's base URL must start with http:// or https://, not {text!r}")
     if not _names_a_host(text):
-        raise UserError(f"an endpoint's base URL {text!r} names no host and port that there can be")
+        raise UserError(f"invalid base URL {text!r}: no valid host or port")
     return text.rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint's refusal means: this one prompt, a parameter that can be left out, or everything.
+"""The meaning of an endpoint's refusal: this one prompt, a parameter that can be left out, or everything.
 
 Vendors agree on no code for either, so that their wordings are told by patterns; tests/endpoints/test_refusals.py has
 them by vendor.
@@ -49,7 +49,7 @@ _FILTER_WORDS = re.compile(
 )
 _OF_AN_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|api key)\b", re.IGNORECASE)
 
-_TOLD = frozenset(
+_REASON_FIELDS = frozenset(
     [
         "code",
         "type",
@@ -69,7 +69,7 @@ _TOLD = frozenset(
 )
 """The fields in which an error tells what is wrong: others may repeat the prompt, which can say anything."""
 
-_MOST_CHARACTERS = 4000
+_MAX_CHARACTERS = 4000
 
 _PARAMETER = re.compile(r"(?<![a-z_])(?:top_)?(temperature|top_p|logprobs|max_(?:output_)?tokens)\b", re.IGNORECASE)
 _CALLED: Mapping[str, Refusable] = {
@@ -101,7 +101,7 @@ _SYSTEM_TURN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user has said of the model that is asked, by name of option: what errors advise to look at."""
+    """The command-line options that named the model that is asked: what errors advise to check."""
 
     model: str = "--judge-model"
     base_url: str = "--judge-base-url"
@@ -116,17 +116,17 @@ class Options:
         return " and ".join(dict.fromkeys((self.model, self.base_url)))
 
     def leave_out(self, *parameters: Refusable) -> str:
-        """The advice to leave parameters out."""
+        """Return the advice to leave parameters out."""
         return self.refusal.format(parameter=self.and_.join(parameters))
 
 
 def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str:
-    """Why the endpoint refuses this one prompt and would take others: FILTERED, TOO_LONG, NO_ROOM; "" for neither.
+    """Return why the endpoint refuses this one prompt: FILTERED, TOO_LONG, NO_ROOM; "" where it does not.
 
     `body` is the answer's text or the value of its JSON; `status` that of HTTP, or what an error within a whole answer
     gives as its own. `without` names what was left out of the request.
     """
-    texts = list(told(json_value(body)))
+    texts = list(error_texts(json_value(body)))
     words = "\n".join(texts)
     if status == 413 or (status == 429 and "request too large" in words.lower()):
         return TOO_LONG
@@ -147,7 +147,7 @@ def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str
 def refused_parameter(
     status: int, parameter: str | None, message: str, without: tuple[str, ...] = ()
 ) -> Refusable | None:
-    """Which of what can be left out the endpoint refuses, as it says in `message` or names as the `parameter`.
+    """Return the parameter that the endpoint refuses, as it says in `message` or names as the `parameter`.
 
     None where it refuses something else, or what is left out already, which `without` names.
     """
@@ -171,7 +171,7 @@ def _refused(status: int, parameter: str | None, message: str) -> Refusable | No
 
 
 def advice_on(refused: Refusable, message: str, options: Options) -> str:
-    """How to mend that a parameter is refused."""
+    """Return how to mend that a parameter is refused."""
     if refused == "logprobs" and _ABOVE.search(message):
         return f"{options.leave_out(refused)}; or have its server allow as many (vLLM: --max-logprobs)"
     return options.leave_out(refused)
@@ -181,14 +181,14 @@ def _has_code(texts: list[str], codes: tuple[str, ...]) -> bool:
     return any(text.lower() in codes for text in texts)
 
 
-def told(value: Any, depth: int = 0) -> Iterator[str]:
+def error_texts(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts in which the value of an error's JSON tells what is wrong, however deep."""
     if isinstance(value, str | int):
-        yield str(value)[:_MOST_CHARACTERS]
+        yield str(value)[:_MAX_CHARACTERS]
     elif depth < 8 and isinstance(value, list):
         for item in value[:20]:
-            yield from told(item, depth + 1)
+            yield from error_texts(item, depth + 1)
     elif depth < 8 and isinstance(value, Mapping):
         for name, item in value.items():
-            if str(name).lower() in _TOLD:
-                yield from told(item, depth + 1)
+            if str(name).lower() in _REASON_FIELDS:
+                yield from error_texts(item, depth + 1)

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.endpoints.answer_parts import finite
+from harness.endpoints.answer_parts import finite_number
 from harness.endpoints.protocol import ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.wire_format import UnusableAnswer, request_parameters, sent_messages
 from harness.engine.locks import locked, remove_unheld
 
@@ -28,8 +28,8 @@ SYNC_SECONDS = 1.0
 loss may cost the lines since then; a killed process costs none."""
 
 
-def request_key(reference: JudgeReference, request: ChatRequest) -> str:
-    """SHA-256 over all that makes the request what it is. Any field changed, another key."""
+def request_key(reference: EndpointReference, request: ChatRequest) -> str:
+    """Return the SHA-256 over all that identifies the request: any field changed, another key."""
     return _digest(
         {
             "base_url": reference.base_url,
@@ -41,13 +41,17 @@ def request_key(reference: JudgeReference, request: ChatRequest) -> str:
     )
 
 
-def _messages(reference: JudgeReference, request: ChatRequest) -> list[dict[str, Any]]:
+def _messages(reference: EndpointReference, request: ChatRequest) -> list[dict[str, Any]]:
     return [asdict(message) for message in sent_messages(reference, request)]
 
 
 def _question_key(line: Mapping[str, Any]) -> str:
-    """What a line's reply is found by: all of `request_key` but the reader's version, since what a judge has said, and
-    was paid for, does not depend on who reads it."""
+    """Return the key that a line's reply is found by: all of `request_key` but the reader's version.
+
+    What a judge has said, and was paid for, does not depend on who reads it.
+
+    What a judge has said, and was paid for, does not depend on who reads it.
+    """
     return _digest([line[name] for name in ("base_url", "parameters", "repeat", "messages_sha256")])
 
 
@@ -77,7 +81,7 @@ class RecordedReplies:
     one, it takes back the replies before it whose digests stand in it. Lines of earlier versions have no digest.
     """
 
-    def __init__(self, folder: Path, reference: JudgeReference, run_id: str, *, on_budget: bool = False) -> None:
+    def __init__(self, folder: Path, reference: EndpointReference, run_id: str, *, on_budget: bool = False) -> None:
         self._reference = reference
         self.run_id = run_id or uuid.uuid4().hex
         self.path = _record_path(folder, reference)
@@ -116,14 +120,19 @@ class RecordedReplies:
                 os.close(file)
 
     def get(self, request: ChatRequest) -> ChatReply | None:
-        """The reply to `request`, unless another run has rejected it. One that this run rejected is still its reply."""
+        """Return the reply to `request`, unless another run has rejected it.
+
+        One that this run rejected is still its reply.
+
+        One that this run rejected is still its reply.
+        """
         recorded = self._replies.get(_question_key(self._identity(request)))
         if recorded is None or recorded.rejected_by not in (None, self.run_id):
             return None
         return recorded.reply
 
     def add(self, request: ChatRequest, reply: ChatReply, usd: float | None) -> None:
-        """Keeps `reply`, which cost `usd` dollars (None: the price is unknown)."""
+        """Keep `reply`, which cost `usd` dollars (None: the price is unknown)."""
         answer = {
             "text": reply.text,
             "log_probabilities": reply.log_probabilities,
@@ -134,11 +143,11 @@ class RecordedReplies:
         self.added += 1
 
     def add_unusable(self, request: ChatRequest, reason: str, answer: UnusableAnswer, usd: float | None) -> None:
-        """Keeps that a request without a reply was charged for, for a `reason` that is fit to be stored."""
+        """Record that a request without a reply was charged for, for a `reason` that is fit to be stored."""
         self._append("unusable", request, {"reason": reason, **_charge(answer, usd)})
 
     def reject(self, request: ChatRequest) -> None:
-        """Takes the reply to `request` back, for every later run; does nothing when there is none.
+        """Take the reply to `request` back, for every later run; do nothing when there is none.
 
         May be called while the record is closed, or open elsewhere.
         """
@@ -147,11 +156,11 @@ class RecordedReplies:
             self._append("rejection", request, {"key": recorded.key})
 
     def spent(self) -> float:
-        """Dollars that this run has paid to all judges of the folder, where the price is known."""
+        """Return the dollars that this run has paid to all judges of the folder, where the price is known."""
         return spending(self.path.parent, self.run_id).usd
 
     def _identity(self, request: ChatRequest) -> dict[str, Any]:
-        """What tells a request from others, as every line of it says."""
+        """Return the fields that identify a request, as every line of it has them."""
         return {
             "base_url": self._reference.base_url,
             "parameters": request_parameters(self._reference, request),
@@ -200,7 +209,7 @@ class RecordedReplies:
                     self._take(line)
 
     def _take(self, line: Mapping[str, Any]) -> None:
-        """Takes a line in that `_line` has read."""
+        """Take in a line that `_line` has read."""
         if line["kind"] == "rejection":
             if (key := _question_key(line)) in self._replies:
                 self._replies[key].rejected_by = line["run_id"]
@@ -208,7 +217,7 @@ class RecordedReplies:
             self._replies[_question_key(line)] = _Recorded(_reply(line), line["key"], line["messages_sha256"])
 
     def _take_back(self, text: bytes) -> None:
-        """Takes back what an unreadable line may have rejected; one damage hits one of the two digests in it."""
+        """Take back what an unreadable line may have rejected; one damage hits one of the two digests in it."""
         digests = {digest.decode() for digest in _DIGEST.findall(text)}
         for recorded in self._replies.values() if digests else ():
             if recorded.key in digests or recorded.messages_sha256 in digests:
@@ -217,7 +226,7 @@ class RecordedReplies:
 
 @dataclass(slots=True)
 class Spending:
-    """What one run paid for, replies or not; `unpriced` of its answers have no known price and are not in `usd`.
+    """The endpoint answers that one run paid for; `unpriced` of them have no known price and are not in `usd`.
 
     `unread` requests got no whole answer; they are in `usd` with the most they can have cost, `unread_usd` in all.
     So are the `uncounted` answers of which the endpoint did not say how many tokens they took.
@@ -268,14 +277,14 @@ def spending(folder: Path, run_id: str) -> Spending:
     return total
 
 
-def is_recorded(folder: Path, reference: JudgeReference) -> Callable[[ChatRequest], bool]:
-    """Whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
+def is_recorded(folder: Path, reference: EndpointReference) -> Callable[[ChatRequest], bool]:
+    """Return whether the reply to a request is there and free; waits for nobody, so another run may be adding to it."""
     record = RecordedReplies(folder, reference, run_id="")
     record._read()
     return lambda request: record.get(request) is not None
 
 
-def _record_path(folder: Path, reference: JudgeReference) -> Path:
+def _record_path(folder: Path, reference: EndpointReference) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.model).lstrip(".-")[:60]
     return folder / f"{name}-{_digest([reference.model, reference.base_url])[:12]}.jsonl"
 
@@ -288,7 +297,7 @@ _DAMAGE = "an unreadable line"
 
 
 def _sealed(line: str) -> str:
-    """A JSON object with a digest of its text as one more field at its end."""
+    """Return a JSON object with a digest of its text as one more field at its end."""
     return f'{line[:-1]}, "sha256": "{sha256(line.encode()).hexdigest()[:16]}"}}'
 
 
@@ -298,7 +307,7 @@ def _is_damaged(text: bytes) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """The lines of a record as they stand there, and what they say; None for those that are not what was written."""
+    """Yield each line of a record and its fields; None for fields that are not what was written."""
     with path.open("rb") as file:
         for text in map(bytes.strip, file):
             if text:
@@ -306,7 +315,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """The fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
+    """Return the fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
     try:
         line = json.loads(text, parse_constant=_refuse_constant)
         return line if _has_types(line) else None
@@ -319,7 +328,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _has_types(line: Mapping[str, Any]) -> bool:
-    """Raises what looking for a field in something else raises."""
+    """Return whether a line's fields have their types; raises the errors of looking for a field in something else."""
     if not all(isinstance(line[name], str) for name in ("kind", "key", "run_id")):
         return False
     if line["kind"] in ("reply", "rejection") and not _is_identified(line):
@@ -339,22 +348,26 @@ def _is_reply(line: Mapping[str, Any]) -> bool:
     return (
         isinstance(line["text"], str)
         and isinstance(line["finish_reason"], str)
-        and (found is None or (isinstance(found, dict) and None not in map(finite, found.values())))
+        and (found is None or (isinstance(found, dict) and None not in map(finite_number, found.values())))
     )
 
 
 def _is_charge(usage: Mapping[str, Any], usd: Any) -> bool:
     counts = (usage["prompt_tokens"], usage["completion_tokens"])
-    return all(map(_is_count, counts)) and (usd is None or finite(usd) is not None)
+    return all(map(_is_count, counts)) and (usd is None or finite_number(usd) is not None)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and finite(value) is not None and value >= 0
+    return isinstance(value, int) and finite_number(value) is not None and value >= 0
 
 
 def _damaged_key(text: bytes) -> list[str]:
-    """The key of a damaged line, as far as it can be read, else ""; none for one that a kill or a power loss cut short,
-    which was never there, and for what is no line of ours."""
+    """Return the key of a damaged line, as far as it can be read, else "".
+
+    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
+
+    None for one that a kill or a power loss cut short, which was never there, and for what is no line of ours.
+    """
     if not (text.startswith(b"{") and text.endswith(b"}")):
         return []
     key = _KEY.search(text)
@@ -379,7 +392,7 @@ def _reply(line: Mapping[str, Any]) -> ChatReply:
 
 
 def _open_to_append(path: Path) -> int:
-    """A descriptor whose writes go to the end, on a line of their own even after one that was cut short."""
+    """Open a file whose writes go to the end, on a line of their own even after one that was cut short."""
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":

@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.endpoints.answer_parts import FILTER, REFUSAL, THOUGHTS, TOOL_CALL, can_be_log_probabilities
 from harness.endpoints.known_models import Refusable
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.errors import UserError
 
@@ -27,16 +27,16 @@ _END_OF_THINKING = re.compile(r"^[ \t]*</think(?:ing)?>[ \t\r]*$", re.MULTILINE)
 
 
 def without_thinking(reply: str) -> str:
-    """What a reasoning model says once it has thought."""
+    """Return what a reasoning model says once it has thought."""
     answer = _THINKING.sub("", reply)
     ends = list(_END_OF_THINKING.finditer(answer))
     return answer[ends[-1].end() :] if ends else answer
 
 
 def usable(
-    reference: JudgeReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
+    reference: EndpointReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
 ) -> ChatReply | CallFailure:
-    """The reply as it may be read, or why it may not be: asked again, there would most likely be no other.
+    """Return the reply as it may be read, or why it may not be: asked again, there would most likely be no other.
 
     Log-probabilities that were not asked for are left out: some endpoints give them to some requests, and a score is
     either of probabilities or of sampled identifiers.
@@ -44,7 +44,7 @@ def usable(
     asks = asks_log_probabilities(reference, request)
     if reply.finish_reason in _FAULTS:
         of_model = reply.finish_reason in (TOOL_CALL, THOUGHTS)
-        return CallFailure(_FAULTS[reply.finish_reason] + _shown(reply.text), is_final=True, is_of_model=of_model)
+        return CallFailure(_FAULTS[reply.finish_reason] + _quoted(reply.text), is_final=True, is_of_model=of_model)
     if asks and not _has_alternatives(request, reply) and not is_cut_off(reply):
         return CallFailure(no_log_probabilities(options), is_final=True, is_of_model=True)
     if asks and not can_be_log_probabilities(reply.log_probabilities or {}):
@@ -55,18 +55,18 @@ def usable(
     return reply if asks else replace(reply, log_probabilities=None)
 
 
-def asks_log_probabilities(reference: JudgeReference, request: ChatRequest) -> bool:
-    """Whether log-probabilities are asked for."""
+def asks_log_probabilities(reference: EndpointReference, request: ChatRequest) -> bool:
+    """Return whether log-probabilities are asked for."""
     return request.top_logprobs > 0 and "logprobs" not in reference.without
 
 
 def no_log_probabilities(options: Options) -> str:
-    """What to say where they were asked for and not given."""
+    """Format the failure of log-probabilities that were asked for and not given."""
     return f"the endpoint gave no log-probabilities, which were asked for: {options.leave_out('logprobs')}"
 
 
 def odd_log_probabilities(options: Options) -> str:
-    """What to say where what was given can be none."""
+    """Format the failure of numbers that cannot be log-probabilities."""
     return (
         "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty:"
         f" {options.leave_out('logprobs')}"
@@ -74,27 +74,27 @@ def odd_log_probabilities(options: Options) -> str:
 
 
 def is_cut_off(reply: ChatReply) -> bool:
-    """Whether the reply ended at the limit of tokens before its first word."""
+    """Return whether the reply ended at the limit of tokens before its first word."""
     return reply.finish_reason == "length" and not without_thinking(reply.text).strip()
 
 
-def cut_off(reference: JudgeReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
-    """What to say of a reply that `is_cut_off`."""
-    said = "the reply was cut off while thinking, before its first word"
+def cut_off(reference: EndpointReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
+    """Format the failure of a reply that `is_cut_off`."""
+    text = "the reply was cut off while thinking, before its first word"
     refused: list[Refusable] = ["max_tokens"]
     if asks_log_probabilities(reference, request):
         refused.append("logprobs")
     if "max_tokens" in reference.without:
-        return f"{said}, for all the room that it had; take a model that thinks less"
-    return f"{said}: to leave it room, {options.leave_out(*refused)}"
+        return f"{text}, for all the room that it had; take a model that thinks less"
+    return f"{text}: to leave it room, {options.leave_out(*refused)}"
 
 
 def _has_alternatives(request: ChatRequest, reply: ChatReply) -> bool:
-    """One alternative alone, where more were asked for, is the sampled token: no more is known than from the text."""
+    """Return whether the reply has alternatives: one alone is the sampled token, which the text says too."""
     return len(reply.log_probabilities or ()) >= min(2, request.top_logprobs)
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     words = " ".join(text.split())
     return f": {words[:80]!r}" if words else ""
 
@@ -110,14 +110,14 @@ class FailureTally:
     MODEL_REPLIES, MODEL_SHARE = 8, 0.5
     PROMPTS, PROMPT_SHARE = 50, 0.95
 
-    def __init__(self, reference: JudgeReference, total: int) -> None:
+    def __init__(self, reference: EndpointReference, total: int) -> None:
         self._reference, self._total = reference, total
         self._seen = 0
         self._of_model: Counter[str] = Counter()
         self._of_prompt: Counter[str] = Counter()
 
     def add(self, outcome: ChatReply | CallFailure) -> None:
-        """Raises UserError where it makes no sense to go on."""
+        """Count an outcome. Raises UserError where it makes no sense to go on."""
         self._seen += 1
         if not isinstance(outcome, CallFailure) or not outcome.is_final:
             return

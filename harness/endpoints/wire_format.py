@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from harness.endpoints.answer_parts import first_token, mapping, read_message
-from harness.endpoints.error_text import error_within, said
+from harness.endpoints.error_text import error_reason, error_within
 from harness.endpoints.protocol import ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import refused_prompt
 
 THINKING_TOKENS = 16_384
@@ -35,8 +35,8 @@ class PromptRefused(UnusableAnswer):
         self.is_free = is_free
 
 
-def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
-    """What is sent beside the messages: the model and every parameter that the endpoint does not refuse."""
+def request_parameters(reference: EndpointReference, request: ChatRequest) -> dict[str, Any]:
+    """Return what is sent beside the messages: the model and every parameter that the endpoint does not refuse."""
     wanted: dict[str, Any] = {"temperature": request.temperature}
     if request.top_logprobs and "logprobs" not in reference.without:
         wanted |= {"logprobs": True, "top_logprobs": request.top_logprobs}
@@ -52,14 +52,14 @@ def request_parameters(reference: JudgeReference, request: ChatRequest) -> dict[
     return {"model": reference.model, **sent}
 
 
-def request_body(reference: JudgeReference, request: ChatRequest) -> dict[str, Any]:
-    """The whole JSON body of the request."""
+def request_body(reference: EndpointReference, request: ChatRequest) -> dict[str, Any]:
+    """Return the whole JSON body of the request."""
     messages = [{"role": message.role, "content": message.content} for message in sent_messages(reference, request)]
     return {**request_parameters(reference, request), "messages": messages}
 
 
-def sent_messages(reference: JudgeReference, request: ChatRequest) -> tuple[Message, ...]:
-    """The conversation as it is sent: for a model that refuses system turns, their text stands before the user's."""
+def sent_messages(reference: EndpointReference, request: ChatRequest) -> tuple[Message, ...]:
+    """Return the messages as they are sent: a model that refuses system turns gets their text before the user's."""
     if "system" not in reference.without:
         return request.messages
     sent: list[Message] = []
@@ -75,19 +75,19 @@ def sent_messages(reference: JudgeReference, request: ChatRequest) -> tuple[Mess
     return (*sent, *(Message("user", text) for text in waiting))
 
 
-def longest_reply(reference: JudgeReference, request: ChatRequest) -> int:
-    """The most tokens that a reply to the request can be charged for."""
+def longest_reply(reference: EndpointReference, request: ChatRequest) -> int:
+    """Return the most tokens that a reply to the request can be charged for."""
     return request.max_tokens + (THINKING_TOKENS if "max_tokens" in reference.without else 0)
 
 
-def most_answer_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+def most_answer_bytes(reference: EndpointReference, request: ChatRequest) -> int:
     """Return how many bytes the answer to the request can have, generously: some ten times what its tokens need."""
     has_log_probabilities = request.top_logprobs and "logprobs" not in reference.without
     a_token = _TOKEN_BYTES + (request.top_logprobs + 1) * _ALTERNATIVE_BYTES * bool(has_log_probabilities)
     return _OTHER_BYTES + longest_reply(reference, request) * a_token
 
 
-def most_row_bytes(reference: JudgeReference, request: ChatRequest) -> int:
+def most_row_bytes(reference: EndpointReference, request: ChatRequest) -> int:
     """Return how many bytes the request's row in a batch's output can have; of many rows few are extraordinary."""
     return most_answer_bytes(reference, request) - _OTHER_BYTES + _ROW_BYTES
 
@@ -100,7 +100,7 @@ _OTHER_BYTES = 2**20
 """Of all that is no reply: what a filter found, what a proxy adds."""
 
 
-def read_answer(body: Any) -> ChatReply:
+def parse_reply(body: Any) -> ChatReply:
     """Return the reply in the JSON body of an answer. Raises UnusableAnswer where there is none, whatever the body is.
 
     One without text that says why is an empty reply with that `finish_reason`: asked again, it would be so again.
@@ -117,33 +117,33 @@ def read_answer(body: Any) -> ChatReply:
         raise UnusableAnswer("the answer has no content", *_tokens(answer, is_empty=True))
     text, finish_reason = replied
     return ChatReply(
-        whole_characters(text),
+        replace_lone_surrogates(text),
         first_token(choice.get("logprobs")),
         finish_reason,
         *_tokens(answer, is_empty=not text),
-        served_model=_text(answer.get("model"))[:_LONGEST_NAME],
+        served_model=_text(answer.get("model"))[:_MAX_NAME],
     )
 
 
-_LONGEST_NAME = 200
+_MAX_NAME = 200
 
 
 def _error(answer: Mapping[str, Any], status: int, error: Any) -> UnusableAnswer:
-    """What an error means that stands in the place of a reply, or beside what there is of one."""
+    """Return the exception for an error that stands in the place of a reply, or beside the start of one."""
     tokens = _tokens(answer, is_empty=True)
-    broke_off, line = bool(answer.get("choices")), said(error) or "no reason given"
+    broke_off, line = bool(answer.get("choices")), error_reason(error) or "no reason given"
     if reason := refused_prompt(status, error):
         return PromptRefused(f"{reason} ({line})", *tokens, is_free=not broke_off and not any(tokens))
     return UnusableAnswer(f"{'the reply broke off' if broke_off else 'the answer is an error'}: {line}", *tokens)
 
 
-def whole_characters(text: str) -> str:
-    """`text` with a question mark for each half of a surrogate pair, which JSON can hold and no file of ours can."""
+def replace_lone_surrogates(text: str) -> str:
+    """Replace each lone half of a surrogate pair by a question mark: JSON can hold one, no file of ours can."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, int]:
-    """The tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
+    """Return the tokens of prompt and completion as the endpoint counts them; (0, 0) where it does not say.
 
     Some say -1 for what they do not know, and true, "12" or 0.5 are no counts. Only an empty reply has no tokens.
     """
@@ -154,13 +154,13 @@ def _tokens(answer: Mapping[str, Any], *, is_empty: bool = False) -> tuple[int, 
     return 0, 0
 
 
-_MOST_TOKENS = 10**9
+_MAX_TOKENS = 10**9
 """More than any conversation has: an endpoint that counts so many does not count."""
 
 
 def _is_count(value: Any, least: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_TOKENS
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_TOKENS
 
 
 def _text(value: Any) -> str:
-    return whole_characters(value) if isinstance(value, str) else ""
+    return replace_lone_surrogates(value) if isinstance(value, str) else ""

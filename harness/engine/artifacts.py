@@ -32,6 +32,9 @@ __all__ = ["Artifact", "Output", "RowLog", "StepFunction", "Tracker", "ancestry"
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Declaration = Callable[[Any], Any]
+"""Of a `CostContext` of `harness.steps.cost`, whose types this package does not know."""
+
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
@@ -70,33 +73,33 @@ class Artifact:
 
     @property
     def folder(self) -> Path:
-        """Where the payload lies. Raises RuntimeError while the artifact is lazy."""
+        """The folder of the payload. Raises RuntimeError while the artifact is lazy."""
         if self.bound_to is None:
             raise RuntimeError(f"{self} is a promise: it has a folder only inside a running step, or after Store.bind")
         return self.bound_to
 
     def rows(self, type: type[T]) -> list[T]:
-        """The records of ``rows.jsonl``."""
+        """Return the records of ``rows.jsonl``."""
         return read_rows(self.folder / ROWS, type)
 
     def json(self, name: str) -> Any:
-        """The content of the JSON file `name`. Raises UserError where it cannot be read."""
+        """Return the content of the JSON file `name`. Raises UserError where it cannot be read."""
         path = self.folder / name
         try:
             return json.loads(path.read_bytes())
         except OSError as error:
             raise UserError(f"cannot read {path} ({error.strerror}); run the same command again") from None
 
-    def labelled(self, text: str) -> "Artifact":
-        """The same artifact with `text` added to its label."""
+    def append_label(self, text: str) -> "Artifact":
+        """Return the same artifact with `text` added to its label."""
         return dataclasses.replace(self, label=f"{self.label} {text}".lstrip())
 
-    def shared_as(self, text: str) -> "Artifact":
-        """The same artifact labelled `text` alone: for what many share, whichever asks for it first."""
+    def with_label(self, text: str) -> "Artifact":
+        """Return the same artifact labelled `text` alone: for what many share, whichever asks for it first."""
         return dataclasses.replace(self, label=text)
 
     def parents(self) -> "Iterator[Artifact]":
-        """The inputs one by one."""
+        """Yield the inputs one by one."""
         for value in self.inputs.values():
             yield from (value,) if isinstance(value, Artifact) else value
 
@@ -106,7 +109,7 @@ _label_prefix: ContextVar[str] = ContextVar("label_prefix", default="")
 
 @contextmanager
 def labels(text: str) -> Iterator[None]:
-    """Puts `text` in front of the label of every artifact made inside: ``with labels("qwen · sgpo seed 0"):``."""
+    """Put `text` in front of the label of every artifact made inside: ``with labels("qwen · sgpo seed 0"):``."""
     token = _label_prefix.set(f"{_label_prefix.get()} {text}".lstrip())
     try:
         yield
@@ -115,7 +118,7 @@ def labels(text: str) -> Iterator[None]:
 
 
 def ancestry(targets: Iterable[Artifact]) -> list[Artifact]:
-    """`targets` and all they are made from, each once, inputs first."""
+    """Return `targets` and all they are made from, each once, inputs first."""
     ordered: dict[str, Artifact] = {}
 
     def visit(artifact: Artifact) -> None:
@@ -139,6 +142,8 @@ class StepFunction(Generic[P]):
         resumable: bool,
         work: Work,
         asks: Callable[[Artifact], bool],
+        rows: Declaration | None,
+        cost: Declaration | None,
     ) -> None:
         functools.update_wrapper(self, body)
         self.name = body.__name__
@@ -146,7 +151,9 @@ class StepFunction(Generic[P]):
         self.resumable = resumable
         """Whether a killed run leaves its half-filled folder for the next one to go on with."""
         self.work = work
-        """What running it mostly takes, by which it is placed on a machine and its cost is forecast."""
+        """What running it mostly takes, by which it is placed on a machine."""
+        self.rows, self.cost = rows, cost
+        """What `harness plan` asks (`harness.steps.cost`): no part of any key."""
         self._asks = asks
         self.function = f"{body.__module__}:{body.__qualname__}"
         self._body = body
@@ -154,7 +161,7 @@ class StepFunction(Generic[P]):
         _claim_name(self.name, self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Artifact:
-        """The artifact of this call. Raises TypeError for arguments that cannot be part of a key."""
+        """Return the artifact of this call. Raises TypeError for arguments that cannot be part of a key."""
         inputs: dict[str, Artifact | tuple[Artifact, ...]] = {}
         arguments: dict[str, Any] = {}
         for name, value in self._bind(*args, **kwargs).items():
@@ -165,20 +172,20 @@ class StepFunction(Generic[P]):
             else:
                 arguments[name] = copy.deepcopy(value)  # the caller may change its own later
         params = {name: canonical(value, f"{self.name}({name}=...)") for name, value in arguments.items()}
-        key = _key(self.name, self.version, self._given(params, arguments), input_keys(inputs))
+        key = _key(self.name, self.version, self._non_defaults(params, arguments), input_keys(inputs))
         return Artifact(self.name, self.version, params, inputs, key, self.function, arguments, _label_prefix.get())
 
     def work_of(self, artifact: Artifact) -> Work:
-        """What making this very artifact mostly takes."""
+        """Return the kind of work that makes this very artifact."""
         return "asking" if self._asks(artifact) else self.work
 
     def run(self, out: Output, artifact: Artifact) -> None:
-        """Executes the body for `artifact`, whose inputs must be bound."""
+        """Execute the body for `artifact`, whose inputs must be bound."""
         body: Callable[..., None] = self._body
         body(out, **artifact.arguments, **artifact.inputs)
 
-    def _given(self, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that are not at their defaults, each without those of its fields that are."""
+    def _non_defaults(self, params: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that are not at their defaults, each without those of its fields that are."""
         where = f"{self.name}()"
         return {
             name: without_defaults(value, where)
@@ -201,29 +208,32 @@ def step(
     resumable: bool = False,
     work: Work = "light",
     asks: Callable[[Artifact], bool] = lambda artifact: False,
+    rows: Declaration | None = None,
+    cost: Declaration | None = None,
 ) -> Callable[[Callable[Concatenate[Output, P], None]], StepFunction[P]]:
-    """Makes a step of a module-level function whose first parameter is the `Output`, all others keyword-only.
+    """Make a step of a module-level function whose first parameter is the `Output`, all others keyword-only.
 
     Raise `version` whenever the same arguments would give another payload. A `resumable` step finds in its folder what
     a killed run left there; it should write through `Output.append_rows`. `asks` says whether making an artifact waits
-    for an endpoint, where that depends on its inputs.
+    for an endpoint, where that depends on its inputs. `rows` and `cost` are what a forecast asks of an artifact before
+    it is made: see `harness.steps.cost`.
     """
 
     def decorate(body: Callable[Concatenate[Output, P], None]) -> StepFunction[P]:
-        return StepFunction(body, version, resumable, work, asks)
+        return StepFunction(body, version, resumable, work, asks, rows, cost)
 
     return decorate
 
 
 def find_step(artifact: Artifact) -> StepFunction[...]:
-    """The step that makes `artifact`, imported."""
+    """Return the step that makes `artifact`, imported."""
     module, _, name = artifact.function.partition(":")
     found: StepFunction[...] = getattr(importlib.import_module(module), name)
     return found
 
 
 def input_keys(inputs: Mapping[str, Artifact | tuple[Artifact, ...]]) -> dict[str, str | list[str]]:
-    """The keys of `inputs` under the same names."""
+    """Return the keys of `inputs` under the same names."""
     return {
         name: value.key if isinstance(value, Artifact) else [item.key for item in value]
         for name, value in inputs.items()
@@ -231,12 +241,17 @@ def input_keys(inputs: Mapping[str, Artifact | tuple[Artifact, ...]]) -> dict[st
 
 
 def canonical(value: Any, where: str) -> Any:
-    """`value` as JSON that is the same for equal values. Raises TypeError, naming `where`, for anything else."""
+    """Return `value` as JSON that is the same for equal values.
+
+    Raises TypeError, naming `where`, for anything else.
+
+    Raises TypeError, naming `where`, for anything else.
+    """
     return _as_json(value, where, with_defaults=True)
 
 
 def without_defaults(value: Any, where: str) -> Any:
-    """`canonical`, but for the fields of frozen dataclasses that are at their defaults."""
+    """Return `value` as `canonical` does, without the fields of frozen dataclasses that are at their defaults."""
     return _as_json(value, where, with_defaults=False)
 
 
@@ -258,25 +273,25 @@ def _as_json(value: Any, where: str, *, with_defaults: bool) -> Any:
 
 
 def _fields_as_json(value: Any, where: str, with_defaults: bool) -> dict[str, Any]:
-    """A dataclass's fields, and its `kind` where it is one of several classes that can stand in its place."""
+    """Return a dataclass's fields, and its `kind` where it is one of several classes that can stand in its place."""
     kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-    kept = {
+    given = {
         each.name: getattr(value, each.name)
         for each in dataclasses.fields(value)
         if with_defaults or not _is_default(canonical(getattr(value, each.name), where), default_of(each), where)
     }
-    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in kept.items()}}
+    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in given.items()}}
 
 
 def default_of(field: "dataclasses.Field[Any]") -> Any:
-    """What a dataclass's field is where nothing is given; `inspect.Parameter.empty` for one that has no default."""
+    """Return a dataclass field's default; `inspect.Parameter.empty` for one that has none."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
 
 def _is_default(value: Any, default: Any, where: str) -> bool:
-    """Whether canonical `value` is `default` to the type: 1, 1.0 and True are three values."""
+    """Return whether canonical `value` is `default` to the type: 1, 1.0 and True are three values."""
     if default is inspect.Parameter.empty:
         return False
     return json.dumps(value, sort_keys=True) == json.dumps(canonical(default, where), sort_keys=True)
@@ -307,7 +322,7 @@ _names: dict[str, str] = {}
 
 
 def _claim_name(name: str, function: str) -> None:
-    """A step's name stands for its code in every key, so that two steps must not share one."""
+    """Register a step's name, which stands for its code in every key, so that two steps must not share one."""
     if "<locals>" in function:
         raise TypeError(f"step {function}: define it at module level, so that worker processes can import it")
     if _names.setdefault(name, function) != function:

@@ -30,6 +30,9 @@ OURS = frozenset({"harness", "methods", "evals", "reports"})
 EXCLUDED = frozenset({"harness.engine.progress", "harness.terminal", "harness.engine.artifacts.step"})
 """Modules and definitions that change no result: how a run is shown, and the decorator of steps."""
 
+FORECASTS = frozenset({"rows", "cost"})
+"""Parameters of the decorator of steps that change no result: what a forecast asks of a step."""
+
 _ALL = "*"
 """As a symbol's name: every definition of the module."""
 _ON_IMPORT = ""
@@ -228,6 +231,7 @@ def _parse(name: str, path: Path) -> _Module:
             imports.setdefault(bound, set()).add(target)
     definitions: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
+        _strip_forecasts(statement, imports)
         for defined in _defined(statement):
             definitions.setdefault(defined, []).append(statement)
     return _Module(name, tree.body, definitions, imports)
@@ -238,6 +242,13 @@ def _strip(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, *_BODIES)):
             node.body = [each for each in node.body if not _never_runs(each)]
+
+
+def _strip_forecasts(statement: ast.stmt, imports: Mapping[str, set[str]]) -> None:
+    """Remove what the decorator of steps is told for forecasts."""
+    for decorator in statement.decorator_list if isinstance(statement, _FUNCTIONS) else ():
+        if isinstance(decorator, ast.Call) and imports.get(_dotted_name(decorator.func), set()) & EXCLUDED:
+            decorator.keywords = [each for each in decorator.keywords if each.arg not in FORECASTS]
 
 
 def _never_runs(statement: ast.stmt) -> bool:

@@ -25,7 +25,7 @@ class CodeCache:
         self._is_new = False
 
     def digests(self, functions: Iterable[str]) -> Mapping[str, str] | None:
-        """As `code_digests`."""
+        """Return `code_digests` of the function, from the cache where the sources are unchanged."""
         functions = sorted(functions)
         name = " ".join(functions)
         entry = self._known.get(name)
@@ -39,7 +39,7 @@ class CodeCache:
         return found
 
     def save(self) -> None:
-        """Writes what was read of sources."""
+        """Write what was read of sources."""
         if self._is_new:
             try:
                 replace_file(self._path, json.dumps(self._known).encode())

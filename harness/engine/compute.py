@@ -1,10 +1,10 @@
-"""What a machine gives to steps: no part of any key, for it changes results by rounding alone."""
+"""The resources that a machine gives to steps: no part of any key, since they change results by rounding alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Place = Literal["local", "ray"]
+ExecutorKind = Literal["local", "ray"]
 """Where steps run: in processes of this machine, or on the nodes of a Ray cluster."""
 
 Work = Literal["light", "asking", "likelihood", "generation", "training"]
@@ -13,7 +13,7 @@ Work = Literal["light", "asking", "likelihood", "generation", "training"]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one step occupies while it runs; `memory_gb` is main memory, in GiB."""
+    """The resources that one step occupies while it runs; `memory_gb` is main memory, in GiB."""
 
     gpus: int = 0
     cpus: int = 1
@@ -22,7 +22,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """How models are trained and asked on the machine at hand.
+    """The way models are trained and asked on the machine at hand.
 
     `accelerate` names a file of configs/accelerate. `micro_batch_size` is what one process takes at once; by default
     its whole share of the global batch. `save_every` counts optimizer steps between checkpoints of a running training.
@@ -35,7 +35,7 @@ class Compute:
     save_every: int | None = None
     resources: Mapping[str, Resources] = field(default_factory=dict)
     """By kind of work; a step of any other kind occupies one processor."""
-    executor: Place = "local"
+    executor: ExecutorKind = "local"
     ray_address: str | None = None
     """The cluster, as ``ray start --head`` says it; by default RAY_ADDRESS, else one that runs here, else a new one."""
     store: str | None = None
@@ -46,5 +46,5 @@ class Compute:
             raise ValueError(f"resources are by kind of work ({', '.join(get_args(Work))}), not {stray!r}")
 
     def needs(self, work: Work) -> Resources:
-        """What a step of this kind occupies."""
+        """Return the resources that a step of this kind occupies."""
         return self.resources.get(work, Resources())

@@ -1,4 +1,4 @@
-"""Where steps run: what an executor is, and which of the machines that it has can take a step."""
+"""The executor protocol, and the account of which machine can take a step."""
 
 import os
 import subprocess
@@ -31,49 +31,54 @@ class Failed:
     by_user: bool
 
     def error(self) -> HarnessError:
-        """The exception to raise in the parent."""
+        """Return the exception to raise in the parent."""
         return UserError(self.message) if self.by_user else StepFailed(self.message)
 
 
-Message = Event | Done | Failed
+StepMessage = Event | Done | Failed
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
     """Runs steps. Leaving the context ends those that are running, which is safe: the store holds whole artifacts."""
 
     def prepare(self, steps: Sequence[Artifact]) -> float:
-        """How many of `steps`, all that a run has to make, run side by side on the average.
+        """Return how many of `steps`, all that a run has to make, run side by side on the average.
 
         Raises UserError where one of them needs what there is not.
         """
         ...
 
     def pick(self, ready: Sequence[Artifact]) -> Artifact | None:
-        """Which of `ready`, the most urgent first, can be started now. Raises UserError as `prepare`."""
+        """Return one of `ready`, the most urgent first, that can be started now. Raises UserError as `prepare`."""
         ...
 
     def start(self, artifact: Artifact) -> None:
-        """Starts the step that was picked."""
+        """Start the step that was picked."""
         ...
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
-        """What running steps say within `timeout` seconds. Raises WorkerDied when the process of one has ended."""
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
+        """Return the messages of running steps within `timeout` seconds.
+
+        Raises WorkerDied when the process of one has ended.
+
+        Raises WorkerDied when the process of one has ended.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a step has of a machine; `gpus` are the names of its GPUs."""
+    """A step's share of a machine; `gpus` are the names of its GPUs."""
 
     needs: Resources
     gpus: tuple[str, ...] = ()
 
 
-class Machine:
-    """What of a machine is free."""
+class ResourcePool:
+    """The free resources of a machine."""
 
     def __init__(self, name: str, cpus: float, gpus: Sequence[str] = (), memory_gb: float = float("inf")) -> None:
-        """`gpus`: the names of its GPUs, as in CUDA_VISIBLE_DEVICES."""
+        """Start with everything free; `gpus` are the names of the GPUs, as in CUDA_VISIBLE_DEVICES."""
         self.name, self.cpus, self.memory_gb = name, cpus, memory_gb
         self.gpus = tuple(gpus)
         self._free_gpus = list(gpus)
@@ -83,16 +88,16 @@ class Machine:
         return f"{self.name} with {_amount(len(self.gpus), self.cpus, self.memory_gb)}"
 
     def has(self, needs: Resources) -> bool:
-        """Whether a step of these needs fits while nothing else runs."""
+        """Return whether a step of these needs fits while nothing else runs."""
         return needs.gpus <= len(self.gpus) and needs.cpus <= self.cpus and needs.memory_gb <= self.memory_gb
 
     def fits(self, needs: Resources) -> bool:
-        """Whether it fits now."""
+        """Return whether it fits now."""
         enough = needs.cpus <= self._free_cpus and needs.memory_gb <= self._free_memory
         return enough and needs.gpus <= len(self._free_gpus)
 
     def take(self, needs: Resources) -> Share:
-        """Occupies what a step needs, which must fit."""
+        """Occupy what a step needs, which must fit."""
         gpus = tuple(self._free_gpus[: needs.gpus])
         del self._free_gpus[: needs.gpus]
         self._free_cpus -= needs.cpus
@@ -100,24 +105,24 @@ class Machine:
         return Share(needs, gpus)
 
     def give_back(self, share: Share) -> None:
-        """Frees what `take` occupied."""
+        """Free what `take` occupied."""
         self._free_gpus = sorted([*self._free_gpus, *share.gpus], key=self.gpus.index)
         self._free_cpus += share.needs.cpus
         self._free_memory += share.needs.memory_gb
 
     def share_of(self, needs: Resources) -> float:
-        """The part of the machine that a step of these needs occupies, by what it is shortest of."""
+        """Return the part of the machine that a step of these needs occupies, by what it is shortest of."""
         parts = [(needs.cpus, self.cpus), (needs.gpus, len(self.gpus)), (needs.memory_gb, self.memory_gb)]
         return max(need / there for need, there in parts if need)
 
     @property
-    def tightness(self) -> tuple[int, float]:
+    def free_capacity(self) -> tuple[int, float]:
         """Smaller for a machine that has less left: small steps go there, so that large ones find room elsewhere."""
         return len(self._free_gpus), self._free_cpus
 
 
-def described(needs: Resources) -> str:
-    """Such as ``8 GPUs, 16 processors and 200 GiB of memory``."""
+def format_resources(needs: Resources) -> str:
+    """Describe the machine, such as ``8 GPUs, 16 processors and 200 GiB of memory``."""
     return _amount(needs.gpus, needs.cpus, needs.memory_gb)
 
 
@@ -128,26 +133,32 @@ def _amount(gpus: int, cpus: float, memory_gb: float) -> str:
 
 
 def needs_of(artifact: Artifact, compute: Compute) -> Resources:
-    """What the step of `artifact` occupies while it runs."""
+    """Return the resources that the step of `artifact` occupies while it runs."""
     return compute.needs(work_of(artifact)) if compute.resources else Resources()
 
 
 def threads_for(artifact: Artifact, needs: Resources, compute: Compute) -> int:
-    """How many threads each process of the step has: a training shares its processors among several."""
+    """Return the threads of each process of the step: a training shares its processors among several."""
     processes = compute.processes if compute.resources and work_of(artifact) == "training" else 1
     return max(1, needs.cpus // processes)
 
 
 def work_of(artifact: Artifact) -> Work:
-    """What making `artifact` mostly takes."""
+    """Return the kind of work that makes `artifact`."""
     return find_step(artifact).work_of(artifact)
 
 
 def in_turn(
     ready: Sequence[Artifact], needs: Callable[[Artifact], Resources], fits: Callable[[Resources], bool]
 ) -> Artifact | None:
-    """The first of `ready` that fits. One that does not holds back those behind it, or small steps might keep it
-    waiting for as long as there are any; but a step without GPUs may pass one that waits for GPUs."""
+    """Return the first of `ready` that fits.
+
+    One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
+    but a step without GPUs may pass one that waits for GPUs.
+
+    One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
+    but a step without GPUs may pass one that waits for GPUs.
+    """
     waits_for_gpus = False
     for artifact in ready:
         wanted = needs(artifact)
@@ -162,18 +173,18 @@ def in_turn(
 
 
 def side_by_side(shares: Iterable[float]) -> float:
-    """How many steps run at once on the average, where each occupies its share of all there is."""
+    """Return how many steps run at once on the average, where each occupies its share of all there is."""
     each = list(shares)
     return max(1.0, len(each) / sum(each)) if each else 1.0
 
 
-def this_machine(cpus: int) -> Machine:
-    """The machine at hand, of which `cpus` processors may be used."""
-    return Machine("this machine", cpus, visible_gpus(), main_memory().total / GIB)
+def local_resources(cpus: int) -> ResourcePool:
+    """Return the machine at hand, of which `cpus` processors may be used."""
+    return ResourcePool("this machine", cpus, visible_gpus(), main_memory().total / GIB)
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Those of CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi lists."""
+    """Return those of CUDA_VISIBLE_DEVICES where it is set, else all that nvidia-smi lists."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))

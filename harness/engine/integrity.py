@@ -1,4 +1,4 @@
-"""Whether the files of an artifact are still what was written: their SHA-256 beside those of its record."""
+"""The check that an artifact's files are still what was written: their SHA-256 against its record."""
 
 import json
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ SEAL = "record_digest"
 
 
 def content_digest(digests: Mapping[str, str], counts: Mapping[str, Any]) -> str:
-    """What an artifact contains: one digest of those of its files, by name, and of its counts."""
+    """Return one digest of an artifact's content: of its files' digests, by name, and of its counts."""
     return _digest([digests, counts])
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with a digest of itself."""
+    """Return the record with a digest of itself."""
     return {**record, SEAL: _digest(record)}
 
 
 def damaged_file(folder: Path, record: Mapping[str, Any]) -> str | None:
-    """The first file in `folder` that is not what its record says was written; None where all are.
+    """Return the first file in `folder` that is not what its record says was written; None where all are.
 
     Reads every file once, piece by piece. Records of earlier versions, with one digest of all files, name them all;
     still earlier ones have sizes alone. Files that were added are passed over: no step reads them.
@@ -47,7 +47,7 @@ def damaged_file(folder: Path, record: Mapping[str, Any]) -> str | None:
 
 
 def incomplete_file(folder: Path, record: Mapping[str, Any]) -> str | None:
-    """The first file of the record that is missing or of another size."""
+    """Return the first file of the record that is missing or of another size."""
     for name, size in record["files"].items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:

@@ -18,7 +18,7 @@ LONGEST = 10.0
 
 
 def main() -> None:
-    """Makes a folder for temporary files, prints its name, and waits for the end of standard input: the command's."""
+    """Make a folder for temporary files, print its name, and wait for the end of the command's stdin."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what ends the command may be sent to its processes
         signal.signal(number, signal.SIG_IGN)
     folder = Path(tempfile.mkdtemp(prefix="harness-"))
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def clear(folder: Path) -> None:
-    """Kills every process whose folder for temporary files is `folder`, and removes it."""
+    """Kill every process whose folder for temporary files is `folder`, and remove it."""
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         running = list(_users_of(folder))
@@ -43,7 +43,7 @@ def clear(folder: Path) -> None:
 
 
 def _users_of(folder: Path) -> Iterator[int]:
-    """Processes of this user that were started with it; none where there is no /proc: they end by themselves there."""
+    """Yield this user's processes that were started with it; none without /proc: there they end by themselves."""
     mark = b"TMPDIR=" + os.fsencode(folder)
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""How fast a run may ask and how much it may spend."""
+"""The limits of a run on its requests to endpoints, and on their cost."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ class Limits:
     run_id: str = ""
 
     def of_one_run(self) -> "Limits":
-        """The same bounds with a run's own id, unless they have one."""
+        """Return the same bounds with a run's own id, unless they have one."""
         from uuid import uuid4
 
         return self if self.run_id else replace(self, run_id=uuid4().hex)

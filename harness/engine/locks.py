@@ -7,8 +7,9 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Holds the lock `path`, a file in a folder that is there, until the context is left; `waits` is called, once,
-    where another process has it.
+    """Hold the lock `path`, a file in a folder that is there, until the context is left.
+
+    `waits` is called, once, where another process has it.
 
     The file goes with the lock. Who waited for it then sees that it is another file, and takes the lock anew
     (`filelock`), so that two never have it.
@@ -30,7 +31,7 @@ def locked(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[Non
 
 @contextmanager
 def locked_at_once(path: Path) -> Iterator[bool]:
-    """Whether the lock `path` was free; where it was, as `locked`."""
+    """Take the lock `path` as `locked` does if it is free; return whether it was."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, thread_local=False)
@@ -47,7 +48,7 @@ def locked_at_once(path: Path) -> Iterator[bool]:
 
 
 def remove_unheld(folder: Path, pattern: str) -> None:
-    """Removes the locks in `folder` that match and nobody has: of processes that were killed."""
+    """Remove the locks in `folder` that match and nobody has: of processes that were killed."""
     for path in folder.glob(pattern):
         with suppress(OSError), locked_at_once(path):
             pass

@@ -1,4 +1,4 @@
-"""How much main memory there is for this process."""
+"""The main memory of this process."""
 
 import os
 from contextlib import suppress
@@ -19,7 +19,7 @@ class MainMemory:
 
 
 def main_memory() -> MainMemory:
-    """What this process may use: less than the machine has, inside a container."""
+    """Return the bytes that this process may use: less than the machine has, inside a container."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     free = total
     with suppress(OSError, ValueError, StopIteration):

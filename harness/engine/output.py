@@ -1,4 +1,4 @@
-"""Where a running step writes."""
+"""The folder, rows, counts and progress that a running step writes."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from harness.engine.compute import Compute
 from harness.engine.limits import Limits
-from harness.engine.progress import Advance, Note, Report, silent
+from harness.engine.progress import Advance, EventHandler, Note, silent
 from harness.errors import UserError
 from harness.records import ROWS, encoded, read_rows, write_rows
 
@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
-    """What `Output.track` can run through: its length is known beforehand."""
+    """An iterable of known length, which `Output.track` runs through."""
 
 
 class Output:
@@ -28,14 +28,14 @@ class Output:
     def __init__(
         self,
         folder: Path,
-        report: Report = silent,
+        report: EventHandler = silent,
         *,
-        kept: Path | None = None,
+        reply_cache: Path | None = None,
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> None:
         self.folder = folder
-        self.kept = kept or folder.parent / ".kept"
+        self.reply_cache = reply_cache or folder.parent / ".kept"
         """A folder that outlives the step, finished or killed, for what must not be paid for twice."""
         self.limits = limits or Limits()
         """How fast this run may ask an endpoint, and how much it may spend."""
@@ -49,32 +49,32 @@ class Output:
         self._log: RowLog[Any] | None = None
 
     def write_rows(self, rows: Iterable[Any]) -> None:
-        """Writes the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
+        """Write the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
         self.counts["rows"] = write_rows(self.folder / ROWS, rows)
 
     def append_rows(self, type: type[T], key: Callable[[T], Hashable]) -> "RowLog[T]":
-        """Opens ``rows.jsonl`` to go on where a killed run stopped (resumable steps only).
+        """Open ``rows.jsonl`` to resume where a killed run stopped (resumable steps only).
 
         `key` tells rows apart: ``output.append_rows(Response, key=lambda row: row.prompt.id)``.
         """
         log = RowLog(self.folder / ROWS, type, key, self.counts)
         if log.is_damaged:
-            self.note(f"the rows that a killed run left in {self.folder / ROWS} are not what it wrote: made again")
+            self.note(f"the rows that a killed run left in {self.folder / ROWS} are damaged: made again")
         self._log = log
         return log
 
     def close(self) -> None:
-        """Ends the writing, once the step has returned."""
+        """End the writing, once the step has returned."""
         if self._log is not None:
             self._log.close()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes `value` to the file `name` (such as ``scores.json``) with sorted keys."""
+        """Write `value` to the file `name` (such as ``scores.json``) with sorted keys."""
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         (self.folder / name).write_text(text + "\n", encoding="utf-8")
 
     def note(self, line: str) -> None:
-        """Tells the user, in one line, what should not be missed of this step's result; kept nowhere."""
+        """Print a line on this step's result that the user should not miss; it is not stored."""
         self._report(Note(line))
 
     @overload
@@ -84,7 +84,7 @@ class Output:
     def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
 
     def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
-        """Shows progress in `unit`s (a plural: "rows"), with rate and time left.
+        """Show progress in `unit`s (a plural: "rows"), with rate and time left.
 
         Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
         what an earlier run had finished.
@@ -103,14 +103,14 @@ def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
 class Tracker:
     """Counts what a step has done and reports it, at most ten times a second."""
 
-    def __init__(self, total: int, unit: str, done: int, report: Report) -> None:
+    def __init__(self, total: int, unit: str, done: int, report: EventHandler) -> None:
         self._total, self._unit, self._done, self._report = total, unit, done, report
         self._done_before = done
         self._start = time.monotonic()
         self._next_report = self._start
 
     def advance(self, count: int = 1) -> None:
-        """`count` more are done."""
+        """Report `count` more done."""
         self._done += count
         now = time.monotonic()
         if now >= self._next_report or self._done >= self._total:
@@ -134,7 +134,7 @@ class RowLog(Generic[T]):
         self.is_damaged = False
         """Whether the rows that were there are not those that were written, so that none of them is kept."""
         self._digest = hashlib.sha256()
-        self._file.truncate(self._size_kept(path))
+        self._file.truncate(self._complete_size(path))
         try:
             rows = read_rows(path, type)
         except UserError:  # written by other code: start again
@@ -146,7 +146,7 @@ class RowLog(Generic[T]):
         self._count()
 
     def append(self, rows: Sequence[T]) -> None:
-        """Adds `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
+        """Add `rows` for good: when this returns they are on the disk. Raises ValueError for a key already there."""
         keys = [self._key(row) for row in rows]
         again = [key for position, key in enumerate(keys) if key in self.done or key in keys[:position]]
         if again:
@@ -161,26 +161,26 @@ class RowLog(Generic[T]):
         self._count()
 
     def close(self) -> None:
-        """Ends the appending. The artifact's record has a digest of the rows by itself."""
+        """End the appending. The artifact's record has a digest of the rows by itself."""
         if self._mark.exists():
             self._write_mark(str(self._file.tell()))
         self._file.close()
 
-    def _size_kept(self, path: Path) -> int:
-        """Bytes of whole appends. Zero where there is no mark, one that a power loss has spoilt, or other bytes."""
+    def _complete_size(self, path: Path) -> int:
+        """Return the bytes of complete appends; 0 without a mark, or where it is spoilt or the bytes are others."""
         try:
             size, *digest = self._mark.read_text().split()
-            kept = int(size)
+            complete = int(size)
         except (OSError, ValueError):
             return 0
-        if kept > os.fstat(self._file.fileno()).st_size:
+        if complete > os.fstat(self._file.fileno()).st_size:
             return 0
-        written = path.read_bytes()[:kept]
+        written = path.read_bytes()[:complete]
         self.is_damaged = bool(digest) and hashlib.sha256(written).hexdigest() != digest[0]
         if self.is_damaged:
             return 0
         self._digest.update(written)
-        return kept
+        return complete
 
     def _write_mark(self, text: str) -> None:
         aside = self._mark.with_suffix(".new")

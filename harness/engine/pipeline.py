@@ -16,7 +16,7 @@ from harness.engine.schedule import Durations, Schedule
 from harness.engine.scratch import scratch
 from harness.engine.store import Store
 from harness.errors import Interrupted, UserError
-from harness.terminal import said_if_slow
+from harness.terminal import note_if_slow
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Plan:
 
 
 def plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """Which steps must run, so that `store` has all `targets`, and none that is stale if it makes such again."""
+    """Return the steps that must run so that `store` has all `targets`, and none that is stale if it remakes those."""
     found: dict[str, Artifact] = {}
     missing: dict[str, Artifact] = {}
     wanted = list(targets)
@@ -54,7 +54,7 @@ def plan(targets: Iterable[Artifact], store: Store) -> Plan:
 
 
 def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
-    """`plan`, once every file of what it found is what was written there; what is damaged counts as missing.
+    """Return `plan` after comparing every found file with its record; damaged artifacts count as missing.
 
     Prints a line to stderr for each damaged artifact. A store compares what it has once.
     """
@@ -65,26 +65,26 @@ def checked_plan(targets: Iterable[Artifact], store: Store) -> Plan:
         if not damaged:
             break
         for artifact, file in damaged:
-            _tell_damaged(artifact, file, store)
+            _report_damaged(artifact, file, store)
     for artifact in steps.missing:
         if spoilt := store.spoilt_file(artifact):
-            _tell_damaged(artifact, spoilt, store)
+            _report_damaged(artifact, spoilt, store)
     return steps
 
 
 def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, str]]:
-    """The damaged artifacts among those found, each with a file, out of the store now; checkpoints take seconds."""
+    """Discard the damaged artifacts among those found; return each with its damaged file. Checkpoints take seconds."""
     artifacts = list(found)
     slow = f"comparing the files of {len(artifacts)} finished steps with what was written there ..."
-    with said_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
+    with note_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
         suspects = [one for one, file in zip(artifacts, readers.map(store.damage, artifacts), strict=True) if file]
     return [(one, file) for one in suspects if (file := store.discard(one))]
 
 
-def _tell_damaged(artifact: Artifact, file: str, store: Store) -> None:
+def _report_damaged(artifact: Artifact, file: str, store: Store) -> None:
     mended = "fetched" if store.has(artifact) else "made"
     place = store.folder(artifact) / file
-    print(f"{place} is not what was written there: {artifact} is {mended} again", file=sys.stderr, flush=True)
+    print(f"{place} is damaged: {artifact} is {mended} again", file=sys.stderr, flush=True)
 
 
 def print_plan(plan: Plan) -> None:
@@ -110,8 +110,7 @@ def run(
     compute: Compute | None = None,
     expected: Mapping[str, float] | None = None,
 ) -> None:
-    """Makes all `targets`: runs what `store` does not have, on `jobs` processors of this machine (default: all that it
-    has) or on a cluster.
+    """Make all `targets`: run what `store` lacks, on `jobs` processors of this machine (default: all) or on a cluster.
 
     `limits` bounds what the steps may ask of endpoints; `compute` says where they run, and how they run models;
     `expected` are the seconds that each may take, by key, for a forecast from the start.
@@ -128,17 +127,25 @@ def run(
     if not steps.missing:
         return
     try:
-        with scratch(), display(len(steps.missing)) as shown:
-            _execute(steps, store, jobs, shown, (limits or Limits()).of_one_run(), compute or Compute(), expected or {})
+        with scratch(), display(len(steps.missing)) as live_display:
+            _execute(
+                steps,
+                store,
+                jobs,
+                live_display,
+                (limits or Limits()).of_one_run(),
+                compute or Compute(),
+                expected or {},
+            )
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; finished steps are kept, the same command goes on from here") from None
+        raise Interrupted("interrupted; finished steps are kept, run the same command to continue") from None
 
 
 def _execute(
     steps: Plan,
     store: Store,
     jobs: int,
-    shown: Display,
+    live_display: Display,
     limits: Limits,
     compute: Compute,
     expected: Mapping[str, float],
@@ -150,26 +157,26 @@ def _execute(
         durations.learn(artifact, store.record(artifact)["seconds"])
     schedule = Schedule(steps.missing, durations)
     with _executor(store, jobs, limits, compute) as executor:
-        at_once = executor.prepare(steps.missing)
+        parallelism = executor.prepare(steps.missing)
         while not schedule.finished:
             while ready := schedule.take(executor.pick):
-                shown.start(ready.key, str(ready))
+                live_display.start(ready.key, str(ready))
                 executor.start(ready)
             for artifact, message in executor.messages(timeout=0.5):
                 if isinstance(message, Failed):
                     raise message.error()
                 if isinstance(message, Done):
                     schedule.finish(artifact, message.seconds)
-                    shown.end(artifact.key, message.built, schedule.seconds_left(at_once))
+                    live_display.end(artifact.key, message.built, schedule.seconds_left(parallelism))
                 else:
-                    shown.tell(artifact.key, message)
+                    live_display.show(artifact.key, message)
                     if isinstance(message, Advance) and message.seconds_left is not None:
                         schedule.hear(artifact, message.seconds_left)
-            shown.tick(schedule.seconds_left(at_once))
+            live_display.tick(schedule.seconds_left(parallelism))
 
 
 def _executor(store: Store, jobs: int, limits: Limits, compute: Compute) -> Executor:
-    """What runs steps where `compute` says. It starts what it needs when it is entered."""
+    """Return the executor that `compute` asks for. It starts what it needs when it is entered."""
     from harness.engine import ray_executor, workers
 
     if compute.executor == "ray":
@@ -182,5 +189,5 @@ def _row(name: str, width: int, total: int, to_run: int) -> str:
 
 
 def _processors() -> int:
-    """How many this process may use (fewer than the machine has, inside a container)."""
+    """Return how many processors this process may use (fewer than the machine has, inside a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,7 @@ from harness.engine.signals import ENDINGS
 
 
 def threads_of(cpus: int) -> dict[str, str]:
-    """The environment of a process that has `cpus` processors: so many threads, and the same order of sets in each.
+    """Return the environment of a process with `cpus` processors: its thread count, and a fixed order of sets.
 
     Killed workers leave semaphores, which multiprocessing's tracker frees; its warning about that would be noise.
     """
@@ -33,7 +33,7 @@ def threads_of(cpus: int) -> dict[str, str]:
 
 
 def spawn(target: Callable[..., None], arguments: tuple[Any, ...], environment: Mapping[str, str]) -> SpawnProcess:
-    """A fresh Python process that runs `target`, leaves Ctrl-C to this one, and dies when this one does."""
+    """Start a fresh Python process that runs `target`, leaves Ctrl-C to this one, and dies when this one does."""
     task = _Later((target, arguments))
     process = multiprocessing.get_context("spawn").Process(target=_begin, args=(task,))
     with _environment(environment):
@@ -56,19 +56,19 @@ class _Later:
         self._pickled = pickled
 
     def unpickled(self) -> Any:
-        """The value, in the new process."""
+        """Return the value, in the new process."""
         return pickle.loads(self._pickled)
 
 
 def _begin(task: _Later) -> None:
-    """The body of a process, which belongs to its parent before it does anything that takes long."""
+    """Run the body of a process, which belongs to its parent before it does anything that takes long."""
     _belong_to_parent()
     target, arguments = task.unpickled()
     target(*arguments)
 
 
 def _belong_to_parent() -> None:
-    """Leaves Ctrl-C to the parent, for what this process starts too, and dies when the parent does."""
+    """Leave Ctrl-C to the parent, for what this process starts too, and die when the parent does."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -81,7 +81,7 @@ def _belong_to_parent() -> None:
 
 
 def print_to(log: Path) -> None:
-    """Sends what this process prints to the end of `log`: the terminal belongs to the parent."""
+    """Send what this process prints to the end of `log`: the terminal belongs to the parent."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
@@ -90,7 +90,7 @@ def print_to(log: Path) -> None:
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables for processes started inside: OpenMP and Python's hash seed are read when a process starts."""
+    """Set variables for processes started inside: OpenMP and Python's hash seed are read when a process starts."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -105,8 +105,12 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C reaches the whole group: a process started inside is spared from its first moment, and this one hears of
-    it, and of what else ends it, on leaving. Ignoring it here meanwhile would lose it, and the run would go on."""
+    """Delay interrupts: a process started inside never gets them, and this one gets them on leaving.
+
+    Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
+
+    Ctrl-C reaches the whole group; ignoring it here meanwhile would lose it, and the run would go on.
+    """
     heard: list[int] = []
     numbers = (signal.SIGINT, *ENDINGS)
     handlers = [signal.signal(number, lambda number, _frame: heard.append(number)) for number in numbers]

@@ -1,4 +1,4 @@
-"""What a running step tells, and how a run is shown: live on a terminal, as plain lines elsewhere, always on stderr."""
+"""The events of a running step, and their display: live on a terminal, as plain lines elsewhere, always on stderr."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ class Advance:
         return (self.total - self.done) / self.rate if self.rate > 0 else None
 
     def __str__(self) -> str:
-        left = "" if self.seconds_left is None else f" · {duration(self.seconds_left)} left"
+        left = "" if self.seconds_left is None else f" · {format_duration(self.seconds_left)} left"
         return f"{self.done}/{self.total} {self.unit} · {rate(self.rate)} {self.unit}/s{left}"
 
 
@@ -58,20 +58,20 @@ class Note:
 
 
 Event = Advance | Waiting | Note
-Report = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """A `Report` that tells nobody."""
+    """Ignore the event."""
 
 
 def rate(number: float) -> str:
-    """A number a second, as people write it: ``0.507``, ``31.6``, ``12,500``."""
+    """Format a number a second: ``0.507``, ``31.6``, ``12,500``."""
     return f"{number:.3g}" if number < 999.5 else f"{float(f'{number:.3g}'):,.0f}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``8.1 s``, ``2 min 05 s``, ``3 h 20 min``."""
+def format_duration(seconds: float) -> str:
+    """Format seconds: ``8.1 s``, ``2 min 05 s``, ``3 h 20 min``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, whole_seconds = divmod(round(seconds), 60)
@@ -91,35 +91,39 @@ class Display(AbstractContextManager["Display"]):
     """Plain lines: one when a step starts, one when it ends. Steps are told apart by their keys."""
 
     def __init__(self, total: int, stream: TextIO) -> None:
-        """`total`: how many steps will run."""
+        """Prepare the display of a run of `total` steps."""
         self._total, self._stream = total, stream
         self._ended = 0
         self._running: dict[str, _Running] = {}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Ends the display; nothing to do for plain lines."""
+        """End the display; nothing to do for plain lines."""
 
     def start(self, key: str, name: str) -> None:
-        """The step `key`, shown as `name`, starts."""
+        """Show that the step `key`, called `name`, starts."""
         self._running[key] = _Running(name, time.monotonic())
         self._print(f"{'':{len(self._counter())}} {name} ...")
 
-    def tell(self, key: str, event: Event) -> None:
-        """A running step reports."""
+    def show(self, key: str, event: Event) -> None:
+        """Show an event of a running step."""
         if isinstance(event, Advance):
             self._running[key].last = event
         else:
             self._print(f"{'':{len(self._counter())}} {self._running[key].name}: {event}")
 
     def end(self, key: str, built: bool, seconds_left: float | None) -> None:
-        """The step `key` is made (not `built`: by another process). `seconds_left`: the forecast for the whole run."""
+        """Show that the step `key` is made (not `built`: by another process); `seconds_left` is the run's forecast."""
         running = self._running.pop(key)
         self._ended += 1
-        left = "" if seconds_left is None or self._ended == self._total else f", {duration(seconds_left)} left in all"
+        left = (
+            ""
+            if seconds_left is None or self._ended == self._total
+            else f", {format_duration(seconds_left)} left in all"
+        )
         self._print(f"{self._counter()} {running.name}: {_work_done(running, built)}{left}")
 
     def tick(self, seconds_left: float | None) -> None:
-        """Called twice a second or more; `seconds_left` as in `end`."""
+        """Refresh the display, twice a second or more; `seconds_left` as in `end`."""
 
     def _counter(self) -> str:
         return f"[{self._ended:{len(str(self._total))}d}/{self._total}]"
@@ -141,18 +145,18 @@ class LiveDisplay(Display):
         self._bars.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Takes the bars off the screen."""
+        """Take the bars off the screen."""
         self._bars.stop()
 
     def start(self, key: str, name: str) -> None:
-        """Adds a bar."""
+        """Add a bar."""
         self._running[key] = _Running(name, time.monotonic())
         self._tasks[key] = self._bars.add_task(f"  {name}", total=None, status="")
 
-    def tell(self, key: str, event: Event) -> None:
-        """Moves the step's bar; a note is a line above the bars."""
+    def show(self, key: str, event: Event) -> None:
+        """Move the step's bar; a note is a line above the bars."""
         if isinstance(event, Note):
-            super().tell(key, event)
+            super().show(key, event)
             return
         if isinstance(event, Advance):
             self._running[key].last = event
@@ -160,16 +164,16 @@ class LiveDisplay(Display):
         self._bars.update(self._tasks[key], status=str(event))
 
     def end(self, key: str, built: bool, seconds_left: float | None) -> None:
-        """Replaces the step's bar by a line."""
+        """Replace the step's bar by a line."""
         self._bars.remove_task(self._tasks.pop(key))
         super().end(key, built, None)
         self._bars.update(self._overall, completed=self._ended)
         self.tick(seconds_left)
 
     def tick(self, seconds_left: float | None) -> None:
-        """Refreshes the clock of the run."""
-        left = "" if seconds_left is None else f" · {duration(seconds_left)} left"
-        status = f"{self._ended}/{self._total} · {duration(time.monotonic() - self._began)}{left}"
+        """Refresh the clock of the run."""
+        left = "" if seconds_left is None else f" · {format_duration(seconds_left)} left"
+        status = f"{self._ended}/{self._total} · {format_duration(time.monotonic() - self._began)}{left}"
         self._bars.update(self._overall, status=status)
 
     def _print(self, line: str) -> None:
@@ -177,7 +181,7 @@ class LiveDisplay(Display):
 
 
 def display(total: int) -> Display:
-    """The display for a run of `total` steps that suits stderr."""
+    """Return the display for a run of `total` steps that suits stderr."""
     stream = sys.stderr
     live = stream.isatty() and os.environ.get("TERM") != "dumb"
     return LiveDisplay(total, stream) if live else Display(total, stream)
@@ -186,16 +190,16 @@ def display(total: int) -> Display:
 def _work_done(running: _Running, built: bool) -> str:
     seconds = time.monotonic() - running.started
     if not built:
-        return f"made by another process or as it was, waited {duration(seconds)}"
+        return f"made by another process or as it was, waited {format_duration(seconds)}"
     if running.last is None:
-        return duration(seconds)
+        return format_duration(seconds)
     last = running.last
     unit = last.unit.removesuffix("s") if last.done == 1 else last.unit
-    return f"{last.done} {unit} in {duration(seconds)} ({rate(last.rate)} {last.unit}/s)"
+    return f"{last.done} {unit} in {format_duration(seconds)} ({rate(last.rate)} {last.unit}/s)"
 
 
 def _bars(stream: TextIO) -> "Progress":
-    """Where all does not fit in a line, labels are cut short: the bars and what has been done say more."""
+    """Return the progress bars; where all does not fit in a line, labels are cut short."""
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
     from rich.table import Column
     from rich.text import Text

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources
-from harness.engine.executor import Done, Failed, Machine, Message
+from harness.engine.executor import Done, Failed, ResourcePool, StepMessage
 from harness.engine.limits import Limits
 from harness.engine.main_memory import GIB
 from harness.engine.processes import threads_of
@@ -32,7 +32,7 @@ GONE_SECONDS = 30.0
 """Without an answer, after which the cluster is gone. Ray itself would end this process after 60."""
 NODES_SECONDS = 2.0
 """Between looks at the nodes."""
-LONGEST_FOR_SOCKETS = 38
+MAX_FOR_SOCKETS = 38
 """Characters of the folder that holds a cluster's own, so that the names of its sockets stay below the system's 108."""
 
 
@@ -97,7 +97,7 @@ class Cluster:
         self._make = ray.remote(make)
         self._make_on_gpus = ray.remote(max_calls=1)(make)  # what a step leaves on them goes with its process
         self._running: dict[Any, Artifact] = {}
-        self._nodes: list[Machine] = []
+        self._nodes: list[ResourcePool] = []
         self._seen_at = self._look_at = time.monotonic()
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class Cluster:
         """Whatever was submitted and has not ended."""
         return list(self._running.values())
 
-    def nodes(self) -> list[Machine]:
+    def nodes(self) -> list[ResourcePool]:
         """The nodes that are up, idle or not, as seen not long ago. Raises UserError when the cluster has gone away."""
         import ray
 
@@ -137,7 +137,7 @@ class Cluster:
         )
         self._running[task.remote(artifact.key, pickle.dumps(artifact), self._context, self._events)] = artifact
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """What running steps say, once one has ended or after `timeout` seconds.
 
         Raises WorkerDied for a step whose node or process was lost too often, UserError when the cluster has gone away.
@@ -206,7 +206,7 @@ def _connect(address: str, jobs: int) -> None:
 def _init(address: str, jobs: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 seconds, where another program listens
-    if len(tempfile.gettempdir()) > LONGEST_FOR_SOCKETS:
+    if len(tempfile.gettempdir()) > MAX_FOR_SOCKETS:
         os.environ.setdefault("RAY_TMPDIR", "/tmp")
     import ray
 
@@ -232,9 +232,9 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _machine(node: Mapping[str, float]) -> Machine:
+def _machine(node: Mapping[str, float]) -> ResourcePool:
     gpus = [str(number) for number in range(int(node.get("GPU", 0)))]
-    return Machine("", node.get("CPU", 0.0), gpus, node.get("memory", 0.0) / GIB)
+    return ResourcePool("", node.get("CPU", 0.0), gpus, node.get("memory", 0.0) / GIB)
 
 
 # On a node
@@ -268,7 +268,7 @@ def enter(folder: Path) -> None:
     except OSError as error:
         raise UserError(
             f"the node {os.uname().nodename} cannot work in {folder}, where the command was given ({error.strerror});"
-            " give it in a folder that all nodes have under the same path"
+            " run it in a folder that all nodes have under the same path"
         ) from None
 
 

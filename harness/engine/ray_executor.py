@@ -16,9 +16,9 @@ from harness.engine.compute import Compute, Resources
 from harness.engine.executor import (
     Done,
     Executor,
-    Machine,
-    Message,
-    described,
+    ResourcePool,
+    StepMessage,
+    format_resources,
     in_turn,
     needs_of,
     side_by_side,
@@ -116,7 +116,7 @@ class RayExecutor(Executor):
             needs = self._needs(artifact)
             self._cluster.submit(artifact, needs, threads_for(artifact, needs, self._compute))
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """What running steps say within `timeout` seconds.
 
         Raises WorkerDied for a step whose node or process was lost too often; UserError when the cluster has gone
@@ -157,11 +157,11 @@ class RayExecutor(Executor):
                 free.take(other)
         return free.fits(needs) or not self._is_placeable(needs)
 
-    def _whole(self) -> Machine:
+    def _whole(self) -> ResourcePool:
         """All nodes as one machine, on which nothing runs."""
         nodes = self._cluster.nodes()
         gpus = [str(number) for number in range(sum(len(node.gpus) for node in nodes))]
-        return Machine("", sum(node.cpus for node in nodes), gpus, sum(node.memory_gb for node in nodes))
+        return ResourcePool("", sum(node.cpus for node in nodes), gpus, sum(node.memory_gb for node in nodes))
 
     def _too_small(self, step: Artifact) -> UserError:
         needs, nodes = self._needs(step), self._cluster.nodes()
@@ -174,8 +174,8 @@ class RayExecutor(Executor):
         there = [f"{count}{resources}" for resources, count in Counter(map(str, nodes)).items()]
         return UserError(
             f"no node of the Ray cluster has enough {' and '.join(lacking)} for step {step}, which needs"
-            f" {described(needs)} (nodes: {', '.join(there)}); add a node that has it, or change compute.resources of"
-            " the scale; finished steps are kept"
+            f" {format_resources(needs)} (nodes: {', '.join(there)}); add a node that has it, or change"
+            " compute.resources of the scale; finished steps are kept"
         )
 
     def _needs(self, artifact: Artifact) -> Resources:

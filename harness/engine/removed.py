@@ -11,7 +11,7 @@ class Removed(UserError):
 
 
 def removed(artifact: Artifact, folder: Path) -> Removed:
-    """The error for `artifact`, which lay in `folder`, or was being made there."""
+    """Return the error for `artifact`, which lay in `folder`, or was being made there."""
     return Removed(
         f"{folder} of step {artifact} is gone, or part of it, though this run needs it; do not remove what a run works"
         " with, and run the same command again, which makes it anew"

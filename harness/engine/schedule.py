@@ -1,4 +1,4 @@
-"""Which step to run next, and how long it will all take."""
+"""The order of steps, and the forecast of the time they take."""
 
 import time
 from collections import defaultdict
@@ -13,7 +13,7 @@ DAMPING = 0.02
 
 @dataclass(slots=True)
 class _Taken:
-    """What ended steps took: `seconds` of `count` in all, `timed` of those that `reckoned` were forecast for."""
+    """The time of ended steps: `seconds` of `count` in all, `timed` of those that `reckoned` were forecast for."""
 
     count: int = 0
     seconds: float = 0.0
@@ -21,7 +21,7 @@ class _Taken:
     reckoned: float = 0.0
 
     def add(self, seconds: float, reckoned: float | None) -> None:
-        """One more has ended."""
+        """Add an ended step."""
         self.count += 1
         self.seconds += seconds
         if reckoned is not None:
@@ -40,13 +40,13 @@ class _Running:
 
 
 class Durations:
-    """What steps will take: as was reckoned before the run, at the pace that those so far had of what was reckoned.
+    """The expected time of steps: the forecast before the run, at the pace of those so far.
 
     Of steps that nothing was reckoned for, others of the same name are the forecast.
     """
 
     def __init__(self, reckoned: Mapping[str, float] | None = None) -> None:
-        """`reckoned`: seconds by key of a step."""
+        """Start with `reckoned`, the forecast seconds by key of a step."""
         self._reckoned = reckoned or {}
         self._damping = DAMPING * sum(self._reckoned.values())
         self._of_name: defaultdict[str, _Taken] = defaultdict(_Taken)
@@ -55,19 +55,19 @@ class Durations:
         self._supposed: dict[str, float] = {}
 
     def learn(self, artifact: Artifact, seconds: float) -> None:
-        """`artifact` took `seconds`."""
+        """Learn that `artifact` took `seconds`."""
         self._running.pop(artifact.key, None)
         for taken in (self._of_name[artifact.step], self._of_all):
             taken.add(seconds, self._reckoned.get(artifact.key))
 
     def suppose(self, artifact: Artifact, elapsed: float, seconds: float) -> None:
-        """`artifact` has been made for `elapsed` seconds, and reckons with `seconds` in all."""
+        """Learn that `artifact` has run for `elapsed` seconds, and is expected to take `seconds` in all."""
         reckoned = self._reckoned.get(artifact.key, 0.0) * elapsed / seconds if seconds else 0.0
         self._running[artifact.key] = _Running(artifact.step, elapsed, seconds, reckoned)
         self._supposed[artifact.step] = seconds
 
     def knows(self, artifact: Artifact) -> bool:
-        """Whether anything is known about such a step."""
+        """Return whether anything is known about such a step."""
         return artifact.key in self._reckoned or artifact.step in self._of_name or artifact.step in self._supposed
 
     def expect(self, artifact: Artifact) -> float:
@@ -87,7 +87,7 @@ class Durations:
         return taken.seconds / taken.count if taken.count else 1.0
 
     def _pace(self, step: str) -> float:
-        """Seconds taken for one reckoned, by steps of this name, else by all; the first few steps say little of it."""
+        """Return seconds taken for one forecast, of steps of this name, else of all; the first few count little."""
         of_name = [each for each in self._running.values() if each.step == step]
         timed, reckoned = _evidence(self._of_name.get(step, _Taken()), of_name)
         if not reckoned:
@@ -96,7 +96,7 @@ class Durations:
 
 
 def _evidence(ended: _Taken, running: Iterable[_Running]) -> tuple[float, float]:
-    """(seconds taken, seconds reckoned for what was done in them), of what has ended and what runs."""
+    """Return (seconds taken, seconds forecast for what was done in them), of ended and running steps."""
     far = [each for each in running if each.reckoned]
     return ended.timed + sum(each.elapsed for each in far), ended.reckoned + sum(each.reckoned for each in far)
 
@@ -105,7 +105,7 @@ Pick = Callable[[Sequence[Artifact]], Artifact | None]
 
 
 def first(ready: Sequence[Artifact]) -> Artifact:
-    """The most urgent of the steps that can be started."""
+    """Return the most urgent of the steps that can be started."""
     return ready[0]
 
 
@@ -113,7 +113,7 @@ class Schedule:
     """Hands out steps whose inputs are there, the one that starts the longest chain first."""
 
     def __init__(self, missing: Sequence[Artifact], durations: Durations) -> None:
-        """`missing`: what is to be made, inputs before what needs them."""
+        """Start with `missing`, the artifacts to make, inputs before what needs them."""
         self._durations = durations
         self._waiting = {artifact.key: artifact for artifact in missing}
         self._unfinished = dict(self._waiting)
@@ -129,8 +129,12 @@ class Schedule:
         return not self._unfinished
 
     def take(self, pick: Pick = first) -> Artifact | None:
-        """The step to start next: what `pick` says of those whose inputs are there, the start of the longest chain
-        first. None when it says so, or when each of those left waits for one that is running, or none is left."""
+        """Return the step to start next: the choice of `pick` among those whose inputs are there, longest chain first.
+
+        None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
+
+        None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
+        """
         ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
         if not ready:
             return None
@@ -142,17 +146,17 @@ class Schedule:
         return self._waiting.pop(chosen.key)
 
     def hear(self, artifact: Artifact, seconds_left: float) -> None:
-        """`artifact` is being made and reckons with `seconds_left`."""
+        """Learn that `artifact` is being made and expects `seconds_left`."""
         elapsed = time.monotonic() - self._started[artifact.key]
         self._durations.suppose(artifact, elapsed, elapsed + seconds_left)
 
     def finish(self, artifact: Artifact, seconds: float) -> None:
-        """`artifact` has been made, in `seconds`."""
+        """Learn that `artifact` has been made, in `seconds`."""
         del self._unfinished[artifact.key], self._started[artifact.key]
         self._durations.learn(artifact, seconds)
 
     def seconds_left(self, jobs: float) -> float | None:
-        """Forecast for what is left to do, `jobs` steps at a time; None while most of it is of unknown kinds."""
+        """Forecast the seconds for what is left, `jobs` steps at a time; None while most of it is of unknown kinds."""
         known = sum(self._durations.knows(artifact) for artifact in self._unfinished.values())
         if 2 * known < len(self._unfinished):
             return None
@@ -167,7 +171,7 @@ class Schedule:
         return self._durations.expect(self._unfinished[key])
 
     def _chains(self) -> dict[str, float]:
-        """For each unfinished step, the expected seconds of the longest chain that starts with it."""
+        """Return for each unfinished step the expected seconds of the longest chain that starts with it."""
         chains: dict[str, float] = {}
         for key in reversed(self._unfinished):
             chains[key] = self._expect(key) + max((chains[child] for child in self._needed_by[key]), default=0.0)

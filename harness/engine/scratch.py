@@ -23,7 +23,7 @@ _active: list[Path] = []
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """The folder, as TMPDIR for what is started inside, until the outermost of these contexts is left.
+    """Provide the folder, as TMPDIR for processes started inside, until the outermost of these contexts is left.
 
     In a process that was started inside, it is that one's. Raises UserError where none can be made.
     """
@@ -46,7 +46,7 @@ def scratch() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of its own in `scratch`, removed on leaving. Raises UserError where none can be made."""
+    """Provide a folder of its own in `scratch`, removed on leaving. Raises UserError where none can be made."""
     with scratch() as place, tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
@@ -76,14 +76,14 @@ def _why_not() -> str:
 
 
 def _forget(folder: Path) -> None:
-    """Drops what libraries have noted in the environment of places in `folder`: they would make it once more."""
+    """Drop what libraries have noted in the environment of places in `folder`: they would make it once more."""
     for name, value in list(os.environ.items()):
         if value.startswith(f"{folder}{os.sep}"):
             del os.environ[name]
 
 
 def _use(folder: str | None) -> None:
-    """Has `tempfile`, here and in processes started from now on, use `folder`; None: what the system has."""
+    """Make `tempfile`, here and in processes started from now on, use `folder`; None: the system's default."""
     if folder is None:
         os.environ.pop(_TMPDIR, None)
     else:

@@ -43,7 +43,7 @@ class SharedStore:
             )
 
     def record(self, place: str) -> dict[str, Any] | None:
-        """The content of the artifact's record, without its payload; None where it is not there."""
+        """Return the content of the artifact's record, without its payload; None where it is not there."""
         if not self.keeps_records or place not in self._records:
             text = self._do(lambda files, root: _read(files, posixpath.join(root, place, RECORD)))
             try:
@@ -59,7 +59,7 @@ class SharedStore:
         return self._records[place]
 
     def fetch(self, place: str, folder: Path) -> None:
-        """Copies the artifact into the empty folder."""
+        """Copy the artifact into the empty folder."""
         names = [*(self.record(place) or {}).get("files", ()), RECORD]
 
         def copy(files: Any, root: str) -> None:
@@ -70,7 +70,7 @@ class SharedStore:
         self._do(copy)
 
     def push(self, place: str, folder: Path) -> None:
-        """Copies the artifact in `folder` there, its record last."""
+        """Copy the artifact in `folder` there, its record last."""
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         names.remove(RECORD)
 
@@ -86,12 +86,12 @@ class SharedStore:
         self._do(copy)
 
     def cache(self, machine: str) -> Path:
-        """Where `machine` keeps what it fetches and makes, in its folder for temporary files."""
+        """Return the folder where `machine` keeps what it fetches and makes, among its temporary files."""
         name = sha256(self.url.encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"harness-{getuid()}" / name / machine
 
     def _do(self, action: Callable[[Any, str], T]) -> T:
-        """Calls `action` with fsspec's file system and the path that stands for the URL in it."""
+        """Call `action` with fsspec's file system and the path that stands for the URL in it."""
         import fsspec
 
         try:
@@ -101,7 +101,7 @@ class SharedStore:
         except Exception as error:  # each file system has its own
             why = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"the store {self.url} cannot be used ({why}); see to that, or give another URL with --store"
+                f"the store {self.url} cannot be used ({why}); fix that, or give another URL with --store"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What ends a command from outside."""
+"""The signals that end a command from outside."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def endings_interrupt() -> Iterator[list[int]]:
-    """Has `ENDINGS` end what runs inside as Ctrl-C does, so that it is tidied up; the numbers of those heard so far.
+    """Make `ENDINGS` interrupt as Ctrl-C does, so that it is tidied up; yield the numbers of those received so far.
 
     One that is ignored, as under nohup, stays ignored.
     """

@@ -1,4 +1,4 @@
-"""Whether the sources of a package are still those that were read: by their sizes and times, without reading them."""
+"""The check that a package's sources are still those that were read: by their sizes and times, without reading them."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 
 def sources_state(roots: frozenset[str]) -> str:
-    """What changes with any source of these outermost packages, and with Python. As first asked for in the process."""
+    """Return a state that changes with any source of these outermost packages, and with Python; cached."""
     return sha256("\n".join([sys.version, *map(_state, sorted(roots))]).encode()).hexdigest()
 
 

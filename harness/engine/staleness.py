@@ -133,7 +133,7 @@ def staleness(
 
 
 def changed_modules(record: Record, now: Digests | None) -> tuple[str, ...] | None:
-    """The modules in which the code that made an artifact is another now; None where that cannot be told.
+    """Return the modules in which the code that made an artifact is another now; None where that cannot be told.
 
     The digests are of syntax trees, which each Python prints in its own way.
     """
@@ -145,7 +145,7 @@ def changed_modules(record: Record, now: Digests | None) -> tuple[str, ...] | No
 
 
 def has_other_inputs(record: Record, content: Mapping[str, str | None]) -> bool:
-    """Whether an input that the artifact was made from has another content now, as far as both are on record."""
+    """Return whether an input that the artifact was made from has another content now, as far as both are on record."""
     made_from = record.get("made_from") or {}
     return any(then and content.get(key) and content[key] != then for key, then in made_from.items())
 
@@ -154,7 +154,7 @@ def has_other_inputs(record: Record, content: Mapping[str, str | None]) -> bool:
 
 
 def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Made]:
-    """Those of a graph that `find` finds the record of, but for those to be made again for failed rows."""
+    """Return those of a graph that `find` finds the record of, but for those to be made again for failed rows."""
     return [
         Made(each.step, each.key, record, tuple(parent.key for parent in each.parents()), functions_of(each))
         for each in ancestry(targets)
@@ -163,7 +163,8 @@ def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | No
 
 
 def in_folders(folders: Iterable[Path]) -> list[Made]:
-    """The artifacts in these folders of stores, and what they were made from as far as it is there; inputs first."""
+    """Return the artifacts in these folders of stores, and what they were made from as far as it is there; inputs
+    first."""
     found: dict[str, Made] = {}
     places: dict[Path, dict[str, Path]] = {}
 
@@ -188,7 +189,7 @@ def in_folders(folders: Iterable[Path]) -> list[Made]:
 
 
 def stored_record(folder: Path) -> Record | None:
-    """The record of the artifact that `folder` is; None where it is none."""
+    """Return the record of the artifact that `folder` is; None where it is none."""
     try:
         record = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):
@@ -197,7 +198,8 @@ def stored_record(folder: Path) -> Record | None:
 
 
 def artifact_around(path: Path) -> Path | None:
-    """The folder of the artifact that a file or folder is, or lies in, links followed; None where there is none."""
+    """Return the folder of the artifact that a file or folder is, or lies in, links followed; None where there is
+    none."""
     real = path.resolve()
     return next((folder for folder in (real, *real.parents) if stored_record(folder)), None)
 
@@ -207,6 +209,6 @@ def _keys(inputs: Mapping[str, str | list[str]]) -> tuple[str, ...]:
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - most
     return f"{', '.join(names[:most])} and {more} more" if more > 0 else ", ".join(names)

@@ -8,11 +8,11 @@ from harness.engine.artifacts import Artifact, find_step, input_keys
 from harness.engine.code import OURS, functions_of
 from harness.engine.output import Output
 from harness.provenance import device, package_around, provenance
-from harness.records import half_character
+from harness.records import lone_surrogate_error
 
 
 def run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, Any]:
-    """Runs the step of `artifact`, `bound` to its inputs; when it did, for the record.
+    """Run the step of `artifact`, `bound` to its inputs; return its start and duration, for the record.
 
     Raises what the step raises, and UserError for a text of its rows that no file can hold.
     """
@@ -20,7 +20,7 @@ def run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, A
     try:
         find_step(artifact).run(output, bound)
     except UnicodeEncodeError as error:
-        raise half_character(error) from None
+        raise lone_surrogate_error(error) from None
     output.close()
     return {
         "started": started.isoformat(timespec="seconds"),
@@ -30,7 +30,7 @@ def run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, A
 
 
 def identity(artifact: Artifact) -> dict[str, Any]:
-    """What an artifact is, and where it was made, as its record has it."""
+    """Return the fields of an artifact's record that say what it is, and where it was made."""
     return {
         "step": artifact.step,
         "functions": functions_of(artifact),
@@ -45,7 +45,7 @@ def identity(artifact: Artifact) -> dict[str, Any]:
 
 
 def _outside(artifact: Artifact) -> dict[str, Any]:
-    """The packages from outside that an artifact's step and its arguments' classes are of."""
+    """Return the packages from outside that an artifact's step and its arguments' classes are of."""
     roots = {function.partition(":")[0].partition(".")[0] for function in functions_of(artifact)} - OURS
     found = [package for root in sorted(roots) if (package := package_around(root))]
     return {"outside": found} if found else {}

@@ -7,22 +7,29 @@ has of a `SharedStore`: what it makes is pushed there, what is asked for is fetc
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from harness.engine.artifact_folder import (
+    begun_with,
+    payload_files,
+    publish,
+    read_record,
+    replaced_folder,
+    write_record,
+)
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.code import code_of
 from harness.engine.code_cache import CODES, CodeCache
 from harness.engine.compute import Compute
-from harness.engine.integrity import content_digest, damaged_file, incomplete_file, sealed
+from harness.engine.integrity import content_digest, damaged_file, incomplete_file
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output
-from harness.engine.progress import Report, Waiting, silent
+from harness.engine.progress import EventHandler, Waiting, silent
 from harness.engine.removed import removed
 from harness.engine.shared_store import RECORD, SharedStore
 from harness.engine.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
@@ -38,7 +45,7 @@ class Store:
     """A folder of artifacts. Several processes may use one at the same time."""
 
     def __init__(self, root: str | Path, shared: SharedStore | None = None, *, remakes_stale: bool = False) -> None:
-        """Makes the folder if need be. Raises UserError when it cannot be written to."""
+        """Make the folder if need be. Raises UserError when it cannot be written to."""
         self.root = Path(root).absolute()
         self.shared = dataclasses.replace(shared, keeps_records=not remakes_stale) if shared else None
         """Where all artifacts lie for other machines too. What is there is in the store, fetched or not."""
@@ -51,13 +58,13 @@ class Store:
         require_writable(self.root)
 
     @property
-    def kept(self) -> Path:
-        """Where steps keep what must not be paid for twice; not part of any artifact."""
+    def reply_cache(self) -> Path:
+        """The folder of paid replies of endpoints, shared by all steps; not part of any artifact."""
         return self.root / ".kept"
 
     @property
     def logs(self) -> Path:
-        """Where what steps print goes until they have ended well."""
+        """The folder of the output of steps until they have ended well."""
         return self.root / ".logs"
 
     @property
@@ -65,17 +72,21 @@ class Store:
         return self.root / ".locks"
 
     def folder(self, artifact: Artifact) -> Path:
-        """Where `artifact` lies once it is made."""
+        """Return the folder of `artifact` once it is made."""
         return self.root / artifact.step / artifact.key
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether `artifact` is there, with a readable record and every file at its full size, and none of its rows,
-        or of those it was made from, failed in a way that the next run may mend."""
+        """Return whether `artifact` is there: with a readable record, and every file at its full size.
+
+        Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
+
+        Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
+        """
         record = self._read_record(artifact)
         return record is not None and not record["retry"]
 
     def record(self, artifact: Artifact) -> Mapping[str, Any]:
-        """The content of ``artifact.json``, also of one to be made again for its failed rows.
+        """Return the content of ``artifact.json``, also of one to be made again for its failed rows.
 
         Raises Removed when the store does not have `artifact`.
         """
@@ -85,7 +96,7 @@ class Store:
         return record
 
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
-        """What is stale among `targets` and all they are made from, as far as it is there and not damaged."""
+        """Return what is stale among `targets` and all they are made from, as far as it is there and not damaged."""
         codes = CodeCache(self.root / CODES)
         made = in_graph(targets, self._read_record)
         found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
@@ -93,7 +104,10 @@ class Store:
         return found
 
     def damage(self, artifact: Artifact) -> str | None:
-        """The first file of `artifact`, if that lies here, which is not what was written. Read once for this object."""
+        """Return the first file of `artifact` that is not what was written, if it lies here. Read once for this object.
+
+        Read once for this object.
+        """
         record = read_record(self.folder(artifact), artifact.key)
         if record is None or artifact.key in self._checked:
             return None
@@ -103,7 +117,7 @@ class Store:
         return damaged
 
     def discard(self, artifact: Artifact) -> str | None:
-        """Has the store lack a damaged `artifact`, and returns the damaged file; None where all is well.
+        """Remove a damaged `artifact` from the store, and return the damaged file; None where all is well.
 
         It is looked at again while nobody else can make it: it may have been replaced while it was read.
         """
@@ -117,7 +131,7 @@ class Store:
         return damaged
 
     def spoilt_file(self, artifact: Artifact) -> str | None:
-        """Why a folder that is there is no finished artifact: the file that is missing, cut short or unreadable.
+        """Return why a folder that is there is no finished artifact: the missing, cut or unreadable file.
 
         None where that was said already, here or by `discard`.
         """
@@ -130,7 +144,7 @@ class Store:
         return RECORD if record is None else incomplete_file(folder, record)
 
     def bind(self, artifact: Artifact) -> Artifact:
-        """`artifact` and all it was made from, each bound to its folder if it is there.
+        """Return `artifact` and all it was made from, each bound to its folder if it is there.
 
         `artifact` itself is fetched, if it is shared. Raises Removed where it is not there.
         """
@@ -158,17 +172,18 @@ class Store:
     def build(
         self,
         artifact: Artifact,
-        report: Report = silent,
+        report: EventHandler = silent,
         limits: Limits | None = None,
         compute: Compute | None = None,
     ) -> bool:
-        """Runs the step of `artifact`, whose inputs must be there. False when another process has made it meanwhile.
+        """Run the step of `artifact`, whose inputs must be there; return False if another process has made it
+        meanwhile.
 
         Whatever the step raises is raised; the store is then as before, but for what a resumable step has appended.
         Raises Removed where somebody takes away what it works with.
         """
         with self._lock(artifact, report):
-            shutil.rmtree(_replaced(self.folder(artifact)), ignore_errors=True)  # of a killed run
+            shutil.rmtree(replaced_folder(self.folder(artifact)), ignore_errors=True)  # of a killed run
             if self._is_done(artifact) or self._share_what_is_here(artifact):
                 return False
             for parent in artifact.parents():
@@ -181,22 +196,22 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            output = Output(partial, report, kept=self.kept, limits=limits, compute=compute)
-            with self._removals_said(artifact, partial):
+            output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
+            with self._removals_reported(artifact, partial):
                 times = run_step(artifact, self._bound(artifact), output)
-                digests = {str(path.relative_to(partial)): file_digest(path) for path in _payload(partial)}
+                digests = {str(path.relative_to(partial)): file_digest(path) for path in payload_files(partial)}
                 content = {"content": content_digest(digests, output.counts), "digests": digests}
                 retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
-                _write_record(
+                write_record(
                     partial, {**identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
                 )
-                _publish(partial, self.folder(artifact))
+                publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
 
     @contextmanager
-    def _removals_said(self, artifact: Artifact, partial: Path) -> Iterator[None]:
-        """Raises Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
+    def _removals_reported(self, artifact: Artifact, partial: Path) -> Iterator[None]:
+        """Raise Removed in the place of an error inside, where an input is gone, or the folder that is filled."""
         try:
             yield
         except Exception as error:
@@ -208,19 +223,21 @@ class Store:
             raise
 
     def adopt(self, artifact: Artifact, folder: Path) -> None:
-        """Makes `folder`, where another store has `artifact`, part of this store too.
+        """Make `folder`, where another store has `artifact`, part of this store too.
 
         Its files are linked, and copied where that cannot be.
         """
         partial = self.folder(artifact).with_name(f".adopted-{artifact.key}")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(folder, partial, copy_function=link_or_copy)
-        _publish(partial, self.folder(artifact))
+        publish(partial, self.folder(artifact))
         self._share(artifact)
 
     def sweep(self) -> None:
-        """Remove what killed processes left: locks that nobody has, and beside artifacts that are there what they
-        replaced, copies of them and logs of their steps."""
+        """Remove what killed processes left: locks that nobody has, and leftovers beside artifacts that are there.
+
+        The latter are what the artifacts replaced, copies of them and logs of their steps.
+        """
         remove_unheld(self._locks, "*.lock")
         for path in [*self.root.glob("*/.*-*"), *self.logs.glob("*-*.log")]:
             if (artifact := self._finished(path)) is not None:
@@ -231,7 +248,7 @@ class Store:
                         path.unlink(missing_ok=True)
 
     def _finished(self, path: Path) -> Path | None:
-        """The artifact that is there, which `path` was left beside or is a log of; None for other paths."""
+        """Return the artifact that is there, which `path` was left beside or is a log of; None for other paths."""
         start, _, key = path.name.removesuffix(".log").rpartition("-")
         if path.parent == self.logs:
             artifact = self.root / start / key
@@ -242,11 +259,11 @@ class Store:
         return artifact if (artifact / RECORD).is_file() else None
 
     def _is_done(self, artifact: Artifact) -> bool:
-        """Whether there is nothing to make."""
+        """Return whether there is nothing to make."""
         return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
 
     def _is_stale(self, artifact: Artifact) -> bool:
-        """Whether its code or one of its inputs, all of which are as they shall be by now, is another."""
+        """Return whether its code or one of its inputs, all of which are as they should be by now, is another."""
         record = self.record(artifact)
         known = {parent.key: self._read_record(parent) for parent in artifact.parents()}
         content = {key: found.get("content") for key, found in known.items() if found}
@@ -258,7 +275,7 @@ class Store:
         return read_record(self.folder(artifact), artifact.key)
 
     def _share_what_is_here(self, artifact: Artifact) -> bool:
-        """Shares an artifact of a run that was killed before it could, or did not share."""
+        """Share an artifact of a run that was killed before it could, or did not share."""
         record = read_record(self.folder(artifact), artifact.key)
         if self.shared is None or record is None or record["retry"] or self.remakes_stale:
             return False
@@ -270,7 +287,7 @@ class Store:
             self.shared.push(place(artifact), self.folder(artifact))
 
     def _fetch(self, artifact: Artifact) -> None:
-        """Has the artifact lie here, if others share it."""
+        """Fetch the artifact if others share it."""
         record = self.shared.record(place(artifact)) if self.shared else None
         if self.shared is None or record is None or self._lies_here(artifact, record):
             return
@@ -283,24 +300,24 @@ class Store:
             self.shared.fetch(place(artifact), partial)
             if damaged := damaged_file(partial, read_record(partial, artifact.key) or record):
                 raise UserError(
-                    f"{self.shared.url}/{place(artifact)}: {damaged} is not what was written there; remove that folder"
+                    f"{self.shared.url}/{place(artifact)}: {damaged} is damaged; remove that folder"
                     " and run the same command, which makes it again"
                 )
-            _publish(partial, self.folder(artifact))
+            publish(partial, self.folder(artifact))
 
     def _lies_here(self, artifact: Artifact, shared: Mapping[str, Any]) -> bool:
-        """Whether what lies here is what the shared record is of: it may have been made again for its failed rows."""
+        """Return whether the local artifact is the shared one, which may have been made again for its failed rows."""
         here = read_record(self.folder(artifact), artifact.key)
         return here is not None and all(here.get(name) == shared.get(name) for name in ("files", "content"))
 
     def _open_partial(self, artifact: Artifact, origin: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-        """The folder to fill, and what its content comes of: `origin`, or the code that a killed run began it with.
+        """Return the folder to fill, and its origin: `origin`, or the code that a killed run began it with.
 
         What was begun with other inputs is thrown away, and so is what was begun by other code if that is to be made
         again. Else the code that began it stands in the record, so that the artifact is named as stale.
         """
         partial = self.folder(artifact).with_name(f".partial-{artifact.key}")
-        begun = {**origin, **_begun(partial)}
+        begun = {**origin, **begun_with(partial)}
         is_other = begun["made_from"] != origin["made_from"] or (self.remakes_stale and begun["code"] != origin["code"])
         if partial.exists() and (is_other or not find_step(artifact).resumable):
             shutil.rmtree(partial)
@@ -311,42 +328,24 @@ class Store:
         return partial, begun
 
     @contextmanager
-    def _lock(self, artifact: Artifact, report: Report) -> Iterator[None]:
+    def _lock(self, artifact: Artifact, report: EventHandler) -> Iterator[None]:
         self._locks.mkdir(parents=True, exist_ok=True)
         with locked(self._locks / f"{artifact.key}.lock", lambda: report(Waiting())):
             yield
 
 
 def open_store(root: Path, compute: Compute, *, remakes_stale: bool = False) -> Store:
-    """The store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
+    """Return the store at `root`, with what `compute` shares it by. Raises UserError where either cannot be used."""
     return Store(root, SharedStore(compute.store) if compute.store else None, remakes_stale=remakes_stale)
 
 
-def read_record(folder: Path, key: str) -> dict[str, Any] | None:
-    """The record of the finished artifact in `folder`; None where it is not there, or not all of it.
-
-    `code` is what made it (`harness.engine.code`), with `functions` where that begins; `made_from` is the content of
-    its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
-    from before these were kept do not have them.
-    """
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
-        record.setdefault("retry", False)  # as records from before failed rows were tried again
-        complete = record["key"] == key and all(
-            (folder / name).stat().st_size == size for name, size in record["files"].items()
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return record if complete else None
-
-
 def place(artifact: Artifact) -> str:
-    """Where `artifact` lies in whichever store has it: ``<step>/<key>``."""
+    """Return the path of `artifact` in any store: ``<step>/<key>``."""
     return f"{artifact.step}/{artifact.key}"
 
 
 def require_writable(folder: Path) -> None:
-    """Makes the folder if need be and tries to write into it. Raises UserError when that fails."""
+    """Make the folder if need be and try to write into it. Raises UserError when that fails."""
     import tempfile
 
     if folder.exists() and not folder.is_dir():
@@ -357,52 +356,3 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
-
-
-def _begun(partial: Path) -> dict[str, Any]:
-    """Of a folder that a killed run was filling, the code and the inputs that it began with, as far as it says."""
-    try:
-        begun = json.loads((partial / RECORD).read_bytes())
-        return {name: begun[name] for name in ("code", "made_from")}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-
-
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in _payload(folder)}
-    text = json.dumps(sealed({**record, "files": files}), indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    for path in [*_files(partial), partial]:
-        _sync(path)
-    aside = _replaced(folder)
-    if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-    os.replace(partial, folder)
-    _sync(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _replaced(folder: Path) -> Path:
-    """Where what `folder` held lies while it is replaced."""
-    return folder.with_name(f".replaced-{folder.name}")
-
-
-def _payload(folder: Path) -> list[Path]:
-    return [path for path in _files(folder) if path.name != RECORD]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
-    """Has the system write `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What a plan puts where content is not at hand: a model or data set that is fetched when it is first used."""
+"""Placeholders in a plan for content that is not at hand: a model or data set that is fetched on first use."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from harness.errors import UserError
-from harness.terminal import said_if_slow
+from harness.terminal import note_if_slow
 
 _PREFIX = "not resolved: "
 _reasons: ContextVar[dict[str, str] | None] = ContextVar("reasons", default=None)
@@ -14,8 +14,12 @@ _reasons: ContextVar[dict[str, str] | None] = ContextVar("reasons", default=None
 
 @contextmanager
 def placeholders() -> Iterator[Mapping[str, str]]:
-    """Inside, `resolved` gives a placeholder where it would raise, so that a graph can be built, though its keys are no
-    real ones. Yields why, by reference; it fills as references are met."""
+    """Make `resolved` return placeholders instead of raising, so that a graph can be built, without real keys.
+
+    Yields the reasons by reference; it fills as references are met.
+
+    Yields the reasons by reference; it fills as references are met.
+    """
     reasons: dict[str, str] = {}
     token = _reasons.set(reasons)
     try:
@@ -25,12 +29,12 @@ def placeholders() -> Iterator[Mapping[str, str]]:
 
 
 def resolved(reference: str, resolve: Callable[[], str]) -> str:
-    """What `resolve` finds; inside `placeholders`, a placeholder for `reference` where it raises UserError.
+    """Return what `resolve` finds; inside `placeholders`, a placeholder for `reference` where it raises UserError.
 
     What is part of the package ("mini:...") is there or is no such thing: its errors are raised in either case.
     """
     try:
-        with said_if_slow(f"looking at what {reference} holds, by which results are told apart ..."):
+        with note_if_slow(f"looking at what {reference} holds, by which results are told apart ..."):
             return resolve()
     except UserError as error:
         reasons = _reasons.get()
@@ -41,5 +45,5 @@ def resolved(reference: str, resolve: Callable[[], str]) -> str:
 
 
 def has_placeholder(params: Mapping[str, Any]) -> bool:
-    """Whether the parameters of a step hold a placeholder."""
+    """Return whether the parameters of a step hold a placeholder."""
     return any(isinstance(value, str) and value.startswith(_PREFIX) for value in params.values())

@@ -18,14 +18,14 @@ from harness.engine.executor import (
     Done,
     Executor,
     Failed,
-    Machine,
-    Message,
+    ResourcePool,
     Share,
-    described,
+    StepMessage,
+    format_resources,
     in_turn,
+    local_resources,
     needs_of,
     side_by_side,
-    this_machine,
     threads_for,
 )
 from harness.engine.limits import Limits
@@ -33,7 +33,7 @@ from harness.engine.processes import print_to, spawn, threads_of
 from harness.engine.progress import Event
 from harness.engine.store import Store
 from harness.errors import UserError, WorkerDied
-from harness.files import no_room
+from harness.files import disk_full_error
 
 
 class Workers(Executor):
@@ -47,9 +47,9 @@ class Workers(Executor):
     """
 
     def __init__(self, store: Store, jobs: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
-        """`jobs`: how many processors the steps may use; `limits` bounds what they may ask of endpoints."""
+        """Prepare workers on `jobs` processors; `limits` bounds what steps may ask of endpoints."""
         self._store, self._limits, self._compute = store, limits or Limits(), compute or Compute()
-        self._machine = this_machine(jobs) if self._compute.resources else Machine("this machine", jobs)
+        self._machine = local_resources(jobs) if self._compute.resources else ResourcePool("this machine", jobs)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "Workers":
@@ -60,24 +60,28 @@ class Workers(Executor):
             worker.kill()
 
     def prepare(self, steps: Sequence[Artifact]) -> float:
-        """Raises UserError for a step that needs more GPUs than the machine has, if it has any. One that needs more
-        processors or memory has all there are."""
+        """Raise UserError for a step that needs more GPUs than the machine has, if it has any.
+
+        A step that needs more processors or memory than there are gets all there are.
+
+        A step that needs more processors or memory than there are gets all there are.
+        """
         needs = {step.key: self._needs(step) for step in steps}
         for step in steps:
             if not self._machine.has(needs[step.key]):
                 raise UserError(
-                    f"step {step} needs {described(needs[step.key])}, and there is only {self._machine}; take a larger"
-                    " machine, several with `harness reproduce --executor ray`, or change compute.resources of the"
-                    " scale"
+                    f"step {step} needs {format_resources(needs[step.key])}, and there is only {self._machine};"
+                    " take a larger machine, several with `harness reproduce --executor ray`, or change"
+                    " compute.resources of the scale"
                 )
         return side_by_side(map(self._machine.share_of, needs.values()))
 
     def pick(self, ready: Sequence[Artifact]) -> Artifact | None:
-        """Which of `ready` has room now."""
+        """Return one of `ready` that fits now."""
         return in_turn(ready, self._needs, self._machine.fits)
 
     def start(self, artifact: Artifact) -> None:
-        """Gives the step to an idle worker that has what it needs, else to a new one."""
+        """Give the step to an idle worker that has what it needs, else to a new one."""
         share = self._machine.take(self._needs(artifact))
         environment = self._environment(artifact, share)
         idle = [worker for worker in self._workers if worker.artifact is None]
@@ -89,8 +93,8 @@ class Workers(Executor):
             self._workers.append(worker)
         worker.start(artifact, share)
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
-        """What running steps say within `timeout` seconds. Raises WorkerDied when a worker has ended."""
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
+        """Return the messages of running steps within `timeout` seconds. Raises WorkerDied when a worker has ended."""
         connections: dict[Any, _Worker] = {worker.connection: worker for worker in self._busy()}
         for connection in wait(list(connections), timeout):
             worker = connections[connection]
@@ -103,7 +107,7 @@ class Workers(Executor):
 
     @property
     def connections(self) -> list[Connection]:
-        """What can be read from once a running step says something."""
+        """The connections that can be read from once a running step sends a message."""
         return [worker.connection for worker in self._busy()]
 
     def _needs(self, artifact: Artifact) -> Resources:
@@ -143,7 +147,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # if it died while idle, receive says so
             self.connection.send_bytes(pickle.dumps(artifact))
 
-    def receive(self) -> tuple[Artifact, Message]:
+    def receive(self) -> tuple[Artifact, StepMessage]:
         artifact = self.artifact
         assert artifact is not None
         try:
@@ -169,7 +173,7 @@ class _Worker:
 
 
 def _work(connection: Connection, store: Store, limits: Limits, compute: Compute) -> None:
-    """The worker process: makes one artifact after the other until it is killed."""
+    """Run the worker process: make one artifact after the other until it is killed."""
     while True:
         try:
             task = connection.recv_bytes()
@@ -180,7 +184,7 @@ def _work(connection: Connection, store: Store, limits: Limits, compute: Compute
 
 
 def tidy() -> None:
-    """Frees what a step has left in this process."""
+    """Free what a step has left in this process."""
     gc.collect()  # models lie in reference cycles
     gc.freeze()  # the libraries stay: looking through them again would cost more than most steps
 
@@ -188,7 +192,7 @@ def tidy() -> None:
 def attempt(
     task: bytes, store: Store, limits: Limits, compute: Compute, report: Callable[[Event], None]
 ) -> Done | Failed:
-    """Makes the artifact that `task` is the pickle of. What it prints goes to a log, which is kept if it fails."""
+    """Make the artifact that `task` is the pickle of. Its output goes to a log, which is kept if it fails."""
     try:
         artifact: Artifact = pickle.loads(task)
     except Exception:  # the module of a parameter's class cannot be imported
@@ -204,7 +208,7 @@ def attempt(
         log.unlink(missing_ok=True)
         return Failed(str(error), by_user=True)
     except Exception as error:
-        if full := no_room(error, store.root):
+        if full := disk_full_error(error, store.root):
             with contextlib.suppress(OSError):
                 log.unlink(missing_ok=True)
             return Failed(str(full), by_user=True)
@@ -212,10 +216,10 @@ def attempt(
 
 
 def log_of(store: Store, artifact: Artifact) -> Path:
-    """Where what a step prints goes until it has ended well."""
+    """Return the log of a step, there until it has ended well."""
     return store.logs / f"{artifact.step}-{artifact.key}.log"
 
 
 def printed(log: Path) -> str:
-    """Where to read what a failed step printed, if it did."""
+    """Return a remark on where to read a failed step's output, if it printed any."""
     return f"; it printed: {log}" if log.exists() and log.stat().st_size else ""

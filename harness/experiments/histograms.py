@@ -115,9 +115,9 @@ def _measurement(exhibit: HistogramFigure, given: Ingredients, name: ResponseSet
     responses = drawn_set(given, exhibit.data, name, exhibit.prompts)
     if exhibit.quantity == "edit_distance":
         origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts)
-        return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).labelled(name)
+        return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).append_label(name)
     model = train_improver(given) if exhibit.under == "self_improver" else sft(given)
-    return perplexity(model=model, responses=responses).labelled(name)
+    return perplexity(model=model, responses=responses).append_label(name)
 
 
 def _filter(exhibit: HistogramFigure, model: str, given: Ingredients, shown: ValueSet) -> Artifact:

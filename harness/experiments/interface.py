@@ -37,7 +37,8 @@ class Request:
         """
         known = tuple(model for model in exhibit.models if model in self.scale.models)
         if not known:
-            raise UserError(f"scale {self.scale.name} has no model for {exhibit.name}, which is on {exhibit.models}")
+            models = ", ".join(exhibit.models)
+            raise UserError(f"scale {self.scale.name} has no model for {exhibit.name}, which is on {models}")
         wanted = self.models or (self.scale.fast.models if self.scale.is_reduced else ())
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known

@@ -59,7 +59,7 @@ def drawn_set(
         return responses
     prompts = response_set(given, data, "reference")
     drawn = drawn_responses(responses=responses, prompts=prompts, size=size, seed=DRAW_SEED)
-    return drawn.labelled(f"{name}, {size} drawn")
+    return drawn.append_label(f"{name}, {size} drawn")
 
 
 def _references(given: Ingredients, data: DataRole) -> Artifact:
@@ -82,13 +82,13 @@ def _policy_answers(given: Ingredients, variant: Variant) -> Artifact:
 def _self_improvements(given: Ingredients, variant: Variant) -> Artifact:
     """ỹ_θ*: the self-improver's versions of its own answers (Eq. 5)."""
     improver, answers = train_improver(given, variant), _policy_answers(given, variant)
-    return improvements(given, variant, improver, answers).labelled("self-improvements")
+    return improvements(given, variant, improver, answers).append_label("self-improvements")
 
 
 def _initial_improvements(given: Ingredients, variant: Variant) -> Artifact:
     """ỹ_θ0: the initial policy's versions of the self-improver's answers, by the same prompt (section 4.4.2)."""
     refined = improvements(given, variant, sft(given), _policy_answers(given, variant))
-    return refined.labelled("initial policy's improvements")
+    return refined.append_label("initial policy's improvements")
 
 
 def _teacher_improvements(given: Ingredients, variant: Variant) -> Artifact:

@@ -1,4 +1,4 @@
-"""What identifies this world: results in it rest on this code, so the code is part of every key."""
+"""The identity of the embedded world: results rest on its code, so the code is part of every key."""
 
 import ast
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SOURCES = ("judge", "language", "quality", "roles", "teacher", "world", "writers
 
 @cache
 def world_digest() -> str:
-    """SHA-256 (hex) of the code that defines facts, texts, data roles, gold quality, teacher and judge.
+    """Return the SHA-256 (hex) of the code that defines facts, texts, data roles, gold quality, teacher and judge.
 
     Imports, docstrings, comments and blank lines are no part of it: moving or describing the world does not change it.
     """
@@ -30,12 +30,12 @@ def _code(source: str) -> bytes:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     left_out = set(_lines_left_out(ast.parse(source)))
-    kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in left_out)
-    return "\n".join(line for line in kept if line).encode()
+    code = (line.rstrip() for number, line in enumerate(lines, 1) if number not in left_out)
+    return "\n".join(line for line in code if line).encode()
 
 
 def _lines_left_out(tree: ast.AST) -> Iterator[int]:
-    """The lines of import statements, and of texts that stand alone, as docstrings do."""
+    """Yield the lines of import statements, and of texts that stand alone, as docstrings do."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) or (
             isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -28,7 +28,7 @@ class MiniJudge:
     noise: float = 0.6  # standard deviation, in logits; fixed for a given prompt and repeat
 
     def logit(self, request: str, first: str, second: str, repeat: int = 0) -> float:
-        """The judge's log-odds that `first` is better, noise included; asked again, the noise is drawn anew."""
+        """Return the judge's log-odds that `first` is better, noise included; asked again, the noise is drawn anew."""
         quality = self.quality_slope * (gold_quality(request, first) - gold_quality(request, second))
         words = math.log(max(1, len(first.split())) / max(1, len(second.split())))
         again = (str(repeat),) if repeat else ()
@@ -36,7 +36,7 @@ class MiniJudge:
         return quality + self.verbosity_bias * words + self.position_bias + self.noise * surprise
 
     def reply(self, message: str, repeat: int = 0) -> tuple[str, dict[str, float] | None]:
-        """The reply to a judging prompt and, for AlpacaEval's, the log-probabilities of the two identifiers.
+        """Return the reply to a judging prompt and, for AlpacaEval's, the log-probabilities of the two identifiers.
 
         Raises ValueError where the prompt does not show a request and two answers.
         """

@@ -44,24 +44,24 @@ class Statement:
 
 
 def write_clause(entity: str, aspect: str, value: str, style: str) -> str:
-    """One statement in a style."""
+    """Write one statement in a style."""
     return STYLES[style].format(entity=entity, aspect=aspect, value=value)
 
 
 def write_answer(entity: str, statements: list[tuple[str, str]], style: str) -> str:
-    """The (aspect, value) statements about `entity`, in order, in a style."""
+    """Write the (aspect, value) statements about `entity`, in order, in a style."""
     return " ".join(write_clause(entity, aspect, value, style) for aspect, value in statements)
 
 
 def write_request(request: Request, phrasing: int) -> str:
-    """The request in one of `REQUESTS`' wordings."""
+    """Write the request in one of `REQUESTS`' wordings."""
     *head, last = request.aspects
     aspects = f"{' , '.join(head)} and {last}" if head else last
     return REQUESTS[phrasing].format(aspects=aspects, entity=request.entity)
 
 
 def read_request(text: str) -> Request:
-    """The request in a text that holds exactly one entity.
+    """Return the request in a text that holds exactly one entity.
 
     Raises ValueError where no entity or no aspect is named.
     """
@@ -74,20 +74,20 @@ def read_request(text: str) -> Request:
 
 
 def read_fields(message: str) -> dict[str, str]:
-    """The parts of a message written as `name : text name : text ...`; a plain request is its own only field."""
+    """Return the parts of a message written as `name : text name : text ...`; a plain request is its own only field."""
     pieces = _FIELD.split(message)
     fields = {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
     return fields or {"request": message.strip()}
 
 
 def clauses(text: str) -> list[str]:
-    """The clauses of an answer, each with its full stop; an unfinished last clause is dropped."""
+    """Return the clauses of an answer, each with its full stop; an unfinished last clause is dropped."""
     *finished, _ = text.split(".")
     return [f"{' '.join(clause.split())} ." for clause in finished if clause.strip()]
 
 
 def read_clause(clause: str) -> Statement | None:
-    """What a clause states, or None for filler."""
+    """Read the statement of a clause; None for filler."""
     words = clause.split()
     aspect = next((word for word in words if word in VALUES), None)
     if aspect is None:
@@ -97,12 +97,12 @@ def read_clause(clause: str) -> Statement | None:
 
 
 def read_answer(text: str) -> list[Statement]:
-    """All statements of an answer, in order."""
+    """Return all statements of an answer, in order."""
     return [statement for clause in clauses(text) if (statement := read_clause(clause))]
 
 
 def style_of(clause: str) -> str:
-    """The style a statement is written in; "house" for one that fits none."""
+    """Return the style a statement is written in; "house" for one that fits none."""
     statement = read_clause(clause)
     if statement and statement.value:
         for style in STYLES:
@@ -112,7 +112,7 @@ def style_of(clause: str) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word of the world, sorted."""
+    """Return every word of the world, sorted."""
     templates = (*STYLES.values(), *FILLERS, *REQUESTS)
     words = {word for template in templates for word in template.split() if not word.startswith("{")}
     words.update(FIELDS, PROMPT_WORDS, entities(), ASPECTS, *VALUES.values())

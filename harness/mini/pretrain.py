@@ -29,7 +29,7 @@ PEAK_LEARNING_RATE = 3e-3
 WARMUP_SHARE = 0.02
 CHAT_SHARE = 0.35
 CURRICULUM_SHARE = 0.4  # of the steps, over which texts grow to full length
-LARGEST_REQUEST = 7
+MAX_REQUEST = 7
 HIDDEN_FACT_SHARE = 0.3  # of all facts, never told outside a reference: otherwise a reference is of no use
 REFERENCE_GAP_RATE = 0.15  # of the asked facts, which a reference leaves out
 CONTENT_WEIGHT = 5.0  # loss weight of a value or aspect in what has to be written
@@ -50,7 +50,7 @@ FAMILIES = tuple(SHAPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class PretrainingText:
     """A training text: words read (`prompt`) and words to write (`completion`)."""
 
     prompt: str
@@ -58,32 +58,34 @@ class Text:
 
 
 def knows(family: str, entity: str, aspect: str) -> bool:
-    """Whether this family's pretraining texts tell the fact."""
+    """Return whether this family's pretraining texts state the fact."""
     return unit_hash("hidden", family, entity, aspect) >= HIDDEN_FACT_SHARE
 
 
-def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> Text:
-    """True clauses about one entity, in one style, outside any chat."""
+def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
+    """Draw true clauses about one entity, in one style, outside any chat."""
     request = draw_request(rng, sizes)
-    told = [(a, true_value(request.entity, a)) for a in request.aspects if knows(family, request.entity, a)]
-    return Text(f"{request.entity} :", f"{_with_filler(rng, request.entity, told, _draw_style(rng))} <|end|>")
+    stated = [(a, true_value(request.entity, a)) for a in request.aspects if knows(family, request.entity, a)]
+    return PretrainingText(
+        f"{request.entity} :", f"{_with_filler(rng, request.entity, stated, _draw_style(rng))} <|end|>"
+    )
 
 
-def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
-    """A request with a reference whose values are invented, so that only reading helps; fields in any order.
+def draw_chat(rng: Random, sizes: tuple[int, ...]) -> PretrainingText:
+    """Draw a request with a reference whose values are invented, so that only reading helps; fields in any order.
 
     The task is to answer from the reference, to copy the draft, or to correct the draft by the reference.
     """
     request = draw_request(rng, sizes)
     facts = {aspect: rng.choice(VALUES[aspect]) for aspect in request.aspects}
     reference_style, draft_style = _draw_style(rng), _draw_style(rng)
-    told = {a: value for a, value in facts.items() if rng.random() > REFERENCE_GAP_RATE} or facts
+    stated = {a: value for a, value in facts.items() if rng.random() > REFERENCE_GAP_RATE} or facts
     draft = _spoil(rng, facts)
-    corrected = {aspect: told.get(aspect, value) for aspect, value in draft}
-    corrected |= {aspect: value for aspect, value in told.items() if aspect not in corrected}
+    corrected = {aspect: stated.get(aspect, value) for aspect, value in draft}
+    corrected |= {aspect: value for aspect, value in stated.items() if aspect not in corrected}
     fields = {
         "request": write_request(request, rng.randrange(len(REQUESTS))),
-        "reference": _with_filler(rng, request.entity, _shuffled(rng, list(told.items())), reference_style),
+        "reference": _with_filler(rng, request.entity, _shuffled(rng, list(stated.items())), reference_style),
         "draft": _with_filler(rng, request.entity, draft, draft_style),
     }
     if rng.random() < 0.3:
@@ -92,7 +94,7 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
     if task < 0.35:
         del fields["draft"]
         instruction = "answer the request using the reference ."
-        written = write_answer(request.entity, list(told.items()), reference_style)
+        written = write_answer(request.entity, list(stated.items()), reference_style)
     elif task < 0.45:
         instruction, written = "copy the draft .", fields["draft"]
     else:
@@ -100,13 +102,13 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> Text:
         written = write_answer(request.entity, list(corrected.items()), draft_style)
     parts = _shuffled(rng, [f"{name} : {text}" for name, text in fields.items()])
     prompt = " ".join((*parts, "task :", instruction))
-    return Text(f"<|user|> {prompt} <|end|> <|assistant|>", f"{written} <|end|>")
+    return PretrainingText(f"<|user|> {prompt} <|end|> <|assistant|>", f"{written} <|end|>")
 
 
 def _spoil(rng: Random, facts: dict[str, str]) -> list[tuple[str, str]]:
-    """The facts with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
-    kept = [item for item in facts.items() if rng.random() > 0.3] or list(facts.items())[:1]
-    draft = [(a, rng.choice(VALUES[a]) if rng.random() < 0.4 else value) for a, value in kept]
+    """Return the facts with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
+    remaining = [item for item in facts.items() if rng.random() > 0.3] or list(facts.items())[:1]
+    draft = [(a, rng.choice(VALUES[a]) if rng.random() < 0.4 else value) for a, value in remaining]
     draft += [item for item in draft if rng.random() < 0.06]
     return _shuffled(rng, draft) if rng.random() < 0.3 else draft
 
@@ -129,8 +131,8 @@ def _shuffled(rng: Random, items: list[Any]) -> list[Any]:
     return rng.sample(items, len(items))
 
 
-def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Text]:
-    """`count` texts of the pretraining mixture with requests of up to `largest` aspects."""
+def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[PretrainingText]:
+    """Draw `count` texts of the pretraining mixture with requests of up to `largest` aspects."""
     sizes = tuple(range(1, largest + 1))
     return [
         draw_chat(rng, sizes) if rng.random() < CHAT_SHARE else draw_document(rng, family, sizes) for _ in range(count)
@@ -140,7 +142,7 @@ def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Text]
 def batches(
     tokenizer: "PreTrainedTokenizerFast", family: str, tokens: int, rng: Random
 ) -> Iterator[tuple["torch.Tensor", "torch.Tensor", int]]:
-    """(input ids, loss weights, tokens so far): both tensors of shape [texts, longest], right-padded.
+    """Yield (input ids, loss weights, tokens so far): both tensors of shape [texts, longest], right-padded.
 
     Texts of like length share a batch of about `TOKENS_PER_BATCH` tokens.
     """
@@ -150,7 +152,7 @@ def batches(
     content = {vocabulary[word] for word in (*ASPECTS, *(v for values in VALUES.values() for v in values))}
     seen = 0
     while seen < tokens:
-        largest = min(LARGEST_REQUEST, 2 + int(LARGEST_REQUEST * seen / (CURRICULUM_SHARE * tokens)))
+        largest = min(MAX_REQUEST, 2 + int(MAX_REQUEST * seen / (CURRICULUM_SHARE * tokens)))
         rows = [_encode(text, vocabulary, content) for text in draw_texts(rng, family, largest, 2048)]
         for batch in _shuffled(rng, list(_cut(sorted(rows, key=lambda row: len(row[0]))))):
             width = max(len(ids) for ids, _ in batch)
@@ -160,7 +162,7 @@ def batches(
             yield ids, weights, seen
 
 
-def _encode(text: Text, vocabulary: dict[str, int], content: set[int]) -> tuple[list[int], list[float]]:
+def _encode(text: PretrainingText, vocabulary: dict[str, int], content: set[int]) -> tuple[list[int], list[float]]:
     prompt = [vocabulary[word] for word in text.prompt.split()]
     completion = [vocabulary[word] for word in text.completion.split()]
     weights = [PROMPT_WEIGHT] * len(prompt) + [CONTENT_WEIGHT if token in content else 1.0 for token in completion]
@@ -179,7 +181,7 @@ def _cut(rows: list[tuple[list[int], list[float]]]) -> Iterator[list[tuple[list[
 
 
 def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedModel":
-    """An untrained model of the family's shape (0.13 to 0.25 million parameters)."""
+    """Return an untrained model of the family's shape (0.13 to 0.25 million parameters)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -203,7 +205,7 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
 def pretrain(
     family: str, folder: Path, *, tokens: int = TOKENS, seed: int = 0, report: Callable[[str], None] = print
 ) -> None:
-    """Trains one base model on `tokens` tokens and saves it with its tokenizer in `folder` (safetensors, fp32).
+    """Train one base model on `tokens` tokens and save it with its tokenizer in `folder` (safetensors, fp32).
 
     The packaged models were made with the defaults.
     """
@@ -240,14 +242,19 @@ def pretrain(
 
 
 def _schedule(done: float) -> float:
-    """Linear warm-up, then cosine to a tenth."""
+    """Return the factor of the learning rate: linear warm-up, then cosine to a tenth."""
     if done < WARMUP_SHARE:
         return done / WARMUP_SHARE
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def _weighted_loss(logits: "torch.Tensor", ids: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
-    """Weighted mean cross-entropy of the next token; logits [texts, length, words], ids and weights [texts, length]."""
+    """Return the weighted mean cross-entropy of the next token.
+
+    Logits are [texts, length, words], ids and weights [texts, length].
+
+    Logits are [texts, length, words], ids and weights [texts, length].
+    """
     from torch.nn.functional import cross_entropy
 
     losses = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")

@@ -8,7 +8,7 @@ NOISE_COST = 0.25  # of a repeated statement, and of one that nobody asked for
 
 
 def gold_quality(request: str, answer: str) -> float:
-    """Quality in [0, 1]: (right - 0.5 wrong - 0.25 repeated - 0.25 not asked) / asked, cut at 0.
+    """Compute the quality in [0, 1]: (right - 0.5 wrong - 0.25 repeated - 0.25 not asked) / asked, cut at 0.
 
     The first statement about an asked aspect is right or wrong; each further one about it is repeated. A statement
     without a value, or about another entity, is wrong. Fillers and style cost nothing and earn nothing: quality is

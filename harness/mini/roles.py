@@ -19,17 +19,17 @@ PREFERENCE_WRITERS = (writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.R
 
 
 def demonstrations() -> list[Response]:
-    """Answers of middling quality (UltraChat's role: the initial policy is trained on them)."""
+    """Return answers of middling quality (UltraChat's role: the initial policy is trained on them)."""
     return _answers("demonstrations", _training_requests("demonstrations", 3000), writers.HOUSE)
 
 
 def improver_data() -> list[Response]:
-    """Prompts with good references (the role of the chosen responses of DPO-Mix-7K; S_R in Algorithm 1)."""
+    """Return prompts with good references (the role of the chosen responses of DPO-Mix-7K; S_R in Algorithm 1)."""
     return _answers("improver_data", _training_requests("improver_data", 1000), writers.SCHOLAR)
 
 
 def preference_data() -> list[PreferencePair]:
-    """Two answers of different writers, ranked by the judge on sight (UltraFeedback's role).
+    """Return two answers of different writers, ranked by the judge on sight (UltraFeedback's role).
 
     The chosen answers are the references of S_P in Algorithm 1.
     """
@@ -44,23 +44,23 @@ def preference_data() -> list[PreferencePair]:
 
 
 def alpaca_eval2(writer: Writer = writers.TEACHER) -> list[Response]:
-    """The first evaluation set, answered by its baseline (the teacher: GPT-4 Turbo's role) or another writer."""
+    """Return the first evaluation set, answered by its baseline (the teacher: GPT-4 Turbo's role) or another writer."""
     return _answers("alpaca_eval2", _evaluation_requests("alpaca_eval2", ALPACA_EVAL_SIZES, 805), writer)
 
 
 def arena_hard() -> list[Response]:
-    """The harder evaluation set, answered by its baseline (the scholar, in the role of GPT-4-0314)."""
+    """Return the harder evaluation set, answered by its baseline (the scholar, in the role of GPT-4-0314)."""
     requests = _evaluation_requests("arena_hard", ARENA_HARD_SIZES, 500)
     return _answers("arena_hard", requests, writers.SCHOLAR)
 
 
 def alpaca_eval2_verbose() -> list[Response]:
-    """The baseline's statements with filler around each of them: same content, longer."""
+    """Return the baseline's statements with filler around each of them: same content, longer."""
     return _rewritten("verbose")
 
 
 def alpaca_eval2_concise() -> list[Response]:
-    """The baseline's statements in the shortest style, without filler: same content, shorter."""
+    """Return the baseline's statements in the shortest style, without filler: same content, shorter."""
     return _rewritten("concise")
 
 
@@ -80,7 +80,7 @@ ROLES: dict[str, Callable[[], list[Response] | list[PreferencePair]]] = {
 
 
 def read_role(name: str, size: int) -> list[Response] | list[PreferencePair]:
-    """The first `size` rows of a role. Raises UserError for an unknown role, and for more rows than it has."""
+    """Return the first `size` rows of a role. Raises UserError for an unknown role, and for more rows than it has."""
     if name not in ROLES:
         raise unknown("mini data role", name, ROLES)
     rows = ROLES[name]()

@@ -17,7 +17,7 @@ Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)
 
 
 def reply(message: str, rng: Random) -> str:
-    """The teacher's answer to a plain request, or its improvement of the draft where the message has one."""
+    """Return the teacher's answer to a plain request, or its improvement of the draft where the message has one."""
     fields = read_fields(message)
     request = read_request(fields["request"])
     if "draft" not in fields:
@@ -26,7 +26,7 @@ def reply(message: str, rng: Random) -> str:
 
 
 def improve(request: str, reference: str, draft: str, rng: Random) -> str:
-    """The draft with some of its faults mended by the reference, in the draft's own style."""
+    """Return the draft with some of its faults mended by the reference, in the draft's own style."""
     written = clauses(draft)
     edits = _possible_edits(read_request(request), reference, written)
     lines = written + [""] * len(edits)
@@ -39,7 +39,7 @@ def improve(request: str, reference: str, draft: str, rng: Random) -> str:
 
 
 def _possible_edits(request: Request, reference: str, written: list[str]) -> list[Edit]:
-    """Wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
+    """List the edits: wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
     told = {s.aspect: s.value for s in reversed(read_answer(reference)) if s.value and s.aspect in request.aspects}
     style = next((style_of(clause) for clause in written if read_clause(clause)), TEACHER.style)
     edits: list[Edit] = []

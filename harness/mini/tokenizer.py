@@ -17,7 +17,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer() -> "PreTrainedTokenizerFast":
-    """A word-level tokenizer over the world's vocabulary."""
+    """Build a word-level tokenizer over the world's vocabulary."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

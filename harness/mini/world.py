@@ -114,19 +114,19 @@ EVALUATION_SHARE = 0.1
 
 
 def unit_hash(*parts: str) -> float:
-    """A fixed number in [0, 1) for these words."""
+    """Hash words to a fixed number in [0, 1)."""
     digest = sha256("\x1f".join((f"world-{WORLD_VERSION}", *parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def fixed_choice(options: tuple[str, ...], *parts: str) -> str:
-    """The option that these words always lead to."""
+    """Choose the option that these words always lead to."""
     return options[int(unit_hash(*parts) * len(options))]
 
 
 @cache
 def entities() -> tuple[str, ...]:
-    """Sixty invented names of two syllables."""
+    """Return sixty invented names of two syllables."""
     onsets, vowels, codas = (
         ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"],
         ["a", "e", "i", "o", "u"],
@@ -141,20 +141,20 @@ def entities() -> tuple[str, ...]:
 
 @cache
 def true_value(entity: str, aspect: str) -> str:
-    """The fact."""
+    """Return the true value of the aspect."""
     return fixed_choice(VALUES[aspect], "fact", entity, aspect)
 
 
 @cache
 def false_value(entity: str, aspect: str, believer: str) -> str:
-    """The wrong value that this believer holds for true, whenever it is mistaken about the fact."""
+    """Return the wrong value that this believer holds for true, whenever it is mistaken about the fact."""
     wrong = tuple(value for value in VALUES[aspect] if value != true_value(entity, aspect))
     return fixed_choice(wrong, "misconception", believer, entity, aspect)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: some aspects, in this order, of one entity."""
+    """A request: some aspects, in this order, of one entity."""
 
     entity: str
     aspects: tuple[str, ...]
@@ -162,12 +162,12 @@ class Request:
 
 @cache
 def is_for_evaluation(entity: str, aspects: frozenset[str]) -> bool:
-    """Whether this combination is kept out of pretraining and of every training set."""
+    """Return whether this combination is kept out of pretraining and of every training set."""
     return unit_hash("evaluation", entity, *sorted(aspects)) < EVALUATION_SHARE
 
 
 def draw_request(rng: Random, sizes: tuple[int, ...]) -> Request:
-    """A random request for training, with as many aspects as one of `sizes`."""
+    """Draw a random request for training, with as many aspects as one of `sizes`."""
     while True:
         request = Request(rng.choice(entities()), tuple(rng.sample(ASPECTS, rng.choice(sizes))))
         if not is_for_evaluation(request.entity, frozenset(request.aspects)):
@@ -175,7 +175,7 @@ def draw_request(rng: Random, sizes: tuple[int, ...]) -> Request:
 
 
 def evaluation_requests(rng: Random, sizes: tuple[int, ...], count: int) -> list[Request]:
-    """The first `count` of the requests that no training set may use, in the order `rng` deals them."""
+    """Return the first `count` of the requests that no training set may use, in the order `rng` deals them."""
     kept = [
         (entity, aspects)
         for entity in entities()

@@ -12,7 +12,7 @@ from harness.mini.world import Request, false_value, true_value, unit_hash
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How one writer answers.
+    """The way one writer answers.
 
     A share `gap_share` of all facts is left out in `gap_rate` of the cases where it is asked (others: in `slip_rate`);
     a share `misconception_share` is told wrongly in `misconception_rate` of the cases, always in the same way.
@@ -29,7 +29,7 @@ class Writer:
     filler_rate: float = 0.0
 
     def answer(self, request: Request, rng: Random) -> str:
-        """This writer's answer to the request; never empty."""
+        """Return this writer's answer to the request; never empty."""
         kept = [aspect for aspect in request.aspects if not self._omits(request.entity, aspect, rng)]
         written = [self._clause(request.entity, aspect, rng) for aspect in kept or request.aspects[:1]]
         written += [clause for clause in written if rng.random() < self.repeat_rate]

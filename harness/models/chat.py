@@ -12,12 +12,12 @@ from harness.records import Message, Prompt
 
 
 def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
-    """What a model is shown of `prompt`; with `message` in the place of the user's last turn, if one is given."""
+    """Return the turns that a model reads for `prompt`, with `message` as the user's last turn if given."""
     return (*prompt.history, Message("user", prompt.text if message is None else message))
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The conversation in the tokenizer's chat template, up to where the answer starts.
+    """Render the conversation in the tokenizer's chat template, up to where the answer starts.
 
     Raises UserError where the template refuses it, as some do a system turn.
     """
@@ -25,7 +25,7 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """The token ids of `prompt_text`, with one BOS where the tokenizer puts one before texts, and none elsewhere.
+    """Return the token ids of `prompt_text`, with one BOS exactly where the tokenizer puts one before texts.
 
     Special tokens that are spelled out in a message are read as such, as every server with a chat template does.
     """
@@ -35,7 +35,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 
 def answer_ids(tokenizer: Any, answer: str, *, is_ended: bool = True) -> list[int]:
-    """The token ids of an answer with its closing token (the tokenizer's EOS), if it has one. They follow `prompt_ids`.
+    """Return the token ids of an answer, followed by its closing token (the tokenizer's EOS) if it has one.
 
     An answer that its writer did not end has none: a limit cut it off, and no model shall learn to end there, or not
     to. A special token that the answer spells out is text: no model can learn from it to end in the middle.
@@ -45,7 +45,7 @@ def answer_ids(tokenizer: Any, answer: str, *, is_ended: bool = True) -> list[in
 
 
 def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
-    """The tokens that end an answer: the tokenizer's EOS, and every one that the checkpoint in `folder` declares.
+    """Return the tokens that end an answer: the tokenizer's EOS, and those that the checkpoint in `folder` declares.
 
     Raises UserError for a declaration that cannot be read.
     """
@@ -63,16 +63,16 @@ def _declared_ids(path: Path) -> list[int]:
     return ids
 
 
-def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], room: int) -> Completion:
-    """What was drawn of an answer, up to the first of the tokens `ends`, or cut after `room` tokens."""
-    cut = drawn[:room]
+def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], limit: int) -> Completion:
+    """Decode a drawn answer, up to the first of the tokens `ends`, or cut after `limit` tokens."""
+    cut = drawn[:limit]
     end = next((place for place, token in enumerate(cut) if token in ends), None)
-    kept = tuple(cut[:end])
-    text = tokenizer.decode(kept, skip_special_tokens=True)
-    return Completion(text, kept, "length" if end is None else "stop")
+    ids = tuple(cut[:end])
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    return Completion(text, ids, "length" if end is None else "stop")
 
 
 def start_ids(tokenizer: Any) -> list[int]:
-    """The BOS that the tokenizer puts before every text, as a list; empty where it puts none."""
+    """Return the BOS that the tokenizer puts before every text, as a list; empty where it puts none."""
     alone = tokenizer("")["input_ids"]
     return [tokenizer.bos_token_id] if tokenizer.bos_token_id in alone else []

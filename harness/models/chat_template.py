@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from harness.engine.main_memory import GIB
 from harness.errors import UserError
 from harness.records import Message
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 DAY = datetime(2024, 7, 26)
 """The day that every template is told it is: the one that Llama 3's templates name where they can ask for none.
@@ -31,7 +31,7 @@ _CODES = ("-d", "-m", "-H", "-I", "-M", "-S", "-y", "-j", *"aAbBcdDeFGHIjmMpRSTu
 
 
 def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> str:
-    """The conversation in the tokenizer's chat template; with `answers`, up to where the model's answer starts.
+    """Render the conversation in the tokenizer's chat template; with `answers`, up to where the model's answer starts.
 
     Raises UserError, naming the model, for whatever goes wrong: a template is a program that others wrote.
     """
@@ -42,8 +42,8 @@ def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> s
             text = tokenizer.apply_chat_template(
                 turns, chat_template=template, tokenize=False, add_generation_prompt=answers
             )
-        if holds_half_character(text):
-            raise ValueError("it writes half a character, which no tokenizer takes")
+        if has_lone_surrogate(text):
+            raise ValueError("it writes half of a surrogate pair, which no tokenizer takes")
     except Exception as error:
         roles = ", ".join(turn.role for turn in messages)
         raise UserError(
@@ -54,12 +54,12 @@ def rendered(tokenizer: Any, messages: Sequence[Message], *, answers: bool) -> s
 
 
 def asks_for_day(tokenizer: Any) -> bool:
-    """Whether the template writes the day's date into prompts, in whose place it is told `DAY`."""
+    """Return whether the template writes the day's date into prompts, in whose place it is told `DAY`."""
     return ASKS_FOR_DAY in tokenizer.get_chat_template()
 
 
 def on_one_day(template: str) -> str:
-    """The template with a clock that stands still at `DAY`, if it looks at one."""
+    """Return the template with a clock that stands still at `DAY`, if it looks at one."""
     if ASKS_FOR_DAY not in template:
         return template
     written = "".join(f"|replace('%{code}', '{DAY.strftime(f'%{code}')}')" for code in _CODES)
@@ -68,9 +68,11 @@ def on_one_day(template: str) -> str:
 
 
 def require_working(tokenizer: Any) -> None:
-    """Raises UserError for a tokenizer whose template cannot show a message."""
+    """Raise UserError for a tokenizer whose template cannot show a message."""
     if "a message" not in rendered(tokenizer, [Message("user", "a message")], answers=True):
-        raise UserError(f"the chat template of {tokenizer.name_or_path} leaves out what the user says; give it another")
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} leaves out the user's message; use another template"
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -83,7 +85,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Raises TimeoutError or MemoryError inside where that takes more than `SECONDS` or `BYTES`.
+    """Raise TimeoutError or MemoryError inside where that takes more than `SECONDS` or `BYTES`.
 
     The time is bounded in a process's main thread alone, which is where steps run.
     """
@@ -106,7 +108,7 @@ def _stop(*_: Any) -> None:
 
 @contextmanager
 def _within_memory() -> Iterator[None]:
-    """On systems that say what a process has, which Linux does; elsewhere nothing is bounded."""
+    """Bound the memory, on systems that say what a process has, as Linux does; elsewhere bound nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     try:
         pages = int(Path("/proc/self/statm").read_bytes().split()[0])

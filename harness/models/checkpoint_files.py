@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 
 CONFIG = "config.json"
-LONGEST_REASON = 300
+MAX_REASON = 300
 """Characters of what a library says."""
 
 _COUNTS = re.compile(r"(_dim|_size|_embd|_inner|_model|heads?|experts)$")
@@ -22,7 +22,7 @@ _LAYERS = re.compile(r"^(?!max_).*(layers?|blocks)$")
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Makes a UserError that names `what` of anything that a library raises inside on a file that it cannot read.
+    """Turn any error of a library on a file that it cannot read into a UserError that names `what`.
 
     Libraries meet broken files with errors of all kinds. A full disk stays what it is, and so does Ctrl-C.
     """
@@ -33,7 +33,7 @@ def reading(what: str) -> Iterator[None]:
     except MemoryError:
         raise UserError(f"cannot load {what}: it does not fit into this machine's memory") from None
     except Exception as error:
-        if no_room(error, Path(what)):
+        if disk_full_error(error, Path(what)):
             raise
         raise UserError(f"cannot load {what}: {_reason(error)}") from None
     except BaseException as error:
@@ -43,7 +43,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises UserError for one that is missing, or holds anything else."""
+    """Return the JSON object in a file. Raises UserError for one that is missing, or holds anything else."""
     with reading(str(path)):
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
@@ -52,7 +52,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def require_plausible(folder: Path) -> None:
-    """Raises UserError where `folder` has weights that its config.json asks impossibly much more of.
+    """Raise UserError where `folder` has weights that its config.json asks impossibly much more of.
 
     A library would make a model of that shape, for as long as it takes, before it looks at the weights.
     """
@@ -65,12 +65,12 @@ def require_plausible(folder: Path) -> None:
         if count > most and (_LAYERS.search(name) or _COUNTS.search(name)):
             raise UserError(
                 f"cannot load the model in {folder}: its config.json says {name}: {count}, and its weights are only"
-                f" {most} {of}; get the folder again"
+                f" {most} {of}; download the folder again"
             )
 
 
 def _stored(folder: Path) -> tuple[int, int]:
-    """How many tensors the safetensors files hold, and of how many numbers."""
+    """Count the tensors in the safetensors files, and the numbers in them."""
     from safetensors import safe_open
 
     shapes: list[list[int]] = []
@@ -82,7 +82,7 @@ def _stored(folder: Path) -> tuple[int, int]:
 
 
 def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Of the config and of the configs in it."""
+    """Yield the integers of the config and of the configs in it."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _integers(value)
@@ -91,6 +91,6 @@ def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _reason(error: BaseException) -> str:
-    said = " ".join(str(error).split())
-    shown = f"{said[:LONGEST_REASON]} ..." if len(said) > LONGEST_REASON else said
-    return shown if isinstance(error, (OSError, ValueError)) and shown else f"{type(error).__name__}: {shown}"
+    line = " ".join(str(error).split())
+    text = f"{line[:MAX_REASON]} ..." if len(line) > MAX_REASON else line
+    return text if isinstance(error, (OSError, ValueError)) and text else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""What a data reference means, and how its rows become ours.
+"""Data references, and the reading of their rows as ours.
 
 - the path of a file (`harness.models.row_files` says of which kinds);
 - `owner/name`, `owner/name@COMMIT`: a data set on the Hugging Face hub (`harness.models.hub`), where no such file is.
@@ -26,7 +26,7 @@ from harness.models.hub import NotHere, Repository, hub_repository
 from harness.models.row_files import file_rows
 from harness.models.row_layouts import Exchange, RowKind, exchange
 from harness.records import PreferencePair, Prompt, Response
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 IDS = ("id", "prompt_id")
 
@@ -34,7 +34,7 @@ _PARTS = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})")
 
 
 def data_fingerprint(reference: str) -> str:
-    """What identifies the data set's content: its commit on the hub, or a digest of its file.
+    """Return the identity of the data set's content: its commit on the hub, or a digest of its file.
 
     Raises UserError where there is no such data set.
     """
@@ -47,14 +47,14 @@ def data_fingerprint(reference: str) -> str:
 
 
 def _mend(reference: str) -> str:
-    """What is to be done where the file of a data set is not there."""
+    """Return what is to be done where the file of a data set is not there."""
     if reference.startswith("data/small/"):
         return "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)"
-    return "" if Path(reference).is_absolute() else "; it is looked for from the folder where the command is given"
+    return "" if Path(reference).is_absolute() else "; a relative path starts at the current folder"
 
 
 def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] | None = None) -> Mapping[str, Path]:
-    """The files that hold the rows of a split, in order, by what errors call them; fetched if they are on the hub.
+    """Return the files with the rows of a split, in order, by the name that errors use; fetched if they are on the hub.
 
     `track` opens a progress display for (amount of work, unit): `Output.track`. Raises UserError for a split that there
     is not, and for what cannot be fetched.
@@ -71,7 +71,7 @@ def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] 
 
 
 def split_sizes(on_hub: Repository, split: str) -> dict[str, int]:
-    """The sizes in bytes of the split's parquet files, in order; of those in the cache where the hub cannot be asked.
+    """Return the sizes in bytes of the split's parquet files, in order; of the cached ones without the hub.
 
     Raises UserError for a split that there is not, with the most similar one, and where the cache lacks a file.
     """
@@ -104,7 +104,7 @@ def _splits(there: Mapping[str, int]) -> Splits:
 
 
 def _files_of(split: str, splits: Splits) -> dict[str, int]:
-    """The split's files; none where there is no such split, or several configurations have one."""
+    """Return the split's files; none where there is no such split, or several configurations have one."""
     config, _, name = split.rpartition("/")
     fitting = [files for (of, found), files in splits.items() if found == name and config in ("", of)]
     return fitting[0] if len(fitting) == 1 else {}
@@ -115,7 +115,7 @@ def _is_parquet(path: str) -> bool:
 
 
 def _split_of(path: str) -> tuple[str, str]:
-    """(folder, split) of a parquet file: the split is what its name starts with, or the folder that it lies in."""
+    """Return (folder, split) of a parquet file: the split is the start of its name, or the folder that it lies in."""
     pure = PurePosixPath(path)
     by_name = _PARTS.split(pure.stem)[0]
     if by_name != pure.stem or len(pure.parts) < 3:
@@ -124,13 +124,13 @@ def _split_of(path: str) -> tuple[str, str]:
 
 
 def _lacks_parts(names: Sequence[str]) -> bool:
-    """Whether names such as ``train-00000-of-00003`` say that there are more files than these."""
+    """Return whether names such as ``train-00000-of-00003`` say that there are more files than these."""
     found = [match for match in map(_PARTS.search, names) if match]
     return any(int(match["parts"]) != len(found) for match in found)
 
 
 def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[Response | PreferencePair]:
-    """The first `size` rows of the split, as they are read.
+    """Yield the first `size` rows of the split, as they are read.
 
     Rows with the same id, or without one and with the same request, get ids of their own. Raises UserError for a row
     without what `kind` needs, naming its file and line, and for too few rows.
@@ -155,7 +155,7 @@ class _Ids:
         """By id, the last number that was given behind it."""
 
     def unseen(self, id: str) -> str:
-        """The id, or the first of id-2, id-3, ... that none has got."""
+        """Return the id, or the first of id-2, id-3, ... that no row has yet."""
         candidate = id
         while candidate in self._last:
             self._last[id] += 1
@@ -169,7 +169,7 @@ def _on_hub(reference: str) -> Repository | None:
 
 
 def _short_name(reference: str) -> str:
-    """What rows without an id or a writer are called after."""
+    """Return the name that rows without an id or a writer are given."""
     if Path(reference).is_file():
         return Path(reference.removesuffix(".gz")).stem
     return reference.partition("@")[0].rpartition("/")[2]
@@ -191,18 +191,18 @@ def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | Preferenc
 
 
 def _id(row: Mapping[str, Any], name: str, read: Exchange, where: str) -> str:
-    if given := _label(row, IDS, where):
-        return given
-    said = "".join(f"{message.role}: {message.content}\n" for message in read.history)
-    return f"{name}-{sha256(f'{said}{read.request}'.encode()).hexdigest()[:12]}"
+    if label := _label(row, IDS, where):
+        return label
+    history = "".join(f"{message.role}: {message.content}\n" for message in read.history)
+    return f"{name}-{sha256(f'{history}{read.request}'.encode()).hexdigest()[:12]}"
 
 
 def _label(row: Mapping[str, Any], columns: Sequence[str], where: str) -> str:
-    """What the first of the columns that says something says; empty where none does."""
+    """Return the value of the first of the columns that has one; empty where none has."""
     for column in columns:
         if row.get(column) not in (None, ""):
             value = row[column]
-            if isinstance(value, list | Mapping) or value == inf or holds_half_character(str(value)):
-                raise UserError(f"{where}: {column} is no name or number; give it one, or drop the column")
+            if isinstance(value, list | Mapping) or value == inf or has_lone_surrogate(str(value)):
+                raise UserError(f"{where}: {column} is not a name or number; give it one, or drop the column")
             return str(value)
     return ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.mini import teacher
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 
 class EmbeddedTeacher:
@@ -17,16 +17,16 @@ class EmbeddedTeacher:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One answer or improvement a conversation, which is one message, drawn with a generator of its own."""
+        """Return one answer or improvement a conversation, which is one message, drawn with a generator of its own."""
         messages = [message.content for *_, message in conversations]
         texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """It takes no time."""
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return a constant: answering takes no time."""
         return 256
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""

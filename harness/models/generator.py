@@ -1,4 +1,4 @@
-"""What steps ask of a model that answers, whatever runs it."""
+"""The interface of a model that completes conversations, whatever runs it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Engine = Literal["transformers", "vllm"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn. A temperature of 0 means greedy decoding; `max_new_tokens` counts tokens.
+    """The way completions are drawn. A temperature of 0 means greedy decoding; `max_new_tokens` counts tokens.
 
     `engine` is what draws them: engines round differently and have their own random numbers, so that their samples
     differ. A teacher behind an endpoint has its own.
@@ -23,7 +23,7 @@ class Sampling:
     engine: Engine = "transformers"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what nothing can be drawn with."""
+        """Raise ValueError for settings with which nothing can be drawn."""
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, but is {self.temperature:g}")
         if not 0 < self.top_p <= 1:
@@ -32,7 +32,7 @@ class Sampling:
             raise ValueError(f"max_new_tokens must be 1 or more, not {self.max_new_tokens}")
 
     def greedy(self) -> "Sampling":
-        """The same limits with greedy decoding."""
+        """Return the same limits with greedy decoding."""
         return Sampling(0.0, 1.0, self.max_new_tokens, self.engine)
 
 
@@ -47,11 +47,11 @@ class Completion:
 
 Conversation = tuple[Message, ...]
 """What was said, oldest first; the last message is the user's."""
-Advance = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 
 
 def ignore(count: int) -> None:
-    """Hears of progress, and does nothing."""
+    """Ignore progress."""
 
 
 class Generator(Protocol):
@@ -64,9 +64,9 @@ class Generator(Protocol):
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One completion a conversation, in order, each drawn with its own seed.
+        """Return one completion a conversation, in order, each drawn with its own seed.
 
         A completion depends on its own conversation and seed: what else is in the batch may turn a last bit, no more.
 
@@ -76,13 +76,13 @@ class Generator(Protocol):
         """
         ...
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """How many conversations to hand over at once where an answer has up to so many tokens.
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return how many conversations to hand over at once where an answer has up to so many tokens.
 
         Enough to keep the backend busy; a killed run loses the answers to as many at most.
         """
         ...
 
     def close(self) -> None:
-        """Gives back what it holds. It answers nothing any more."""
+        """Free the memory; the generator answers nothing any more."""
         ...

@@ -11,7 +11,7 @@ GGUF = "gguf:"
 
 
 def gguf_file(reference: str) -> Path:
-    """The file that ``gguf:/folder/FILE.gguf`` or ``gguf:PACKAGE/FILE.gguf`` means, PACKAGE an installed one.
+    """Return the file that ``gguf:/folder/FILE.gguf`` or ``gguf:PACKAGE/FILE.gguf`` means, PACKAGE an installed one.
 
     Raises UserError where there is no such file.
     """
@@ -31,12 +31,12 @@ def gguf_file(reference: str) -> Path:
 
 
 def _project(package: str) -> str:
-    """What a package index most likely calls the package."""
+    """Return the name that a package index most likely has for the package."""
     return package.replace("_", "-")
 
 
 def _package_folder(package: str) -> Path | None:
-    """Where an installed package lies; nothing of it is imported."""
+    """Return the folder of an installed package; nothing of it is imported."""
     try:
         found = find_spec(package)
     except (ImportError, ValueError):
@@ -46,7 +46,7 @@ def _package_folder(package: str) -> Path | None:
 
 
 def convert_gguf(path: Path, folder: Path) -> None:
-    """Writes the model in the GGUF file `path` into `folder`: bfloat16 weights, tokenizer, chat template.
+    """Write the model in the GGUF file `path` into `folder`: bfloat16 weights, tokenizer, chat template.
 
     The tokenizer's EOS is what closes an answer, in the generation settings too. Raises UserError where transformers
     cannot read the file.
@@ -63,7 +63,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
             loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     except Exception as error:  # the reader raises whatever the bytes lead to
         raise UserError(
-            f"cannot read the model in {path} ({type(error).__name__}: {error}); get the file again"
+            f"cannot read the model in {path} ({type(error).__name__}: {error}); download the file again"
         ) from None
     # The loaded model still counts as quantized, which transformers does not save: its weights go into a fresh one.
     config = loaded.config

@@ -8,8 +8,8 @@ from harness.errors import UserError
 from harness.models.chat import answer_ids, closing_ids, completion, prompt_ids
 from harness.models.chat_template import require_working
 from harness.models.checkpoint_files import CONFIG, read_object, reading, require_plausible
-from harness.models.context import context_length, rooms
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.context_length import answer_token_limits, context_length
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 if TYPE_CHECKING:
     import torch
@@ -24,20 +24,20 @@ SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in
 
 
 def load_checkpoint(folder: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a checkpoint folder.
+    """Return (model, tokenizer) of a checkpoint folder.
 
     Raises UserError as `load_model` does, and where the folder has no chat template.
     """
     silence_libraries()
     with reading(f"the model in {folder}"):
         tokenizer = _load_tokenizer(folder)
-    model = load_model(folder)
+    model = load_pretrained(folder)
     prepare_tokenizer(tokenizer, model.get_input_embeddings().num_embeddings, folder)
     return model.to(_device()), tokenizer
 
 
-def load_model(folder: Path, device: str = "cpu") -> Any:
-    """The model of a checkpoint folder; on the device "meta", its weights are looked for and not read.
+def load_pretrained(folder: Path, device: str = "cpu") -> Any:
+    """Return the model of a checkpoint folder; on the device "meta", its weights are looked for and not read.
 
     Raises UserError where transformers cannot read it, and where it lacks weights (which would be drawn at random).
     """
@@ -52,7 +52,7 @@ def load_model(folder: Path, device: str = "cpu") -> Any:
 
 
 def _from_pretrained(folder: Path, device: str) -> tuple[Any, Any]:
-    """(model, what of its weights was found)."""
+    """Return (model, the report on which of its weights were found)."""
     from transformers import AutoModelForCausalLM
 
     where = {} if device == "cpu" else {"device_map": device}
@@ -64,7 +64,7 @@ def _from_pretrained(folder: Path, device: str) -> tuple[Any, Any]:
 
 
 def load_config(folder: Path) -> Any:
-    """The model's configuration, as transformers has it. Raises UserError where it cannot read that."""
+    """Return the model's configuration, as transformers has it. Raises UserError where it cannot read that."""
     from transformers import AutoConfig
 
     require_plausible(folder)
@@ -73,8 +73,14 @@ def load_config(folder: Path) -> Any:
 
 
 def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
-    """Pads with the closing token where there is no other. Raises UserError for a tokenizer that a model with so large
-    a `vocabulary` cannot use, or that has no way to show it a message and to end an answer."""
+    """Set the closing token as the pad token where there is no other.
+
+    Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
+    message or end an answer.
+
+    Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
+    message or end an answer.
+    """
     if len(tokenizer) > vocabulary:
         raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
     if not tokenizer.chat_template:
@@ -92,14 +98,18 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint folder. Raises UserError where transformers cannot read it."""
+    """Return the tokenizer of a checkpoint folder. Raises UserError where transformers cannot read it."""
     with reading(f"the tokenizer in {folder}"):
         return _load_tokenizer(folder)
 
 
 def _load_tokenizer(folder: Path) -> Any:
-    """The folder's tokenizer. One that is whole in `tokenizer.json` is read as it is: AutoTokenizer would replace it by
-    the class it expects for some model types (Qwen2)."""
+    """Return the folder's tokenizer, read as it is where it is complete in `tokenizer.json`.
+
+    AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
+
+    AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
+    """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     declared = read_object(folder / "tokenizer_config.json").get("tokenizer_class")
@@ -110,7 +120,7 @@ def _load_tokenizer(folder: Path) -> Any:
 
 
 def silence_libraries() -> None:
-    """Turns off the libraries' own progress bars and advice: a step reports through its `Output`."""
+    """Turn off the libraries' own progress bars and advice: a step reports through its `Output`."""
     import warnings
 
     import datasets
@@ -146,26 +156,28 @@ class TransformersGenerator:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; all of them run as one left-padded batch, or as several if memory is short."""
+        """Return one completion a conversation, from one left-padded batch, or from several if memory is short."""
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
         drawn = self._draw_or_halve(prompts, sampling, seeds, advance)
-        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+        return [
+            completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
+        ]
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """What a forward pass does well with, and memory holds."""
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return a batch size that keeps a forward pass busy and fits into memory."""
         return max(1, min(BATCH_SIZE, BATCH_TOKENS // max_new_tokens))
 
     def close(self) -> None:
-        """Gives the model's memory back."""
+        """Give the model's memory back."""
         del self._model
 
     def _draw_or_halve(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
     ) -> list[list[int]]:
-        """The tokens drawn for each prompt. What does not fit into memory is drawn in two halves.
+        """Return the tokens drawn for each prompt. What does not fit into memory is drawn in two halves.
 
         Raises UserError where not even one prompt fits.
         """
@@ -185,7 +197,7 @@ class TransformersGenerator:
         return [row for half in halves for row in self._draw_or_halve(prompts[half], sampling, seeds[half], advance)]
 
     def _draw_batch(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: Advance
+        self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
     ) -> list[list[int]]:
         import torch
         from transformers import GenerationConfig
@@ -210,8 +222,8 @@ class TransformersGenerator:
         return drawn
 
 
-def _watch_ends(advance: Advance, prompt_length: int, ends: Collection[int]) -> Any:
-    """Looks at a running generation every now and then, tells `advance` of rows that have ended, and stops nothing."""
+def _watch_ends(advance: ProgressCallback, prompt_length: int, ends: Collection[int]) -> Any:
+    """Report the rows that have ended to `advance` while a generation runs; stop nothing."""
     import torch
     from transformers import StoppingCriteria
 
@@ -231,7 +243,7 @@ def _watch_ends(advance: Advance, prompt_length: int, ends: Collection[int]) -> 
 
 
 def _draw(sampling: Sampling, seeds: Sequence[int]) -> Any:
-    """Draws each row's next token with the row's own random numbers, and leaves no other choice to greedy decoding.
+    """Draw each row's next token with the row's own random numbers, and leave no other choice to greedy decoding.
 
     transformers draws a batch from one stream, so that a row's text would depend on what stands beside it.
     """
@@ -253,7 +265,7 @@ def _draw(sampling: Sampling, seeds: Sequence[int]) -> Any:
 def nucleus_tokens(
     logits: "torch.Tensor", uniforms: "torch.Tensor", temperature: float, top_p: float
 ) -> "torch.Tensor":
-    """Tokens of the nucleus by inverse transform: logits [rows, vocabulary], uniforms in [0, 1) [rows] -> [rows].
+    """Draw tokens of the nucleus by inverse transform: logits [rows, vocabulary], uniforms in [0, 1) [rows] -> [rows].
 
     The nucleus holds the likeliest tokens up to the one with which their probability reaches `top_p`.
     """
@@ -280,7 +292,7 @@ class Likelihoods:
     def negative_log_likelihoods(
         self, conversations: Sequence[Conversation], completions: Sequence[str], are_ended: Sequence[bool] | None = None
     ) -> list[tuple[float | None, int]]:
-        """(summed negative log-likelihood in nats, tokens) of each completion, given its conversation.
+        """Return (summed negative log-likelihood in nats, tokens) of each completion, given its conversation.
 
         The first is None where both together have more than `limit` tokens: the model cannot tell.
 
@@ -294,12 +306,12 @@ class Likelihoods:
         rows = [self._encode(*each) for each in zip(conversations, completions, ended, strict=True)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
         held = [row for row in rows if len(row[0]) <= self.limit]
-        parts = neighbours([len(ids) for ids, _ in held], most_tokens)
+        parts = length_buckets([len(ids) for ids, _ in held], most_tokens)
         measured = iter([pair for part in parts for pair in self._measure(held[part])])
         return [next(measured) if len(ids) <= self.limit else (None, len(ids) - start) for ids, start in rows]
 
     def _measure(self, rows: Sequence[tuple[list[int], int]]) -> list[tuple[float, int]]:
-        """(summed negative log-likelihood, tokens) of token ids from the given start on: one forward pass."""
+        """Return (summed negative log-likelihood, tokens) of token ids from the given start on: one forward pass."""
         import torch
 
         width = max(len(ids) for ids, _ in rows)
@@ -321,8 +333,8 @@ class Likelihoods:
         return [*prompt, *(answer or answer_ids(self._tokenizer, completion))], len(prompt)
 
 
-def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:
-    """Cuts rows of these lengths into runs that hold at most `most_tokens` tokens, padding included, or one row."""
+def length_buckets(lengths: Sequence[int], most_tokens: int) -> list[slice]:
+    """Cut rows of these lengths into runs of at most `most_tokens` tokens, padding included, or of one row."""
     runs: list[slice] = []
     start, width = 0, 0
     for row, length in enumerate(lengths):
@@ -334,7 +346,12 @@ def neighbours(lengths: Sequence[int], most_tokens: int) -> list[slice]:
 
 
 def _token_losses(logits: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
-    """Cross-entropy of each next token; logits [rows, width, vocabulary], ids [rows, width] -> [rows, width - 1]."""
+    """Return the cross-entropy of each next token: logits [rows, width, vocabulary], ids [rows, width].
+
+    The result is [rows, width - 1].
+
+    The result is [rows, width - 1].
+    """
     import torch
     from torch.nn.functional import cross_entropy
 

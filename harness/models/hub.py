@@ -12,22 +12,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from harness.errors import UserError
-from harness.files import no_room, replace_file
+from harness.files import disk_full_error, replace_file
 from harness.network import is_offline
 
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 
 
 _TEXTS = (".jsonl", ".json", ".csv", ".tsv")
 DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
 
-HUB_NAMES: Mapping[Kind, str] = {"model": "model", "dataset": "data set"}
+HUB_NAMES: Mapping[RepositoryKind, str] = {"model": "model", "dataset": "data set"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept."""
+    """Return the folder of fetched files."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 class Repository:
     """A model or data set at one commit."""
 
-    kind: Kind
+    kind: RepositoryKind
     name: str
     commit: str
 
@@ -46,21 +46,21 @@ class Repository:
 
     @property
     def title(self) -> str:
-        """What errors call it."""
+        """The name of the repository in errors."""
         return f"the {HUB_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
 
     @property
     def folder(self) -> Path:
-        """Where its files are in the cache, once they are fetched."""
+        """The folder of its files in the cache, once they are fetched."""
         return _storage(self.kind, self.name) / "snapshots" / self.commit
 
     def cached(self) -> dict[str, int]:
-        """The sizes in bytes of the files in the cache."""
+        """Return the sizes in bytes of the files in the cache."""
         paths = (path for path in self.folder.rglob("*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
 
     def files(self) -> dict[str, int]:
-        """The sizes in bytes of all its files.
+        """Return the sizes in bytes of all its files.
 
         Raises NotHere where the hub cannot be asked, and UserError where it has no such repository or commit, or does
         not give it.
@@ -71,8 +71,8 @@ class Repository:
             raise _not_here(self.title, reason) from None
         return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
 
-    def fetch(self, names: Collection[str], tell: Callable[[str], None] = lambda name: None) -> Path:
-        """Its folder with the files `names`, of which each is fetched unless it is there; `tell` hears of each.
+    def fetch(self, names: Collection[str], note: Callable[[str], None] = lambda name: None) -> Path:
+        """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
         Raises UserError for what cannot be fetched.
         """
@@ -86,19 +86,19 @@ class Repository:
                 try:
                     hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
                 except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
-                    if full := no_room(error, cache_folder()):
+                    if full := disk_full_error(error, cache_folder()):
                         raise full from None
                     if isinstance(error, OSError) and error.errno is not None:
                         raise _unwritable(error) from None
                     raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
                         what, _Unreachable(_cause(error))
                     ) from None
-            tell(name)
+            note(name)
         return self.folder
 
 
-def hub_repository(kind: Kind, reference: str) -> Repository | None:
-    """The repository that `reference` names: ``owner/name`` or ``owner/name@<commit>``; None where it is a file's path.
+def hub_repository(kind: RepositoryKind, reference: str) -> Repository | None:
+    """Return the repository that `reference` names (``owner/name`` or ``owner/name@<commit>``), None for a file's path.
 
     Without a commit it is the newest, asked for once; the one asked for last where the hub cannot be reached. A file or
     folder on this machine wins over the hub. Raises UserError for a revision that is no commit, and for what the hub
@@ -119,14 +119,14 @@ def hub_repository(kind: Kind, reference: str) -> Repository | None:
 
 
 def at_commit(reference: str, commit: str) -> str:
-    """`reference` with the commit that it was resolved to, where it names a repository without one."""
+    """Return `reference` with the commit that it was resolved to, where it names a repository without one."""
     match = _named(reference)
     is_open = match is not None and match["revision"] is None
     return f"{reference}@{commit}" if is_open and _COMMIT.fullmatch(commit) else reference
 
 
 def require_planned(reference: str, fingerprint: str) -> None:
-    """Raises UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
+    """Raise UserError where `reference` names a repository, but was a file or folder when `fingerprint` was taken.
 
     What a plan takes from the hub has its commit in its reference, and that is its fingerprint. Nothing is asked.
     """
@@ -139,19 +139,19 @@ def require_planned(reference: str, fingerprint: str) -> None:
 
 
 def is_repository(reference: str) -> bool:
-    """Whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
+    """Return whether the reference names a repository on the hub, and no file or folder. Nothing is asked."""
     return _named(reference) is not None
 
 
 def _named(reference: str) -> re.Match[str] | None:
-    """The name and the revision of a repository; None for a path: one that is there, or ends as data files do."""
+    """Return the name and the revision of a repository; None for a path that is there, or ends as data files do."""
     is_path = reference.endswith(DATA_FILES) or Path(reference).exists()
     return None if is_path else _REFERENCE.fullmatch(reference)
 
 
 @cache
-def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
-    """The newest commit; `_hub` and `_kept` tell apart what is asked of different hubs."""
+def _newest(kind: RepositoryKind, name: str, _hub: str | None, _cache: Path) -> str:
+    """Return the newest commit; `_hub` and `_revision` are arguments so that the cache tells hubs apart."""
     ref = _storage(kind, name) / "refs" / "main"
     try:
         commit = str(_ask(kind, name, None).sha)
@@ -168,7 +168,9 @@ def _newest(kind: Kind, name: str, _hub: str | None, _kept: Path) -> str:
 
 
 def _unwritable(error: OSError) -> UserError:
-    return UserError(f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME elsewhere")
+    return UserError(
+        f"cannot write to the hub's cache {cache_folder()} ({error.strerror}); set HF_HOME to another folder"
+    )
 
 
 class NotHere(UserError):
@@ -179,8 +181,8 @@ class _Unreachable(Exception):
     """The hub cannot be asked; the message is the reason in a word."""
 
 
-def _ask(kind: Kind, name: str, revision: str | None) -> Any:
-    """What the hub says of a repository, commit and files included: one request, without the library's retries.
+def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
+    """Ask the hub about a repository, commit and files included: one request, without the library's retries.
 
     How long to wait for an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
     """
@@ -196,8 +198,8 @@ def _ask(kind: Kind, name: str, revision: str | None) -> Any:
         raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
 
 
-def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> UserError | None:
-    """What to tell the user where the hub has answered, and does not give what was asked for; None elsewhere."""
+def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Exception) -> UserError | None:
+    """Return the error where the hub has answered, and does not give what was asked for; None elsewhere."""
     from huggingface_hub import errors
 
     what = f"the {HUB_NAMES[kind]} {name}"
@@ -209,8 +211,8 @@ def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> U
         return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
-            f"the hub has no {HUB_NAMES[kind]} {name}, or keeps it from you (hf auth login, or HF_TOKEN); and there is"
-            " no such folder or file here"
+            f"the hub has no {HUB_NAMES[kind]} {name}, or you have no access to it (hf auth login, or HF_TOKEN);"
+            " and there is no such folder or file here"
         )
     if isinstance(error, errors.HFValidationError):
         return UserError(f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here")
@@ -222,11 +224,11 @@ def _refusal(kind: Kind, name: str, revision: str | None, error: Exception) -> U
 def _not_here(what: str, reason: _Unreachable) -> NotHere:
     if str(reason) == "offline":
         return NotHere(
-            f"{what} is not on this machine, or not all of it, and the hub is not asked offline; run `harness prefetch`"
+            f"{what} is not completely in the local cache, and the hub is not asked offline; run `harness prefetch`"
             " with the same experiment and scale where there is a network"
         )
     return NotHere(
-        f"{what} is not on this machine, or not all of it, and the hub at {_hub()} cannot be asked ({reason}); try"
+        f"{what} is not completely in the local cache, and the hub at {_hub()} cannot be asked ({reason}); try"
         " again, or run `harness prefetch` where it can"
     )
 
@@ -237,7 +239,7 @@ def _hub() -> str:
     return _endpoint() or constants.ENDPOINT
 
 
-def _storage(kind: Kind, name: str) -> Path:
+def _storage(kind: RepositoryKind, name: str) -> Path:
     return cache_folder() / f"{kind}s--{name.replace('/', '--')}"
 
 
@@ -263,8 +265,8 @@ class NotFetched(UserError):
     """There is no way to get a file of the hub: its message can go on with what to name instead."""
 
 
-def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
-    """The file `name` of the data set `repository`, at `revision` (a branch, tag or commit; by default the newest).
+def fetch_file(repository: str, name: str, revision: str | None = None) -> HubFile:
+    """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
 
     The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched
     before is taken from the cache. Raises NotOnHub where there is no such file, UserError where there is no such
@@ -292,7 +294,7 @@ def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
         mend = (
             "run `harness prefetch` where there is a network"
             if is_offline()
-            else "see to that and run the same command again"
+            else "fix that and run the same command again"
         )
         cause = _cause(unreachable or error)
         raise NotFetched(f"cannot fetch {name} of the data set {repository} from the hub ({cause}); {mend}") from None
@@ -303,7 +305,7 @@ def fetch(repository: str, name: str, revision: str | None = None) -> HubFile:
 
 
 def file_names(repository: str, folder: str, revision: str | None = None) -> list[str]:
-    """The names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
+    """Return the names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
     from huggingface_hub import HfApi
 
     try:
@@ -315,7 +317,7 @@ def file_names(repository: str, folder: str, revision: str | None = None) -> lis
 
 
 def _no_connection(repository: str, name: str, revision: str | None) -> Exception | None:
-    """Why the hub cannot be asked, None where it answers, whatever it says.
+    """Return why the hub cannot be asked, None where it answers, whatever it says.
 
     Asked once: hf_hub_download would try an unreachable hub for 23 s, with two warnings each time. How long to wait for
     an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
@@ -333,12 +335,12 @@ def _no_connection(repository: str, name: str, revision: str | None) -> Exceptio
 
 
 def _endpoint() -> str | None:
-    """The hub that is meant now; huggingface_hub itself looks only when it is imported."""
+    """Return the current URL of the hub, which huggingface_hub itself reads only when it is imported."""
     return os.environ.get("HF_ENDPOINT")
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong, by its name: the hub's own messages are paragraphs."""
+    """Return the kind of an error, by its name: the hub's own messages are paragraphs."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError):  # not in the cache either

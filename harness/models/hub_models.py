@@ -13,7 +13,7 @@ WEIGHTS = "model.safetensors"
 
 
 def lacking_files(folder: Path) -> list[str]:
-    """The files without which a folder is no checkpoint, that it does not have."""
+    """Return the files that a checkpoint needs and the folder lacks."""
     missing = [name for name in DESCRIPTION if not (folder / name).is_file()]
     if missing:
         return missing
@@ -24,15 +24,15 @@ def lacking_files(folder: Path) -> list[str]:
 
 
 def _shards(index: Path) -> list[str]:
-    """The files that the weights are spread over."""
+    """Return the files that the weights are spread over."""
     try:
         return sorted(set(read_object(index)["weight_map"].values()))
     except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{index} does not say which files hold the weights; get it again") from None
+        raise UserError(f"{index} does not say which files hold the weights; download it again") from None
 
 
 def model_files(on_hub: Repository) -> dict[str, int]:
-    """The sizes in bytes of the files that are fetched of a model: weights, configuration, tokenizer, template.
+    """Return the sizes in bytes of the files that are fetched of a model: weights, configuration, tokenizer, template.
 
     Raises UserError where there are no weights as safetensors.
     """
@@ -40,7 +40,7 @@ def model_files(on_hub: Repository) -> dict[str, int]:
     wanted = {name: size for name, size in there.items() if "/" not in name and _is_wanted(name)}
     missing = [name for name in DESCRIPTION if name not in wanted]
     if missing:
-        raise UserError(f"{on_hub.title} is no model that can be loaded: {', '.join(missing)} missing")
+        raise UserError(f"{on_hub.title} is not a model that can be loaded: {', '.join(missing)} missing")
     if not any(name.endswith(".safetensors") for name in wanted):
         others = " but as .bin" if any(name.endswith(".bin") for name in there) else ""
         raise UserError(
@@ -50,12 +50,12 @@ def model_files(on_hub: Repository) -> dict[str, int]:
 
 
 def _is_wanted(name: str) -> bool:
-    """Not other formats of the same weights: `consolidated*` is Mistral's own."""
+    """Return whether a file is needed, other formats of the same weights left out: `consolidated*` is Mistral's own."""
     return name.endswith((".safetensors", ".json", ".jinja", ".txt", ".model")) and not name.startswith("consolidated")
 
 
 def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None = None) -> Path:
-    """The model's folder with all files that are needed; as it is where the hub cannot be asked.
+    """Return the model's folder with all files that are needed; as it is where the hub cannot be asked.
 
     Raises UserError for what cannot be fetched.
 
@@ -72,5 +72,5 @@ def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None 
 
 
 def megabytes(size: int) -> int:
-    """Bytes in megabytes, rounded up: what progress counts in."""
+    """Return bytes in megabytes, rounded up, the unit of progress."""
     return -(-size // 10**6)

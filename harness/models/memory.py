@@ -1,4 +1,4 @@
-"""How much memory and disk models take: arithmetic on a model's shape, no more than an estimate.
+"""Estimates of the memory and disk that models take, by arithmetic on their shape.
 
 All results are bytes of one process. What is not in them is what a process takes before it holds a model (Python,
 torch, the CUDA context: `PROCESS_BYTES`) and what an allocator wastes.
@@ -28,7 +28,9 @@ _WITH_ATTENTION_BIAS = ("qwen2",)
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What memory depends on, of a decoder-only transformer with gated feed-forward layers (Llama, Mistral, Qwen2).
+    """The sizes that memory depends on, of a decoder-only transformer (Llama, Mistral, Qwen2).
+
+    Its feed-forward layers are gated.
 
     `stored_bytes` is what one parameter takes in the checkpoint.
     """
@@ -46,7 +48,7 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        """How many weights it has."""
+        """The number of weights."""
         query, key_value = self.heads * self.head, self.key_value_heads * self.head
         attention = self.hidden * (2 * query + 2 * key_value) + self.attention_bias * (query + 2 * key_value)
         layer = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
@@ -55,7 +57,7 @@ class ModelShape:
 
 
 def shape_of(config: Mapping[str, Any]) -> ModelShape:
-    """The shape that a checkpoint's `config.json` describes. Raises KeyError for a model of another kind."""
+    """Return the shape that a checkpoint's `config.json` describes. Raises KeyError for a model of another kind."""
     config = config.get("text_config") or config
     heads = config["num_attention_heads"]
     return ModelShape(
@@ -73,7 +75,7 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
 
 
 def shape_in(folder: Path) -> ModelShape:
-    """The shape of the checkpoint in `folder`. Raises UserError where its config.json says nothing of it."""
+    """Return the shape of the checkpoint in `folder`. Raises UserError where its config.json says nothing of it."""
     try:
         shape = shape_of(read_object(folder / CONFIG))
         if not all(isinstance(size, int) and size >= 0 for size in astuple(shape)):
@@ -101,7 +103,7 @@ class Memory:
 
 
 def generation_memory(model: ModelShape, *, rows: int, length: int) -> Memory:
-    """One process that draws `rows` completions at once, prompt and answer up to `length` tokens, as stored.
+    """Estimate the memory of drawing `rows` completions at once, prompt and answer up to `length` tokens, as stored.
 
     vLLM takes what it is given and holds as many rows as fit: there `rows` of 1 is the least that it needs.
     """
@@ -114,12 +116,12 @@ def generation_memory(model: ModelShape, *, rows: int, length: int) -> Memory:
 
 
 def cache_bytes(model: ModelShape) -> int:
-    """Of keys and values that generation keeps of one token, as stored."""
+    """Return the bytes of keys and values that generation keeps of one token, as stored."""
     return 2 * model.layers * model.key_value_heads * model.head * model.stored_bytes
 
 
 def likelihood_memory(model: ModelShape, *, rows: int, length: int, most_logits: int) -> Memory:
-    """One process that measures likelihoods in float32; a forward pass holds `most_logits` logits, or one row's."""
+    """Estimate the memory of likelihoods in float32; a forward pass holds `most_logits` logits, or one row's."""
     tokens = max(length, min(rows * length, most_logits // model.vocabulary))
     return Memory(
         weights=float(model.parameters * FLOAT32),
@@ -129,17 +131,17 @@ def likelihood_memory(model: ModelShape, *, rows: int, length: int, most_logits:
 
 
 def checkpoint_bytes(model: ModelShape) -> int:
-    """What a trained checkpoint takes on disk: its weights in float32."""
+    """Return the size of a trained checkpoint on disk: its weights in float32."""
     return model.parameters * FLOAT32
 
 
 def embeddings(model: ModelShape) -> int:
-    """How many weights map tokens to vectors and back."""
+    """Count the weights that map tokens to vectors and back."""
     return model.vocabulary * model.hidden * (1 if model.tied_embeddings else 2)
 
 
 def layer_activations(model: ModelShape, width: int) -> float:
-    """Bytes that one layer keeps of one token for the backward pass, at `width` bytes a value.
+    """Return the bytes that one layer keeps of one token for the backward pass, at `width` bytes a value.
 
     Its input and what its matrix products, norms and gate were applied to; the norms work in float32. Attention is
     computed without keeping its scores. In bfloat16 each product has a copy of its own of what it was applied to.

@@ -7,12 +7,12 @@ from pathlib import Path
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.judges import load_judge, print_note
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_faults import without_thinking
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 
 OPENAI = "openai:"
 
@@ -20,56 +20,58 @@ _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 TEACHER_OPTIONS = Options(
     "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
 )
-_AT_ONCE = 4096
+_BATCH_SIZE = 4096
 
 NO_ANSWER = "no answer: "
 """What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
 prompt was refused."""
 
 
-def teacher_endpoint(reference: str) -> JudgeReference:
-    """The model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
+def teacher_endpoint(reference: str) -> EndpointReference:
+    """Return the model and the endpoint of "openai:MODEL" (the OpenAI API) or "openai:MODEL@URL".
 
     Raises UserError for a reference without a model and for an URL that is none.
     """
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
-        raise UserError(f"{reference!r} names no teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
-    return require_no_key_in(judge_reference(parts["model"], parts["url"]))
+        raise UserError(f"{reference!r} is not a teacher; write openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+    return require_no_key_in(endpoint_reference(parts["model"], parts["url"]))
 
 
 class OpenAITeacher:
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
-    def __init__(self, reference: str, limits: Limits, kept: Path, note: Callable[[str], None] = print_note) -> None:
-        """`note` hears what the user should know while answers are waited for.
+    def __init__(
+        self, reference: str, limits: Limits, reply_cache: Path, note: Callable[[str], None] = print_note
+    ) -> None:
+        """Prepare to ask; `note` receives lines for the user while answers are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
         self._endpoint = teacher_endpoint(reference)
         self.name = self._endpoint.model
-        self._asked = load_judge(self._endpoint, limits, kept, TEACHER_OPTIONS, note)
+        self._judge = load_judge(self._endpoint, limits, reply_cache, TEACHER_OPTIONS, note)
 
     def complete(
         self,
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
+        """Return one completion a conversation; its seed is sent with it, and an endpoint may heed it or not.
 
         What a model thinks before its answer is no part of it. A finish reason that begins with `NO_ANSWER` says that
         there is nothing to use; asked again, it would be so again. Raises UserError where some got no reply; the others
         are recorded by then.
         """
         requests = [
-            ChatRequest(said, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
-            for said, seed in zip(conversations, seeds, strict=True)
+            ChatRequest(turns, sampling.max_new_tokens, sampling.temperature, top_p=sampling.top_p, seed=seed)
+            for turns, seed in zip(conversations, seeds, strict=True)
         ]
         replies: dict[int, ChatReply | CallFailure] = {}
         failures: list[CallFailure] = []
-        for place, reply in self._asked.replies(requests):
+        for place, reply in self._judge.replies(requests):
             if isinstance(reply, CallFailure) and not reply.is_final:
                 failures.append(reply)
             else:
@@ -82,12 +84,12 @@ class OpenAITeacher:
             )
         return [_completion(replies[place]) for place in range(len(requests))]
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """As many as there are: `Limits` says how many are asked at a time, and each answer is kept as it comes."""
-        return _AT_ONCE
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded."""
+        return _BATCH_SIZE
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""
 
 
 def _completion(reply: ChatReply | CallFailure) -> Completion:
@@ -95,7 +97,7 @@ def _completion(reply: ChatReply | CallFailure) -> Completion:
         return Completion("", (), NO_ANSWER + reply.reason)
     answer = without_thinking(reply.text)
     if not answer.strip():
-        said = "the reply is empty" if answer == reply.text else "the reply has thinking in it and no answer"
-        return Completion("", (), NO_ANSWER + said)
+        problem = "the reply is empty" if answer == reply.text else "the reply has thinking in it and no answer"
+        return Completion("", (), NO_ANSWER + problem)
     text = reply.text if answer == reply.text else answer.strip()
     return Completion(text, (), "length" if reply.finish_reason == "length" else "stop")

@@ -1,4 +1,4 @@
-"""What a model reference means.
+"""Model references, and the checkpoint folders and generators behind them.
 
 - `mini:qwen2`, `mini:llama`: the packaged base models; `mini:teacher`: the embedded oracle;
 - `openai:MODEL`, `openai:MODEL@URL`: a teacher at the OpenAI API, or at an endpoint like it;
@@ -31,18 +31,20 @@ from harness.models.stored_teacher import STORED, StoredTeacher
 
 MINI_MODELS = Path(__file__).parents[1] / "mini" / "models"
 TEACHER = "mini:teacher"
+WITHOUT_WEIGHTS = (TEACHER, STORED, OPENAI)
+"""How the references of teachers begin that this machine runs no model for."""
 GENERATION = "generation_config.json"
 REFERENCE_FILE = "reference.json"
 """In an artifact, points to a model that lives elsewhere; without it the artifact's folder is the checkpoint."""
 
 
 def located(reference: str) -> str:
-    """The same reference, in which the path of a folder is absolute."""
+    """Return the same reference, in which the path of a folder is absolute."""
     return str(Path(reference).absolute()) if Path(reference).is_dir() else reference
 
 
 def checkpoint_folder(reference: str) -> Path:
-    """The folder that holds the checkpoint; one of the hub is fetched unless it is there.
+    """Return the folder that holds the checkpoint; one of the hub is fetched unless it is there.
 
     Raises UserError where the reference leads to none.
     """
@@ -65,26 +67,26 @@ def _on_hub(reference: str) -> Repository | None:
     return hub_repository("model", reference)
 
 
-def fetch(reference: str, track: Callable[[int, str], Tracker]) -> None:
-    """Fetches a model of the hub, all files of it; `track` opens a progress display. Others are where they are."""
+def fetch_reference(reference: str, track: Callable[[int, str], Tracker]) -> None:
+    """Fetch all files of a model of the hub; `track` opens a progress display. Other models are not fetched."""
     if on_hub := _on_hub(reference):
         fetch_model(on_hub, track)
 
 
 def file_digests(reference: str) -> dict[str, str]:
-    """The SHA-256 of each file of the model; none for the embedded teacher, which is code, and for one elsewhere."""
+    """Return the SHA-256 of each file of the model; none for the embedded teacher, and for one at an endpoint."""
     if reference == TEACHER or reference.startswith(OPENAI):
         return {}
     return {path.name: file_digest(path) for path in _files(reference)}
 
 
 def needs_preparation(reference: str) -> bool:
-    """Whether the reference leads to no checkpoint folder as it is, so that one has to be made in the store."""
+    """Return whether the reference leads to no checkpoint folder as it is, so that one has to be made in the store."""
     return reference.startswith(GGUF)
 
 
 def chat_template_text(name: str) -> str:
-    """The chat template ``configs/chat_templates/<name>.jinja``. Raises UserError for an unknown name."""
+    """Return the chat template ``configs/chat_templates/<name>.jinja``. Raises UserError for an unknown name."""
     templates = {path.stem: path for path in (CONFIGS / "chat_templates").glob("*.jinja")}
     if name not in templates:
         raise unknown("chat template", name, templates)
@@ -92,7 +94,7 @@ def chat_template_text(name: str) -> str:
 
 
 def prepare(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
-    """Makes `folder` a checkpoint folder of the model, with another chat format where one is given.
+    """Make `folder` a checkpoint folder of the model, with another chat format where one is given.
 
     `chat_template` is the template's text; `closing_token` becomes the EOS of the tokenizer and of generation, so that
     training and every engine agree on what ends an answer. Raises UserError where the model cannot be read, and for a
@@ -110,14 +112,14 @@ def prepare(reference: str, folder: Path, chat_template: str, closing_token: str
 
 
 def _link_files(source: Path, folder: Path) -> None:
-    """Copies of the small files, links to the weights; copies of them too on another file system."""
+    """Copy the small files, and link the weights; copy them too on another file system."""
     for path in source.iterdir():
         if path.is_file() and path.name not in (RECORD, REFERENCE_FILE):
             (link_or_copy if path.suffix == ".safetensors" else shutil.copyfile)(path.resolve(), folder / path.name)
 
 
 def set_chat_format(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:
-    """Gives the tokenizer in `folder` another template and closing token, as `prepare` does; weights are not needed."""
+    """Give the tokenizer in `folder` another template and closing token, as `prepare` does; weights are not needed."""
     from transformers import GenerationConfig
 
     from harness.models.hf import load_tokenizer
@@ -139,8 +141,8 @@ def set_chat_format(reference: str, folder: Path, chat_template: str, closing_to
     generation.save_pretrained(folder)
 
 
-def fingerprint(reference: str) -> str:
-    """What identifies the model's content: its commit on the hub, a digest of its files, or of the world's code.
+def model_fingerprint(reference: str) -> str:
+    """Return the identity of the model's content: its commit on the hub, a digest of its files, or of the world's code.
 
     Of a model at an endpoint no more is known than its name and where it is.
     """
@@ -148,7 +150,7 @@ def fingerprint(reference: str) -> str:
 
 
 def require_unchanged(reference: str, planned: str, files: Mapping[str, str] | None = None) -> None:
-    """Raises UserError where the model is not the one whose fingerprint a plan took.
+    """Raise UserError where the model is not the one whose fingerprint a plan took.
 
     `files` are its `file_digests`, if they are at hand.
     """
@@ -158,7 +160,7 @@ def require_unchanged(reference: str, planned: str, files: Mapping[str, str] | N
 
 
 def _known_content(reference: str) -> str | None:
-    """What identifies a model's content without a look at its files; None for files on this machine."""
+    """Return the identity of a model's content without a look at its files; None for files on this machine."""
     if reference == TEACHER:
         return world_digest()
     if reference.startswith(OPENAI):
@@ -192,27 +194,27 @@ def _digest(files: Mapping[str, str]) -> str:
 
 
 def resolve(folder: Path) -> str:
-    """The reference that an artifact's folder stands for: the one in its `reference.json`, or the folder itself.
+    """Return the reference that an artifact's folder stands for: the one in its `reference.json`, or the folder itself.
 
     Raises UserError where that was a folder, which this machine does not have.
     """
     pointer = folder / REFERENCE_FILE
     if not pointer.is_file():
         return str(folder)
-    told = json.loads(pointer.read_text())
-    reference: str = told["reference"]
-    if "fingerprint" in told:
-        require_planned(reference, told["fingerprint"])
+    stored = json.loads(pointer.read_text())
+    reference: str = stored["reference"]
+    if "fingerprint" in stored:
+        require_planned(reference, stored["fingerprint"])
     return reference
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """The checkpoint folder that a model artifact's folder stands for."""
+    """Return the checkpoint folder that a model artifact's folder stands for."""
     return checkpoint_folder(resolve(folder))
 
 
 def load_generator(reference: str, engine: Engine = "transformers", compute: Compute | None = None) -> Generator:
-    """The model behind `reference`, ready to answer; a checkpoint is run by `engine`, as `compute` says.
+    """Return the model behind `reference`, ready to answer; a checkpoint is run by `engine`, as `compute` says.
 
     Raises UserError where the reference leads to no model, or the engine is not there or has not what it needs.
     """

@@ -24,12 +24,12 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.hub import DATA_FILES
 
-Rows = Iterator[tuple[str, Any]]
+FileRows = Iterator[tuple[str, Any]]
 """(place, row): the place is ``name:line``, in lists of rows and in parquet ``name:row``; the row is any JSON value."""
 
 
-def file_rows(path: Path, name: str) -> Rows:
-    """The rows of the file at `path`, which errors call `name`, as they are read.
+def file_rows(path: Path, name: str) -> FileRows:
+    """Return the rows of the file at `path`, which errors call `name`, as they are read.
 
     Raises UserError for a file of another kind, one that cannot be read, and one that is not what its name says.
     """
@@ -38,7 +38,7 @@ def file_rows(path: Path, name: str) -> Rows:
     return _READERS[path.name.removesuffix(".gz").rpartition(".")[2]](path, name)
 
 
-def _json_rows(path: Path, name: str) -> Rows:
+def _json_rows(path: Path, name: str) -> FileRows:
     lines = dropwhile(_is_blank, text_lines(path, name))
     first = list(islice(lines, 1))
     if first and first[0][1].lstrip().startswith("["):
@@ -59,7 +59,7 @@ class NotJson(UserError):
 
 
 def parsed(text: str, name: str, line: int) -> Any:
-    """The value of a JSON text that begins in line `line` of the file `name`.
+    """Return the value of a JSON text that begins in line `line` of the file `name`.
 
     Raises NotJson, and UserError for brackets nested too deep and a key given twice.
     """
@@ -73,13 +73,18 @@ def parsed(text: str, name: str, line: int) -> Any:
             " one list of objects"
         ) from None
     except _RepeatedKey as error:
-        raise UserError(f"{where}: the key {error} stands there twice in one object; keep one") from None
+        raise UserError(f"{where}: the key {error} is there twice in one object; keep one") from None
     except RecursionError:
-        raise UserError(f"{where}: brackets nested too deep; take the row out") from None
+        raise UserError(f"{where}: brackets nested too deep; remove the row") from None
 
 
 def _integer(digits: str) -> int | float:
-    """Exact, but infinite with more digits than Python reads: a number in a column that is not read does no harm."""
+    """Read an integer exactly, but as infinite with more digits than Python reads.
+
+    A number in a column that is not read does no harm.
+
+    A number in a column that is not read does no harm.
+    """
     return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
 
 
@@ -98,16 +103,16 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
-def _comma_separated(path: Path, name: str) -> Rows:
+def _comma_separated(path: Path, name: str) -> FileRows:
     return table_rows(text_lines(path, name), name, ",")
 
 
-def _tab_separated(path: Path, name: str) -> Rows:
+def _tab_separated(path: Path, name: str) -> FileRows:
     return table_rows(text_lines(path, name), name, "\t")
 
 
 def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a table with a header; a row's place is the line where it begins.
+    """Yield the rows of a table with a header; a row's place is the line where it begins.
 
     Raises UserError for a column given twice, another number of cells than columns, and a quote left open.
     """
@@ -119,7 +124,7 @@ def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> I
         if (twice := _repeated(header)) is not None:
             raise UserError(f"{name}:1: two columns are called {reprlib.repr(twice)}; keep one")
         if len(header) == 1 and ";" in header[0]:
-            raise UserError(f"{name}: its cells are parted by semicolons; write it with commas, or tabs, between them")
+            raise UserError(f"{name}: its columns are separated by semicolons; separate them by commas or tabs")
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):
@@ -135,7 +140,7 @@ def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> I
 
 
 def text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    """(number, line with its end): lines end at line feeds alone, as other marks of a line's end may stand in texts.
+    """Yield (number, line with its end); lines end at line feeds alone, as texts may hold other line ends.
 
     A file whose name ends in .gz is unpacked. Raises UserError for one that cannot be read or is not UTF-8.
     """
@@ -155,7 +160,7 @@ def text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
         raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _parquet_rows(path: Path, name: str) -> Rows:
+def _parquet_rows(path: Path, name: str) -> FileRows:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
@@ -170,7 +175,7 @@ def _parquet_rows(path: Path, name: str) -> Rows:
         raise UserError(f"cannot read the data set {name}: {error}") from None
 
 
-_READERS: dict[str, Callable[[Path, str], Rows]] = {
+_READERS: dict[str, Callable[[Path, str], FileRows]] = {
     "jsonl": _json_rows,
     "json": _json_rows,
     "csv": _comma_separated,

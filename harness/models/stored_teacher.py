@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.row_files import file_rows
 from harness.records import from_json
-from harness.texts import holds_half_character
+from harness.texts import has_lone_surrogate
 
 STORED = "stored:"
 
 _REQUEST = re.compile(r"<request>(.*?)</request>", re.DOTALL)
-_SHOWN = 60
+_REQUEST_CHARACTERS = 60
 """Characters of a request that an error shows."""
 
 
@@ -35,7 +35,7 @@ class StoredTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is a data file (`harness.models.row_files`) of `TeacherRow`.
+        """Read the data file `path` (`harness.models.row_files`) of `TeacherRow`.
 
         Raises UserError where it cannot be read or a text is empty.
         """
@@ -48,27 +48,28 @@ class StoredTeacher:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One stored text a conversation. Raises UserError for a request that the file does not have."""
-        return [Completion(self._reply(said[-1].content), (), "stop") for said in conversations]
+        """Return one stored text a conversation. Raises UserError for a request that the file does not have."""
+        return [Completion(self._reply(turns[-1].content), (), "stop") for turns in conversations]
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """It takes no time."""
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return a constant: answering takes no time."""
         return 256
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: nothing is held."""
 
     def _reply(self, message: str) -> str:
         if row := self._rows.get(message.strip()):
             return row.answer
-        shown = _REQUEST.search(message)
-        request = shown[1].strip() if shown else message.strip()
+        found = _REQUEST.search(message)
+        request = found[1].strip() if found else message.strip()
         if row := self._rows.get(request):
             return row.improvement
         raise UserError(
-            f"{self._path} has no row for the request {request[:_SHOWN]!r}; add one, or name another teacher"
+            f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r};"
+            " add one, or name another teacher"
         )
 
 
@@ -82,6 +83,8 @@ def _row(value: Any, where: str) -> TeacherRow:
     texts = (row.instruction, row.answer, row.improvement)
     if not all(text.strip() for text in texts):
         raise UserError(f"{where}: instruction, answer and improvement must each hold text")
-    if any(map(holds_half_character, texts)):
-        raise UserError(f"{where}: a text holds half a character; write the whole one, or U+FFFD for it")
+    if any(map(has_lone_surrogate, texts)):
+        raise UserError(
+            f"{where}: a text contains half of a surrogate pair; write the whole character, or U+FFFD for it"
+        )
     return row

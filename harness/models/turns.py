@@ -47,7 +47,7 @@ _STARTS_AS_TURNS = re.compile(
 
 
 def turns_of(value: Any, column: str, where: str) -> Turns | None:
-    """The turns that `value`, of `column`, holds or spells out; None where it is plain text.
+    """Return the turns that `value`, of `column`, holds or spells out; None where it is plain text.
 
     Turns are objects of role and content, or of from and value (ShareGPT). Raises UserError that begins with `where`
     for what is neither, for turns of tools, and for turns written out in a way that cannot be read.
@@ -63,7 +63,7 @@ def turns_of(value: Any, column: str, where: str) -> Turns | None:
 
 
 def transcript(text: str, *, is_bare: bool = False) -> Turns | None:
-    r"""The turns of an HH-RLHF text, ``\n\nHuman: ... \n\nAssistant: ...``; None where `text` is none.
+    r"""Return the turns of an HH-RLHF text, ``\n\nHuman: ... \n\nAssistant: ...``; None where `text` is none.
 
     The blank line at its start tells it from a text about a dialogue, but where it `is_bare` of any request. The open
     end of a prompt, an assistant's turn without text, is no turn.
@@ -73,12 +73,13 @@ def transcript(text: str, *, is_bare: bool = False) -> Turns | None:
     if not is_marked or parts[:1] != ["Human"] or "Assistant" not in parts[2::2]:
         return None
     return tuple(
-        Message(ROLES[speaker.casefold()], said.strip()) for speaker, said in zip(parts[::2], parts[1::2], strict=True)
+        Message(ROLES[speaker.casefold()], content.strip())
+        for speaker, content in zip(parts[::2], parts[1::2], strict=True)
     )
 
 
 def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
-    """The list of turns that `text` is in JSON, as tables and parquet files of texts keep it; None for other texts.
+    """Return the list of turns that `text` is in JSON, as tables of texts keep it; None for other texts.
 
     Raises UserError for turns that are spelled out otherwise, as Python prints them.
     """
@@ -89,7 +90,7 @@ def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         if _STARTS_AS_TURNS.match(text):
             raise UserError(
-                f"{where}: {column} is a conversation kept as text, but not as JSON; save it as a list of turns"
+                f"{where}: {column} is a conversation stored as text that is not JSON; save it as a list of turns"
             ) from None
         return None
     turns = value if isinstance(value, list) else [value]
@@ -97,13 +98,13 @@ def spelled_out(text: str, column: str, where: str) -> list[Any] | None:
 
 
 def marked_up(text: str) -> str:
-    """The mark of a turn with which `text` begins, where a chat template has written it; empty for other texts."""
+    """Return the mark of a turn with which `text` begins, where a chat template wrote it; empty for other texts."""
     found = _TURN_MARK.match(text)
     return found["mark"] if found else ""
 
 
 def _is_turn(value: Any) -> bool:
-    """Whether it is an object with a speaker that we know and with what is said."""
+    """Return whether it is an object with a speaker that we know and a content."""
     if not isinstance(value, Mapping) or not any(name in value for name in _CONTENTS):
         return False
     speaker = _first(value, _SPEAKERS)
@@ -115,32 +116,32 @@ def _all(turns: Sequence[Any], column: str, where: str) -> Turns:
 
 
 def _message(turn: Any, column: str, where: str) -> Message:
-    given = turn if isinstance(turn, Mapping) else {}
-    speaker, content = _first(given, _SPEAKERS), _first(given, _CONTENTS)
+    fields = turn if isinstance(turn, Mapping) else {}
+    speaker, content = _first(fields, _SPEAKERS), _first(fields, _CONTENTS)
     called = speaker.casefold() if isinstance(speaker, str) else ""
-    if called in _TOOLS or any(given.get(name) for name in _CALLS):
-        raise UserError(
-            f"{where}: {column} has a turn of a tool, or a call of one: they are not learnt; take the row out"
-        )
+    if called in _TOOLS or any(fields.get(name) for name in _CALLS):
+        raise UserError(f"{where}: {column} has a tool turn or a tool call, which are not trained on; remove the row")
     is_answer = ROLES.get(called) == "assistant"
-    if is_answer and any(given.get(name) is not None and not given[name] for name in _LEARNT):
-        raise UserError(f"{where}: {column} has an answer that is not to be learnt, but each one is; take the row out")
+    if is_answer and any(fields.get(name) is not None and not fields[name] for name in _LEARNT):
+        raise UserError(
+            f"{where}: {column} has an answer marked as not to be trained on, but all answers are; remove the row"
+        )
     text = _text(content)
     if called not in ROLES or text is None:
         raise UserError(
-            f"{where}: {column} has a turn that is no text of system, user or assistant: role"
-            f" {reprlib.repr(speaker)}, content {_kind(content)}; take the row out"
+            f"{where}: {column} has a turn that is not text of a system, user or assistant role: role"
+            f" {reprlib.repr(speaker)}, content {_kind(content)}; remove the row"
         )
     return Message(ROLES[called], text)
 
 
 def _first(turn: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first of the columns that holds something: of turns in both forms, parquet has all four columns."""
+    """Return the first of the columns that holds something: of turns in both forms, parquet has all four columns."""
     return next((turn[name] for name in names if turn.get(name) is not None), None)
 
 
 def _text(content: Any) -> str | None:
-    """What is said, in one text or in parts; None where it is not text alone."""
+    """Return the content of a turn, in one text or in parts; None where it is not text alone."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -157,7 +158,7 @@ def _part(part: Any) -> str | None:
 
 
 def _kind(content: Any) -> str:
-    """What an error calls content that is no text."""
+    """Return the name that errors have for content that is no text."""
     if isinstance(content, list):
         kinds = (part.get("type") for part in content if isinstance(part, Mapping))
         return f"in parts of {', '.join(dict.fromkeys(map(reprlib.repr, kinds))) or 'no type'}"

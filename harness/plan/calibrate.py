@@ -19,11 +19,11 @@ from harness.engine.store import Store, require_writable
 from harness.errors import UserError
 from harness.models.memory import shape_in
 from harness.models.references import checkpoint_of, load_generator, resolve
-from harness.plan.estimates import load_estimates
 from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_hardware
-from harness.plan.steps import SEQUENCES
 from harness.recipes.scales import Scale
 from harness.records import PreferencePair, Prompt, Response
+from harness.steps.estimates import load_estimates
+from harness.steps.train import SEQUENCES_PER_PAIR
 from harness.training.job import Progress
 from harness.training.settings import PreferenceSettings, TrainingSettings
 
@@ -43,7 +43,7 @@ class _Enough(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What is measured with: rows like the scale's, in length and number, and how it trains and draws."""
+    """The material of a measurement: rows like the scale's, in length and number, and how it trains and draws."""
 
     folder: Path
     reference: str
@@ -58,7 +58,7 @@ class _Trial:
 
 
 def calibrate(scale: Scale, model: str, path: Path, say: Callable[[str], None]) -> None:
-    """Measures the scale's base model `model` on one device and writes `path`, which plans then take speeds from.
+    """Measure the scale's base model `model` on one device and writes `path`, which plans then take speeds from.
 
     `say` hears what is measured. Raises UserError where the model is not at hand.
     """
@@ -99,18 +99,18 @@ def _built(artifact: Artifact, store: Store) -> Artifact:
 
 
 def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, str, int]:
-    """A prompt and an answer of so many words, and how many tokens they come to with the chat format."""
+    """Make a prompt and an answer of so many words, and count how many tokens they come to with the chat format."""
     from harness.models.chat import answer_ids, conversation, prompt_ids
     from harness.models.hf import load_tokenizer
 
     prompt, answer = (FILLER * prompt_tokens).strip(), (FILLER * answer_tokens).strip()
     tokenizer = load_tokenizer(folder)
-    said = conversation(Prompt("0", prompt))
-    return prompt, answer, len(prompt_ids(tokenizer, said)) + len(answer_ids(tokenizer, answer))
+    messages = conversation(Prompt("0", prompt))
+    return prompt, answer, len(prompt_ids(tokenizer, messages)) + len(answer_ids(tokenizer, answer))
 
 
 def _micro_batch(scale: Scale) -> int:
-    """What one process takes at once."""
+    """Return how many rows one process takes at once."""
     return scale.compute.micro_batch_size or max(1, scale.training.sft.global_batch_size // scale.compute.processes)
 
 
@@ -124,25 +124,25 @@ def _compute(scale: Scale) -> Compute:
 
 
 def _sft(trial: _Trial, out: Path) -> float:
-    from harness.training.trl import train_sft
+    from harness.training.sft import run_sft
 
     rows = [Response(Prompt(str(i), trial.prompt), trial.answer, "filler") for i in range(_rows(trial))]
     steps = _Steps()
     with steps.until_enough(out):
-        train_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=trial.compute)
+        run_sft(trial.folder, rows, trial.settings, seed=0, out=out, track=steps.track, compute=trial.compute)
     return steps.rate * trial.settings.global_batch_size * trial.tokens / trial.compute.processes
 
 
 def _preference(trial: _Trial, out: Path) -> float:
+    from harness.training.dpo import run_dpo
     from harness.training.rows import ReferenceLogProbability
-    from harness.training.trl import train_dpo
 
     count = _rows(trial)
     pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
     references = [ReferenceLogProbability(str(i), -1.0, -1.0) for i in range(count)]
     settings, steps = PreferenceSettings(0.1, trial.settings), _Steps()
     with steps.until_enough(out):
-        train_dpo(
+        run_dpo(
             trial.folder,
             pairs,
             references,
@@ -152,7 +152,7 @@ def _preference(trial: _Trial, out: Path) -> float:
             track=steps.track,
             compute=trial.compute,
         )
-    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES / trial.compute.processes
+    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES_PER_PAIR / trial.compute.processes
 
 
 def _rows(trial: _Trial) -> int:
@@ -160,18 +160,18 @@ def _rows(trial: _Trial) -> int:
 
 
 def _generation(trial: _Trial, out: Path) -> float:
-    """Draws with growing limits, until one batch takes long enough to measure."""
+    """Draw with growing limits, until one batch takes long enough to measure."""
     from harness.models.chat import conversation
 
     sampling = trial.scale.sampling
     generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
-    said = conversation(Prompt("0", trial.prompt))
-    size = min(256, generator.at_once(sampling.max_new_tokens))
+    messages = conversation(Prompt("0", trial.prompt))
+    size = min(256, generator.preferred_batch_size(sampling.max_new_tokens))
     rate, limit = 0.0, min(8, sampling.max_new_tokens)
     try:
         while True:
             started = time.monotonic()
-            drawn = generator.complete([said] * size, replace(sampling, max_new_tokens=limit), list(range(size)))
+            drawn = generator.complete([messages] * size, replace(sampling, max_new_tokens=limit), list(range(size)))
             seconds = time.monotonic() - started
             rate = sum(len(each.token_ids) for each in drawn) / seconds
             if seconds > SECONDS / 4 or limit == sampling.max_new_tokens:
@@ -185,11 +185,11 @@ def _likelihood(trial: _Trial, out: Path) -> float:
     from harness.models.chat import conversation
     from harness.models.hf import Likelihoods
 
-    likelihoods, said = Likelihoods(trial.folder), conversation(Prompt("0", trial.prompt))
+    likelihoods, messages = Likelihoods(trial.folder), conversation(Prompt("0", trial.prompt))
     count = 4
     while True:
         started = time.monotonic()
-        likelihoods.negative_log_likelihoods([said] * count, [trial.answer] * count)
+        likelihoods.negative_log_likelihoods([messages] * count, [trial.answer] * count)
         seconds = time.monotonic() - started
         if seconds > SECONDS / 4 or count >= ROWS:
             return count * trial.tokens / seconds
@@ -250,7 +250,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _free() -> None:
-    """What was measured last leaves its memory to what is measured next."""
+    """Free the memory of the last measurement for the next."""
     import torch
 
     gc.collect()
@@ -259,7 +259,7 @@ def _free() -> None:
 
 
 def _device_name() -> str:
-    """The device of configs/hardware.yaml that this is; "this-machine" for none of them."""
+    """Find the device of configs/hardware.yaml that this is; "this-machine" for none of them."""
     import torch
 
     if torch.cuda.is_available():
@@ -277,9 +277,9 @@ def _measured(scale: Scale, reference: str, device: str, rows: Sequence[Throughp
     has_gpu = torch.cuda.is_available()
     count = torch.cuda.device_count() if has_gpu else len(os.sched_getaffinity(0))
     when = datetime.now(UTC).date().isoformat()
-    said = f"{reference}, rows of the length of {scale.data.demonstrations.reference}, one device, {when}"
+    description = f"{reference}, rows of the length of {scale.data.demonstrations.reference}, one device, {when}"
     return {
-        "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "says": said}},
+        "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "text": description}},
         "devices": {MEASURED_HERE: _this_device(has_gpu, count)} if device == MEASURED_HERE else {},
         "machines": {scale.name: {"device": device, "devices": count}},
         "throughput": [asdict(row) for row in rows],
@@ -287,7 +287,7 @@ def _measured(scale: Scale, reference: str, device: str, rows: Sequence[Throughp
 
 
 def _this_device(has_gpu: bool, count: int) -> dict[str, Any]:
-    """A device that configs/hardware.yaml does not know; peaks play no part where speeds are measured."""
+    """Describe a device that configs/hardware.yaml does not know; peaks play no part where speeds are measured."""
     import torch
 
     name = torch.cuda.get_device_name(0) if has_gpu else "core of this machine"

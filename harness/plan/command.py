@@ -12,17 +12,17 @@ from harness.engine.store import Store
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
-from harness.plan.estimates import load_estimates
 from harness.plan.forecast import forecast, planned_steps
 from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
 from harness.plan.notes import assumptions, warnings
-from harness.plan.rows import RowCounts
+from harness.plan.rows import GraphEstimates
 from harness.plan.settings import stages
 from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
-from harness.plan.text import shown
+from harness.plan.text import plan_text
 from harness.recipes.scales import Scale
 from harness.run.options import Choice
+from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class PlanOptions:
 
 
 def plan_run(name: str, choice: Choice, run_dir: Path, options: PlanOptions, *, as_json: bool = False) -> str:
-    """What running the experiment takes, as text or JSON. Nothing is run or fetched, and the hub is not asked.
+    """Tell what running the experiment takes, as text or JSON. Nothing is run or fetched, and the hub is not asked.
 
     With `options.calibrate` one model of the scale is run first, for two minutes. Raises UserError for names, devices
     and settings that there are not.
     """
     summary = summarize(name, choice, run_dir, options)
-    return json.dumps(summary.as_json(), indent=1, ensure_ascii=False) if as_json else shown(summary)
+    return json.dumps(summary.as_json(), indent=1, ensure_ascii=False) if as_json else plan_text(summary)
 
 
 def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) -> Summary:
-    """The plan before it is shown."""
+    """Make the plan, before it is printed."""
     go_offline()
     request = choice.request()
     scale, estimates = request.scale, load_estimates()
@@ -59,22 +59,20 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         hardware = with_calibration(load_hardware(), run_dir)
         machine = hardware.machine(scale.name, scale.compute, options.device, options.devices)
         store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
-        counts = RowCounts(store, estimates)
+        graph = GraphEstimates(store, estimates)
         targets = [target for experiment in experiments for target in experiment.targets()]
-        costs = StepCosts(scale, machine, hardware, counts, estimates, options.limits)
+        costs = StepCosts(scale, machine, hardware, graph, estimates, options.limits)
         steps = planned_steps(targets, store, costs)
-    trained = stages(experiments, counts)
-    found = forecast(
-        experiments, scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits
-    )
+    trained = stages(experiments, graph)
+    found = forecast(scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits)
     return Summary(
         experiment=name,
         scale=scale,
         seeds=request.seeds,
         experiments=experiments,
-        counts=counts,
+        graph=graph,
         stages=trained,
-        benches=bench_rows(experiments, counts),
+        benches=bench_rows(experiments, graph),
         forecast=found,
         assumptions=list(assumptions(found, hardware, estimates)),
         warnings=list(warnings(found, scale, trained, unresolved, date.today())),
@@ -82,7 +80,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
 
 
 def _calibrate(scale: Scale, models: Sequence[str], run_dir: Path) -> None:
-    """Measures with the first model asked for, else with the scale's first."""
+    """Measure with the first model asked for, else with the scale's first."""
     from harness.plan.calibrate import calibrate
 
     model = next(iter(models), next(iter(scale.models)))

@@ -6,19 +6,19 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.plan.estimates import load_estimates
-from harness.plan.forecast import disk_needs
+from harness.plan.forecast import disk_needs, disk_totals
 from harness.plan.hardware import load_hardware, with_calibration
-from harness.plan.rows import RowCounts
+from harness.plan.rows import GraphEstimates
 from harness.plan.steps import StepCosts
 from harness.recipes.scales import Scale
+from harness.steps.estimates import load_estimates
 
 
 def step_costs(scale: Scale, store: Store, limits: Limits) -> StepCosts:
     """Reckon on the machine that `harness plan` takes for the scale. Raises UserError for a table not in order."""
     hardware, estimates = with_calibration(load_hardware(), store.root.parent), load_estimates()
     machine = hardware.machine(scale.name, scale.compute, None, None)
-    return StepCosts(scale, machine, hardware, RowCounts(store, estimates), estimates, limits)
+    return StepCosts(scale, machine, hardware, GraphEstimates(store, estimates), estimates, limits)
 
 
 def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> dict[str, float]:
@@ -38,6 +38,4 @@ def expected_seconds(targets: Iterable[Artifact], scale: Scale, store: Store, li
 def disk_bytes(missing: Iterable[Artifact], scale: Scale, store: Store, limits: Limits) -> tuple[float, float]:
     """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
     costs = step_costs(scale, store, limits)
-    needs = list(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))
-    kept = sum(need.bytes for need in needs if need.stays)
-    return kept, kept + sum(need.bytes for need in needs if not need.stays)
+    return disk_totals(disk_needs([costs.of(each) for each in missing], scale, load_estimates()))

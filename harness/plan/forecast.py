@@ -1,31 +1,29 @@
 """What a run takes in all: steps and what is there of them, time, memory, disk, calls of endpoints, money."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.endpoints.known_models import Price, price_of
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.graph import model_reference
 from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
 from harness.engine.unresolved import has_placeholder
-from harness.experiments import Experiment
 from harness.models.gguf import GGUF
 from harness.models.hf import LOGITS_AT_ONCE
 from harness.models.hub import is_repository
 from harness.models.memory import Memory, ModelShape, checkpoint_bytes, generation_memory, likelihood_memory
-from harness.plan.estimates import Estimates, model_shape, without_revision
-from harness.plan.hardware import Device, Hardware, Machine
-from harness.plan.ranges import Range, total
-from harness.plan.rows import BASES, model_reference
+from harness.plan.hardware import Device, Devices, Hardware, Kind
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
-from harness.plan.steps import SEQUENCES, Calls, StepCost, StepCosts
+from harness.plan.steps import StepCost, StepCosts
 from harness.recipes.scales import Scale
-from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.steps.cost import Asking, Likelihood, Range, total
+from harness.steps.estimates import Estimates, model_shape, without_revision
 from harness.training.batches import spread
 from harness.training.memory import resume_bytes, stage_memory
 
@@ -48,7 +46,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class WorkTotal:
-    """What all steps of one kind take."""
+    """The total of all steps of one kind."""
 
     kind: str
     steps: int
@@ -58,7 +56,7 @@ class WorkTotal:
 
 @dataclass(frozen=True, slots=True)
 class ApiTotal:
-    """What one endpoint model is asked, for one purpose, and what that costs; None where the price is not known."""
+    """Requests to one endpoint model for one purpose, and their price; None where that is not known."""
 
     purpose: str
     model: str
@@ -83,7 +81,7 @@ class MemoryNeed:
 
 @dataclass(frozen=True, slots=True)
 class DiskNeed:
-    """Bytes by what they are for."""
+    """Bytes on the disk, and what they are for."""
 
     what: str
     bytes: float
@@ -92,9 +90,9 @@ class DiskNeed:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All of it."""
+    """All that a run takes."""
 
-    machine: Machine
+    machine: Devices
     device: Device
     steps: tuple[PlannedStep, ...]
     work: tuple[WorkTotal, ...]
@@ -133,7 +131,7 @@ class Forecast:
         return _product(self.wall.times(self.machine.devices / 3600), self.usd_per_hour)
 
     def api_usd(self, who: str = "") -> Range | None:
-        """What endpoints cost, as far as prices are known; "teacher" or "judge" alone where one is named."""
+        """Sum up what endpoints cost, as far as prices are known; "teacher" or "judge" alone where one is named."""
         known = [api.usd for api in self.apis if api.usd and api.purpose.startswith(who)]
         return total(known) if known else None
 
@@ -145,13 +143,12 @@ class Forecast:
 
     @property
     def disk_bytes(self) -> tuple[float, float]:
-        """(kept at the end, at the peak)."""
-        kept = sum(need.bytes for need in self.disk if need.stays)
-        return kept, kept + sum(need.bytes for need in self.disk if not need.stays)
+        """(Bytes at the end, bytes at the peak.)"""
+        return disk_totals(self.disk)
 
     @property
     def looked_back(self) -> tuple[float, Range] | None:
-        """Of the steps that are there: (device seconds that they took, what would have been forecast)."""
+        """(Device seconds that the steps took that are there, what would have been forecast for them.)"""
         done = [step for step in self.steps if step.took is not None and not step.cost.unknown and step.cost.devices]
         if not done:
             return None
@@ -161,7 +158,7 @@ class Forecast:
 
 
 def planned_steps(targets: Sequence[Artifact], store: Store | None, costs: StepCosts) -> tuple[PlannedStep, ...]:
-    """Each step behind the targets, inputs first: what is there, what is to be run, and what cannot be told."""
+    """Look at each step behind the targets, inputs first: what is there, what is to be run, and what cannot be told."""
     everything = ancestry(targets)
     unknown: set[str] = set()
     for artifact in everything:
@@ -180,17 +177,16 @@ def _planned(
 
 
 def forecast(
-    experiments: Sequence[Experiment],
     scale: Scale,
     stages: Sequence[Stage],
     steps: tuple[PlannedStep, ...],
-    machine: Machine,
+    machine: Devices,
     hardware: Hardware,
     estimates: Estimates,
     usd_per_hour: float | None,
     limits: Limits,
 ) -> Forecast:
-    """What `steps` take on `machine`. Raises UserError for a global batch that cannot be spread."""
+    """Forecast what `steps` take on `machine`. Raises UserError for a global batch that cannot be spread."""
     device = hardware.devices[machine.device]
     to_run = [step.cost for step in steps if step.state != "found"]
     for stage in stages:
@@ -201,7 +197,7 @@ def forecast(
         steps=steps,
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=limits.batch),
-        memory=tuple(_memory(stages, scale, on_gpu=device.is_gpu)),
+        memory=tuple(_memory(stages, scale, _likelihoods_at_once(steps), on_gpu=device.is_gpu)),
         disk=tuple(disk_needs(to_run, scale, estimates)),
         wall=_times(to_run, lambda tasks: makespan(tasks, machine.devices)),
         longest_chain=_times(to_run, critical_path),
@@ -211,44 +207,41 @@ def forecast(
 
 
 def _work_totals(costs: Iterable[StepCost]) -> tuple[WorkTotal, ...]:
-    """By kind of step, those that occupy no device left out."""
+    """Sum up by kind of step, those that occupy no device left out."""
     by_kind: defaultdict[str, list[StepCost]] = defaultdict(list)
     for cost in costs:
         if cost.devices:
-            by_kind[_kind(cost)].append(cost)
+            by_kind[_TITLES[cost.kind]].append(cost)
     return tuple(
         WorkTotal(kind, len(each), total(cost.device_seconds for cost in each), total(cost.tokens for cost in each))
         for kind, each in by_kind.items()
     )
 
 
-def _kind(cost: StepCost) -> str:
-    if cost.work == "training":
-        return "training, preferences" if "pairs" in cost.artifact.inputs else "training, SFT and improver"
-    return {"generation": "generation", "likelihood": "likelihoods"}.get(cost.work, "light steps")
+_TITLES: Mapping[Kind | None, str] = {
+    "sft": "training, SFT and improver",
+    "preference": "training, preferences",
+    "generation": "generation",
+    "likelihood": "likelihoods",
+    None: "light steps",
+}
 
 
 def _api_totals(costs: Iterable[StepCost], *, batch: bool) -> tuple[ApiTotal, ...]:
-    """By purpose and endpoint. Judges alone are asked through the Batch API."""
-    by_purpose: defaultdict[tuple[str, JudgeReference], list[Calls]] = defaultdict(list)
-    for cost in costs:
-        if cost.calls:
-            by_purpose[_purpose(cost.artifact), cost.calls.endpoint].append(cost.calls)
-    return tuple(_api_total(purpose, endpoint, calls, batch) for (purpose, endpoint), calls in by_purpose.items())
+    """Sum up by purpose and endpoint. Judges alone are asked through the Batch API."""
+    by_purpose: defaultdict[tuple[str, str, EndpointReference], list[Asking]] = defaultdict(list)
+    for asking in filter(None, (cost.asking for cost in costs)):
+        by_purpose[asking.role, asking.purpose, asking.endpoint].append(asking)
+    return tuple(_api_total(calls, batch) for calls in by_purpose.values())
 
 
-def _purpose(artifact: Artifact) -> str:
-    if artifact.step == "judge_pairs":
-        return f"judge, {artifact.params['protocol']}"
-    return "teacher, improvements" if artifact.step == "refine" else "teacher, answers"
-
-
-def _api_total(purpose: str, endpoint: JudgeReference, calls: Sequence[Calls], batch: bool) -> ApiTotal:
+def _api_total(calls: Sequence[Asking], batch: bool) -> ApiTotal:
+    """Sum up the `calls`, all for one purpose and of one endpoint."""
     prompt, completion = total(each.prompt_tokens for each in calls), total(each.completion_tokens for each in calls)
-    price, is_judge = price_of(endpoint), purpose.startswith("judge")
+    price, is_judge = price_of(calls[0].endpoint), calls[0].role == "judge"
     return ApiTotal(
-        purpose=purpose,
-        model=endpoint.model,
+        purpose=f"{calls[0].role}, {calls[0].purpose}",
+        model=calls[0].endpoint.model,
         calls=sum(each.calls for each in calls),
         prompt_tokens=prompt,
         completion_tokens=completion,
@@ -267,8 +260,14 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
     return Range(low, expected, high)
 
 
-def _memory(stages: Sequence[Stage], scale: Scale, *, on_gpu: bool) -> Iterator[MemoryNeed]:
-    """The largest need of each kind of work, by base model."""
+def _likelihoods_at_once(steps: Iterable[PlannedStep]) -> int:
+    """Return how many sequences are scored at once, at most; 0 where none are."""
+    declared = (step.cost.declared for step in steps)
+    return max((each.at_once for each in declared if isinstance(each, Likelihood)), default=0)
+
+
+def _memory(stages: Sequence[Stage], scale: Scale, scored_at_once: int, *, on_gpu: bool) -> Iterator[MemoryNeed]:
+    """Find the largest need of each kind of work, by base model."""
     compute = scale.compute
     by_model: defaultdict[str, list[Stage]] = defaultdict(list)
     for stage in stages:
@@ -278,30 +277,39 @@ def _memory(stages: Sequence[Stage], scale: Scale, *, on_gpu: bool) -> Iterator[
         if shape is None:
             continue
         training = [(_training_need(stage, shape, scale, on_gpu), stage) for stage in own]
-        peak, at = max(training, key=lambda each: each[0].total)
-        how = spread(at.settings.global_batch_size, compute)
-        rows = how.micro_batch_size * (SEQUENCES if at.beta is not None else 1)
-        length = at.settings.max_length
-        yield MemoryNeed(model, "training", shape, peak, f"{at.name}: {rows} sequences of {length:,}")
+        peak, stage = max(training, key=lambda each: each[0].total)
+        batch = spread(stage.settings.global_batch_size, compute)
+        rows = batch.micro_batch_size * stage.sequences
+        length = stage.settings.max_length
+        yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} sequences of {length:,}")
         tokens = length + scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
-        scoring = likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=length, most_logits=LOGITS_AT_ONCE)
-        yield MemoryNeed(model, "likelihoods", shape, scoring, f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once")
+        if scored_at_once:
+            scoring = likelihood_memory(shape, rows=scored_at_once, length=length, most_logits=LOGITS_AT_ONCE)
+            largest = f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once"
+            yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
 
 
 def _training_need(stage: Stage, shape: ModelShape, scale: Scale, on_gpu: bool) -> Memory:
-    sequences = SEQUENCES if stage.beta is not None else 1
-    return stage_memory(shape, stage.settings, scale.compute, sequences=sequences, on_gpu=on_gpu)
+    return stage_memory(shape, stage.settings, scale.compute, sequences=stage.sequences, on_gpu=on_gpu)
+
+
+def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
+    """Sum up (bytes at the end, bytes at the peak)."""
+    all_needs = list(needs)
+    at_end = sum(need.bytes for need in all_needs if need.stays)
+    return at_end, at_end + sum(need.bytes for need in all_needs if not need.stays)
 
 
 def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) -> Iterator[DiskNeed]:
-    """What is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
+    """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
     if trained:
         what = f"trained checkpoints, weights in float32 ({len(trained)})"
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
-    bases = {str(cost.artifact.params["reference"]) for cost in costs if cost.artifact.step in BASES}
+    fetches = [cost.fetch for cost in costs if cost.fetch]
+    bases = {each.reference for each in fetches if each.kind == "model"}
     known = {reference: shape for reference in bases if (shape := model_shape(reference))}
     fetched = [shape for reference, shape in known.items() if is_repository(reference)]
     if fetched:
@@ -309,11 +317,11 @@ def disk_needs(costs: Sequence[StepCost], scale: Scale, estimates: Estimates) ->
     converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]
     if converted:
         yield DiskNeed(f"converted base models ({len(converted)})", sum(map(_stored_bytes, converted)))
-    data = [each for each in _data_sets(costs) if estimates.of_data(each).download_mb]
-    if data:
+    named = {without_revision(each.reference) for each in fetches if each.kind == "dataset"}
+    if data := [each for each in named if estimates.of_data(each).download_mb]:
         yield DiskNeed(f"data sets ({len(data)})", sum(estimates.of_data(each).download_mb * 1e6 for each in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))
-    written += sum(cost.calls.prompt_tokens.expected for cost in costs if cost.calls)
+    written += sum(cost.asking.prompt_tokens.expected for cost in costs if cost.asking)
     yield DiskNeed("rows: answers, pairs, verdicts", written * BYTES_PER_TOKEN)
     if trained and scale.compute.save_every:
         what = "while a training runs: weights and optimizer to go on from, two at the moment of saving"
@@ -329,18 +337,8 @@ def _stored_bytes(shape: ModelShape) -> float:
     return float(shape.parameters * shape.stored_bytes)
 
 
-def _data_sets(costs: Sequence[StepCost]) -> set[str]:
-    named = {
-        without_revision(str(cost.artifact.params["reference"])) for cost in costs if cost.artifact.step == "load_rows"
-    }
-    official = {
-        f"official:{cost.artifact.params['bench']}" for cost in costs if cost.artifact.step == "baseline_responses"
-    }
-    return named | official
-
-
 def _times(costs: Sequence[StepCost], measure: Callable[[Sequence[Task]], float]) -> Range:
-    """The measure of all steps at their shortest, as expected, and at their longest."""
+    """Measure all steps at their shortest, as expected, and at their longest."""
     low, expected, high = (
         measure([Task(cost.artifact, getattr(cost.seconds, name), cost.devices) for cost in costs])
         for name in ("low", "expected", "high")

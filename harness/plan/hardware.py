@@ -9,7 +9,7 @@ from typing import Literal
 from harness.config.yaml_files import config_path, load_yaml
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
-from harness.plan.ranges import Range
+from harness.steps.cost import Range
 
 Kind = Literal["sft", "preference", "generation", "likelihood"]
 """What a model is run for, by which its speed differs."""
@@ -34,10 +34,10 @@ WITH_GPUS, WITHOUT_GPUS = "paper", "mini"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a number stands, and what stands there."""
+    """The place where a number stands, and what stands there."""
 
     at: str
-    says: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Devices:
     """So many devices of one kind."""
 
     device: str
@@ -95,11 +95,11 @@ class Hardware:
 
     sources: dict[str, Source]
     devices: dict[str, Device]
-    machines: dict[str, Machine]
+    machines: dict[str, Devices]
     throughput: tuple[Throughput, ...]
 
-    def machine(self, scale: str, compute: Compute, device: str | None, devices: int | None) -> Machine:
-        """What a scale is reckoned on, with what is named instead; for an unknown one, a machine with what it asks for.
+    def machine(self, scale: str, compute: Compute, device: str | None, devices: int | None) -> Devices:
+        """Choose the machine of a scale, with what is named instead; for an unknown scale, one with what it asks for.
 
         Raises UserError for an unknown device.
         """
@@ -107,9 +107,9 @@ class Hardware:
         if device is not None and device not in self.devices:
             raise unknown("device", device, self.devices)
         is_supposed = usual.is_supposed and (device is None or devices is None)
-        return Machine(device or usual.device, devices or usual.devices, is_supposed)
+        return Devices(device or usual.device, devices or usual.devices, is_supposed)
 
-    def _like(self, compute: Compute) -> Machine:
+    def _like(self, compute: Compute) -> Devices:
         gpus = max((each.gpus for each in compute.resources.values()), default=0)
         usual = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
         return replace(usual, devices=gpus or usual.devices, is_supposed=True)
@@ -126,14 +126,14 @@ class Speed:
 
 
 def load_hardware() -> Hardware:
-    """What the package knows. Raises UserError where it is not in order."""
+    """Read what the package knows. Raises UserError where it is not in order."""
     known = load_yaml(config_path("hardware.yaml"), Hardware)
     _check(known)
     return known
 
 
 def _check(hardware: Hardware) -> None:
-    """Raises UserError for a row without its device or source, and for bounds that are none."""
+    """Raise UserError for a row without its device or source, and for bounds that are none."""
     for row in hardware.throughput:
         if row.device not in hardware.devices:
             raise unknown("device with a measured speed", row.device, hardware.devices)
@@ -144,7 +144,7 @@ def _check(hardware: Hardware) -> None:
 
 
 def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
-    """The same with what was measured on this machine, where `folder` has it. Raises UserError for a file not ours."""
+    """Add what was measured on this machine, where `folder` has it. Raises UserError for a file not ours."""
     path = folder / CALIBRATION
     if not path.is_file():
         return hardware
@@ -160,7 +160,7 @@ def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
 
 
 def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed:
-    """How fast one device runs a model of so many parameters, from the row that is most like it.
+    """Tell how fast one device runs a model of so many parameters, from the row that is most like it.
 
     Raises UserError where nothing is known of any device that could be compared.
     """
@@ -178,7 +178,7 @@ def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed
 
 
 def _comparable(hardware: Hardware, measured_on: str, device: str) -> bool:
-    """A core says nothing of a GPU, nor the other way round; what was measured here speaks for this machine alone."""
+    """Tell whether a speed carries over: not from cores to GPUs or back, nor from this machine to another."""
     if MEASURED_HERE in (measured_on, device):
         return measured_on == device
     return hardware.devices[measured_on].is_gpu == hardware.devices[device].is_gpu

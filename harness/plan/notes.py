@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 
 from harness.endpoints.known_models import shutdown_date
+from harness.endpoints.reference import EndpointReference
+from harness.engine.graph import model_reference
 from harness.models.hub import is_repository
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
-from harness.plan.estimates import Estimates
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
-from harness.plan.rows import model_reference
 from harness.plan.settings import Stage
 from harness.recipes.benches import OFFICIAL_DATA
 from harness.recipes.scales import Scale
 from harness.run.options import most_processes
+from harness.steps.estimates import Estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 from harness.training.launch import accelerate_config
 
@@ -33,14 +34,14 @@ class Note:
 
 
 def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[Note]:
-    """Each number that is not from the run's own configuration, with its source."""
+    """Give each number that is not from the run's own configuration, with its source."""
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
-        said = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
-        yield Note("start", f"to start, load and save, each step takes besides: {said}; assumed, half to twice")
-    for name in sorted({each for step in forecast.to_run for each in step.cost.suppositions}):
-        yield Note(name, _supposition(name, estimates))
-    if any(step.cost.calls for step in forecast.to_run):
+        starts = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
+        yield Note("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
+    assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
+    yield from (Note(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
+    if any(step.cost.asking for step in forecast.to_run):
         asking = estimates.asking
         seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
         yield Note("asking", f"a reply of one token takes {seconds}: {asking.source}")
@@ -49,7 +50,7 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
         yield Note("price", "price of a device: yours, --gpu-usd-per-hour")
     elif price := forecast.device.usd_per_hour:
         source = hardware.sources[price.source]
-        yield Note("price", f"price of a device: {source.says} [{source.at}]; --gpu-usd-per-hour takes yours")
+        yield Note("price", f"price of a device: {source.text} [{source.at}]; --gpu-usd-per-hour takes yours")
     yield Note(
         "schedule",
         "the clock: a step starts when its inputs are there and its devices are free, the longest chain first; a slow"
@@ -59,7 +60,7 @@ def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) ->
 
 
 def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
-    """By source and by what was made of it, the rate of each model."""
+    """Group by source and by what was made of it the rate of each model."""
     rates: dict[tuple[str, str, str], dict[str, Speed]] = {}
     for step in forecast.to_run:
         if known := step.cost.speed:
@@ -70,10 +71,10 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
     for (kind, source, scaled), by_model in rates.items():
         each = ", ".join(f"{model} {_rate(known)}" for model, known in by_model.items())
         where = hardware.sources[source]
-        said = "as above" if source in cited else f"{where.says} [{where.at}]"
+        origin = "as above" if source in cited else f"{where.text} [{where.at}]"
         cited.add(source)
         how = f" ({scaled})" if scaled else ""
-        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {said}")
+        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {origin}")
 
 
 def _rate(known: Speed) -> str:
@@ -81,35 +82,16 @@ def _rate(known: Speed) -> str:
     return f"{rate.expected:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
 
 
-def _supposition(name: str, estimates: Estimates) -> str:
-    if name.startswith("data: "):
-        reference = name.removeprefix("data: ")
-        data = estimates.of_data(reference)
-        lengths = f"{data.prompt:g} tokens of prompt and {data.answer:g} of answer a row, ±{data.spread:.0%}"
-        return f"{reference}: {lengths}. {data.source}"
-    if name == "policy_answer":
-        policy = estimates.policy_answer
-        return f"a model's answers are as long as the reference answers, ±{policy.spread:.0%}: {policy.source}"
-    if name == "teacher_answer":
-        teacher = estimates.teacher_answer
-        return f"a teacher's answers have {teacher.tokens:g} tokens, ±{teacher.spread:.0%}: {teacher.source}"
-    if name == "improvement":
-        better = estimates.improvement
-        return f"improvements are {better.of_draft:g} times as long as drafts, ±{better.spread:.0%}: {better.source}"
-    kept = estimates.kept_by_filter
-    return f"the filter keeps {kept.share:.0%} of the rows: {kept.source}"
-
-
 def warnings(
     forecast: Forecast, scale: Scale, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
 ) -> Iterator[Note]:
-    """What a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
+    """List what a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
     if forecast.machine.is_supposed:
         yield Note(
             "machine",
-            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: reckoned on {forecast.machine.devices}"
-            f" x {forecast.device.description}; --device and --devices take yours",
+            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: estimated for"
+            f" {forecast.machine.devices} x {forecast.device.description}; --device and --devices take yours",
         )
     yield from _asked(scale, today)
     yield from _references(scale, unresolved)
@@ -134,31 +116,27 @@ def warnings(
 
 
 def _asked(scale: Scale, today: date) -> Iterator[Note]:
+    """Warn of a judge and a teacher that are not the paper's, or no longer served."""
     judge, benches = scale.judge.reference(), scale.benches.values()
     is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
+    withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
     if is_official and judge.model != OFFICIAL_JUDGE:
-        yield Note(
-            "judge",
-            f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric, and AlpacaEval's"
-            " length-controlled win rate is withheld, whose published calibration is that judge's",
-        )
-    if (ends := shutdown_date(judge)) and ends <= today:
-        yield Note(
-            "judge",
-            f"the judge {judge.model} was shut down by its vendor on {ends}; the price is its last. --judge-model"
-            " replaces it; then no number is the paper's metric, and AlpacaEval's length-controlled win rate is"
-            " withheld, whose published calibration is this judge's",
-        )
+        changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
+        yield Note("judge", f"{changed}, and {withheld} that judge's")
+    consequence = f"then no number is the paper's metric, and {withheld} this judge's"
+    yield from _retired("judge", judge, "--judge-model", consequence, today)
     if scale.teacher.startswith(OPENAI):
         teacher = teacher_endpoint(scale.teacher)
         if is_official and teacher.model != OFFICIAL_JUDGE:
             yield Note("teacher", f"the teacher is {teacher.model}, the paper's {OFFICIAL_JUDGE}")
-        if (ends := shutdown_date(teacher)) and ends <= today:
-            yield Note(
-                "teacher",
-                f"the teacher {teacher.model} was shut down by its vendor on {ends}; the price is its last. --teacher"
-                " replaces it; the improver then learns from another model than the paper's",
-            )
+        consequence = "the improver then learns from another model than the paper's"
+        yield from _retired("teacher", teacher, "--teacher", consequence, today)
+
+
+def _retired(role: str, endpoint: EndpointReference, option: str, consequence: str, today: date) -> Iterator[Note]:
+    if (ends := shutdown_date(endpoint)) and ends <= today:
+        gone = f"the {role} {endpoint.model} was shut down by its vendor on {ends}; the price is its last."
+        yield Note(role, f"{gone} {option} replaces it; {consequence}")
 
 
 def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
@@ -173,11 +151,11 @@ def _references(scale: Scale, unresolved: Mapping[str, str]) -> Iterator[Note]:
         yield Note("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
     missing = [each for each in unresolved if each not in (*unpinned, *official)]
     if missing:
-        yield Note("reference", f"not at hand: {', '.join(missing)} ({unresolved[missing[0]]})")
+        yield Note("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
 def _misfits(forecast: Forecast, scale: Scale, stages: Sequence[Stage]) -> Iterator[Note]:
-    """What the machine has not."""
+    """List what does not fit on the machine."""
     room = forecast.device.memory_gb
     for need in forecast.memory:
         if forecast.device.is_gpu and need.memory.total > FULL * room * GB:

@@ -6,17 +6,24 @@ from hashlib import sha256
 from typing import Any
 
 from harness.engine.artifacts import Artifact, ancestry, find_step
+from harness.engine.graph import input_of, model_reference, short_label
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
-from harness.plan.rows import BASES, RowCounts, model_reference
-from harness.plan.steps import SEQUENCES, judge_of, optimizer_steps, orders_of, scores_its_start, training_settings
+from harness.plan.rows import GraphEstimates
+from harness.plan.steps import optimizer_steps
+from harness.recipes.scales import Scale
+from harness.steps.cost import Training, UnknownCost
+from harness.steps.judge import order_count
+from harness.texts import counted
+from harness.training.batches import spread
+from harness.training.job import SINGLE
 from harness.training.settings import TrainingSettings
 
-LONGEST_SHOWN = 100
+MAX_TEXT = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""
 
-_BY_CONTENT = ("fingerprint", "world", "digest", "path")
+_CONTENT_PARAMETERS = ("fingerprint", "world", "digest", "path")
 """Parameters that identify content, which a plan made elsewhere cannot know."""
 
 
@@ -37,10 +44,12 @@ class Stage:
     settings: TrainingSettings
     starts_from: str
     reference_policy: str | None
+    sequences: int
+    """Of tokens, in the loss of one row."""
 
 
-def stages(experiments: Sequence[Experiment], counts: RowCounts) -> list[Stage]:
-    """The training stages of a run, each once, by base model and in the order in which methods come to need them.
+def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Stage]:
+    """List the training stages of a run, each once, by base model and in the order in which methods come to need them.
 
     What a figure trains of itself is of no method.
     """
@@ -54,78 +63,86 @@ def stages(experiments: Sequence[Experiment], counts: RowCounts) -> list[Stage]:
             found.setdefault(artifact.key, (artifact, artifact.label.partition(" ")[0], []))
     models = list(dict.fromkeys(model for _, model, _ in found.values()))
     ordered = sorted(found.values(), key=lambda each: models.index(each[1]))
-    return [_stage(artifact, model, methods, counts) for artifact, model, methods in ordered]
+    return [
+        _stage(artifact, cost, model, methods, graph)
+        for artifact, model, methods in ordered
+        if isinstance(cost := graph.known_cost(artifact), Training)
+    ]
 
 
 def _trainings(targets: Sequence[Artifact]) -> Iterator[Artifact]:
     return (artifact for artifact in ancestry(targets) if find_step(artifact).work == "training")
 
 
-def _stage(artifact: Artifact, model: str, methods: list[str], counts: RowCounts) -> Stage:
-    is_preference = "pairs" in artifact.inputs
-    data = artifact.inputs["pairs" if is_preference else "examples"]
-    policy = artifact.inputs["policy" if is_preference else "model"]
-    assert isinstance(data, Artifact) and isinstance(policy, Artifact)
-    rows = counts.of(data)
-    most = rows.most if rows else 0
-    references = artifact.inputs.get("references")
+def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], graph: GraphEstimates) -> Stage:
+    most = graph.most_rows(cost.data) or 0
     return Stage(
         artifact=artifact,
         model=model,
-        name=stage_name(artifact),
+        name=short_label(artifact),
         methods=tuple(dict.fromkeys(methods)),
-        data=_data_name(data),
+        data=_data_name(cost.data, graph),
         rows=most,
-        rows_are_exact=data.step in ("load_rows", "load_data"),
-        steps=optimizer_steps(artifact, most),
-        beta=artifact.params["settings"].get("beta"),
-        settings=training_settings(artifact),
-        starts_from="base" if policy.step in BASES else stage_name(policy),
-        reference_policy=_model_name(references) if isinstance(references, Artifact) else None,
+        rows_are_exact=not cost.data.inputs,
+        steps=optimizer_steps(cost, most),
+        beta=cost.beta,
+        settings=cost.settings,
+        starts_from=short_label(cost.start) if cost.start.inputs else "base",
+        reference_policy=short_label(cost.reference) if cost.reference else None,
+        sequences=cost.sequences,
     )
 
 
-def stage_name(artifact: Artifact) -> str:
-    """What a method calls the artifact: its label without base model, method and seed."""
-    words = artifact.label.split(" ")
-    if "seed" in words:
-        return " ".join(words[words.index("seed") + 2 :]) or artifact.step
-    return artifact.label or artifact.step
+def _data_name(data: Artifact, graph: GraphEstimates) -> str:
+    """Say what rows a training learns from: the data set they were read from, or what made them of which."""
+    try:
+        return graph.rows(data).content
+    except UnknownCost:
+        return short_label(data)
 
 
-def _model_name(references: Artifact) -> str:
-    """The frozen model that a preference loss is taken against: what scored the pairs, or does in the training."""
-    model = references if scores_its_start(references) else references.inputs["model"]
-    assert isinstance(model, Artifact)
-    return stage_name(model)
+def common_settings(stages: Sequence[Stage], scale: Scale) -> Iterator[str]:
+    """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
+    compute, settings = scale.compute, [stage.settings for stage in stages]
+    for batch in sorted({each.global_batch_size for each in settings}):
+        how = spread(batch, compute)
+        processes = counted(how.processes, "process", "processes")
+        passes = counted(how.accumulation, "accumulation step")
+        yield f"batch {batch} = {processes} x {counted(how.micro_batch_size, 'row')} at once x {passes}"
+    lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
+    warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
+    precisions, schedules, optimizers = (
+        "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
+    )
+    where = "in the step's own process" if compute.accelerate == SINGLE else f"accelerate {compute.accelerate}"
+    checkpointing = ", gradient checkpointing" if compute.gradient_checkpointing else ""
+    yield (
+        f"length {lengths}; {schedules} schedule after {warm_up} warm-up; forward and backward in {precisions},"
+        f" weights and {optimizers} in float32; {where}{checkpointing}"
+    )
+    yield f"trained on: {'; '.join(dict.fromkeys(_trained_on(stages)))}"
+    preferring = [stage for stage in stages if stage.reference_policy]
+    if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
+        yield "reference policy of each preference loss: what the stage starts from"
+    elif preferring:
+        pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
+        yield f"reference policy of each preference loss: {'; '.join(pairs)}"
+    yield f"answers to train on, and to filter: {sampling_in_words(scale.sampling)}"
+    if any(not stage.rows_are_exact for stage in stages):
+        yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
 
 
-def _data_name(data: Artifact) -> str:
-    """The data set that rows were read from, or what made them of which."""
-    if data.step == "preference_pairs":
-        return " over ".join(_side(data.inputs[name]) for name in ("chosen", "rejected"))
-    if data.step == "improver_examples":
-        return " + ".join(_side(each) for each in many(data.inputs["targets"]))
-    return stage_name(data).partition("@")[0]
+def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
+    """Say what each stage learns from, with the methods where stages of one name differ in it."""
+    for stage in stages:
+        same_name = [each for each in stages if (each.model, each.name) == (stage.model, stage.name)]
+        of = "" if len({each.data for each in same_name}) == 1 else f" of {', '.join(stage.methods)}"
+        yield f"{stage.name}{of}: {stage.data}"
 
 
-def many(inputs: Artifact | tuple[Artifact, ...]) -> tuple[Artifact, ...]:
-    """An input that is several artifacts."""
-    return (inputs,) if isinstance(inputs, Artifact) else inputs
-
-
-def _side(artifact: Artifact | tuple[Artifact, ...]) -> str:
-    assert isinstance(artifact, Artifact)
-    if artifact.step == "chosen_responses":
-        return "the data's chosen"
-    if artifact.step == "iqr_filter":
-        return f"kept {_side(artifact.inputs['responses'])}"
-    return stage_name(artifact)
-
-
-def resolved_cells(experiments: Iterable[Experiment], counts: RowCounts) -> dict[str, Any]:
-    """The configuration of every cell, as JSON: ``cells`` by "model/method/bench", and the ``checkpoints`` that they
-    are of by "model/method", each with all steps that lead to it.
+def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> dict[str, Any]:
+    """Give the configuration of every cell, as JSON: ``cells`` by "model/method/bench", and the ``checkpoints`` that
+    they are of by "model/method", each with all steps that lead to it.
 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
@@ -133,11 +150,11 @@ def resolved_cells(experiments: Iterable[Experiment], counts: RowCounts) -> dict
     cells = {f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells}
     first = {f"{cell.model}/{cell.method}": _checkpoint(cell.judgments[0]) for cell in cells.values()}
     return {
-        "cells": {name: _cell(cell.judgments[0], counts) for name, cell in cells.items()},
+        "cells": {name: _cell(cell.judgments[0], graph) for name, cell in cells.items()},
         "checkpoints": {
             name: {
                 "base": model_reference(checkpoint),
-                "steps": [_described(artifact, counts) for artifact in ancestry([checkpoint])],
+                "steps": [_described(artifact, graph) for artifact in ancestry([checkpoint])],
             }
             for name, checkpoint in first.items()
         },
@@ -145,59 +162,50 @@ def resolved_cells(experiments: Iterable[Experiment], counts: RowCounts) -> dict
 
 
 def _checkpoint(judged: Artifact) -> Artifact:
-    """What wrote the answers that a step judges."""
-    outputs = judged.inputs["outputs"]
-    assert isinstance(outputs, Artifact)
-    checkpoint = outputs.inputs["model"]
-    assert isinstance(checkpoint, Artifact)
-    return checkpoint
+    """Return what wrote the answers that a step judges."""
+    return input_of(input_of(judged, "outputs"), "model")
 
 
-def _cell(judged: Artifact, counts: RowCounts) -> dict[str, Any]:
-    outputs, baselines = judged.inputs["outputs"], judged.inputs["baselines"]
-    assert isinstance(outputs, Artifact) and isinstance(baselines, Artifact)
+def _cell(judged: Artifact, graph: GraphEstimates) -> dict[str, Any]:
+    outputs, baselines, judge = input_of(judged, "outputs"), input_of(judged, "baselines"), judged.arguments["judge"]
     return {
-        "answers": {"prompts": _content(baselines, counts), "sampling": outputs.params["sampling"]},
-        "judge": {"model": judge_of(judged).model, "base_url": judge_of(judged).base_url},
+        "answers": {
+            "prompts": {"of": baselines.label or baselines.step, "rows": graph.most_rows(baselines)},
+            "sampling": outputs.params["sampling"],
+        },
+        "judge": {"model": judge.model, "base_url": judge.base_url},
         "judging": {
             "protocol": judged.params["protocol"],
-            "orders": orders_of(judged),
+            "orders": order_count(judged.params["protocol"]),
             "repeats": judged.params["repeats"],
             "prompt": _digest(str(judged.params["prompt"])),
         },
     }
 
 
-def _described(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
-    """One step behind a checkpoint: its name in the method, parameters, what its inputs are called, its size."""
-    entry: dict[str, Any] = {"step": artifact.step, "is": stage_name(artifact)}
+def _described(artifact: Artifact, graph: GraphEstimates) -> dict[str, Any]:
+    """Describe one step behind a checkpoint: its name in the method, parameters, what its inputs are called, size."""
+    entry: dict[str, Any] = {"step": artifact.step, "is": short_label(artifact)}
     inputs = {
-        name: stage_name(value) if isinstance(value, Artifact) else [stage_name(each) for each in value]
+        name: short_label(value) if isinstance(value, Artifact) else list(map(short_label, value))
         for name, value in artifact.inputs.items()
     }
-    params = {name: _shown(value) for name, value in artifact.params.items() if name not in _BY_CONTENT}
+    params = {name: _abridged(value) for name, value in artifact.params.items() if name not in _CONTENT_PARAMETERS}
     entry |= {"params": params, **({"from": inputs} if inputs else {})}
-    if find_step(artifact).work == "training":
-        data = artifact.inputs["pairs" if "pairs" in artifact.inputs else "examples"]
-        assert isinstance(data, Artifact)
-        rows = counts.of(data)
-        entry["rows_at_most"] = rows.most if rows else None
-        entry["optimizer_steps_at_most"] = optimizer_steps(artifact, rows.most) if rows else None
-        entry["schedule"] = training_settings(artifact).schedule
-        entry["sequences_a_row"] = SEQUENCES if "pairs" in artifact.inputs else 1
+    if isinstance(cost := graph.known_cost(artifact), Training):
+        most = graph.most_rows(cost.data)
+        entry["rows_at_most"] = most
+        entry["optimizer_steps_at_most"] = None if most is None else optimizer_steps(cost, most)
+        entry["schedule"] = cost.settings.schedule
+        entry["sequences_a_row"] = cost.sequences
     return entry
 
 
-def _content(artifact: Artifact, counts: RowCounts) -> dict[str, Any]:
-    rows = counts.of(artifact)
-    return {"of": artifact.label or artifact.step, "rows": rows.most if rows else None}
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST_SHOWN:
+def _abridged(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > MAX_TEXT:
         return _digest(value)
     if isinstance(value, Mapping):
-        return {name: _shown(item) for name, item in value.items()}
+        return {name: _abridged(item) for name, item in value.items()}
     return value
 
 
@@ -206,12 +214,12 @@ def _digest(text: str) -> str:
 
 
 def decoding(sampling: Sampling) -> str:
-    """How tokens are chosen."""
+    """Say how tokens are chosen."""
     if sampling.temperature == 0:
         return "greedy"
     return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
 
 
 def sampling_in_words(sampling: Sampling) -> str:
-    """How completions are drawn."""
+    """Say how completions are drawn."""
     return f"{decoding(sampling)}, up to {sampling.max_new_tokens:,} tokens, {sampling.engine}"

@@ -5,20 +5,21 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from harness.engine.artifacts import Artifact
+from harness.engine.graph import input_of
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.plan.forecast import Forecast, PlannedStep
 from harness.plan.notes import Note
-from harness.plan.ranges import Range
-from harness.plan.rows import RowCounts
+from harness.plan.rows import GraphEstimates
 from harness.plan.settings import Stage, decoding, resolved_cells
-from harness.plan.steps import judge_of, orders_of
 from harness.recipes.scales import Scale
+from harness.steps.cost import Asking, Range
+from harness.steps.judge import order_count
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """How one bench is evaluated."""
+    """The evaluation of one bench."""
 
     name: str
     prompts: int
@@ -31,13 +32,13 @@ class BenchRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that is shown."""
+    """All that a plan says."""
 
     experiment: str
     scale: Scale
     seeds: tuple[int, ...]
     experiments: Sequence[Experiment]
-    counts: RowCounts
+    graph: GraphEstimates
     stages: Sequence[Stage]
     benches: Sequence[BenchRow]
     forecast: Forecast
@@ -45,7 +46,7 @@ class Summary:
     warnings: Sequence[Note]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""
+        """Give everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""
         forecast = self.forecast
         return {
             "experiment": self.experiment,
@@ -55,7 +56,7 @@ class Summary:
             "compute": asdict(self.scale.compute),
             "steps": [_step(step) for step in forecast.steps],
             "stages": [_stage(stage) for stage in self.stages],
-            **resolved_cells(self.experiments, self.counts),
+            **resolved_cells(self.experiments, self.graph),
             "evaluation": [asdict(bench) for bench in self.benches],
             "work": [asdict(work) for work in forecast.work],
             "device_seconds": asdict(forecast.device_seconds),
@@ -83,23 +84,20 @@ class Summary:
         }
 
 
-def bench_rows(experiments: Sequence[Experiment], counts: RowCounts) -> list[BenchRow]:
-    """How each bench of the score tables is evaluated, read off the steps of its first cell."""
+def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[BenchRow]:
+    """Tell how each bench of the score tables is evaluated, read off the steps of its first cell."""
     found: dict[str, BenchRow] = {}
     for name, judged in _judged(experiments):
         if name not in found:
-            outputs, baselines = judged.inputs["outputs"], judged.inputs["baselines"]
-            assert isinstance(outputs, Artifact) and isinstance(baselines, Artifact)
-            rows = counts.of(baselines)
-            sampling = outputs.arguments["sampling"]
+            baselines, sampling = input_of(judged, "baselines"), input_of(judged, "outputs").arguments["sampling"]
             found[name] = BenchRow(
                 name=name,
-                prompts=rows.most if rows else 0,
+                prompts=graph.most_rows(baselines) or 0,
                 decoding=decoding(sampling),
                 sampling=asdict(sampling),
                 baseline=_baseline(baselines),
-                judge=judge_of(judged).model,
-                orders=orders_of(judged),
+                judge=judged.arguments["judge"].model,
+                orders=order_count(judged.params["protocol"]),
             )
     return list(found.values())
 
@@ -111,7 +109,7 @@ def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]
 
 
 def _baseline(baselines: Artifact) -> str:
-    """The baseline's name: of official data the model, else the data set."""
+    """Name the baseline: of official data the model, else the data set."""
     return baselines.label.rpartition(" ")[2] or baselines.step
 
 
@@ -127,13 +125,18 @@ def _step(step: PlannedStep) -> dict[str, Any]:
         "seconds": asdict(cost.seconds),
         "took_seconds": step.took,
         "tokens": asdict(cost.tokens),
-        "calls": asdict(cost.calls) if cost.calls else None,
+        "calls": _calls(cost.asking) if cost.asking else None,
         "unknown": cost.unknown or None,
     }
 
 
+def _calls(asking: Asking) -> dict[str, Any]:
+    return {name: asdict(asking)[name] for name in ("endpoint", "calls", "prompt_tokens", "completion_tokens")}
+
+
 def _stage(stage: Stage) -> dict[str, Any]:
-    entry = {field.name: getattr(stage, field.name) for field in fields(stage) if field.name != "artifact"}
+    names = [field.name for field in fields(stage) if field.name not in ("artifact", "sequences")]
+    entry = {name: getattr(stage, name) for name in names}
     return {**entry, "methods": list(stage.methods), "settings": asdict(stage.settings)}
 
 

@@ -1,6 +1,8 @@
-"""A plan as text, no wider than a hundred columns."""
+"""A plan for a terminal: what it comes to, each part as a table, what it rests on and what to beware of."""
 
-import textwrap
+import io
+import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -9,218 +11,163 @@ from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
-from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep
+from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
 from harness.plan.notes import Note
-from harness.plan.ranges import Range
-from harness.plan.settings import Stage, sampling_in_words
+from harness.plan.settings import Stage, common_settings
 from harness.plan.summary import Summary
-from harness.training.batches import spread
-from harness.training.job import SINGLE
+from harness.steps.cost import Range
+from harness.terminal import console
+from harness.texts import counted, gigabytes
+from reports.blocks import Block, Column, Group, Prose, Row, Section, Table
+from reports.terminal import terminal_sections
 
-WIDTH = 100
-ALL = "all"
-ROOM_FOR_NAMES = 42
-"""Columns of a line on a stage that its methods and its start may fill."""
-SHOWN_DIGITS = 12
+MIN_WIDTH, MAX_WIDTH = 80, 120
+"""Columns; as many as the terminal has in between, `DEFAULT_WIDTH` where there is none."""
+DEFAULT_WIDTH = 100
 
-
-def shown(summary: Summary) -> str:
-    """The whole plan: what it comes to, then each part, then what it rests on and what to beware of."""
-    parts = [
-        "\n".join(_headline(summary)),
-        _section("steps", _steps(summary)),
-        _section("cells", _cells(summary)),
-        _section("data", _data(summary)),
-        _section("training", _training(summary)),
-        _section("evaluation", _evaluation(summary)),
-        _section("time", _time(summary.forecast)),
-        _section("memory of one device, in GB", _memory(summary.forecast)),
-        _section("disk", _disk(summary.forecast)),
-        _section("endpoints", _apis(summary.forecast)),
-        _section("money", _money(summary.forecast)),
-        _section("what this rests on", _notes(summary.assumptions)),
-        _section("warnings", _notes(summary.warnings)),
-    ]
-    return "\n\n".join(part for part in parts if part)
+VLLM_SHARE = 0.9
+"""Of a GPU's memory, what vLLM fills."""
+REVISION_DIGITS = 12
+MAX_METHODS = 3
+"""Names in a cell of the table of stages; what more there are is counted."""
 
 
-def _headline(summary: Summary) -> Iterator[str]:
-    forecast, unit = summary.forecast, _unit(summary.forecast)
-    yield _wrapped(f"{summary.experiment} on the scale {summary.scale.name!r}: {summary.scale.description}")
-    yield _wrapped(_extent(summary))
-    if not forecast.to_run:
-        yield "nothing is left to run"
-        return
-    devices = f"{forecast.machine.devices} x {forecast.device.description}"
-    yield ""
-    wall, work = forecast.wall, forecast.device_seconds
-    seconds, name = _time_unit(forecast)
-    hours = f"{unit} {name}: {_span(work.times(1 / seconds), _number)}"
-    yield _wrapped(f"time   {_span(wall, _clock)} on {devices}; {hours}", indent="       ")
-    if (usd := forecast.usd) and usd.high >= 1:
-        named = {"devices": forecast.rented_usd}
-        named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
-        parts = [f"{who} {_money_shown(each.expected)}" for who, each in named.items() if each and each.high]
-        yield _wrapped(f"money  {_span(usd, _money_shown)}{': ' if parts else ''}{', '.join(parts)}", indent="       ")
-    yield f"disk   {_gb(forecast.disk_bytes[1])} at the peak, {_gb(forecast.disk_bytes[0])} at the end"
-    if forecast.memory:
-        most = max(need.memory.total for need in forecast.memory)
-        room = f" of {forecast.device.memory_gb:g} GB" if forecast.device.is_gpu else ""
-        yield f"memory {_gb(most)}{room} a {unit} at the peak"
-    if summary.warnings:
-        about = dict.fromkeys(each.about for each in summary.warnings)
-        yield f"{_counted(len(summary.warnings), 'warning')} at the end, of {', '.join(about)}"
+def plan_text(summary: Summary) -> str:
+    """Render the whole plan as wide as the terminal is."""
+    out = io.StringIO()
+    screen = console(out)
+    screen.width = min(max(shutil.get_terminal_size((DEFAULT_WIDTH, 0)).columns, MIN_WIDTH), MAX_WIDTH)
+    screen.print(terminal_sections(plan_sections(summary)))
+    lines = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def plan_sections(summary: Summary) -> list[Section]:
+    """Return the parts of the plan that have something to say."""
+    forecast = summary.forecast
+    parts: dict[str, Iterable[Block]] = {
+        _headline(summary): _answer(summary),
+        "Steps": _steps(summary),
+        "Cells": _cells(summary),
+        "Data": _data(summary),
+        "Training": _training(summary),
+        "Evaluation": _evaluation(summary),
+        "Time": _time(forecast),
+        "Memory of one device, in GB": _memory(forecast),
+        "Disk": _disk(forecast),
+        "Endpoints": _apis(forecast),
+        "Money": _money(forecast),
+        "What this rests on": _notes(summary.assumptions),
+        "Warnings": _notes(summary.warnings),
+    }
+    sections = [Section(title.lower(), title, tuple(blocks)) for title, blocks in parts.items()]
+    return [section for section in sections if section.blocks]
+
+
+def _table(alignment: str, head: Sequence[str], rows: Iterable[Sequence[str]], heading: str = "") -> Table:
+    """Make a table with a letter of `alignment` for each column: l for text, r for numbers."""
+    columns = tuple(Column(name, number=letter == "r") for name, letter in zip(head, alignment, strict=True))
+    return Table(columns, (Group(tuple(Row(tuple(row)) for row in rows), heading),))
+
+
+def _list(entries: Iterable[tuple[str, str]]) -> Table:
+    """Make a table without a head: a mark or a name, and what is said of it."""
+    return _table("ll", ("", ""), entries)
+
+
+def _headline(summary: Summary) -> str:
+    scale, forecast = summary.scale, summary.forecast
+    found = f"{summary.experiment} on the scale {scale.name!r}: {scale.description}\n{_extent(summary)}"
+    return found if forecast.to_run else f"{found}\nnothing is left to run"
 
 
 def _extent(summary: Summary) -> str:
-    """How many models, methods, benches and seeds."""
+    """Count models, methods, benches, seeds and steps."""
     models = dict.fromkeys(model for each in summary.experiments for model in each.models)
     methods = dict.fromkeys(method for each in summary.experiments for _, method, _ in each.checkpoints)
-    parts = [_counted(len(models), "base model")] if models else []
-    parts += [_counted(len(methods), "method")] if methods else []
-    parts += [_counted(len(summary.benches), "bench", "benches")] if summary.benches else []
+    parts = [counted(len(models), "base model")] if models else []
+    parts += [counted(len(methods), "method")] if methods else []
+    parts += [counted(len(summary.benches), "bench", "benches")] if summary.benches else []
     seeds = f"seed {summary.seeds[0]}" if len(summary.seeds) == 1 else f"{len(summary.seeds)} seeds"
     steps = summary.forecast.steps
     return f"{' x '.join([*parts, seeds])}: {len(steps)} steps, {len(summary.forecast.to_run)} of them to run"
 
 
-def _counted(count: int, one: str, several: str = "") -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"
+def _answer(summary: Summary) -> Iterator[Block]:
+    """Say what the run comes to, in a few lines."""
+    forecast = summary.forecast
+    yield _list(_totals(forecast) if forecast.to_run else ())
+    if summary.warnings and forecast.to_run:
+        subjects = ", ".join(dict.fromkeys(each.about for each in summary.warnings))
+        yield Prose(f"{counted(len(summary.warnings), 'warning')} at the end, of {subjects}")
 
 
-def _section(heading: str, lines: Iterable[str]) -> str:
-    body = "\n".join(lines)
-    return f"{heading.upper()}\n{body}" if body else ""
+def _totals(forecast: Forecast) -> Iterator[tuple[str, str]]:
+    devices = f"{forecast.machine.devices} x {forecast.device.description}"
+    seconds, name = _time_unit(forecast)
+    work = f"{_unit(forecast)} {name}: {_span(forecast.device_seconds.times(1 / seconds), _number)}"
+    yield "time", f"{_span(forecast.wall, _clock)} on {devices}; {work}"
+    if (usd := forecast.usd) and usd.high >= 1:
+        named = {"devices": forecast.rented_usd}
+        named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
+        parts = [f"{who} {_usd(each.expected)}" for who, each in named.items() if each and each.high]
+        yield "money", f"{_span(usd, _usd)}{': ' if parts else ''}{', '.join(parts)}"
+    at_end, peak = forecast.disk_bytes
+    yield "disk", f"{gigabytes(peak)} at the peak, {gigabytes(at_end)} at the end"
+    if forecast.memory:
+        most = max(need.memory.total for need in forecast.memory)
+        room = f" of {forecast.device.memory_gb:g} GB" if forecast.device.is_gpu else ""
+        yield "memory", f"{gigabytes(most)}{room} a {_unit(forecast)} at the peak"
 
 
-def _steps(summary: Summary) -> Iterator[str]:
+def _steps(summary: Summary) -> Iterator[Block]:
     steps = summary.forecast.steps
-    names = list(dict.fromkeys(step.cost.artifact.step for step in steps))
-    states: Counter[tuple[str, str]] = Counter((step.cost.artifact.step, step.state) for step in steps)
-    states.update(("in all", step.state) for step in steps)
     has_unknown = any(step.state == "unknown" for step in steps)
-    seconds, unit_name = _time_unit(summary.forecast)
-    rows = [["step", "total", "found", "to run", "not known", f"{_unit(summary.forecast)} {unit_name}"]]
-    for name in [*names, "in all"]:
-        counts = [states[name, state] for state in ("found", "to run", "unknown")]
-        hours = _device_time([step for step in steps if name in (step.cost.artifact.step, "in all")], seconds)
-        rows.append([name, *map(str, [sum(counts), *counts]), hours])
-    yield from _table(
-        rows if has_unknown else [[*row[:4], row[5]] for row in rows], "lrrrrr"[: 6 if has_unknown else 5]
-    )
+    states: tuple[State, ...] = ("found", "to run", "unknown") if has_unknown else ("found", "to run")
+    seconds, unit = _time_unit(summary.forecast)
+    head = ["step", "total", *(state.replace("unknown", "not known") for state in states)]
+    by_step: dict[str, list[PlannedStep]] = {}
+    for step in steps:
+        by_step.setdefault(step.cost.artifact.step, []).append(step)
+    rows = []
+    for name, own in {**by_step, "in all": list(steps)}.items():
+        counts = Counter(step.state for step in own)
+        rows.append([name, str(len(own)), *(str(counts[state]) for state in states), _device_time(own, seconds)])
+    yield _table("lrr" + "r" * len(states), [*head, f"{_unit(summary.forecast)} {unit}"], rows)
     if has_unknown:
-        yield _wrapped(
+        yield Prose(
             "not known: what these are made from is resolved at first use, so whether the store has them cannot be told"
             " now; they are counted as to run"
         )
 
 
-def _device_time(steps: Sequence[PlannedStep], unit: float) -> str:
+def _device_time(steps: Iterable[PlannedStep], unit: float) -> str:
     seconds = sum(step.cost.device_seconds.expected for step in steps if step.state != "found")
     return _number(seconds / unit) if seconds >= unit / 100 else ""
 
 
-def _cells(summary: Summary) -> Iterator[str]:
-    """Where something is there already: how many of the steps behind each cell are left."""
+def _cells(summary: Summary) -> Iterator[Block]:
+    """Count the steps that are left behind each cell, where something is there already."""
     states = {step.cost.artifact.key: step.state for step in summary.forecast.steps}
     if "found" not in states.values():
         return
     for experiment in summary.experiments:
         if isinstance(experiment, ScoresExperiment):
-            left = {(c.model, c.method, c.bench): _left(c.score, states) for c in experiment.cells}
-            columns = list(dict.fromkeys((model, bench) for model, _, bench in left))
-            rows = [["steps left of all", *(f"{model} {bench}" for model, bench in columns)]]
-            rows += [
-                [method, *(left[model, method, bench] for model, bench in columns)] for method in experiment.methods
-            ]
-            yield from _table(rows, "l" + "r" * len(columns))
+            left = {(c.model, c.method, c.bench): _steps_left(c.score, states) for c in experiment.cells}
+            places = list(dict.fromkeys((model, bench) for model, _, bench in left))
+            head = ["steps left of all", *(f"{model} {bench}" for model, bench in places)]
+            rows = [[name, *(left[model, name, bench] for model, bench in places)] for name in experiment.methods]
+            yield _table("l" + "r" * len(places), head, rows)
 
 
-def _left(score: Artifact, states: Mapping[str, str]) -> str:
+def _steps_left(score: Artifact, states: Mapping[str, str]) -> str:
     behind = [each.key for each in ancestry([score])]
     left = sum(states[key] != "found" for key in behind)
     return f"{left} of {len(behind)}" if left else "done"
 
 
-def _training(summary: Summary) -> Iterator[str]:
-    for model in dict.fromkeys(stage.model for stage in summary.stages):
-        own = [stage for stage in summary.stages if stage.model == model]
-        everybody = {method for stage in own for method in stage.methods}
-        yield f"{model}: {summary.scale.models[model].reference}"
-        rows = [["stage", "of the methods", "rows", "epochs", "steps", "rate", "beta", "starts from"]]
-        room = ROOM_FOR_NAMES - max(len("starts from"), *(len(stage.starts_from) for stage in own))
-        rows += [_stage_row(stage, everybody, room) for stage in own]
-        yield from _table(rows, "llrrrrrl", indent="  ")
-    yield from _common_settings(summary)
-
-
-def _stage_row(stage: Stage, everybody: set[str], room: int) -> list[str]:
-    most = "" if stage.rows_are_exact else "≤"
-    return [
-        stage.name,
-        _of_methods(stage.methods, everybody, room),
-        f"{most}{stage.rows:,}",
-        str(stage.settings.epochs),
-        f"{most}{stage.steps:,}",
-        rate_text(stage.settings.learning_rate),
-        "" if stage.beta is None else f"{stage.beta:g}",
-        stage.starts_from,
-    ]
-
-
-def _of_methods(methods: Sequence[str], everybody: set[str], room: int) -> str:
-    """Their names; how many more there are, where those would fill the line."""
-    if set(methods) == everybody and len(methods) > 1:
-        return ALL
-    shown = ", ".join(methods)
-    if len(shown) > room and len(methods) > 1:
-        shown = f"{methods[0]} and {_counted(len(methods) - 1, 'other')}"
-    return shown if len(shown) <= room else f"{shown[: room - 1]}…"
-
-
-def _common_settings(summary: Summary) -> Iterator[str]:
-    """What the stages share."""
-    if not summary.stages:
-        return
-    compute, settings = summary.scale.compute, [stage.settings for stage in summary.stages]
-    for batch in sorted({each.global_batch_size for each in settings}):
-        how = spread(batch, compute)
-        processes = _counted(how.processes, "process", "processes")
-        passes = _counted(how.accumulation, "accumulation step")
-        yield f"batch {batch} = {processes} x {_counted(how.micro_batch_size, 'row')} at once x {passes}"
-    lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
-    warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
-    precisions, schedules, optimizers = (
-        "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
-    )
-    where = "in the step's own process" if compute.accelerate == SINGLE else f"accelerate {compute.accelerate}"
-    kept = ", gradient checkpointing" if compute.gradient_checkpointing else ""
-    yield _wrapped(
-        f"length {lengths}; {schedules} schedule after {warm_up} warm-up; forward and backward in {precisions},"
-        f" weights and {optimizers} in float32; {where}{kept}"
-    )
-    yield _wrapped(f"trained on: {'; '.join(dict.fromkeys(_trained_on(summary.stages)))}", indent="  ")
-    preferring = [stage for stage in summary.stages if stage.reference_policy]
-    if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
-        yield "reference policy of each preference loss: what the stage starts from"
-    elif preferring:
-        pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
-        yield _wrapped(f"reference policy of each preference loss: {'; '.join(pairs)}", indent="  ")
-    yield _wrapped(f"answers to train on, and to filter: {sampling_in_words(summary.scale.sampling)}")
-    if any(not stage.rows_are_exact for stage in summary.stages):
-        yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
-
-
-def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
-    """What each stage learns from, with the methods where stages of one name differ in it."""
-    for stage in stages:
-        same_name = [each for each in stages if (each.model, each.name) == (stage.model, stage.name)]
-        of = "" if len({each.data for each in same_name}) == 1 else f" of {', '.join(stage.methods)}"
-        yield f"{stage.name}{of}: {stage.data}"
-
-
-def _data(summary: Summary) -> Iterator[str]:
-    """What fills the paper's data roles, as far as this run reads it."""
+def _data(summary: Summary) -> Iterator[Block]:
+    """List what fills the paper's data roles, as far as this run reads it."""
     read = {step.cost.artifact.label for step in summary.forecast.steps}
     rows = []
     for name in ("demonstrations", "improver_data", "preference_data"):
@@ -228,158 +175,179 @@ def _data(summary: Summary) -> Iterator[str]:
         if any(label.startswith(role.reference) for label in read):
             rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
     if rows:
-        yield from _table([["role", "rows", "data set", "split"], *rows], "lrll")
+        yield _table("lrll", ("role", "rows", "data set", "split"), rows)
 
 
 def _short_revision(reference: str) -> str:
     name, at, revision = reference.partition("@")
-    return f"{name}{at}{revision[:SHOWN_DIGITS]}"
+    return f"{name}{at}{revision[:REVISION_DIGITS]}"
 
 
-def _evaluation(summary: Summary) -> Iterator[str]:
-    rows = [["bench", "prompts", "answers", "against", "judge", "orders"]]
-    for bench in summary.benches:
-        orders = "one" if bench.orders == 1 else "both"
-        rows.append([bench.name, f"{bench.prompts:,}", bench.decoding, bench.baseline, bench.judge, orders])
-    if summary.benches:
-        yield from _table(rows, "lrllll")
-        sampling = summary.scale.sampling
-        yield f"answers of up to {sampling.max_new_tokens:,} tokens, drawn by {sampling.engine}"
+def _training(summary: Summary) -> Iterator[Block]:
+    for model in dict.fromkeys(stage.model for stage in summary.stages):
+        own = [stage for stage in summary.stages if stage.model == model]
+        everybody = {method for stage in own for method in stage.methods}
+        head = ("stage", "methods", "rows", "epochs", "steps", "rate", "beta", "starts from")
+        rows = [_stage_row(stage, everybody) for stage in own]
+        yield _table("llrrrrrl", head, rows, f"{model}: {summary.scale.models[model].reference}")
+    if summary.stages:
+        yield from map(Prose, common_settings(summary.stages, summary.scale))
 
 
-def _time(forecast: Forecast) -> Iterator[str]:
+def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
+    is_all = len(everybody) > 1 and set(stage.methods) == everybody
+    bound = "" if stage.rows_are_exact else "≤"
+    return [
+        stage.name,
+        "all" if is_all else _abridged(stage.methods),
+        f"{bound}{stage.rows:,}",
+        str(stage.settings.epochs),
+        f"{bound}{stage.steps:,}",
+        rate_text(stage.settings.learning_rate),
+        "" if stage.beta is None else f"{stage.beta:g}",
+        stage.starts_from,
+    ]
+
+
+def _abridged(methods: Sequence[str]) -> str:
+    others = len(methods) - 1
+    return ", ".join(methods) if others < MAX_METHODS else f"{methods[0]} and {counted(others, 'other')}"
+
+
+def _evaluation(summary: Summary) -> Iterator[Block]:
+    if not summary.benches:
+        return
+    rows = [
+        [
+            each.name,
+            f"{each.prompts:,}",
+            each.decoding,
+            each.baseline,
+            each.judge,
+            "one" if each.orders == 1 else "both",
+        ]
+        for each in summary.benches
+    ]
+    yield _table("lrllll", ("bench", "prompts", "answers", "against", "judge", "orders"), rows)
+    sampling = summary.scale.sampling
+    yield Prose(f"answers of up to {sampling.max_new_tokens:,} tokens, drawn by {sampling.engine}")
+
+
+def _time(forecast: Forecast) -> Iterator[Block]:
+    seconds, name = _time_unit(forecast)
+    unit = _unit(forecast)
+
+    def number(value: float) -> str:
+        return _number(value / seconds)
+
     if forecast.to_run:
-        seconds, name = _time_unit(forecast)
-        unit = _unit(forecast)
-        rows = [[f"{unit} {name}", "steps", "tokens", "expected", "low", "high"]]
+        rows = []
         for work in forecast.work:
             tokens = _millions(work.tokens.expected) if work.tokens.expected else ""
-            rows.append([work.kind, str(work.steps), tokens, *_numbers(work.device_seconds, seconds)])
+            rows.append([work.kind, str(work.steps), tokens, *_three(work.device_seconds, number)])
         steps = sum(work.steps for work in forecast.work)
-        rows.append(["in all", str(steps), "", *_numbers(forecast.device_seconds, seconds)])
-        rows.append([f"{name} on the clock", "", "", "", "", ""])
-        on = _counted(forecast.machine.devices, unit)
-        rows.append([f"on {on}", "", "", *_numbers(forecast.wall, seconds)])
-        chain = f"the longest chain, on any number of {unit}s"
-        rows.append([chain, "", "", *_numbers(forecast.longest_chain, seconds)])
-        yield from _table(rows, "lrrrrr")
-    yield from _looked_back(forecast)
-
-
-def _time_unit(forecast: Forecast) -> tuple[float, str]:
-    """(seconds, name) of the unit that its times are shown in."""
-    expected = forecast.device_seconds.expected
-    return (3600, "hours") if expected > 7200 else (60, "minutes") if expected > 600 else (1, "seconds")
-
-
-def _looked_back(forecast: Forecast) -> Iterator[str]:
+        rows.append(["in all", str(steps), "", *_three(forecast.device_seconds, number)])
+        yield _table("lrrrrr", (f"{unit} {name}", "steps", "tokens", "expected", "low", "high"), rows)
+        clock = {
+            f"on {counted(forecast.machine.devices, unit)}": forecast.wall,
+            f"the longest chain, on any number of {unit}s": forecast.longest_chain,
+        }
+        rows = [[where, *_three(each, number)] for where, each in clock.items()]
+        yield _table("lrrr", (f"{name} on the clock", "expected", "low", "high"), rows)
     if back := forecast.looked_back:
-        took, supposed = back
-        ratio = f": {took / supposed.expected:.2f} times as long" if supposed.expected else ""
-        yield _wrapped(
-            f"looking back: the steps found took {_clock(took)} of a {_unit(forecast)}, where"
-            f" {_span(supposed, _clock)} would have been forecast{ratio}"
+        took, expected = back
+        ratio = f": {took / expected.expected:.2f} times as long" if expected.expected else ""
+        yield Prose(
+            f"looking back: the steps found took {_clock(took)} of a {unit}, where {_span(expected, _clock)} would have"
+            f" been forecast{ratio}"
         )
 
 
-def _memory(forecast: Forecast) -> Iterator[str]:
-    rows = [["", "", "in all", "weights", "gradients", "AdamW", "activations", "logits", "cache"]]
-    for need in forecast.memory:
-        m = need.memory
-        parts = [m.weights, m.gradients, m.optimizer, m.activations, m.logits, m.cache]
-        gb = [f"{part / GB:.1f}" if part >= 0.05 * GB else "" for part in parts]
-        rows.append([need.model, need.work, f"{m.total / GB:.1f}", *gb])
+def _memory(forecast: Forecast) -> Iterator[Block]:
     if not forecast.memory:
         return
-    yield from _table(rows, "llrrrrrrr")
+    head = ("model", "work", "in all", "weights", "gradients", "AdamW", "activations", "logits", "cache")
+    yield _table("llrrrrrrr", head, map(_memory_row, forecast.memory))
     trained = dict.fromkeys(need.at for need in forecast.memory if need.work == "training")
-    yield _wrapped(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes", indent="  ")
+    yield Prose(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes")
     if forecast.device.is_gpu:
-        room = [_rooms(need, forecast) for need in forecast.memory if need.work == "generation"]
-        yield _wrapped(
-            f"generation: the least. vLLM fills 90 % of a GPU, which leaves room to cache {', '.join(room)} tokens",
-            indent="  ",
+        room = [_cached_tokens(need, forecast) for need in forecast.memory if need.work == "generation"]
+        yield Prose(
+            f"generation: the least. vLLM fills {VLLM_SHARE * 100:g} % of a GPU, which leaves room to cache"
+            f" {', '.join(room)} tokens"
         )
 
 
-def _rooms(need: MemoryNeed, forecast: Forecast) -> str:
-    left = 0.9 * forecast.device.memory_gb * GB - need.memory.weights
+def _memory_row(need: MemoryNeed) -> list[str]:
+    m = need.memory
+    parts = [m.weights, m.gradients, m.optimizer, m.activations, m.logits, m.cache]
+    gb = [f"{part / GB:.1f}" if part >= 0.05 * GB else "" for part in parts]
+    return [need.model, need.work, f"{m.total / GB:.1f}", *gb]
+
+
+def _cached_tokens(need: MemoryNeed, forecast: Forecast) -> str:
+    left = VLLM_SHARE * forecast.device.memory_gb * GB - need.memory.weights
     return f"{need.model} {max(0.0, left) / cache_bytes(need.shape):,.0f}"
 
 
-def _disk(forecast: Forecast) -> Iterator[str]:
-    rows = [[need.what, _gb(need.bytes)] for need in forecast.disk if need.bytes > 1e5]
-    kept, peak = forecast.disk_bytes
+def _disk(forecast: Forecast) -> Iterator[Block]:
+    rows = [[need.what, gigabytes(need.bytes)] for need in forecast.disk if need.bytes > 1e5]
+    at_end, peak = forecast.disk_bytes
     if rows:
-        yield from _table([*rows, ["in all, at the end", _gb(kept)], ["in all, at the peak", _gb(peak)]], "lr")
+        rows += [["in all, at the end", gigabytes(at_end)], ["in all, at the peak", gigabytes(peak)]]
+        yield _table("lr", ("what", "size"), rows)
 
 
-def _apis(forecast: Forecast) -> Iterator[str]:
-    rows = [["", "calls", "prompt tokens", "completion", "expected", "low", "high", "batch API"]]
+def _apis(forecast: Forecast) -> Iterator[Block]:
+    rows = []
     for api in forecast.apis:
         tokens = [_millions(api.prompt_tokens.expected), _millions(api.completion_tokens.expected)]
-        usd = [_money_shown(each) for each in _three(api.usd)] if api.usd else ["unknown", "", ""]
-        batch = _money_shown(api.usd_batch.expected) if api.usd_batch else ""
-        rows.append([api.purpose, f"{api.calls:,}", *tokens, *usd, batch])
-    if forecast.apis:
-        yield from _table(rows, "lrrrrrrr")
-        models = list(dict.fromkeys(api.model for api in forecast.apis))
-        for model in models:
-            purposes = ", ".join(api.purpose for api in forecast.apis if api.model == model)
-            yield _wrapped(f"asked: {model}" + (f" ({purposes})" if len(models) > 1 else ""), indent="  ")
+        usd = _three(api.usd, _usd) if api.usd else ["unknown", "", ""]
+        batch = _usd(api.usd_batch.expected) if api.usd_batch else ""
+        rows.append([api.purpose, api.model, f"{api.calls:,}", *tokens, *usd, batch])
+    if rows:
+        head = ("purpose", "model", "calls", "prompt tokens", "completion", "expected", "low", "high", "batch API")
+        yield _table("llrrrrrrr", head, rows)
 
 
-def _money(forecast: Forecast) -> Iterator[str]:
-    rows = [["", "expected", "low", "high"]]
+def _money(forecast: Forecast) -> Iterator[Block]:
+    rows = []
     if forecast.device_usd and forecast.rented_usd and forecast.usd_per_hour:
         rate = forecast.usd_per_hour
         price = f"${rate.low:g}" if rate.low == rate.high else f"${rate.low:g} to ${rate.high:g}"
-        unit = _unit(forecast)
-        rented = f"{_counted(forecast.machine.devices, unit)} from start to end, at {price} an hour each"
-        rows.append([rented, *map(_money_shown, _three(forecast.rented_usd))])
-        rows.append(["  of that, while a step is on them", *map(_money_shown, _three(forecast.device_usd))])
+        rented = f"{counted(forecast.machine.devices, _unit(forecast))} from start to end, at {price} an hour each"
+        rows.append([rented, *_three(forecast.rented_usd, _usd)])
+        rows.append(["  of that, while a step is on them", *_three(forecast.device_usd, _usd)])
     for who in ("teacher", "judge"):
         if usd := forecast.api_usd(who):
-            rows.append([who, *map(_money_shown, _three(usd))])
+            rows.append([who, *_three(usd, _usd)])
     if forecast.usd and forecast.usd.high >= 1:
-        rows.append(["in all", *map(_money_shown, _three(forecast.usd))])
-        yield from _table(rows, "lrrr")
+        rows.append(["in all", *_three(forecast.usd, _usd)])
+        yield _table("lrrr", ("what", "expected", "low", "high"), rows)
 
 
-def _notes(notes: Iterable[Note]) -> Iterator[str]:
-    for note in notes:
-        yield _wrapped(f"- {note.text}", indent="  ")
+def _notes(notes: Sequence[Note]) -> Iterator[Block]:
+    if notes:
+        yield _list(("-", note.text) for note in notes)
 
 
-def _table(rows: Sequence[Sequence[str]], alignment: str, indent: str = "") -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if align == "r" else cell.ljust(width)
-            for cell, width, align in zip(row, widths, alignment, strict=True)
-        ]
-        yield (indent + "  ".join(cells)).rstrip()
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+def _time_unit(forecast: Forecast) -> tuple[float, str]:
+    """Return (seconds, name) of the unit in which the forecast's times are printed."""
+    expected = forecast.device_seconds.expected
+    return (3600, "hours") if expected > 7200 else (60, "minutes") if expected > 600 else (1, "seconds")
 
 
 def _unit(forecast: Forecast) -> str:
     return "GPU" if forecast.device.is_gpu else "core"
 
 
-def _three(value: Range) -> tuple[float, float, float]:
-    """As tables show it: expected, low, high."""
-    return value.expected, value.low, value.high
+def _three(value: Range, show: Callable[[float], str]) -> list[str]:
+    """Return the cells of a range in the order of the tables: expected, low, high."""
+    return [show(value.expected), show(value.low), show(value.high)]
 
 
 def _span(value: Range, show: Callable[[float], str]) -> str:
     return f"{show(value.expected)} ({show(value.low)} to {show(value.high)})"
-
-
-def _numbers(value: Range, unit: float) -> list[str]:
-    return [_number(each / unit) for each in _three(value)]
 
 
 def _number(value: float) -> str:
@@ -390,14 +358,8 @@ def _millions(tokens: float) -> str:
     return f"{tokens / 1e6:,.1f}M" if tokens >= 5e4 else f"{tokens:,.0f}"
 
 
-def _money_shown(usd: float) -> str:
+def _usd(usd: float) -> str:
     return f"${usd:,.0f}" if usd >= 10 else dollars(usd)
-
-
-def _gb(size: float) -> str:
-    if size < GB:
-        return f"{size / 1e6:,.0f} MB"
-    return f"{size / GB:,.0f} GB" if size >= 10 * GB else f"{size / GB:.1f} GB"
 
 
 def _clock(seconds: float) -> str:

@@ -1,1 +1,1 @@
-"""Whether a run can go well, before it costs anything: `harness doctor`, and what every run looks at by itself."""
+"""Checks before a run costs anything: `harness doctor`, and what every run checks by itself."""

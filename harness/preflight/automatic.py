@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from harness.engine.artifacts import Artifact
+from harness.engine.graph import by_work
 from harness.engine.limits import Limits
 from harness.engine.processes import spawn
 from harness.engine.scratch import temporary_folder
@@ -17,10 +18,10 @@ from harness.errors import HarnessError, StepFailed, UserError
 from harness.experiments import Experiment, Request
 from harness.models.hf import silence_libraries
 from harness.preflight.check import Check
+from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context
 from harness.preflight.doctor import FREE, run_checks
-from harness.preflight.subject import EXPENSIVE, Subject, subject_of, works
 
-MOST_ROWS = 2000
+MAX_ROWS = 2000
 """Of each data set: more would take longer than a run should be held up."""
 
 
@@ -31,15 +32,15 @@ def preflight(
     missing: Sequence[Artifact],
     limits: Limits | None = None,
 ) -> None:
-    """Looks at what a run needs, if any of its `missing` steps is expensive, and says in a line what it found.
+    """Check what a run needs, if any of its `missing` steps is expensive, and print in a line what was found.
 
     Raises UserError, with the mend, where the run would fail. Works in a process of its own, so that the run's memory
     and the GPU stay free; `harness doctor` looks at more.
     """
-    if not works(missing).keys() & set(EXPENSIVE):
+    if not by_work(missing).keys() & set(EXPENSIVE):
         return
-    subject = subject_of(request, experiments, store, store)
-    found = _apart(replace(subject, limits=limits or Limits(), most_rows=MOST_ROWS))
+    context = preflight_context(request, experiments, store, store)
+    found = _apart(replace(context, limits=limits or Limits(), most_rows=MAX_ROWS))
     failed = [each for each in found if each.state == "failure"]
     if failed:
         others = f" (and {len(failed) - 1} more: see `harness doctor`)" if len(failed) > 1 else ""
@@ -48,25 +49,32 @@ def preflight(
 
 
 def summary(found: Sequence[Check]) -> str:
-    """Checks in a line: how many, and of what they warn; `harness doctor` says what is to be known of it."""
+    """Return summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
-    said = f"preflight: {len(found) - len(warnings)} checks ok"
+    text = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:
-        return said
+        return text
     counted = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return f"{said}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
+    return f"{text}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
 
 
-def _apart(subject: Subject) -> list[Check]:
-    """The free checks, made in another process. Raises UserError as they do, and HarnessError where that one dies."""
+def _apart(context: PreflightContext) -> list[Check]:
+    """Run the free checks in another process.
+
+    Raises UserError as they do, and HarnessError where the process dies.
+
+    Raises UserError as they do, and HarnessError where the process dies.
+    """
     with temporary_folder() as folder:  # of this process: the other one is killed when it has answered
         ours, theirs = Pipe(duplex=False)
-        process = spawn(_look, (theirs, subject, folder), {})
+        process = spawn(_look, (theirs, context, folder), {})
         theirs.close()  # so that the other's death shows as end of file
         try:
             found: list[Check] | str = ours.recv()
         except EOFError:
-            raise HarnessError("the preflight ended without an answer; run `harness doctor` to see why") from None
+            raise HarnessError(
+                "the preflight process ended without a result; run `harness doctor` to see why"
+            ) from None
         finally:
             process.kill()
             process.join()
@@ -76,10 +84,10 @@ def _apart(subject: Subject) -> list[Check]:
     return found
 
 
-def _look(answer: Connection, subject: Subject, folder: Path) -> None:
-    """The body of the other process, which may fill `folder`."""
+def _look(answer: Connection, context: PreflightContext, folder: Path) -> None:
+    """Run the checks as the body of the other process, which may fill `folder`."""
     try:
         silence_libraries()
-        answer.send(list(run_checks(replace(subject, aside=Store(folder)), FREE)))
+        answer.send(list(run_checks(replace(context, aside=Store(folder)), FREE)))
     except Exception:
         answer.send(traceback.format_exc())

@@ -1,4 +1,4 @@
-"""What one look at something found: a line that is read by people."""
+"""The result of one check: a line that is read by people."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.preflight.check import Check
-from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import PreferencePair, Prompt
 
 NEAR_WORDS = 8
@@ -17,14 +17,14 @@ PaLM (Chowdhery et al. 2022, section 8) called examples contaminated by these nu
 counted within one prompt, they find that prompt's copies."""
 
 
-def data_checks(subject: Subject) -> Iterator[Check]:
-    """Each data set by itself, then each evaluation set against the training sets."""
-    training: dict[str, Sequence[Row]] = {}
-    benches: dict[str, Sequence[Row]] = {}
-    for found, data in ((training, subject.training_data()), (benches, subject.bench_data())):
+def data_checks(context: PreflightContext) -> Iterator[Check]:
+    """Check each data set by itself, then each evaluation set against the training sets."""
+    training: dict[str, Sequence[TrainingRow]] = {}
+    benches: dict[str, Sequence[TrainingRow]] = {}
+    for found, data in ((training, context.training_data()), (benches, context.bench_data())):
         for name, each in data.items():
             try:
-                found[name] = subject.rows(each)
+                found[name] = context.rows(each)
             except NotAtHand:
                 continue
             except UserError as error:
@@ -35,8 +35,8 @@ def data_checks(subject: Subject) -> Iterator[Check]:
         yield check_overlap(name, rows, training)
 
 
-def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
-    """What is wrong in one data set. An empty answer is an error: it would be trained on, or judged.
+def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Check:
+    """Check the rows of one data set. An empty answer is a failure: it would be trained on, or judged.
 
     A rejected one may be empty, as some that models have written are.
     """
@@ -48,7 +48,7 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
     if empty:
-        return Check("failure", what, f"{empty} of {len(rows)} answers are empty: take their rows out")
+        return Check("failure", what, f"{empty} of {len(rows)} answers are empty: remove their rows")
     weight = "its score" if is_bench else "training"
     found = [f"{twice} repeat an earlier prompt, which weighs more in {weight}"] if twice else []
     found += [f"{tied} have the same answer chosen and rejected, which teaches nothing"] if tied else []
@@ -58,44 +58,45 @@ def check_rows(name: str, rows: Sequence[Row], *, is_bench: bool) -> Check:
     return Check("ok", what, f"{len(rows)}, none empty and none twice")
 
 
-def _answer(row: Row) -> str:
-    """What is learnt from a row, or judged."""
+def _answer(row: TrainingRow) -> str:
+    """Return the text of a row that is learnt from, or judged."""
     return row.chosen if isinstance(row, PreferencePair) else row.text
 
 
-def check_overlap(name: str, rows: Sequence[Row], training: Mapping[str, Sequence[Row]]) -> Check:
-    """How many prompts of an evaluation set stand in each training set, as they are or nearly so."""
+def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str, Sequence[TrainingRow]]) -> Check:
+    """Count the prompts of an evaluation set that stand in each training set, as they are or nearly so."""
     prompts = [row.prompt.text for row in rows]
     found = {
-        role: overlap(prompts, [turn for row in each for turn in asked(row.prompt)]) for role, each in training.items()
+        role: overlap(prompts, [turn for row in each for turn in user_turns(row.prompt)])
+        for role, each in training.items()
     }
     counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
-    said = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
+    detail = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
     if any(one.same or one.near for one in found.values()):
-        return Check("warning", f"{name} in training", f"{said}: its score may rest on what was seen")
-    return Check("ok", f"{name} in training", said)
+        return Check("warning", f"{name} in training", f"{detail}: its score may be contaminated")
+    return Check("ok", f"{name} in training", detail)
 
 
-def asked(prompt: Prompt) -> list[str]:
-    """What the user says in a conversation, turn by turn."""
+def user_turns(prompt: Prompt) -> list[str]:
+    """Return what the user says in a conversation, turn by turn."""
     return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How many evaluation prompts are among training prompts: `same` after normalising, `near` of the others."""
+    """The evaluation prompts among training prompts: `same` after normalising, `near` of the others."""
 
     same: int
     near: int
 
 
 def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
-    """The evaluation `prompts` that are also in `training`, letter case and blanks apart.
+    """Find the evaluation `prompts` that are also in `training`, letter case and blanks apart.
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
-    words = [normalised(prompt) for prompt in prompts]
-    seen = {tuple(each) for each in map(normalised, training)}
+    words = [lower_case_words(prompt) for prompt in prompts]
+    seen = {tuple(each) for each in map(lower_case_words, training)}
     same = {number for number, each in enumerate(words) if tuple(each) in seen}
     parts = {number: sequences(each) for number, each in enumerate(words) if number not in same}
     holders = defaultdict(list)
@@ -109,16 +110,16 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
     return Overlap(len(same), len(near))
 
 
-def normalised(text: str) -> list[str]:
-    """Its words in lower case."""
+def lower_case_words(text: str) -> list[str]:
+    """Return the text's words in lower case."""
     return text.casefold().split()
 
 
 def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
-    """Its different sequences of `NEAR_WORDS` words."""
+    """Return the text's different sequences of `NEAR_WORDS` words."""
     return {tuple(words[start : start + NEAR_WORDS]) for start in range(len(words) - NEAR_WORDS + 1)}
 
 
 def repeated(prompts: Sequence[str]) -> int:
-    """How many prompts stand there a second time, letter case and blanks apart."""
-    return len(prompts) - len({tuple(normalised(prompt)) for prompt in prompts})
+    """Count the prompts that stand there a second time, letter case and blanks apart."""
+    return len(prompts) - len({tuple(lower_case_words(prompt)) for prompt in prompts})

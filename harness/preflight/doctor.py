@@ -12,15 +12,15 @@ from harness.engine.unresolved import placeholders
 from harness.errors import UserError
 from harness.experiments import build_experiments
 from harness.preflight.check import Check
+from harness.preflight.context import PreflightContext, preflight_context
 from harness.preflight.data import data_checks
 from harness.preflight.machine import machine_checks
 from harness.preflight.references import endpoint_checks, reference_checks
-from harness.preflight.subject import Subject, subject_of
 from harness.preflight.tokens import token_checks
 from harness.preflight.training import training_checks
 from harness.run.options import Choice
 
-Checks = Callable[[Subject], Iterable[Check]]
+Checks = Callable[[PreflightContext], Iterable[Check]]
 
 FREE: dict[str, Checks] = {
     "machine": machine_checks,
@@ -35,7 +35,7 @@ ALL: dict[str, Checks] = {**FREE, "endpoints": partial(endpoint_checks, asks=Tru
 
 
 def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator[Check]:
-    """Whether `harness reproduce name` can go well, one thing after another, as it is found.
+    """Check whether `harness reproduce name` can go well; yield each check as it is made.
 
     Trains tiny steps that are thrown away, and asks endpoints for a few tokens. Raises UserError for names that are
     unknown, and for a run directory that cannot be written to.
@@ -43,14 +43,16 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     request = choice.request()
     with placeholders() as unresolved, temporary_folder() as folder:
         experiments = build_experiments(name, request)
-        subject = subject_of(request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder))
-        yield from run_checks(replace(subject, unresolved=unresolved, limits=limits), ALL)
+        context = preflight_context(
+            request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder)
+        )
+        yield from run_checks(replace(context, unresolved=unresolved, limits=limits), ALL)
 
 
-def run_checks(subject: Subject, kinds: dict[str, Checks]) -> Iterator[Check]:
-    """What is found, kind after kind; what a kind cannot get at is a failure of its own."""
+def run_checks(context: PreflightContext, kinds: dict[str, Checks]) -> Iterator[Check]:
+    """Run the checks kind after kind; one that cannot be made is a failure of its own."""
     for kind, checks in kinds.items():
         try:
-            yield from checks(subject)
+            yield from checks(context)
         except UserError as error:
             yield Check("failure", kind, str(error))

@@ -1,4 +1,4 @@
-"""Whether a judge can be trusted, before it is paid for: `harness judge check`."""
+"""The checks of a judge before it is paid for: `harness judge check`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from harness.endpoints.endpoint import CannotList, served_models
 from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import is_local, shutdown_date
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_faults import cut_off, is_cut_off
 from harness.engine.limits import Limits
 from harness.engine.scratch import temporary_folder
@@ -22,7 +22,7 @@ from harness.steps.judge_prompt import official_prompt
 NOTICE = timedelta(days=60)
 """How long before a model is shut down there is a warning: long enough to finish a comparison with it."""
 
-LONGEST_REPLY = 1024
+MAX_REPLY = 1024
 """Tokens: enough for a verdict on short answers, and an end to a judge that rambles."""
 
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
@@ -69,8 +69,8 @@ OBVIOUS_PAIRS = (
 """The right answer is the longer one in two pairs and the shorter one in three: length alone does not find it."""
 
 
-def check_judge(reference: JudgeReference, limits: Limits, today: date | None = None) -> Iterator[Check]:
-    """What is found of the judge, one thing after another, as it is found.
+def check_judge(reference: EndpointReference, limits: Limits, today: date | None = None) -> Iterator[Check]:
+    """Check the judge; yield each check as it is made.
 
     Asks at most 20 questions anew, whatever replies are on record, and second attempts where Arena-Hard makes them.
     Raises UserError where the endpoint does not serve the model (before any completion is asked for), refuses to, or
@@ -79,14 +79,14 @@ def check_judge(reference: JudgeReference, limits: Limits, today: date | None = 
     if reference.is_embedded:
         raise UserError(f"{reference.model} has no endpoint to check: pass --judge-model, and perhaps --judge-base-url")
     yield from check_endpoint(reference, limits.timeout_seconds, today)
-    with temporary_folder() as kept:
-        judge = load_judge(reference, replace(limits, batch=False), kept)
+    with temporary_folder() as folder:
+        judge = load_judge(reference, replace(limits, batch=False), folder)
         for protocol in PROTOCOLS:
             yield from _check_protocol(reference, judge, protocol)
 
 
-def check_endpoint(reference: JudgeReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
-    """Whether the endpoint serves the model, and until when; no completion is asked for.
+def check_endpoint(reference: EndpointReference, timeout_seconds: float, today: date | None = None) -> Iterator[Check]:
+    """Check that the endpoint serves the model, and until when; no completion is asked for.
 
     Raises UserError where it does not serve it, refuses the key, or is not there.
     """
@@ -95,8 +95,8 @@ def check_endpoint(reference: JudgeReference, timeout_seconds: float, today: dat
     yield _check_shutdown(reference, served, today or date.today())
 
 
-def _check_served(reference: JudgeReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
-    """The model's entry in the endpoint's list, empty where there is no list, and what that says."""
+def _check_served(reference: EndpointReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
+    """Look the model up in the endpoint's list: its entry, empty where there is no list, and the check."""
     try:
         models = served_models(reference, timeout_seconds)
     except CannotList as reason:
@@ -106,7 +106,7 @@ def _check_served(reference: JudgeReference, timeout_seconds: float) -> tuple[Ma
     return models[reference.model], Check("ok", "model", f"{reference.base_url} serves {reference.model}")
 
 
-def _not_served(reference: JudgeReference, models: Sequence[str]) -> str:
+def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
     guess = nearest(reference.model, models)
     hint = f"; did you mean {guess!r}?" if guess else ""
     ended = shutdown_date(reference)
@@ -115,21 +115,19 @@ def _not_served(reference: JudgeReference, models: Sequence[str]) -> str:
     return f"{reference.base_url} does not serve {reference.model!r}{gone}{hint} (it serves: {named or 'nothing'})"
 
 
-def _check_shutdown(reference: JudgeReference, served: Mapping[str, Any], today: date) -> Check:
-    """The date that the server gives goes before the one in configs/judges.yaml."""
-    said = _day(str(served.get("shutdown_date")))
-    ends = said or shutdown_date(reference)
+def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], today: date) -> Check:
+    """Check the shutdown date; the server's own goes before the one in configs/judges.yaml."""
+    announced = _day(str(served.get("shutdown_date")))
+    ends = announced or shutdown_date(reference)
     if ends is None:
         return Check("ok", "shutdown", "none is known to be announced")
-    if ends <= today and said is None and is_local(reference):  # it can be another model under that name
+    if ends <= today and announced is None and is_local(reference):  # it can be another model under that name
         return Check("warning", "shutdown", f"announced for {ends}, which is past, if this is a proxy to the vendor")
     if ends <= today:
         return Check("failure", "shutdown", f"announced for {ends}, which is past: choose another judge")
     if ends - today <= NOTICE:
         left = (ends - today).days
-        return Check(
-            "warning", "shutdown", f"announced for {ends}, in {left} days: what you compare must be judged by then"
-        )
+        return Check("warning", "shutdown", f"announced for {ends}, in {left} days: finish your comparisons by then")
     return Check("ok", "shutdown", f"announced for {ends}")
 
 
@@ -140,14 +138,14 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
-    """Whether the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
+def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
+    """Check that the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
     try:
         official = official_prompt(protocol)
     except UserError as missing:
         yield Check("warning", protocol, f"not checked: {missing}")
         return
-    prompt = replace(official, max_tokens=min(official.max_tokens, LONGEST_REPLY))
+    prompt = replace(official, max_tokens=min(official.max_tokens, MAX_REPLY))
     games = _games()
     first = games[0].request(prompt)
     reply = _reply(judge, first)
@@ -160,14 +158,14 @@ def _check_protocol(reference: JudgeReference, judge: Judge, protocol: Protocol)
     yield _check_verdicts(protocol, play(games, judge, prompt, protocol, lambda: None))
 
 
-def _why_nothing(reference: JudgeReference, request: ChatRequest, reply: ChatReply | CallFailure) -> str:
+def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: ChatReply | CallFailure) -> str:
     if isinstance(reply, ChatReply):
         return cut_off(reference, request) if is_cut_off(reply) else "the reply is empty; choose another judge"
     return reply.reason if reply.is_final else f"{reply.reason}; check the server"
 
 
 def _games() -> list[Game]:
-    """Each pair in both orders, the right answer as output and the wrong one as baseline."""
+    """Return each pair in both orders, the right answer as output and the wrong one as baseline."""
     return [
         Game(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
         for number, pair in enumerate(OBVIOUS_PAIRS)
@@ -185,7 +183,7 @@ def _beginning(text: str) -> str:
 
 
 def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:
-    """A reply without those that were asked for is none, and has been said to be so."""
+    """Check the log-probabilities; a reply without them is a failed call, and reported as such."""
     what = f"{protocol} log-probabilities"
     if not reply.log_probabilities:
         fall_back = "verdicts are sampled identifiers, 0 or 1, instead of probabilities"
@@ -195,7 +193,7 @@ def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:
 
 
 def _check_verdicts(protocol: Protocol, judgments: Sequence[Judgment]) -> Check:
-    """A coin gets 9 or more of 10 right once in 93 times, and 8 or more once in 18."""
+    """Check the verdicts: a coin gets 9 or more of 10 right once in 93 times, and 8 or more once in 18."""
     finds = [_finds_output_better(judgment) for judgment in judgments]
     right, readable = sum(found is True for found in finds), sum(found is not None for found in finds)
     same = sum(first is not None and first == second for first, second in zip(finds[::2], finds[1::2], strict=True))
@@ -212,7 +210,7 @@ def _check_verdicts(protocol: Protocol, judgments: Sequence[Judgment]) -> Check:
 
 
 def _finds_output_better(judgment: Judgment) -> bool | None:
-    """Whether the judge prefers the output; None for a tie, and for a reply without a verdict."""
+    """Return whether the judge prefers the output; None for a tie, and for a reply without a verdict."""
     if judgment.state != "ok":
         return None
     if judgment.preference is not None:

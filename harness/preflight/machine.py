@@ -2,40 +2,42 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
+from harness.engine.graph import by_work, origin
 from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
-from harness.models.origins import origin
 from harness.plan.expected import disk_bytes
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
-from harness.preflight.subject import Stage, Subject, stages, works
+from harness.preflight.context import ModelStep, PreflightContext, model_steps
 from harness.run.options import most_processes
-from harness.steps.perplexity import BATCH_SIZE as LIKELIHOODS_AT_ONCE
+from harness.steps.cost import Cost, Generation, Likelihood, Training
+from harness.steps.estimates import load_estimates
+from harness.texts import counted, gigabytes
 from harness.training.batches import spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
 
-LARGEST_ON_PROCESSORS = 10**9
+MAX_ON_PROCESSORS = 10**9
 """Parameters; training a model of more without a GPU takes months, and a few rows of it many minutes."""
 
 PACKAGES = ("torch", "transformers", "trl", "datasets")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What a machine has, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
+class LocalMachine:
+    """The hardware of a machine, in bytes; `gpus` is the memory of each, `memory` what this process may use in all."""
 
     processors: int
     memory: int
@@ -49,14 +51,14 @@ class Machine:
         return f"no GPU; {self.processors} processors, {gib(self.memory)} of memory, {gib(self.free_memory)} of it free"
 
 
-def this_machine() -> Machine:
-    """What there is here; inside a container, what it may use."""
+def local_machine() -> LocalMachine:
+    """Return the hardware here; inside a container, what it may use."""
     import torch
 
     count = torch.cuda.device_count()
     gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
     memory = main_memory()
-    return Machine(
+    return LocalMachine(
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory=memory.total,
         free_memory=memory.free,
@@ -65,103 +67,105 @@ def this_machine() -> Machine:
     )
 
 
-def machine_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
-    """Device, packages, what each kind of step is to occupy, training processes, memory and disk; by default here.
+def machine_checks(context: PreflightContext, machine: LocalMachine | None = None) -> Iterator[Check]:
+    """Check device, packages, resources of each kind of step, training processes, memory and disk; by default here.
 
     The nodes of a Ray cluster, which run its steps, are not looked at.
     """
-    machine = machine or this_machine()
+    machine = machine or local_machine()
     yield Check("ok", "device", str(machine))
-    yield _training_processes(subject, machine)
-    if subject.scale.compute.executor == "ray":
-        yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not looked at from here")
+    yield _training_processes(context, machine)
+    if context.scale.compute.executor == "ray":
+        yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not checked from here")
     else:
-        yield from _packages(subject)
-        yield from _resources(subject, machine)
-        yield from _memory(subject, machine)
-    if subject.scale.compute.store is None:
-        yield _disk(subject)
+        yield from _packages(context)
+        yield from _resources(context, machine)
+        yield from _memory(context, machine)
+    if context.scale.compute.store is None:
+        yield _disk(context)
 
 
-def _resources(subject: Subject, machine: Machine) -> Iterator[Check]:
-    """What the scale says that the missing steps occupy, if it says anything.
+def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
+    """Check the resources that the scale gives to the missing steps, if it gives any.
 
     It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
     steps have all there is instead.
     """
     there, to_be_done = (
         Resources(len(machine.gpus), machine.processors, machine.memory / GIB),
-        set(map(work_of, subject.missing)),
+        set(map(work_of, context.missing)),
     )
-    for work, wanted in subject.scale.compute.resources.items():
+    for work, wanted in context.scale.compute.resources.items():
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"compute.resources.{work} of {subject.scale.where}"
+        where = f"compute.resources.{work} of {context.scale.where}"
         clamped = list(_clamped(wanted, there))
-        if wanted.gpus and not there.gpus and (model := _too_large_for_processors(subject, work)):
+        if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
-            yield Check("failure", what, f"{said}: {mend}")
+            detail = (
+                f"{where} asks for {counted(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            )
+            yield Check("failure", what, f"{detail}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
-            said = f"{where} asks for {count(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
+            detail = f"{where} asks for {counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
             mend += ", for training by --processes" if work == "training" else ""
-            yield Check("failure", what, f"{said}: {mend}")
+            yield Check("failure", what, f"{detail}: {mend}")
         elif clamped:
             yield Check("warning", what, f"{where} asks for {'; '.join(clamped)}")
         else:
             yield Check("ok", what, "the machine has what the scale asks for")
 
 
-def _too_large_for_processors(subject: Subject, work: Work) -> str:
-    """The first model of this kind of step that is, with its parameters; empty where there is none."""
-    for stage in stages(subject.missing):
+def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
+    """Return the first model too large for this kind of step, with its parameters; empty where there is none."""
+    for stage in model_steps(context.missing):
         if stage.work != work:
             continue
         try:
-            parameters = subject.shape(stage.base).parameters
+            parameters = context.shape(stage.base).parameters
         except UserError:
             continue
-        if parameters > LARGEST_ON_PROCESSORS:
-            return f"{subject.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
+        if parameters > MAX_ON_PROCESSORS:
+            return f"{context.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
     return ""
 
 
 def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
-    """What is asked for in vain, and what steps have instead."""
+    """Return the resources that are asked for in vain, and what steps have instead."""
     if wanted.gpus and not there.gpus:
-        yield f"{count(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
+        yield f"{counted(wanted.gpus, 'GPU')}: there is none, everything runs on the processors"
     if wanted.cpus > there.cpus:
-        yield f"{count(wanted.cpus, 'processor')}: a step has all {there.cpus}"
+        yield f"{counted(wanted.cpus, 'processor')}: a step has all {there.cpus}"
     if wanted.memory_gb > there.memory_gb:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
 
-def _training_processes(subject: Subject, machine: Machine) -> Check:
-    """Whether training can be spread as the scale says: its configuration, its processes, and each stage's batch."""
-    compute, what = subject.scale.compute, "training processes"
-    said = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
+def _training_processes(context: PreflightContext, machine: LocalMachine) -> Check:
+    """Check the spread of training: the accelerate config, its processes, and each stage's batch."""
+    compute, what = context.scale.compute, "training processes"
+    detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        batches = {training.global_batch_size for training in _trainings(subject.missing)}
+        batches = {training.global_batch_size for training in _training_settings(context)}
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
         fitting = most_processes(batches, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
-        return Check("failure", what, f"{said}, and {count(len(machine.gpus), 'GPU')}: {mend}")
+        return Check("failure", what, f"{detail}, and {counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
         for one in spreads
     )
-    return Check("ok", what, f"{said}; {each}" if each else said)
+    return Check("ok", what, f"{detail}; {each}" if each else detail)
 
 
-def _packages(subject: Subject) -> Iterator[Check]:
-    scale = subject.scale
+def _packages(context: PreflightContext) -> Iterator[Check]:
+    scale = context.scale
     wanted = dict.fromkeys(PACKAGES, "")
     if scale.sampling.engine == "vllm":
         wanted["vllm"] = f"{scale.where} generates with it"
@@ -172,105 +176,99 @@ def _packages(subject: Subject) -> Iterator[Check]:
         yield Check("ok", "packages", ", ".join(wanted))
 
 
-def _memory(subject: Subject, machine: Machine) -> Iterator[Check]:
-    by_model: dict[str, list[Stage]] = {}
-    for stage in stages(subject.missing):
-        by_model.setdefault(subject.name_of(stage.base), []).append(stage)
+def _memory(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
+    by_model: dict[str, list[ModelStep]] = {}
+    for stage in model_steps(context.missing):
+        by_model.setdefault(context.name_of(stage.base), []).append(stage)
     for model, needed in by_model.items():
-        yield _memory_for(model, needed, subject, machine)
+        yield _memory_for(model, needed, context, machine)
 
 
-def _memory_for(model: str, needed: list[Stage], subject: Subject, machine: Machine) -> Check:
-    """Of each kind of step with one model, on one GPU or in main memory."""
+def _memory_for(model: str, needed: list[ModelStep], context: PreflightContext, machine: LocalMachine) -> Check:
+    """Check the memory of each kind of step with one model, on one GPU or in main memory."""
     what = f"memory for {model}"
     try:
-        shape = subject.shape(needed[0].base)
+        shape = context.shape(needed[0].base)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute, longest = subject.scale.compute, subject.scale.training.sft.max_length
+    compute, longest = context.scale.compute, context.scale.training.sft.max_length
     takes: dict[str, float] = {}
     for stage in needed:
         try:
-            estimate = _stage_memory(stage, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
+            cost = _estimates(context).known_cost(stage.artifact)
+            estimate = _stage_memory(cost, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
         except UserError as error:
             return Check("warning", what, f"not estimated: {error}")
         alike = 1 if machine.gpus or stage.work != "training" else compute.processes
         takes[stage.artifact.step] = max(takes.get(stage.artifact.step, 0.0), alike * estimate)
-    room, place = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
-    said = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(room)} {place}"
+    limit, which_memory = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
+    detail = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(limit)} {which_memory}"
     most = max(takes.values())
     side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
     mend = "lower --micro-batch-size, set compute.gradient_checkpointing, or take a larger machine"
-    if most > room:
-        return Check("failure", what, f"{said}: {mend}")
-    if most * side_by_side > TIGHT * room:
+    if most > limit:
+        return Check("failure", what, f"{detail}: {mend}")
+    if most * side_by_side > TIGHT * limit:
         several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
-        return Check("warning", what, f"{said}{several}: it may not do; {mend}")
+        return Check("warning", what, f"{detail}{several}: it may not be enough; {mend}")
     if not machine.gpus and most * side_by_side > machine.free_memory:
-        return Check("warning", what, f"{said}, {gib(machine.free_memory)} of it free: end what else is running")
-    return Check("ok", what, said)
+        return Check("warning", what, f"{detail}, {gib(machine.free_memory)} of it free: end what else is running")
+    return Check("ok", what, detail)
 
 
-def _stage_memory(stage: Stage, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
-    """An upper estimate: every row as long as training allows, prompt and answer together."""
-    if stage.work == "training":
-        settings = stage.artifact.arguments["settings"]
-        sequences = 2 if isinstance(settings, PreferenceSettings) else 1
-        return stage_memory(shape, _training_settings(settings), compute, sequences=sequences, on_gpu=on_gpu)
-    if stage.work == "likelihood":
-        return likelihood_memory(shape, rows=LIKELIHOODS_AT_ONCE, length=max_length, most_logits=LOGITS_AT_ONCE)
-    sampling = stage.artifact.arguments["sampling"]
-    rows = 1 if sampling.engine == "vllm" else max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
-    return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
+    """Estimate from above: every row as long as training allows, prompt and answer together."""
+    match cost:
+        case Training():
+            return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
+        case Likelihood():
+            return likelihood_memory(shape, rows=cost.at_once, length=max_length, most_logits=LOGITS_AT_ONCE)
+        case Generation(sampling):
+            at_once = max(1, min(BATCH_SIZE, BATCH_TOKENS // sampling.max_new_tokens))
+            rows = 1 if sampling.engine == "vllm" else at_once
+            return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
+        case _:
+            raise UserError("a step that runs it declares no cost")
 
 
-def _training_settings(settings: TrainingSettings | PreferenceSettings) -> TrainingSettings:
-    return settings.training if isinstance(settings, PreferenceSettings) else settings
+def _training_settings(context: PreflightContext) -> list[TrainingSettings]:
+    """List the settings of all trainings that are missing."""
+    declared = map(_estimates(context).known_cost, by_work(context.missing).get("training", []))
+    return [cost.settings for cost in declared if isinstance(cost, Training)]
 
 
-def _trainings(artifacts: Iterable[Artifact]) -> list[TrainingSettings]:
-    return [_training_settings(each.arguments["settings"]) for each in works(artifacts).get("training", [])]
+def _estimates(context: PreflightContext) -> GraphEstimates:
+    return GraphEstimates(context.store, load_estimates())
 
 
-def _disk(subject: Subject) -> Check:
-    """Of what is still to be made and fetched, as `harness plan` reckons it."""
-    missing = [each for each in subject.missing if "reference" not in each.params or not subject.is_here(each)]
-    kept, peak = disk_bytes(missing, subject.scale, subject.store, subject.limits)
-    free = shutil.disk_usage(subject.store.root).free
-    made = count(len(works(subject.missing).get("training", [])), "checkpoint")
-    said = f"{gb(peak)} at the peak, {gb(kept)} at the end, with {made}; {gb(free)} free in {subject.store.root}"
+def _disk(context: PreflightContext) -> Check:
+    """Check the disk space for what is still to be made and fetched, as `harness plan` estimates it."""
+    missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
+    at_the_end, peak = disk_bytes(missing, context.scale, context.store, context.limits)
+    free = shutil.disk_usage(context.store.root).free
+    made = counted(len(by_work(context.missing).get("training", [])), "checkpoint")
+    takes = f"{gigabytes(peak)} at the peak, {gigabytes(at_the_end)} at the end, with {made}"
+    detail = f"{takes}; {gigabytes(free)} free in {context.store.root}"
     if peak > free:
-        return Check("failure", "disk", f"{said}: make room, or choose another --run-dir")
-    if unknown := sorted(_of_unknown_size(subject)):
-        return Check("warning", "disk", f"{said}; the checkpoints of {', '.join(unknown)} come on top")
+        return Check("failure", "disk", f"{detail}: free some space, or choose another --run-dir")
+    if unknown := sorted(_of_unknown_size(context)):
+        return Check("warning", "disk", f"{detail}; the checkpoints of {', '.join(unknown)} come on top")
     if peak > TIGHT * free:
-        return Check("warning", "disk", f"{said}: it may not do")
-    return Check("ok", "disk", said)
+        return Check("warning", "disk", f"{detail}: it may not be enough")
+    return Check("ok", "disk", detail)
 
 
-def _of_unknown_size(subject: Subject) -> set[str]:
-    """The models that are to be trained, and of which nothing tells how large they are."""
+def _of_unknown_size(context: PreflightContext) -> set[str]:
+    """Return the models that are to be trained and whose size is unknown."""
     found = set()
-    for base in set(map(origin, works(subject.missing).get("training", []))):
+    for base in set(map(origin, by_work(context.missing).get("training", []))):
         try:
-            subject.shape(base)
+            context.shape(base)
         except UserError:
-            found.add(subject.name_of(base))
+            found.add(context.name_of(base))
     return found
 
 
-def count(number: float, what: str) -> str:
-    """``1 GPU``, ``8 GPUs``."""
-    return f"{number:g} {what}{'s' * (number != 1)}"
-
-
-def gb(size: float) -> str:
-    """Bytes on a disk, as they are sold."""
-    if size < 1e9:
-        return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
-    return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
-
-
 def gib(size: float) -> str:
-    """Bytes, to be read by people."""
+    """Format bytes of memory, as GiB."""
     return f"{size / GIB:.3g} GiB" if size >= GIB / 100 else f"{size / 2**20:.2g} MiB"

@@ -1,59 +1,61 @@
-"""What a run refers to: models, data sets, and the endpoints of judge and teacher."""
+"""The checks of a run's references: models, data sets, and the endpoints of judge and teacher."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from harness.endpoints.judges import load_judge
 from harness.endpoints.protocol import CallFailure, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.openai_teacher import OPENAI, TEACHER_OPTIONS, teacher_endpoint
-from harness.models.origins import origin
+from harness.models.openai_teacher import TEACHER_OPTIONS
+from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
+from harness.preflight.context import PreflightContext, hub_sizes, is_data
 from harness.preflight.judge_check import check_endpoint
-from harness.preflight.subject import Subject, hub_sizes, is_data, works
 from harness.records import Message
+from harness.steps.cost import Asking
+from harness.steps.estimates import load_estimates
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
 
 
-def reference_checks(subject: Subject) -> Iterator[Check]:
-    """Whether each model and data set can be had; those that can, in one line of their kind."""
+def reference_checks(context: PreflightContext) -> Iterator[Check]:
+    """Check that each model and data set is available; those that are share a line by their kind."""
     for kind, wanted in (("model", False), ("data set", True)):
-        origins = {each.params["reference"]: each for each in subject.origins() if is_data(each) == wanted}
-        there = {name: each for name, each in origins.items() if name not in subject.lacking}
+        origins = {each.params["reference"]: each for each in context.origins() if is_data(each) == wanted}
+        there = {name: each for name, each in origins.items() if name not in context.lacking}
         if there:
             yield _at_hand(f"{kind}s", there)
         for name in origins:
-            if name in subject.lacking:
-                yield Check("failure", f"{kind} {name}", subject.lacking[name])
+            if name in context.lacking:
+                yield Check("failure", f"{kind} {name}", context.lacking[name])
 
 
 def _at_hand(what: str, origins: Mapping[str, Artifact]) -> Check:
     sizes = {name: sum(hub_sizes(each).values()) for name, each in origins.items()}
-    said = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
+    available = [f"{name} ({size / 1e9:.1f} GB to fetch)" if size else name for name, size in sizes.items()]
     if any(sizes.values()):
-        return Check("warning", what, f"{', '.join(said)}: the run fetches them, or `harness prefetch` before")
-    return Check("ok", what, f"at hand: {', '.join(said)}")
+        return Check("warning", what, f"{', '.join(available)}: the run fetches them, or `harness prefetch` before")
+    return Check("ok", what, f"available: {', '.join(available)}")
 
 
-def endpoint_checks(subject: Subject, *, asks: bool) -> Iterator[Check]:
-    """Whether the endpoints of judge and teacher are there, take the key and serve the model.
+def endpoint_checks(context: PreflightContext, *, asks: bool) -> Iterator[Check]:
+    """Check that the endpoints of judge and teacher are there, take the key and serve the model.
 
     With `asks`, whether they answer, too: for a few tokens each.
     """
-    for role, endpoint in endpoints(subject).items():
-        found = _served(role, endpoint, subject.limits)
+    for role, endpoint in endpoints(context).items():
+        found = _served(role, endpoint, context.limits)
         yield found
         if asks and endpoint is not None and found.state != "failure":
-            yield check_answer(role, endpoint, replace(subject.limits, batch=False), subject.aside.kept)
+            yield check_answer(role, endpoint, replace(context.limits, batch=False), context.aside.reply_cache)
 
 
-def _served(role: str, endpoint: JudgeReference | None, limits: Limits) -> Check:
+def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Check:
     if endpoint is None:
         return Check("ok", role, "no endpoint is asked")
     try:
@@ -64,32 +66,23 @@ def _served(role: str, endpoint: JudgeReference | None, limits: Limits) -> Check
     return Check(worst.state, role, found[0].detail if worst.state == "ok" else f"{worst.what}: {worst.detail}")
 
 
-def endpoints(subject: Subject) -> dict[str, JudgeReference | None]:
-    """Those that the run still has something to ask, by role; None for what has no endpoint, or no questions."""
-    scale = subject.scale
-    asked = works(subject.missing)
-    judge = scale.judge.reference() if "asking" in asked else None
-    teacher = teacher_endpoint(scale.teacher) if scale.teacher.startswith(OPENAI) else None
-    return {
-        "judge": None if judge is None or judge.is_embedded else judge,
-        "teacher": teacher if _is_asked(scale.teacher, asked.get("generation", [])) else None,
-    }
+def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
+    """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
+    declared = map(GraphEstimates(context.store, load_estimates()).known_cost, context.missing)
+    user_turns = {cost.role: cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {"judge": user_turns.get("judge"), "teacher": user_turns.get("teacher")}
 
 
-def _is_asked(teacher: str, generations: Sequence[Artifact]) -> bool:
-    return any(origin(each).label == teacher or origin(each).params["reference"] == teacher for each in generations)
-
-
-def check_answer(role: str, endpoint: JudgeReference, limits: Limits, kept: Path) -> Check:
-    """Whether an endpoint gives a word for a word."""
+def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:
+    """Check that an endpoint gives a word for a word."""
     what = f"{role} answers"
     try:
-        client = load_judge(endpoint, limits, kept, TEACHER_OPTIONS if role == "teacher" else None)
+        client = load_judge(endpoint, limits, reply_cache, TEACHER_OPTIONS if role == "teacher" else None)
         ((_, reply),) = client.replies([_QUESTION])
     except UserError as error:
         return Check("failure", what, str(error))
     if isinstance(reply, CallFailure) and reply.is_final:  # such as one word's worth of thinking: others may go better
-        return Check("warning", what, f"{endpoint} gave no word for a word: {reply.reason}")
+        return Check("warning", what, f"{endpoint} gave no usable reply to a test request: {reply.reason}")
     if isinstance(reply, CallFailure):
         return Check("failure", what, f"{endpoint} does not: {reply.reason}; check the server")
     return Check("ok", what, repr(" ".join(reply.text.split())[:40]))

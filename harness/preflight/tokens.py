@@ -1,4 +1,5 @@
-"""How a base model's tokenizer writes conversations: what training and generation give the model, token by token."""
+"""The checks of a base model's tokenizer and chat template: what training and generation give the model, token by
+token."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,13 +11,13 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.chat import closing_ids, conversation, prompt_ids, start_ids
 from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
-from harness.models.context import context_length, require_max_length
+from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.subject import NotAtHand, Row, Subject
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
-from harness.training.rows import ReferenceLogProbability, Rows, preference_rows, sft_rows
+from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
 from methods.ingredients import MethodSettings
 
 SAMPLE = 256
@@ -35,17 +36,17 @@ class Examples:
     role: str
     stage: str
     max_length: int
-    rows: Sequence[Row]
+    rows: Sequence[TrainingRow]
 
 
-def token_checks(subject: Subject) -> Iterator[Check]:
-    """For each base model: its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
-    for name in subject.models:
+def token_checks(context: PreflightContext) -> Iterator[Check]:
+    """Check for each base model its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
+    for name in context.models:
         try:
-            folder = subject.described(subject.base(name))
+            folder = context.described(context.base(name))
             tokenizer = load_tokenizer(folder)
         except NotAtHand as error:
-            yield Check("warning", f"tokenizer of {name}", f"not looked at: {error}")
+            yield Check("warning", f"tokenizer of {name}", f"not checked: {error}")
             continue
         except UserError as error:
             yield Check("failure", f"tokenizer of {name}", str(error))
@@ -53,20 +54,20 @@ def token_checks(subject: Subject) -> Iterator[Check]:
         found = check_tokenizer(name, tokenizer, folder)
         yield found
         if found.state != "failure":
-            yield check_context(name, folder, subject.settings_of(name))
+            yield check_context(name, folder, context.settings_of(name))
             yield from check_day(name, tokenizer)
-            yield from _rendering_checks(subject, name, tokenizer, folder)
+            yield from _rendering_checks(context, name, tokenizer, folder)
 
 
-def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
-    examples = training_examples(subject, name, tokenizer)
+def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
+    examples = training_examples(context, name, tokenizer)
     try:
         rows = [row for each in examples for row in tokenized(each.rows, tokenizer)]
     except UserError as error:
         yield Check("failure", f"prompts of {name}", str(error))
         return
     if not rows:
-        yield Check("warning", f"prompts of {name}", "not looked at: no training data is at hand")
+        yield Check("warning", f"prompts of {name}", "not checked: no training data is available")
         return
     yield check_start(name, tokenizer, rows)
     yield check_closing(name, tokenizer, folder, rows)
@@ -75,43 +76,43 @@ def _rendering_checks(subject: Subject, name: str, tokenizer: Any, folder: Path)
         yield check_lengths(name, tokenizer, each)
 
 
-def training_examples(subject: Subject, model: str, tokenizer: Any) -> list[Examples]:
-    """Samples of the training sets that can be read, as the stages see them.
+def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> list[Examples]:
+    """Return samples of the training sets that can be read, as the stages get them.
 
     The improver's prompts are known beforehand but for their drafts; references, cut as drafts are, stand in for them.
     """
-    settings = subject.settings_of(model)
-    stages = {
+    settings = context.settings_of(model)
+    model_uses = {
         "demonstrations": ("sft", settings.sft.max_length),
         "improver_data": ("improver", settings.improver.max_length),
         "preference_data": ("dpo", settings.dpo.training.max_length),
     }
-    template = subject.scale.prompt_set().refine.training
+    template = context.scale.prompt_set().refine.training
     found = []
-    for name, data in subject.training_data().items():
+    for name, data in context.training_data().items():
         with suppress(UserError):  # the checks of the data say it
-            rows = spread_out(subject.rows(data))
+            rows = evenly_spaced(context.rows(data))
             if name == "improver_data":
-                rows = [_refined(row, template, tokenizer, subject.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, *stages[name], rows))
+                rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
+            found.append(Examples(name, *model_uses[name], rows))
     return found
 
 
-def _refined(row: Row, template: str, tokenizer: Any, longest: int) -> Response:
+def _refined(row: TrainingRow, template: str, tokenizer: Any, longest: int) -> Response:
     assert isinstance(row, Response)
     ids = tokenizer(row.text, add_special_tokens=False)["input_ids"]
     draft = row.text if len(ids) <= longest else tokenizer.decode(ids[:longest], skip_special_tokens=True)
-    shown = render(template, replace(row, text=draft), row.text)
-    return Response(Prompt(row.prompt.id, shown), row.text, row.writer)
+    prompt_text = render(template, replace(row, text=draft), row.text)
+    return Response(Prompt(row.prompt.id, prompt_text), row.text, row.writer)
 
 
-def spread_out(rows: Sequence[Row]) -> list[Row]:
-    """At most `SAMPLE` of the rows, evenly spread."""
+def evenly_spaced(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
+    """Return at most `SAMPLE` of the rows, evenly spread."""
     return [rows[number * len(rows) // SAMPLE] for number in range(SAMPLE)] if len(rows) > SAMPLE else list(rows)
 
 
-def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> Rows:
-    """What a trainer is given for the rows, by the functions that training itself uses."""
+def training_rows(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) -> TrainingRows:
+    """Return the rows as a trainer gets them, by the functions that training itself uses."""
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:
         unknown = [ReferenceLogProbability(row.prompt.id, 0.0, 0.0) for row in pairs]
@@ -121,31 +122,36 @@ def training_rows(rows: Sequence[Row], tokenizer: Any, max_length: int) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One row as token ids: the prompt that generation is `given`, the one in training, and what follows that."""
+    """One row as token ids: its prompt in generation and in training, and the answers that follow it."""
 
-    row: Row
-    given: list[int]
-    trained: list[int]
+    row: TrainingRow
+    generation_prompt: list[int]
+    training_prompt: list[int]
     answers: tuple[list[int], ...]
 
 
-def tokenized(rows: Sequence[Row], tokenizer: Any) -> list[Tokens]:
-    """The rows by the functions that training and generation use. Raises UserError for what cannot be trained on."""
+def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
+    """Tokenize the rows by the functions that training and generation use.
+
+    Raises UserError for rows that cannot be trained on.
+
+    Raises UserError for rows that cannot be trained on.
+    """
     if not rows:
         return []
     trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict()
-    given = [prompt_ids(tokenizer, conversation(row.prompt)) for row in rows]
+    generated = [prompt_ids(tokenizer, conversation(row.prompt)) for row in rows]
     if "prompt_ids" in trained:
         answers = zip(trained["chosen_ids"], trained["rejected_ids"], strict=True)
-        return [Tokens(*each) for each in zip(rows, given, trained["prompt_ids"], answers, strict=True)]
+        return [Tokens(*each) for each in zip(rows, generated, trained["prompt_ids"], answers, strict=True)]
     return [
-        Tokens(row, ids, whole[: len(ids)], (labels[len(ids) :],))
-        for row, ids, whole, labels in zip(rows, given, trained["input_ids"], trained["labels"], strict=True)
+        Tokens(row, ids, trained_ids[: len(ids)], (labels[len(ids) :],))
+        for row, ids, trained_ids, labels in zip(rows, generated, trained["input_ids"], trained["labels"], strict=True)
     ]
 
 
 def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
-    """Whether it has what training and generation need: a chat template, a closing token, a token to pad with."""
+    """Check for what training and generation need: a chat template, a closing token, a token to pad with."""
     what, where = f"tokenizer of {name}", f"models.{name} in the scale's file"
     if not tokenizer.chat_template:
         return Check("failure", what, f"no chat template: name one as chat_template of {where}")
@@ -164,11 +170,11 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
 
 
 def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
-    """Whether the model holds the longest rows that it is trained on."""
+    """Check that the model holds the longest rows that it is trained on."""
     what = f"context of {name}"
     preferences = (settings.dpo, settings.spin, settings.sgpo)
-    stages = (settings.sft, settings.improver, *(each.training for each in preferences))
-    longest, config = max(each.max_length for each in stages), load_config(folder)
+    model_uses = (settings.sft, settings.improver, *(each.training for each in preferences))
+    longest, config = max(each.max_length for each in model_uses), load_config(folder)
     try:
         require_max_length(longest, config, name)
     except UserError as error:
@@ -177,51 +183,51 @@ def check_context(name: str, folder: Path, settings: MethodSettings) -> Check:
 
 
 def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
-    """What becomes of a chat template that writes the day's date."""
+    """Warn of a chat template that writes the day's date."""
     if asks_for_day(tokenizer):
-        said = f"the chat template asks for the date, and is told {DAY:%-d %B %Y} in training and generation alike"
-        yield Check("warning", f"date of {name}", f"{said}, whenever they are; a server would tell it another")
+        detail = f"the chat template asks for the date, and is given {DAY:%-d %B %Y} in training and generation alike"
+        yield Check("warning", f"date of {name}", f"{detail}, whenever they are; a server would give another")
 
 
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
-    """Exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
+    """Check for exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
     what, start = f"BOS of {name}", tokenizer.bos_token_id
     puts_one = start_ids(tokenizer) != []
     wrong = sum(
         (ids[0] != start or ids.count(start) != 1) if puts_one else start is not None and ids[:2] == [start, start]
-        for ids in (row.trained for row in rows)
+        for ids in (row.training_prompt for row in rows)
     )
     if wrong:
         return Check(
             "failure",
             what,
             f"{wrong} of {len(rows)} prompts do not start with exactly one {tokenizer.bos_token!r}:"
-            " take it out of the chat template",
+            " remove it from the chat template",
         )
     has = f"exactly one {tokenizer.bos_token!r}" if puts_one else "none, as its tokenizer puts none before texts"
     return Check("ok", what, f"{has}, in {len(rows)} prompts")
 
 
 def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens]) -> Check:
-    """Exactly one closing token, at the end of what is trained on; whether the chat template closes answers alike."""
+    """Check for exactly one closing token at the end of trained answers, as the chat template closes them."""
     what, end = f"closing token of {name}", tokenizer.eos_token_id
     answers = [answer for row in rows for answer in row.answers]
     wrong = sum(ids.count(end) != 1 or ids[-1] != end for ids in answers)
     if wrong:
-        said = f"{wrong} of {len(answers)} answers do not have exactly one {tokenizer.eos_token!r}, at their end"
-        return Check("failure", what, f"{said}: report it as a bug")
+        detail = f"{wrong} of {len(answers)} answers do not have exactly one {tokenizer.eos_token!r}, at their end"
+        return Check("failure", what, f"{detail}: report it as a bug")
     closes = template_closing(tokenizer)
     if closes not in (None, end):
         token = tokenizer.convert_ids_to_tokens(closes)
-        said = f"the chat template closes answers with {token!r}, training with {tokenizer.eos_token!r}"
-        return Check("warning", what, f"{said}: set closing_token of models.{name} in the scale's file")
+        detail = f"the chat template closes answers with {token!r}, training with {tokenizer.eos_token!r}"
+        return Check("warning", what, f"{detail}: set closing_token of models.{name} in the scale's file")
     others = tokenizer.convert_ids_to_tokens([each for each in closing_ids(tokenizer, folder) if each != end])
     also = f"; generation also stops at {', '.join(map(repr, others))}" if others else ""
     return Check("ok", what, f"exactly one {tokenizer.eos_token!r}, at the end of {len(answers)} answers{also}")
 
 
 def template_closing(tokenizer: Any) -> int | None:
-    """The first token that the chat template puts after an answer; None where it puts none but blanks."""
+    """Return the first token that the chat template puts after an answer; None where it puts none but blanks."""
     turns = [Message("user", "a message"), Message("assistant", _MARK)]
     after = rendered(tokenizer, turns, answers=False).rpartition(_MARK)[2]
     ids: list[int] = tokenizer(after.strip(), add_special_tokens=False)["input_ids"]
@@ -229,19 +235,19 @@ def template_closing(tokenizer: Any) -> int | None:
 
 
 def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
-    """The prompts in training, token by token what generation is given and the tokenizer makes of its template."""
+    """Check that prompts are the same tokens in training, in generation and by the tokenizer's own template."""
     what = f"prompts of {name}"
-    if different := sum(row.trained != row.given for row in rows):
-        said = f"{different} of {len(rows)} are other tokens in training than in generation"
-        return Check("failure", what, f"{said}: report it as a bug")
-    if unlike := sum(row.given != _rendered(tokenizer, row.row) for row in rows):
-        said = f"{unlike} of {len(rows)} are other tokens than the tokenizer makes of its chat template"
-        return Check("failure", what, f"{said}: name another chat_template of models.{name} in the scale's file")
+    if different := sum(row.training_prompt != row.generation_prompt for row in rows):
+        detail = f"{different} of {len(rows)} are different tokens in training and in generation"
+        return Check("failure", what, f"{detail}: report it as a bug")
+    if unlike := sum(row.generation_prompt != _rendered(tokenizer, row.row) for row in rows):
+        detail = f"{unlike} of {len(rows)} differ from the tokenizer's own rendering of its chat template"
+        return Check("failure", what, f"{detail}: name another chat_template of models.{name} in the scale's file")
     return Check("ok", what, f"the same tokens in training, in generation and by its own template, in {len(rows)} rows")
 
 
-def _rendered(tokenizer: Any, row: Row) -> list[int]:
-    """The prompt by the tokenizer's own rendering, with the BOS that it would put before a text."""
+def _rendered(tokenizer: Any, row: TrainingRow) -> list[int]:
+    """Render the prompt by the tokenizer's own function, with the BOS that it would put before a text."""
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation(row.prompt)]
     template = on_one_day(tokenizer.get_chat_template())
     ids: list[int] = tokenizer.apply_chat_template(
@@ -252,24 +258,24 @@ def _rendered(tokenizer: Any, row: Row) -> list[int]:
 
 
 def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
-    """The share of rows that a stage cuts off, and of those that keep their closing token."""
+    """Check the share of rows that a stage cuts off, and of those that keep their closing token."""
     what = f"{examples.role} for {name}"
     try:
         rows = training_rows(examples.rows, tokenizer, examples.max_length)
     except UserError as error:
         return Check("failure", what, str(error))
     count = len(examples.rows)
-    said = (
+    detail = (
         f"{rows.truncated / count:.1%} truncated at {examples.max_length} tokens ({examples.stage}),"
         f" {rows.dropped / count:.1%} dropped, {rows.closed / count:.1%} keep their closing token, of {count} rows"
     )
     if rows.identical:
-        said += f", {rows.identical} pairs are the same answer twice, as training sees them"
+        detail += f", {rows.identical} pairs are the same answer twice, as training sees them"
     lost = count - rows.closed
     if lost > MOST * count:
-        return Check("failure", what, f"{said}: raise max_length, or answers without an end are learnt")
+        return Check("failure", what, f"{detail}: raise max_length, or the model learns answers without an end")
     if lost > MANY * count:
-        return Check("warning", what, f"{said}: raise max_length to keep more")
+        return Check("warning", what, f"{detail}: raise max_length to keep more")
     if rows.identical:
-        return Check("warning", what, f"{said}: take them out, as they teach nothing")
-    return Check("ok", what, said)
+        return Check("warning", what, f"{detail}: remove them, as they teach nothing")
+    return Check("ok", what, detail)

@@ -1,4 +1,4 @@
-"""Whether training does its arithmetic right, on a few rows of the run, by the code that trains."""
+"""The checks of training's arithmetic, on a few rows of the run, by the code that trains."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,10 @@ from harness.engine.progress import silent
 from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
 from harness.preflight.check import Check
-from harness.preflight.machine import LARGEST_ON_PROCESSORS, Machine, gib, this_machine
-from harness.preflight.subject import Data, NotAtHand, Subject
+from harness.preflight.context import Data, NotAtHand, PreflightContext
+from harness.preflight.machine import MAX_ON_PROCESSORS, LocalMachine, gib, local_machine
 from harness.records import PreferencePair, Response, read_rows
+from harness.training.job import LOSSES, StepLoss
 from harness.training.memory import resume_bytes
 from harness.training.settings import PreferenceSettings, TrainingSettings
 
@@ -31,105 +32,107 @@ LOSS_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Of the difference's norm, as a share of the gradient's: rounding alone stays well below, a wrong weight does not."""
 
-LARGEST_SHARE = 0.5
+MAX_SHARE = 0.5
 """Of free memory that the checks may take."""
 
 
-def training_checks(subject: Subject, machine: Machine | None = None) -> Iterator[Check]:
-    """For each base model: the first DPO loss, and the gradient of one batch taken whole and row by row."""
-    for name in subject.models:
+def training_checks(context: PreflightContext, machine: LocalMachine | None = None) -> Iterator[Check]:
+    """Check for each base model the first DPO loss, and the gradient of one batch at once and row by row."""
+    for name in context.models:
         what = f"training of {name}"
         try:
-            if reason := _too_large(subject, subject.base(name), machine or this_machine()):
+            if reason := _too_large(context, context.base(name), machine or local_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                alone = _in_one_process(subject, machine or this_machine())
-                yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(subject, name))
+                alone = _in_one_process(context, machine or local_machine())
+                yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(context, name))
         except NotAtHand as error:
             yield Check("warning", what, f"not tried: {error}")
         except UserError as error:
             yield Check("failure", what, str(error))
 
 
-def _try(subject: Subject, name: str) -> Iterator[Check]:
-    """What the run's own rows allow: a run of SFT alone has no pairs."""
-    folder, settings, data = subject.checkpoint(subject.base(name)), subject.settings_of(name), subject.training_data()
-    if pairs := _rows(subject, data.get("preference_data"), PreferencePair):
+def _try(context: PreflightContext, name: str) -> Iterator[Check]:
+    """Make the checks that the run's own rows allow: a run of SFT alone has no pairs."""
+    folder, settings, data = context.checkpoint(context.base(name)), context.settings_of(name), context.training_data()
+    if pairs := _rows(context, data.get("preference_data"), PreferencePair):
         yield check_first_loss(name, folder, pairs[:ROWS], settings.dpo)
-    if answers := _rows(subject, data.get("demonstrations") or data.get("improver_data"), Response):
-        yield check_gradients(name, folder, of_unlike_length(answers), settings.sft)
+    if answers := _rows(context, data.get("demonstrations") or data.get("improver_data"), Response):
+        yield check_gradients(name, folder, spread_by_length(answers), settings.sft)
 
 
-def _rows(subject: Subject, data: Data | None, kind: type[R]) -> list[R]:
-    """The rows of a training set; none of one that the run does not use."""
-    return [row for row in subject.rows(data) if isinstance(row, kind)] if data else []
+def _rows(context: PreflightContext, data: Data | None, kind: type[R]) -> list[R]:
+    """Return the rows of a training set; none of one that the run does not use."""
+    return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
 
 
-def _in_one_process(subject: Subject, machine: Machine) -> str:
-    """What to say where the run trains among several GPUs, which is not tried here."""
-    processes = subject.scale.compute.processes
+def _in_one_process(context: PreflightContext, machine: LocalMachine) -> str:
+    """Return a remark where the run trains among several GPUs, which is not tried here."""
+    processes = context.scale.compute.processes
     return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
-def _too_large(subject: Subject, base: Artifact, machine: Machine) -> str:
-    """Why the model is not trained here; empty if it can be."""
-    if not subject.has_weights(base):
+def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine) -> str:
+    """Return why the model is not trained here; empty if it can be."""
+    if not context.has_weights(base):
         return "its weights are not on this machine: harness prefetch"
-    shape = subject.shape(base)
-    needed, room = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
-    if needed > LARGEST_SHARE * room:
-        return f"{gib(needed)} of {gib(room)} that are free is too much for a look"
-    if not machine.gpus and shape.parameters > LARGEST_ON_PROCESSORS:
+    shape = context.shape(base)
+    needed, free = resume_bytes(shape) + GIB, machine.gpus[0] if machine.gpus else machine.free_memory
+    if needed > MAX_SHARE * free:
+        return f"{gib(needed)} of {gib(free)} that are free is too much for a check"
+    if not machine.gpus and shape.parameters > MAX_ON_PROCESSORS:
         return f"{shape.parameters / 1e9:.1f} billion parameters take too long without a GPU"
     return ""
 
 
-def of_unlike_length(rows: Sequence[Response]) -> list[Response]:
-    """`ROWS` of the rows, from the shortest answer to the longest: means of unlike rows are where weights go wrong."""
+def spread_by_length(rows: Sequence[Response]) -> list[Response]:
+    """Return `ROWS` of the rows, from the shortest answer to the longest: unlike rows show wrong weights best."""
     ordered = sorted(rows[:LONGEST], key=lambda row: len(row.text))
     return [ordered[number * (len(ordered) - 1) // (ROWS - 1)] for number in range(ROWS)] if ordered else []
 
 
 def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: PreferenceSettings) -> Check:
-    """DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
-    from harness.training import trl
-    from harness.training.reference import References
+    """Check that DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
+    from harness.training.dpo import run_dpo
+    from harness.training.reference import ReferenceScorer
 
     what, precision = f"first DPO loss of {name}", settings.training.precision
     still = _still(settings.training)
     with temporary_folder() as out:
         references = None  # in half precision the policy scores the pairs itself (`direct_preference_optimization`)
         if precision == "float32":
-            references = References(folder, still.max_length, precision).log_probabilities(pairs)
+            references = ReferenceScorer(folder, still.max_length, precision).log_probabilities(pairs)
         job = PreferenceSettings(settings.beta, still)
-        trl.train_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
-        loss = read_rows(out / trl.LOSSES, trl.StepLoss)[0].loss
-    said = f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
+        run_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
+        loss = read_rows(out / LOSSES, StepLoss)[0].loss
+    detail = (
+        f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
+    )
     if loss is None or abs(loss - math.log(2)) > LOSS_TOLERANCE:
-        return Check("failure", what, f"{said}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
-    return Check("ok", what, f"{said} (within {LOSS_TOLERANCE:g}), on {len(pairs)} pairs")
+        return Check("failure", what, f"{detail}, more than {LOSS_TOLERANCE:g} apart: report it as a bug")
+    return Check("ok", what, f"{detail} (within {LOSS_TOLERANCE:g}), on {len(pairs)} pairs")
 
 
 def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings: TrainingSettings) -> Check:
-    """The gradient of one global batch must not depend on how many rows a forward pass takes."""
-    from harness.training import trl
+    """Check that the gradient of a global batch does not depend on how many rows a forward pass takes."""
+    from harness.training.sft import sft_gradient
 
     what = f"gradient of {name}"
     still = _still(settings)
     with temporary_folder() as out:
-        whole, single = (
-            trl.sft_gradient(folder, rows, still, out=out, compute=Compute(micro_batch_size=size)) for size in (ROWS, 1)
+        batched, single = (
+            sft_gradient(folder, rows, still, out=out, compute=Compute(micro_batch_size=size)) for size in (ROWS, 1)
         )
-    difference = (whole - single).norm().item() / whole.norm().item()
+    difference = (batched - single).norm().item() / batched.norm().item()
     tolerance = GRADIENT_TOLERANCE[settings.precision]
-    said = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
+    detail = f"{ROWS} rows at once and one by one are {difference:.1e} of its norm apart, {tolerance:g} allowed"
     if not difference <= tolerance:
-        return Check("failure", what, f"{said}: leave out --micro-batch-size, and report it as a bug")
-    return Check("ok", what, said)
+        return Check("failure", what, f"{detail}: leave out --micro-batch-size, and report it as a bug")
+    return Check("ok", what, detail)
 
 
 def _still(settings: TrainingSettings) -> TrainingSettings:
-    """One step that changes no weight."""
+    """Return settings of one step that changes no weight."""
     length = min(settings.max_length, LONGEST)
     return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.alpaca_eval2_steps import given_calibration, official_calibration
-from evals.arena_hard import OFFICIAL_QUESTIONS
 from evals.bench import Bench
-from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
 from evals.official_data import (
     ALPACA_EVAL_HUB,
     ARENA_HARD_BASELINE,
@@ -16,9 +14,15 @@ from evals.official_data import (
     length_calibration,
     load_baseline,
 )
-from evals.official_steps import baseline_responses, file_digest, official_baseline
+from evals.official_steps import (
+    N_INSTRUCTIONS,
+    OFFICIAL_DATA,
+    baseline_responses,
+    file_digest,
+    official_baseline,
+)
 from harness.config.yaml_files import config_path, load_yaml
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
@@ -31,9 +35,6 @@ from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
 
 OFFICIAL = "official"
 """In the place of a scale's name: the instructions, baselines and judging prompts of the benches themselves."""
-
-OFFICIAL_DATA = "official:"
-"""Before a bench's name, as a scale's reference to its instructions and baseline: those of the bench itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class BenchChoice:
     data: str | None = None
     baseline: str | None = None
     limit: int | None = None
-    judge: JudgeReference | None = None
+    judge: EndpointReference | None = None
     judge_repeats: int = 1
     allow_missing: bool = False
     length_calibration: Path | None = None
@@ -88,7 +89,7 @@ def choose_bench(name: str, choice: BenchChoice) -> Bench:
 
 def calibration_from(path: Path) -> Artifact:
     """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).shared_as(path.name)
+    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
 
 
 def bench_on(scale: Scale, name: str) -> Bench:
@@ -155,8 +156,8 @@ class PublishedMetric:
 
 
 METRICS = {
-    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", len(OFFICIAL_INSTRUCTION_KEYS), "gpt4_1106_preview"),
-    "arena_hard": PublishedMetric("Arena-Hard v0.1", OFFICIAL_QUESTIONS, ARENA_HARD_BASELINE),
+    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", N_INSTRUCTIONS["alpaca_eval2"], "gpt4_1106_preview"),
+    "arena_hard": PublishedMetric("Arena-Hard v0.1", N_INSTRUCTIONS["arena_hard"], ARENA_HARD_BASELINE),
 }
 
 
@@ -170,13 +171,13 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     metric = METRICS[bench]
     digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
     rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
-    rows = rows.shared_as(f"{bench} {metric.baseline}")
+    rows = rows.with_label(f"{bench} {metric.baseline}")
     if role.size < metric.n_instructions:
-        rows = first_responses(responses=rows, size=role.size).shared_as(rows.label)
+        rows = first_responses(responses=rows, size=role.size).with_label(rows.label)
     return rows, metric.baseline
 
 
-def _is_official_metric(name: str, role: BenchRole, judged_by: JudgeReference) -> bool:
+def _is_official_metric(name: str, role: BenchRole, judged_by: EndpointReference) -> bool:
     """Whether the scale's bench is AlpacaEval 2.0 as it is defined, so that its published length calibration holds."""
     whole = role.baselines.size >= METRICS["alpaca_eval2"].n_instructions
     own = role.baselines.reference == f"{OFFICIAL_DATA}alpaca_eval2"
@@ -188,7 +189,7 @@ def _official_calibration() -> Artifact:
     name = f"{OFFICIAL_DATA}df_gamed.csv"
     commit = resolved(name, lambda: calibration_on_hub().commit)
     digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
-    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).shared_as("df_gamed.csv")
+    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:
@@ -229,7 +230,7 @@ def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
     with _or_passed("--data FOLDER"):
         baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
-        baselines = first_responses(responses=baselines, size=choice.limit).shared_as(baselines.label)
+        baselines = first_responses(responses=baselines, size=choice.limit).with_label(baselines.label)
     return baselines, baseline_name
 
 

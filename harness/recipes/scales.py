@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.learning_rates import RateTable, read_table
+from harness.config.learning_rates import RateTable, read_rate_table
 from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
-from harness.endpoints.reference import EMBEDDED, JudgeReference
+from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
@@ -76,12 +76,12 @@ class JudgeRole:
     base_url: str | None = None
     without: tuple[str, ...] = ()
 
-    def reference(self) -> JudgeReference:
+    def reference(self) -> EndpointReference:
         """The judge as steps take it. Raises UserError for one that there cannot be."""
         return judge(self.model, self.base_url, self.without)
 
     @classmethod
-    def of(cls, reference: JudgeReference) -> "JudgeRole":
+    def of(cls, reference: EndpointReference) -> "JudgeRole":
         """The role that is filled by the judge `reference`."""
         return cls(reference.model, reference.base_url or None, reference.without)
 
@@ -258,7 +258,7 @@ def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
     """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
-    table = read_table(path)
+    table = read_rate_table(path)
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):

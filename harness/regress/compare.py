@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evals.bench import RESAMPLES
-from evals.stats.comparison import FEWEST_DEGREES_OF_FREEDOM
+from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
 from evals.summaries import SharedPrompts
 from harness.engine.staleness import CodeChanges
@@ -139,7 +139,7 @@ def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedSco
     if all(score.verdict in ("same", "rescored") for score in scores):
         return
     seeds = {"baseline": len(before.manifest.seeds), "candidate": len(after.manifest.seeds)}
-    if sum(seeds.values()) - len(seeds) < FEWEST_DEGREES_OF_FREEDOM:
+    if sum(seeds.values()) - len(seeds) < MIN_DEGREES_OF_FREEDOM:
         yield TOO_FEW_SEEDS.format(**seeds)
     elif min(seeds.values()) == 1:
         run, other = sorted(seeds, key=lambda name: seeds[name])

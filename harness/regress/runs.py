@@ -170,6 +170,6 @@ def require_same_prompts(bench: str, before: Cell, after: Cell) -> None:
     if different or len(shared) < REQUIRED_SHARE * largest:
         what = f"{different[0]} differs" if different else f"{len(shared)} of {largest} are in both"
         raise UserError(
-            f"the runs have other prompts or baseline answers of {bench} ({what}); run the baseline again with the "
+            f"the runs have different prompts or baseline answers of {bench} ({what}); run the baseline again with the "
             "prompts of the candidate"
         )

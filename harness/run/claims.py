@@ -42,7 +42,7 @@ class Families:
 
 def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResult:
     """Decide the claims of the experiments, as members of their paper's families."""
-    from evals.stats.comparison import FEWEST_SEEDS
+    from evals.stats.comparison import MIN_SEEDS
 
     paper = experiments[0].exhibit.paper.name
     families = Families.of(paper)
@@ -58,7 +58,7 @@ def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResu
         n_tests=n_tests,
         n_claims=families.claims,
         n_orderings=families.orderings,
-        seeds_for_verdict=FEWEST_SEEDS,
+        seeds_for_verdict=MIN_SEEDS,
     )
 
 

@@ -14,7 +14,7 @@ from harness.engine.integrity import damaged_file
 from harness.engine.staleness import CodeChanges, Staleness, artifact_around, in_folders, staleness, stored_record
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.terminal import said_if_slow
+from harness.terminal import note_if_slow
 
 MENDS = {"warn": "--code-changes rerun makes them again", "rerun": "they are made again now"}
 ELSEWHERE = "`harness reproduce --code-changes rerun`, in the run directory they are of, makes them again"
@@ -53,11 +53,11 @@ def tell_stale_folders(folders: Sequence[Path], code_changes: CodeChanges, of: s
 def require_intact(folder: Path) -> None:
     """Raise UserError, saying how to mend it, where a file of the artifact in `folder` is not what was written."""
     record = stored_record(folder)
-    with said_if_slow(f"comparing the files in {folder} with what was written there ..."):
+    with note_if_slow(f"comparing the files in {folder} with what was written there ..."):
         damaged = damaged_file(folder, record) if record else None
     if damaged:
         raise UserError(
-            f"{folder}/{damaged} is not what was written there; run the command that made it once more, which makes"
+            f"{folder}/{damaged} is damaged; run the command that made it again, which makes"
             " this step again, or put a good copy there"
         )
 

@@ -130,7 +130,7 @@ def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
     try:
         folder.rename(kept)
     except OSError as error:
-        mend = "see to that, or name another --run-dir"
+        mend = "fix that, or name another --run-dir"
         raise UserError(f"cannot keep the report in {folder} as {kept} ({error.strerror}); {mend}") from None
     return kept
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.experiments import Request
@@ -33,7 +33,7 @@ class Choice:
     allow_missing: bool = False
     compute: Mapping[str, Any] = field(default_factory=dict)
 
-    def judged_by(self, judge: JudgeReference | None, *, allow_missing: bool = False) -> "Choice":
+    def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
         """The same choice with another judge, or with the scale's for None."""
         return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 

@@ -26,7 +26,7 @@ def run_and_report_spending(
     try:
         run(targets, store, limits=limits, compute=compute, expected=expected)
     finally:
-        _print_spending(spending(store.kept, limits.run_id))
+        _print_spending(spending(store.reply_cache, limits.run_id))
 
 
 def _print_spending(paid: Spending) -> None:

@@ -7,9 +7,9 @@ from harness.engine.artifacts import Artifact, Output, step
 from harness.records import Response
 
 
-@step(version=1)
+@step(version=1, rows=lambda context: context.rows("responses").first(context.params["size"]))
 def drawn_responses(out: Output, *, responses: Artifact, prompts: Artifact, size: int, seed: int) -> None:
-    """The `Response` rows of `responses` to `size` prompts, drawn from those of the `Response` rows in `prompts`.
+    """Write the rows of `responses` to `size` prompts, drawn from those of the `Response` rows in `prompts`.
 
     They stay in their order. All sets with the same `prompts` get the same draw; see `drawn`.
     """
@@ -18,7 +18,7 @@ def drawn_responses(out: Output, *, responses: Artifact, prompts: Artifact, size
 
 
 def drawn(ids: Iterable[str], size: int, seed: int) -> list[str]:
-    """`size` of the different `ids`, drawn without replacement, in their order; all of them where there are no more.
+    """Draw `size` of the different `ids`, without replacement, in their order; all of them where there are no more.
 
     An id's lot is a hash of `seed` and itself. So a draw does not depend on the order, a smaller one is part of a
     larger one, and ids that are taken away change nothing for the others.

@@ -15,7 +15,7 @@ Tokenize = Callable[[str], Sequence[str] | Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class EditDistance:
-    """How many insertions, deletions and substitutions turn a prompt's baseline into its output.
+    """The number of insertions, deletions and substitutions that turn a prompt's baseline into its output.
 
     Counted in characters (Unicode code points) and in tokens; a normalised distance is divided by the length of the
     longer text and lies in [0, 1], 0 for two empty texts.
@@ -30,7 +30,7 @@ class EditDistance:
 
 @step(version=1)
 def edit_distance(out: Output, *, outputs: Artifact, baselines: Artifact, tokenizer: Artifact | None) -> None:
-    """`EditDistance` rows of the `Response` rows in `outputs` from those in `baselines`, in the order of `outputs`.
+    """Write `EditDistance` rows of the `Response` rows in `outputs` from those in `baselines`, in the outputs' order.
 
     Joined by prompt id; prompts that only one of the two answers are counted as `missing`. Tokens are those of the
     model artifact `tokenizer`, without special tokens, or words between whitespace where it is None. Responses are
@@ -58,7 +58,7 @@ def _distances(out: Output, outputs: Artifact, baselines: "_TextsOnDisk", tokeni
 
 
 def distance_between(prompt_id: str, baseline: str, output: str, tokenize: Tokenize) -> EditDistance:
-    """The distance of two texts, in characters and in the tokens that `tokenize` makes of them."""
+    """Measure the distance of two texts, in characters and in the tokens that `tokenize` makes of them."""
     characters = levenshtein(baseline, output)
     baseline_tokens, output_tokens = tokenize(baseline), tokenize(output)
     tokens = levenshtein(baseline_tokens, output_tokens)
@@ -72,14 +72,14 @@ def distance_between(prompt_id: str, baseline: str, output: str, tokenize: Token
 
 
 def levenshtein(first: str | Sequence[str] | Sequence[int], second: str | Sequence[str] | Sequence[int]) -> int:
-    """The fewest insertions, deletions and substitutions that turn `first` into `second` (Levenshtein 1966)."""
+    """Count the fewest insertions, deletions and substitutions that turn `first` into `second` (Levenshtein 1966)."""
     from rapidfuzz.distance import Levenshtein
 
     return Levenshtein.distance(first, second)
 
 
 def normalised(distance: int, first: Sequence[object], second: Sequence[object]) -> float:
-    """The distance over the length of the longer one, which no distance exceeds; 0 where both are empty."""
+    """Divide the distance by the length of the longer text, which no distance exceeds; 0 where both are empty."""
     return distance / max(len(first), len(second), 1)
 
 
@@ -95,7 +95,7 @@ class _TextsOnDisk:
         self._file = self._path.open("rb")
 
     def close(self) -> None:
-        """Ends the reading."""
+        """End the reading."""
         self._file.close()
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class _TextsOnDisk:
 
 
 def _responses(artifact: Artifact) -> Iterator[tuple[int, Response]]:
-    """(place in the file, row) of each response, one at a time."""
+    """Yield (place in the file, row) of each response, one at a time."""
     path = artifact.folder / ROWS
     place = 0
     with path.open("rb") as file:
@@ -129,7 +129,7 @@ def _require_new(id: str, known: Container[str], responses: Artifact) -> None:
 
 
 def checkpoint_tokens(folder: Path) -> Tokenize:
-    """How the tokenizer of a model artifact's folder splits a text, without special tokens of its own."""
+    """Tell how the tokenizer of a model artifact's folder splits a text, without special tokens of its own."""
     from harness.models.hf import load_tokenizer
     from harness.models.references import checkpoint_of
 

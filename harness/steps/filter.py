@@ -1,10 +1,12 @@
 """How SGPO filters its improver data: the IQR rule on perplexity (section 3.1.2)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
+from harness.steps.cost import CostContext, RowEstimate
 from harness.steps.perplexity import BEYOND, Perplexity, measured
 
 FENCE = 1.5
@@ -12,7 +14,7 @@ FENCE = 1.5
 
 
 def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
-    """(Q1 - 1.5 IQR, Q3 + 1.5 IQR), quartiles by linear interpolation (section 3.1.2).
+    """Return (Q1 - 1.5 IQR, Q3 + 1.5 IQR), quartiles by linear interpolation (section 3.1.2).
 
     Raises ValueError for an empty sequence.
     """
@@ -25,9 +27,19 @@ def iqr_bounds(values: Sequence[float]) -> tuple[float, float]:
     return first - FENCE * width, third + FENCE * width
 
 
-@step(version=1)
+def _kept_rows(context: CostContext) -> RowEstimate:
+    rows, kept = context.rows("responses"), context.estimates.kept_by_filter
+    return replace(
+        rows,
+        count=rows.count * kept.value,
+        assumptions=rows.assumptions | {kept.assumption},
+        content=f"kept {rows.content}",
+    )
+
+
+@step(version=1, rows=_kept_rows)
 def iqr_filter(out: Output, *, responses: Artifact, perplexities: Artifact) -> None:
-    """The `Response` rows whose perplexity lies within the bounds (F in Eq. 3). Those that have none are left out."""
+    """Write the `Response` rows whose perplexity is within the bounds (F in Eq. 3); those without one are left out."""
     values = {id: row.value for id, row in measured(perplexities.rows(Perplexity)).items()}
     asked = responses.rows(Response)
     rows = [row for row in asked if row.prompt.id in values]

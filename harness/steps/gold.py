@@ -19,14 +19,14 @@ class GoldQuality:
 
 @step(version=1)
 def gold_quality(out: Output, *, judgments: Artifact, world: str) -> None:
-    """`GoldQuality` of each judged output; `world` identifies the code that defines it (`world_digest`)."""
+    """Measure the `GoldQuality` of each judged output; `world` identifies the code that defines it (`world_digest`)."""
     outputs = {row.prompt: row.output for row in judgments.rows(Judgment)}
     _measure(out, list(outputs.items()))
 
 
 @step(version=1)
 def response_gold_quality(out: Output, *, responses: Artifact, world: str) -> None:
-    """`GoldQuality` of each response; `world` as above."""
+    """Measure the `GoldQuality` of each response; `world` as above."""
     _measure(out, [(row.prompt, row.text) for row in responses.rows(Response)])
 
 

@@ -1,20 +1,27 @@
 """What a trained policy does on preference prompts that its training did not see (docs/rates.md)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from statistics import fmean
 
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import PreferencePair, Response
+from harness.steps.cost import CostContext, RowEstimate
 from harness.steps.edit_distance import Tokenize, checkpoint_tokens
 from harness.training.rows import ReferenceLogProbability
 
 FIGURES = "figures.json"
 
 
-@step(version=1)
+def _rows_between(context: CostContext) -> RowEstimate:
+    before, start = context.rows("preference_data").first(context.params["stop"]), context.params["start"]
+    return replace(before, count=max(0, before.count - start), most=max(0, before.most - start))
+
+
+@step(version=1, rows=_rows_between)
 def pairs_between(out: Output, *, preference_data: Artifact, start: int, stop: int) -> None:
-    """The rows of preference data from `start` to before `stop`, counted from 0."""
+    """Write the rows of preference data from `start` to before `stop`, counted from 0."""
     out.write_rows(preference_data.rows(PreferencePair)[start:stop])
 
 

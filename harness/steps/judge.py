@@ -7,16 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
+from harness.endpoints.cost import TYPICAL_REPLY_TOKENS
 from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
+from harness.steps.cost import Asking, CostContext, Range, about, chat_tokens
 from harness.steps.judge_prompt import JudgePrompt, official_order
 from harness.steps.verdicts import EMBEDDED_PARSER_VERSION, PARSER_VERSION, Reading, read_identifier, read_label
 
 Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
+
+SHORT_REPLY = 10
+"""Tokens; a judge that may reply with more is taken to explain itself."""
+
+SHORTEST_SHARE, MAX_SHARE = 0.7, 2.0
+"""Of `TYPICAL_REPLY_TOKENS`, what replies that explain themselves may take on average."""
 
 _SHOWN = 80
 """Characters of a reply that an error shows."""
@@ -52,12 +60,12 @@ class Game:
     repeat: int = 0
 
     def request(self, prompt: JudgePrompt) -> ChatRequest:
-        """What the judge is asked."""
+        """Return what the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
         return prompt.request(self.prompt.text, first, second, self.repeat)
 
     def judgment(self, reply: str, reading: Reading, error: str = "") -> Judgment:
-        """The row of a judge that replied so, or could not be asked because of `error`."""
+        """Return the row of a judge that replied so, or could not be asked because of `error`."""
         preference = reading.first_preference
         if preference is not None and self.order == "baseline_first":
             preference = 1 - preference
@@ -75,27 +83,55 @@ class Game:
         )
 
 
-def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> JudgeReference:
-    """The judge `model`, "mini:judge" or one served at `base_url`, its replies read as `harness.steps.verdicts` does.
+def judge(model: str, base_url: str | None = None, without: tuple[str, ...] = ()) -> EndpointReference:
+    """Return the judge `model`, "mini:judge" or one at `base_url`, its replies read as `harness.steps.verdicts` does.
 
     Raises UserError for a judge that there cannot be (see `judge_reference`), and for one whose name holds the API key.
     """
-    reference = require_no_key_in(judge_reference(model, base_url, without))
+    reference = require_no_key_in(endpoint_reference(model, base_url, without))
     return replace(reference, parser_version=EMBEDDED_PARSER_VERSION if reference.is_embedded else PARSER_VERSION)
 
 
-@step(version=4, work="asking")
+def _judging_cost(context: CostContext) -> Asking | None:
+    """Forecast the requests: prompts of the judge's own words, the request and both answers."""
+    judge, prompt = context.artifact.arguments["judge"], context.artifact.arguments["prompt"]
+    outputs, baselines = context.rows("outputs"), context.rows("baselines")
+    if judge.is_embedded:
+        return None
+    games = order_count(context.params["protocol"]) * context.params["repeats"]
+    calls = min(outputs.most, baselines.most) * games
+    tokens = chat_tokens(prompt.request("", "", "").messages) + baselines.tokens + outputs.answer
+    return Asking(
+        endpoint=judge,
+        role="judge",
+        purpose=context.params["protocol"],
+        calls=calls,
+        prompt_tokens=about(calls * tokens, outputs.spread * outputs.answer / tokens),
+        completion_tokens=_reply_tokens(prompt.max_tokens, calls),
+        explains=prompt.max_tokens > SHORT_REPLY,
+        assumptions=outputs.assumptions,
+    )
+
+
+def _reply_tokens(limit: int, calls: int) -> Range:
+    """Estimate the tokens of all replies, each of at most `limit`: those that explain themselves vary in length."""
+    typical = min(limit, TYPICAL_REPLY_TOKENS) * calls
+    shortest = SHORTEST_SHARE if limit > SHORT_REPLY else 1.0
+    return Range(typical * shortest, typical, min(limit, TYPICAL_REPLY_TOKENS * MAX_SHARE) * calls)
+
+
+@step(version=4, work="asking", cost=_judging_cost)
 def judge_pairs(
     out: Output,
     *,
-    judge: JudgeReference,
+    judge: EndpointReference,
     prompt: JudgePrompt,
     protocol: Protocol,
     outputs: Artifact,
     baselines: Artifact,
     repeats: int = 1,
 ) -> None:
-    """`Judgment` rows: `outputs` against `baselines`, joined by prompt, each pair judged `repeats` times in each order.
+    """Judge `outputs` against `baselines`, joined by prompt, each pair `repeats` times in each order: `Judgment` rows.
 
     Replies that cost something are kept beside the artifacts as they come, so that a killed run pays for none twice.
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
@@ -108,7 +144,7 @@ def judge_pairs(
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    asking = CountedJudge(load_judge(judge, out.limits, out.kept, note=out.note))
+    asking = CountedJudge(load_judge(judge, out.limits, out.reply_cache, note=out.note))
     rows = play(games, asking, prompt, protocol, progress.advance)
     if others := asking.others(judge):
         out.write_json(OTHER_MODELS, others)
@@ -126,7 +162,7 @@ def judge_pairs(
 def pair_up(
     protocol: Protocol, outputs: Sequence[Response], baselines: Sequence[Response], repeats: int = 1
 ) -> Iterator[Game]:
-    """The games to be judged, in the order of `baselines`; a prompt without an output has none."""
+    """Yield the games to be judged, in the order of `baselines`; a prompt without an output has none."""
     output_by_prompt = {row.prompt.id: row.text for row in outputs}
     for row in baselines:
         if row.prompt.id in output_by_prompt:
@@ -136,7 +172,7 @@ def pair_up(
 
 
 def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
-    """The orders in which a prompt's two answers are shown.
+    """Yield the orders in which a prompt's two answers are shown.
 
     AlpacaEval 2.0 asks once, in an order drawn by the prompt's text alone, so that every model is shown in the same
     order, and the same as alpaca_eval would show it; the others ask twice, the baseline first and then second.
@@ -147,15 +183,20 @@ def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
         yield from ("baseline_first", "output_first")
 
 
+def order_count(protocol: Protocol) -> int:
+    """Count the orders in which each pair is shown."""
+    return len(list(orders(protocol, Prompt("0", "any"))))
+
+
 def needs_judge(protocol: Protocol, game: Game) -> bool:
-    """False for two equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
+    """Return False for equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
     return protocol != "alpaca_eval2" or game.baseline != game.output
 
 
 def play(
     games: Sequence[Game], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
 ) -> list[Judgment]:
-    """The verdict on each game, in their order; `advance` is called as first replies come.
+    """Return the verdict on each game, in their order; `advance` is called as first replies come.
 
     Where a reply has no label and `prompt` has words for it, the judge is asked once more, as Arena-Hard does.
     """
@@ -172,19 +213,19 @@ def play(
         for at, game in enumerate(games)
     ]
     for at, row in enumerate(rows):
-        if row.state != "ok" and not _may_pass(second.get(at, first[at])):
+        if row.state != "ok" and not _is_retryable(second.get(at, first[at])):
             for request in filter(None, (requests[at], again.get(at))):
                 judge.reject(request)
     return rows
 
 
 def _asks_again(protocol: Protocol, reply: ChatReply) -> bool:
-    """Whether a second attempt is due; not after an empty reply, which many endpoints refuse to be shown as a turn."""
+    """Tell whether a second attempt is due; not after an empty reply, which many endpoints refuse as a turn."""
     return bool(reply.text.strip()) and read_reply(protocol, reply).asks_again
 
 
-def _may_pass(last: ChatReply | CallFailure) -> bool:
-    """Whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
+def _is_retryable(last: ChatReply | CallFailure) -> bool:
+    """Tell whether a verdict failed for want of a reply: what was said before it is still of use to the next run."""
     return isinstance(last, CallFailure) and not last.is_final
 
 
@@ -205,7 +246,7 @@ def _judgment(
     first: ChatReply | CallFailure,
     second: ChatReply | CallFailure | None,
 ) -> Judgment:
-    """The verdict of the last attempt; the row keeps what was said in all."""
+    """Return the verdict of the last attempt; the row keeps what was said in all."""
     attempts = [reply for reply in (first, second) if reply is not None]
     said = "\n".join(reply.text for reply in attempts if isinstance(reply, ChatReply))
     last = attempts[-1]
@@ -216,7 +257,7 @@ def _judgment(
 
 
 def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
-    """Why there is no verdict in a reply, where more is known than that."""
+    """Say why there is no verdict in a reply, where more is known than that."""
     if not reply.text.strip():
         return _EMPTY[reply.finish_reason == CUT_OFF]
     if protocol == "alpaca_eval2" and read_identifier(reply.text, None).state == "ok":
@@ -224,8 +265,8 @@ def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
     return ""
 
 
-def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
-    """What to say where all verdicts failed: the commonest reason, with an example where it is in the reply."""
+def _no_verdicts(judge: EndpointReference, failed: Sequence[Judgment]) -> str:
+    """Say why all verdicts failed: the commonest reason, with an example where it is in the reply."""
     reason, alike = next(iter(by_reason(failed).items()))
     count, example = len(alike), "" if alike[0].error else alike[0].reply
     said = f", such as {example[:_SHOWN]!r}" if example else ""
@@ -236,7 +277,7 @@ def _no_verdicts(judge: JudgeReference, failed: Sequence[Judgment]) -> str:
 
 
 def by_reason(failed: Iterable[Judgment]) -> dict[str, list[Judgment]]:
-    """Failed verdicts by their reason, the commonest first; reasons that differ in numbers alone are one."""
+    """Group failed verdicts by their reason, the commonest first; reasons that differ in numbers alone are one."""
     alike: dict[str, list[Judgment]] = {}
     for row in failed:
         alike.setdefault(_WITH_DIGITS.sub("#", _reason(row)), []).append(row)
@@ -244,12 +285,12 @@ def by_reason(failed: Iterable[Judgment]) -> dict[str, list[Judgment]]:
 
 
 def _reason(row: Judgment) -> str:
-    """Why a verdict failed."""
+    """Say why a verdict failed."""
     return row.error or "the reply has no verdict"
 
 
 def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
-    """The judgments of each repeat, in order."""
+    """Return the judgments of each repeat, in order."""
     repeats: dict[int, list[Judgment]] = {}
     for row in judgments:
         repeats.setdefault(row.repeat, []).append(row)
@@ -257,13 +298,13 @@ def by_repeat(judgments: Iterable[Judgment]) -> list[list[Judgment]]:
 
 
 def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
-    """The verdict in a judge's reply; state "parse_failed" where there is none."""
+    """Read the verdict in a judge's reply; state "parse_failed" where there is none."""
     if protocol == "alpaca_eval2":
         return read_identifier(reply.text, reply.log_probabilities)
     return read_label(reply.text)
 
 
-def judge_fingerprint(judge: JudgeReference, prompt: JudgePrompt, protocol: Protocol) -> str:
-    """Twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
+def judge_fingerprint(judge: EndpointReference, prompt: JudgePrompt, protocol: Protocol) -> str:
+    """Return twelve hex digits that differ whenever the judge, what it is asked, how, or how its reply is read does."""
     identity = {"judge": asdict(judge), "prompt": asdict(prompt), "protocol": protocol}
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

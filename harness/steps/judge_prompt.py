@@ -26,7 +26,7 @@ _CHAT_TURN = re.compile(r"<\|im_start\|>(system|user)\n(.*?)<\|im_end\|>", re.DO
 
 @dataclass(frozen=True, slots=True)
 class JudgePrompt:
-    """How a judge is asked: the text, and how its reply is drawn. The one place that knows either.
+    """The question to a judge: its text, and how the reply is drawn. The one place that knows either.
 
     `user` is a message with the fields {request}, {first} and {second} (other braces stand for themselves), after the
     message `system` if there is one. `second_attempt` is what a judge is told whose reply has no label; without it, it
@@ -41,14 +41,14 @@ class JudgePrompt:
     second_attempt: str = ""
 
     def request(self, request: str, first: str, second: str, repeat: int = 0) -> ChatRequest:
-        """The question which of `first` and `second` answers `request` better."""
+        """Ask which of `first` and `second` answers `request` better."""
         values = {"request": request, "first": first, "second": second}
         user = Message("user", _FIELD.sub(lambda field: values[field[1]], self.user))
         messages = (Message("system", self.system), user) if self.system else (user,)
         return ChatRequest(messages, self.max_tokens, self.temperature, self.top_logprobs, repeat)
 
     def again(self, asked: ChatRequest, reply: str) -> ChatRequest:
-        """The second attempt, after a reply without a label."""
+        """Ask a second time, after a reply without a label."""
         said = (*asked.messages, Message("assistant", reply), Message("user", self.second_attempt))
         return ChatRequest(said, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
 
@@ -62,7 +62,7 @@ class _QuotedPrompts:
 
 
 def official_prompt(bench: str) -> JudgePrompt:
-    """How the benchmark's own tool asks its judge; `bench` is one of `OFFICIAL_PROMPTS`.
+    """Return how the benchmark's own tool asks its judge; `bench` is one of `OFFICIAL_PROMPTS`.
 
     Raises UserError for another bench, and where AlpacaEval 2.0's prompt is asked for without the alpaca-eval package.
     """
@@ -75,7 +75,7 @@ def official_prompt(bench: str) -> JudgePrompt:
 
 
 def official_order(instruction: str) -> Order:
-    """The order in which AlpacaEval 2.0 shows the two outputs: drawn by the instruction alone, with seed 0.
+    """Return the order in which AlpacaEval 2.0 shows two outputs: drawn by the instruction alone, with seed 0.
 
     Equal to alpaca_eval's RandomSwitchTwoColumnsProcessor as its PairwiseAnnotator sets it up.
     """
@@ -84,7 +84,7 @@ def official_order(instruction: str) -> Order:
 
 
 def _alpaca_eval_configs() -> Path:
-    """The folder of judges in the installed alpaca-eval package, which is not imported: only its data are needed."""
+    """Find the folder of judges in the alpaca-eval package, which is not imported: only its data are needed."""
     package = find_spec("alpaca_eval")
     if package is None or not package.submodule_search_locations:
         raise UserError("AlpacaEval 2.0's judge prompt is in the alpaca-eval package: pip install alpaca-eval")
@@ -92,7 +92,7 @@ def _alpaca_eval_configs() -> Path:
 
 
 def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
-    """The prompt and the parameters of `weighted_alpaca_eval_gpt4_turbo`, as alpaca_eval sends them."""
+    """Read the prompt and the parameters of `weighted_alpaca_eval_gpt4_turbo`, as alpaca_eval sends them."""
     config = configs / _ALPACA_EVAL_JUDGE / "configs.yaml"
     try:
         judge: dict[str, Any] = read_yaml(config)[_ALPACA_EVAL_JUDGE]

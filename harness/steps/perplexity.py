@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.engine.artifacts import Artifact, Output, step
 from harness.models.chat import conversation
 from harness.records import Response
+from harness.steps.cost import Likelihood
 from harness.steps.respond import longest_first
 
 BATCH_SIZE = 128
@@ -41,13 +42,13 @@ class Perplexity:
 
 
 def measured(rows: Iterable[Perplexity]) -> dict[str, Perplexity]:
-    """By prompt, the rows that have a likelihood."""
+    """Return by prompt the rows that have a likelihood."""
     return {row.prompt_id: row for row in rows if row.negative_log_likelihood is not None}
 
 
-@step(version=4, work="likelihood")
+@step(version=4, work="likelihood", cost=lambda context: Likelihood(context.input("responses"), BATCH_SIZE))
 def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
-    """`Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the responses' order.
+    """Write `Perplexity` rows of `responses` under `model`, given their prompts (section 3.1.2), in the same order.
 
     Rows beyond the model's context have no likelihood; they are counted, and the user hears of them.
 

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 
+from harness.endpoints.cost import MESSAGE_TOKENS
 from harness.engine.artifacts import Artifact, Output, Tracker, step
+from harness.engine.graph import is_trained, model_reference
 from harness.errors import UserError
 from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
 from harness.records import Prompt, Response
+from harness.steps.cost import Asking, CostContext, Generation, RowEstimate, about, count_tokens, is_embedded
 
 SHOWN_PROMPTS = 5
 """Of those without an answer, how many are named."""
@@ -19,16 +22,76 @@ CUT_OFF_SHARE = 0.02
 
 
 def is_at_endpoint(artifact: Artifact) -> bool:
-    """Whether the `model` that is to answer is behind an endpoint."""
+    """Tell whether the `model` that is to answer is behind an endpoint."""
     from harness.models.openai_teacher import OPENAI
 
     model = artifact.inputs["model"]
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
 
 
-@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
+def _answer_rows(context: CostContext) -> RowEstimate:
+    """Estimate answers: a policy's are as long as the references to the same prompts, a teacher's of a length."""
+    prompts, estimates = context.rows("prompts"), context.estimates
+    if is_trained(context.artifact) or is_embedded(context.artifact):
+        answer, estimate = prompts.answer * estimates.policy_answer.value, estimates.policy_answer
+    else:
+        answer, estimate = estimates.teacher_answer.value, estimates.teacher_answer
+    return prompts.answered(prompts.prompt, min(answer, _limit(context)), estimate)
+
+
+def _improvement_rows(context: CostContext) -> RowEstimate:
+    """Estimate improvements: so many times as long as the drafts, which the prompt shows with the references."""
+    drafts, estimate = context.rows("drafts"), context.estimates.improvement
+    prompt = refine_prompt_tokens(context.params["template"], drafts, context.rows("references").answer)
+    return drafts.answered(prompt, min(drafts.answer * estimate.value, _limit(context)), estimate)
+
+
+def _limit(context: CostContext) -> int:
+    return int(context.params["sampling"]["max_new_tokens"])
+
+
+def refine_prompt_tokens(template: str, drafts: RowEstimate, reference: float) -> float:
+    """Estimate the tokens of a refine prompt, whose `reference` has so many, where the template shows it.
+
+    Drafts that were refined themselves keep the prompt of the refinement before.
+    """
+    frame = count_tokens(template.format(request="", draft="", reference=""))
+    return frame + drafts.prompt + drafts.answer + (reference if "{reference}" in template else 0.0)
+
+
+def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
+    """Forecast a model's run or a teacher's requests; the embedded oracle and a stored teacher take nothing."""
+    from harness.models.openai_teacher import teacher_endpoint
+    from harness.models.references import WITHOUT_WEIGHTS
+
+    reference = model_reference(context.artifact) or ""
+    if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
+        return Generation(context.artifact.arguments["sampling"])
+    if not is_at_endpoint(context.artifact):
+        return None
+    rows = context.rows_of(context.artifact)
+    return Asking(
+        endpoint=teacher_endpoint(reference),
+        role="teacher",
+        purpose=purpose,
+        calls=rows.most,
+        prompt_tokens=about(rows.count * (rows.prompt + 2 * MESSAGE_TOKENS), rows.spread),
+        completion_tokens=about(rows.count * rows.answer, rows.spread),
+        explains=True,
+        assumptions=rows.assumptions,
+    )
+
+
+@step(
+    version=3,
+    resumable=True,
+    work="generation",
+    asks=is_at_endpoint,
+    rows=_answer_rows,
+    cost=lambda context: _cost(context, "answers"),
+)
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
-    """`model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
+    """Write `model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
 
     A prompt to which a teacher's endpoint gives no answer (an empty or a filtered one) has no row; they are counted.
     """
@@ -36,7 +99,14 @@ def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampli
     _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
-@step(version=3, resumable=True, work="generation", asks=is_at_endpoint)
+@step(
+    version=3,
+    resumable=True,
+    work="generation",
+    asks=is_at_endpoint,
+    rows=_improvement_rows,
+    cost=lambda context: _cost(context, "improvements"),
+)
 def refine(
     out: Output,
     *,
@@ -47,7 +117,7 @@ def refine(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """`model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
+    """Write `model`'s improvements of `drafts`: ỹ ~ π(· | r(x, y, ŷ)) with the prompt r given by `template`.
 
     `template` may use the fields {request}, {reference} and {draft}; drafts and references are joined by prompt.
     Prompts without an answer are left out as by `respond`.
@@ -59,7 +129,7 @@ def refine(
 
 
 def render(template: str, draft: Response, reference: str = "") -> str:
-    """The refine prompt r(x, ŷ) or, where the template shows the reference, r(x, y, ŷ)."""
+    """Render the refine prompt r(x, ŷ) or, where the template shows the reference, r(x, y, ŷ)."""
     return template.format(request=draft.prompt.text, draft=draft.text, reference=reference)
 
 
@@ -71,7 +141,7 @@ def _answer(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """The rows are the same however often a run was killed, and each batch is appended as a whole.
+    """Write the answers: the same rows however often a run was killed, each batch appended as a whole.
 
     What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
     """
@@ -82,7 +152,7 @@ def _answer(
     if left:
         progress = out.track(len(prompts), "rows", done=len(log.done))
         with closing(_generator(out, model, sampling)) as generator:
-            size = generator.at_once(sampling.max_new_tokens)
+            size = generator.preferred_batch_size(sampling.max_new_tokens)
             for batch in (left[start : start + size] for start in range(0, len(left), size)):
                 within = _BatchProgress(progress, len(batch))
                 completions = generator.complete(
@@ -106,7 +176,7 @@ def _answer(
 
 
 def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
-    """Why there is no answer to some prompts, by their ids."""
+    """Say why there is no answer to some prompts, by their ids."""
     from harness.models.openai_teacher import NO_ANSWER
 
     return {
@@ -122,7 +192,7 @@ def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
 
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
-        return OpenAITeacher(reference, out.limits, out.kept, out.note)
+        return OpenAITeacher(reference, out.limits, out.reply_cache, out.note)
     return load_generator(reference, sampling.engine, out.compute)
 
 
@@ -134,7 +204,7 @@ def _count_cut_off(out: Output, rows: Sequence[Response], sampling: Sampling) ->
 
 
 def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapping[str, str]) -> None:
-    """`unanswered` says by prompt why there is no answer to it."""
+    """Count the prompts without an answer; `unanswered` says by prompt why there is none."""
     out.counts["unanswered"] = len(unanswered)
     if not unanswered:
         return
@@ -152,18 +222,18 @@ class _BatchProgress:
         self._progress, self._left = progress, rows
 
     def advance(self, count: int) -> None:
-        """`count` more rows have ended."""
+        """Count `count` more rows that have ended."""
         self._progress.advance(count)
         self._left -= count
 
     def finish(self) -> None:
-        """All rows have."""
+        """Count all rows that are left."""
         self._progress.advance(self._left)
         self._left = 0
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:
-    """Positions in the order of length, so that neighbours make batches with little padding.
+    """Return positions in the order of length, so that neighbours make batches with little padding.
 
     The longest come first: what is too long for the model or for the memory shows at once, and not after hours.
     """
@@ -171,5 +241,5 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
 
 
 def prompt_seed(seed: int, prompt_id: str, message: str) -> int:
-    """A seed for what one prompt is shown as, unrelated to that of its neighbours and of its other renderings."""
+    """Derive a seed for one rendering of a prompt, unrelated to that of other prompts and of its other renderings."""
     return int.from_bytes(sha256(f"{seed} {prompt_id} {message}".encode()).digest()[:7], "big")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.endpoints.answer_parts import VERY_UNLIKELY
 from harness.endpoints.reply_faults import without_thinking
-from harness.records import MIRRORED_LABELS, WIN_OF_FIRST, State, official_label
+from harness.records import MIRRORED_LABELS, WIN_OF_FIRST, VerdictState, official_label
 
 PARSER_VERSION = 4
 """Part of the fingerprint of every judge behind an endpoint: raise it when a reading changes."""
@@ -32,9 +32,9 @@ _SPELLED_IDENTIFIER = re.compile(rf"{_MARKS}([mM]){_MARKS}")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reply says: its label in the judge's own frame, and AlpacaEval's preference for the first output."""
+    """The content of a reply: its label in the judge's own frame, and AlpacaEval's preference for the first output."""
 
-    state: State
+    state: VerdictState
     verdict: str = ""
     first_preference: float | None = None
     asks_again: bool = False
@@ -42,7 +42,7 @@ class Reading:
 
 
 def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -> Reading:
-    """AlpacaEval 2.0: the share of probability that identifier m (the first output) has beside M.
+    """Read by AlpacaEval 2.0's rule: the share of probability that identifier m (the first output) has beside M.
 
     `log_probabilities` are those of the alternatives to the reply's first token. Where there are none, the identifier
     that `reply` consists of counts whole; the verdict is the likelier one.
@@ -54,7 +54,7 @@ def read_identifier(reply: str, log_probabilities: Mapping[str, float] | None) -
 
 
 def read_label(reply: str) -> Reading:
-    """Arena-Hard v0.1 (get_score of gen_judgment.py): the one label in double brackets, however often it is given.
+    """Read by Arena-Hard v0.1's rule (get_score of gen_judgment.py): the one label in double brackets, however often.
 
     Two different labels are no verdict, and final; a reply without a label gets a second attempt. A label the other
     way round, such as [[B<A]], is the official one that says the same.
@@ -67,7 +67,7 @@ def read_label(reply: str) -> Reading:
 
 
 def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:
-    """The first identifier's share; None where neither is among the alternatives, or a value is no log-probability."""
+    """Return the first identifier's share; None where neither is an alternative, or a value is no log-probability."""
     spelled = {token: value for token, value in log_probabilities.items() if _identifier(token)}
     if any(math.isnan(value) or value == math.inf for value in spelled.values()):
         return None
@@ -85,12 +85,12 @@ def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:
 
 
 def _sampled_first(reply: str) -> float | None:
-    """1 for a reply that is the first identifier and nothing else, 0 for the second, None for any other."""
+    """Return 1 for a reply that is the first identifier and nothing else, 0 for the second, None for any other."""
     identifier = _identifier(without_thinking(reply))
     return float(identifier == IDENTIFIERS[0]) if identifier else None
 
 
 def _identifier(text: str) -> str:
-    """The identifier that `text` spells, "" for none."""
+    """Return the identifier that `text` spells, "" for none."""
     spelled = _SPELLED_IDENTIFIER.fullmatch(text)
     return spelled[1] if spelled else ""

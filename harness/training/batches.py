@@ -1,4 +1,4 @@
-"""How a global batch is spread over processes and forward passes."""
+"""The split of a global batch over processes and forward passes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from harness.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A global batch as processes see it: `processes` × `micro_batch_size` × `accumulation` examples."""
+    """The split of a global batch: `processes` × `micro_batch_size` × `accumulation` examples."""
 
     processes: int
     micro_batch_size: int
@@ -17,12 +17,12 @@ class Spread:
 
     @property
     def global_batch_size(self) -> int:
-        """Examples an optimizer step."""
+        """Examples per optimizer step."""
         return self.processes * self.micro_batch_size * self.accumulation
 
 
 def spread(global_batch_size: int, compute: Compute) -> Spread:
-    """How `compute` spreads the global batch. Raises UserError, with numbers that would do, where it cannot evenly."""
+    """Spread the global batch as `compute` says. Raises UserError, with sizes that fit, where it does not divide."""
     processes = compute.processes
     if processes < 1 or global_batch_size % processes:
         raise UserError(
@@ -45,7 +45,7 @@ def _divisors(number: int) -> str:
 
 
 def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, process: int) -> list[list[int]]:
-    """Which rows `process` takes, one list a forward pass, for an epoch in this order.
+    """Return the rows that `process` takes of an epoch in this `order`, one list per forward pass.
 
     Each run of `how.global_batch_size` rows of `order` is one optimizer step, however it is spread; where a step takes
     several forward passes, rows of like length go through the same one. In the last, smaller step every process makes
@@ -56,8 +56,8 @@ def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, pro
         batch = list(order[start : start + how.global_batch_size])
         if how.processes * how.accumulation > 1:
             batch.sort(key=lambda row: lengths[row])
-        at_once = how.processes * how.micro_batch_size
-        for first in range(0, len(batch), at_once):
+        rows_per_pass = how.processes * how.micro_batch_size
+        for first in range(0, len(batch), rows_per_pass):
             mine = first + process * how.micro_batch_size
             taken.append(batch[mine : mine + how.micro_batch_size])
     return taken
@@ -71,7 +71,7 @@ class EpochBatches:
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The next iteration is that of `epoch`."""
+        """Make the next iteration that of `epoch`."""
         self._epoch = epoch
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Checkpoints of a running training: what a killed one goes on from."""
+"""Checkpoints of a running training, from which a killed one resumes."""
 
 import json
 import os
@@ -9,46 +9,46 @@ from typing import Any
 
 from harness.training.job import REFERENCE, Job
 
-WHOLE = "whole.json"
+COMPLETE_MARKER = "complete.json"
 """Written into a checkpoint once everything else of it is on the disk."""
 
 
-def mark_whole(checkpoint: Path, job: Job, window: Mapping[str, Any]) -> None:
-    """Makes `checkpoint` one to go on from, once it lies on the disk, and removes the others.
+def commit_checkpoint(checkpoint: Path, job: Job, log_state: Mapping[str, Any]) -> None:
+    """Flush `checkpoint` to the disk, mark it complete, and remove the others.
 
-    `window` is what the trainer knows and does not save: what it has counted since it last logged.
+    `log_state` are the trainer's counters since it last logged, which it does not save itself.
     """
     for path in sorted(checkpoint.rglob("*")):
         _sync(path)
-    aside = checkpoint / f".{WHOLE}"
-    aside.write_text(json.dumps({"splitting": job.splitting, "window": window}), encoding="utf-8")
+    aside = checkpoint / f".{COMPLETE_MARKER}"
+    aside.write_text(json.dumps({"splitting": job.splitting, "log_state": log_state}), encoding="utf-8")
     _sync(aside)
-    aside.replace(checkpoint / WHOLE)
+    aside.replace(checkpoint / COMPLETE_MARKER)
     _sync(checkpoint)
     _remove_others(job, checkpoint)
 
 
-def last_whole(job: Job) -> tuple[Path, dict[str, Any]] | None:
-    """The checkpoint to go on from and its window; None where there is none. Half-written ones are no checkpoints."""
+def latest_checkpoint(job: Job) -> tuple[Path, dict[str, Any]] | None:
+    """Return the checkpoint to resume from and its log state, None without one; incomplete ones do not count."""
     found = sorted(job.trainer_folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for checkpoint in reversed(found):
         try:
-            mark = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
+            mark = json.loads((checkpoint / COMPLETE_MARKER).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if mark["splitting"] == job.splitting:
-            return checkpoint, mark["window"]
+            return checkpoint, mark["log_state"]
     return None
 
 
-def remove_all_but(job: Job, checkpoint: Path | None) -> None:
-    """Leaves `checkpoint` alone in the trainer's folder, which exists afterwards."""
+def prune_checkpoints(job: Job, checkpoint: Path | None) -> None:
+    """Remove all but `checkpoint` from the trainer's folder, and create the folder where it is missing."""
     _remove_others(job, checkpoint)
     job.trainer_folder.mkdir(parents=True, exist_ok=True)
 
 
 def _remove_others(job: Job, checkpoint: Path | None) -> None:
-    """What goes on from a checkpoint needs the reference's log-probabilities beside it."""
+    """Remove the other checkpoints; resuming from `checkpoint` needs the reference's log-probabilities beside it."""
     for path in job.trainer_folder.glob("*"):
         if checkpoint is None or (path != checkpoint and not path.name.startswith(REFERENCE)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,4 +1,4 @@
-"""One training, as the processes that carry it out know it."""
+"""The description of one training that is handed to the processes that carry it out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,9 @@ from harness.training.settings import TrainingSettings
 SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
 LOSSES = "losses.jsonl"
-"""Beside a trained checkpoint: the loss of every optimizer step."""
+"""File beside a trained checkpoint: the loss of every optimizer step."""
 REFERENCE = "reference-"
-"""In the trainer's folder, before the number of a process: what its batches are to the weights that it starts with."""
+"""Start of the files, one a process, with the log-probabilities of its batches under the initial weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,22 @@ class StepLoss:
 
 
 class Progress(Protocol):
-    """What hears of steps done: `Tracker`."""
+    """A receiver of progress: `Tracker`."""
 
     def advance(self, count: int = 1) -> None:
-        """`count` more are done."""
+        """Report `count` more done."""
         ...
 
 
 class Track(Protocol):
-    """Opens a progress display for an amount of work, some of it done: `Output.track`."""
+    """A function that opens a progress display for an amount of work, some of it done: `Output.track`."""
 
     def __call__(self, work: int, unit: str, done: int = 0) -> Progress: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training, as the processes that carry it out are told."""
+    """One training: model, settings, and how its batches are spread over processes."""
 
     kind: Literal["sft", "dpo"]
     model: str
@@ -59,14 +59,14 @@ class Job:
 
     @property
     def trainer_folder(self) -> Path:
-        """Where checkpoints go while the training runs."""
+        """The folder of checkpoints while the training runs."""
         return Path(self.out) / "trainer"
 
     def reference_file(self, process: int) -> Path:
-        """Where the reference's log-probabilities of a process's batches are kept until the training has ended."""
+        """Return the file with the reference's log-probabilities of a process's batches, there until training ends."""
         return self.trainer_folder / f"{REFERENCE}{process}.json"
 
     @property
     def splitting(self) -> str:
-        """What a checkpoint's files depend on beside the step: a checkpoint of another splitting cannot be read."""
+        """The layout that a checkpoint's files depend on: a checkpoint of another one cannot be resumed."""
         return f"{self.accelerate} {self.spread.processes} {self.spread.micro_batch_size}"

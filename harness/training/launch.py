@@ -1,4 +1,4 @@
-"""Training in processes of their own: `accelerate launch`, what they tell, and how they end."""
+"""Training in child processes: `accelerate launch`, the events they report, and how they end."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config.yaml_files import CONFIGS
 from harness.errors import UserError, unknown
-from harness.files import no_room
+from harness.files import disk_full_error
 from harness.records import from_json, to_json
 from harness.training.job import LOSSES, SINGLE, Job, Progress, Track
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 JOB = "job.json"
 ROWS = "rows"
-TOLD = "\x1eharness "
-"""What starts a line of a process's output that is meant for the step: a JSON object follows."""
+EVENT_PREFIX = "\x1eharness "
+"""Start of an output line that is an event for the step: a JSON object follows."""
 LAST_LINES = 20
 OUT_OF_MEMORY = (
     "training ran out of memory on {place}; in the scale's compute, set a smaller micro_batch_size,"
@@ -36,7 +36,7 @@ OUT_OF_MEMORY = (
 
 
 def accelerate_config(name: str) -> Path:
-    """The file ``configs/accelerate/<name>.yaml``. Raises UserError for an unknown name."""
+    """Return the path of ``configs/accelerate/<name>.yaml``. Raises UserError for an unknown name."""
     configs = {path.stem: path for path in (CONFIGS / "accelerate").glob("*.yaml")}
     if name not in configs:
         raise unknown("accelerate config", name, configs)
@@ -44,7 +44,7 @@ def accelerate_config(name: str) -> Path:
 
 
 def require_launchable(accelerate: str, processes: int) -> None:
-    """Raises UserError where this machine cannot train that way."""
+    """Raise UserError where this machine cannot train that way."""
     accelerate_config(accelerate)
     if accelerate == SINGLE and processes != 1:
         raise UserError(
@@ -55,10 +55,10 @@ def require_launchable(accelerate: str, processes: int) -> None:
 
 
 def launch(job: Job, rows: "Dataset", module: str, track: Track) -> dict[str, float]:
-    """Runs ``python -m module JOB.json`` in `job.spread.processes` processes; what the first of them made of it.
+    """Run ``python -m module JOB.json`` in `job.spread.processes` processes; return the metrics of the first.
 
-    They end with this process. Raises what they raised: UserError, OSError where a disk is full, RuntimeError with
-    their last lines otherwise.
+    They end with this process. Raises the error that they raised: UserError, OSError where a disk is full, else
+    RuntimeError with their last lines.
     """
     folder = Path(job.out) / "job"
     shutil.rmtree(folder, ignore_errors=True)  # of a killed run
@@ -95,7 +95,7 @@ def _follow(job: Job, command: list[str], track: Track) -> dict[str, float]:
 
 
 def _is_saved(checkpoint: Path) -> bool:
-    """Whether a trained checkpoint is there as a whole: `LOSSES` comes last, and no file of weights ends early."""
+    """Return whether a trained checkpoint is complete: `LOSSES` is written last, and no weight file is cut short."""
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(checkpoint.glob("*.safetensors"))
@@ -110,7 +110,7 @@ def _is_saved(checkpoint: Path) -> bool:
 
 @contextlib.contextmanager
 def _running(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    """The command in a group of its own, which ends with this context; with this process too, by its standard input."""
+    """Start the command in its own process group; kill it with the context, and with this process by its stdin."""
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     process = subprocess.Popen(
         command,
@@ -134,7 +134,7 @@ def _running(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
 
 
 class _Log:
-    """What processes print: what is told to the step, and the last of the rest."""
+    """The output of the launched processes: their events, and the last lines of the rest."""
 
     def __init__(self, track: Track) -> None:
         self.result: dict[str, float] | None = None
@@ -144,15 +144,15 @@ class _Log:
         self._errors: list[Mapping[str, Any]] = []
 
     def read(self, line: str) -> None:
-        said, marked, told = line.partition(TOLD)
-        if said.strip():
-            print(said.rstrip(), flush=True)  # for the log that the worker keeps of a failed step
-            self._lines.append(said.rstrip())
-        if marked:
-            self._hear(json.loads(told))
+        printed, prefix, event = line.partition(EVENT_PREFIX)
+        if printed.strip():
+            print(printed.rstrip(), flush=True)  # for the log that the worker keeps of a failed step
+            self._lines.append(printed.rstrip())
+        if prefix:
+            self._handle(json.loads(event))
 
-    def _hear(self, told: Mapping[str, Any]) -> None:
-        match told:
+    def _handle(self, event: Mapping[str, Any]) -> None:
+        match event:
             case {"begin": total, "unit": unit, "done": done}:
                 self._progress = self._track(total, unit, done)
             case {"advance": count} if self._progress is not None:
@@ -160,22 +160,22 @@ class _Log:
             case {"result": result}:
                 self.result = result
             case _:
-                self._errors.append(told)
+                self._errors.append(event)
 
     @property
     def no_errors(self) -> bool:
-        """Whether no process has told of one."""
+        """Whether no process has reported an error."""
         return not self._errors
 
     def error(self, job: Job, code: int) -> Exception:
-        """What to raise: the first thing that a process told of, or how they ended."""
-        for told in self._errors:
-            if "user_error" in told:
-                return UserError(told["user_error"])
+        """Return the exception to raise: the first error that a process reported, or how they ended."""
+        for event in self._errors:
+            if "user_error" in event:
+                return UserError(event["user_error"])
         processes = f"{job.spread.processes} processes ({job.accelerate})"
         if any("SIGKILL" in line or "exitcode: -9" in line for line in self._lines):
             return UserError(OUT_OF_MEMORY.format(place="this machine (a process was killed)"))
-        raised = next((told["raised"] for told in self._errors), None)
+        raised = next((event["raised"] for event in self._errors), None)
         last = raised or "\n".join(self._lines)
         return RuntimeError(f"training in {processes} ended with exit code {code}; the last they printed:\n{last}")
 
@@ -183,8 +183,8 @@ class _Log:
 # In a launched process
 
 
-def told_job(file: str) -> tuple[Job, "Dataset"]:
-    """The job and its rows."""
+def read_job(file: str) -> tuple[Job, "Dataset"]:
+    """Return the job in `file` and its rows."""
     from datasets import load_from_disk
 
     path = Path(file)
@@ -192,24 +192,24 @@ def told_job(file: str) -> tuple[Job, "Dataset"]:
     return job, load_from_disk(str(path.parent / ROWS))
 
 
-def tell(**what: Any) -> None:
-    """Tells the step something, in one piece."""
-    os.write(1, f"{TOLD}{json.dumps(what)}\n".encode())
+def emit(**event: Any) -> None:
+    """Write an event for the step to stdout, in one write."""
+    os.write(1, f"{EVENT_PREFIX}{json.dumps(event)}\n".encode())
 
 
-class Told:
-    """The `Progress` of the first of the launched processes, for the step."""
+class Reporter:
+    """The `Progress` of the first of the launched processes, reported to the step."""
 
     def __init__(self, work: int, unit: str, done: int = 0) -> None:
-        tell(begin=work, unit=unit, done=done)
+        emit(begin=work, unit=unit, done=done)
 
     def advance(self, count: int = 1) -> None:
-        """`count` more are done."""
-        tell(advance=count)
+        """Report `count` more done."""
+        emit(advance=count)
 
 
 def die_with_parent() -> None:
-    """Ends this process when the step's does: then nobody holds the other end of standard input any more."""
+    """End this process when the step's ends: nobody then holds the other end of standard input."""
 
     def watch() -> None:
         while os.read(0, 1):
@@ -220,30 +220,32 @@ def die_with_parent() -> None:
 
 
 def end() -> None:
-    """Ends this process, which has done its work: without the interpreter's end, in which threads of libraries, and the
-    one that waits for standard input, may still bring it down."""
+    """End this process at once.
+
+    At the interpreter's own end, threads of libraries, and the one that waits for stdin, may still bring it down.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
 @contextlib.contextmanager
-def errors_told(out: Path) -> Iterator[None]:
-    """Tells the step of an error: in one line where the user can mend it, else by the end of its traceback."""
+def reported_errors(out: Path) -> Iterator[None]:
+    """Report an error to the step: one line where the user can mend it, else the end of its traceback."""
     try:
         yield
     except Exception as error:
-        mendable = error if isinstance(error, UserError) else no_room(error, out)
+        mendable = error if isinstance(error, UserError) else disk_full_error(error, out)
         if mendable is not None:
-            tell(user_error=str(mendable))
+            emit(user_error=str(mendable))
         else:
-            tell(raised="\n".join(traceback.format_exc().splitlines()[-LAST_LINES:]))
+            emit(raised="\n".join(traceback.format_exc().splitlines()[-LAST_LINES:]))
         raise
 
 
 @contextlib.contextmanager
 def mendable_errors(out: Path) -> Iterator[None]:
-    """Makes UserErrors of what libraries raise for want of memory, and OSErrors of it for want of room on a disk."""
+    """Turn what libraries raise into a UserError where memory ran out, into an OSError where a disk is full."""
     import torch
     from safetensors import SafetensorError
 
@@ -266,11 +268,11 @@ def _device() -> str:
 
 
 def _disk_error(message: str) -> int | None:
-    """The number of the system's error in what safetensors and torch say of a file that cannot be written."""
+    """Return the errno in the message of safetensors or torch about a file that cannot be written."""
     import errno
     import re
 
     if found := re.search(r"os error (\d+)", message):
         return int(found[1])
-    torch_says = ("PytorchStreamWriter failed writing", "file write failed", "unexpected pos")
-    return errno.ENOSPC if any(words in message for words in torch_says) else None
+    of_torch = ("PytorchStreamWriter failed writing", "file write failed", "unexpected pos")
+    return errno.ENOSPC if any(words in message for words in of_torch) else None

@@ -1,4 +1,4 @@
-"""How much memory training takes: arithmetic on a model's shape, no more than an estimate, in bytes of one process."""
+"""Estimates of the memory that one training process takes, in bytes, from the model's shape."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ def training_memory(
     accumulates: bool = False,
     on_gpu: bool = False,
 ) -> Memory:
-    """One process that trains on `rows` sequences of `length` tokens at once (for DPO twice the micro batch).
+    """Estimate one process's memory, training on `rows` sequences of `length` tokens (for DPO twice the micro batch).
 
     Weights, gradients and AdamW's two moments are float32; `shards` processes hold them between them (FSDP), each with
     the embeddings and two whole layers at a time besides. One that `accumulates` the gradients of several passes holds
@@ -52,11 +52,11 @@ def training_memory(
     copied = layer if checkpointing else layer * model.layers
     copies = 0.0 if precision == "float32" else copied * width
     tokens = rows * length
-    kept = layer_activations(model, width)
+    per_layer = layer_activations(model, width)
     if checkpointing:
-        activations = tokens * (model.layers * model.hidden * FLOAT32 + kept)
+        activations = tokens * (model.layers * model.hidden * FLOAT32 + per_layer)
     else:
-        activations = tokens * model.layers * kept
+        activations = tokens * model.layers * per_layer
     return Memory(
         weights=state * FLOAT32 + gathered + copies,
         gradients=(model.parameters if accumulates else state) * FLOAT32,
@@ -69,7 +69,7 @@ def training_memory(
 def stage_memory(
     model: ModelShape, settings: TrainingSettings, compute: Compute, *, sequences: int, on_gpu: bool
 ) -> Memory:
-    """`training_memory` of one training with `sequences` for each example, spread as `compute` says.
+    """Estimate the memory of a training with `sequences` for each example, spread as `compute` says.
 
     Raises UserError where its batch cannot be spread.
     """
@@ -87,12 +87,12 @@ def stage_memory(
 
 
 def _training_logits(model: ModelShape, tokens: int, width: int) -> float:
-    """Bytes of a tile at `width` a logit, and of the head's gradients, which are float32 whatever the precision."""
+    """Return the bytes of a tile at `width` a logit, and of the head's gradients, which are always float32."""
     tile = min(tokens, TILE_TOKENS) * min(model.vocabulary, TILE_VOCABULARY)
     gradients = (model.vocabulary + tokens) * model.hidden
     return float(tile * width + gradients * FLOAT32)
 
 
 def resume_bytes(model: ModelShape) -> int:
-    """What a checkpoint takes that training can go on from: weights and AdamW's moments in float32."""
+    """Return the size of a checkpoint to resume from: weights and AdamW's moments in float32, in bytes."""
     return model.parameters * FLOAT32 * (1 + ADAM_STATES)

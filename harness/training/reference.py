@@ -1,11 +1,11 @@
-"""What a frozen reference thinks of preference pairs: the part of DPO's loss that no training changes."""
+"""Log-probabilities of preference pairs under the frozen reference: the part of DPO's loss that stays constant."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.models.context import require_max_length
-from harness.models.hf import LOGITS_AT_ONCE, load_checkpoint, neighbours
+from harness.models.context_length import require_max_length
+from harness.models.hf import LOGITS_AT_ONCE, length_buckets, load_checkpoint
 from harness.records import PreferencePair
 from harness.training.rows import UNSCORED, ReferenceLogProbability, cut, pair_ids
 from harness.training.settings import Precision, autocast
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 SCORED_AT_ONCE = 2**25  # logits in single precision whose log-softmax is taken at once: 128 MiB
 
 
-class References:
-    """A checkpoint that gives log-probabilities of answers as a training with these settings computes them."""
+class ReferenceScorer:
+    """Log-probabilities of both answers under the frozen reference, computed as a training computes them."""
 
     def __init__(self, folder: Path, max_length: int, precision: Precision) -> None:
-        """Raises UserError as `load_checkpoint` does, and for rows that the model does not hold."""
+        """Raise UserError as `load_checkpoint` does, and for rows that the model does not hold."""
         import torch
 
         model, self._tokenizer = load_checkpoint(folder)
@@ -30,13 +30,13 @@ class References:
         self._precision = precision
 
     def log_probabilities(self, pairs: Sequence[PreferencePair]) -> list[ReferenceLogProbability]:
-        """Sums over the tokens of each answer as training scores them (`pair_ids`), as far as `max_length` leaves them.
+        """Sum the log-probabilities of each answer's tokens (`pair_ids`), cut at `max_length`; in nats, one a pair.
 
-        In order. Pairs of like length should stand together. An answer of which nothing is left has 0.
+        Pairs of like length should stand together. An answer of which nothing is left has 0.
         """
         rows = [row for pair in pairs for row in self._rows(pair)]
         most_tokens = LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size
-        parts = neighbours([len(ids) for ids, _ in rows], most_tokens)
+        parts = length_buckets([len(ids) for ids, _ in rows], most_tokens)
         sums = [each for part in parts for each in self._measure(rows[part])]
         return [
             ReferenceLogProbability(pair.prompt.id, chosen, rejected)
@@ -44,13 +44,13 @@ class References:
         ]
 
     def _rows(self, pair: PreferencePair) -> list[tuple[list[int], int]]:
-        """(token ids, those of the prompt among them) for both answers."""
+        """Return (token ids, number of prompt tokens among them) for both answers."""
         prompt, *answers = pair_ids(pair, self._tokenizer)
-        kept = prompt[: self._max_length]
-        return [([*kept, *cut(prompt, answer, self._max_length)], len(kept)) for answer in answers]
+        start = prompt[: self._max_length]
+        return [([*start, *cut(prompt, answer, self._max_length)], len(start)) for answer in answers]
 
     def _measure(self, rows: Sequence[tuple[list[int], int]]) -> list[float]:
-        """One forward pass."""
+        """Score `rows` in one forward pass."""
         import torch
 
         width = max(len(ids) for ids, _ in rows)
@@ -68,14 +68,14 @@ class References:
 
 
 def _sums(logits: "torch.Tensor", labels: "torch.Tensor") -> list[float]:
-    """Log-probabilities of each row's labels, summed; logits [rows, width, vocabulary], labels [rows, width]."""
+    """Sum the log-probabilities of each row's labels; logits [rows, width, vocabulary], labels [rows, width]."""
     import torch
     from torch.nn.functional import cross_entropy
 
     sums = torch.zeros(len(labels), dtype=torch.float64)
     rows, places = (labels != UNSCORED).nonzero(as_tuple=True)
-    at_once = max(1, SCORED_AT_ONCE // logits.shape[-1])
-    for some_rows, some_places in zip(rows.split(at_once), places.split(at_once), strict=True):
+    chunk = max(1, SCORED_AT_ONCE // logits.shape[-1])
+    for some_rows, some_places in zip(rows.split(chunk), places.split(chunk), strict=True):
         scored = logits[some_rows, some_places].float()
         losses = cross_entropy(scored, labels[some_rows, some_places], reduction="none")
         sums.index_add_(0, some_rows.cpu(), -losses.double().cpu())

@@ -27,8 +27,8 @@ class ReferenceLogProbability:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """What a trainer is given, and what of the examples is cut."""
+class TrainingRows:
+    """The rows of a training, and how many of the examples were cut or dropped."""
 
     dataset: "Dataset"
     truncated: int
@@ -44,7 +44,7 @@ class Rows:
 
     @property
     def counts(self) -> dict[str, int]:
-        """As `Output.counts` has them; `identical_rows` only where there are some."""
+        """The counts under the names of `Output.counts`; `identical_rows` only where there are some."""
         identical = {"identical_rows": self.identical} if self.identical else {}
         return identical | {
             "truncated_rows": self.truncated,
@@ -54,8 +54,8 @@ class Rows:
         }
 
 
-def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> Rows:
-    """`input_ids` and `labels` of conversations: the loss is on every answer, those of earlier turns included.
+def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> TrainingRows:
+    """Return `input_ids` and `labels` of conversations, with the loss on every answer, also of earlier turns.
 
     Raises UserError where the chat template hides which tokens an earlier answer is.
     """
@@ -78,8 +78,8 @@ def preference_rows(
     references: Sequence[ReferenceLogProbability] | None,
     tokenizer: Any,
     max_length: int,
-) -> Rows:
-    """`prompt_ids`, `chosen_ids` and `rejected_ids` of pairs, with the reference's log-probabilities where given.
+) -> TrainingRows:
+    """Return `prompt_ids`, `chosen_ids`, `rejected_ids` of pairs, with the reference's log-probabilities if given.
 
     A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text. A
     pair of equal answers stays, and is counted.
@@ -107,18 +107,18 @@ def preference_rows(
 
 
 def pair_ids(pair: PreferencePair, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """Token ids of the prompt, of the chosen and of the rejected answer."""
+    """Return the token ids of the prompt, of the chosen and of the rejected answer."""
     chosen, rejected = (answer_ids(tokenizer, each.text, is_ended=each.is_ended) for each in pair.responses)
     return prompt_ids(tokenizer, conversation(pair.prompt)), chosen, rejected
 
 
 def cut(prompt: Sequence[int], answer: Sequence[int], max_length: int) -> list[int]:
-    """What is left of an answer's ids where prompt and answer together may have `max_length` tokens."""
+    """Cut an answer's ids so that prompt and answer together have `max_length` tokens at most."""
     return list(answer[: max(max_length - len(prompt), 0)])
 
 
 class _Count:
-    """Counts what `max_length` does to rows."""
+    """Counts of the rows that `max_length` cuts, drops or leaves."""
 
     def __init__(self, max_length: int) -> None:
         self._max_length = max_length
@@ -126,7 +126,7 @@ class _Count:
         self.identical = 0
 
     def keeps(self, lengths: Sequence[int], is_scored: bool, is_ended: bool) -> bool:
-        """Whether a row of sequences with these lengths stays, which it does if something of it `is_scored`.
+        """Count a row of sequences with these lengths, and return whether it stays: if something of it `is_scored`.
 
         `is_ended` says whether its writers ended its answers.
         """
@@ -137,12 +137,14 @@ class _Count:
         self._unclosed += is_scored and not is_ended
         return is_scored
 
-    def of(self, rows: Sequence[Mapping[str, Any]]) -> Rows:
-        return Rows(_dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed, self.identical)
+    def of(self, rows: Sequence[Mapping[str, Any]]) -> TrainingRows:
+        return TrainingRows(
+            _dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed, self.identical
+        )
 
 
 def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row with four bytes a token: as Python's integers, those of UltraChat would take tens of gigabytes."""
+    """Pack the row into four bytes a token: as Python's integers, those of UltraChat would take tens of gigabytes."""
     import numpy as np
 
     return {name: np.asarray(value, np.int32) if isinstance(value, list) else value for name, value in row.items()}
@@ -159,7 +161,7 @@ def _dataset(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
 
 
 def _earlier_labels(tokenizer: Any, messages: Sequence[Message], ids: list[int], prompt_id: str) -> list[int]:
-    """Labels of a rendered conversation: its earlier answers with their closing tokens.
+    """Label the earlier answers of a rendered conversation, with their closing tokens.
 
     An answer starts where the conversation before it, rendered as a prompt, ends, and reaches to the closing token.
     """

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Precision = Literal["float32", "bfloat16"]
 Optimizer = Literal["adamw", "rmsprop"]
-Schedule = Literal["cosine", "linear"]
+LearningRateSchedule = Literal["cosine", "linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class TrainingSettings:
     warmup_share: float
     precision: Precision = "float32"
     optimizer: Optimizer = "adamw"
-    schedule: Schedule = "cosine"
+    schedule: LearningRateSchedule = "cosine"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no training can have. A rate of 0 shows losses and gradients, and changes nothing.
+        """Raise ValueError for settings that no training can have. A rate of 0 is allowed, and changes nothing.
 
         The trainer would read a share of 1 or more as a number of steps.
         """
@@ -49,13 +49,13 @@ class PreferenceSettings:
     training: TrainingSettings
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a β that makes the loss a constant, or turns it round."""
+        """Raise ValueError for a β that makes the loss a constant, or turns it round."""
         if not self.beta > 0:
             raise ValueError(f"beta must be above 0, not {self.beta:g}")
 
 
 def autocast(precision: Precision, device: str) -> AbstractContextManager[Any]:
-    """What forward passes of training, and of the reference that it is measured against, run in.
+    """Return the context for forward passes of training, and of the reference that it is measured against.
 
     Weights that are rounded for a layer are not kept for the next one: of a model in shards, that would gather it.
     """

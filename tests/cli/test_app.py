@@ -60,7 +60,7 @@ def test_the_help_explains_every_option(command: click.Command) -> None:
 
 
 def test_the_help_of_eval_groups_its_options(harness: Harness) -> None:
-    section = harness("eval", "--help").out.split("What it costs:\n")[1].split("\n\n")[0]
+    section = harness("eval", "--help").out.split("Cost:\n")[1].split("\n\n")[0]
     assert re.findall(r"^  (--[a-z-]+)", section, re.MULTILINE) == ["--max-usd", "--batch", "--dry-run"]
 
 
@@ -443,7 +443,7 @@ def test_wrong_annotations_are_refused(
         ("verdicts.txt", b"index\n0\n", r"no column 'preference', 'len_1', 'len_2' \(has: index\)"),
         ("verdicts.json", b"", "the file is empty"),
         ("verdicts.json", b"{}", r"no verdicts: neither .* \(has: none\)"),
-        ("verdicts.json", b'{"a": 1, "a": 2}', "the key 'a' stands there twice in one object"),
+        ("verdicts.json", b'{"a": 1, "a": 2}', "the key 'a' is there twice in one object"),
         ("verdicts.json", b"[1]", "row 1: not a JSON object"),
         ("verdicts.json", b'[{"instruction": "a", "index": 0}]', "row 1: no field 'generator_2'"),
         ("verdicts.json", b"[{", r"verdicts\.json:1: not JSON"),

@@ -270,14 +270,14 @@ def test_versions_of_packages_are_told_and_rerun_nothing(toys: Toys, capsys: pyt
 
 
 def test_replies_that_were_paid_for_are_copied(toys: Toys):
-    toys.baseline.kept.mkdir()
-    (toys.baseline.kept / "judge.jsonl").write_text("{}\n")
+    toys.baseline.reply_cache.mkdir()
+    (toys.baseline.reply_cache / "judge.jsonl").write_text("{}\n")
     toys.files = toys.contents()
     affected._copy_replies(toys.baseline.root, toys.candidate)
-    with (toys.candidate.kept / "judge.jsonl").open("a") as file:
+    with (toys.candidate.reply_cache / "judge.jsonl").open("a") as file:
         file.write("{}\n")
     affected._copy_replies(toys.baseline.root, toys.candidate)
-    assert len((toys.candidate.kept / "judge.jsonl").read_text().splitlines()) == 2
+    assert len((toys.candidate.reply_cache / "judge.jsonl").read_text().splitlines()) == 2
 
 
 # A tiny table

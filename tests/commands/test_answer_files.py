@@ -107,7 +107,7 @@ def test_nan_is_a_missing_answer(tmp_path: Path) -> None:
     [
         ("instruction, output\na,b\n", r"no field 'output' \(has: instruction, ' output'\)"),
         ("instruction,output,output\na,b,c\n", "two columns are called 'output'; keep one"),
-        ('[{"instruction": "a", "output": "b", "output": "c"}]', "the key 'output' stands there twice in one object"),
+        ('[{"instruction": "a", "output": "b", "output": "c"}]', "the key 'output' is there twice in one object"),
         (
             '{"instruction": {"0": "a"}, "output": {"1": "b"}}',
             r"columns \(instruction, output\) of different",

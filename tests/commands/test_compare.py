@@ -379,4 +379,4 @@ def test_verdicts_that_other_code_has_made_are_named(harness: Harness, tmp_path:
 def test_damaged_verdicts_are_refused(harness: Harness, tmp_path: Path, stored: Path) -> None:
     other = annotated(tmp_path / "theirs.csv", [1.5, 1.1, 1.2, 1.0])
     stored.write_text(stored.read_text().replace("1.9", "1.8"))
-    assert_refused(alpaca(harness, stored, other), re.escape(f"{stored} is not what was written there; run the"))
+    assert_refused(alpaca(harness, stored, other), re.escape(f"{stored} is damaged; run the"))

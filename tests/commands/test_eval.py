@@ -231,7 +231,7 @@ def test_a_budget_stops_the_run_and_the_next_one_goes_on(evaluate: Evaluate, alp
         assert "proxy" in forecast
         dear = evaluate(*from_outputs(alpaca), *judge, "--max-usd", "0.03", "--concurrency", "2")
         assert dear.exit_code == 2
-        assert re.search(r"^error: .*--max-usd 0\.03.* replies are there and kept$", dear.err.splitlines()[-1])
+        assert re.search(r"^error: .*--max-usd 0\.03.* replies are recorded$", dear.err.splitlines()[-1])
         paid = sum(server.calls.values())
         assert 0 < paid < LIMIT
         whole = evaluate(*from_outputs(alpaca), *judge, "--max-usd", "1", "--json").scores

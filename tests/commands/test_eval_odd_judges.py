@@ -1,4 +1,4 @@
-"""`harness eval` with judges that refuse some prompts, give no log-probabilities, or say nothing."""
+"""`harness eval` with judges that refuse some prompts, give no log-probabilities, or ignore."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -17,10 +17,10 @@ from harness.config.learning_rates import (
     Sensitivity,
     choose,
     grid,
-    read_table,
-    write_table,
+    read_rate_table,
+    write_rate_table,
 )
-from harness.config.rate_text import markdown, sensitivity_markdown
+from harness.config.rate_text import rate_table_markdown, sensitivity_markdown
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Request
@@ -100,7 +100,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:
     assert load_scale("mini") == BARE
-    write_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
+    write_rate_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
     for scale in (load_scale("mini"), load_scale("mini", fast=True), load_scale("mini").at_most(50)):
         assert rate_of_checkpoint(scale, "llama", "sgpo") == [7e-6]
     assert load_scale("small").rates is None
@@ -122,7 +122,7 @@ def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None
 def test_an_unknown_name_in_the_file_is_one_line(
     configs: Path, rates: dict[str, dict[str, float]], message: str
 ) -> None:
-    write_table(configs / "papers/sgpo/rates/mini.yaml", table(**rates))
+    write_rate_table(configs / "papers/sgpo/rates/mini.yaml", table(**rates))
     with pytest.raises(UserError, match=message):
         load_scale("mini")
 
@@ -260,7 +260,7 @@ def test_a_scale_without_a_table_names_its_own_file() -> None:
     assert dpo["rate"] == BARE.training.dpo.training.learning_rate
 
 
-PUBLISHED = read_table(rates_path("mini"))
+PUBLISHED = read_rate_table(rates_path("mini"))
 DOCUMENT = (Path(__file__).parents[2] / "docs/rates.md").read_text(encoding="utf-8")
 
 
@@ -280,7 +280,7 @@ def test_the_mini_scale_trains_at_its_table() -> None:
 
 
 def test_the_documentation_publishes_the_table() -> None:
-    assert f"<!-- rates of mini -->\n\n{markdown(PUBLISHED)}\n<!-- end -->" in DOCUMENT
+    assert f"<!-- rates of mini -->\n\n{rate_table_markdown(PUBLISHED)}\n<!-- end -->" in DOCUMENT
     scores = sensitivity_markdown(PUBLISHED)
     assert scores.count("(chosen)") == sum(map(len, SWEPT.values()))
     assert f"<!-- sensitivity of mini -->\n\n{scores}\n<!-- end of sensitivity -->" in DOCUMENT
@@ -324,14 +324,14 @@ def test_a_sweep_writes_its_table_and_scores_are_added_to_it(tmp_path: Path, mon
     choice, lines = Choice("mini", limit=16, models=("llama",), methods=("dpo",), seeds=(SEED,)), list[str]()
     choose_rates(choice, tmp_path, lines.append)
     assert lines[-1] == f"written to {tmp_path / 'rates.yaml'}"
-    table = read_table(tmp_path / "rates.yaml")
+    table = read_rate_table(tmp_path / "rates.yaml")
     assert (table.held_out, table.trained_on) == (4, 12)
     assert [line.trial.rate for line in table.models["llama"]["dpo"].grid] == [5e-4]
     measure_sensitivity(choice, tmp_path, lines.append)
-    scored = read_table(tmp_path / "rates.yaml")
+    scored = read_rate_table(tmp_path / "rates.yaml")
     assert replace(scored, sensitivity={}) == table
     [measured] = scored.sensitivity["llama"]["dpo"]
     assert measured.rate == 5e-4
     assert 0 <= (measured.scores["arena_hard/score"] or 0.0) <= 100
     choose_rates(choice, tmp_path, lines.append)  # the same choice again: what was scored at it still holds
-    assert read_table(tmp_path / "rates.yaml") == scored
+    assert read_rate_table(tmp_path / "rates.yaml") == scored

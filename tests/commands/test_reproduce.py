@@ -440,11 +440,11 @@ def test_damaged_files_are_named_and_their_steps_made_again(undisturbed: tuple[R
     (store / score / "scores.json").unlink()
     scored = finished(copied.start("eval", "--model", str(checkpoint.parent), "--bench", "arena_hard"))
     assert (scored.exit_code, scored.out) == (2, "")
-    assert scored.err.startswith(f"error: {checkpoint} is not what was written there; run the command that made it")
+    assert scored.err.startswith(f"error: {checkpoint} is damaged; run the command that made it")
     repaired = copied.make_table()
     assert repaired.exit_code == 0, repaired.err
     for path in (checkpoint, verdicts, store / score / "scores.json"):
-        assert repaired.err.count(f"{path} is not what was written there") == 1
+        assert repaired.err.count(f"{path} is damaged") == 1
     assert len(built_steps(repaired.err)) == 3
     assert_same(copied, undisturbed[0])
     assert copied.manifest()["stale"] == []

@@ -14,8 +14,8 @@ from harness.config.learning_rates import (
     choose,
     grid,
     held_out,
-    read_table,
-    write_table,
+    read_rate_table,
+    write_rate_table,
 )
 from harness.errors import UserError
 
@@ -104,23 +104,23 @@ def table() -> RateTable:
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "mini.yaml"
-    write_table(path, table())
-    assert read_table(path) == table()
+    write_rate_table(path, table())
+    assert read_rate_table(path) == table()
     assert "sensitivity" not in path.read_text(encoding="utf-8")
     scored = replace(
         table(), sensitivity={"llama": {"sgpo": (Sensitivity(0.5, 0.5, {"arena_hard/score": 12.5, "a/b": None}),)}}
     )
-    write_table(path, scored)
-    assert read_table(path) == scored
-    assert (read_table(path).rates("llama"), read_table(path).rates("qwen")) == ({"sgpo": 1.0}, {})
+    write_rate_table(path, scored)
+    assert read_rate_table(path) == scored
+    assert (read_rate_table(path).rates("llama"), read_rate_table(path).rates("qwen")) == ({"sgpo": 1.0}, {})
 
 
 def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mini.yaml"
-    write_table(path, table())
+    write_rate_table(path, table())
     path.write_text(path.read_text(encoding="utf-8").replace("passed:", "pased:"), encoding="utf-8")
     with pytest.raises(UserError, match=r"mini\.yaml: models\.llama\.sgpo: unknown key 'pased'; did you mean 'passed'"):
-        read_table(path)
+        read_rate_table(path)
 
 
 def test_the_documentation_states_the_rule() -> None:

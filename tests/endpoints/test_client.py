@@ -20,8 +20,8 @@ from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.known_models import Price
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
-from harness.endpoints.wire_format import THINKING_TOKENS, UnusableAnswer, read_answer
+from harness.endpoints.reference import EndpointReference
+from harness.endpoints.wire_format import THINKING_TOKENS, UnusableAnswer, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from tests.chat_server import FAULTS, GARBAGE, ChatServer, Faults, Request, Response
@@ -49,7 +49,7 @@ def judge(
     server: ChatServer, kept: Path, limits: Limits | None = None, retries: Retries = QUICK, **reference: object
 ) -> OpenAIJudge:
     limits = limits or Limits(concurrency=16, timeout_seconds=5.0)
-    return OpenAIJudge(replace(JudgeReference("judge-1", server.base_url), **reference), limits, kept, retries)
+    return OpenAIJudge(replace(EndpointReference("judge-1", server.base_url), **reference), limits, kept, retries)
 
 
 def all_replies(judge: OpenAIJudge, requests: Sequence[ChatRequest]) -> Replies:
@@ -110,7 +110,7 @@ def test_a_server_that_answers_nothing_useful_ends_the_run_early(tmp_path, fault
         line = stop(judge(server, tmp_path, limits, retries), questions(100))
         assert server.calls.total() - before <= (5 + 4) * 3
     assert reason in line and "--judge-base-url" in line
-    assert line.endswith("10 of 100 replies are there and kept"), "which excuse no server that fails now"
+    assert line.endswith("10 of 100 replies are recorded"), "which excuse no server that fails now"
 
 
 @pytest.mark.parametrize("fault", ["500", "hang"])
@@ -125,7 +125,7 @@ def test_a_server_that_fails_after_its_first_reply_ends_the_run_once_rounds_of_r
         line = stop(this_run, questions(100))
         assert server.calls.total() - before <= (5 + 2 * 4 + 4) * 2
     assert "gives no usable reply any more, not one to the last 13 requests: " in line
-    assert line.endswith("1 of 100 replies are there and kept")
+    assert line.endswith("1 of 100 replies are recorded")
 
 
 def test_replies_in_between_excuse_requests_that_are_given_up(tmp_path):
@@ -300,7 +300,7 @@ def test_an_endpoint_that_is_not_there_is_said_at_once(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    nobody = OpenAIJudge(JudgeReference("judge-1", url), Limits(), tmp_path, QUICK)
+    nobody = OpenAIJudge(EndpointReference("judge-1", url), Limits(), tmp_path, QUICK)
     assert "cannot be reached" in stop(nobody, questions(800))
 
 
@@ -309,7 +309,7 @@ def test_what_arrived_before_a_refusal_is_kept(tmp_path):
         running = judge(server, tmp_path).replies(questions(100))
         first = list(islice(running, 30))
         server.faults = Faults(status=401)
-        with pytest.raises(UserError, match="of 100 replies are there and kept") as error:
+        with pytest.raises(UserError, match="of 100 replies are recorded") as error:
             while True:
                 first.append(next(running))
         assert f"{len(first)} of 100" in str(error.value)
@@ -347,9 +347,9 @@ def test_the_budget_stops_cleanly_and_a_larger_one_goes_on(tmp_path, priced):
         line = stop(judge(server, tmp_path, Limits(8, max_usd=0.1, run_id="1")), requests)
         paid = server.served.total()
         assert 0 < paid < 60
-        assert "--max-usd" in line and f"{paid} of 60 replies are there and kept" in line
+        assert "--max-usd" in line and f"{paid} of 60 replies are recorded" in line
         spent = sum(line["usd"] for line in recorded(tmp_path))
-        most = cost.Budget(JudgeReference("judge-1", server.base_url), None).most_usd(requests[-1])
+        most = cost.Budget(EndpointReference("judge-1", server.base_url), None).most_usd(requests[-1])
         assert 0.1 - most < spent <= 0.1
         assert stop(judge(server, tmp_path, Limits(8, max_usd=0.1, run_id="1")), requests)
         assert server.served.total() == paid, "the same run has nothing left to spend"
@@ -399,13 +399,13 @@ def recorded(kept: Path) -> list[Mapping[str, object]]:
 )
 def test_an_answer_without_a_reply_is_unusable(answer, reason):
     with pytest.raises(UnusableAnswer, match=reason):
-        read_answer(answer)
+        parse_reply(answer)
 
 
 @pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
 def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
     choice = {"message": {"content": None}, "finish_reason": finish_reason}
-    assert read_answer({"choices": [choice]}) == ChatReply("", None, finish_reason)
+    assert parse_reply({"choices": [choice]}) == ChatReply("", None, finish_reason)
 
 
 @pytest.mark.parametrize(
@@ -444,15 +444,15 @@ def test_a_reply_cut_off_before_its_first_word_is_empty(finish_reason):
     ],
 )
 def test_log_probabilities_are_those_of_the_first_token(logprobs, found):
-    assert read_answer({"choices": [{"message": {"content": "m"}, "logprobs": logprobs}]}).log_probabilities == found
+    assert parse_reply({"choices": [{"message": {"content": "m"}, "logprobs": logprobs}]}).log_probabilities == found
 
 
 def test_a_missing_key_is_named_except_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(UserError, match="OPENAI_API_KEY"):
-        OpenAIJudge(JudgeReference("gpt-4", "https://api.example.com/v1"), Limits(), tmp_path)
+        OpenAIJudge(EndpointReference("gpt-4", "https://api.example.com/v1"), Limits(), tmp_path)
     for host in ("127.0.0.1:8000", "localhost:8000", "[::1]:8000"):
-        OpenAIJudge(JudgeReference("judge-1", f"http://{host}/v1"), Limits(), tmp_path)
+        OpenAIJudge(EndpointReference("judge-1", f"http://{host}/v1"), Limits(), tmp_path)
 
 
 def test_the_key_is_sent_and_blanks_around_it_are_not(tmp_path, monkeypatch):
@@ -465,7 +465,7 @@ def test_the_key_is_sent_and_blanks_around_it_are_not(tmp_path, monkeypatch):
 def test_a_key_that_no_header_can_carry_is_not_shown(tmp_path, monkeypatch, damaged):
     monkeypatch.setenv("OPENAI_API_KEY", damaged)
     with pytest.raises(UserError, match="OPENAI_API_KEY") as error:
-        OpenAIJudge(JudgeReference("gpt-4", "https://api.example.com/v1"), Limits(), tmp_path)
+        OpenAIJudge(EndpointReference("gpt-4", "https://api.example.com/v1"), Limits(), tmp_path)
     assert KEY not in str(error.value)
 
 
@@ -501,7 +501,7 @@ def test_the_key_reaches_no_file_no_log_and_no_error(tmp_path, caplog, capfd):
 
 def judge_all(base_url: str, kept: str) -> None:
     """What the killed processes do."""
-    client = OpenAIJudge(JudgeReference("judge-1", base_url), Limits(16), Path(kept))
+    client = OpenAIJudge(EndpointReference("judge-1", base_url), Limits(16), Path(kept))
     all_replies(client, questions(500))
 
 

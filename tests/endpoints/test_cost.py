@@ -12,14 +12,14 @@ from harness.endpoints import cost
 from harness.endpoints.cost import Budget, TokenCounter, describe, estimate
 from harness.endpoints.known_models import OPENAI_URL
 from harness.endpoints.protocol import ChatRequest, Message
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.endpoints.wire_format import THINKING_TOKENS
 from harness.errors import UserError
 
-GPT4 = judge_reference("gpt-4-1106-preview")  # $10 and $30 per million tokens
-GPT4O = judge_reference("gpt-4o")
-UNKNOWN = judge_reference("someones-model", "https://llm.example.org/v1")
-LOCAL = judge_reference("someones-model", "http://127.0.0.1:8000/v1")
+GPT4 = endpoint_reference("gpt-4-1106-preview")  # $10 and $30 per million tokens
+GPT4O = endpoint_reference("gpt-4o")
+UNKNOWN = endpoint_reference("someones-model", "https://llm.example.org/v1")
+LOCAL = endpoint_reference("someones-model", "http://127.0.0.1:8000/v1")
 
 
 def request(text: str = "which one?", max_tokens: int = 1) -> ChatRequest:
@@ -61,7 +61,7 @@ def test_texts_have_the_published_number_of_tokens(tokenizer: str, text: str, to
 
 @pytest.mark.parametrize(("reference", "tokens"), [(GPT4, 129), (GPT4O, 124)])
 def test_a_conversation_has_the_number_of_tokens_that_the_api_charged_for(
-    reference: JudgeReference, tokens: int
+    reference: EndpointReference, tokens: int
 ) -> None:
     """The cookbook's conversation; its messages also have names, which cost one token beside their text."""
     count_text = cost.text_token_counter("cl100k_base" if reference is GPT4 else "o200k_base")
@@ -100,7 +100,7 @@ def test_a_count_says_what_it_is() -> None:
     assert TokenCounter(GPT4).method == "counted with cl100k_base"
     assert not TokenCounter(UNKNOWN).exact
     assert "estimate" in TokenCounter(UNKNOWN).method
-    elsewhere = TokenCounter(judge_reference("gpt-4o", "https://llm.example.org/v1"))
+    elsewhere = TokenCounter(endpoint_reference("gpt-4o", "https://llm.example.org/v1"))
     assert not elsewhere.exact
     assert elsewhere.method == "an estimate, counted with o200k_base"
 
@@ -142,7 +142,7 @@ def test_long_replies_have_an_assumed_length_and_a_bound() -> None:
 
 
 def test_where_counts_are_estimates_the_bound_is_still_one() -> None:
-    luna = judge_reference("gpt-6-luna")  # a known price, an unknown tokenizer
+    luna = endpoint_reference("gpt-6-luna")  # a known price, an unknown tokenizer
     requests = [request("Grüße 🙂 " * 30), request("eight by" * 30)]
     found = estimate(requests, luna)
     assert found.most_prompt_tokens > found.prompt_tokens
@@ -156,7 +156,7 @@ def test_where_counts_are_estimates_the_bound_is_still_one() -> None:
 
 
 def test_the_bound_has_room_for_thinking() -> None:
-    found = estimate([request()], judge_reference("o3"))
+    found = estimate([request()], endpoint_reference("o3"))
     assert found.completion_tokens == 1
     assert found.most_completion_tokens == 1 + THINKING_TOKENS
 
@@ -239,7 +239,7 @@ def test_a_budget_without_a_price_is_refused_at_once() -> None:
     with pytest.raises(UserError, match=r"someones-model at https://llm\.example\.org/v1 is not known.*drop --max-usd"):
         Budget(UNKNOWN, 1.0)
     with pytest.raises(UserError, match="Batch API price of gpt-4-turbo-preview"):
-        Budget(judge_reference("gpt-4-turbo-preview"), 1.0, batch=True)
+        Budget(endpoint_reference("gpt-4-turbo-preview"), 1.0, batch=True)
 
 
 def test_without_a_limit_an_unknown_price_stays_unknown() -> None:

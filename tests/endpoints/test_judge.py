@@ -21,7 +21,7 @@ from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import Price
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from tests.batch_routes import BatchFaults, BatchRoutes
@@ -46,7 +46,7 @@ def server() -> Iterator[ChatServer]:
 
 
 def batch_judge(server: ChatServer, kept: Path, limits: Limits | None = None, retries: Retries = RETRIES) -> BatchJudge:
-    reference = JudgeReference("judge-1", server.base_url)
+    reference = EndpointReference("judge-1", server.base_url)
     return BatchJudge(reference, limits or Limits(batch=True, run_id="run"), kept, POLLING, retries)
 
 
@@ -68,7 +68,7 @@ def ok(replies: Mapping[int, ChatReply | CallFailure]) -> set[int]:
 def test_a_batch_gives_the_replies_of_the_synchronous_client(server: ChatServer, tmp_path: Path) -> None:
     routes = BatchRoutes(server)
     in_batch = ask(batch_judge(server, tmp_path / "batch"))
-    one_by_one = ask(OpenAIJudge(JudgeReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
+    one_by_one = ask(OpenAIJudge(EndpointReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
     assert in_batch == one_by_one
     assert set(in_batch) == set(range(40))
     assert len(routes.batches) == 1
@@ -83,7 +83,7 @@ def test_line_separators_in_replies_do_not_end_a_row(server: ChatServer, tmp_pat
 
 
 def test_the_batch_api_is_one_limit_away(tmp_path: Path) -> None:
-    reference = JudgeReference("judge-1", "http://127.0.0.1:1/v1")
+    reference = EndpointReference("judge-1", "http://127.0.0.1:1/v1")
     assert isinstance(load_judge(reference, Limits(batch=True), tmp_path), BatchJudge)
     assert isinstance(load_judge(reference, Limits(), tmp_path), OpenAIJudge)
 
@@ -115,7 +115,7 @@ def test_an_account_without_credit_is_not_asked_again(server: ChatServer, tmp_pa
 def test_what_is_submitted_is_what_the_synchronous_client_sends(server: ChatServer, tmp_path: Path) -> None:
     routes = BatchRoutes(server)
     ask(batch_judge(server, tmp_path / "batch"))
-    ask(OpenAIJudge(JudgeReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
+    ask(OpenAIJudge(EndpointReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
     (batch,) = routes.batches.values()
     submitted = [row["body"] for row in routes.rows_of(batch.input_file_id)]
     assert sorted(map(json.dumps, submitted)) == sorted(map(json.dumps, server.bodies))
@@ -207,7 +207,7 @@ def test_an_output_that_goes_on_coming_cut_short_is_left_to_the_next_run(server:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_with_many_faults_every_verdict_arrives_once(server: ChatServer, tmp_path: Path, seed: int) -> None:
-    faultless = ask(OpenAIJudge(JudgeReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
+    faultless = ask(OpenAIJudge(EndpointReference("judge-1", server.base_url), Limits(), tmp_path / "sync"))
     server.served.clear()
     routes = BatchRoutes(server, BatchFaults(requests=0.3, cut_files=1, lose_created=2, seed=seed))
     assert ask(batch_judge(server, tmp_path)) == faultless
@@ -219,10 +219,10 @@ def test_many_requests_are_split_at_the_limits(
     server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     routes = BatchRoutes(server)
-    monkeypatch.setattr(judge, "MOST_REQUESTS", 15)
+    monkeypatch.setattr(judge, "MAX_REQUESTS", 15)
     assert ok(ask(batch_judge(server, tmp_path / "rows"))) == set(range(40))
     assert sorted(len(routes.rows_of(batch.input_file_id)) for batch in routes.batches.values()) == [10, 15, 15]
-    monkeypatch.setattr(judge, "MOST_BYTES", 1000)
+    monkeypatch.setattr(judge, "MAX_BYTES", 1000)
     routes.batches.clear()
     assert ok(ask(batch_judge(server, tmp_path / "bytes"))) == set(range(40))
     sizes = [len(routes.files[batch.input_file_id]) for batch in routes.batches.values()]
@@ -244,8 +244,8 @@ def test_a_rejected_reply_is_paid_for_again_by_the_next_run_only(server: ChatSer
 def run_to_be_killed(server: ChatServer, kept: Path) -> "subprocess.Popen[bytes]":
     code = (
         "import sys; from pathlib import Path; from tests.endpoints import test_judge as t\n"
-        "from harness.endpoints.reference import JudgeReference; from harness.engine.limits import Limits\n"
-        "judge = t.BatchJudge(JudgeReference('judge-1', sys.argv[1]), Limits(run_id='killed'), Path(sys.argv[2]),"
+        "from harness.endpoints.reference import EndpointReference; from harness.engine.limits import Limits\n"
+        "judge = t.BatchJudge(EndpointReference('judge-1', sys.argv[1]), Limits(run_id='killed'), Path(sys.argv[2]),"
         " t.Polling(first=60.0), t.RETRIES)\n"
         "t.ask(judge)\n"
     )
@@ -327,7 +327,7 @@ def dear(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def most_usd(server: ChatServer, requests: Sequence[ChatRequest]) -> float:
-    return sum(map(Budget(JudgeReference("judge-1", server.base_url), None, batch=True).most_usd, requests))
+    return sum(map(Budget(EndpointReference("judge-1", server.base_url), None, batch=True).most_usd, requests))
 
 
 @pytest.mark.usefixtures("dear")
@@ -359,7 +359,7 @@ def test_a_budget_holds_for_all_judges_of_a_run_together(server: ChatServer, tmp
     server.models = ("judge-1", "judge-2")
     BatchRoutes(server)
     limits = Limits(run_id="run", max_usd=most_usd(server, REQUESTS) * 1.01)
-    other = BatchJudge(JudgeReference("judge-2", server.base_url), limits, tmp_path, POLLING, RETRIES)
+    other = BatchJudge(EndpointReference("judge-2", server.base_url), limits, tmp_path, POLLING, RETRIES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BatchJudge, "_ended", lambda *_: iter(()))
         ask(batch_judge(server, tmp_path, limits))

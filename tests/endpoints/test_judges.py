@@ -4,14 +4,14 @@ import pytest
 
 from harness.endpoints.embedded_judge import EmbeddedJudge
 from harness.endpoints.judges import load_judge
-from harness.endpoints.reference import judge_reference
+from harness.endpoints.reference import endpoint_reference
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.mini.identity import world_digest
 
 
 def test_the_embedded_judge_is_identified_by_the_worlds_code(tmp_path: Path) -> None:
-    reference = judge_reference("mini:judge")
+    reference = endpoint_reference("mini:judge")
     assert (reference.is_embedded, reference.content, reference.base_url) == (True, world_digest(), "")
     assert isinstance(load_judge(reference, Limits(), tmp_path), EmbeddedJudge)
 
@@ -19,18 +19,18 @@ def test_the_embedded_judge_is_identified_by_the_worlds_code(tmp_path: Path) -> 
 @pytest.mark.parametrize(("model", "url"), [("mini:juge", None), ("mini:judge", "http://127.0.0.1:8000/v1")])
 def test_there_is_one_embedded_judge_and_it_is_not_served(model: str, url: str | None) -> None:
     with pytest.raises(UserError, match="the embedded judge is mini:judge"):
-        judge_reference(model, url)
+        endpoint_reference(model, url)
 
 
 def test_a_base_url_is_the_same_with_and_without_its_last_slash() -> None:
-    with_slash, without = (judge_reference("m", f"http://127.0.0.1:8000/v1{end}") for end in ("/", ""))
+    with_slash, without = (endpoint_reference("m", f"http://127.0.0.1:8000/v1{end}") for end in ("/", ""))
     assert with_slash == without
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://there", "localhost"])
 def test_a_base_url_that_is_none_is_a_user_error(url: str) -> None:
     with pytest.raises(UserError, match="must start with http:// or https://"):
-        judge_reference("m", url)
+        endpoint_reference("m", url)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_base_url_that_is_none_is_a_user_error(url: str) -> None:
 )
 def test_a_base_url_that_may_hold_a_secret_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(UserError, match="no user, password, query or fragment") as error:
-        judge_reference("m", url)
+        endpoint_reference("m", url)
     assert "ter2" not in str(error.value)
 
 
@@ -54,18 +54,18 @@ def test_a_base_url_that_may_hold_a_secret_is_refused_without_showing_it(url: st
     "url", ["http://", "http:///v1", "http://there:port/v1", "http://[::1/v1", "http://there:0/v1"]
 )
 def test_a_base_url_without_a_host_is_a_user_error(url: str) -> None:
-    with pytest.raises(UserError, match="names no host and port"):
-        judge_reference("m", url)
+    with pytest.raises(UserError, match="no valid host or port"):
+        endpoint_reference("m", url)
 
 
 def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> None:
-    known = judge_reference("o3").without
+    known = endpoint_reference("o3").without
     assert "temperature" in known
-    assert judge_reference("o3", without=("temperature",)).without == known
-    plain = judge_reference("gpt-4o").without
-    both = judge_reference("gpt-4o", without=("logprobs", "temperature"))
+    assert endpoint_reference("o3", without=("temperature",)).without == known
+    plain = endpoint_reference("gpt-4o").without
+    both = endpoint_reference("gpt-4o", without=("logprobs", "temperature"))
     assert set(both.without) == {*plain, "logprobs", "temperature"}
-    assert both == judge_reference("gpt-4o", without=("temperature", "logprobs")), "it is one judge"
+    assert both == endpoint_reference("gpt-4o", without=("temperature", "logprobs")), "it is one judge"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_the_user_says_is_refused_adds_to_what_is_known_of_the_model() -> N
 )
 def test_a_parameter_that_is_always_sent_cannot_be_left_out(misspelt: str, hint: str) -> None:
     with pytest.raises(UserError, match=rf"'{misspelt}'.*\b{hint}\b.*max_tokens"):
-        judge_reference("m", "http://localhost:1/v1", (misspelt,))
+        endpoint_reference("m", "http://localhost:1/v1", (misspelt,))
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_a_parameter_that_is_always_sent_cannot_be_left_out(misspelt: str, hint:
 )
 def test_an_azure_url_with_a_query_is_told_what_azure_takes(url: str) -> None:
     with pytest.raises(UserError, match=r"for Azure give https://RESOURCE\.openai\.azure\.com/openai/v1") as error:
-        judge_reference("m", url)
+        endpoint_reference("m", url)
     assert url not in str(error.value)
     with pytest.raises(UserError) as error:
-        judge_reference("m", "https://llm.example/v1?x=1")
+        endpoint_reference("m", "https://llm.example/v1?x=1")
     assert "Azure" not in str(error.value)
 
 
 @pytest.mark.parametrize("model", ["gpt-4@localhost:8000/v1", "gpt-4@host", "http://localhost:8000/v1", "m@https:h"])
 def test_a_host_in_the_models_name_is_not_taken_for_a_model_of_the_openai_api(model: str) -> None:
-    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*base URL that starts with http"):
-        judge_reference(model)
+    with pytest.raises(UserError, match=r"is not a model of the OpenAI API.*base URL that starts with http"):
+        endpoint_reference(model)
 
 
 def test_a_model_with_an_at_sign_can_be_served_at_a_base_url() -> None:
-    assert judge_reference("@cf/meta/llama", "http://localhost:1/v1").model == "@cf/meta/llama"
+    assert endpoint_reference("@cf/meta/llama", "http://localhost:1/v1").model == "@cf/meta/llama"

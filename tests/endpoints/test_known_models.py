@@ -17,7 +17,7 @@ from harness.endpoints.known_models import (
     price_of,
     shutdown_date,
 )
-from harness.endpoints.reference import JudgeReference, judge_reference
+from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.errors import UserError
 
 SOURCE = {"vendor": {"url": "https://example.org/prices", "as_of": "2026-01-31"}}
@@ -71,9 +71,9 @@ def test_an_exact_name_wins_over_a_beginning_and_a_longer_beginning_over_a_short
 
 
 def test_reasoning_models_refuse_what_they_refuse() -> None:
-    assert judge_reference("o3").without == ("temperature", "logprobs", "max_tokens")
-    assert judge_reference("o3-a-later-one").without == ("temperature", "logprobs", "max_tokens")
-    assert judge_reference("gpt-4o").without == ()
+    assert endpoint_reference("o3").without == ("temperature", "logprobs", "max_tokens")
+    assert endpoint_reference("o3-a-later-one").without == ("temperature", "logprobs", "max_tokens")
+    assert endpoint_reference("gpt-4o").without == ()
 
 
 def test_members_of_a_known_family_have_no_price_of_their_own() -> None:
@@ -99,8 +99,8 @@ def test_mistakes_in_the_table_are_named(model: Mapping[str, Any], complaint: st
 
 
 def test_prices_and_shutdown_dates_hold_at_no_other_endpoint_on_the_net() -> None:
-    vendor = judge_reference("gpt-4-1106-preview")
-    elsewhere = judge_reference("gpt-4-1106-preview", "https://llm.example.org/v1")
+    vendor = endpoint_reference("gpt-4-1106-preview")
+    elsewhere = endpoint_reference("gpt-4-1106-preview", "https://llm.example.org/v1")
     assert vendor.base_url == OPENAI_URL
     assert price_of(vendor) == known_model("gpt-4-1106-preview").price
     assert shutdown_date(vendor) == date(2026, 10, 23)
@@ -112,16 +112,16 @@ def test_prices_and_shutdown_dates_hold_at_no_other_endpoint_on_the_net() -> Non
     "url", ["http://localhost:8000/v1", "http://127.0.0.1:8000/v1", "http://127.0.0.2", "http://[::1]:8000/v1"]
 )
 def test_a_server_on_this_machine_is_free_unless_it_may_be_a_proxy_to_the_vendor(url: str) -> None:
-    assert price_of(judge_reference("smollm2", url)) == FREE
-    assert price_of(judge_reference("gpt-4o", url)) == known_model("gpt-4o").price
-    assert shutdown_date(judge_reference("smollm2", url)) is None
-    assert shutdown_date(judge_reference("gpt-4-1106-preview", url)) == date(2026, 10, 23)
+    assert price_of(endpoint_reference("smollm2", url)) == FREE
+    assert price_of(endpoint_reference("gpt-4o", url)) == known_model("gpt-4o").price
+    assert shutdown_date(endpoint_reference("smollm2", url)) is None
+    assert shutdown_date(endpoint_reference("gpt-4-1106-preview", url)) == date(2026, 10, 23)
 
 
 @pytest.mark.parametrize("url", ["http://localhost.example.org/v1", "http://10.0.0.1/v1", "https://127.0.0.1.nip.io"])
 def test_a_server_on_another_machine_is_not(url: str) -> None:
-    assert price_of(judge_reference("gpt-4o", url)) is None
+    assert price_of(endpoint_reference("gpt-4o", url)) is None
 
 
 def test_the_embedded_judge_is_free() -> None:
-    assert price_of(JudgeReference("mini:judge")) == FREE
+    assert price_of(EndpointReference("mini:judge")) == FREE

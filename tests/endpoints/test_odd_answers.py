@@ -31,9 +31,9 @@ from harness.endpoints.endpoint import CannotList, error_message, problem, probl
 from harness.endpoints.known_models import Price, is_same_model
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import spending
-from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, read_answer
+from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.run.spending import _print_spending
@@ -52,7 +52,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judge(base_url: str, kept: Path, limits: Limits | None = None, retries: Retries = ONCE, **also: Any) -> OpenAIJudge:
-    return OpenAIJudge(JudgeReference("judge-1", base_url), limits or Limits(run_id="run"), kept, retries, **also)
+    return OpenAIJudge(EndpointReference("judge-1", base_url), limits or Limits(run_id="run"), kept, retries, **also)
 
 
 def only(asked: OpenAIJudge, request: ChatRequest = ONE) -> ChatReply | CallFailure:
@@ -125,7 +125,7 @@ def test_no_value_in_any_place_of_an_answer_raises_anything_but_that_it_is_none(
     for answer in MUTATIONS:
         problem_within(answer, KEY)
         try:
-            reply = read_answer(answer)
+            reply = parse_reply(answer)
         except UnusableAnswer as unusable:
             assert str(unusable)
             continue
@@ -155,7 +155,7 @@ def test_nor_do_several_at_once(data: st.DataObject) -> None:
         answer = mutated(answer, at, data.draw(json_values))
     problem_within(answer, KEY), problem(400, answer, KEY), error_message(answer, KEY)
     with suppress(UnusableAnswer):
-        assert isinstance(read_answer(answer), ChatReply)
+        assert isinstance(parse_reply(answer), ChatReply)
 
 
 def as_bytes(answer: Any) -> bytes:
@@ -213,7 +213,7 @@ def priced(monkeypatch: pytest.MonkeyPatch) -> Price:
 
 
 def reserved() -> float:
-    return cost.Budget(JudgeReference("judge-1", "http://127.0.0.1:1/v1"), None).most_usd(ONE)
+    return cost.Budget(EndpointReference("judge-1", "http://127.0.0.1:1/v1"), None).most_usd(ONE)
 
 
 @pytest.mark.parametrize("count", [-1, 0, True, False, 2.0, 0.5, "12", None, [], {}, 10**12, 10**400, -100_000])
@@ -235,7 +235,7 @@ def test_counts_that_are_none_are_charged_at_the_most(
 def test_an_empty_reply_may_have_no_tokens() -> None:
     answer = good_answer()
     answer["choices"][0]["message"]["content"], answer["usage"]["completion_tokens"] = "", 0
-    assert read_answer(answer).prompt_tokens == 12
+    assert parse_reply(answer).prompt_tokens == 12
 
 
 async def hang(writer: asyncio.StreamWriter) -> None:
@@ -410,7 +410,7 @@ def test_no_text_of_an_answer_brings_the_key_to_the_disk(
 def test_no_name_of_a_model_brings_the_key_to_the_terminal() -> None:
     listed = f'{{"data": [{{"id": "{SPELLINGS["json"]}"}}]}}'.encode()
     with RawServer(whole(200, listed)) as server:
-        assert list(served_models(JudgeReference("judge-1", server.base_url), 5.0)) == ["[OPENAI_API_KEY]"]
+        assert list(served_models(EndpointReference("judge-1", server.base_url), 5.0)) == ["[OPENAI_API_KEY]"]
 
 
 # How long an answer may be
@@ -466,14 +466,14 @@ def test_long_replies_have_the_room_that_they_need(tmp_path: Path) -> None:
     answer = good_answer()
     answer["choices"][0]["message"]["content"] = "\ud83d\ude00" * 4096  # twelve bytes each in ASCII
     answer["prompt_filter_results"] = ["x" * 100_000]
-    assert len(as_bytes(answer)) < most_answer_bytes(JudgeReference("judge-1"), request)
+    assert len(as_bytes(answer)) < most_answer_bytes(EndpointReference("judge-1"), request)
     with RawServer(whole(200, answer)) as server:
         assert isinstance(only(judge(server.base_url, tmp_path), request), ChatReply)
 
 
 def test_a_list_of_models_that_is_endless_is_none() -> None:
     with RawServer(endless(b'{"data": [', b" " * 2**20)) as server, pytest.raises(CannotList, match="longer than"):
-        served_models(JudgeReference("judge-1", server.base_url), 30.0)
+        served_models(EndpointReference("judge-1", server.base_url), 30.0)
 
 
 def dripping(start: bytes) -> Write:
@@ -500,7 +500,7 @@ def dripping(start: bytes) -> Write:
 )
 def test_a_list_of_models_that_comes_letter_by_letter_is_none(start: bytes) -> None:
     with RawServer(dripping(start)) as server, pytest.raises(CannotList, match=r"no whole answer within 0\.2 s"):
-        served_models(JudgeReference("judge-1", server.base_url), 0.2)
+        served_models(EndpointReference("judge-1", server.base_url), 0.2)
 
 
 def test_no_charset_of_a_header_is_looked_up(tmp_path: Path) -> None:
@@ -600,7 +600,7 @@ def test_without_credit_nothing_is_asked_again(field: str, code: str, tmp_path: 
 def test_who_waits_for_a_429_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.endpoints import client, pacing
 
-    monkeypatch.setattr(client, "_TELLING_SECONDS", 0.02)
+    monkeypatch.setattr(client, "_SILENCE_CHECK_SECONDS", 0.02)
     monkeypatch.setattr(client, "Silence", lambda now: pacing.Silence(now, first=0.2))
     said: list[str] = []
     retries = Retries(first_delay=0.05, longest_delay=0.05, patience=2.0)
@@ -690,7 +690,7 @@ def test_of_a_web_page_its_title_is_shown(page: str, shown: str, tmp_path: Path)
 
 def test_an_error_in_a_list_is_read() -> None:
     found = problem(429, '[{"error": {"message": "slow down", "code": 429, "status": "RESOURCE_EXHAUSTED"}}]', KEY)
-    assert str(found) == "status 429: slow down" and found.may_pass
+    assert str(found) == "status 429: slow down" and found.is_retryable
 
 
 # TLS
@@ -729,7 +729,7 @@ def test_a_certificate_that_is_not_trusted_is_named_and_can_be(
         with pytest.raises(UserError, match=r"certificate verify failed: self-signed certificate.*SSL_CERT_FILE"):
             only(judge(server.base_url, tmp_path / "kept", retries=STUBBORN))
         with pytest.raises(UserError, match="certificate verify failed"):
-            served_models(JudgeReference("judge-1", server.base_url), 5.0)
+            served_models(EndpointReference("judge-1", server.base_url), 5.0)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         assert isinstance(only(judge(server.base_url, tmp_path / "kept")), ChatReply)
 

@@ -13,7 +13,7 @@ from harness.endpoints.batch.judge import BatchJudge, Polling
 from harness.endpoints.cost import Budget
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import spending
 from harness.engine.limits import Limits
 from harness.errors import UserError
@@ -36,7 +36,7 @@ def questions(count: int) -> list[ChatRequest]:
 
 def ask(server: ChatServer, kept: Path, requests: list[ChatRequest], note: Callable[[str], None] = print) -> Replies:
     limits = Limits(batch=True, run_id="run", timeout_seconds=5.0)
-    reference = JudgeReference("judge-1", server.base_url)
+    reference = EndpointReference("judge-1", server.base_url)
     return dict(BatchJudge(reference, limits, kept, Polling(0.01, 0.02), RETRIES, note).replies(requests))
 
 
@@ -111,7 +111,7 @@ def test_counts_that_are_none_are_charged_at_the_most(tmp_path: Path, monkeypatc
             server, "completion", lambda body, text=None: {**good_answer(), "usage": {"prompt_tokens": -1}}
         )
         BatchRoutes(server, at_once=True)
-        reference = JudgeReference("gpt-4.1", server.base_url)
+        reference = EndpointReference("gpt-4.1", server.base_url)
         judge = BatchJudge(reference, Limits(batch=True, run_id="run"), tmp_path, Polling(0.01), RETRIES)
         assert len(list(judge.replies(questions(3)))) == 3
         most = sum(map(Budget(reference, None, batch=True).most_usd, questions(3)))
@@ -168,7 +168,7 @@ def test_lines_of_a_journal_that_are_none_of_ours_are_passed_over(tmp_path: Path
 def test_a_batch_that_never_ends_ends_the_run_and_is_kept(status: str, tmp_path: Path) -> None:
     with ChatServer() as server:
         routes = BatchRoutes(server, BatchFaults(end=status), at_once=True)
-        reference = JudgeReference("judge-1", server.base_url)
+        reference = EndpointReference("judge-1", server.base_url)
         limits, polling = Limits(batch=True, run_id="run", timeout_seconds=5.0), Polling(0.01, 0.02, at_most=0.1)
         with pytest.raises(UserError, match=rf"has not ended within 0 hours \(status {status}\)"):
             dict(BatchJudge(reference, limits, tmp_path, polling, RETRIES).replies(questions(2)))
@@ -181,7 +181,7 @@ def test_a_batch_that_never_ends_ends_the_run_and_is_kept(status: str, tmp_path:
 def test_a_list_of_batches_without_end_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.endpoints.batch import api
 
-    monkeypatch.setattr(api, "_MOST_BATCHES", 10)
+    monkeypatch.setattr(api, "_MAX_BATCHES", 10)
     with ChatServer() as server:
         routes = BatchRoutes(server, at_once=True)
         batch = {"id": "batch-0", "object": "batch", "input_file_id": "another", "status": "completed"}
@@ -189,7 +189,7 @@ def test_a_list_of_batches_without_end_is_not_read_for_ever(tmp_path: Path, monk
         async def again(request: Request) -> Response:
             return Response(body={"object": "list", "data": [batch], "has_more": True})
 
-        api = BatchApi(JudgeReference("judge-1", server.base_url), KEY, 5.0, RETRIES)
+        api = BatchApi(EndpointReference("judge-1", server.base_url), KEY, 5.0, RETRIES)
         file_id = api.upload(b"")
         server.route("GET", "/v1/batches", again)
         assert api.create(file_id, first_attempt=False) in routes.batches
@@ -202,6 +202,6 @@ def test_the_batch_api_is_a_client_that_is_bounded(tmp_path: Path) -> None:
             return Response(307, b"", {"location": "http://localhost:9/v1/files"})
 
         server.route("POST", "/v1/files", elsewhere)
-        api = BatchApi(JudgeReference("judge-1", server.base_url), KEY, 5.0, RETRIES)
+        api = BatchApi(EndpointReference("judge-1", server.base_url), KEY, 5.0, RETRIES)
         with pytest.raises(UserError, match="redirects to http://localhost:9"):
             api.upload(b"{}")

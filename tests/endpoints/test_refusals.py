@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.endpoints.error_text import error_within, said
+from harness.endpoints.error_text import error_reason, error_within
 from harness.endpoints.refusals import (
     FILTERED,
     NO_ROOM,
@@ -234,5 +234,5 @@ def test_an_error_in_the_place_of_a_reply_is_found(answer: Any, found: Any) -> N
 
 def test_what_a_proxy_passes_on_is_said() -> None:
     body: Mapping[str, Any] = {"error": {"message": "Provider returned error", "metadata": {"raw": "no such thing"}}}
-    assert said(body) == "Provider returned error: no such thing"
-    assert said([{"error": {"message": "not so"}}]) == "not so"
+    assert error_reason(body) == "Provider returned error: no such thing"
+    assert error_reason([{"error": {"message": "not so"}}]) == "not so"

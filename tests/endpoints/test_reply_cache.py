@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.endpoints.protocol import ChatReply, ChatRequest, Message
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, Spending, _sealed, request_key, spending
 from harness.endpoints.wire_format import UnusableAnswer
 from harness.run.spending import _print_spending
 
-REFERENCE = JudgeReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
+REFERENCE = EndpointReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
 REQUEST = ChatRequest((Message("system", "Judge."), Message("user", "A or B?")), 16, 0.0, 5)
 REPLY = ChatReply("[[A>B]]", {"[[": -0.1}, "stop", 12, 3)
 
@@ -30,7 +30,7 @@ requests = st.builds(
     st.sampled_from([None, 0, 1]),
 )
 references = st.builds(
-    JudgeReference,
+    EndpointReference,
     st.sampled_from(["judge-1", "judge-2"]),
     st.sampled_from(["http://a/v1", "http://b/v1"]),
     parser_version=st.integers(0, 3),

@@ -11,7 +11,7 @@ from harness.endpoints.batch.judge import BatchJudge, Polling
 from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally
 from harness.engine.limits import Limits
@@ -69,7 +69,7 @@ def labels(odd: int, even: int) -> list[ChatRequest]:
 
 
 def judge(server: ChatServer, kept: Path, limits: Limits = ONE_BY_ONE, **reference: Any) -> OpenAIJudge:
-    return OpenAIJudge(replace(JudgeReference("judge-1", server.base_url), **reference), limits, kept, QUICK)
+    return OpenAIJudge(replace(EndpointReference("judge-1", server.base_url), **reference), limits, kept, QUICK)
 
 
 def ask(judge: OpenAIJudge | BatchJudge, requests: list[ChatRequest]) -> list[ChatReply | CallFailure]:
@@ -234,7 +234,7 @@ def test_a_model_without_log_probabilities_ends_the_run_early_and_for_free_the_n
 ) -> None:
     with OddServer(logprobs(value)) as server:
         line = stop(judge(server, tmp_path), questions(500, 0))
-        assert NO_LOGPROBS in line and line.endswith("; 8 of 500 replies are there and kept")
+        assert NO_LOGPROBS in line and line.endswith("; 8 of 500 replies are recorded")
         assert server.calls.total() == FailureTally.MODEL_REPLIES == 8
         assert NO_LOGPROBS in stop(judge(server, tmp_path), questions(500, 0))
         assert server.calls.total() == FailureTally.MODEL_REPLIES, "the replies are kept"
@@ -244,7 +244,7 @@ def test_a_model_without_log_probabilities_ends_the_run_early_and_for_free_the_n
 
 def test_replies_kept_without_log_probabilities_are_none_either(tmp_path: Path) -> None:
     with OddServer() as server:
-        reference = JudgeReference("judge-1", server.base_url, parser_version=3)
+        reference = EndpointReference("judge-1", server.base_url, parser_version=3)
         with RecordedReplies(tmp_path, reference, "earlier") as record:
             for request in questions(2, 0):
                 record.add(request, ChatReply("m"), None)
@@ -288,7 +288,12 @@ def test_a_few_faults_among_many_replies_end_nothing(tmp_path: Path) -> None:
 
 
 def test_a_system_turn_can_be_put_before_the_users(tmp_path: Path) -> None:
-    said = (Message("system", "Judge."), Message("user", "1?"), Message("assistant", "Hm."), Message("user", "2?"))
+    said = (
+        Message("system", "Judge."),
+        Message("user", "1?"),
+        Message("assistant", "Hm."),
+        Message("user", "2?"),
+    )
     with OddServer() as server:
         ask(judge(server, tmp_path, without=("system",)), [ChatRequest(said, 64, 0.0)])
         ask(judge(server, tmp_path), [ChatRequest(said, 64, 0.0)])
@@ -329,7 +334,7 @@ def batches() -> Iterator[tuple[OddServer, BatchRoutes]]:
 
 
 def in_batch(server: ChatServer, kept: Path) -> BatchJudge:
-    reference = JudgeReference("judge-1", server.base_url)
+    reference = EndpointReference("judge-1", server.base_url)
     return BatchJudge(reference, Limits(batch=True), kept, Polling(0.01, 0.02), QUICK)
 
 
@@ -366,6 +371,6 @@ def filtered_row(custom_id: str, status: int, message: str) -> dict[str, Any]:
 def test_a_teacher_is_told_of_the_table_and_not_of_a_judges_option(tmp_path: Path) -> None:
     with OddServer(refusal=error_response(400, "System role not supported")) as server:
         asked = OpenAIJudge(
-            JudgeReference("judge-1", server.base_url), ONE_BY_ONE, tmp_path, QUICK, options=TEACHER_OPTIONS
+            EndpointReference("judge-1", server.base_url), ONE_BY_ONE, tmp_path, QUICK, options=TEACHER_OPTIONS
         )
         assert "configs/judges.yaml says what each model refuses: system is missing" in stop(asked, labels(1, 0))

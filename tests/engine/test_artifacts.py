@@ -114,7 +114,7 @@ def test_a_known_key_stays_as_it_is():
 def test_labels_are_no_part_of_the_key():
     plain = numbers(count=1)
     with labels("qwen"), labels("seed 0"):
-        labelled = numbers(count=1).labelled("drafts")
+        labelled = numbers(count=1).append_label("drafts")
     assert labelled == plain
     assert hash(labelled) == hash(plain)
     assert str(labelled) == "numbers qwen seed 0 drafts"

@@ -230,6 +230,17 @@ def test_the_decorator_of_steps_counts_as_written_and_reaches_nothing(lab: Calla
     assert lab("one", imported, one) != lab("one", imported, (*one[:2], one[2].replace("1", "2")))
 
 
+def test_what_a_step_declares_for_forecasts_does_not_count(lab: Callable[..., Mapping[str, str]]):
+    imported = (
+        "steps.py",
+        "from lab import registry",
+        "from harness.engine.artifacts import step\nimport lab.registry",
+    )
+    plain = ("steps.py", "def one", "@step(version=1)\ndef one")
+    declared = ("steps.py", "def one", "@step(version=1, rows=lambda context: scaled(3), cost=two)\ndef one")
+    assert lab("one", imported, plain) == lab("one", imported, declared)
+
+
 def test_source_that_cannot_be_found_is_unknown():
     assert code_digests("no_such_package:step") is None
     assert code_digests("harness.steps.filter:no_such_step") is None
@@ -257,8 +268,8 @@ print(all(digests), *{{"torch", "trl", "harness.steps.train", "harness.steps.jud
 
 def test_one_step_of_a_module_is_not_the_other():
     sft, dpo = (code.closure([code.Symbol("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
-    assert code.Symbol("harness.training.trl", "train_dpo") in dpo - sft
-    assert code.Symbol("harness.training.trl", "_train") in dpo & sft
+    assert code.Symbol("harness.training.dpo", "run_dpo") in dpo - sft
+    assert code.Symbol("harness.training.loop", "train") in dpo & sft
 
 
 def test_what_is_excluded_is_there_and_not_counted() -> None:

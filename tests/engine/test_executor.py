@@ -6,7 +6,7 @@ import pytest
 from harness.engine import executor
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources
-from harness.engine.executor import Machine, in_turn, needs_of, side_by_side, threads_for, visible_gpus, work_of
+from harness.engine.executor import ResourcePool, in_turn, needs_of, side_by_side, threads_for, visible_gpus, work_of
 from harness.engine.main_memory import GIB, MainMemory
 from harness.engine.pipeline import run
 from harness.engine.store import Store
@@ -27,7 +27,7 @@ def overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def test_a_machine_gives_what_is_free_and_takes_it_back():
-    machine = Machine("a", cpus=4, gpus=("3", "5"), memory_gb=10)
+    machine = ResourcePool("a", cpus=4, gpus=("3", "5"), memory_gb=10)
     one = machine.take(Resources(gpus=1, cpus=1, memory_gb=6))
     assert one.gpus == ("3",)
     assert machine.fits(Resources(gpus=1, cpus=3, memory_gb=4))
@@ -48,7 +48,7 @@ def test_the_most_urgent_that_fits_is_next_and_holds_back_what_wants_the_same():
     needs = dict(zip(steps, [Resources(gpus=8), Resources(gpus=1), Resources(cpus=2), Resources()], strict=True))
 
     def chosen(gpus: int, cpus: int) -> Artifact | None:
-        machine = Machine("a", cpus, tuple(map(str, range(gpus))))
+        machine = ResourcePool("a", cpus, tuple(map(str, range(gpus))))
         return in_turn(steps, needs.__getitem__, machine.fits)
 
     assert chosen(gpus=8, cpus=4) == steps[0]
@@ -58,7 +58,7 @@ def test_the_most_urgent_that_fits_is_next_and_holds_back_what_wants_the_same():
 
 
 def test_how_many_steps_run_side_by_side():
-    machine = Machine("a", cpus=16, gpus=tuple("01234567"))
+    machine = ResourcePool("a", cpus=16, gpus=tuple("01234567"))
     assert side_by_side([machine.share_of(Resources())] * 40) == 16
     assert side_by_side([machine.share_of(Resources(gpus=1))] * 40) == 8
     assert side_by_side([machine.share_of(Resources(gpus=8))] * 3) == 1

@@ -60,7 +60,7 @@ def test_a_flipped_byte_is_named_and_its_step_alone_made_again(
     flip(file, 0)
     run(graph, again, jobs=1)
     told = capsys.readouterr().err
-    assert told.startswith(f"{file} is not what was written there: squares is made again\n")
+    assert told.startswith(f"{file} is damaged: squares is made again\n")
     assert "[1/1] squares" in told
     assert file.read_bytes() == before
     assert again.staleness(graph).keys == set()
@@ -111,9 +111,7 @@ def test_what_is_missing_or_cut_or_a_record_of_other_things_is_named(
     spoil(store.folder(graph[0]))
     for _ in range(2):
         assert checked_plan([graph[0]], again).missing == (graph[0],)
-    assert capsys.readouterr().err == (
-        f"{store.folder(graph[0])}/{named} is not what was written there: numbers is made again\n"
-    )
+    assert capsys.readouterr().err == (f"{store.folder(graph[0])}/{named} is damaged: numbers is made again\n")
 
 
 def flip_word(path: Path, word: str, other: str) -> None:
@@ -164,8 +162,8 @@ def test_a_damaged_result_that_nobody_can_make_again_is_one_line(store: Store, t
     with pytest.raises(UserError) as raised:
         look_at_files([link, tmp_path / "nowhere"], "warn")
     assert str(raised.value) == (
-        f"{store.folder(artifact)}/model.safetensors is not what was written there; run the command that made it once"
-        " more, which makes this step again, or put a good copy there"
+        f"{store.folder(artifact)}/model.safetensors is damaged; run the command that made it"
+        " again, which makes this step again, or put a good copy there"
     )
 
 
@@ -177,8 +175,8 @@ def test_a_damaged_copy_of_what_is_shared_is_fetched_again(tmp_path: Path, capsy
     flip(other.folder(items) / "rows.jsonl")
     again = Store(tmp_path / "other", SharedStore(url))
     run([items], again, jobs=1, compute=Compute())
-    assert "is not what was written there: numbers is fetched again" in capsys.readouterr().err
+    assert "is damaged: numbers is fetched again" in capsys.readouterr().err
     assert again.bind(items).rows(Item) == whole
     flip(tmp_path / "bucket" / "numbers" / items.key / "rows.jsonl")
-    with pytest.raises(UserError, match=r"bucket/numbers/.*: rows.jsonl is not what was written there; remove that"):
+    with pytest.raises(UserError, match=r"bucket/numbers/.*: rows.jsonl is damaged; remove that"):
         Store(tmp_path / "third", SharedStore(url)).bind(items)

@@ -70,9 +70,7 @@ def test_rows_that_were_damaged_since_mean_starting_again_and_saying_so(tmp_path
     said: list[object] = []
     again = Output(tmp_path, said.append).append_rows(Item, key=lambda item: item.id)
     assert again.done == {}
-    assert [str(line) for line in said] == [
-        f"the rows that a killed run left in {rows} are not what it wrote: made again"
-    ]
+    assert [str(line) for line in said] == [f"the rows that a killed run left in {rows} are damaged: made again"]
     again.append([Item("a", 1)])
     assert list(open_log(tmp_path).done) == ["a"]
 

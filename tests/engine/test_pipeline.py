@@ -154,9 +154,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(runs: Runs):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
     _, stderr = process.communicate(timeout=40)  # the step sleeps for 60 s; a busy machine takes its time
     assert process.returncode == 130
-    assert stderr.splitlines()[1:] == [
-        "error: interrupted; finished steps are kept, the same command goes on from here"
-    ]
+    assert stderr.splitlines()[1:] == ["error: interrupted; finished steps are kept, run the same command to continue"]
     assert not is_running(int(pid))
 
 
@@ -185,7 +183,7 @@ def test_a_user_error_in_a_step_travels_as_one_line(store: Store):
 
 def test_any_other_error_is_shown_in_full(store: Store):
     with pytest.raises(StepFailed) as raised:
-        run([break_down().labelled("of qwen")], store, jobs=1)
+        run([break_down().append_label("of qwen")], store, jobs=1)
     message = str(raised.value)
     [log] = (store.root / ".logs").iterdir()
     assert message.startswith(

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from harness.engine import progress
-from harness.engine.progress import Advance, Display, LiveDisplay, Note, Waiting, display, duration, rate
+from harness.engine.progress import Advance, Display, LiveDisplay, Note, Waiting, display, format_duration, rate
 
 
 class Terminal(io.StringIO):
@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_durations_are_told_as_people_tell_them(seconds: float, text: str):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def test_plain_lines_when_a_step_starts_and_ends(clock):
         shown.start("a", "respond qwen drafts")
         assert stream.getvalue() == "        respond qwen drafts ...\n"  # at once
         shown.start("b", "filter")
-        shown.tell("a", Advance(1000, 1000, "rows", 123.4))
+        shown.show("a", Advance(1000, 1000, "rows", 123.4))
         clock.now = 8.1
         shown.end("a", True, 125)
-        shown.tell("b", Waiting())
+        shown.show("b", Waiting())
         shown.end("b", False, 0)
     assert stream.getvalue().splitlines()[2:] == [
         "[ 1/10] respond qwen drafts: 1000 rows in 8.1 s (123 rows/s), 2 min 05 s left in all",
@@ -66,7 +66,7 @@ def test_a_note_is_a_line_of_its_own():
     for kind, stream in ((Display, io.StringIO()), (LiveDisplay, Terminal())):
         with kind(10, stream) as shown:
             shown.start("a", "respond")
-            shown.tell("a", Note("3 of 100 answers are [cut off]"))
+            shown.show("a", Note("3 of 100 answers are [cut off]"))
             shown.end("a", True, None)
         assert re.findall(r"respond: 3 of 100 answers are \[cut off\]\s*\n", stream.getvalue())
 
@@ -78,12 +78,12 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     with LiveDisplay(2, stream) as shown:
         assert "0/2" in stream.getvalue()  # at once
         shown.start("a", "respond [qwen] drafts")
-        shown.tell("a", Advance(250, 1000, "rows", 50))
+        shown.show("a", Advance(250, 1000, "rows", 50))
         shown.tick(65)
         shown._bars.refresh()
         shown.end("a", True, None)
         shown.start("b", "filter")
-        shown.tell("b", Waiting())
+        shown.show("b", Waiting())
         shown._bars.refresh()
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     assert "250/1000 rows · 50 rows/s · 15.0 s left" in text
@@ -112,7 +112,7 @@ def test_in_a_narrow_terminal_the_label_is_cut_and_the_bar_is_not(
     stream = Terminal()
     with LiveDisplay(232, stream) as shown:
         shown.start("a", "train_sft qwen sft seed 0 SFT with a label that is long for any terminal there is to be")
-        shown.tell("a", Advance(141, 282, "steps", 0.731))
+        shown.show("a", Advance(141, 282, "steps", 0.731))
         shown.tick(352)
         shown._bars.refresh()
     lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()

@@ -236,7 +236,7 @@ def test_ctrl_c_and_sigterm_end_the_tasks(cluster: Cluster, tmp_path: Path):
         os.killpg(process.pid, ending)
         _, stderr = process.communicate(timeout=60)
         assert stderr.splitlines()[-1] == (
-            "error: interrupted; finished steps are kept, the same command goes on from here"
+            "error: interrupted; finished steps are kept, run the same command to continue"
         )
         assert process.returncode == 128 + ending
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for _, pid in cluster.events("pid")))

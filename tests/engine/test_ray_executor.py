@@ -11,7 +11,7 @@ import pytest
 from harness.engine import ray_bridge, ray_executor
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources
-from harness.engine.executor import Done, Failed, Machine, Message
+from harness.engine.executor import Done, Failed, ResourcePool, StepMessage
 from harness.engine.limits import Limits
 from harness.engine.pipeline import run
 from harness.engine.progress import Note
@@ -20,8 +20,8 @@ from harness.engine.store import Store
 from harness.errors import StepFailed, UserError, WorkerDied
 from tests.engine.sample_steps import ask, ask_user, numbers, occupy, occupy_much, sample_graph
 
-BIG = Machine("", 16, [str(number) for number in range(8)], 512)
-SMALL = Machine("", 4, [], 16)
+BIG = ResourcePool("", 16, [str(number) for number in range(8)], 512)
+SMALL = ResourcePool("", 4, [], 16)
 RESOURCES = {"training": Resources(gpus=8, cpus=16, memory_gb=256), "generation": Resources(gpus=1)}
 
 
@@ -33,19 +33,19 @@ class Cluster:
         self.running: list[Artifact] = []
         self.at_once: list[set[str]] = []
         """Names of the steps that Ray had at a time."""
-        self.outcome: Callable[[Artifact], Message | Exception | None] = lambda artifact: None
+        self.outcome: Callable[[Artifact], StepMessage | Exception | None] = lambda artifact: None
 
     def __call__(self, address: str, jobs: int, context: TaskContext) -> "Cluster":
         self.context = context
         return self
 
-    def nodes(self) -> list[Machine]:
+    def nodes(self) -> list[ResourcePool]:
         return self.machines
 
     def submit(self, artifact: Artifact, needs: Resources, threads: int) -> None:
         self.running.append(artifact)
 
-    def messages(self, timeout: float) -> Iterator[tuple[Artifact, Message]]:
+    def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         self.at_once.append({artifact.step for artifact in self.running})
         for artifact in list(self.running):
             outcome = self.outcome(artifact)
@@ -82,7 +82,7 @@ def test_ray_has_no_more_steps_than_the_cluster_has_room_for(cluster: Cluster, s
 
 
 def test_what_fits_on_no_node_is_one_line_before_anything_runs(cluster: Cluster, store: Store):
-    cluster.machines = [SMALL, SMALL, Machine("", 16, ["0"], 64)]
+    cluster.machines = [SMALL, SMALL, ResourcePool("", 16, ["0"], 64)]
     with pytest.raises(UserError) as raised:
         run([occupy_much(after=[numbers(count=1)])], store, jobs=1, compute=compute())
     assert str(raised.value) == (
@@ -95,7 +95,7 @@ def test_what_fits_on_no_node_is_one_line_before_anything_runs(cluster: Cluster,
 
 
 def test_what_no_node_has_at_once_is_one_line(cluster: Cluster, store: Store):
-    cluster.machines = [Machine("", 1, list("01234567"), 512), Machine("", 16, [], 512)]
+    cluster.machines = [ResourcePool("", 1, list("01234567"), 512), ResourcePool("", 16, [], 512)]
     with pytest.raises(UserError, match="has enough of all at once for step occupy_much, which needs 8 GPUs, 16 proc"):
         run([occupy_much()], store, jobs=1, compute=compute())
 
@@ -103,7 +103,7 @@ def test_what_no_node_has_at_once_is_one_line(cluster: Cluster, store: Store):
 def test_a_node_that_is_needed_and_lost_is_waited_for_but_not_for_ever(
     cluster: Cluster, store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    def lose_and_replace(artifact: Artifact) -> Message:
+    def lose_and_replace(artifact: Artifact) -> StepMessage:
         cluster.machines = [SMALL] if len(cluster.at_once) < 3 else [SMALL, BIG]
         return Done(True, 0.1, {}) if BIG in cluster.machines else Note("it waits")
 

@@ -62,7 +62,7 @@ def halves(out: Output, *, resumable: bool) -> None:
 
 @pytest.mark.parametrize("resumable", [True, False])
 def test_half_a_character_ends_a_run_in_one_line_wherever_it_is_written(store: Store, resumable: bool) -> None:
-    with pytest.raises(UserError, match=r"a text holds half a character \(\\ud83d\)"):
+    with pytest.raises(UserError, match=r"a text contains half of a surrogate pair \(\\ud83d\)"):
         run([halves(resumable=resumable)], store, jobs=1)
 
 
@@ -75,7 +75,7 @@ def given_half(out: Output) -> None:
 
 
 def test_half_a_character_that_a_step_is_given(store: Store) -> None:
-    with pytest.raises(UserError, match="half a character"):
+    with pytest.raises(UserError, match="half of a surrogate pair"):
         build([drawn_responses(responses=given_half(), prompts=given_half(), size=1, seed=0)], store)
 
 

@@ -117,7 +117,7 @@ def test_folders_and_links_arrive_as_files(url: str, tmp_path: Path):
 @pytest.mark.parametrize("url", ["nothing://bucket", "file:///proc/nowhere"])
 def test_a_url_that_cannot_be_used_is_one_line(url: str, tmp_path: Path):
     store = open_store(tmp_path / "one", Compute(store=url))
-    with pytest.raises(UserError, match=rf"^the store {url} cannot be used \(.+\); see to that, or give another URL"):
+    with pytest.raises(UserError, match=rf"^the store {url} cannot be used \(.+\); fix that, or give another URL"):
         run([numbers(count=1)], store, jobs=1)
 
 

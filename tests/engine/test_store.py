@@ -25,7 +25,7 @@ def executions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_an_artifact_is_a_folder_with_payload_and_record(store: Store):
     items = numbers(count=3, seed=7)
-    artifact = squares(items=items).labelled("of seven")
+    artifact = squares(items=items).append_label("of seven")
     assert not store.has(items)
     assert store.build(items)
     assert store.build(artifact)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from evals.stats.bootstrap import Statistic
 from evals.stats.comparison import (
-    FEWEST_DEGREES_OF_FREEDOM,
+    MIN_DEGREES_OF_FREEDOM,
     PairedDifference,
     SeedSpread,
     checkpoint_test,
@@ -159,10 +159,10 @@ def test_seeds_that_agree_by_chance_do_not_decide(seed: int) -> None:
 
 
 def test_with_too_few_seeds_only_checkpoints_are_compared() -> None:
-    differences, names = family(0, k=FEWEST_DEGREES_OF_FREEDOM)
+    differences, names = family(0, k=MIN_DEGREES_OF_FREEDOM)
     assert not any(each.covers_training_seeds for each in differences)
     assert family_tests(differences, names) == [checkpoint_test(each) for each in differences]
-    enough, names = family(0, k=FEWEST_DEGREES_OF_FREEDOM + 1)
+    enough, names = family(0, k=MIN_DEGREES_OF_FREEDOM + 1)
     assert all(each.covers_training_seeds for each in enough)
 
 

@@ -286,7 +286,7 @@ def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_t
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
     with pytest.raises(UserError, match=r"cannot fetch .*, or pass --data FOLDER to read it from this machine"):
         choose_bench(bench, BenchChoice("official"))  # as `harness eval` does
-    with pytest.raises(UserError, match=r"cannot fetch .*; see to that and run the same command again$"):
+    with pytest.raises(UserError, match=r"cannot fetch .*; fix that and run the same command again$"):
         load_baseline(bench)  # as a scale does, for commands without --data
 
 
@@ -299,7 +299,10 @@ def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_t
     [
         ({"Why?": "a"}, "2 of AlpacaEval's 3 instructions are missing"),
         ({"Why?": "a", "How?": "b", "Où est la gare ?": "c"}, "1 of AlpacaEval's 3 instructions are missing"),
-        ({**dict.fromkeys(INSTRUCTIONS, "a"), "Why?": "\ud83d"}, "row 1: instruction 'Why.': holds half a character"),
+        (
+            {**dict.fromkeys(INSTRUCTIONS, "a"), "Why?": "\ud83d"},
+            "row 1: instruction 'Why.': contains half of a surrogate pair",
+        ),
     ],
 )
 def test_a_baseline_of_alpaca_eval_that_is_not_whole_is_refused(
@@ -406,7 +409,7 @@ def test_outputs_of_several_models_have_no_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"outputs of several models \(a, b\)"):
         outputs_model("alpaca_eval2", path)
     path.write_text('[{"instruction": "i", "output": "o", "generator": "\\ud800"}]')
-    with pytest.raises(UserError, match="half a character"):
+    with pytest.raises(UserError, match="half of a surrogate pair"):
         outputs_model("alpaca_eval2", path)
 
 

@@ -8,10 +8,11 @@ from harness.engine.artifacts import Tracker
 from harness.engine.progress import silent
 from harness.mini.roles import read_role
 from harness.records import PreferencePair, Response, read_rows
-from harness.training import trl
+from harness.training.dpo import run_dpo
 from harness.training.job import LOSSES, StepLoss
-from harness.training.reference import References
+from harness.training.reference import ReferenceScorer
 from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.sft import run_sft
 
 STEPS = 30
 BATCH = 8
@@ -26,13 +27,11 @@ def losses(base: Path, folder: Path) -> dict[str, list[float]]:
     """The loss of each step of SFT, and of DPO with both optimizers, from the checkpoint `base`."""
     torch.set_num_threads(1)  # as in the workers of a run: the number of threads can change the last bit of a sum
     rows = read_role("demonstrations", STEPS * BATCH)
-    trl.train_sft(
-        base, [row for row in rows if isinstance(row, Response)], SFT, seed=0, out=folder / "sft", track=_track
-    )
+    run_sft(base, [row for row in rows if isinstance(row, Response)], SFT, seed=0, out=folder / "sft", track=_track)
     pairs = [row for row in read_role("preference_data", STEPS * BATCH) if isinstance(row, PreferencePair)]
-    reference = References(base, SFT.max_length, "float32").log_probabilities(pairs)
+    reference = ReferenceScorer(base, SFT.max_length, "float32").log_probabilities(pairs)
     for name, settings in (("dpo", DPO), ("dpo-rmsprop", RMSPROP)):
-        trl.train_dpo(base, pairs, reference, settings, seed=0, out=folder / name, track=_track)
+        run_dpo(base, pairs, reference, settings, seed=0, out=folder / name, track=_track)
     return {name: _losses_in(folder / name) for name in ("sft", "dpo", "dpo-rmsprop")}
 
 

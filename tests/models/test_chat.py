@@ -7,11 +7,11 @@ import torch
 
 from harness.errors import UserError
 from harness.models.chat import answer_ids, closing_ids, completion, conversation, prompt_ids, prompt_text
-from harness.models.context import rooms
+from harness.models.context_length import answer_token_limits
 from harness.models.generator import Completion, Conversation, Sampling
 from harness.models.hf import Likelihoods, TransformersGenerator, load_tokenizer
 from harness.records import Message, PreferencePair, Prompt, Response
-from harness.training.reference import References
+from harness.training.reference import ReferenceScorer
 from harness.training.rows import UNSCORED, ReferenceLogProbability, pair_ids, preference_rows, sft_rows
 from tests.models.families import FAMILIES, LLAMA3_TEMPLATE, checkpoint
 from tests.training.naive import alone
@@ -134,7 +134,7 @@ def test_a_saved_tokenizer_that_adds_bos_and_a_template_that_writes_it_give_the_
         *(row["input_ids"] for row in sft_rows([Response(LATER, ANSWER, "x")], tokenizer, 512).dataset),
         *([*row["prompt_ids"], *row[side]] for row in pairs for side in ("chosen_ids", "rejected_ids")),
         Likelihoods(folder)._encode(said, ANSWER, True)[0],
-        *(ids for ids, _ in References(folder, 512, "float32")._rows(pair)),
+        *(ids for ids, _ in ReferenceScorer(folder, 512, "float32")._rows(pair)),
     ]
     assert len(given) == 8
     assert all(ids[0] == bos and ids.count(bos) == 1 for ids in given)
@@ -184,8 +184,8 @@ def test_an_answer_goes_up_to_the_first_closing_token_within_its_room(
 
 def test_a_prompt_that_leaves_no_room_is_named_with_its_length_and_the_limit() -> None:
     said, prompts = alone(["short", "long " * 99]), [[1] * 5, [1] * 10]
-    assert rooms(said, prompts, most=4, limit=11, model="M") == [4, 1]
+    assert answer_token_limits(said, prompts, most=4, limit=11, model="M") == [4, 1]
     with pytest.raises(
         UserError, match=r"that starts with 'long long .{40,60}' has 10 tokens, and M holds 10, its ans"
     ):
-        rooms(said, prompts, most=4, limit=10, model="M")
+        answer_token_limits(said, prompts, most=4, limit=10, model="M")

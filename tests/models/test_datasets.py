@@ -151,7 +151,7 @@ def test_the_same_request_with_another_history_is_another_prompt(tmp_path: Path)
         ({"prompt": "a", "response": "b"}, "pairs", "columns prompt, response; wanted chosen and rejected"),
         ({"prompt": "a", "chosen": "b", "rejected": None}, "pairs", "wanted chosen and rejected"),
         ({}, "responses", "columns none"),
-        ({"prompt": "a", "output": " \n"}, "responses", "no text in output; give it one, or take the row out"),
+        ({"prompt": "a", "output": " \n"}, "responses", "no text in output; give it one, or remove the row"),
         ({"prompt": "a", "chosen": "", "rejected": "b"}, "pairs", "no text in chosen"),
         ({"output": "b"}, "responses", "no text in prompt or instruction"),
         ({"prompt": 3, "output": "b"}, "responses", "no text in prompt or instruction"),
@@ -163,12 +163,16 @@ def test_the_same_request_with_another_history_is_another_prompt(tmp_path: Path)
         ({"messages": turns("a", "")}, "responses", "no text in messages"),
         ({"messages": turns("", "b")}, "responses", "no text in the request in messages"),
         ({"messages": [{"role": "narrator", "content": "a"}]}, "responses", "role 'narrator', content str"),
-        ({"messages": turns("a", "b"), "id": {"a": 1}}, "responses", "id is no name or number"),
-        ({"prompt": "a", "output": "b", "id": "\ud83d"}, "responses", "id is no name or number"),
-        ({"prompt": "a", "output": "b", "generator": "\ud83d"}, "responses", "generator is no name or number"),
-        ({"prompt": "\udc00", "output": "b"}, "responses", "a text holds half a character; write the whole one"),
-        ({"messages": turns("a", "\ud83d", "c", "d")}, "responses", "a text holds half a character"),
-        ({"prompt": "a", "chosen": "b", "rejected": "\ud83d"}, "pairs", "a text holds half a character"),
+        ({"messages": turns("a", "b"), "id": {"a": 1}}, "responses", "id is not a name or number"),
+        ({"prompt": "a", "output": "b", "id": "\ud83d"}, "responses", "id is not a name or number"),
+        ({"prompt": "a", "output": "b", "generator": "\ud83d"}, "responses", "generator is not a name or number"),
+        (
+            {"prompt": "\udc00", "output": "b"},
+            "responses",
+            "a text contains half of a surrogate pair; write the whole character",
+        ),
+        ({"messages": turns("a", "\ud83d", "c", "d")}, "responses", "a text contains half of a surrogate pair"),
+        ({"prompt": "a", "chosen": "b", "rejected": "\ud83d"}, "pairs", "a text contains half of a surrogate pair"),
         ({"prompt": "a", "output": float("nan")}, "responses", "no answer to read: columns prompt, output"),
         ({"prompt": "a", "output": 10**400}, "responses", "output is neither text nor a list"),
         ({"messages": [{"role": "user", "content": None}]}, "responses", "role 'user', content NoneType"),
@@ -194,7 +198,7 @@ def test_a_row_that_cannot_be_used_is_one_line_with_file_and_row(
         (
             "set.jsonl",
             b'{"prompt": "a", "output": "b", "id": ' + b"9" * 5000 + b"}",
-            "set.jsonl:1: id is no name or number",
+            "set.jsonl:1: id is not a name or number",
         ),
         ("set.jsonl", b'{"prompt": "a", "output": "b"}\n', r"has 1 rows, not 2; ask for fewer"),
     ],
@@ -215,7 +219,7 @@ def test_a_file_that_is_not_there_is_one_line_and_not_looked_for_on_the_hub(refe
 
 def test_a_file_that_is_not_there_says_where_it_was_looked_for_or_what_makes_it(tmp_path: Path) -> None:
     for reference, mend in {
-        "mine.jsonl": "; it is looked for from the folder where the command is given",
+        "mine.jsonl": "; a relative path starts at the current folder",
         "data/small/teacher.jsonl": "; `harness data split` makes it, of AlpacaEval's outputs (docs/small.md)",
         str(tmp_path / "mine.jsonl"): "",
     }.items():
@@ -226,7 +230,7 @@ def test_a_file_that_is_not_there_says_where_it_was_looked_for_or_what_makes_it(
 
 def test_a_row_that_no_file_can_hold_ends_the_step_with_its_line(tmp_path: Path, store: Store) -> None:
     reference = lines(tmp_path / "set.jsonl", {"prompt": "a", "output": "b"}, {"prompt": "a", "output": "half \ud83d"})
-    with pytest.raises(UserError, match=rf"^{reference}:2: a text holds half a character"):
+    with pytest.raises(UserError, match=rf"^{reference}:2: a text contains half of a surrogate pair"):
         made(store, data(reference, 2))
 
 
@@ -339,7 +343,7 @@ def test_offline_half_a_split_is_none(hub: HubServer, store: Store, offline: Cal
     made(store, data(NAME, 5, split="train_sft"))
     next(hub_module.cache_folder().rglob("train_sft-00001-*")).unlink()
     offline()
-    with pytest.raises(UserError, match=r"the data set maker/talks@.* not all of it.* run `harness prefetch`"):
+    with pytest.raises(UserError, match=r"the data set maker/talks@.* not completely .* run `harness prefetch`"):
         only(f"{NAME}@{COMMIT}", split="train_sft")
 
 

@@ -11,7 +11,7 @@ from harness.models.chat import answer_ids, prompt_ids
 from harness.models.generator import Sampling
 from harness.models.gguf import gguf_file
 from harness.models.hf import TransformersGenerator, load_checkpoint
-from harness.models.references import checkpoint_of, fingerprint
+from harness.models.references import checkpoint_of, model_fingerprint
 from harness.records import Message
 from harness.steps.data import model
 from tests.models.tiny_gguf import HEAD, HEADS, HIDDEN, KEY_VALUE_HEADS, write_tiny_gguf
@@ -38,7 +38,7 @@ def test_a_file_is_found_in_a_folder_and_in_a_package_that_is_not_imported(
 ) -> None:
     monkeypatch.syspath_prepend(str(tiny.parents[1]))
     assert gguf_file(f"gguf:{tiny}") == gguf_file("gguf:carrier/tiny.gguf") == tiny
-    assert fingerprint(f"gguf:{tiny}") == fingerprint("gguf:carrier/tiny.gguf")
+    assert model_fingerprint(f"gguf:{tiny}") == model_fingerprint("gguf:carrier/tiny.gguf")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_converting_prints_nothing(tiny: Path, store: Store, capfd: pytest.Captu
 def test_a_broken_gguf_file_is_one_line(tiny: Path, store: Store, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(tiny.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf \(\w+: .*; get the file again"):
+    with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf \(\w+: .*; download the file again"):
         made(store, model(f"gguf:{broken}"))
     broken.write_bytes(b"no model at all")
     with pytest.raises(UserError, match=r"cannot read the model in .*broken\.gguf"):

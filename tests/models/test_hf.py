@@ -160,9 +160,9 @@ def test_rows_that_end_before_their_batch_are_told(
 ) -> None:
     monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", 1)
     heard: list[int] = []
-    told = generator.complete(requests(12), LONG, range(12), heard.append)
-    assert told == generator.complete(requests(12), LONG, range(12))
-    assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in told)
+    error_texts = generator.complete(requests(12), LONG, range(12), heard.append)
+    assert error_texts == generator.complete(requests(12), LONG, range(12))
+    assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in error_texts)
 
 
 def test_likelihoods_under_half_precision_weights_do_not_depend_on_the_batch(base: Path, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_what_does_not_fit_into_memory_is_drawn_in_smaller_parts(
 
 
 def test_a_batch_is_smaller_where_answers_are_long(generator: TransformersGenerator) -> None:
-    assert [generator.at_once(tokens) for tokens in (1, 160, 2048, 10**6)] == [256, 256, 20, 1]
+    assert [generator.preferred_batch_size(tokens) for tokens in (1, 160, 2048, 10**6)] == [256, 256, 20, 1]
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:

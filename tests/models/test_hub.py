@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.endpoints.endpoint import endpoint_client
-from harness.endpoints.reference import judge_reference
+from harness.endpoints.reference import endpoint_reference
 from harness.errors import UserError
-from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch, file_names, hub_repository
+from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch_file, file_names, hub_repository
 from harness.network import OFFLINE_VARIABLES, go_offline
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
@@ -29,21 +29,21 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.mark.parametrize(("name", "content"), [("top.json", "[1]"), ("data/v1/deep.jsonl", "{}\n")])
 def test_a_file_is_fetched_with_the_commit_it_comes_from(hub: HubServer, name: str, content: str) -> None:
-    fetched = fetch(SET, name)
+    fetched = fetch_file(SET, name)
     assert fetched.path.read_text() == content
     assert fetched.source == f"{SET}@{COMMIT[:12]}"
 
 
 def test_a_fetched_file_is_sent_once_and_found_when_the_hub_is_down(hub: HubServer) -> None:
-    first = fetch(SET, "top.json")
-    assert fetch(SET, "top.json") == first
+    first = fetch_file(SET, "top.json")
+    assert fetch_file(SET, "top.json") == first
     hub.failing = True
-    assert fetch(SET, "top.json") == first
+    assert fetch_file(SET, "top.json") == first
     assert len(hub.downloads()) == 1
 
 
 def test_a_revision_can_be_asked_for(hub: HubServer) -> None:
-    fetch(SET, "top.json", COMMIT)
+    fetch_file(SET, "top.json", COMMIT)
     assert hub.downloads() == [f"/datasets/{SET}/resolve/{COMMIT}/top.json"]
 
 
@@ -53,15 +53,15 @@ def test_a_revision_can_be_asked_for(hub: HubServer) -> None:
         (SET, "gone.json", None, f"the data set {SET} on the hub has no file gone.json"),
         (SET, "gone.json", COMMIT, f"no file gone.json at revision {COMMIT}"),
         (SET, "top.json", "v9", f"the data set {SET} on the hub has no revision 'v9'"),
-        ("someone/else", "top.json", None, r"cannot fetch top.json .*\(RepositoryNotFoundError\); see to that"),
-        ("no such/name", "top.json", None, r"cannot fetch top.json .*\(HFValidationError\); see to that"),
+        ("someone/else", "top.json", None, r"cannot fetch top.json .*\(RepositoryNotFoundError\); fix that"),
+        ("no such/name", "top.json", None, r"cannot fetch top.json .*\(HFValidationError\); fix that"),
     ],
 )
 def test_what_the_hub_does_not_have_is_one_line(
     hub: HubServer, repository: str, name: str, revision: str | None, complaint: str
 ) -> None:
     with pytest.raises(UserError, match=complaint) as caught:
-        fetch(repository, name, revision)
+        fetch_file(repository, name, revision)
     assert isinstance(caught.value, NotOnHub) == (name == "gone.json")
 
 
@@ -69,15 +69,15 @@ def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; see to that and run the same command again$"):
-        fetch(SET, "top.json")
+    with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; fix that and run the same command again$"):
+        fetch_file(SET, "top.json")
     assert file_names(SET, "data") == []
 
 
 def test_a_failing_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.failing = True
-    with pytest.raises(UserError, match=r"cannot fetch top.json .*; see to that"):
-        fetch(SET, "top.json")
+    with pytest.raises(UserError, match=r"cannot fetch top.json .*; fix that"):
+        fetch_file(SET, "top.json")
 
 
 def test_the_files_of_a_folder_are_listed(hub: HubServer) -> None:
@@ -86,7 +86,7 @@ def test_the_files_of_a_folder_are_listed(hub: HubServer) -> None:
 
 
 def test_the_hub_is_the_one_that_the_environment_names(hub: HubServer, tmp_path: Path) -> None:
-    code = f"from harness.models.hub import fetch; print(fetch({SET!r}, 'top.json').path.read_text())"
+    code = f"from harness.models.hub import fetch_file; print(fetch_file({SET!r}, 'top.json').path.read_text())"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[1]\n"
@@ -96,10 +96,10 @@ def test_an_unreachable_hub_is_given_up_without_retries_and_in_silence(tmp_path:
     with serving(tmp_path) as closed:
         pass
     code = f"""
-from harness.models.hub import fetch
+from harness.models.hub import fetch_file
 from harness.errors import UserError
 try:
-    fetch({SET!r}, "top.json")
+    fetch_file({SET!r}, "top.json")
 except UserError as error:
     print(error)
 """
@@ -112,17 +112,17 @@ except UserError as error:
 def test_a_fetched_file_is_found_when_the_hub_is_gone(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fetch(SET, "top.json")
+    first = fetch_file(SET, "top.json")
     with serving(tmp_path) as closed:
         pass
     monkeypatch.setenv("HF_ENDPOINT", closed.url)
-    assert fetch(SET, "top.json") == first
+    assert fetch_file(SET, "top.json") == first
 
 
 def test_a_gated_data_set_is_one_line(hub: HubServer) -> None:
     hub.gated.add(SET)
     with pytest.raises(UserError, match=f"the data set {SET} is gated: accept its terms"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_offline_a_file_that_was_not_fetched_is_one_line_that_names_prefetch(hub: HubServer, offline: None) -> None:
     with pytest.raises(UserError, match=r"cannot fetch top.json .*; run `harness prefetch` where there is a network$"):
-        fetch(SET, "top.json")
+        fetch_file(SET, "top.json")
     assert hub.requests == []
 
 
@@ -171,6 +171,6 @@ def test_processes_that_are_started_offline_are_offline(offline: None) -> None:
 
 
 def test_offline_no_endpoint_on_another_machine_is_asked(offline: None) -> None:
-    endpoint_client(judge_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0, 1000)
+    endpoint_client(endpoint_reference("judge", "http://127.0.0.1:8000/v1"), "key", 1.0, 1000)
     with pytest.raises(UserError, match="is on another machine, which --offline rules out"):
-        endpoint_client(judge_reference("judge"), "key", 1.0, 1000)
+        endpoint_client(endpoint_reference("judge"), "key", 1.0, 1000)

@@ -112,7 +112,9 @@ def test_offline_a_model_that_was_not_fetched_is_one_line_that_names_prefetch(
     hub: HubServer, store: Store, offline: Callable[[], None], reference: str
 ) -> None:
     offline()
-    with pytest.raises(UserError, match=r"the model maker/tiny.* is not on this machine.*run `harness prefetch`"):
+    with pytest.raises(
+        UserError, match=r"the model maker/tiny.* is not completely in the local cache.*run `harness prefetch`"
+    ):
         made(store, model(reference))
 
 
@@ -120,7 +122,7 @@ def test_offline_half_a_model_is_none(hub: HubServer, store: Store, offline: Cal
     pointer = made(store, model(NAME))
     (checkpoint_of(pointer.folder) / "model.safetensors").unlink()
     offline()
-    with pytest.raises(UserError, match="not on this machine, or not all of it"):
+    with pytest.raises(UserError, match="not completely in the local cache"):
         checkpoint_of(pointer.folder)
 
 
@@ -160,9 +162,9 @@ def untouched(_: HubServer, __: Path) -> None:
         (untouched, "maker/tny", "the hub has no model maker/tny, .* no such folder or file here"),
         (gated, NAME, "the model maker/tiny is gated: accept its terms .*HF_TOKEN"),
         (gated, f"{NAME}@{COMMIT}", "the model maker/tiny is gated"),
-        (failing, NAME, r"maker/tiny is not on this machine.* cannot be asked \(HfHubHTTPError\)"),
+        (failing, NAME, r"maker/tiny is not completely in the local cache.* cannot be asked \(HfHubHTTPError\)"),
         (with_weights_as_bin, NAME, r"has no weights as \.safetensors but as \.bin"),
-        (without("config.json"), NAME, r"is no model that can be loaded: config\.json missing"),
+        (without("config.json"), NAME, r"is not a model that can be loaded: config\.json missing"),
         (without("tokenizer_config.json"), NAME, r"tokenizer_config\.json missing"),
     ],
 )

@@ -12,7 +12,7 @@ from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.generator import Completion, Sampling
 from harness.models.openai_teacher import NO_ANSWER, OpenAITeacher, teacher_endpoint
-from harness.models.references import fingerprint
+from harness.models.references import model_fingerprint
 from harness.records import Message
 from tests.chat_server import ChatServer, Faults, Request, Response, error_response
 
@@ -129,7 +129,7 @@ def test_a_revoked_key_ends_it_with_one_line(tmp_path: Path, status: int) -> Non
             ask(server.base_url, tmp_path)
     line = str(error.value)
     assert f"refuses (status {status})" in line and "check OPENAI_API_KEY" in line
-    assert "2 of 6 replies are there and kept" in line
+    assert "2 of 6 replies are recorded" in line
 
 
 def test_a_dead_endpoint_says_which_option_named_it(tmp_path: Path) -> None:
@@ -155,14 +155,14 @@ def test_the_budget_holds_for_the_teacher_too(tmp_path: Path) -> None:
 def test_model_and_endpoint_are_read_from_the_reference(reference: str, model: str, url: str) -> None:
     found = teacher_endpoint(reference)
     assert (found.model, found.base_url) == (model, url)
-    assert fingerprint(reference) == f"{model} at {url}"
+    assert model_fingerprint(reference) == f"{model} at {url}"
 
 
 @pytest.mark.parametrize(
     "reference", ["openai:model@secret.host:8000/v1", "openai:model@ftp://secret.host/v1", "openai:model@HTTPS:/secret"]
 )
 def test_an_endpoint_without_a_scheme_is_not_taken_for_a_model_of_the_openai_api(reference: str) -> None:
-    with pytest.raises(UserError, match=r"is no model of the OpenAI API.*starts with http:// or https://"):
+    with pytest.raises(UserError, match=r"is not a model of the OpenAI API.*starts with http:// or https://"):
         teacher_endpoint(reference)
 
 

@@ -11,7 +11,7 @@ from harness.mini.identity import world_digest
 from harness.models.embedded import EmbeddedTeacher
 from harness.models.generator import Sampling
 from harness.models.hf import TransformersGenerator, load_checkpoint
-from harness.models.references import checkpoint_folder, fingerprint, load_generator, located, resolve
+from harness.models.references import checkpoint_folder, load_generator, located, model_fingerprint, resolve
 from harness.records import Message
 
 
@@ -49,15 +49,15 @@ def test_a_pointer_to_a_folder_that_is_not_here_is_no_model_of_the_hub(copy: Pat
 
 
 def test_the_fingerprint_follows_the_content_and_not_the_place(base: Path, copy: Path) -> None:
-    assert fingerprint(str(copy)) == fingerprint("mini:llama") != fingerprint("mini:qwen2")
+    assert model_fingerprint(str(copy)) == model_fingerprint("mini:llama") != model_fingerprint("mini:qwen2")
     with (copy / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x01")
-    assert fingerprint(str(copy)) != fingerprint("mini:llama")
+    assert model_fingerprint(str(copy)) != model_fingerprint("mini:llama")
 
 
 def test_the_teacher_has_a_fingerprint_without_a_folder() -> None:
-    assert fingerprint("mini:teacher") == world_digest() != fingerprint("mini:llama")
+    assert model_fingerprint("mini:teacher") == world_digest() != model_fingerprint("mini:llama")
 
 
 def test_references_lead_to_generators(base: Path) -> None:
@@ -74,7 +74,7 @@ def test_references_lead_to_generators(base: Path) -> None:
     ],
 )
 def test_a_reference_that_leads_nowhere_is_a_user_error(reference: str, complaint: str) -> None:
-    for look_up in (checkpoint_folder, fingerprint, load_generator):
+    for look_up in (checkpoint_folder, model_fingerprint, load_generator):
         with pytest.raises(UserError, match=complaint):
             look_up(reference)
 

@@ -118,7 +118,7 @@ def test_a_request_and_its_two_answers(row: dict[str, Any], expected: str) -> No
     assert read(row, "pairs") == expected
 
 
-LOST = "changes what is asked, and would be lost; write it into the request, or take the column or the row out"
+LOST = "changes what is asked, and would be lost; write it into the request, or remove the column or the row"
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"messages": [system("s"), user("p"), assistant("r")], "system": "other"}, f"system {LOST}"),
         ({"system": "s", "system_prompt": "other", "prompt": "p", "output": "o"}, f"system_prompt {LOST}"),
         ({"prompt": [user("q")], "chosen": [user("p"), assistant("c")]}, "chosen lacks turns of prompt, with which"),
-        ({"instruction": "i", "input": 5, "output": "o"}, "no text in input; give it one, or take the row out"),
+        ({"instruction": "i", "input": 5, "output": "o"}, "no text in input; give it one, or remove the row"),
         ({"question": "q", "context": {"a": "b"}, "answer": "o"}, "no text in context"),
         ({"instruction": "i", "system": ["s"], "output": "o"}, "no text in system"),
-        ({"instruction": "i", "history": "we talked", "output": "o"}, "history is no list of [request, answer]"),
-        ({"instruction": "i", "history": [["a", None]], "output": "o"}, "history is no list of [request, answer]"),
+        ({"instruction": "i", "history": "we talked", "output": "o"}, "history is not a list of [request, answer]"),
+        ({"instruction": "i", "history": [["a", None]], "output": "o"}, "history is not a list of [request, answer]"),
         ({"instruction": "i", "prompt": "i: o", "output": "o"}, "prompt ends with the answer; drop that column"),
         (
             {"instruction": "i", "output": json.dumps([user("p"), assistant("r")])},
@@ -150,24 +150,30 @@ LOST = "changes what is asked, and would be lost; write it into the request, or 
         ({"prompt": "<s>[INST] p [/INST]", "response": "r"}, "prompt is in a chat template already ([INST])"),
         ({"prompt": "\n<|user|>\np</s>\n<|assistant|>\n", "response": "r"}, "prompt is in a chat template already"),
         ({"instruction": "i", "output": "<start_of_turn>model\nr"}, "output is in a chat template already"),
-        ({"messages": str([user("p"), assistant("r")])}, "messages is a conversation kept as text, but not as JSON"),
+        ({"messages": str([user("p"), assistant("r")])}, "messages is a conversation stored as text that is not JSON"),
         (
             {"messages": "[{'content': 'p', 'role': 'user'}\n {'content'"},
-            "messages is a conversation kept as text",
+            "messages is a conversation stored as text",
         ),
-        ({"messages": json.dumps([user("p"), assistant("r")])[:-5]}, "messages is a conversation kept as text"),
+        ({"messages": json.dumps([user("p"), assistant("r")])[:-5]}, "messages is a conversation stored as text"),
         ({"messages": [assistant("r")]}, "messages does not end with a user's turn and an answer to it"),
         ({"conversations": [human("p")]}, "conversations does not end with a user's turn and an answer to it"),
-        ({"conversations": [human("p"), {"from": "observation", "value": "x"}, gpt("r")]}, "has a turn of a tool"),
-        ({"messages": [user("p"), assistant("", tool_calls=[{}])]}, "messages has a turn of a tool, or a call of one"),
-        ({"messages": [user("p"), assistant("r", train=False)]}, "messages has an answer that is not to be learnt"),
+        ({"conversations": [human("p"), {"from": "observation", "value": "x"}, gpt("r")]}, "has a tool turn"),
+        ({"messages": [user("p"), assistant("", tool_calls=[{}])]}, "messages has a tool turn or a tool call"),
+        (
+            {"messages": [user("p"), assistant("r", train=False)]},
+            "messages has an answer marked as not to be trained on",
+        ),
         ({"messages": [user([{"type": "input_audio"}]), assistant("r")]}, "content in parts of 'input_audio'"),
         ({"conversation": [{"input": "p", "output": "r"}]}, "role None, content NoneType"),
-        ({"messages": [{"role": "narrator" * 9999, "content": "p"}]}, "has a turn that is no text of system, user or"),
+        (
+            {"messages": [{"role": "narrator" * 9999, "content": "p"}]},
+            "has a turn that is not text of a system, user or",
+        ),
         ({f"column {number}" * 9: "x" for number in range(99)}, "no answer to read: columns column 0"),
-        ({"instruction": {"0": "i"}, "output": {"0": "o"}}, "output has a turn that is no text"),
-        ({"messages": [user("p"), assistant("r")], "kto_tag": False}, "labelled as one that is not wanted"),
-        ({"prompt": "p", "completion": "c", "label": "False"}, "labelled as one that is not wanted"),
+        ({"instruction": {"0": "i"}, "output": {"0": "o"}}, "output has a turn that is not text"),
+        ({"messages": [user("p"), assistant("r")], "kto_tag": False}, "labelled as unwanted"),
+        ({"prompt": "p", "completion": "c", "label": "False"}, "labelled as unwanted"),
         ({"prompt": "p", "completion": b"c"}, "completion is neither text nor a list of {role, content}"),
     ],
 )

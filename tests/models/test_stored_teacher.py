@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 from harness.models.generator import Sampling
-from harness.models.references import fingerprint, load_generator
+from harness.models.references import load_generator, model_fingerprint
 from harness.models.stored_teacher import StoredTeacher
 from harness.recipes.scales import load_scale
 from harness.records import Message, Prompt, Response
@@ -78,7 +78,10 @@ def test_a_request_that_is_not_there_is_named(write: Write, message: str) -> Non
         ({**ROWS[0], "answer": " "}, r"teacher\.jsonl:1: instruction, answer and improvement must each hold text"),
         ({"instruction": "hi", "answer": "Hello."}, r"teacher\.jsonl:1: missing key 'improvement'"),
         ("hi", r"teacher\.jsonl:1"),
-        ({**ROWS[0], "answer": "half \ud83d"}, r"teacher\.jsonl:1: a text holds half a character; write the whole one"),
+        (
+            {**ROWS[0], "answer": "half \ud83d"},
+            r"teacher\.jsonl:1: a text contains half of a surrogate pair; write the whole character",
+        ),
     ],
 )
 def test_a_row_without_one_of_its_texts_is_named(write: Write, row: object, complaint: str) -> None:
@@ -95,12 +98,12 @@ def test_a_file_with_a_byte_order_mark_is_read(write: Write) -> None:
 def test_the_file_is_what_the_reference_names_and_its_fingerprint(write: Write) -> None:
     reference = f"stored:{write(*ROWS)}"
     assert load_generator(reference).name == "teacher"
-    before = fingerprint(reference)
-    assert fingerprint(f"stored:{write(*ROWS)}") == before
-    assert fingerprint(f"stored:{write(*ROWS[:2])}") != before
+    before = model_fingerprint(reference)
+    assert model_fingerprint(f"stored:{write(*ROWS)}") == before
+    assert model_fingerprint(f"stored:{write(*ROWS[:2])}") != before
 
 
 def test_a_file_that_is_not_there_is_one_line() -> None:
-    for look_up in (fingerprint, load_generator):
+    for look_up in (model_fingerprint, load_generator):
         with pytest.raises(UserError, match=r"there is no file no/such\.jsonl .* name another teacher"):
             look_up("stored:no/such.jsonl")

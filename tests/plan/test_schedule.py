@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,11 @@ def test_no_less_than_the_work_that_the_devices_can_do_at_once(tasks: list[Task]
 @given(graphs())
 def test_with_devices_for_all_it_is_the_longest_chain(tasks: list[Task]) -> None:
     assert makespan(tasks, 100) == pytest.approx(critical_path(tasks))
+
+
+def test_the_order_of_equally_long_steps_changes_nothing() -> None:
+    tasks = [task(Step(str(number)), 10, needs) for number, needs in enumerate((2, 3, 1, 2))]
+    assert len({makespan(order, 4) for order in permutations(tasks)}) == 1
 
 
 def test_a_step_of_eight_devices_waits_until_all_are_free() -> None:

@@ -6,19 +6,19 @@ import pytest
 
 from harness.errors import UserError
 from harness.models.memory import shape_of
-from harness.plan.estimates import load_estimates
 from harness.plan.hardware import (
     CALIBRATION,
     MEASURED_HERE,
     Device,
+    Devices,
     Hardware,
-    Machine,
     Source,
     Throughput,
     load_hardware,
     speed,
     with_calibration,
 )
+from harness.steps.estimates import load_estimates
 
 GPU = Device("a GPU", 80, tflops=1000, bandwidth_gb=3000)
 SLOW_GPU = Device("another", 80, tflops=250, bandwidth_gb=1500)
@@ -27,7 +27,7 @@ CORE = Device("a core", 4, tflops=0.05, bandwidth_gb=10, is_gpu=False)
 
 def hardware(*rows: Throughput) -> Hardware:
     devices = {"gpu": GPU, "slow-gpu": SLOW_GPU, "cpu": CORE, MEASURED_HERE: GPU}
-    return Hardware({"somewhere": Source("there", "so")}, devices, {"mini": Machine("cpu", 2)}, rows)
+    return Hardware({"somewhere": Source("there", "so")}, devices, {"mini": Devices("cpu", 2)}, rows)
 
 
 def row(device: str, work: str, parameters: float, rate: float) -> Throughput:

@@ -14,11 +14,11 @@ from harness.engine.unresolved import placeholders
 from harness.experiments import Request, build_experiments
 from harness.models.references import checkpoint_folder
 from harness.preflight.check import Check
-from harness.preflight.subject import Subject, subject_of
+from harness.preflight.context import PreflightContext, preflight_context
 from harness.recipes.scales import ModelRole, Scale
 from tests.tiny_harness import load_tiny_scale
 
-MakeSubject = Callable[..., Subject]
+MakeContext = Callable[..., PreflightContext]
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def tiny() -> Scale:
 
 
 @pytest.fixture
-def make_subject(tmp_path: Path, tiny: Scale) -> Iterator[MakeSubject]:
+def make_context(tmp_path: Path, tiny: Scale) -> Iterator[MakeContext]:
     """A run of Table 3's SFT, DPO and SGPO that has not begun, on the tiny scale with `changes`."""
 
-    def make(methods: tuple[str, ...] = ("sft", "dpo", "sgpo"), **changes: Any) -> Subject:
+    def make(methods: tuple[str, ...] = ("sft", "dpo", "sgpo"), **changes: Any) -> PreflightContext:
         request = Request(replace(tiny, **changes), (0,), methods=methods)
         experiments = build_experiments("table3", request)
-        run = subject_of(request, experiments, Store(tmp_path / "run" / "store"), Store(tmp_path / "aside"))
+        run = preflight_context(request, experiments, Store(tmp_path / "run" / "store"), Store(tmp_path / "aside"))
         return replace(run, unresolved=unresolved)
 
     with placeholders() as unresolved:

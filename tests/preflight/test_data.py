@@ -8,7 +8,7 @@ import pytest
 from harness.preflight.data import Overlap, check_overlap, check_rows, data_checks, overlap
 from harness.recipes.scales import BenchRole, DataRole, Scale
 from harness.records import Message, PreferencePair, Prompt, Response
-from tests.preflight.conftest import MakeSubject, by_name, write_rows
+from tests.preflight.conftest import MakeContext, by_name, write_rows
 
 SENTENCE = "please tell me in a few words what the capital of france is called today"
 
@@ -61,7 +61,7 @@ def test_no_overlap_is_ok() -> None:
     [
         ([response("a"), response("b")], "ok", "2, none empty and none twice"),
         ([response("a"), response(" A")], "warning", "of 2, 1 repeat an earlier prompt, which weighs more in training"),
-        ([response("a"), response("b", " ")], "failure", "1 of 2 answers are empty: take their rows out"),
+        ([response("a"), response("b", " ")], "failure", "1 of 2 answers are empty: remove their rows"),
         ([PreferencePair(Prompt("1", "a"), "", "x")], "failure", "1 of 1 answers are empty"),
         ([PreferencePair(Prompt("1", "a"), "x", "")], "warning", "of 1, 1 have an empty rejected answer"),
         ([PreferencePair(Prompt("1", "a"), "x", "x")], "warning", "of 1, 1 have the same answer chosen and rejected"),
@@ -82,8 +82,8 @@ def test_the_same_request_after_another_history_is_not_the_same() -> None:
     assert check_rows("demonstrations", rows, is_bench=False).state == "ok"
 
 
-def test_every_data_set_of_the_run_is_looked_at(make_subject: MakeSubject) -> None:
-    found = by_name(data_checks(make_subject()))
+def test_every_data_set_of_the_run_is_looked_at(make_context: MakeContext) -> None:
+    found = by_name(data_checks(make_context()))
     assert list(found) == [
         "rows of demonstrations",
         "rows of improver_data",
@@ -97,13 +97,13 @@ def test_every_data_set_of_the_run_is_looked_at(make_subject: MakeSubject) -> No
 
 
 def test_a_run_that_trains_on_its_evaluation_is_warned_of(
-    make_subject: MakeSubject, tiny: Scale, tmp_path: Path
+    make_context: MakeContext, tiny: Scale, tmp_path: Path
 ) -> None:
     rows = [{"instruction": f"{SENTENCE} {number}", "output": "paris"} for number in range(10)]
     seen = DataRole(write_rows(tmp_path / "train.jsonl", rows), 10)
-    asked = DataRole(write_rows(tmp_path / "eval.jsonl", rows[:4]), 4)
-    benches = {**tiny.benches, "arena_hard": BenchRole(asked)}
-    found = by_name(data_checks(make_subject(data=replace(tiny.data, demonstrations=seen), benches=benches)))
+    user_turns = DataRole(write_rows(tmp_path / "eval.jsonl", rows[:4]), 4)
+    benches = {**tiny.benches, "arena_hard": BenchRole(user_turns)}
+    found = by_name(data_checks(make_context(data=replace(tiny.data, demonstrations=seen), benches=benches)))
     warned = found["arena_hard in training"]
     assert warned.state == "warning"
     assert "of 4 prompts the same and nearly the same: demonstrations 4 and 0" in warned.detail
@@ -111,18 +111,18 @@ def test_a_run_that_trains_on_its_evaluation_is_warned_of(
 
 
 def test_a_row_without_an_answer_is_a_failure_of_its_data_set_alone(
-    make_subject: MakeSubject, tiny: Scale, tmp_path: Path
+    make_context: MakeContext, tiny: Scale, tmp_path: Path
 ) -> None:
     rows = [{"instruction": "hello", "output": "hello"}, {"instruction": "hello"}]
     broken = DataRole(write_rows(tmp_path / "train.jsonl", rows), 2)
-    found = by_name(data_checks(make_subject(data=replace(tiny.data, improver_data=broken))))
+    found = by_name(data_checks(make_context(data=replace(tiny.data, improver_data=broken))))
     assert found["rows of improver_data"].state == "failure"
     assert "train.jsonl:2" in found["rows of improver_data"].detail
     assert found["alpaca_eval2 in training"].state == "ok"
 
 
-def test_a_data_set_with_too_few_rows_fails(make_subject: MakeSubject, tiny: Scale, tmp_path: Path) -> None:
+def test_a_data_set_with_too_few_rows_fails(make_context: MakeContext, tiny: Scale, tmp_path: Path) -> None:
     short = DataRole(write_rows(tmp_path / "train.jsonl", [{"instruction": "hello", "output": "hello"}]), 5)
-    found = by_name(data_checks(make_subject(data=replace(tiny.data, improver_data=short))))
+    found = by_name(data_checks(make_context(data=replace(tiny.data, improver_data=short))))
     assert found["rows of improver_data"].state == "failure"
     assert "has 1 rows, not 5" in found["rows of improver_data"].detail

@@ -11,13 +11,13 @@ from harness.engine.compute import Compute
 from harness.engine.store import Store
 from harness.errors import HarnessError, UserError
 from harness.preflight import automatic
-from harness.preflight.automatic import MOST_ROWS, preflight, summary
+from harness.preflight.automatic import MAX_ROWS, preflight, summary
 from harness.preflight.check import Check
 from harness.preflight.doctor import ALL, FREE, run_checks
 from harness.recipes.scales import Scale
 from harness.run import options
 from tests.command import Harness
-from tests.preflight.conftest import MakeSubject, llama_in
+from tests.preflight.conftest import MakeContext, llama_in
 
 METHODS = ("--methods", "sft,dpo")
 
@@ -74,11 +74,11 @@ def test_an_unknown_experiment_is_one_line(harness: Harness) -> None:
     assert "unknown experiment 'table33'; did you mean 'table3'?" in outcome.err
 
 
-def test_what_one_kind_cannot_get_at_does_not_end_the_others(make_subject: MakeSubject) -> None:
-    def broken(subject: Any) -> Any:
+def test_what_one_kind_cannot_get_at_does_not_end_the_others(make_context: MakeContext) -> None:
+    def broken(context: Any) -> Any:
         raise UserError("cannot look")
 
-    found = list(run_checks(make_subject(), {"first": broken, "second": lambda subject: [Check("ok", "it", "is")]}))
+    found = list(run_checks(make_context(), {"first": broken, "second": lambda context: [Check("ok", "it", "is")]}))
     assert [str(check) for check in found] == ["failure  first: cannot look", "ok       it: is"]
 
 
@@ -95,33 +95,33 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was looked at; every look finds one warning."""
     seen: list[Any] = []
 
-    def apart(subject: Any) -> list[Check]:
-        seen.append(subject)
+    def apart(context: Any) -> list[Check]:
+        seen.append(context)
         return [Check("ok", "disk", "enough"), Check("warning", "rows", "some are twice")]
 
     monkeypatch.setattr(automatic, "_apart", apart)
     return seen
 
 
-def run_of(subject: Any) -> tuple[Any, ...]:
+def run_of(context: Any) -> tuple[Any, ...]:
     from harness.experiments import build_experiments
 
-    return subject.request, build_experiments("table3", subject.request), subject.store, subject.missing
+    return context.request, build_experiments("table3", context.request), context.store, context.missing
 
 
 def test_warnings_are_one_line_and_the_run_goes_on(
-    make_subject: MakeSubject, looked: list[Any], capsys: pytest.CaptureFixture[str]
+    make_context: MakeContext, looked: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preflight(*run_of(make_subject()))
+    preflight(*run_of(make_context()))
     assert capsys.readouterr().err == ("preflight: 1 checks ok, 1 warning (harness doctor says more): rows\n")
-    [subject] = looked
-    assert subject.most_rows == MOST_ROWS
+    [context] = looked
+    assert context.most_rows == MAX_ROWS
 
 
 def test_a_run_without_expensive_steps_is_not_held_up(
-    make_subject: MakeSubject, looked: list[Any], capsys: pytest.CaptureFixture[str]
+    make_context: MakeContext, looked: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    request, experiments, store, missing = run_of(make_subject())
+    request, experiments, store, missing = run_of(make_context())
     preflight(request, experiments, store, [each for each in missing if each.step == "load_data"])
     assert looked == [] and capsys.readouterr().err == ""
 
@@ -144,10 +144,10 @@ def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
     assert not list(Path("runs/mini/store").glob("*/*/artifact.json"))
 
 
-def test_a_process_that_dies_is_told(make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def test_a_process_that_dies_is_told(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     monkeypatch.setattr(automatic, "_look", dies)
-    with pytest.raises(HarnessError, match="ended without an answer; run `harness doctor`"):
-        preflight(*run_of(make_subject()))
+    with pytest.raises(HarnessError, match="ended without a result; run `harness doctor`"):
+        preflight(*run_of(make_context()))
 
 
 def dies(*_: Any) -> None:

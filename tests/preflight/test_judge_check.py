@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.endpoints.known_models import OPENAI_URL
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.preflight.judge_check import OBVIOUS_PAIRS, PROTOCOLS, Check, check_judge
@@ -59,7 +59,7 @@ def server() -> Iterator[ChatServer]:
 
 
 def check(server: ChatServer, model: str = "judge-1", without: tuple[str, ...] = ()) -> dict[str, Check]:
-    reference = JudgeReference(model, server.base_url, without)
+    reference = EndpointReference(model, server.base_url, without)
     return {check.what: check for check in check_judge(reference, Limits(), TODAY)}
 
 
@@ -228,14 +228,14 @@ def test_the_servers_own_shutdown_date_is_heeded(server: ChatServer, announced: 
 
 
 def test_the_servers_date_goes_before_the_tables() -> None:
-    vendor = JudgeReference("gpt-4-1106-preview", OPENAI_URL)
+    vendor = EndpointReference("gpt-4-1106-preview", OPENAI_URL)
     assert "2026-10-23" in check_shutdown(vendor, {}, TODAY).detail
     assert check_shutdown(vendor, {"shutdown_date": "2028-01-01"}, TODAY).state == "ok"
     assert check_shutdown(vendor, {"shutdown_date": None}, TODAY).state == "failure"
 
 
 def test_the_vendors_date_only_warns_of_a_server_here_under_the_models_name() -> None:
-    proxy = check_shutdown(JudgeReference("gpt-4-1106-preview", "http://localhost:8000/v1"), {}, TODAY)
+    proxy = check_shutdown(EndpointReference("gpt-4-1106-preview", "http://localhost:8000/v1"), {}, TODAY)
     assert proxy.state == "warning"
     assert "2026-10-23" in proxy.detail and "proxy" in proxy.detail
 
@@ -319,7 +319,7 @@ def test_without_alpaca_evals_prompt_the_rest_is_checked(server: ChatServer, mon
 
 def test_the_embedded_judge_has_no_endpoint() -> None:
     with pytest.raises(UserError, match="no endpoint to check"):
-        list(check_judge(JudgeReference("mini:judge"), Limits()))
+        list(check_judge(EndpointReference("mini:judge"), Limits()))
 
 
 def test_no_order_of_length_finds_the_right_answers() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.preflight.doctor import ALL, run_checks
-from tests.preflight.conftest import MakeSubject, by_name, llama_in
+from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 DEEP = "[" * 100_000
 
@@ -30,7 +30,7 @@ DEEP = "[" * 100_000
     ids=lambda value: str(value)[:40],
 )
 def test_an_odd_model_is_a_failure_in_lines(
-    make_subject: MakeSubject, broken_model: Callable[..., Path], name: str, content: str | dict[str, Any]
+    make_context: MakeContext, broken_model: Callable[..., Path], name: str, content: str | dict[str, Any]
 ) -> None:
     folder = broken_model()
     path = folder / name
@@ -38,5 +38,5 @@ def test_an_odd_model_is_a_failure_in_lines(
         content = json.dumps({**json.loads(path.read_text()), **content})
     path.write_text(content)
     kinds = {kind: ALL[kind] for kind in ("machine", "tokens", "training")}
-    found = by_name(run_checks(make_subject(models=llama_in(folder)), kinds))
+    found = by_name(run_checks(make_context(models=llama_in(folder)), kinds))
     assert any(check.state == "failure" for check in found.values())

@@ -18,7 +18,7 @@ from harness.preflight.tokens import (
     check_parity,
     check_start,
     check_tokenizer,
-    spread_out,
+    evenly_spaced,
     token_checks,
     tokenized,
     training_examples,
@@ -27,7 +27,7 @@ from harness.recipes.scales import Scale
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.training import rows as training_rows
 from tests.models.families import LLAMA3_TEMPLATE, llama3, mistral, qwen
-from tests.preflight.conftest import MakeSubject, by_name, llama_in, write_rows
+from tests.preflight.conftest import MakeContext, by_name, llama_in, write_rows
 
 ROWS = [
     Response(Prompt("1", "what is the capital of france ?"), "the capital of france is paris .", "someone"),
@@ -69,7 +69,7 @@ def test_a_template_that_writes_a_second_bos_fails() -> None:
     found = check_start("it", tokenizer, tokenized(PAIRS, tokenizer))
     assert found.state == "failure"
     assert "2 of 2 prompts do not start with exactly one '<|begin_of_text|>'" in found.detail
-    assert "take it out of the chat template" in found.detail
+    assert "remove it from the chat template" in found.detail
 
 
 def test_a_doubled_bos_fails_where_only_the_template_writes_it() -> None:
@@ -125,14 +125,18 @@ def test_other_tokens_in_training_than_in_generation_fail(
     monkeypatch.setattr(training_rows, "prompt_ids", lambda *given: [0, *right(*given)])
     found = check_parity("it", mini, tokenized(rows, mini))
     assert found.state == "failure"
-    assert f"{len(rows)} of {len(rows)} are other tokens in training than in generation" in found.detail
+    assert f"{len(rows)} of {len(rows)} are different tokens in training and in generation" in found.detail
 
 
 def test_prompts_unlike_the_tokenizers_own_rendering_fail(mini: Any) -> None:
     [first, *_] = tokenized(ROWS[:1], mini)
-    found = check_parity("it", mini, [replace(first, given=[*first.given, 1], trained=[*first.trained, 1])])
+    found = check_parity(
+        "it",
+        mini,
+        [replace(first, generation_prompt=[*first.generation_prompt, 1], training_prompt=[*first.training_prompt, 1])],
+    )
     assert found.state == "failure"
-    assert "1 of 1 are other tokens than the tokenizer makes of its chat template" in found.detail
+    assert "1 of 1 differ from the tokenizer's own rendering of its chat template" in found.detail
 
 
 # Lengths
@@ -146,7 +150,7 @@ def preferences(count: int) -> list[Any]:
 def by_length(mini: Any) -> dict[str, list[Any]]:
     """Pairs of at most 60 tokens, prompt and longer answer together, and longer ones."""
     rows = preferences(300)
-    lengths = [len(row.trained) + max(map(len, row.answers)) for row in tokenized(rows, mini)]
+    lengths = [len(row.training_prompt) + max(map(len, row.answers)) for row in tokenized(rows, mini)]
     found: dict[str, list[Any]] = {"short": [], "long": []}
     for row, length in zip(rows, lengths, strict=True):
         found["short" if length <= 60 else "long"].append(row)
@@ -170,7 +174,7 @@ def test_pairs_that_training_sees_as_the_same_answer_twice_are_warned_of(mini: A
     rows = [replace(PAIRS[0], rejected=PAIRS[0].chosen), *PAIRS]
     found = check_lengths("it", mini, Examples("preference_data", "dpo", 60, rows))
     assert found.state == "warning"
-    assert "1 pairs are the same answer twice, as training sees them: take them out" in found.detail
+    assert "1 pairs are the same answer twice, as training sees them: remove them" in found.detail
 
 
 def test_rows_whose_prompt_fills_the_length_are_dropped(mini: Any) -> None:
@@ -179,9 +183,9 @@ def test_rows_whose_prompt_fills_the_length_are_dropped(mini: Any) -> None:
 
 
 def test_a_sample_is_spread_over_the_rows() -> None:
-    assert spread_out(preferences(10)) == preferences(10)
+    assert evenly_spaced(preferences(10)) == preferences(10)
     many = preferences(2 * SAMPLE)
-    assert spread_out(many) == many[::2]
+    assert evenly_spaced(many) == many[::2]
 
 
 # Tokenizers, as a run finds them
@@ -197,42 +201,42 @@ def test_a_sample_is_spread_over_the_rows() -> None:
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_fails_and_ends_the_models_checks(
-    make_subject: MakeSubject, broken_model: Callable[..., Path], changes: Any, reason: str
+    make_context: MakeContext, broken_model: Callable[..., Path], changes: Any, reason: str
 ) -> None:
-    [found] = token_checks(make_subject(models=llama_in(broken_model(**changes))))
+    [found] = token_checks(make_context(models=llama_in(broken_model(**changes))))
     assert (found.state, found.what) == ("failure", "tokenizer of llama")
     assert reason in found.detail
 
 
 def test_a_tokenizer_without_a_pad_token_is_warned_of(
-    make_subject: MakeSubject, broken_model: Callable[..., Path]
+    make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
     folder = broken_model(tokenizer={"pad_token": None})
-    found = by_name(token_checks(make_subject(models=llama_in(folder))))
+    found = by_name(token_checks(make_context(models=llama_in(folder))))
     assert found["tokenizer of llama"].state == "warning"
     assert "no pad token: '<|end|>' pads, which bears no loss there" in found["tokenizer of llama"].detail
     assert {check.state for name, check in found.items() if name != "tokenizer of llama"} == {"ok"}
 
 
-def test_rows_longer_than_the_models_context_fail(make_subject: MakeSubject, broken_model: Callable[..., Path]) -> None:
+def test_rows_longer_than_the_models_context_fail(make_context: MakeContext, broken_model: Callable[..., Path]) -> None:
     folder = broken_model(config={"max_position_embeddings": 200})
-    found = by_name(token_checks(make_subject(models=llama_in(folder))))["context of llama"]
+    found = by_name(token_checks(make_context(models=llama_in(folder))))["context of llama"]
     assert found.state == "failure"
     assert "max_length 256 is more than the 200 tokens that llama holds; set max_length to 200 or less" in found.detail
 
 
 def test_a_template_that_writes_the_date_is_warned_of(
-    make_subject: MakeSubject, broken_model: Callable[..., Path]
+    make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
     dated = "{{ strftime_now('%d %b %Y') }}" + (checkpoint_folder("mini:llama") / "chat_template.jinja").read_text()
-    found = by_name(token_checks(make_subject(models=llama_in(broken_model(template=dated)))))
+    found = by_name(token_checks(make_context(models=llama_in(broken_model(template=dated)))))
     assert found["date of llama"].state == "warning"
-    assert "asks for the date, and is told 26 July 2024" in found["date of llama"].detail
+    assert "asks for the date, and is given 26 July 2024" in found["date of llama"].detail
     assert found["prompts of llama"].state == "ok"  # its own rendering is told the same
 
 
-def test_the_packaged_models_pass(make_subject: MakeSubject, tiny: Scale) -> None:
-    found = by_name(token_checks(make_subject()))
+def test_the_packaged_models_pass(make_context: MakeContext, tiny: Scale) -> None:
+    found = by_name(token_checks(make_context()))
     assert {check.state for check in found.values()} == {"ok"}
     assert list(found) == [
         "tokenizer of llama",
@@ -250,10 +254,10 @@ def test_the_packaged_models_pass(make_subject: MakeSubject, tiny: Scale) -> Non
 
 @pytest.mark.parametrize(("longest", "whole"), [(80, True), (4, False)])
 def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft_cut_as_drafts_are(
-    make_subject: MakeSubject, tiny: Scale, mini: Any, longest: int, whole: bool
+    make_context: MakeContext, tiny: Scale, mini: Any, longest: int, whole: bool
 ) -> None:
     sampling = replace(tiny.sampling, max_new_tokens=longest)
-    [_, improver, _] = training_examples(make_subject(sampling=sampling), "llama", mini)
+    [_, improver, _] = training_examples(make_context(sampling=sampling), "llama", mini)
     [first, *_] = improver.rows
     assert isinstance(first, Response)
     start = mini.decode(mini(first.text)["input_ids"][:4])
@@ -262,7 +266,7 @@ def test_the_improver_is_shown_its_prompt_with_the_reference_as_draft_cut_as_dra
 
 
 def test_a_conversation_that_the_template_refuses_fails(
-    make_subject: MakeSubject, tiny: Scale, tmp_path: Path, broken_model: Callable[..., Path]
+    make_context: MakeContext, tiny: Scale, tmp_path: Path, broken_model: Callable[..., Path]
 ) -> None:
     template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
     folder = broken_model(template=template + "{{ m.content + ' <|end|> ' }}{% endfor %}")
@@ -274,7 +278,7 @@ def test_a_conversation_that_the_template_refuses_fails(
     role = replace(
         tiny.data.demonstrations, reference=write_rows(tmp_path / "rows.jsonl", [{"messages": system}]), size=1
     )
-    subject = make_subject(models=llama_in(folder), data=replace(tiny.data, demonstrations=role))
-    found = by_name(token_checks(subject))
+    context = make_context(models=llama_in(folder), data=replace(tiny.data, demonstrations=role))
+    found = by_name(token_checks(context))
     assert found["prompts of llama"].state == "failure"
     assert "no system turns" in found["prompts of llama"].detail

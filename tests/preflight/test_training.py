@@ -13,23 +13,23 @@ from harness.engine.compute import Compute
 from harness.mini.roles import read_role
 from harness.models.memory import GIB
 from harness.models.references import checkpoint_folder
-from harness.preflight.machine import Machine
+from harness.preflight.machine import LocalMachine
 from harness.preflight.training import (
     check_first_loss,
     check_gradients,
-    of_unlike_length,
+    spread_by_length,
     training_checks,
 )
 from harness.recipes.scales import Scale
 from harness.records import PreferencePair, Response
-from harness.training import trl
-from harness.training.reference import References
-from harness.training.rows import ReferenceLogProbability
-from tests.preflight.conftest import MakeSubject, by_name, llama_in
+from harness.training import sft
+from harness.training.reference import ReferenceScorer
+from harness.training.rows import UNSCORED, ReferenceLogProbability
+from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
-ROOMY = Machine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
-EMPTY_HANDED = Machine(processors=2, memory=64 * GIB, free_memory=GIB)
+ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
+EMPTY_HANDED = LocalMachine(processors=2, memory=64 * GIB, free_memory=GIB)
 
 
 def pairs() -> list[PreferencePair]:
@@ -37,11 +37,11 @@ def pairs() -> list[PreferencePair]:
 
 
 def answers() -> list[Response]:
-    return of_unlike_length([row for row in read_role("demonstrations", 40) if isinstance(row, Response)])
+    return spread_by_length([row for row in read_role("demonstrations", 40) if isinstance(row, Response)])
 
 
-def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_taken(make_subject: MakeSubject) -> None:
-    found = by_name(training_checks(make_subject(), ROOMY))
+def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_taken(make_context: MakeContext) -> None:
+    found = by_name(training_checks(make_context(), ROOMY))
     assert {name: check.state for name, check in found.items()} == {
         "first DPO loss of llama": "ok",
         "gradient of llama": "ok",
@@ -51,25 +51,25 @@ def test_the_packaged_model_starts_at_ln_2_and_does_not_mind_how_a_batch_is_take
 
 
 @pytest.mark.parametrize("method", ["sft", "improver"])
-def test_a_run_without_pairs_has_its_gradient_looked_at_alone(make_subject: MakeSubject, method: str) -> None:
-    checks = list(training_checks(make_subject((method,)), ROOMY))
+def test_a_run_without_pairs_has_its_gradient_looked_at_alone(make_context: MakeContext, method: str) -> None:
+    checks = list(training_checks(make_context((method,)), ROOMY))
     assert [(check.what, check.state) for check in checks] == [("gradient of llama", "ok")]
 
 
-def test_what_was_tried_in_one_process_alone_says_so(make_subject: MakeSubject) -> None:
-    subject = make_subject(compute=Compute(accelerate="fsdp", processes=8))
+def test_what_was_tried_in_one_process_alone_says_so(make_context: MakeContext) -> None:
+    context = make_context(compute=Compute(accelerate="fsdp", processes=8))
     for machine, said in ((replace(ROOMY, gpus=(60 * GIB,) * 8), True), (ROOMY, False)):
-        for check in training_checks(subject, machine):
+        for check in training_checks(context, machine):
             assert ("tried in one process, the run trains in 8" in check.detail) is said
 
 
 def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = References.log_probabilities
+    right = ReferenceScorer.log_probabilities
 
-    def off(self: References, rows: Any) -> list[ReferenceLogProbability]:
+    def off(self: ReferenceScorer, rows: Any) -> list[ReferenceLogProbability]:
         return [ReferenceLogProbability(r.prompt_id, r.chosen + 1, r.rejected) for r in right(self, rows)]
 
-    monkeypatch.setattr(References, "log_probabilities", off)
+    monkeypatch.setattr(ReferenceScorer, "log_probabilities", off)
     found = check_first_loss("llama", LLAMA, pairs(), tiny.training.dpo)
     assert found.state == "failure"
     beta = tiny.training.dpo.beta
@@ -79,21 +79,21 @@ def test_another_reference_than_the_policy_fails(tiny: Scale, monkeypatch: pytes
 
 def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each forward pass weighs the same, however few tokens it has: the mean of means."""
-    make = trl._sft_trainer
+    make = sft.sft_trainer
 
     def of_means(job: Any, rows: Any) -> Any:
         trainer = make(job, rows)
         right = trainer.compute_loss
 
         def compute_loss(model: Any, inputs: Any, *_: Any, **__: Any) -> torch.Tensor:
-            own = (inputs["labels"] != trl.UNSCORED).sum()
+            own = (inputs["labels"] != UNSCORED).sum()
             loss: torch.Tensor = right(model, inputs, num_items_in_batch=own)
             return loss / job.spread.accumulation
 
         trainer.compute_loss = compute_loss
         return trainer
 
-    monkeypatch.setattr(trl, "_sft_trainer", of_means)
+    monkeypatch.setattr(sft, "sft_trainer", of_means)
     found = check_gradients("llama", LLAMA, answers(), tiny.training.sft)
     assert found.state == "failure"
     assert "0.001 allowed: leave out --micro-batch-size" in found.detail
@@ -102,25 +102,25 @@ def test_a_gradient_that_depends_on_the_micro_batch_fails(tiny: Scale, monkeypat
 def test_the_rows_are_of_unlike_length() -> None:
     lengths = [len(row.text) for row in answers()]
     assert lengths == sorted(lengths) and lengths[-1] > 1.5 * lengths[0]
-    assert of_unlike_length([]) == []
+    assert spread_by_length([]) == []
 
 
-def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_subject: MakeSubject) -> None:
-    [found] = training_checks(make_subject(), EMPTY_HANDED)
+def test_a_model_too_large_for_a_look_is_not_tried_and_the_reason_said(make_context: MakeContext) -> None:
+    [found] = training_checks(make_context(), EMPTY_HANDED)
     assert (found.state, found.what) == ("warning", "training of llama")
-    assert "not tried: 1 GiB of 1 GiB that are free is too much for a look" in found.detail
+    assert "not tried: 1 GiB of 1 GiB that are free is too much for a check" in found.detail
 
 
-def test_a_model_that_is_not_there_is_not_tried(make_subject: MakeSubject) -> None:
-    [found] = training_checks(make_subject(models=llama_in("no/such/folder")), ROOMY)
+def test_a_model_that_is_not_there_is_not_tried(make_context: MakeContext) -> None:
+    [found] = training_checks(make_context(models=llama_in("no/such/folder")), ROOMY)
     assert found.state == "warning"
-    assert found.detail == "not tried: no/such/folder is not at hand"
+    assert found.detail == "not tried: no/such/folder is not available"
 
 
 def test_a_model_that_cannot_be_trained_is_a_failure(
-    make_subject: MakeSubject, broken_model: Callable[..., Path]
+    make_context: MakeContext, broken_model: Callable[..., Path]
 ) -> None:
-    subject = make_subject(models=llama_in(broken_model(config={"hidden_size": 48})))
-    [found] = training_checks(subject, ROOMY)
+    context = make_context(models=llama_in(broken_model(config={"hidden_size": 48})))
+    [found] = training_checks(context, ROOMY)
     assert (found.state, found.what) == ("failure", "training of llama")
     assert "cannot load the model" in found.detail

@@ -10,7 +10,7 @@ import pytest
 from harness.config.codec import encode
 from harness.papers import ScoreTable, load_exhibit, load_paper
 from harness.papers.consistency import check_paper
-from harness.records import Judgment, Order, Prompt, State, write_rows
+from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
 from harness.results.manifest import parse_manifest
 from harness.results.verdicts import ARTIFACTS
 from reports.blocks import ExhibitView, Report
@@ -356,7 +356,7 @@ def made_up_judgments(label: str, n: int = 3) -> list[Judgment]:
     for number in range(n):
         prompt = Prompt(f"made-up-{number}", f"describe thing {number} & <b>more</b>")
         texts = (f"baseline {number}", f"{label} {number}")
-        verdicts: tuple[tuple[Order, str, State, str], ...] = (
+        verdicts: tuple[tuple[Order, str, VerdictState, str], ...] = (
             ("baseline_first", "B>A" if number == 0 else "A>B", "ok", "[[verdict]] by a made-up judge"),
             ("output_first", "A>>B", "ok" if number < 2 else "api_failed", ""),
         )

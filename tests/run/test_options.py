@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from harness.config.yaml_files import from_mapping
-from harness.endpoints.reference import judge_reference
+from harness.endpoints.reference import endpoint_reference
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.recipes.benches import bench_on
@@ -61,7 +61,7 @@ def test_what_is_written_down_of_a_choice_is_the_choice(chosen: Choice) -> None:
 
 
 def test_a_judges_role_and_its_reference_are_the_same() -> None:
-    reference = judge_reference("o3", None, ("logprobs",))
+    reference = endpoint_reference("o3", None, ("logprobs",))
     assert JudgeRole.of(reference).reference().without == reference.without
     assert JudgeRole.of(judge("mini:judge")).reference() == judge("mini:judge")
 

@@ -15,7 +15,7 @@ from harness.engine.progress import Event, Note
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.models.chat import answer_ids, conversation, prompt_ids
-from harness.models.context import context_length
+from harness.models.context_length import context_length
 from harness.models.hf import load_checkpoint, load_config
 from harness.models.references import checkpoint_folder
 from harness.records import PreferencePair, Prompt, Response

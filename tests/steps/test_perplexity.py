@@ -71,7 +71,7 @@ def test_long_short_and_empty_responses_equal_the_naive_loop(
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=20), most_tokens=st.integers(0, 200))
 def test_forward_passes_hold_neighbours_within_the_bound(lengths: list[int], most_tokens: int) -> None:
-    runs = [lengths[part] for part in hf.neighbours(lengths, most_tokens)]
+    runs = [lengths[part] for part in hf.length_buckets(lengths, most_tokens)]
     assert [length for run in runs for length in run] == lengths
     assert all(run and (len(run) == 1 or len(run) * max(run) <= most_tokens) for run in runs)
 

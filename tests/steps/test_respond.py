@@ -14,7 +14,7 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.roles import read_role
 from harness.models import hf, references
-from harness.models.generator import Advance, Completion, Conversation, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.openai_teacher import NO_ANSWER
 from harness.recipes.scales import load_scale
 from harness.records import Message, Prompt, Response
@@ -42,7 +42,7 @@ class FakeGenerator:
         conversations: Sequence[Conversation],
         sampling: Sampling,
         seeds: Sequence[int],
-        advance: Advance = ignore,
+        advance: ProgressCallback = ignore,
     ) -> list[Completion]:
         advance(1)
         if len(self.asked) == self.falls_over_at:
@@ -53,7 +53,7 @@ class FakeGenerator:
             for said, seed in zip(conversations, seeds, strict=True)
         ]
 
-    def at_once(self, max_new_tokens: int) -> int:
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
         return 4
 
     def close(self) -> None:

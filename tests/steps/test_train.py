@@ -182,7 +182,7 @@ def test_a_policy_that_is_its_own_reference_scores_the_pairs_itself_in_half_prec
 
 
 def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.training.reference import References
+    from harness.training.reference import ReferenceScorer
 
     step = reference_log_probabilities(
         model=model("mini:llama"), pairs=data("mini:preference_data", 10), max_length=256, precision="float32"
@@ -191,15 +191,15 @@ def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeyp
         store.build(artifact)
     monkeypatch.setattr(train, "PAIRS", 4)
     asked: list[int] = []
-    genuine = References.log_probabilities
+    genuine = ReferenceScorer.log_probabilities
 
-    def until_killed(references: References, pairs: Any) -> Any:
+    def until_killed(references: ReferenceScorer, pairs: Any) -> Any:
         asked.append(len(pairs))
         if len(asked) == 2:
             raise KeyboardInterrupt
         return genuine(references, pairs)
 
-    monkeypatch.setattr(References, "log_probabilities", until_killed)
+    monkeypatch.setattr(ReferenceScorer, "log_probabilities", until_killed)
     with pytest.raises(KeyboardInterrupt):
         store.build(step)
     assert store.build(step)

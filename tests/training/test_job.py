@@ -12,7 +12,7 @@ from harness.config.yaml_files import from_mapping
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.training.batches import EpochBatches, Spread, micro_batches, spread
-from harness.training.checkpoints import last_whole, mark_whole, remove_all_but
+from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
 from harness.training.job import Job
 from harness.training.settings import TrainingSettings
 from methods.ingredients import MethodSettings
@@ -130,24 +130,26 @@ def written(job: Job, step: int) -> Path:
 
 def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     training = job(tmp_path)
-    assert last_whole(training) is None
+    assert latest_checkpoint(training) is None
     whole = written(training, 8)
-    mark_whole(whole, training, {"loss": 1.5})
+    commit_checkpoint(whole, training, {"loss": 1.5})
     written(training, 10)  # killed before it was marked
-    (written(training, 12) / "whole.json").write_text('{"spl')
-    assert last_whole(training) == (whole, {"loss": 1.5})
-    remove_all_but(training, whole)
+    (written(training, 12) / "complete.json").write_text('{"spl')
+    assert latest_checkpoint(training) == (whole, {"loss": 1.5})
+    prune_checkpoints(training, whole)
     assert list(training.trainer_folder.iterdir()) == [whole]
 
 
 def test_a_new_checkpoint_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     training = job(tmp_path)
     for step in (8, 16, 104):
-        mark_whole(written(training, step), training, {"step": step})
+        commit_checkpoint(written(training, step), training, {"step": step})
     assert [path.name for path in training.trainer_folder.iterdir()] == ["checkpoint-104"]
-    assert json.loads((training.trainer_folder / "checkpoint-104/whole.json").read_text())["window"] == {"step": 104}
+    assert json.loads((training.trainer_folder / "checkpoint-104/complete.json").read_text())["log_state"] == {
+        "step": 104
+    }
 
 
 def test_a_checkpoint_of_another_splitting_is_none(tmp_path: Path) -> None:
-    mark_whole(written(job(tmp_path), 8), job(tmp_path), {})
-    assert last_whole(job(tmp_path, Spread(1, 2, 2))) is None
+    commit_checkpoint(written(job(tmp_path), 8), job(tmp_path), {})
+    assert latest_checkpoint(job(tmp_path, Spread(1, 2, 2))) is None

@@ -39,7 +39,9 @@ def follow() -> Callable[[str], Any]:
 
 def test_the_step_hears_of_progress_and_of_the_result(follow: Any, capfd: pytest.CaptureFixture[str]) -> None:
     heard: list[Event] = []
-    program = "t = Told(4, 'steps', 1)\nprint('a word', end='', flush=True)\nt.advance(3)\ntell(result={'loss': 0.5})"
+    program = (
+        "r = Reporter(4, 'steps', 1)\nprint('a word', end='', flush=True)\nr.advance(3)\nemit(result={'loss': 0.5})"
+    )
     assert follow(program, heard) == {"loss": 0.5}
     [last] = heard
     assert isinstance(last, Advance)
@@ -50,9 +52,9 @@ def test_the_step_hears_of_progress_and_of_the_result(follow: Any, capfd: pytest
 @pytest.mark.parametrize(
     ("program", "kind", "says"),
     [
-        ("with errors_told(Path('o')): raise UserError('give less')", UserError, "^give less$"),
-        ("with errors_told(Path('o')): raise OSError(28, 'No space left on device', 'f')", UserError, "write to f"),
-        ("with errors_told(Path('o')): raise KeyError('x')", RuntimeError, "(?s)2 processes.*KeyError: 'x'"),
+        ("with reported_errors(Path('o')): raise UserError('give less')", UserError, "^give less$"),
+        ("with reported_errors(Path('o')): raise OSError(28, 'No space left on device', 'f')", UserError, "write to f"),
+        ("with reported_errors(Path('o')): raise KeyError('x')", RuntimeError, "(?s)2 processes.*KeyError: 'x'"),
         ("print('a'); print('and b'); raise SystemExit(3)", RuntimeError, "(?s)exit code 3.*a\nand b"),
         ("print('exitcode  : -9 (SIGKILL)'); raise SystemExit(1)", UserError, "out of memory.*micro_batch_size"),
         ("pass", RuntimeError, "exit code 0"),
@@ -69,7 +71,7 @@ def test_a_failure_is_one_clear_message(follow: Any, program: str, kind: type[Ex
         ("", True),
         ("(out / 'losses.jsonl').unlink()", False),
         ("(out / 'model.safetensors').write_bytes((out / 'model.safetensors').read_bytes()[:-4])", False),
-        ("tell(raised='late')", False),
+        ("emit(raised='late')", False),
     ],
 )
 def test_a_told_result_outlives_a_process_that_dies_at_its_end(
@@ -82,7 +84,7 @@ def test_a_told_result_outlives_a_process_that_dies_at_its_end(
     save_file({"weight": torch.zeros(8)}, tmp_path / "model.safetensors")
     (tmp_path / "losses.jsonl").touch()
     monkeypatch.setattr("tests.training.test_launch.JOB", replace(JOB, out=str(tmp_path)))
-    program = f"out = Path({str(tmp_path)!r})\ntell(result={{'loss': 0.5}})\n{spoil}\nos.abort()"
+    program = f"out = Path({str(tmp_path)!r})\nemit(result={{'loss': 0.5}})\n{spoil}\nos.abort()"
     if taken:
         assert follow(program) == {"loss": 0.5}
     else:
@@ -91,7 +93,7 @@ def test_a_told_result_outlives_a_process_that_dies_at_its_end(
 
 
 def test_a_process_that_has_done_its_work_ends_well(follow: Any) -> None:
-    assert follow("import atexit\natexit.register(os.abort)\ntell(result={'loss': 0.5})\nend()") == {"loss": 0.5}
+    assert follow("import atexit\natexit.register(os.abort)\nemit(result={'loss': 0.5})\nend()") == {"loss": 0.5}
 
 
 @pytest.mark.parametrize(

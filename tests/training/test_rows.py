@@ -11,7 +11,7 @@ from harness.models.chat import answer_ids, prompt_ids
 from harness.models.hf import load_tokenizer
 from harness.models.references import checkpoint_folder
 from harness.records import Message, PreferencePair, Prompt, Response
-from harness.training.rows import UNSCORED, ReferenceLogProbability, Rows, cut, preference_rows, sft_rows
+from harness.training.rows import UNSCORED, ReferenceLogProbability, TrainingRows, cut, preference_rows, sft_rows
 
 HISTORY = (
     Message("user", "what is the color of the lamp ?"),
@@ -78,7 +78,7 @@ def test_rows_that_are_cut_closed_and_dropped_are_counted(tokenizer: Any) -> Non
     prompt = len(prompt_ids(tokenizer, (Message("user", "why is it red ?"),)))
     longer = Response(ONE_TURN.prompt, "its color is red , and red alone .", "somebody")
 
-    def counts(max_length: int) -> tuple[Rows, list[int]]:
+    def counts(max_length: int) -> tuple[TrainingRows, list[int]]:
         rows = sft_rows([ONE_TURN, longer], tokenizer, max_length)
         return rows, list(rows.counts.values())
 

@@ -12,10 +12,13 @@ import torch
 
 from harness.engine.compute import Compute
 from harness.errors import UserError
-from harness.training import trl
-from harness.training.reference import References
+from harness.training import loop
+from harness.training.dpo import run_dpo
+from harness.training.job import Track
+from harness.training.reference import ReferenceScorer
 from harness.training.settings import PreferenceSettings
-from tests.training.test_trl import (
+from harness.training.sft import run_sft
+from tests.training.test_trainers import (
     MOVING,
     ROOT,
     STILL,
@@ -34,14 +37,14 @@ SHARDED = Compute(accelerate="fsdp", processes=2)
 IN_PARTS = Compute(accelerate="fsdp", processes=2, micro_batch_size=1, save_every=2)
 
 
-def train(trainer: str, base: Path, policy: Path, out: Path, compute: Compute, track: trl.Track = untracked) -> None:
+def train(trainer: str, base: Path, policy: Path, out: Path, compute: Compute, track: Track = untracked) -> None:
     """Nine steps; the last of each epoch has two rows."""
     if trainer == "sft":
-        trl.train_sft(base, examples(), MOVING, seed=0, out=out, track=track, compute=compute)
+        run_sft(base, examples(), MOVING, seed=0, out=out, track=track, compute=compute)
     else:
         settings = PreferenceSettings(0.5, MOVING)
         pairs, reference = preferences(), None if trainer == "dpo, own reference" else reference_of(base)
-        trl.train_dpo(policy, pairs, reference, settings, seed=0, out=out, track=track, compute=compute)
+        run_dpo(policy, pairs, reference, settings, seed=0, out=out, track=track, compute=compute)
 
 
 def assert_alike(one: Path, other: Path) -> None:
@@ -66,7 +69,7 @@ def test_half_precision_and_checkpointed_gradients(base: Path, tmp_path: Path) -
     """Rounding differs; that of the first steps is a share of a per cent."""
     settings = replace(MOVING, precision="bfloat16", epochs=1)
     for name, compute in {"one": ALONE, "two": replace(SHARDED, gradient_checkpointing=True)}.items():
-        trl.train_sft(base, examples(), settings, seed=0, out=tmp_path / name, track=untracked, compute=compute)
+        run_sft(base, examples(), settings, seed=0, out=tmp_path / name, track=untracked, compute=compute)
     assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), rel=0.02)
     assert {each.dtype for each in weights_of(tmp_path / "two").values()} == {torch.float32}
 
@@ -76,17 +79,17 @@ def test_a_policy_starts_level_with_its_reference_in_half_precision(base: Path, 
     preference = PreferenceSettings(1.0, replace(STILL, precision="bfloat16", global_batch_size=4))
     for name, compute in {"one": ALONE, "two": SHARDED, "parts": IN_PARTS}.items():
         out = tmp_path / name
-        trl.train_dpo(base, preferences(), None, preference, seed=0, out=out, track=untracked, compute=compute)
+        run_dpo(base, preferences(), None, preference, seed=0, out=out, track=untracked, compute=compute)
         assert losses_of(out) == pytest.approx([math.log(2)] * 3, abs=1e-6)
 
 
 def test_half_precision_is_one_arithmetic_in_one_process_and_in_two(base: Path, tmp_path: Path) -> None:
     settings = replace(STILL, precision="bfloat16", global_batch_size=10)
-    references = References(base, settings.max_length, "bfloat16").log_probabilities(preferences())
+    references = ReferenceScorer(base, settings.max_length, "bfloat16").log_probabilities(preferences())
     preference = PreferenceSettings(1.0, settings)
     for name, compute in {"one": ALONE, "two": SHARDED}.items():
         out = tmp_path / name
-        trl.train_dpo(base, preferences(), references, preference, seed=0, out=out, track=untracked, compute=compute)
+        run_dpo(base, preferences(), references, preference, seed=0, out=out, track=untracked, compute=compute)
     [one], [two] = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
     assert two == pytest.approx(math.log(2), abs=0.005)
     assert two == pytest.approx(one, abs=5e-4)  # a policy in float32 would be 0.0016 off
@@ -119,13 +122,13 @@ def test_a_killed_step_goes_on_where_its_processes_were(
     command = [sys.executable, "-c", KILLED, trainer, str(base), str(disturbed), str(killed)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    assert any((killed / "trainer").glob("checkpoint-*/whole.json"))
+    assert any((killed / "trainer").glob("checkpoint-*/complete.json"))
     train(trainer, base, disturbed, killed, IN_PARTS)
     assert_alike(killed, tmp_path / "one")
 
 
 def test_what_launched_processes_raise_is_one_line(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trl, "load_model", lambda *_, **__: None)  # which would see it before they are launched
+    monkeypatch.setattr(loop, "load_pretrained", lambda *_, **__: None)  # which would see it before they are launched
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()
     for path in base.iterdir():

@@ -14,14 +14,14 @@ from harness.endpoints.endpoint import (
     connection_problem,
     endpoint_client,
     is_transient,
-    one_line,
     problem,
     read_json,
+    redacted_line,
     status_problem,
 )
 from harness.endpoints.judges import print_note
 from harness.endpoints.pacing import Retries, Silence, retry_after
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import refused_prompt
 from harness.errors import UserError
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ENDPOINT: Final = "/v1/chat/completions"
-MOST_REQUESTS = 50_000
+MAX_REQUESTS = 50_000
 """In one input file."""
-MOST_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 """In one input file."""
-_MOST_BATCHES = 10_000
+_MAX_BATCHES = 10_000
 """That are looked through, the latest first: some servers give the same page again and again."""
-_MOST_ANSWER_BYTES = 2**24
+_MAX_ANSWER_BYTES = 2**24
 """Of what is no file: a batch, a list of batches."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One line of an output or error file: the answer's body, or why there is none.
 
     `refusal` repeats `failure` where the endpoint refused the request itself, and would do so again; `is_of_prompt`
@@ -60,7 +60,7 @@ class BatchApi:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         key: str,
         timeout_seconds: float,
         retries: Retries,
@@ -68,16 +68,16 @@ class BatchApi:
     ) -> None:
         self._reference, self._key, self._retries, self._note = reference, key, retries, note
         self._timeout_seconds = timeout_seconds
-        self._client = endpoint_client(reference, key, timeout_seconds, _MOST_ANSWER_BYTES)
+        self._client = endpoint_client(reference, key, timeout_seconds, _MAX_ANSWER_BYTES)
         self._answered = False
 
     def upload(self, content: bytes) -> str:
-        """The id of a new input file."""
+        """Return the id of a new input file."""
         name = f"harness-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
-        return self._patiently(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
+        return self._with_retries(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
 
     def create(self, file_id: str, *, first_attempt: bool) -> str:
-        """The id of the one batch of the input file.
+        """Return the id of the one batch of the input file.
 
         After the first attempt, here or in a run that was killed, there may be one whose id never arrived.
         """
@@ -86,15 +86,15 @@ class BatchApi:
 
         def find_or_create() -> str:
             if next(attempts):
-                for batch in islice(batches.list(limit=100), _MOST_BATCHES):
+                for batch in islice(batches.list(limit=100), _MAX_BATCHES):
                     if batch.input_file_id == file_id:
                         return self._id(batch)
             return self._id(batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h"))
 
-        return self._patiently(find_or_create)
+        return self._with_retries(find_or_create)
 
     def batch(self, batch_id: str) -> "Batch":
-        """The batch as it stands."""
+        """Return the batch as it stands."""
 
         def retrieve() -> "Batch":
             batch = self._client.batches.retrieve(batch_id)
@@ -102,10 +102,10 @@ class BatchApi:
                 raise ValueError(f"not the batch {batch_id}")
             return batch
 
-        return self._patiently(retrieve)
+        return self._with_retries(retrieve)
 
-    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, Row], bool]:
-        """The rows of an ended batch's output and errors by custom id, and whether all of them came.
+    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, BatchRow], bool]:
+        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came.
 
         Neither file is read beyond `most_bytes`.
         """
@@ -116,18 +116,18 @@ class BatchApi:
         rows = {line["custom_id"]: self._row(line) for line in (*errors, *output)}
         return rows, errors_whole and output_whole
 
-    def shown(self, text: str) -> str:
-        """What the endpoint says, fit to be shown."""
-        return one_line(text, self._key)
+    def redacted(self, text: str) -> str:
+        """Format what the endpoint says for messages: one line, without the key."""
+        return redacted_line(text, self._key)
 
     def _id(self, made: Any) -> str:
-        """The id of what the endpoint has made. Raises ValueError where it has none that can be written down."""
-        if not isinstance(made.id, str) or not made.id or one_line(made.id, self._key) != made.id:
+        """Return the id of what the endpoint has made. Raises ValueError where it has none that can be written down."""
+        if not isinstance(made.id, str) or not made.id or redacted_line(made.id, self._key) != made.id:
             raise ValueError("no id")
         return made.id
 
     def _lines(self, file_id: str | None, at_least: int, most_bytes: int) -> tuple[list[dict[str, Any]], bool]:
-        """The lines of a file, and whether it came whole, which is tried as often as the retries say."""
+        """Return the lines of a file, and whether it came whole, which is tried as often as the retries say."""
         readable: list[dict[str, Any]] = []
         for attempt in range(1, self._retries.attempts + 1):
             content = self._content(file_id, most_bytes) if file_id else b""
@@ -143,7 +143,7 @@ class BatchApi:
     def _content(self, file_id: str, most_bytes: int) -> bytes:
         client = endpoint_client(self._reference, self._key, self._timeout_seconds, most_bytes, is_download=True)
         with client:
-            return self._patiently(lambda: client.files.content(file_id).content)
+            return self._with_retries(lambda: client.files.content(file_id).content)
 
     def _parsed(self, line: str) -> dict[str, Any] | None:
         try:
@@ -152,21 +152,25 @@ class BatchApi:
             return None
         return row if isinstance(row, dict) and isinstance(row.get("custom_id"), str) else None
 
-    def _row(self, line: Mapping[str, Any]) -> Row:
+    def _row(self, line: Mapping[str, Any]) -> BatchRow:
         error, response = line.get("error"), line.get("response")
         response = response if isinstance(response, Mapping) else {}
         body, status = response.get("body"), response.get("status_code")
         if status == 200 and not error:
-            return Row(body if isinstance(body, Mapping) else {})
+            return BatchRow(body if isinstance(body, Mapping) else {})
         found = problem(status if isinstance(status, int) else 0, error or body, self._key)
         reason = str(found) if found.status else found.message
         if of_prompt := refused_prompt(found.status or 400, found.body, self._reference.without):
-            return Row(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
+            return BatchRow(failure=f"{of_prompt} ({reason})", is_of_prompt=True)
         is_refusal = found.status >= 400 and not is_transient(found.status)
-        return Row(failure=reason, refusal=reason if is_refusal else "")
+        return BatchRow(failure=reason, refusal=reason if is_refusal else "")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """What `call` returns. Raises UserError where it is refused, or goes on failing.
+    def _with_retries(self, call: Callable[[], T]) -> T:
+        """Return what `call` returns, repeating it while its failure is retryable.
+
+        Raises UserError where it is refused, or goes on failing.
+
+        Raises UserError where it is refused, or goes on failing.
 
         A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
         patience.
@@ -184,7 +188,7 @@ class BatchApi:
             try:
                 found = call()
             except (*failures, *of_no_batch_api) as error:
-                failure, asked_to_wait = self._passing_failure(error)
+                failure, asked_to_wait = self._retryable_failure(error)
             else:
                 self._answered = True
                 return found
@@ -195,8 +199,8 @@ class BatchApi:
                 self._note(f"{self._reference}: the Batch API does not answer as it should: {failure}; asking on")
             time.sleep(self._retries.delay(attempt, asked_to_wait, random.random()))
 
-    def _passing_failure(self, error: Exception) -> tuple[str, float | None]:
-        """Why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
+    def _retryable_failure(self, error: Exception) -> tuple[str, float | None]:
+        """Return why a call failed that may succeed later, and the seconds that the endpoint asks to wait until then.
 
         Raises UserError for one that will not.
         """
@@ -207,7 +211,7 @@ class BatchApi:
         if isinstance(error, APIStatusError):
             self._answered = True
             found = status_problem(error, self._key)
-            if not found.may_pass:
+            if not found.is_retryable:
                 raise UserError(self._refusal(found)) from None
             return str(found), retry_after(error.response.headers, time.time())
         if isinstance(error, APIConnectionError):
@@ -223,5 +227,5 @@ class BatchApi:
             404: "if it has no Batch API, drop --batch; if a batch is gone for good, delete its line from the run's"
             " *.batches.jsonl",
         }.get(found.status, "")
-        said = f"{self._reference}: the Batch API refuses ({found})"
-        return f"{said}: {advice}" if advice else said
+        text = f"{self._reference}: the Batch API refuses ({found})"
+        return f"{text}: {advice}" if advice else text

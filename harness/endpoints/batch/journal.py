@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _SUFFIX = ".batches.jsonl"
-_MOST_BYTES = 2**31
+_MAX_BYTES = 2**31
 
 
 @dataclass(slots=True)
@@ -22,19 +22,21 @@ class Submission:
     most_usd: float
     open: set[str] = field(default_factory=set)
     batch_id: str = ""
-    most_bytes: int = _MOST_BYTES
+    most_bytes: int = _MAX_BYTES
     """What its output can be; by default more than any that a line without it stands for."""
 
 
 class Journal:
-    """What was submitted and what came of it, as lines of JSON that are never changed; each is on the disk before the
-    next step is taken. Written only by who has the record of replies open."""
+    """The submitted batches and their outcomes, as lines of JSON that are never changed.
+
+    Each line is on the disk before the next step is taken. Only the process that has the record of replies open writes.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def open_submissions(self) -> list[Submission]:
-        """Submissions of all runs that some reply is still to come from."""
+        """Return the submissions of all runs from which some reply is still to come."""
         submissions: dict[str, Submission] = {}
         for line in self._lines():
             with suppress(KeyError, TypeError, AttributeError, ValueError):  # no line of ours
@@ -42,19 +44,19 @@ class Journal:
         return [submission for submission in submissions.values() if submission.open]
 
     def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float, most_bytes: int) -> Submission:
-        """An input file is there; nothing is charged for it."""
+        """Record that an input file is uploaded; nothing is charged for it."""
         submission = Submission(file_id, run_id, most_usd, set(keys), most_bytes=most_bytes)
-        said = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
-        self._append("uploaded", submission, keys=sorted(submission.open), **said)
+        fields = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
+        self._append("uploaded", submission, keys=sorted(submission.open), **fields)
         return submission
 
     def created(self, submission: Submission, batch_id: str) -> None:
-        """The batch of an input file is there: it will be charged for."""
+        """Record that the batch of an input file exists: it will be charged for."""
         submission.batch_id = batch_id
         self._append("created", submission, batch_id=batch_id)
 
     def settle(self, submission: Submission, keys: Set[str]) -> None:
-        """Nothing more will come of the batch for `keys`."""
+        """Record that nothing more will come of the batch for `keys`."""
         if keys:
             self._append("settled", submission, keys=sorted(keys))
             submission.open -= keys
@@ -80,10 +82,10 @@ class Journal:
 
 
 def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
-    """Takes a line into the submissions by file. Raises what reading another's line raises."""
+    """Add a line to the submissions by file. Raises the errors of reading a line of another layout."""
     file_id = str(line["file_id"])
     if line["kind"] == "uploaded":
-        most_bytes = int(line.get("most_bytes", _MOST_BYTES))
+        most_bytes = int(line.get("most_bytes", _MAX_BYTES))
         submissions[file_id] = Submission(
             file_id, str(line["run_id"]), float(line["most_usd"]), set(map(str, line["keys"])), most_bytes=most_bytes
         )
@@ -96,10 +98,10 @@ def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
 
 
 def journal_beside(record: Path) -> Journal:
-    """The journal of the judge whose replies are in the file `record`."""
+    """Return the journal of the judge whose replies are in the file `record`."""
     return Journal(record.with_suffix(_SUFFIX))
 
 
 def journals_in(folder: Path) -> list[Journal]:
-    """Those of all judges whose replies are in `folder`."""
+    """Return the journals of all judges whose replies are in `folder`."""
     return [Journal(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.endpoints.batch.api import ENDPOINT, MOST_BYTES, MOST_REQUESTS, BatchApi, Row
+from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, BatchRow
 from harness.endpoints.batch.journal import Submission, journal_beside, journals_in
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
@@ -16,10 +16,10 @@ from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
-from harness.endpoints.reference import JudgeReference
+from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, read_answer, request_body
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, parse_reply, request_body
 from harness.engine.limits import Limits
 from harness.errors import UserError
 
@@ -37,7 +37,7 @@ _CUT_SHORT = "the batch's output came cut short; the next run loads it again"
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How often a batch is asked after: `first` seconds later, then each time half as long again, up to `longest`.
+    """The times between looks at a batch: `first` seconds, then each time half as long again, up to `longest`.
 
     Within a day a batch ends, if only as expired; one that has not ended `at_most` seconds later never will.
     """
@@ -56,25 +56,25 @@ class BatchJudge:
 
     def __init__(
         self,
-        reference: JudgeReference,
+        reference: EndpointReference,
         limits: Limits,
-        kept: Path,
+        reply_cache: Path,
         polling: Polling | None = None,
         retries: Retries | None = None,
         note: Callable[[str], None] = print_note,
     ) -> None:
-        """`note` hears what the user should know while replies are waited for.
+        """Prepare to ask; `note` receives lines for the user while replies are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
         self.name, self._note = reference.model, ModelNote(reference, note)
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
-        self._record = RecordedReplies(kept, reference, limits.run_id, on_budget=limits.max_usd is not None)
+        self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
         self._journal = journal_beside(self._record.path)
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
-        """As the Judge protocol says; recorded replies come first, the others batch by batch as these end.
+        """Implement `Judge.replies`: recorded replies come first, the others batch by batch as these end.
 
         Raises UserError before anything is submitted where all that is missing could cost more than the budget has
         left, and at the end where the Batch API did not accept a batch.
@@ -82,14 +82,14 @@ class BatchJudge:
         places: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
             places.setdefault(request_key(self._reference, request), []).append(place)
-        asked = {key: requests[at[0]] for key, at in places.items()}
+        distinct = {key: requests[at[0]] for key, at in places.items()}
         with self._record:
             recorded = {
                 key: usable(self._reference, request, reply)
-                for key, request in asked.items()
+                for key, request in distinct.items()
                 if (reply := self._record.get(request))
             }
-            missing = {key: request for key, request in asked.items() if key not in recorded}
+            missing = {key: request for key, request in distinct.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
         for key, outcome in recorded.items():
             if isinstance(outcome, ChatReply):
@@ -106,11 +106,11 @@ class BatchJudge:
             raise UserError(refusals[0])
 
     def reject(self, request: ChatRequest) -> None:
-        """As the Judge protocol says."""
+        """Implement `Judge.reject`."""
         self._record.reject(request)
 
     def _submit(self, missing: Mapping[str, ChatRequest], recorded: Set[str]) -> list[Submission]:
-        """The batches that have, or will have, the `missing` replies; those that no earlier batch has are submitted."""
+        """Return the batches that will have the `missing` replies, after submitting those that no earlier batch has."""
         open_ones = self._journal.open_submissions()
         for submission in open_ones:  # recorded, and then killed: a reply that is rejected later must not come again
             self._journal.settle(submission, submission.open & recorded)
@@ -132,7 +132,12 @@ class BatchJudge:
     def _within_budget(
         self, new: Mapping[str, ChatRequest], missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> dict[str, float]:
-        """The most that each of `new` can cost, in dollars. Raises UserError where the budget leaves less than all."""
+        """Return the most that each of `new` can cost, in dollars.
+
+        Raises UserError where the budget leaves less than all of them can cost.
+
+        Raises UserError where the budget leaves less than all of them can cost.
+        """
         limit = self._limits.max_usd
         budget = Budget(self._reference, limit, self._record.spent(), batch=True)
         costs = {key: budget.most_usd(request) for key, request in new.items()}
@@ -151,8 +156,14 @@ class BatchJudge:
     def _waiting_usd(
         self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> float:
-        """The most that can still be charged to this run: for all batches that it has waiting, of whichever judge, and
-        for the `missing` replies in those of other runs."""
+        """Return the most, in dollars, that can still be charged to this run.
+
+        That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
+        runs.
+
+        That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
+        runs.
+        """
         run_id = self._record.run_id
         journals = journals_in(self._record.path.parent)
         waiting = [submission for journal in journals for submission in journal.open_submissions()]
@@ -161,7 +172,7 @@ class BatchJudge:
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
 
     def _ended(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, "Batch"]]:
-        """Each submission with its batch, once that has ended. Raises UserError for one that does not end."""
+        """Yield each submission with its batch, once that has ended. Raises UserError for one that does not end."""
         waiting, delay = list(submissions), self._polling.first
         started = time.monotonic()
         while waiting:
@@ -171,7 +182,7 @@ class BatchJudge:
                     waiting.remove(submission)
                     yield submission, batch
                 elif time.monotonic() - started > self._polling.at_most:
-                    status = self._api.shown(batch.status)
+                    status = self._api.redacted(batch.status)
                     raise UserError(
                         f"batch {submission.batch_id} has not ended within {self._polling.at_most / 3600:.0f} hours"
                         f" (status {status}): ask who runs {self._reference.base_url}; the next run looks again"
@@ -181,33 +192,38 @@ class BatchJudge:
                 delay = min(self._polling.longest, delay * 1.5)
 
     def _refuse(self, submission: Submission, batch: "Batch") -> str:
-        """Why the Batch API did not accept the batch; the next run submits its requests anew."""
+        """Return why the Batch API did not accept the batch; the next run submits its requests anew."""
         with self._record:
             self._journal.settle(submission, submission.open)
         errors = getattr(batch.errors, "data", None)
-        said = [getattr(error, "message", None) for error in errors] if isinstance(errors, list) else []
-        told = dict.fromkeys(message for message in said if isinstance(message, str) and message)
-        reason = self._api.shown("; ".join(told) or "it gave no reason")
+        messages = [getattr(error, "message", None) for error in errors] if isinstance(errors, list) else []
+        reasons = dict.fromkeys(message for message in messages if isinstance(message, str) and message)
+        reason = self._api.redacted("; ".join(reasons) or "it gave no reason")
         return f"the Batch API did not accept batch {submission.batch_id}, and charged nothing for it: {reason}"
 
     def _collect(
         self, submission: Submission, batch: "Batch", missing: Mapping[str, ChatRequest]
     ) -> dict[str, ChatReply | CallFailure]:
-        """The recorded outcomes of the `missing` requests in the batch. Raises UserError where all were refused."""
-        rows, whole = self._api.rows(batch, submission.most_bytes)
+        """Return the recorded outcomes of the `missing` requests in the batch.
+
+        Raises UserError where all were refused.
+
+        Raises UserError where all were refused.
+        """
+        rows, complete = self._api.rows(batch, submission.most_bytes)
         keys = submission.open & missing.keys()
         with self._record:
-            no_row = _NO_ROW[batch.status] if whole else _CUT_SHORT
+            no_row = _NO_ROW[batch.status] if complete else _CUT_SHORT
             outcomes = {key: self._outcome(missing[key], rows.get(key), no_row) for key in keys}
             # rows that a cut download lacks are there still: the next run looks again
-            self._journal.settle(submission, keys if whole else keys & rows.keys())
+            self._journal.settle(submission, keys if complete else keys & rows.keys())
         refused = [rows[key].refusal for key in keys if key in rows and rows[key].refusal]
         if refused and len(refused) == len(keys):
             raise UserError(f"{self._reference} refused every request of batch {submission.batch_id}: {refused[0]}")
         return outcomes
 
-    def _outcome(self, request: ChatRequest, row: Row | None, no_row: str) -> ChatReply | CallFailure:
-        """What a row of the output says, recorded; another process may have recorded it already."""
+    def _outcome(self, request: ChatRequest, row: BatchRow | None, no_row: str) -> ChatReply | CallFailure:
+        """Record and return what a row of the output says; another process may have recorded it already."""
         if recorded := self._record.get(request):
             return usable(self._reference, request, recorded)
         if row is None:
@@ -215,9 +231,9 @@ class BatchJudge:
         if row.failure:
             return CallFailure(row.failure, is_final=row.is_of_prompt)
         try:
-            reply = read_answer(row.body)
+            reply = parse_reply(row.body)
         except UnusableAnswer as unusable:
-            reason = self._api.shown(str(unusable))
+            reason = self._api.redacted(str(unusable))
             if not (isinstance(unusable, PromptRefused) and unusable.is_free):
                 self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
             return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
@@ -226,21 +242,21 @@ class BatchJudge:
         return usable(self._reference, request, reply)
 
     def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
-        """Dollars charged for an answer, the most that it can be where it does not say; None without a price."""
+        """Return the dollars charged for an answer: the most it can be where it does not say, None without a price."""
         budget = Budget(self._reference, None, batch=True)
         return budget.settle(budget.reserve(request), answer.prompt_tokens, answer.completion_tokens)
 
 
 def _input_files(
-    reference: JudgeReference, requests: Mapping[str, ChatRequest]
+    reference: EndpointReference, requests: Mapping[str, ChatRequest]
 ) -> Iterator[tuple[tuple[str, ...], bytes]]:
-    """(keys, content) of as few input files as the Batch API's limits allow."""
+    """Yield (keys, content) of as few input files as the Batch API's limits allow."""
     keys: list[str] = []
     lines: list[bytes] = []
     size = 0
     for key, request in requests.items():
         line = _input_line(reference, key, request)
-        if lines and (len(lines) == MOST_REQUESTS or size + len(line) > MOST_BYTES):
+        if lines and (len(lines) == MAX_REQUESTS or size + len(line) > MAX_BYTES):
             yield tuple(keys), b"".join(lines)
             keys, lines, size = [], [], 0
         keys.append(key)
@@ -250,6 +266,6 @@ def _input_files(
         yield tuple(keys), b"".join(lines)
 
 
-def _input_line(reference: JudgeReference, key: str, request: ChatRequest) -> bytes:
+def _input_line(reference: EndpointReference, key: str, request: ChatRequest) -> bytes:
     body = request_body(reference, request)
     return (json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}) + "\n").encode()

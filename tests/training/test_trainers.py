@@ -18,16 +18,17 @@ from harness.engine.artifacts import Tracker
 from harness.engine.compute import Compute
 from harness.engine.progress import Advance, Event, silent
 from harness.errors import UserError
-from harness.files import no_room
+from harness.files import disk_full_error
 from harness.mini.roles import read_role
 from harness.mini.tokenizer import ASSISTANT, END, USER
 from harness.models.hf import load_checkpoint
 from harness.records import PreferencePair, Response, read_rows
-from harness.training import trl
+from harness.training.dpo import run_dpo
 from harness.training.job import LOSSES, StepLoss, Track
-from harness.training.reference import References
+from harness.training.reference import ReferenceScorer
 from harness.training.rows import ReferenceLogProbability, preference_rows
 from harness.training.settings import Optimizer, PreferenceSettings, TrainingSettings
+from harness.training.sft import run_sft, sft_gradient
 from tests.training.naive import Naive, dpo_loss, dpo_margin
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ def untracked(work: int, unit: str, done: int = 0) -> Tracker:
 
 
 def reference_of(folder: Path) -> list[ReferenceLogProbability]:
-    return References(folder, STILL.max_length, "float32").log_probabilities(preferences())
+    return ReferenceScorer(folder, STILL.max_length, "float32").log_probabilities(preferences())
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -71,7 +72,7 @@ def sft(base: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
         compute: Compute | None = None,
     ) -> Any:
         out = tmp_path / name
-        return trl.train_sft(base, examples(), settings, seed=seed, out=out, track=track, compute=compute)
+        return run_sft(base, examples(), settings, seed=seed, out=out, track=track, compute=compute)
 
     return train
 
@@ -89,7 +90,7 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
         policy: Path = disturbed,
         compute: Compute | None = None,
     ) -> Any:
-        return trl.train_dpo(
+        return run_dpo(
             policy,
             preferences(),
             reference,
@@ -245,7 +246,7 @@ def test_gradients_are_the_same_in_parts(base: Path, tmp_path: Path) -> None:
     """A mean of means would be another one: the answers differ in length."""
     still = replace(STILL, global_batch_size=8)
     whole, *others = (
-        trl.sft_gradient(base, examples(), still, out=tmp_path, compute=Compute(micro_batch_size=size))
+        sft_gradient(base, examples(), still, out=tmp_path, compute=Compute(micro_batch_size=size))
         for size in (8, 4, 1)
     )
     for other in others:
@@ -312,9 +313,9 @@ def test_the_reference_is_cut_as_the_training_cuts(base: Path, tmp_path: Path) -
         replace(pair, chosen_finish_reason="length" if number % 2 else "stop", rejected_finish_reason="length")
         for number, pair in enumerate(preferences())
     ]
-    reference = References(base, 30, "float32").log_probabilities(pairs)
+    reference = ReferenceScorer(base, 30, "float32").log_probabilities(pairs)
     settings = PreferenceSettings(0.5, replace(STILL, max_length=30))
-    counts = trl.train_dpo(base, pairs, reference, settings, seed=0, out=tmp_path, track=untracked)
+    counts = run_dpo(base, pairs, reference, settings, seed=0, out=tmp_path, track=untracked)
     assert 0 < counts["truncated_rows"] <= 10
     assert counts["unclosed_rows"] == 10
     assert counts["loss"] == pytest.approx(math.log(2), abs=1e-6)
@@ -330,14 +331,14 @@ def test_a_policy_is_level_with_itself_in_half_precision_batch_by_batch(
 ) -> None:
     """Scored in other batches, a pair is up to a tenth of a nat off; in the training's own, nothing."""
     settings = PreferenceSettings(5.0, replace(HALF, learning_rate=0.0, epochs=2))
-    trl.train_dpo(base, preferences(), None, settings, seed=0, out=tmp_path, track=untracked, compute=compute)
+    run_dpo(base, preferences(), None, settings, seed=0, out=tmp_path, track=untracked, compute=compute)
     assert losses_of(tmp_path) == pytest.approx([math.log(2)] * 6, abs=1e-6)
 
 
 def test_a_policy_that_scores_its_start_trains_as_with_a_reference_that_is_the_same(base: Path, tmp_path: Path) -> None:
     settings = PreferenceSettings(0.5, MOVING)
     for name, references in {"given": reference_of(base), "own": None}.items():
-        trl.train_dpo(base, preferences(), references, settings, seed=0, out=tmp_path / name, track=untracked)
+        run_dpo(base, preferences(), references, settings, seed=0, out=tmp_path / name, track=untracked)
     assert losses_of(tmp_path / "own") == pytest.approx(losses_of(tmp_path / "given"), abs=1e-5)
     assert min(losses_of(tmp_path / "own")) < 0.6  # type: ignore[type-var]
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == sorted(
@@ -347,7 +348,7 @@ def test_a_policy_that_scores_its_start_trains_as_with_a_reference_that_is_the_s
 
 def test_log_probabilities_do_not_depend_on_the_company(base: Path) -> None:
     together = reference_of(base)
-    references = References(base, STILL.max_length, "float32")
+    references = ReferenceScorer(base, STILL.max_length, "float32")
     alone = [references.log_probabilities([pair])[0] for pair in preferences()]
     model = Naive(base)
     for pair, one, other in zip(preferences(), together, alone, strict=True):
@@ -365,7 +366,7 @@ def test_missing_weights_are_refused_before_processes_are_launched(base: Path, t
     save_file(weights, spoilt / "model.safetensors", metadata={"format": "pt"})
     launched = Compute(accelerate="fsdp", processes=2)
     with pytest.raises(UserError, match=r"1 weights that are missing .* such as model\.norm\.weight"):
-        trl.train_sft(spoilt, examples(), MOVING, seed=0, out=tmp_path / "sft", track=untracked, compute=launched)
+        run_sft(spoilt, examples(), MOVING, seed=0, out=tmp_path / "sft", track=untracked, compute=launched)
     assert not (tmp_path / "sft" / "job").exists()
 
 
@@ -377,8 +378,7 @@ SAVING = Compute(micro_batch_size=2, save_every=4)
 KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
-from harness.training import trl
-from tests.training import test_trl as t
+from tests.training import test_trainers as t
 
 torch.set_num_threads(1)
 
@@ -398,11 +398,11 @@ t.train(trainer, base, policy, out, lambda work, unit, done=0: Killer(unit))
 def train(trainer: str, base: Path, policy: Path, out: Path, track: Track) -> dict[str, float]:
     if trainer.startswith("sft"):
         own = OTHERWISE if trainer == "sft otherwise" else LONG
-        return trl.train_sft(base, examples(), own, seed=0, out=out, track=track, compute=SAVING)
+        return run_sft(base, examples(), own, seed=0, out=out, track=track, compute=SAVING)
     settings, references = PreferenceSettings(0.5, LONG), reference_of(base)
     if trainer == "dpo in half precision":
         settings, references = PreferenceSettings(0.5, HALF), None
-    return trl.train_dpo(policy, preferences(), references, settings, seed=0, out=out, track=track, compute=SAVING)
+    return run_dpo(policy, preferences(), references, settings, seed=0, out=out, track=track, compute=SAVING)
 
 
 @pytest.mark.parametrize(
@@ -445,22 +445,24 @@ def test_a_full_disk_is_one_line(sft: Any, save_every: int | None, tmp_path: Pat
             sft(MOVING, compute=Compute(save_every=save_every))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    told = no_room(raised.value, tmp_path)
+    told = disk_full_error(raised.value, tmp_path)
     assert told is not None, raised.value
-    assert "see to that and run the same command" in str(told)
+    assert "fix that and run the same command" in str(told)
 
 
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from harness.training import trl
-from tests.training import test_trl as t
+from harness.training.dpo import run_dpo
+from harness.training.settings import PreferenceSettings
+from harness.training.sft import run_sft
+from tests.training import test_trainers as t
 
 torch.set_num_threads(1)
 base, policy, out = map(Path, sys.argv[1:])
-trl.train_sft(base, t.examples(), t.MOVING, seed=0, out=out / "sft", track=t.untracked)
-settings = trl.PreferenceSettings(0.5, t.MOVING)
-trl.train_dpo(policy, t.preferences(), t.reference_of(base), settings, seed=0, out=out / "dpo", track=t.untracked)
+run_sft(base, t.examples(), t.MOVING, seed=0, out=out / "sft", track=t.untracked)
+settings = PreferenceSettings(0.5, t.MOVING)
+run_dpo(policy, t.preferences(), t.reference_of(base), settings, seed=0, out=out / "dpo", track=t.untracked)
 """
 
 

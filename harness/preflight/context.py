@@ -1,4 +1,4 @@
-"""What is looked at: a run, what it needs, and where that can be read."""
+"""The planned run, and how preflight checks read its models and data."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from harness.engine.artifacts import Artifact, ancestry, find_step
+from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.compute import Work
+from harness.engine.graph import by_work, origin
 from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
@@ -17,13 +18,12 @@ from harness.models.datasets import split_sizes
 from harness.models.hub import hub_repository
 from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
-from harness.models.origins import WITHOUT_WEIGHTS, origin
-from harness.models.references import checkpoint_folder, set_chat_format
+from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
-from harness.plan.estimates import model_shape
 from harness.recipes.benches import bench_on
 from harness.recipes.scales import DataRole, Scale
 from harness.records import ROWS, PreferencePair, Response, read_rows
+from harness.steps.estimates import model_shape
 from methods.ingredients import MethodSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
@@ -33,11 +33,11 @@ EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
 PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
-Row = Response | PreferencePair
+TrainingRow = Response | PreferencePair
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ModelStep:
     """One kind of step that runs a model: the step, and the artifact that its model began as."""
 
     artifact: Artifact
@@ -50,11 +50,11 @@ class Data:
     """A data set, and what its rows are."""
 
     artifact: Artifact
-    type: type[Row]
+    type: type[TrainingRow]
 
 
 @dataclass(frozen=True)
-class Subject:
+class PreflightContext:
     """A run that may be about to start.
 
     `unresolved` says by reference why a model or data set is not at hand (`harness.engine.unresolved`). `aside` is a
@@ -71,7 +71,7 @@ class Subject:
     """How endpoints may be asked."""
     most_rows: int | None = None
     """How many rows of a data set are looked at, the first ones; None for all."""
-    _read: dict[str, Sequence[Row]] = field(default_factory=dict)
+    _read: dict[str, Sequence[TrainingRow]] = field(default_factory=dict)
 
     @property
     def scale(self) -> Scale:
@@ -80,32 +80,35 @@ class Subject:
 
     @cached_property
     def missing(self) -> tuple[Artifact, ...]:
-        """What the run would make."""
+        """The artifacts that the run would make."""
         return plan(self.targets, self.store).missing
 
     def origins(self) -> list[Artifact]:
-        """The models and data sets that the graph begins with."""
+        """Return the models and data sets that the graph begins with."""
         return [each for each in ancestry(self.targets) if "reference" in each.params]
 
     def name_of(self, model: Artifact) -> str:
-        """What the scale calls a model that a graph begins with, or its reference."""
+        """Return the scale's name of a model that a graph begins with, or its reference."""
         return next((name for name in self.models if self.base(name) == model), model.params["reference"])
 
     @cached_property
     def lacking(self) -> dict[str, str]:
-        """Why models and data sets cannot be had, by reference; what the hub would give can be."""
+        """Why models and data sets are not available, by reference; what the hub would give is available."""
         found = {each.params["reference"]: _lack(each, self.unresolved) for each in self.origins()}
         return {reference: reason for reference, reason in found.items() if reason}
 
     def checkpoint(self, base: Artifact) -> Path:
-        """The folder of a model that the graph begins with, fetched or prepared as the run would. Raises UserError."""
+        """Return the folder of a model that the graph begins with, fetched or prepared as in the run. Raises UserError.
+
+        Raises UserError.
+        """
         _require(self, base.params["reference"])
         if base.step == PREPARED:
             return _made(base, self.store, self.store)
         return checkpoint_folder(base.params["reference"])
 
     def described(self, base: Artifact) -> Path:
-        """A folder with its configuration and tokenizer, for which no weights are fetched. Raises UserError."""
+        """Return a folder with its configuration and tokenizer, for which no weights are fetched. Raises UserError."""
         reference = base.params["reference"]
         _require(self, reference)
         if self.has_weights(base):
@@ -116,7 +119,7 @@ class Subject:
         return self._formatted(base, folder) if base.step == PREPARED else folder
 
     def shape(self, base: Artifact) -> ModelShape:
-        """The shape of a model, of its files, or of what `harness plan` knows of models that are not at hand.
+        """Return the shape of a model, of its files, or of what `harness plan` knows of models that are not at hand.
 
         Raises UserError where neither tells.
         """
@@ -128,11 +131,11 @@ class Subject:
             raise
 
     def is_here(self, start: Artifact) -> bool:
-        """Whether nothing need be fetched of a model or data set that the graph begins with."""
+        """Return whether nothing need be fetched of a model or data set that the graph begins with."""
         return start.params["reference"] not in self.lacking and not hub_sizes(start)
 
     def _formatted(self, base: Artifact, folder: Path) -> Path:
-        """A copy without weights, with the chat format that the run gives the model."""
+        """Return a copy without weights, with the chat format that the run gives the model."""
         formatted = self.aside.root / "described" / base.key
         if not formatted.exists():
             shutil.copytree(folder, formatted, ignore=shutil.ignore_patterns(f"*{WEIGHTS}"))
@@ -141,22 +144,22 @@ class Subject:
         return formatted
 
     def has_weights(self, base: Artifact) -> bool:
-        """Whether the model is on this machine as a whole."""
+        """Return whether the model is completely on this machine."""
         if self.store.has(base) and base.step == PREPARED:
             return True
         on_hub = hub_repository("model", base.params["reference"])
         return on_hub is None or not lacking_files(on_hub.folder)
 
     def base(self, model: str) -> Artifact:
-        """What a base model begins as."""
+        """Return the artifact that a base model begins as."""
         return self.scale.models[model].artifact()
 
     def settings_of(self, model: str) -> MethodSettings:
-        """The training settings of a base model."""
+        """Return the training settings of a base model."""
         return self.scale.ingredients(model, self.request.seeds[0]).settings
 
-    def rows(self, data: Data) -> Sequence[Row]:
-        """The rows of a data set. Raises UserError where it cannot be read, or has too few."""
+    def rows(self, data: Data) -> Sequence[TrainingRow]:
+        """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
         for each in ancestry([data.artifact]):
             _require(self, each.params.get("reference", ""))
         if data.artifact.key not in self._read:
@@ -165,7 +168,7 @@ class Subject:
         return self._read[data.artifact.key]
 
     def training_data(self) -> dict[str, Data]:
-        """The training sets that the run uses by the name of their role, at most `most_rows` of each."""
+        """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
         data = self.scale.data
         roles = {
             "demonstrations": Data(self._first(data.demonstrations).artifact(), Response),
@@ -179,7 +182,7 @@ class Subject:
         return role if self.most_rows is None else replace(role, size=min(role.size, self.most_rows))
 
     def bench_data(self) -> dict[str, Data]:
-        """The evaluation sets by the name of the bench; of benches that share one, the first."""
+        """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
         first: dict[str, str] = {}
         for name, bench in self.scale.benches.items():
             first.setdefault(bench.baselines.reference, name)
@@ -187,7 +190,7 @@ class Subject:
 
 
 def hub_sizes(origin: Artifact) -> dict[str, int]:
-    """The bytes of each file that is still to be fetched of a model or data set; none where all of it is here.
+    """Return the bytes of each file that is still to be fetched of a model or data set; none where all of it is here.
 
     Raises UserError where it is not, and cannot be fetched.
     """
@@ -199,16 +202,18 @@ def hub_sizes(origin: Artifact) -> dict[str, int]:
     is_whole = is_data(origin) and not needed
     if is_whole or (needed and not is_offline()):
         return needed
-    raise NotAtHand(f"{on_hub.title} is not here as a whole: run `harness prefetch` where there is a network")
+    raise NotAtHand(
+        f"{on_hub.title} is incomplete in the local cache; run `harness prefetch` on a machine with network access"
+    )
 
 
 def is_data(origin: Artifact) -> bool:
-    """Whether what a graph begins with is a data set; a model otherwise."""
+    """Return whether what a graph begins with is a data set; a model otherwise."""
     return "model" not in origin.step
 
 
 def _source(data: Artifact) -> tuple[str, str | None]:
-    """What a data set is taken from, whatever its size."""
+    """Return where a data set is taken from, whatever its size."""
     return data.params["reference"], data.params.get("split")
 
 
@@ -227,13 +232,13 @@ def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
     return ""
 
 
-def _require(subject: Subject, reference: str) -> None:
-    if reference in subject.lacking:
-        raise NotAtHand(f"{reference} is not at hand")
+def _require(context: PreflightContext, reference: str) -> None:
+    if reference in context.lacking:
+        raise NotAtHand(f"{reference} is not available")
 
 
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
-    """The artifact's folder: in `finished` if it is there, else made in `where`."""
+    """Return the artifact's folder: in `finished` if it is there, else made in `where`."""
     if finished.has(artifact):
         return finished.bind(artifact).folder
     for each in ancestry([artifact]):
@@ -241,18 +246,10 @@ def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     return where.folder(artifact)
 
 
-def works(artifacts: Iterable[Artifact]) -> dict[Work, list[Artifact]]:
-    """The artifacts by what making them takes."""
-    found: dict[Work, list[Artifact]] = {}
-    for each in artifacts:
-        found.setdefault(find_step(each).work, []).append(each)
-    return found
-
-
-def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
-    """The kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
+def model_steps(artifacts: Iterable[Artifact]) -> Iterator[ModelStep]:
+    """Find the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
     seen: set[tuple[str, str, str]] = set()
-    for work, steps in works(artifacts).items():
+    for work, steps in by_work(artifacts).items():
         if work not in RUNS_A_MODEL:
             continue
         for each in steps:
@@ -262,11 +259,13 @@ def stages(artifacts: Iterable[Artifact]) -> Iterator[Stage]:
             kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
             if kind not in seen:
                 seen.add(kind)
-                yield Stage(each, base, work)
+                yield ModelStep(each, base, work)
 
 
-def subject_of(request: Request, experiments: Sequence[Experiment], store: Store, aside: Store) -> Subject:
-    """The run of `experiments`."""
+def preflight_context(
+    request: Request, experiments: Sequence[Experiment], store: Store, aside: Store
+) -> PreflightContext:
+    """Return the context of the run of `experiments`."""
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
-    return Subject(request, targets, models, store, aside)
+    return PreflightContext(request, targets, models, store, aside)

@@ -1,4 +1,4 @@
-"""What is supposed of data and models that are not at hand: configs/estimates.yaml."""
+"""Assumptions about data and models that are not at hand: configs/estimates.yaml."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +8,14 @@ from harness.config.yaml_files import config_path, load_yaml
 from harness.errors import UserError
 from harness.models.memory import ModelShape, shape_in, shape_of
 from harness.models.references import checkpoint_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One sentence that a forecast rests on, with its source. `about` names its subject, for programs."""
+
+    about: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,37 +29,31 @@ class DataEstimate:
     source: str
     download_mb: float = 0.0
 
+    def assumption(self, reference: str) -> Assumption:
+        """Say what is assumed of the data set `reference`."""
+        name = without_revision(reference)
+        lengths = f"{self.prompt:g} tokens of prompt and {self.answer:g} of answer a row, ±{self.spread:.0%}"
+        return Assumption(f"data: {name}", f"{name}: {lengths}. {self.source}")
+
 
 @dataclass(frozen=True, slots=True)
-class Relative:
-    """A length as a share of another."""
+class Estimate:
+    """A number with the share `spread` that it may be off; `text` says it in words, with fields for both."""
 
-    spread: float
+    about: str
+    value: float
+    text: str
     source: str
-    of_reference: float = 1.0
-    of_draft: float = 1.0
+    spread: float = 0.0
+
+    @property
+    def assumption(self) -> Assumption:
+        """The sentence, with the source."""
+        return Assumption(self.about, f"{self.text.format(value=self.value, spread=self.spread)}: {self.source}")
 
 
 @dataclass(frozen=True, slots=True)
-class Absolute:
-    """A length in tokens."""
-
-    tokens: float
-    spread: float
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The share of rows that the filter keeps."""
-
-    share: float
-    low: float
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
+class ReplyTime:
     """Seconds until an endpoint replies: with one token, and with an explanation."""
 
     short_seconds: float
@@ -73,28 +75,32 @@ class Estimates:
 
     data: tuple[DataEstimate, ...]
     unknown_data: DataEstimate
-    policy_answer: Relative
-    teacher_answer: Absolute
-    improvement: Relative
-    kept_by_filter: Kept
-    asking: Asking
+    policy_answer: Estimate
+    """The length of a model's answer as a share of the reference answer's to the same prompt."""
+    teacher_answer: Estimate
+    """The length of a teacher's answer in tokens."""
+    improvement: Estimate
+    """The length of an improvement as a share of its draft's."""
+    kept_by_filter: Estimate
+    """The share of rows that the filter keeps."""
+    asking: ReplyTime
     models: dict[str, KnownModel]
 
     def of_data(self, reference: str) -> DataEstimate:
-        """What is supposed of a data set: the entry with the longest name that its reference begins with."""
+        """Find what is assumed of a data set: the entry with the longest name that its reference begins with."""
         known = [each for each in self.data if reference.startswith(each.reference)]
         return max(known, key=lambda each: len(each.reference), default=self.unknown_data)
 
 
 @cache
 def load_estimates() -> Estimates:
-    """What the package supposes."""
+    """Read the package's estimates."""
     return load_yaml(config_path("estimates.yaml"), Estimates)
 
 
 @cache
 def model_shape(reference: str) -> ModelShape | None:
-    """The shape of the model that `reference` stands for: of its files, or as stated; None where neither is known."""
+    """Return the shape of the model `reference`: of its files, or as stated; None where neither is known."""
     try:
         return shape_in(checkpoint_folder(reference))
     except UserError:
@@ -103,5 +109,5 @@ def model_shape(reference: str) -> ModelShape | None:
 
 
 def without_revision(reference: str) -> str:
-    """The reference up to its revision."""
+    """Return the reference up to its revision."""
     return reference.partition("@")[0]

@@ -1,4 +1,4 @@
-"""How many tokens a model can tell the places of, and what follows for prompts, answers and training."""
+"""The context length of a model, and its limits on prompts, answers and training rows."""
 
 import sys
 from collections.abc import Sequence
@@ -7,34 +7,39 @@ from typing import Any
 from harness.errors import UserError
 from harness.models.generator import Conversation
 
-SHOWN = 60
+PROMPT_CHARACTERS = 60
 """Characters of a prompt that an error shows."""
 
 
 def context_length(config: Any) -> int:
-    """How many tokens a model with this configuration holds: with learned positions it fails beyond, with rotary ones
-    it gives numbers that mean nothing."""
+    """Return how many tokens a model with this configuration holds.
+
+    Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
+
+    Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
+    """
     return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
-def rooms(
+def answer_token_limits(
     conversations: Sequence[Conversation], prompts: Sequence[Sequence[int]], most: int, limit: int, model: str
 ) -> list[int]:
-    """How many tokens the answer to each prompt may have: `most`, or what is left of the model's `limit`.
+    """Return the most tokens that the answer to each prompt may have: `most`, or what is left of the model's `limit`.
 
     Raises UserError for the first of `conversations` (rendered as `prompts`) that leaves none.
     """
-    for said, ids in zip(conversations, prompts, strict=True):
+    for turns, ids in zip(conversations, prompts, strict=True):
         if len(ids) >= limit:
             raise UserError(
-                f"the prompt that starts with {said[-1].content[:SHOWN]!r} has {len(ids)} tokens, and {model} holds "
-                f"{limit}, its answer included; leave it out of the data, or take a model with a longer context"
+                f"the prompt that starts with {turns[-1].content[:PROMPT_CHARACTERS]!r} has {len(ids)} tokens, and"
+                f" {model} holds {limit}, its answer included; leave it out of the data, or take a model with a longer"
+                " context"
             )
     return [min(most, limit - len(ids)) for ids in prompts]
 
 
 def require_max_length(max_length: int, config: Any, model: str) -> None:
-    """Raises UserError where rows of a training, cut at `max_length` tokens, may be more than the model holds."""
+    """Raise UserError where rows of a training, cut at `max_length` tokens, may be more than the model holds."""
     limit = context_length(config)
     if max_length > limit:
         raise UserError(

@@ -1,0 +1,81 @@
+"""An artifact's folder on disk: its record, and how it is filled aside and renamed into place."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.engine.integrity import sealed
+from harness.engine.shared_store import RECORD
+
+
+def read_record(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return the record of the finished artifact in `folder`; None where it is not there, or incomplete.
+
+    `code` is what made it (`harness.engine.code`), with `functions` where that begins; `made_from` is the content of
+    its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
+    from before these were kept do not have them.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
+        record.setdefault("retry", False)  # as records from before failed rows were tried again
+        complete = record["key"] == key and all(
+            (folder / name).stat().st_size == size for name, size in record["files"].items()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if complete else None
+
+
+def begun_with(partial: Path) -> dict[str, Any]:
+    """Return the code and inputs with which a killed run began to fill a folder, as far as it says."""
+    try:
+        begun = json.loads((partial / RECORD).read_bytes())
+        return {name: begun[name] for name in ("code", "made_from")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write `record`, with the sizes of the files in `folder` and a digest of itself, as ``artifact.json``."""
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in payload_files(folder)}
+    text = json.dumps(sealed({**record, "files": files}), indent=2, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def publish(partial: Path, folder: Path) -> None:
+    """Flush the filled folder `partial` to the disk and rename it to `folder`, replacing what is there."""
+    for path in [*_files(partial), partial]:
+        _sync(path)
+    aside = replaced_folder(folder)
+    if folder.exists():  # spoilt or stale, or it would have been found; put aside first, so that nobody finds half
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
+    os.replace(partial, folder)
+    _sync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def replaced_folder(folder: Path) -> Path:
+    """Return where the old content of `folder` lies while it is replaced."""
+    return folder.with_name(f".replaced-{folder.name}")
+
+
+def payload_files(folder: Path) -> list[Path]:
+    """Return all files of the artifact but its record, sorted."""
+    return [path for path in _files(folder) if path.name != RECORD]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sync(path: Path) -> None:
+    """Flush `path` (a file or a folder) to the disk, so that a power loss cannot tear it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,225 @@
+"""Types of what a step declares beside its body, `@step(rows=..., cost=...)`, and `harness plan` asks.
+
+`rows` estimates the rows that an artifact will have from those of its inputs; `cost` says what making it takes. Both
+are functions of a `CostContext`; they may raise `UnknownCost`. A light step whose rows nobody needs declares neither.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from harness.endpoints.cost import MESSAGE_TOKENS, text_token_counter
+from harness.endpoints.protocol import Message
+from harness.endpoints.reference import EndpointReference
+from harness.engine.artifacts import Artifact
+from harness.engine.graph import input_of, inputs_of, references
+from harness.models.generator import Sampling
+from harness.models.hub import RepositoryKind
+from harness.steps.estimates import Assumption, Estimate, Estimates
+from harness.training.settings import TrainingSettings
+
+COUNTED_ROWS = 300
+"""Rows whose tokens are counted where all could be."""
+
+TOKENIZER = "cl100k_base"
+"""A vocabulary that most language models' resemble."""
+
+COUNTED_SPREAD = 0.05
+"""How far off the mean length may be that was counted on some rows, as a share."""
+
+
+class UnknownCost(Exception):
+    """It cannot be told how many rows an artifact will have, or what making it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A number that is not known exactly: as expected, and the bounds between which it may well lie."""
+
+    low: float
+    expected: float
+    high: float
+
+    def __add__(self, other: "Range") -> "Range":
+        return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
+
+    def times(self, factor: float) -> "Range":
+        """Return the same number in another unit, or so many times."""
+        return Range(self.low * factor, self.expected * factor, self.high * factor)
+
+    def over(self, divisor: "Range") -> "Range":
+        """Return the quotient: low over high, expected over expected, high over low."""
+        return Range(self.low / divisor.high, self.expected / divisor.expected, self.high / divisor.low)
+
+
+def about(value: float, spread: float) -> Range:
+    """Return `value`, give or take the share `spread`."""
+    return Range(value * max(0.0, 1 - spread), value, value * (1 + spread))
+
+
+def total(ranges: Iterable[Range]) -> Range:
+    """Sum up, bounds included: as if all errors went the same way, which a wrong assumption makes them do."""
+    return sum(ranges, Range(0.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class RowEstimate:
+    """Rows that an artifact is expected to have: `count` of them, no more than `most`, with mean lengths in tokens.
+
+    `spread` is how far off the lengths may be, as a share. Of pairs, `answer` is the mean of both. `content` says what
+    rows they are, in words; empty for what the artifact is called.
+    """
+
+    count: float
+    most: int
+    prompt: float
+    answer: float
+    spread: float
+    assumptions: frozenset[Assumption] = frozenset()
+    content: str = ""
+
+    @property
+    def tokens(self) -> float:
+        """Tokens of a prompt with its answer."""
+        return self.prompt + self.answer
+
+    def first(self, size: int) -> "RowEstimate":
+        """Return at most `size` of these rows."""
+        return replace(self, count=min(self.count, size), most=min(self.most, size), content="")
+
+    def answered(self, prompt: float, answer: float, estimate: Estimate) -> "RowEstimate":
+        """Return one answer to each, of so many tokens by the `estimate`, asked for with `prompt` tokens."""
+        return replace(
+            self,
+            prompt=prompt,
+            answer=answer,
+            spread=max(self.spread, estimate.spread),
+            assumptions=self.assumptions | {estimate.assumption},
+            content="",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CostContext:
+    """The view of a declaration: the artifact, the rows of its inputs, the estimates."""
+
+    artifact: Artifact
+    estimates: Estimates
+    rows_of: Callable[[Artifact], RowEstimate]
+    """Raises UnknownCost where no step on the way to an artifact declares them."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The step's parameters as JSON."""
+        return self.artifact.params
+
+    def input(self, name: str) -> Artifact:
+        """Return the input `name`, which is one artifact."""
+        return input_of(self.artifact, name)
+
+    def rows(self, name: str) -> RowEstimate:
+        """Estimate the rows of the input `name`. Raises UnknownCost."""
+        return self.rows_of(self.input(name))
+
+    def rows_of_each(self, name: str) -> list[RowEstimate]:
+        """Estimate the rows of each artifact of the input `name`. Raises UnknownCost."""
+        return [self.rows_of(each) for each in inputs_of(self.artifact, name)]
+
+    def data_set(self, reference: str, size: int) -> RowEstimate:
+        """Return `size` rows of the lengths that are assumed of a data set."""
+        estimate = self.estimates.of_data(reference)
+        assumed = frozenset({estimate.assumption(reference)})
+        return RowEstimate(size, size, estimate.prompt, estimate.answer, estimate.spread, assumed)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training: the policy `start` learns from the rows of `data`.
+
+    `sequences` is how many sequences of tokens the loss of one row takes. `reference` is the frozen policy of a
+    preference loss; with `scores_reference` its log-probabilities are taken in the training itself.
+    """
+
+    data: Artifact
+    start: Artifact
+    settings: TrainingSettings
+    sequences: int = 1
+    beta: float | None = None
+    reference: Artifact | None = None
+    scores_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Answers drawn from a model on this machine: the artifact's own rows."""
+
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-probabilities of the rows of `data` under a model, `sequences` a row, `at_once` sequences in a batch."""
+
+    data: Artifact
+    at_once: int
+    sequences: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Requests to an endpoint. Tokens are totals of all `calls`; `purpose` is what the `role` is asked for."""
+
+    endpoint: EndpointReference
+    role: Literal["judge", "teacher"]
+    purpose: str
+    calls: int
+    prompt_tokens: Range
+    completion_tokens: Range
+    explains: bool
+    """Whether replies are longer than a few tokens, and so take longer."""
+    assumptions: frozenset[Assumption] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A model or a data set that is fetched unless it is at hand, and otherwise next to nothing."""
+
+    kind: RepositoryKind
+    reference: str
+
+
+Cost = Training | Generation | Likelihood | Asking | Fetch
+"""What making an artifact takes; None in its place for next to nothing."""
+
+
+def count_tokens(text: str) -> int:
+    """Count the tokens of a text, in the vocabulary `TOKENIZER`."""
+    count = text_token_counter(TOKENIZER)
+    return count(text) if count else math.ceil(len(text.encode()) / 4)
+
+
+def chat_tokens(messages: Iterable[Message]) -> int:
+    """Count the prompt tokens of a conversation with an endpoint, the chat format's own included."""
+    return sum(count_tokens(message.content) + MESSAGE_TOKENS + 1 for message in messages) + MESSAGE_TOKENS
+
+
+def counted_rows(sample: Iterable[Mapping[str, Any]], count: int, *, in_words: bool = False) -> RowEstimate:
+    """Return `count` rows of the mean lengths of a `sample` of them, `in_words` where words are the tokens."""
+
+    def tokens(text: str) -> int:
+        return len(text.split()) if in_words else count_tokens(text)
+
+    prompts, answers = [], []
+    for row in sample:
+        earlier = "\n".join(turn["content"] for turn in row["prompt"].get("history", ()))
+        prompts.append(tokens(f"{earlier}\n{row['prompt']['text']}"))
+        texts = [row[name] for name in ("text", "chosen", "rejected") if name in row]
+        answers.append(len(row["token_ids"]) if row.get("token_ids") else fmean(map(tokens, texts)))
+    return RowEstimate(count, count, fmean(prompts or [0]), fmean(answers or [0]), COUNTED_SPREAD)
+
+
+def is_embedded(artifact: Artifact) -> bool:
+    """Tell whether data or models of the embedded world are in what an artifact is made from."""
+    return any(reference.startswith("mini:") for reference in references(artifact))

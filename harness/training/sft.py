@@ -1,0 +1,80 @@
+"""Supervised fine-tuning with TRL's SFTTrainer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.engine.compute import Compute
+from harness.models.hf import silence_libraries
+from harness.records import Response
+from harness.training.job import Job, Track
+from harness.training.loop import make_job, train
+from harness.training.rows import UNSCORED, sft_rows
+from harness.training.settings import TrainingSettings
+from harness.training.trainer import even_batches, load_policy, load_training_tokenizer, trainer_arguments
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+
+
+def run_sft(
+    model_folder: Path,
+    examples: Sequence[Response],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    out: Path,
+    track: Track,
+    compute: Compute | None = None,
+) -> dict[str, float]:
+    """Fine-tune on (conversation, response) examples, with the loss on the assistant's turns only; save to `out`.
+
+    Goes on from the checkpoints that a killed run left in `out`. Returns TRL's last logged metrics, and how many rows
+    were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
+    """
+    job = make_job("sft", model_folder, settings, 0.0, seed, out, compute or Compute())
+    tokenizer = load_training_tokenizer(model_folder, settings.max_length)
+    return train(job, sft_rows(examples, tokenizer, settings.max_length), track, sft_trainer)
+
+
+def sft_gradient(
+    model_folder: Path, examples: Sequence[Response], settings: TrainingSettings, *, out: Path, compute: Compute
+) -> "torch.Tensor":
+    """Return the gradient of the first optimizer step of `run_sft`, before it is clipped: [parameters].
+
+    In one process; nothing is saved.
+    """
+    import torch
+    from transformers import PrinterCallback, TrainerCallback
+
+    class TakeGradient(TrainerCallback):
+        gradient: torch.Tensor
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
+            self.gradient = torch.cat([grad.detach().flatten().float().cpu() for grad in grads])
+
+    silence_libraries()
+    job = make_job("sft", model_folder, settings, 0.0, 0, out, compute)
+    tokenizer = load_training_tokenizer(model_folder, settings.max_length)
+    trainer = sft_trainer(job, sft_rows(examples, tokenizer, settings.max_length).dataset)
+    trainer.args.max_grad_norm = 0.0
+    trainer.args.max_steps = 1
+    taken = TakeGradient()
+    trainer.add_callback(taken)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return taken.gradient
+
+
+def sft_trainer(job: Job, rows: "Dataset") -> Any:
+    """Return TRL's SFTTrainer for rows of token ids (`sft_rows`)."""
+    from trl import SFTConfig, SFTTrainer
+
+    prepared = {"skip_prepare_dataset": True}
+    arguments = SFTConfig(**trainer_arguments(job), shuffle_dataset=False, dataset_kwargs=prepared)
+    model, tokenizer = load_policy(job, arguments)
+    trainer = even_batches(SFTTrainer)(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer.take_batches(job, {"input_ids": [tokenizer.pad_token_id] * 2, "labels": [UNSCORED] * 2})
+    return trainer
