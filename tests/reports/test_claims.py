@@ -10,7 +10,8 @@ from reports import claims
 from reports.blocks import Claims, Outcome
 from reports.claims import coverage, detectable, difference, headline, needed, p_value, tally
 from reports.markdown import markdown_report
-from tests.reports.conftest import made_up_manifest, on_checkpoints, power, report_of
+from tests.reports.conftest import made_up_manifest, report_of
+from tests.reports.made_up_claims import on_checkpoints, power
 
 PLACE = {"model": "qwen", "better": "sgpo", "worse": "dpo", "bench": "alpaca_eval2", "metric": "win_rate"}
 

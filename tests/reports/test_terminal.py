@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from reports.terminal import terminal_report
-from tests.reports.conftest import EVERY, made_up_manifest, on_checkpoints, report_of
+from tests.reports.conftest import EVERY, made_up_manifest, report_of
+from tests.reports.made_up_claims import on_checkpoints
 
 
 def printed(manifest: dict[str, Any], width: int = 80) -> str:

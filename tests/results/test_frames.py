@@ -10,7 +10,8 @@ import pytest
 import harness
 from harness.errors import UserError
 from harness.results.frames import RunFrames
-from tests.reports.conftest import made_up_claims, made_up_manifest, write_manifest
+from tests.reports.conftest import made_up_manifest, write_manifest
+from tests.reports.made_up_claims import made_up_claims
 from tests.stored_runs import N_ALPACA, N_ARENA, Skill, write_run
 
 METHODS = {"sft": Skill(-1.5), "sgpo": Skill(0.0)}
