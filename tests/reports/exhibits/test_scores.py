@@ -90,7 +90,7 @@ def test_added_row_is_marked_as_ours(manifest: dict[str, Any]) -> None:
 
 
 def test_every_cell_says_its_verdict(manifest: dict[str, Any]) -> None:
-    says = [cell.says for cell in cells_of(manifest)]
+    says = [cell.tooltip for cell in cells_of(manifest)]
     assert sum(each.startswith("not comparable: scale; n = ") for each in says) == 36
     assert sum(each.startswith("not comparable: not in the paper; n = ") for each in says) == 6
 
