@@ -21,7 +21,7 @@ from harness.files import replace_file
 from harness.results.manifest import Manifest, read_manifest
 from reports.blocks import Prose, Report, Table
 from reports.figures import draw
-from reports.markdown import markdown_report, rate_table_markdown
+from reports.markdown import markdown, markdown_report
 from reports.report import build_report
 
 ROOT = Path(__file__).parents[1]
@@ -76,11 +76,11 @@ def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
     tables = [each for view in report.exhibits if view.name == TABLE for each in _of_kind(view.section.blocks, Table)]
     if not tables or not any(figure.name == TABLE for figure in report.figures):
         raise UserError(f"the run has no {TABLE} to show on the first page; make it with: harness reproduce all")
-    said = next(iter(rate_table_markdown(Prose(report.answer))))
+    said = next(iter(markdown(Prose(report.answer))))
     return {
         "headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
-        "table3": "\n\n".join(rate_table_markdown(tables[0])),
-        "claims": next(rate_table_markdown(report.claims), ""),
+        "table3": "\n\n".join(markdown(tables[0])),
+        "claims": next(markdown(report.claims), ""),
     }
 
 
