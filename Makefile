@@ -14,12 +14,12 @@ help:  ## show this list
 install: $(STAMP)  ## create .venv/ with the exact versions of constraints.txt
 
 reproduce: $(RUNS)  ## reproduce Table 3 of the SGPO paper on the embedded scale
-	$(VENV)/bin/harness reproduce table3
+	$(VENV)/bin/harness reproduce sgpo/table3
 
 report: $(STAMP)  ## write docs/report/ and the numbers of README.md and docs/ anew, from five training seeds
-	$(VENV)/bin/harness reproduce all --seeds 5 --run-dir runs/report
+	$(VENV)/bin/harness reproduce sgpo/all --seeds 5 --run-dir runs/report
 	$(VENV)/bin/python benchmarks/regress_alarms.py --run-dir runs/report/alarms --json runs/report/alarms.json
-	$(VENV)/bin/python docs/make_report.py runs/report/all --alarms runs/report/alarms.json
+	$(VENV)/bin/python docs/make_report.py runs/report/sgpo/all --alarms runs/report/alarms.json
 
 test: $(STAMP)  ## run the test suite
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile

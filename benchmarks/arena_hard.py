@@ -11,7 +11,7 @@ from timeit import repeat
 
 import numpy as np
 
-from evals.arena_hard import score_judgments
+from evals.arena_hard.scores import score_judgments
 from tests.evals import simulated
 from tests.evals.peers import logistic_bradley_terry
 

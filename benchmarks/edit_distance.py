@@ -16,10 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from evals.edit_distance import MEASUREMENT
+from evals.base import RESAMPLES
+from evals.edit_distance.benchmark import summarise_edit_distance
 from harness.engine.artifacts import Artifact, Output, ancestry, step
 from harness.engine.store import Store
 from harness.records import Prompt, Response
+from harness.steps.edit_distance import edit_distance
 
 SIZES = (6_000, 60_000)
 CHARACTERS = 1_500
@@ -49,7 +51,8 @@ def measure(pairs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="edit-distance-") as folder:
         store = Store(folder)
         inputs = [simulated_answers(pairs=pairs, replaced=replaced) for replaced in (0.0, 0.2)]
-        target = MEASUREMENT.measure(outputs=inputs[1], baselines=inputs[0])
+        distances = edit_distance(outputs=inputs[1], baselines=inputs[0], tokenizer=None)
+        target = summarise_edit_distance(distances=distances, resamples=RESAMPLES)
         for artifact in inputs:
             store.build(artifact)
         before, started = _peak(), time.monotonic()

@@ -55,7 +55,7 @@ COMMANDS = (
     Command(
         "reproduce",
         "reproduce table3 --fast --limit {limit} --methods sft,dpo",
-        "run/table3",
+        "run/sgpo/table3",
         ("preflight", *STAGES, "reporting"),
     ),
     Command(

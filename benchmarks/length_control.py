@@ -14,9 +14,9 @@ from timeit import repeat
 
 import numpy as np
 
-from evals.alpaca_eval2 import score_annotations
-from evals.formats.annotations import read_annotations
-from evals.formats.calibration import read_calibration
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.length_calibration import read_calibration
+from evals.alpaca_eval2.scores import score_annotations
 from tests.evals.peers import alpaca_eval_length_controlled, alpaca_eval_table
 
 RESAMPLES = 1000

@@ -24,13 +24,14 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any, TypeVar
 
-from evals.bench import RESAMPLES
+from harness.regress.metrics import metrics_of
+
+from evals.base import RESAMPLES
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
 from harness.engine.progress import format_duration
 from harness.papers import load_exhibit
 from harness.regress import compare
-from harness.regress.metrics import metrics_of
 from harness.regress.runs import read_run
 from harness.results.manifest import read_manifest
 
@@ -107,7 +108,7 @@ def reproduce(run_dir: Path, seeds: int) -> Path:
     command = [sys.executable, "-m", "harness", *RUN, "--seeds", str(seeds), "--run-dir", str(run_dir)]
     if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         sys.exit(f"harness {' '.join(command[3:])} ended with {code}")
-    return run_dir / "table3"
+    return run_dir / "sgpo" / "table3"
 
 
 def scores_of(run: Path) -> list[SeedScore]:

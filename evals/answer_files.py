@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evals.formats.arena_hard import answers_in, holds_answers
+from evals.arena_hard.files import answers_in, holds_answers
 from evals.formats.outputs import outputs_in
 from evals.formats.rows import bare_name, read_rows
 from harness.errors import UserError

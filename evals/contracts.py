@@ -1,6 +1,6 @@
 """What the files that an evaluation saves must hold, whoever wrote it: looked at when they are read.
 
-`docs/evaluations.md` has the contract with a complete example.
+`docs/add-a-benchmark.md` has the contract with a complete example.
 """
 
 from collections.abc import Mapping
@@ -9,72 +9,18 @@ from typing import Any
 
 from harness.errors import UserError
 
-COUNTS = ("n", "n_missing")
-_OF_THE_RUN = ("bench", "model", "baseline", "checkpoint", "tokens_are", "folder", "stale", "metrics", "departure")
-_OF_A_JUDGE = ("annotator", "judge", "judge_base_url", "judge_fingerprint", "judge_without", "n_asked", "n_cut_off")
-_OF_SCORES = ("ci95", "uncertainty", "withheld", "length_calibration", "length_controlled_withheld")
-TAKEN = frozenset((*_OF_THE_RUN, *_OF_A_JUDGE, *_OF_SCORES))
-"""What `harness eval` says of every evaluation, so that a measurement cannot call a figure by that name."""
-
-FIGURE = '{"value": NUMBER, "ci95": [LOW, HIGH]}, with "ci95": null where there is no interval'
-
-
-def checked_summary(name: str, summary: Any) -> Mapping[str, Any]:
-    """Return the `summary.json` of the measurement `name` as it is.
-
-    Raises UserError, naming the measurement and the key, where it departs from `evals.bench.Measurement`.
-    """
-    if not isinstance(summary, Mapping):
-        raise _odd(name, "summary.json", f"is {_kind(summary)}", "an object")
-    for count in COUNTS:
-        if count not in summary:
-            raise _odd(name, f"summary.json: {count}", "is missing", "how many rows were and were not measured")
-    for key, content in summary.items():
-        if key in TAKEN:
-            raise _odd(name, f"summary.json: {key}", "is a name that harness eval uses itself", "another name")
-        _check_entry(name, key, content)
-    return summary
-
-
-def _check_entry(name: str, key: str, content: Any) -> None:
-    where = f"summary.json: {key}"
-    if key in COUNTS or key.startswith("n_"):
-        if not isinstance(content, int) or isinstance(content, bool) or content < 0:
-            raise _odd(name, where, f"is {_kind(content)}", "a whole number of 0 or more")
-    elif not isinstance(content, str):
-        _check_figure(name, where, content)
-
-
-def _check_figure(name: str, where: str, content: Any) -> None:
-    """A figure, null, or an object of them by name."""
-    if content is None:
-        return
-    if not isinstance(content, Mapping):
-        raise _odd(name, where, f"is {_kind(content)}", FIGURE)
-    if "value" not in content:
-        if "ci95" in content:
-            raise _odd(name, where, "has no value", FIGURE)
-        for part, figure in content.items():
-            _check_figure(name, f"{where}: {part}", figure)
-        return
-    if not _is_number(content["value"]):
-        raise _odd(name, f"{where}: value", f"is {_kind(content['value'])}", "a number, or null for the whole figure")
-    if "ci95" not in content:
-        raise _odd(name, where, "has no ci95", FIGURE)
-    _check_interval(name, f"{where}: ci95", content["ci95"])
-
 
 def checked_scores(name: str, metrics: tuple[str, ...], scores: Any) -> Mapping[str, Any]:
-    """Return the `seed-0/scores.json` of the judged evaluation `name` as it is.
+    """Return the `seed-0/scores.json` of the benchmark `name` as it is.
 
-    Raises UserError, naming the evaluation and the key, where it departs from `evals.bench.Evaluation`.
+    Raises UserError, naming the evaluation and the key, where it departs from `evals.base.Benchmark`.
     """
     where = "seed-0/scores.json"
     if not isinstance(scores, Mapping):
         raise _odd(name, where, f"is {_kind(scores)}", "an object")
     for key in (*metrics, "ci95", "n_asked", "n_missing", "withheld"):
         if key not in scores:
-            raise _odd(name, f"{where}: {key}", "is missing", "what docs/evaluations.md says of it")
+            raise _odd(name, f"{where}: {key}", "is missing", "what docs/add-a-benchmark.md says of it")
     for metric in metrics:
         if scores[metric] is not None and not _is_number(scores[metric]):
             raise _odd(name, f"{where}: {metric}", f"is {_kind(scores[metric])}", "a number, or null")

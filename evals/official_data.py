@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from evals import instruction_set
+from evals.alpaca_eval2 import instruction_set
 from evals.answer_files import AnswerFile, read_answer_file
-from evals.arena_hard import OFFICIAL_QUESTIONS
-from evals.formats.arena_hard import read_questions
+from evals.arena_hard.files import read_questions
+from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
 from harness.errors import UserError, unknown
 from harness.models.hub import HubFile, NotOnHub, fetch_file, file_names
 from harness.records import Prompt, Response, to_line
-
-ARENA_HARD_BASELINE = "gpt-4-0314"
 
 ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
@@ -87,25 +85,23 @@ def arena_hard_baseline(source: str | None = None, baseline: str | None = None) 
     a file. Raises UserError for what cannot be read, for a baseline without a file, with the names most like it, and
     unless each question is answered once.
     """
-    baseline = baseline or ARENA_HARD_BASELINE
+    baseline = baseline or ARENA_HARD.baseline
     questions, where = _arena_hard_questions(source)
     answers = _arena_hard_answers(questions.parent if source is not None else None, baseline)
     prompts = read_questions(questions)
-    if len(prompts) != OFFICIAL_QUESTIONS:
-        raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {OFFICIAL_QUESTIONS}")
+    if len(prompts) != ARENA_HARD.n_items:
+        raise UserError(f"{questions}: {len(prompts)} questions; Arena-Hard v0.1 has {ARENA_HARD.n_items}")
     # As for Arena-Hard's own tools, the file's name is the model's.
     rows = read_answer_file("arena_hard", answers).join(prompts)
     responses = tuple(Response(row.prompt, row.text, answers.stem) for row in rows)
     return BenchData(responses, answers.stem, where, fingerprint(responses))
 
 
-def length_calibration(source: str | None = None) -> Path | None:
+def length_calibration(source: str) -> Path | None:
     """The official df_gamed.csv, on which AlpacaEval 2.0's length control is calibrated; None where it is not there.
 
-    `source` is a folder, or a file beside it; None is the hub. Raises UserError where the hub cannot be reached.
+    `source` is a folder, or a file beside it.
     """
-    if source is None:
-        return calibration_on_hub().path
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
 

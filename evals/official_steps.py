@@ -3,8 +3,8 @@
 from hashlib import sha256
 from pathlib import Path
 
-from evals.arena_hard import OFFICIAL_QUESTIONS
-from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
+from evals.alpaca_eval2.scores import PUBLISHED as ALPACA_EVAL2
+from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
 from evals.official_data import load_baseline, read_outputs
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
@@ -14,7 +14,7 @@ from harness.steps.cost import CostContext, Fetch, RowEstimate, UnknownCost
 OFFICIAL_DATA = "official:"
 """Before a bench's name, as a reference to its official instructions and baseline."""
 
-N_INSTRUCTIONS = {"alpaca_eval2": len(OFFICIAL_INSTRUCTION_KEYS), "arena_hard": OFFICIAL_QUESTIONS}
+N_INSTRUCTIONS = {"alpaca_eval2": ALPACA_EVAL2.n_items, "arena_hard": ARENA_HARD.n_items}
 """Of the benches that have an official set."""
 
 

@@ -10,7 +10,7 @@ __all__ = ["load_run"]
 
 
 def load_run(folder: "str | Path") -> "RunFrames":
-    """Read the run in `folder`, such as ``runs/mini/table3``, as pandas DataFrames.
+    """Read the run in `folder`, such as ``runs/mini/sgpo/table3``, as pandas DataFrames.
 
     Raises `harness.errors.UserError` where there is no finished run that this version can read.
     """

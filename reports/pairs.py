@@ -84,7 +84,7 @@ def _sets(manifest: Manifest) -> Iterator[_VerdictSet]:
 def _of_scores(result: ScoresResult) -> Iterator[_VerdictSet]:
     exhibit = result.exhibit
     for cell in result.cells:
-        if cell.judgments:
+        if cell.judge and cell.judgments:
             label = exhibit.subject(cell.method)
             yield _VerdictSet(
                 model=cell.model,

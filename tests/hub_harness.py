@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evals.base import BaselineOptions
 from harness.cli import main
+from harness.papers import DEFAULT_PAPER
 from harness.recipes import scales
-from harness.recipes.scales import BenchRole, DataRole, ModelRole, Scale, TrainingData, load_scale
+from harness.recipes.scales import DataRole, ModelRole, Scale, TrainingData, load_scale
 from harness.records import PreferencePair, Response
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
@@ -54,13 +56,13 @@ def on_the_hub(load: Callable[..., Scale]) -> Callable[..., Scale]:
     def role(name: str) -> DataRole:
         return DataRole(f"{DATA}@{COMMIT}", SIZES[name], split=name)
 
-    def load_hub_scale(name: str, *, fast: bool = False) -> Scale:
-        scale = load(name)
+    def load_hub_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+        scale = load(name, paper=paper)
         return replace(
             scale,
             models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
             data=TrainingData(*map(role, TRAINING)),
-            benches={bench: BenchRole(role(bench)) for bench in BENCHES},
+            benches={bench: BaselineOptions(baselines=role(bench)) for bench in BENCHES},
         )
 
     return load_hub_scale

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.formats.calibration import write_calibration
+from evals.alpaca_eval2.length_calibration import write_calibration
 from harness.records import Judgment, Prompt, Response, write_rows
 from harness.results.verdicts import ARTIFACTS
 from tests.evals.simulated import calibration

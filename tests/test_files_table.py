@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from evals.formats.annotations import Annotations, read_annotations
-from evals.formats.arena_hard import ArenaAnswer, read_answers, read_judgments, read_questions
-from evals.formats.calibration import read_calibration
+from evals.alpaca_eval2.annotations import Annotations, read_annotations
+from evals.alpaca_eval2.length_calibration import read_calibration
+from evals.arena_hard.files import ArenaAnswer, read_answers, read_judgments, read_questions
 from evals.formats.outputs import ModelOutput, read_model_outputs
 from harness.errors import UserError
 from harness.models.datasets import read_data

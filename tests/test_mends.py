@@ -18,9 +18,9 @@ STORED = ("eval", "compare")
 ALL_RUNS = (*RUNS, "plan", "prefetch")
 
 PRINTED_BY: dict[str, tuple[str, ...]] = {
-    "evals/alpaca_eval2.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
-    "evals/completeness.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
-    "evals/formats/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
+    "evals/alpaca_eval2/scores.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
+    "evals/scoring.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
+    "evals/alpaca_eval2/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
     "evals/official_data.py:_check_writer": ("eval",),
     "evals/official_data.py:_official_instructions": ("eval",),
     "harness/commands/affected.py:_require_usable": ("regress",),
@@ -32,7 +32,9 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/models/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
     "harness/endpoints/refusals.py:Options": ASKS_JUDGES,
     "harness/recipes/benches.py:_limited_scale": ("eval",),
-    "harness/recipes/benches.py:_length_calibration": ("eval",),
+    "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
+    "harness/commands/stored_verdicts.py:verdict_files": STORED,
+    "harness/commands/evaluate.py:_judged": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
     "harness/engine/ray_bridge.py:_connect": ALL_RUNS,
@@ -73,7 +75,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
     "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
-    "harness/commands/stored_verdicts.py:score_annotations_file": ("eval",),
     "reports/claims.py:headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
 }

@@ -50,7 +50,7 @@ def test_a_scale_of_ones_own_is_named_by_its_file(mine: Path, monkeypatch: pytes
 def test_a_copied_scale_is_another_in_what_is_printed_and_where_it_runs(harness: Harness, mine: Path) -> None:
     outcome = harness("plan", "table3", "--scale", "./mine.yaml")
     assert outcome.exit_code == 0, outcome.err
-    assert outcome.out.startswith("table3 on the scale 'mine'")
+    assert outcome.out.startswith("sgpo/table3 on the scale 'mine'")
 
 
 def test_its_rates_are_beside_it(mine: Path) -> None:

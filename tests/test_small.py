@@ -16,6 +16,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.models.generator import Sampling
+from harness.papers import DEFAULT_PAPER
 from harness.recipes.scales import JudgeRole, ModelRole, Scale, load_scale
 from harness.records import Response
 from harness.results.manifest import read_manifest
@@ -32,9 +33,9 @@ DEAD = "http://127.0.0.1:9/v1"
 LIMIT = 4
 
 
-def tiny(name: str, *, fast: bool = False) -> Scale:
+def tiny(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
     """The small scale with a model of the mini world, which knows no word of the data, and short stages."""
-    scale = load_scale("small", fast=fast)
+    scale = load_scale("small", paper=paper, fast=fast)
     short = {"global_batch_size": 4, "max_length": 64, "epochs": 1, "precision": "float32"}
     stages = scale.training
     preference = replace(stages.sgpo, training=replace(stages.sgpo.training, **short))
@@ -91,7 +92,7 @@ def run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The run in a folder of the test's own, which it stands in."""
     without_checks(monkeypatch)
     monkeypatch.chdir(shutil.copytree(made.folder, tmp_path / "copy", symlinks=True))
-    return Path("run/table3")
+    return Path("run/sgpo/table3")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Everything else is as it is: steps, trainers, store, workers, judge, statistics 
 from dataclasses import replace
 
 from harness.cli import main
+from harness.papers import DEFAULT_PAPER
 from harness.recipes import scales
 from harness.recipes.scales import Fast, Scale, load_scale
 
@@ -19,9 +20,9 @@ SIZES = {
 }
 
 
-def load_tiny_scale(name: str, *, fast: bool = False) -> Scale:
+def load_tiny_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
     """The scale with `--fast`'s sizes replaced by `SIZES`, whether or not it is asked for."""
-    return replace(load_scale(name), fast=Fast(("llama",), SIZES)).faster()
+    return replace(load_scale(name, paper=paper), fast=Fast(("llama",), SIZES)).faster()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from harness.cli.parameters import MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, TrainingSeeds, Whole, shown
+from harness.cli.parameters import (
+    EXPERIMENT,
+    MAX_SEED,
+    NAMES,
+    PATH,
+    SEED,
+    TEXT,
+    FiniteFloat,
+    TrainingSeeds,
+    Whole,
+    shown,
+)
 from harness.config.yaml_files import name_in
 from harness.engine.compute import ExecutorKind
 from harness.engine.limits import Limits
@@ -176,7 +187,7 @@ def _code_changes(*actions: str) -> Callable[..., Any]:
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     """EXPERIMENT, as `experiment`, and the options of `_choice_options`."""
-    return click.argument("experiment", type=TEXT)(_choice_options(command))
+    return click.argument("experiment", type=EXPERIMENT)(_choice_options(command))
 
 
 def _choice_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -372,7 +383,7 @@ def reproduce(
     allow_missing: bool,
     code_changes: "CodeChanges",
 ) -> None:
-    """Train, generate, judge and score what EXPERIMENT (such as table3, fig5 or all) needs, and write its report.
+    """Train, generate, judge and score what EXPERIMENT (such as sgpo/table3 or sgpo/all) needs, and write its report.
 
     What is in the run directory already is not computed again.
     """
@@ -385,7 +396,7 @@ def reproduce(
 @cli.command()
 @click.argument("folder", type=PATH)
 def report(folder: Path) -> None:
-    """Write the report of the run in FOLDER (such as runs/mini/table3) again, from that folder alone, and print it."""
+    """Write the report of the run in FOLDER again (such as runs/mini/sgpo/table3), from it alone, and print it."""
     from reports.terminal import print_report
     from reports.write import write_report
 
@@ -393,7 +404,7 @@ def report(folder: Path) -> None:
 
 
 @cli.command(cls=HeadedCommand)
-@click.argument("experiment", type=TEXT, default="table3")
+@click.argument("experiment", type=EXPERIMENT, default="table3")
 @_choice_options
 @_offline
 @_judge_options(required=False)
@@ -550,17 +561,15 @@ def _score_stored(
     reference_outputs: Path | None,
     allow_missing: bool,
 ) -> dict[str, Any]:
-    from harness.commands import stored_verdicts
+    from evals.base import FileOptions
+    from harness.commands.stored_verdicts import score_file
 
     option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
     if benches != (bench,):
         raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
-    if annotations:
-        return stored_verdicts.score_annotations_file(
-            annotations, lc_calibration, reference_outputs, allow_missing=allow_missing
-        )
-    assert judgments is not None
-    return stored_verdicts.score_judgments_file(judgments, allow_missing=allow_missing)
+    path = annotations or judgments
+    assert path is not None
+    return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
 
 
 def _print_json(results: list[dict[str, Any]]) -> None:
@@ -583,9 +592,7 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 @cli.command()
 @click.argument("first", type=TrainingSeeds())
 @click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
-@click.option(
-    "--bench", required=True, type=click.Choice(["alpaca_eval2", "arena_hard"]), help="The benchmark of the verdicts."
-)
+@click.option("--bench", required=True, type=TEXT, help="The benchmark of the verdicts.")
 @click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
@@ -608,8 +615,6 @@ def compare(
     """
     from harness.commands.compare import compare_files, comparison_table
 
-    if bench == "arena_hard" and (lc_calibration or reference_outputs):
-        raise click.UsageError("--lc-calibration and --reference-outputs go with --bench alpaca_eval2")
     found = compare_files(
         bench,
         first,
@@ -628,7 +633,7 @@ def compare(
 
 
 @cli.command()
-@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/table3.")
+@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/sgpo/table3.")
 @click.option("--candidate", type=PATH, required=True, help="The run after it.")
 @click.option(
     "--rerun-affected", is_flag=True, help="Make the candidate first: rerun the steps that the change affects."
@@ -655,15 +660,17 @@ def regress(
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["methods", "evals", "experiments", "scales", "models", "judges"]))
+@click.argument("kind", type=click.Choice(["papers", "experiments", "methods", "evals", "scales", "models", "judges"]))
 def list_(kind: str) -> None:
-    """List the methods, evaluations, experiments, scales, models or judges there are."""
-    from harness.commands.listing import listing
+    """List the papers, experiments, methods, evaluations, scales, models or judges there are."""
+    from harness.commands.listing import BARE_NAMES, listing
 
     lines = list(listing(kind))
     width = max(len(name) for name, _ in lines)
     for name, summary in lines:
         click.echo(f"{name:{width}}  {summary}")
+    if kind == "experiments":
+        click.echo(BARE_NAMES, err=True)
 
 
 @cli.group(cls=Commands)
@@ -728,7 +735,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
-    from evals.calibration_text import shown
+    from evals.alpaca_eval2.judge_calibration_text import shown
     from harness.commands.judge_calibrate import Published
     from harness.commands.judge_calibrate import calibrate as run
 

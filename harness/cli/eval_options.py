@@ -98,15 +98,15 @@ def _given(context: click.Context) -> list[str]:
 
 def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
     """What the benches have between them."""
-    from evals.bench import Measurement
-    from harness.recipes.registries import load_evaluation
+    from evals.judged_pairs import JudgedPairs
+    from harness.recipes.registries import load_benchmark
 
     offered: set[Need] = {"--bench alpaca_eval2"} if "alpaca_eval2" in benches else set()
     for name in benches:
-        entry = load_evaluation(name)
-        if not isinstance(entry, Measurement):
+        benchmark = load_benchmark(name)
+        if isinstance(benchmark, JudgedPairs):
             offered |= {"a bench with a judge", "a bench with a baseline"}
-        elif "baselines" in entry.needs or ("outputs" in entry.needs and subject == "model"):
+        elif "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):
             offered.add("a bench with a baseline")
     return offered
 

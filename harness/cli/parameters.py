@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 MAX_SEED = 2**32 - 1
 """What numpy takes, which the trainers seed."""
@@ -62,6 +63,21 @@ class Text(click.ParamType):
         return text
 
 
+class Experiment(Text):
+    """The name of an exhibit, such as ``sgpo/table3``, or a bare one, ``table3``."""
+
+    name = "experiment"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names with their papers that begin so, or whose bare names do."""
+        from harness.papers import list_names
+
+        names = list_names()
+        whole = [str(each) for each in names if str(each).startswith(incomplete)]
+        bare = [each.name for each in names if incomplete and each.name.startswith(incomplete)]
+        return [CompletionItem(name) for name in (*whole, *dict.fromkeys(bare))]
+
+
 class NamedPath(click.Path):
     """A path that is named: an empty one, as of a variable that is not set, would be the folder one stands in."""
 
@@ -107,7 +123,7 @@ class TrainingSeeds(click.ParamType):
         return files or self.fail(f"{value!r} names no file", param, ctx)
 
 
-TEXT, PATH, NAMES, SEED = Text(), NamedPath(), Names(), Whole(0, MAX_SEED)
+TEXT, EXPERIMENT, PATH, NAMES, SEED = Text(), Experiment(), NamedPath(), Names(), Whole(0, MAX_SEED)
 
 
 def shown(message: str) -> str:

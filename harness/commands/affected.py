@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from harness.engine.staleness import listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
+from harness.papers import ExhibitName
 from harness.provenance import provenance
 from harness.results.manifest import StepRecord, read_manifest
 from harness.run.options import Choice
@@ -50,8 +52,9 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
     before = read_manifest(baseline)
     old = (baseline / before.store).resolve()
     _require_usable(baseline, old, candidate)
-    request = from_mapping(Choice, before.options, f"{baseline / 'manifest.json'}: options").request()
-    experiments = build_experiments(before.run, request)
+    choice = from_mapping(Choice, before.options, f"{baseline / 'manifest.json'}: options")
+    request = replace(choice, paper=before.paper.name).request()
+    experiments = build_experiments(ExhibitName(before.paper.name, before.run), request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     require_writable(candidate / "checkpoints")
     with _alone(candidate):

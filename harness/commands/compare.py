@@ -1,14 +1,15 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from evals.bench import RESAMPLES
-from evals.summaries import measured_difference
+from evals.base import RESAMPLES, FileOptions, ItemResults, StoredVerdicts, VerdictFiles
+from evals.scoring import compare, measured_difference
+from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
 from harness.run.evidence import look_at_files
@@ -19,38 +20,17 @@ Files = tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdicts:
-    """What one file holds; `judge` is "" where it does not say."""
-
-    path: Path
-    model: str
-    judge: str
-    rows: Any
-
-
-@dataclass(frozen=True, slots=True)
 class _Model:
     """One model's verdicts, by training seed."""
 
     name: str
-    seeds: tuple[_Verdicts, ...]
+    seeds: tuple[StoredVerdicts, ...]
 
     def files(self) -> list[str]:
         return [str(each.path) for each in self.seeds]
 
-    def rows(self) -> list[Any]:
-        return [each.rows for each in self.seeds]
-
-
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """How a bench's verdicts are read, and compared: `compare` takes (metric, first, second, resamples)."""
-
-    metrics: tuple[str, ...]
-    read: Callable[[Path], _Verdicts]
-    compare: Callable[[str, Sequence[Any], Sequence[Any], int], dict[str, Any]]
-    slow: str = ""
-    """The metric that takes long enough to be said."""
+    def results(self) -> list[ItemResults]:
+        return [each.results for each in self.seeds]
 
 
 def compare_files(
@@ -78,17 +58,15 @@ def compare_files(
     Raises UserError for files that are wrong, damaged or given twice, verdicts of several judges, and models with one
     prompt in common.
     """
-    if bench == "alpaca_eval2":
-        known = _alpaca_eval2(calibration, reference_outputs, allow_missing)
-    else:
-        known = _arena_hard(allow_missing)
+    options = FileOptions(calibration, reference_outputs, allow_missing)
+    reader = verdict_files(bench, options)
     _require_distinct(first, others)
     stale = look_at_files([path for files in (first, *others) for path in files], code_changes)
-    models = [tuple(known.read(path) for path in files) for files in (first, *others)]
+    models = [tuple(reader.read(path) for path in files) for files in (first, *others)]
     _require_one_judge([each for seeds in models for each in seeds])
     model, *against = _named(models)
-    compared = [_compared(known, model, other) for other in against]
-    cells = [((model.name, metric), (other.name, metric)) for other in against for metric in known.metrics]
+    compared = [_compared(reader, model, other, allow_missing=allow_missing) for other in against]
+    cells = [((model.name, metric.name), (other.name, metric.name)) for other in against for metric in reader.metrics]
     n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()], cells)
     return {
         "bench": bench,
@@ -102,41 +80,6 @@ def compare_files(
     }
 
 
-def _alpaca_eval2(calibration: Path | None, reference_outputs: Path | None, allow_missing: bool) -> _Bench:
-    from evals.alpaca_eval2 import METRICS, compare_annotations, set_size
-    from evals.formats.annotations import read_annotations
-    from evals.formats.calibration import read_calibration
-
-    control = read_calibration(calibration) if calibration else None
-
-    def read(path: Path) -> _Verdicts:
-        rows = read_annotations(path, reference_outputs=reference_outputs, allow_missing=allow_missing)
-        set_size(rows, control)
-        return _Verdicts(path, rows.model, rows.judge, rows)
-
-    def compare(metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
-        return compare_annotations(
-            first, second, control, metric=metric, resamples=resamples, allow_missing=allow_missing
-        )
-
-    metrics = tuple(metric for metric in METRICS if control or metric != "length_controlled_winrate")
-    return _Bench(metrics, read, compare, slow="length_controlled_winrate")
-
-
-def _arena_hard(allow_missing: bool) -> _Bench:
-    from evals.arena_hard import METRICS, compare_judgments
-    from evals.formats.arena_hard import read_judgments
-
-    def read(path: Path) -> _Verdicts:
-        rows = read_judgments(path)
-        return _Verdicts(path, rows[0].model, rows[0].judge, rows)
-
-    def compare(_metric: str, first: Sequence[Any], second: Sequence[Any], resamples: int) -> dict[str, Any]:
-        return compare_judgments(first, second, resamples=resamples, allow_missing=allow_missing)
-
-    return _Bench(METRICS, read, compare)
-
-
 def _require_distinct(first: Files, others: Sequence[Files]) -> None:
     """A file given twice would pass for a further training seed, or for a further test."""
     for files in (first, *others):
@@ -146,7 +89,7 @@ def _require_distinct(first: Files, others: Sequence[Files]) -> None:
         raise UserError("a model to compare with is given twice; name each once")
 
 
-def _require_one_judge(verdicts: Sequence[_Verdicts]) -> None:
+def _require_one_judge(verdicts: Sequence[StoredVerdicts]) -> None:
     named = [each for each in verdicts if each.judge]
     for each in named:
         if each.judge != named[0].judge:
@@ -156,7 +99,7 @@ def _require_one_judge(verdicts: Sequence[_Verdicts]) -> None:
             )
 
 
-def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
+def _named(models: Sequence[tuple[StoredVerdicts, ...]]) -> list[_Model]:
     """The models under their names, or under their files where names alone do not tell them apart."""
     names = [", ".join(dict.fromkeys(each.model for each in seeds)) for seeds in models]
     if len(set(names)) < len(names):
@@ -164,16 +107,16 @@ def _named(models: Sequence[tuple[_Verdicts, ...]]) -> list[_Model]:
     return [_Model(name, seeds) for name, seeds in zip(names, models, strict=True)]
 
 
-def _compared(bench: _Bench, first: _Model, second: _Model) -> dict[str, Any]:
+def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_missing: bool) -> dict[str, Any]:
     """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import MIN_SEEDS
 
     results = {}
-    for metric in bench.metrics:
-        if metric == bench.slow:
+    for metric in [each.name for each in reader.metrics]:
+        if metric == reader.slow:
             said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
             print(said, file=sys.stderr, flush=True)
-        results[metric] = bench.compare(metric, first.rows(), second.rows(), RESAMPLES)
+        results[metric] = compare(first.results(), second.results(), metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")

@@ -10,7 +10,7 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.response_sets import response_set
 from harness.mini.identity import world_digest
-from harness.papers import DataRole
+from harness.recipes.benches import baseline_roles
 from harness.recipes.scales import Scale
 from harness.records import Judgment
 from harness.steps.gold import GoldQuality, response_gold_quality
@@ -21,7 +21,7 @@ from methods.ingredients import Ingredients
 from methods.sft import sft
 from methods.sgpo import Variant
 
-DATA: dict[str, DataRole] = {"improver data": "improver_data", "preference data": "preference_data"}
+DATA: dict[str, str] = {"improver data": "improver_data", "preference data": "preference_data"}
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def diagnostics(scale: Scale, model_name: str, seed: int) -> Diagnostics:
     with labels(f"{model_name} diagnostics"):
         policy = sft(given)
         responses = _responses(given)
-        for bench, role in scale.benches.items():
+        for bench, role in baseline_roles(scale).items():
             responses[f"SFT on {bench}"] = respond(
-                model=policy, prompts=role.baselines.artifact(), sampling=given.sampling, seed=seed
+                model=policy, prompts=role.artifact(), sampling=given.sampling, seed=seed
             )
-            responses[f"baseline of {bench}"] = role.baselines.artifact()
+            responses[f"baseline of {bench}"] = role.artifact()
         judged = {
             f"teacher's improvement against {other}, {name}": judge_pairs(
                 judge=scale.judge.reference(),

@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evals.bench import Bench, Evaluation, Measurement
-from evals.completeness import withheld
-from evals.contracts import checked_scores, checked_summary
+from evals.base import Benchmark, Setting
+from evals.contracts import checked_scores
+from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
+from evals.scoring import withheld
 from harness.endpoints.cost import CostEstimate, describe, estimate
 from harness.endpoints.reply_cache import is_recorded
 from harness.engine.artifacts import Artifact, labels
@@ -23,8 +24,16 @@ from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.models.references import located
-from harness.recipes.benches import BenchChoice, choose_baselines, choose_bench, departure
-from harness.recipes.registries import load_evaluation
+from harness.recipes.benches import (
+    BenchChoice,
+    choose_baselines,
+    choose_bench,
+    choose_unjudged,
+    departure,
+    judged_pairs,
+    or_passed,
+)
+from harness.recipes.registries import load_benchmark
 from harness.records import Judgment, Prompt, Response
 from harness.run.evidence import look_at_files, tell_stale
 from harness.run.spending import run_and_report_spending
@@ -33,6 +42,10 @@ from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, 
 from harness.terminal import one_line
 
 Scores = dict[str, Any]
+
+SUMMARY = "summary.json"
+SEED_SCORES = "seed-0/scores.json"
+"""What a benchmark saves of one checkpoint."""
 
 SHOWN_REASONS = 3
 SHOWN_INSTRUCTIONS = 3
@@ -74,8 +87,8 @@ class Judged:
     """One judged evaluation, as promises."""
 
     name: str
-    evaluation: Evaluation
-    bench: Bench
+    benchmark: JudgedPairs
+    bench: PairSetting
     outputs: Artifact
     judgments: Artifact
     score: Artifact
@@ -207,47 +220,49 @@ def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_di
 def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
     judged, measured = [], {}
     for name in benches:
-        entry = load_evaluation(name)
-        if source.outputs and source.model and not isinstance(entry, Measurement):
+        benchmark = load_benchmark(name)
+        if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
             raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
         with labels(f"{source.name} {name}"):
-            if isinstance(entry, Measurement):
-                measured[name] = _measured(name, entry, source, choice)
+            if isinstance(benchmark, JudgedPairs):
+                judged.append(_judged(name, benchmark, source, choice))
             else:
-                judged.append(_judged(name, entry, source, choice))
+                measured[name] = _measured(name, benchmark, source, choice)
     return judged, measured
 
 
-def _judged(name: str, evaluation: Evaluation, source: Source, choice: BenchChoice) -> Judged:
+def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> Judged:
     bench = choose_bench(name, choice)
     outputs = (
         stored_outputs(name, source.outputs, bench.baselines)
         if source.outputs
-        else evaluation.answers(bench, source.checkpoint(), 0)
+        else benchmark.answers(bench, source.checkpoint(), 0)
     )
-    judgments = evaluation.judgments(bench, outputs)
-    score = evaluation.score(bench, [judgments], source.name)
-    return Judged(name, evaluation, bench, outputs, judgments, score)
+    judgments = benchmark.rows(bench, outputs=outputs)
+    with or_passed("--lc-calibration FILE"):
+        score = benchmark.score(bench, [judgments], source.name)
+    return Judged(name, benchmark, bench, outputs, judgments, score)
 
 
-def _measured(name: str, measurement: Measurement, source: Source, choice: BenchChoice) -> Artifact:
-    """A measurement takes what it needs of the checkpoint, the outputs and the baseline's answers."""
+def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> Artifact:
+    """Scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's answers."""
     given = {}
-    if "model" in measurement.needs:
+    if "model" in benchmark.needs:
         given["model"] = source.checkpoint()
-    if "outputs" in measurement.needs:
-        given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in measurement.needs)
-    if "baselines" in measurement.needs:
+    if "outputs" in benchmark.needs:
+        given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in benchmark.needs)
+    if "baselines" in benchmark.needs:
         given["baselines"] = choose_baselines("pairwise", choice)
-    if measurement.counts_tokens and source.outputs and source.model:
+    if benchmark.counts_tokens and source.outputs and source.model:
         given["tokenizer"] = source.checkpoint()
-    measured = measurement.measure(**given)
-    if not isinstance(measured, Artifact):
+    setting = choose_unjudged(name, choice)
+    rows = benchmark.rows(setting, **given)
+    if not isinstance(rows, Artifact):
         raise UserError(
-            f"the evaluation {name} does not keep to its contract: its measure returned a {type(measured).__name__};"
+            f"the evaluation {name} does not keep to its contract: its rows returned a {type(rows).__name__};"
             " return what calling a step gives"
         )
-    return measured
+    return benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
 
 
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
@@ -259,17 +274,14 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     if source.outputs:
         return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
     bench = choose_bench("pairwise", choice)
-    evaluation = load_evaluation("pairwise")
-    assert isinstance(evaluation, Evaluation)
-    return evaluation.answers(bench, source.checkpoint(), 0)
+    return judged_pairs("pairwise").answers(bench, source.checkpoint(), 0)
 
 
 def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
     judge = judged.bench.judge
     folder = store.folder(judged.score) / "seed-0"
-    scores = checked_scores(
-        judged.name, judged.evaluation.metrics, _saved(judged.name, judged.score, "seed-0/scores.json", store)
-    )
+    names = tuple(metric.name for metric in judged.benchmark.metrics)
+    scores = checked_scores(judged.name, names, _saved(judged.name, judged.score, SEED_SCORES, store))
     return {
         "bench": judged.name,
         "model": source.name,
@@ -277,11 +289,11 @@ def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -
         "judge": judge.model,
         "judge_base_url": judge.base_url or None,
         "judge_without": list(judge.without),
-        "judge_fingerprint": judged.evaluation.fingerprint(judged.bench),
+        "judge_fingerprint": judged.benchmark.fingerprint(judged.bench),
         "departure": departure(judged.name, judged.bench, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
-        "metrics": list(judged.evaluation.metrics),
+        "metrics": list(names),
         **scores,
         **other_models(judged.judgments, store),
         "folder": str(folder),
@@ -295,18 +307,20 @@ def other_models(judgments: Artifact, store: Store) -> Scores:
 
 
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
-    """What was measured, of what, against what or under what."""
-    measurement = load_evaluation(name)
-    assert isinstance(measurement, Measurement)
-    of: dict[str, Any] = {}
-    if "baselines" in measurement.needs:
+    """What was found without a judge, of what, against what or under what."""
+    benchmark, folder = load_benchmark(name), store.folder(artifact)
+    of: dict[str, Any] = {"bench": name, "model": source.name}
+    if "baselines" in benchmark.needs:
         of["baseline"] = choice.baseline or choice.scale
-    if "model" in measurement.needs:
+    if "model" in benchmark.needs:
         of["checkpoint"] = source.model
-    if measurement.counts_tokens:
+    if benchmark.counts_tokens:
         of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
-    summary = checked_summary(name, _saved(name, artifact, "summary.json", store))
-    return {"bench": name, "model": source.name, **of, **summary, "folder": str(store.folder(artifact))}
+    if (folder / SUMMARY).is_file():
+        return {**of, **_saved(name, artifact, SUMMARY, store), "folder": str(folder)}
+    names = tuple(metric.name for metric in benchmark.metrics)
+    scores = checked_scores(name, names, _saved(name, artifact, SEED_SCORES, store))
+    return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
 
 
 def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
@@ -325,8 +339,8 @@ def _forecast(judged: Judged, store: Store) -> Forecast:
     baselines = store.bind(judged.bench.baselines).rows(Response)
     known = store.has(judged.outputs)
     outputs = store.bind(judged.outputs).rows(Response) if known else baselines
-    games = pair_up(judged.evaluation.protocol, outputs, baselines, judged.bench.judge_repeats)
-    requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.evaluation.protocol, game)]
+    games = pair_up(judged.benchmark.protocol, outputs, baselines, judged.bench.judge_repeats)
+    requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.benchmark.protocol, game)]
     judge = judged.bench.judge
     return Forecast(
         judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.alpaca_eval2 import set_size
-from evals.alpaca_eval2_steps import EVALUATION
-from evals.bench import RESAMPLES
-from evals.calibration_steps import RESULT, calibrate_judge
-from evals.formats.annotations import read_annotations
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.benchmark import BENCHMARK
+from evals.alpaca_eval2.judge_calibration_steps import RESULT, calibrate_judge
+from evals.alpaca_eval2.length_calibration_steps import calibration_from
+from evals.alpaca_eval2.scores import set_size
+from evals.base import RESAMPLES
 from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.commands.evaluate import failed_verdicts, other_models, print_failures
@@ -21,7 +22,7 @@ from harness.engine.limits import Limits
 from harness.engine.pipeline import plan, print_plan, run
 from harness.engine.store import Store
 from harness.errors import UserError, unknown
-from harness.recipes.benches import OFFICIAL, BenchChoice, calibration_from, choose_bench
+from harness.recipes.benches import OFFICIAL, BenchChoice, choose_bench
 from harness.run.spending import run_and_report_spending
 
 _TABLES = (".csv", ".csv.gz", ".json", ".json.gz")
@@ -70,7 +71,7 @@ def calibrate(
     bridge: Path | None = None,
     length_calibration: Path | None = None,
 ) -> Mapping[str, Any]:
-    """What `evals.calibration` finds of `judge` on the published models, or on those named; `bridge` is one more.
+    """What `calibrate_judge` finds of `judge` on the published models, or on those named; `bridge` is one more.
 
     Every file is read before the judge is asked anything. Raises UserError for files that are not there or wrong, for a
     `bridge` that is one of the published models, and for a judge that cannot be asked.
@@ -86,7 +87,7 @@ def calibrate(
 
     def judged(path: Path) -> Artifact:
         with labels(f"{judge.model} {path.stem}"):
-            return EVALUATION.judgments(bench, stored[path])
+            return BENCHMARK.rows(bench, outputs=stored[path])
 
     bridged = judged(bridge) if bridge else None
     judgments = {model: judged(outputs) for model, (_, outputs) in files.items()}

@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 
 from harness.endpoints.known_models import JudgeModel, judge_table
 from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
-from harness.experiments import ALL
-from harness.papers import AnyExhibit, exhibit_names, load_exhibit
-from harness.recipes.registries import EVALS, METHODS, load_evaluation, load_method
+from harness.papers import (
+    ALL,
+    DEFAULT_PAPER,
+    AnyExhibit,
+    exhibit_names,
+    list_names,
+    load_exhibit,
+    load_paper,
+    papers,
+)
+from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 from harness.recipes.scales import load_scale, scale_names
+
+BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it, else of {DEFAULT_PAPER}"
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
@@ -21,18 +32,46 @@ def listing(kind: str) -> Iterator[tuple[str, str]]:
         for name in EVALS.names():
             yield name, _summary(_of_evaluation, name)
     elif kind == "scales":
-        for name in scale_names():
-            yield name, load_scale(name).description
+        yield from _scales()
     elif kind == "models":
         yield from _models()
     elif kind == "judges":
         yield from _judges()
+    elif kind == "papers":
+        for name in papers():
+            yield name, _summary(_of_paper, name)
     else:
-        for name, paper in exhibit_names().items():
-            exhibit = load_exhibit(paper, name)
-            where = f"arXiv {exhibit.paper.arxiv}, {exhibit.where}{_models_of(exhibit)}"
-            yield name, f"{exhibit.label}: {exhibit.caption} ({where})"
-        yield ALL, "all of these in one report"
+        yield from _experiments()
+
+
+def _scales() -> Iterator[tuple[str, str]]:
+    for paper in papers():
+        for name in scale_names(paper):
+            yield name, f"{paper}: {_summary(partial(_of_scale, paper), name)}"
+
+
+def _of_scale(paper: str, name: str) -> str:
+    return load_scale(name, paper=paper).description
+
+
+def _of_paper(name: str) -> str:
+    paper = load_paper(name)
+    inside = f"exhibits {', '.join(exhibit_names(name))}; scales {', '.join(scale_names(name))}"
+    return f"{paper.title} (arXiv {paper.arxiv}; {inside})"
+
+
+def _of_experiment(name: str) -> str:
+    paper, _, exhibit_name = name.partition("/")
+    if exhibit_name == ALL:
+        return f"all of {paper} in one report"
+    exhibit = load_exhibit(paper, exhibit_name)
+    where = f"arXiv {exhibit.paper.arxiv}, {exhibit.where}{_models_of(exhibit)}"
+    return f"{exhibit.label}: {exhibit.caption} ({where})"
+
+
+def _experiments() -> Iterator[tuple[str, str]]:
+    for each in list_names():
+        yield str(each), _summary(_of_experiment, str(each))
 
 
 def _models_of(exhibit: AnyExhibit) -> str:
@@ -45,12 +84,12 @@ def _of_method(name: str) -> str:
 
 
 def _of_evaluation(name: str) -> str:
-    evaluation = load_evaluation(name)
-    return f"{evaluation.summary} ({evaluation.source})"
+    benchmark = load_benchmark(name)
+    return f"{benchmark.summary} ({benchmark.source})"
 
 
 def _summary(of: Callable[[str], str], name: str) -> str:
-    """The line on a method or evaluation, or why it cannot be used: one that is broken hides no other."""
+    """The line on one thing, or why it cannot be used: one that is broken hides no other."""
     try:
         return of(name)
     except UserError as error:
@@ -59,9 +98,10 @@ def _summary(of: Callable[[str], str], name: str) -> str:
 
 def _models() -> Iterator[tuple[str, str]]:
     """What `--model` takes, and `--models` calls by the scale's own names."""
-    for scale in scale_names():
-        for name, role in load_scale(scale).models.items():
-            yield role.reference, f"{name} of the scale {scale}: {role.description}"
+    for paper in papers():
+        for scale in scale_names(paper):
+            for name, role in load_scale(scale, paper=paper).models.items():
+                yield role.reference, f"{name} of the scale {scale} of {paper}: {role.description}"
 
 
 def _judges() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """`harness prefetch`: fetches what a run needs of the hub, so that it can be run where there is no network."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from evals.official_data import load_baseline
@@ -16,6 +16,7 @@ from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_fold
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
+from harness.papers import find_exhibit
 from harness.plan.rows import GraphEstimates
 from harness.run.options import Choice
 from harness.steps.cost import Fetch
@@ -46,8 +47,9 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
     """
     if is_offline():
         raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
+    exhibit = find_exhibit(name)
     with placeholders() as unresolved:
-        experiments = build_experiments(name, choice.request())
+        experiments = build_experiments(exhibit, replace(choice, paper=exhibit.paper).request())
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))

@@ -7,15 +7,14 @@ scores them at multiples of the chosen rates.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.bench import Evaluation
 from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
 from harness.config.rate_text import rate_text
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers import ScoreTable, exhibit_names, load_exhibit
+from harness.papers import ScoreTable, load_exhibits
 from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS, load_method
+from harness.recipes.registries import load_benchmark, load_method
 from harness.recipes.scales import Scale
 from harness.steps.data import chosen_responses
 from harness.steps.held_out import FIGURES, held_out_figures, pairs_between
@@ -75,13 +74,13 @@ class Scored:
 
 
 def swept(scale: Scale, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """The methods whose rate is chosen by base model: rows of published tables that have a preference stage of their
+    """The methods whose rate is chosen by base model: rows of the paper's tables that have a preference stage of their
     own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for exhibit in (load_exhibit(paper, name) for name, paper in exhibit_names().items()):
+    for exhibit in load_exhibits(scale.paper):
         for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
             if isinstance(exhibit, ScoreTable) and model in scale.models:
                 own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
@@ -178,9 +177,8 @@ def sensitivity(scale: Scale, chosen: Mapping[str, Mapping[str, float]], seed: i
 def _scored(scale: Scale, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
     policy, scores = trained_at(scale, model, method, times * rate, seed), {}
     for name in SCORES:
-        evaluation: Evaluation = EVALS.load(name)
-        bench = bench_on(scale, name)
+        benchmark, bench = load_benchmark(name), bench_on(scale, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
-            judgments = evaluation.judgments(bench, evaluation.answers(bench, policy, seed))
-            scores[name] = evaluation.score(bench, [judgments], f"{model}-{method}-{times:g}")
+            rows = benchmark.run(bench, policy, seed)
+            scores[name] = benchmark.score(bench, [rows], f"{model}-{method}-{times:g}")
     return Scored(model, method, times, times * rate, scores)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store, open_store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
-from harness.papers import ScoreTable, load_deviations
+from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
 from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
@@ -29,20 +30,21 @@ from reports.write import write_report
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
 ) -> None:
-    """Run what is missing, write the report into `run_dir`/`name`, and print the tables to stdout.
+    """Run what is missing, write the report into `run_dir`/PAPER/EXHIBIT, and print the tables to stdout.
 
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
     cannot be written to, and for an endpoint that cannot be asked.
     """
     started = datetime.now(UTC)
-    request = choice.request()
-    experiments = build_experiments(name, request)
+    exhibit = find_exhibit(name)
+    request = replace(choice, paper=exhibit.paper).request()
+    experiments = build_experiments(exhibit, request)
     require_readable(experiments)
     store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
-    folder = run_dir / name
+    folder = run_dir / exhibit.paper / exhibit.name
     require_writable(folder / "checkpoints")
-    print(f"{name} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
+    print(f"{exhibit} on the scale {request.scale.name!r} ({request.scale.description})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)
@@ -52,7 +54,7 @@ def reproduce(
     expected = expected_seconds(targets, request.scale, store, limits or Limits())
     run_and_report_spending(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
-    report = write_run(name, experiments, request, store, folder, started=started, ran=ran)
+    report = write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
     print_report(report, folder)
     if any((folder / "checkpoints").iterdir()):
         print(f"checkpoints: {folder / 'checkpoints'}")

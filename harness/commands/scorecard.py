@@ -96,7 +96,7 @@ def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
         count = scores["n_beyond_context"]
         yield "beyond the model's context", count, f"{_answers(count)}, without a perplexity"
     if (asked := scores.get("n_asked")) is not None:
-        judged = "verdicts" if "score" in scores else "instructions judged"
+        judged = ("verdicts" if "score" in scores else "instructions judged") if "judge" in scores else "items"
         yield judged, asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
         yield "rows", measured, f" of {measured + scores['n_missing']}"

@@ -31,6 +31,11 @@ def config_path(name: str) -> Path:
     return path
 
 
+def path_text(path: Path) -> str:
+    """Return how messages call a file: ``configs/judges.yaml`` for one of the package, its path for any other."""
+    return str(path.relative_to(CONFIGS.parent)) if path.is_relative_to(CONFIGS) else str(path)
+
+
 def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
     """Decode `mapping` as an instance of the frozen dataclass `type`.
 

@@ -1,7 +1,6 @@
 """From the name of an exhibit to its experiment."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from harness.errors import UserError, unknown
@@ -12,19 +11,19 @@ from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
 from harness.papers import (
+    ALL,
     AnyExhibit,
+    ExhibitName,
     HistogramFigure,
     SampleTable,
     ScoreTable,
     SettingsTable,
     WinRateTable,
-    exhibit_names,
+    find_exhibit,
     load_exhibit,
+    load_exhibits,
 )
 from harness.recipes.registries import load_method
-
-ALL = "all"
-"""In the place of an exhibit's name: all of them."""
 
 BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     ScoreTable: scores,
@@ -35,13 +34,13 @@ BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
 }
 
 
-def build_experiments(name: str, request: Request) -> list[Experiment]:
-    """The experiment `name`, or all there are, without those that have none of the selected models or methods.
+def build_experiments(name: str | ExhibitName, request: Request) -> list[Experiment]:
+    """Build the experiment `name`, or all of a paper, without those that have none of the selected models or methods.
 
     A selected method that no chosen table has becomes an added row of each score table.
     Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
     """
-    exhibits = _with_added_rows(_exhibits(name), request)
+    exhibits = _with_added_rows(_exhibits(find_exhibit(str(name))), request)
     if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
         raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
     _require_known(exhibits, request)
@@ -51,38 +50,8 @@ def build_experiments(name: str, request: Request) -> list[Experiment]:
     return built
 
 
-def _exhibits(name: str) -> list[AnyExhibit]:
-    names = exhibit_names()
-    if name == ALL:
-        _require_one_paper(set(names.values()))
-        return [load_exhibit(paper, each) for each, paper in names.items()]
-    if name not in names:
-        raise _not_there(name, names)
-    return [load_exhibit(names[name], name)]
-
-
-def _not_there(name: str, names: Mapping[str, str]) -> UserError:
-    """The error for a name that no experiment has: another table or figure of the paper is no misspelt one."""
-    for known, paper in names.items():
-        exhibit = load_exhibit(paper, known)
-        groups = exhibit.groups if isinstance(exhibit, SampleTable) else ()
-        if name in [group.of.lower().replace(" ", "") for group in groups]:
-            return UserError(f"{name} shows examples, drawn anew; it is part of the experiment {known!r}")
-    found = re.fullmatch("(table|fig)([0-9]{1,3})", name)
-    alike = [known for known in names if found and re.fullmatch(f"{found[1]}[0-9]+", known)]
-    largest = max((int(re.sub("[a-z]", "", known)) for known in alike), default=0)
-    if found is None or not 0 < int(found[2]) < largest:
-        return unknown("experiment", name, [*names, ALL])
-    return UserError(
-        f"there is no experiment {name!r}: a table or figure without results of a run has none"
-        f" (known: {', '.join([*names, ALL])})"
-    )
-
-
-def _require_one_paper(papers: set[str]) -> None:
-    """A report is on one paper. Raises UserError where there are exhibits of several."""
-    if len(papers) > 1:
-        raise UserError(f"{ALL} is a report on one paper, and there are {', '.join(sorted(papers))}; name one exhibit")
+def _exhibits(name: ExhibitName) -> list[AnyExhibit]:
+    return [*load_exhibits(name.paper)] if name.name == ALL else [load_exhibit(name.paper, name.name)]
 
 
 def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:

@@ -8,8 +8,9 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments.interface import Experiment, Request, stated
-from harness.experiments.response_sets import drawn_set, response_set
-from harness.papers import Comparison, HistogramFigure, ResponseSet, ValueSet
+from harness.experiments.response_sets import drawn_set, response_set, variant_of
+from harness.papers import Comparison, HistogramFigure, ValueSet
+from harness.recipes.registries import load_method
 from harness.records import Response
 from harness.results.exhibits import FilterCount, HistogramsResult, SetValues
 from harness.steps.edit_distance import EditDistance, edit_distance
@@ -18,12 +19,11 @@ from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.perplexity import measured as with_likelihood
 from methods.ingredients import Ingredients
 from methods.sft import sft
-from methods.sgpo import train_improver
 
 UNITS = {"edit_distance": "tokens", "perplexity": ""}
 """What values are counted in: tokens of the base model, as training does; a perplexity has no unit."""
 
-FILTERED: tuple[ResponseSet, ...] = ("teacher_improvement", "teacher_answer")
+FILTERED: tuple[str, ...] = ("teacher_improvement", "teacher_answer")
 """What the improver learns from, each filtered on its own (Eq. 3)."""
 
 
@@ -110,13 +110,14 @@ def _measured(
     return Measured(model, panel, shown, tuple(measurements), kept)
 
 
-def _measurement(exhibit: HistogramFigure, given: Ingredients, name: ResponseSet) -> Artifact:
+def _measurement(exhibit: HistogramFigure, given: Ingredients, name: str) -> Artifact:
     """The figure's quantity of the responses to the drawn prompts."""
-    responses = drawn_set(given, exhibit.data, name, exhibit.prompts)
+    variant = variant_of(exhibit.method)
+    responses = drawn_set(given, exhibit.data, name, exhibit.prompts, variant)
     if exhibit.quantity == "edit_distance":
-        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts)
+        origin = drawn_set(given, exhibit.data, exhibit.distance_from or "draft", exhibit.prompts, variant)
         return edit_distance(outputs=responses, baselines=origin, tokenizer=given.base).append_label(name)
-    model = train_improver(given) if exhibit.under == "self_improver" else sft(given)
+    model = load_method(exhibit.under or "").build(given)
     return perplexity(model=model, responses=responses).append_label(name)
 
 

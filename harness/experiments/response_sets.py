@@ -1,4 +1,4 @@
-"""The paper's sets of responses (`harness.papers.ResponseSet`), as the methods themselves make them.
+"""The sets of responses that exhibits name, as the methods themselves make them.
 
 Each is built by the functions that the methods are composed of, so that what a method has made already is found.
 """
@@ -6,8 +6,7 @@ Each is built by the functions that the methods are composed of, so that what a 
 from collections.abc import Callable, Mapping
 
 from harness.engine.artifacts import Artifact
-from harness.errors import UserError
-from harness.papers import DataRole, ResponseSet
+from harness.errors import UserError, unknown
 from harness.recipes.registries import load_method
 from harness.steps.data import chosen_responses
 from harness.steps.draw import drawn_responses
@@ -38,21 +37,20 @@ def variant_of(method: str) -> Variant:
     return variant
 
 
-def response_set(given: Ingredients, data: DataRole, name: ResponseSet, variant: Variant = SGPO) -> Artifact:
+def response_set(given: Ingredients, data: str, name: str, variant: Variant = SGPO) -> Artifact:
     """`Response` rows of the set `name` to all prompts of the data role.
 
     Only the references y, the drafts ŷ_θ0 and the teacher's improvements ỹ_φ are made on both roles. The teacher's
     answers ŷ_φ are on the improver data alone, the sets of π_θ* on the preference data. Raises UserError for others.
     """
-    makers = _MAKERS[data]
-    if name not in makers:
-        raise UserError(f"there is no set {name!r} on the role {data!r}, but {', '.join(makers)}")
-    return makers[name](given, variant)
+    if data not in _MAKERS:
+        raise unknown("data role of responses", data, _MAKERS)
+    if name not in _MAKERS[data]:
+        raise unknown(f"set of responses on the role {data!r}:", name, _MAKERS[data])
+    return _MAKERS[data][name](given, variant)
 
 
-def drawn_set(
-    given: Ingredients, data: DataRole, name: ResponseSet, size: int | None, variant: Variant = SGPO
-) -> Artifact:
+def drawn_set(given: Ingredients, data: str, name: str, size: int | None, variant: Variant = SGPO) -> Artifact:
     """`response_set` on `size` prompts of the data role, the same for every set, drawn at random; on all where None."""
     responses = response_set(given, data, name, variant)
     if size is None:
@@ -62,7 +60,7 @@ def drawn_set(
     return drawn.append_label(f"{name}, {size} drawn")
 
 
-def _references(given: Ingredients, data: DataRole) -> Artifact:
+def _references(given: Ingredients, data: str) -> Artifact:
     """y: the references of the improver's prompts, or the chosen answers of the preference data (section 4.1)."""
     if data == "improver_data":
         return given.improver_data
@@ -97,7 +95,7 @@ def _teacher_improvements(given: Ingredients, variant: Variant) -> Artifact:
     return teacher_improvements(given, references=references, drafts=_preference_drafts(given))
 
 
-_MAKERS: Mapping[DataRole, Mapping[ResponseSet, Maker]] = {
+_MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "improver_data": {
         "reference": lambda given, variant: _references(given, "improver_data"),
         "draft": lambda given, variant: improver_responses(given).drafts,

@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.bench import Evaluation
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Experiment, Request
-from harness.experiments.response_sets import DRAW_SEED, response_set
+from harness.experiments.response_sets import DRAW_SEED, response_set, variant_of
 from harness.papers import SampleGroup, SampleTable
-from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
+from harness.recipes.benches import bench_on, judged_pairs
 from harness.recipes.scales import Scale
 from harness.records import Response
 from harness.results.exhibits import Sample, SampleSet, SamplesResult
@@ -54,7 +52,8 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
         models=models,
         checkpoints=checkpoints,
         groups=tuple(
-            Columns(number, group, _responses(request.scale, group, seed, checkpoints)) for number, group in groups
+            Columns(number, group, _responses(exhibit, group, request.scale, seed, checkpoints))
+            for number, group in groups
         ),
     )
 
@@ -65,16 +64,18 @@ def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> 
     return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
 
 
-def _responses(scale: Scale, group: SampleGroup, seed: int, checkpoints: Checkpoints) -> dict[str, Artifact]:
-    """Sets of responses to the preference data, or the answers that the score tables judge."""
+def _responses(
+    exhibit: SampleTable, group: SampleGroup, scale: Scale, seed: int, checkpoints: Checkpoints
+) -> dict[str, Artifact]:
+    """Sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
             given = scale.ingredients(group.model, seed)
-            return {label: response_set(given, "preference_data", name) for label, name in group.responses.items()}
-        evaluation: Evaluation = EVALS.load(group.bench)
-        bench = bench_on(scale, group.bench)
+            variant = variant_of(exhibit.method)
+            return {label: response_set(given, group.data, name, variant) for label, name in group.responses.items()}
+        benchmark, bench = judged_pairs(group.bench), bench_on(scale, group.bench)
         return {
-            label: evaluation.answers(bench, checkpoints[group.model, method, seed], seed)
+            label: benchmark.answers(bench, checkpoints[group.model, method, seed], seed)
             for label, method in group.methods.items()
         }
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
-from evals.bench import Bench, Evaluation
+from evals.base import Benchmark, Setting
+from evals.judged_pairs import JudgedPairs
 from harness.engine.artifacts import Artifact, ancestry, find_step, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Experiment, Request, metric_fields, stated
@@ -12,7 +14,7 @@ from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
 from harness.papers import Comparison, ScoreTable
 from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
+from harness.recipes.registries import load_benchmark
 from harness.recipes.scales import Scale
 from harness.results.exhibits import Diagnostics, Score, ScoresResult
 from harness.steps.gold import GoldQuality, gold_quality
@@ -26,10 +28,16 @@ class Cell:
     method: str
     bench: str
     judgments: tuple[Artifact, ...]
+    """The benchmark's rows, one artifact a training seed."""
     score: Artifact
     gold: tuple[Artifact, ...]
-    """The outputs' gold quality, one artifact a seed; empty where the truth is not known."""
+    """The outputs' gold quality, one artifact a seed; empty where the truth is not known, or nothing is judged."""
+    is_judged: bool
+    """Whether the rows are a judge's verdicts on pairs."""
 
+
+Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
+"""Each benchmark of a table, and what it is run with."""
 
 Tests = Mapping[tuple[str, str, str, str], Artifact]
 """The paired test of each (model, better, worse, bench)."""
@@ -82,7 +90,7 @@ class ScoresExperiment(Experiment):
                     bench=cell.bench,
                     metric=column.metric,
                     **metric_fields(scores, column.metric),
-                    n=self.scale.benches[cell.bench].baselines.size,
+                    n=self.scale.benches[cell.bench].size,
                     judge=self.fingerprints[cell.bench],
                     artifact=place(cell.score),
                     judgments=tuple(place(judged) for judged in cell.judgments),
@@ -108,7 +116,7 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """The table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
-    benches = {bench: (EVALS.load(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
+    benches = {bench: (load_benchmark(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
     checkpoints = _checkpoints(request, models, methods)
     cells = tuple(
         cell
@@ -124,7 +132,7 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
         checkpoints=checkpoints,
         cells=cells,
         tests=_tests(exhibit, benches, cells),
-        fingerprints={bench: evaluation.fingerprint(setting) for bench, (evaluation, setting) in benches.items()},
+        fingerprints={bench: benchmark.fingerprint(setting) for bench, (benchmark, setting) in benches.items()},
     )
 
 
@@ -143,26 +151,26 @@ def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]
 
 def _cells(
     scale: Scale,
-    benches: dict[str, tuple[Evaluation, Bench]],
+    benches: Benches,
     checkpoints: Checkpoints,
     model_name: str,
     method_name: str,
 ) -> Iterable[Cell]:
     place = (model_name, method_name)
     by_seed = {seed: made for (*made_for, seed), made in checkpoints.items() if tuple(made_for) == place}
-    for bench, (evaluation, setting) in benches.items():
-        judgments, gold = [], []
+    for bench, (benchmark, setting) in benches.items():
+        judgments, gold, is_judged = [], [], isinstance(benchmark, JudgedPairs)
         for seed, checkpoint in by_seed.items():
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
-                judgments.append(evaluation.judgments(setting, evaluation.answers(setting, checkpoint, seed)))
-                if scale.truth_is_known:
+                judgments.append(benchmark.run(setting, checkpoint, seed))
+                if scale.truth_is_known and is_judged:
                     gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):
-            score = evaluation.score(setting, judgments, f"{model_name}-{method_name}")
-        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold))
+            score = benchmark.score(setting, judgments, f"{model_name}-{method_name}")
+        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold), is_judged)
 
 
-def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cells: Sequence[Cell]) -> Tests:
+def _tests(table: ScoreTable, benches: Benches, cells: Sequence[Cell]) -> Tests:
     """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
@@ -170,9 +178,9 @@ def _tests(table: ScoreTable, benches: dict[str, tuple[Evaluation, Bench]], cell
         name = (model_name, comparison.better, comparison.worse, comparison.bench)
         pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
         if name not in tests and pair[0] and pair[1]:
-            evaluation, setting = benches[comparison.bench]
+            benchmark, setting = benches[comparison.bench]
             with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
-                tests[name] = evaluation.compare(setting, pair[0].judgments, pair[1].judgments)
+                tests[name] = benchmark.compare(setting, pair[0].judgments, pair[1].judgments)
     return tests
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evals.bench import Bench, Evaluation
+from evals.judged_pairs import JudgedPairs, PairSetting
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
 from harness.experiments.interface import Experiment, Request
 from harness.papers import SettingsTable
-from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
+from harness.recipes.benches import bench_on, judged_pairs
 from harness.records import Response
 from harness.results.exhibits import EvaluationSetting, SettingsResult
 from harness.steps.judge import orders
@@ -20,7 +19,7 @@ class SettingsExperiment(Experiment):
     """The evaluation details of some benches, as promises of their baselines; they are the same for all base models."""
 
     exhibit: SettingsTable
-    benches: Mapping[str, tuple[Evaluation, Bench]]
+    benches: Mapping[str, tuple[JudgedPairs, PairSetting]]
 
     def targets(self) -> list[Artifact]:
         """List the baselines' answers."""
@@ -35,15 +34,15 @@ class SettingsExperiment(Experiment):
 def settings(exhibit: SettingsTable, request: Request) -> SettingsExperiment:
     """The table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
-    benches = {name: (EVALS.load(name), bench_on(request.scale, name)) for name in names}
-    fingerprints = {name: evaluation.fingerprint(bench) for name, (evaluation, bench) in benches.items()}
+    benches = {name: (judged_pairs(name), bench_on(request.scale, name)) for name in names}
+    fingerprints = {name: benchmark.fingerprint(bench) for name, (benchmark, bench) in benches.items()}
     return SettingsExperiment(exhibit=exhibit, fingerprints=fingerprints, benches=benches)
 
 
-def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> EvaluationSetting:
-    """What the bench's rows and its registered evaluation say."""
+def _setting(name: str, benchmark: JudgedPairs, bench: PairSetting, store: Store) -> EvaluationSetting:
+    """Read what the bench's rows and the registered benchmark say."""
     rows = store.bind(bench.baselines).rows(Response)
-    has_one_order = len(list(orders(evaluation.protocol, rows[0].prompt))) == 1
+    has_one_order = len(list(orders(benchmark.protocol, rows[0].prompt))) == 1
     writers = ", ".join(dict.fromkeys(row.writer for row in rows))
     return EvaluationSetting(
         bench=name,
@@ -52,5 +51,5 @@ def _setting(name: str, evaluation: Evaluation, bench: Bench, store: Store) -> E
         judge=str(bench.judge),
         scoring="Pairwise comparison",
         orders="one order" if has_one_order else "both orders",
-        metrics=evaluation.metrics,
+        metrics=tuple(metric.name for metric in benchmark.metrics),
     )

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from evals.bench import Bench, Evaluation
-from evals.pairwise_steps import pairwise_against_even
+from evals.judged_pairs import PairSetting
+from evals.pairwise.benchmark import BENCHMARK
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Experiment, Request, metric_fields, stated
 from harness.experiments.response_sets import drawn_set, response_set, variant_of
 from harness.papers import EVEN, Comparison, Match, WinRateTable
 from harness.recipes.benches import bench_on
-from harness.recipes.registries import EVALS
 from harness.recipes.scales import Scale
 from harness.results.exhibits import WinRate, WinRatesResult
 
@@ -63,9 +62,8 @@ class WinRatesExperiment(Experiment):
 def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
     """The exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
     models, bench = request.models_of(exhibit), bench_on(request.scale, BENCH)
-    evaluation: Evaluation = EVALS.load(BENCH)
     played = tuple(
-        _play(exhibit, match, request.scale, model, request.seeds, evaluation, bench)
+        _play(exhibit, match, request.scale, model, request.seeds, bench)
         for model in models
         for match in exhibit.matches
     )
@@ -73,8 +71,8 @@ def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
         exhibit=exhibit,
         models=models,
         played=played,
-        tests=_tests(exhibit, evaluation, bench, played),
-        fingerprints={BENCH: evaluation.fingerprint(bench)},
+        tests=_tests(exhibit, bench, played),
+        fingerprints={BENCH: BENCHMARK.fingerprint(bench)},
     )
 
 
@@ -84,34 +82,32 @@ def _play(
     scale: Scale,
     model: str,
     seeds: Sequence[int],
-    evaluation: Evaluation,
-    bench: Bench,
+    bench: PairSetting,
 ) -> Played:
     """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
-    variant = variant_of(match.method)
+    method = exhibit.method_of(match)
+    variant = variant_of(method)
     judgments, settings = [], []
     for seed in seeds:
         given = scale.ingredients(model, seed)
-        with labels(f"{model} {match.method} seed {seed}"):
+        with labels(f"{model} {method} seed {seed}"):
             outputs = response_set(given, match.data, match.outputs, variant)
             baselines = drawn_set(given, match.data, match.baselines, exhibit.prompts, variant)
         settings.append(replace(bench, baselines=baselines, baseline_name=match.baselines))
         with labels(f"{model} {match.id} seed {seed}"):
-            judgments.append(evaluation.judgments(settings[-1], outputs))
+            judgments.append(BENCHMARK.rows(settings[-1], outputs=outputs))
     with labels(f"{model} {match.id}"):
-        score = evaluation.score(settings[0], judgments, f"{model}-{match.id}")
+        score = BENCHMARK.score(settings[0], judgments, f"{model}-{match.id}")
     return Played(model, match, tuple(judgments), score)
 
 
-def _tests(
-    exhibit: WinRateTable, evaluation: Evaluation, bench: Bench, played: Sequence[Played]
-) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) -> dict[tuple[str, str, str], Artifact]:
     by_place = {(each.model, each.match.id): each.judgments for each in played}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in played}):
         judgments = {id: by_place[model, id] for id in _matches(comparison)}
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
-            test = _test(evaluation, bench, comparison, judgments)
+            test = _test(bench, comparison, judgments)
         tests[model, comparison.better, comparison.worse] = test
     return tests
 
@@ -121,13 +117,11 @@ def _matches(comparison: Comparison) -> Iterator[str]:
     return (id for id in (comparison.better, comparison.worse) if id != EVEN)
 
 
-def _test(
-    evaluation: Evaluation, bench: Bench, comparison: Comparison, judgments: Mapping[str, Sequence[Artifact]]
-) -> Artifact:
+def _test(bench: PairSetting, comparison: Comparison, judgments: Mapping[str, Sequence[Artifact]]) -> Artifact:
     if EVEN in (comparison.better, comparison.worse):
         (only,) = judgments.values()
-        return pairwise_against_even(bench, only)
-    return evaluation.compare(bench, judgments[comparison.better], judgments[comparison.worse])
+        return BENCHMARK.compare_with_even(bench, only)
+    return BENCHMARK.compare(bench, judgments[comparison.better], judgments[comparison.worse])
 
 
 def _win_rate(played: Played, store: Store, judge: str) -> WinRate:

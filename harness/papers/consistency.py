@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from harness.errors import unknown
-from harness.papers import AnyExhibit, Claim, Number, Paper, Statement, load_exhibits, load_paper
+from harness.papers.claims import Claim
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import load_exhibits, load_paper
+from harness.papers.paper import Number, Paper, Statement
 
 SLACK = 1e-9
 """Of sums of decimal fractions in binary."""

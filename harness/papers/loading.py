@@ -1,44 +1,22 @@
-"""Papers and their exhibits from ``configs/papers``."""
+"""Papers and their exhibits from their folders."""
 
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.config import yaml_files
-from harness.config.yaml_files import config_path, from_mapping, load_yaml, read_yaml
+from harness.config.yaml_files import from_mapping, read_yaml
 from harness.errors import UserError, unknown
-from harness.papers.exhibits import KINDS, AnyExhibit, WinRateTable, require_distinct
+from harness.papers.exhibit import require_distinct
+from harness.papers.folders import PAPER_FILE, paper_file, paper_folder
+from harness.papers.kinds import KINDS, AnyExhibit
 from harness.papers.paper import Deviation, Paper
-
-PAPER_FILE = "paper.yaml"
-
-
-def papers() -> tuple[str, ...]:
-    """The papers there are, sorted."""
-    return tuple(sorted(path.parent.name for path in yaml_files.CONFIGS.glob(f"papers/*/{PAPER_FILE}")))
+from harness.papers.win_rates import WinRateTable
 
 
-def exhibit_names() -> dict[str, str]:
-    """Each exhibit's name with the paper it belongs to, paper by paper, each in the order of `_names_in`.
-
-    Raises UserError where two papers have an exhibit of the same name.
-    """
-    owners: dict[str, str] = {}
-    for paper in papers():
-        for name in _names_in(paper):
-            if name in owners:
-                raise UserError(
-                    f"the papers {owners[name]} and {paper} both have an exhibit {name!r}; rename the file of one"
-                )
-            owners[name] = paper
-    return owners
-
-
-def _names_in(paper: str) -> list[str]:
-    """The names of a paper's exhibits in the order of their labels: tables, figures, then others."""
-    files = (yaml_files.CONFIGS / "papers" / paper / "exhibits").glob("*.yaml")
-    return sorted((path.stem for path in files), key=_order)
+def exhibit_names(paper: str) -> list[str]:
+    """List a paper's exhibits in the order of their labels: tables, figures, then others."""
+    return sorted((path.stem for path in (paper_folder(paper) / "exhibits").glob("*.yaml")), key=_order)
 
 
 def _order(name: str) -> tuple[int, int, str]:
@@ -49,23 +27,30 @@ def _order(name: str) -> tuple[int, int, str]:
 
 
 def load_paper(name: str) -> Paper:
-    """``configs/papers/<name>/paper.yaml``. Raises UserError for an unknown paper, with the nearest known one."""
-    if name not in papers():
-        raise unknown("paper", name, papers())
-    return _paper(config_path(f"papers/{name}/{PAPER_FILE}"))
+    """Read a paper's ``paper.yaml``. Raises UserError for an unknown paper, with the nearest known one."""
+    return _paper(paper_file(name, PAPER_FILE))
 
 
 @cache
 def _paper(path: Path) -> Paper:
-    return load_yaml(path, Paper)
+    return from_mapping(Paper, _content(path), str(path))
+
+
+@cache
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a ``paper.yaml`` says, and the paper's name, which is its folder's."""
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: expected a mapping, such as title: ...")
+    return {**content, "name": path.parent.name}
 
 
 def load_exhibit(paper: str, name: str) -> AnyExhibit:
-    """``configs/papers/<paper>/exhibits/<name>.yaml``.
+    """Read a paper's ``exhibits/<name>.yaml``.
 
     Raises UserError for an unknown kind and where the exhibit names something that it or the paper does not have.
     """
-    return _exhibit(config_path(f"papers/{paper}/{PAPER_FILE}"), config_path(f"papers/{paper}/exhibits/{name}.yaml"))
+    return _exhibit(paper_file(paper, PAPER_FILE), paper_file(paper, f"exhibits/{name}.yaml"))
 
 
 @cache
@@ -83,23 +68,18 @@ def _exhibit(about_paper: Path, path: Path) -> AnyExhibit:
     return exhibit
 
 
-@cache
-def _content(path: Path) -> Any:
-    return read_yaml(path)
-
-
 def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
-    """Every exhibit of the paper.
+    """Read every exhibit of the paper.
 
     Raises UserError as `load_exhibit` does, and where two claims, or two matches, have one id.
     """
-    exhibits = tuple(load_exhibit(paper, name) for name in _names_in(paper))
+    exhibits = tuple(load_exhibit(paper, name) for name in exhibit_names(paper))
     matches = (match.id for exhibit in exhibits if isinstance(exhibit, WinRateTable) for match in exhibit.matches)
     try:
         require_distinct("claim", (claim.id for exhibit in exhibits for claim in exhibit.claims))
         require_distinct("match", matches)
     except UserError as error:
-        raise UserError(f"configs/papers/{paper}: {error}") from None
+        raise UserError(f"{paper_folder(paper)}: {error}") from None
     return exhibits
 
 
@@ -118,8 +98,8 @@ def _check(exhibit: AnyExhibit) -> None:
 
 
 def load_deviations(paper: str) -> tuple[Deviation, ...]:
-    """The ledger ``configs/papers/<paper>/deviations.yaml``, in its order."""
-    path = config_path(f"papers/{paper}/deviations.yaml")
+    """Read the paper's ledger ``deviations.yaml``, in its order."""
+    path = paper_file(paper, "deviations.yaml")
     ledger: Any = tuple[Deviation, ...]
     deviations: tuple[Deviation, ...] = from_mapping(ledger, read_yaml(path), str(path))
     return deviations

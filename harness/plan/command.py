@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from harness.engine.store import Store
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
+from harness.papers import find_exhibit
 from harness.plan.forecast import forecast, planned_steps
 from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
 from harness.plan.notes import assumptions, warnings
@@ -50,12 +51,13 @@ def plan_run(name: str, choice: Choice, run_dir: Path, options: PlanOptions, *, 
 def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) -> Summary:
     """Make the plan, before it is printed."""
     go_offline()
-    request = choice.request()
+    exhibit = find_exhibit(name)
+    request = replace(choice, paper=exhibit.paper).request()
     scale, estimates = request.scale, load_estimates()
     if options.calibrate:
         _calibrate(scale, request.models, run_dir)
     with placeholders() as unresolved:
-        experiments = build_experiments(name, request)
+        experiments = build_experiments(exhibit, request)
         hardware = with_calibration(load_hardware(), run_dir)
         machine = hardware.machine(scale.name, scale.compute, options.device, options.devices)
         store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
@@ -66,7 +68,7 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     trained = stages(experiments, graph)
     found = forecast(scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits)
     return Summary(
-        experiment=name,
+        experiment=str(exhibit),
         scale=scale,
         seeds=request.seeds,
         experiments=experiments,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from evals.official_steps import OFFICIAL_DATA
 from harness.endpoints.known_models import shutdown_date
 from harness.endpoints.reference import EndpointReference
 from harness.engine.graph import model_reference
@@ -12,7 +13,7 @@ from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
-from harness.recipes.benches import OFFICIAL_DATA
+from harness.recipes.benches import baseline_roles
 from harness.recipes.scales import Scale
 from harness.run.options import most_processes
 from harness.steps.estimates import Estimates
@@ -117,9 +118,9 @@ def warnings(
 
 def _asked(scale: Scale, today: date) -> Iterator[Note]:
     """Warn of a judge and a teacher that are not the paper's, or no longer served."""
-    judge, benches = scale.judge.reference(), scale.benches.values()
-    is_official = any(bench.baselines.reference.startswith(OFFICIAL_DATA) for bench in benches)
+    judge, roles = scale.judge.reference(), baseline_roles(scale).values()
     withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
+    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in roles)
     if is_official and judge.model != OFFICIAL_JUDGE:
         changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
         yield Note("judge", f"{changed}, and {withheld} that judge's")

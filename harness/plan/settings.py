@@ -147,7 +147,9 @@ def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
     tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
-    cells = {f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells}
+    cells = {
+        f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells if cell.is_judged
+    }
     first = {f"{cell.model}/{cell.method}": _checkpoint(cell.judgments[0]) for cell in cells.values()}
     return {
         "cells": {name: _cell(cell.judgments[0], graph) for name, cell in cells.items()},

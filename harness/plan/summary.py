@@ -105,7 +105,7 @@ def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list
 def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]:
     for experiment in experiments:
         if isinstance(experiment, ScoresExperiment):
-            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells)
+            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells if cell.is_judged)
 
 
 def _baseline(baselines: Artifact) -> str:

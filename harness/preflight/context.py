@@ -20,7 +20,7 @@ from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
 from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
-from harness.recipes.benches import bench_on
+from harness.recipes.benches import baseline_roles, baselines_on
 from harness.recipes.scales import DataRole, Scale
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from harness.steps.estimates import model_shape
@@ -184,9 +184,9 @@ class PreflightContext:
     def bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
         first: dict[str, str] = {}
-        for name, bench in self.scale.benches.items():
-            first.setdefault(bench.baselines.reference, name)
-        return {name: Data(bench_on(self.scale, name).baselines, Response) for name in first.values()}
+        for name, role in baseline_roles(self.scale).items():
+            first.setdefault(role.reference, name)
+        return {name: Data(baselines_on(self.scale, name), Response) for name in first.values()}
 
 
 def hub_sizes(origin: Artifact) -> dict[str, int]:

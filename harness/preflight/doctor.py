@@ -11,6 +11,7 @@ from harness.engine.store import Store, open_store
 from harness.engine.unresolved import placeholders
 from harness.errors import UserError
 from harness.experiments import build_experiments
+from harness.papers import find_exhibit
 from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, preflight_context
 from harness.preflight.data import data_checks
@@ -40,9 +41,10 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     Trains tiny steps that are thrown away, and asks endpoints for a few tokens. Raises UserError for names that are
     unknown, and for a run directory that cannot be written to.
     """
-    request = choice.request()
+    exhibit = find_exhibit(name)
+    request = replace(choice, paper=exhibit.paper).request()
     with placeholders() as unresolved, temporary_folder() as folder:
-        experiments = build_experiments(name, request)
+        experiments = build_experiments(exhibit, request)
         context = preflight_context(
             request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder)
         )

@@ -4,23 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from evals.alpaca_eval2_steps import given_calibration, official_calibration
-from evals.bench import Bench
-from evals.official_data import (
-    ALPACA_EVAL_HUB,
-    ARENA_HARD_BASELINE,
-    calibration_on_hub,
-    length_calibration,
-    load_baseline,
-)
-from evals.official_steps import (
-    N_INSTRUCTIONS,
-    OFFICIAL_DATA,
-    baseline_responses,
-    file_digest,
-    official_baseline,
-)
+from evals.base import Published, Setting
+from evals.judged_pairs import JudgedPairs, PairSetting
+from evals.official_data import load_baseline
+from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
 from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
@@ -28,7 +17,8 @@ from harness.engine.unresolved import resolved
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
 from harness.models.hub import NotFetched
-from harness.recipes.scales import BenchRole, DataRole, JudgeRole, Scale, load_scale
+from harness.recipes.registries import EVALS, load_benchmark
+from harness.recipes.scales import DataRole, JudgeRole, Scale, load_scale
 from harness.steps.data import first_responses
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_JUDGE, official_prompt
@@ -69,96 +59,103 @@ def official_settings() -> OfficialSettings:
     return load_yaml(config_path("official/answers.yaml"), OfficialSettings)
 
 
-def choose_bench(name: str, choice: BenchChoice) -> Bench:
-    """The evaluation set `name` as chosen.
+def choose_bench(name: str, choice: BenchChoice) -> PairSetting:
+    """The judged benchmark `name` as chosen.
 
     Raises UserError for names that are unknown, data that is not there, and choices that do not go together.
     """
-    bench = _official_bench(name, choice) if choice.scale == OFFICIAL else _scale_bench(name, choice)
-    sampling = bench.sampling
+    setting = _official_setting(name, choice) if choice.scale == OFFICIAL else _scale_setting(name, choice)
+    sampling = setting.sampling
     if choice.max_new_tokens:
         sampling = replace(sampling, max_new_tokens=choice.max_new_tokens)
-    return replace(
-        bench,
-        sampling=sampling,
-        judge_repeats=choice.judge_repeats,
+    setting = replace(
+        setting, sampling=sampling, judge_repeats=choice.judge_repeats, allow_missing=choice.allow_missing
+    )
+    return judged_pairs(name).with_files(setting, choice.length_calibration, choice.data)
+
+
+def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
+    """What a benchmark without a judge is run with: the scale's options for it, if the scale has any."""
+    scale = None if choice.scale == OFFICIAL else _limited_scale(choice)
+    return Setting(
+        options=scale.benches.get(name) if scale else None,
+        judge=choice.judge or judge(OFFICIAL_JUDGE),
+        sampling=scale.sampling if scale else official_settings().sampling,
         allow_missing=choice.allow_missing,
-        length_calibration=_length_calibration(name, bench, choice) if name == "alpaca_eval2" else None,
     )
 
 
-def calibration_from(path: Path) -> Artifact:
-    """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
-    return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
+def bench_on(scale: Scale, name: str) -> Any:
+    """The `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
 
-
-def bench_on(scale: Scale, name: str) -> Bench:
-    """The evaluation set `name` as the scale fills it. Raises UserError for an unknown one.
-
-    A judge that is not the embedded one is asked with the official prompts, and calibrates no length control: that
-    would take seven further sets of verdicts.
+    A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
     """
     if name not in scale.benches:
         raise unknown("bench", name, scale.benches)
-    role, judged_by = scale.benches[name], scale.judge.reference()
-    baselines, baseline_name = _baselines_of(role.baselines)
-    bench = Bench(
-        baselines=baselines,
-        baseline_name=baseline_name,
+    options, judged_by = scale.benches[name], scale.judge.reference()
+    if not isinstance(load_benchmark(name), JudgedPairs):
+        return Setting(options=options, judge=judged_by, sampling=scale.sampling, allow_missing=scale.allow_missing)
+    baselines, baseline_name = _baselines_of(options.baselines)
+    prompt = scale.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name)
+    return PairSetting(
+        options=options,
         judge=judged_by,
-        prompt=scale.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name),
         sampling=scale.sampling,
         allow_missing=scale.allow_missing,
-        length_calibration=_official_calibration() if _is_official_metric(name, role, judged_by) else None,
+        baselines=baselines,
+        baseline_name=baseline_name,
+        prompt=prompt,
+        is_published=_is_published(name, options.baselines, judged_by),
     )
-    if not judged_by.is_embedded:
-        return bench
-    return replace(
-        bench,
-        gamed_baselines=tuple(part.artifact() for part in role.gamed_baselines),
-        difficulty_pool=tuple(part.artifact() for part in role.difficulty_pool),
-    )
+
+
+def baseline_roles(scale: Scale) -> dict[str, DataRole]:
+    """By benchmark, the data set of its instructions and baseline's answers; without those that have none."""
+    found = {name: getattr(options, "baselines", None) for name, options in scale.benches.items()}
+    return {name: role for name, role in found.items() if isinstance(role, DataRole)}
+
+
+def baselines_on(scale: Scale, name: str) -> Artifact:
+    """The instructions of the benchmark `name`, answered by its baseline. Raises UserError for an unknown one."""
+    roles = baseline_roles(scale)
+    if name not in roles:
+        raise unknown("bench", name, roles)
+    return _baselines_of(roles[name])[0]
 
 
 def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
     """The instructions and the baseline's answers of the evaluation set alone. Raises UserError as `choose_bench`."""
     if choice.scale == OFFICIAL:
         return _official_baselines(name, choice)[0]
-    return bench_on(_limited_scale(choice), name).baselines
+    return baselines_on(_limited_scale(choice), name)
 
 
-def departure(name: str, bench: Bench, choice: BenchChoice) -> str | None:
+def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | None:
     """What keeps the score from being the bench's own metric, in words to print beside it; None if nothing does."""
-    if name not in METRICS:
-        return None
-    metric, official = METRICS[name], judge(OFFICIAL_JUDGE)
-    reasons = []
+    metric = load_benchmark(name).published
+    return metric.departure(_reasons(metric, setting, choice)) if metric else None
+
+
+def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
+    official = judge(OFFICIAL_JUDGE)
     if choice.scale != OFFICIAL:
-        reasons.append(f"the instructions are those of scale {choice.scale}")
-    elif choice.limit and choice.limit < metric.n_instructions:
-        reasons.append(f"on {choice.limit} of {metric.n_instructions} instructions")
-    if bench.judge.model != official.model:
-        reasons.append(f"judged by {bench.judge.model}, not {official.model}")
-    elif bench.judge != official:
-        reasons.append(f"judged by {bench.judge}" + "".join(f" without {name}" for name in bench.judge.without))
-    if choice.scale == OFFICIAL and bench.baseline_name != metric.baseline:
-        reasons.append(f"against {bench.baseline_name}, not {metric.baseline}")
-    return f"not {metric.title}: {'; '.join(reasons)}" if reasons else None
+        yield f"the instructions are those of scale {choice.scale}"
+    elif choice.limit and choice.limit < metric.n_items:
+        yield f"on {choice.limit} of {metric.n_items} instructions"
+    if setting.judge.model != official.model:
+        yield f"judged by {setting.judge.model}, not {official.model}"
+    elif setting.judge != official:
+        yield f"judged by {setting.judge}" + "".join(f" without {name}" for name in setting.judge.without)
+    if choice.scale == OFFICIAL and setting.baseline_name != metric.baseline:
+        yield f"against {setting.baseline_name}, not {metric.baseline}"
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedMetric:
-    """A published metric: what a score must rest on to bear its name."""
-
-    title: str
-    n_instructions: int
-    baseline: str
-
-
-METRICS = {
-    "alpaca_eval2": PublishedMetric("AlpacaEval 2.0", N_INSTRUCTIONS["alpaca_eval2"], "gpt4_1106_preview"),
-    "arena_hard": PublishedMetric("Arena-Hard v0.1", N_INSTRUCTIONS["arena_hard"], ARENA_HARD_BASELINE),
-}
+def published_metric(bench: str) -> Published:
+    """The metric that official data is of. Raises UserError for a bench without official data."""
+    known = {name: metric for name in EVALS.builtin if (metric := load_benchmark(name).published)}
+    if bench not in known:
+        raise unknown("bench with official data", bench, known)
+    return known[bench]
 
 
 def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
@@ -166,30 +163,20 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
     if not role.reference.startswith(OFFICIAL_DATA):
         return role.artifact(), role.reference
     bench = role.reference.removeprefix(OFFICIAL_DATA)
-    if bench not in METRICS:
-        raise unknown("bench with official data", bench, METRICS)
-    metric = METRICS[bench]
+    metric = published_metric(bench)
     digest = resolved(role.reference, lambda: load_baseline(bench).fingerprint)
     rows = baseline_responses(bench=bench, source=None, baseline=None, fingerprint=digest)
     rows = rows.with_label(f"{bench} {metric.baseline}")
-    if role.size < metric.n_instructions:
+    if role.size < metric.n_items:
         rows = first_responses(responses=rows, size=role.size).with_label(rows.label)
     return rows, metric.baseline
 
 
-def _is_official_metric(name: str, role: BenchRole, judged_by: EndpointReference) -> bool:
-    """Whether the scale's bench is AlpacaEval 2.0 as it is defined, so that its published length calibration holds."""
-    whole = role.baselines.size >= METRICS["alpaca_eval2"].n_instructions
-    own = role.baselines.reference == f"{OFFICIAL_DATA}alpaca_eval2"
-    return name == "alpaca_eval2" and own and whole and judged_by == judge(OFFICIAL_JUDGE)
-
-
-def _official_calibration() -> Artifact:
-    """What AlpacaEval 2.0's length control is calibrated on, from the hub."""
-    name = f"{OFFICIAL_DATA}df_gamed.csv"
-    commit = resolved(name, lambda: calibration_on_hub().commit)
-    digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
-    return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
+def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bool:
+    """Whether a scale's bench is the published metric: all of its own instructions, and its judge."""
+    metric = load_benchmark(name).published
+    own = role.reference == f"{OFFICIAL_DATA}{name}"
+    return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
 
 
 def _limited_scale(choice: BenchChoice) -> Scale:
@@ -199,26 +186,38 @@ def _limited_scale(choice: BenchChoice) -> Scale:
     return scale.limited(choice.limit) if choice.limit else scale
 
 
-def _scale_bench(name: str, choice: BenchChoice) -> Bench:
+def judged_pairs(name: str) -> JudgedPairs:
+    """The benchmark `name`. Raises UserError for one that judges no pairs."""
+    benchmark = load_benchmark(name)
+    if not isinstance(benchmark, JudgedPairs):
+        raise UserError(f"{name} judges no pairs of answers")
+    return benchmark
+
+
+def _scale_setting(name: str, choice: BenchChoice) -> PairSetting:
     scale = _limited_scale(choice)
     if choice.judge is not None:
         scale = replace(scale, judge=JudgeRole.of(choice.judge))
-    return bench_on(scale, name)
+    setting: PairSetting = bench_on(scale, name)
+    return setting
 
 
-def _official_bench(name: str, choice: BenchChoice) -> Bench:
+def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
     baselines, baseline_name = _official_baselines(name, choice)
-    return Bench(
+    role = DataRole(f"{OFFICIAL_DATA}{name}", choice.limit or 0)
+    setting = PairSetting(
+        options=judged_pairs(name).Options(baselines=role),
         baselines=baselines,
         baseline_name=baseline_name,
         judge=choice.judge or judge(OFFICIAL_JUDGE),
         prompt=official_prompt(name),
         sampling=official_settings().sampling,
     )
+    return replace(setting, is_published=departure(name, setting, choice) is None)
 
 
 @contextmanager
-def _or_passed(option: str) -> Iterator[None]:
+def or_passed(option: str) -> Iterator[None]:
     """Names an option of `harness eval` where a file of the hub cannot be had."""
     try:
         yield
@@ -227,19 +226,8 @@ def _or_passed(option: str) -> Iterator[None]:
 
 
 def _official_baselines(name: str, choice: BenchChoice) -> tuple[Artifact, str]:
-    with _or_passed("--data FOLDER"):
+    with or_passed("--data FOLDER"):
         baselines, baseline_name = official_baseline(name, choice.data, choice.baseline)
     if choice.limit:
         baselines = first_responses(responses=baselines, size=choice.limit).with_label(baselines.label)
     return baselines, baseline_name
-
-
-def _length_calibration(name: str, bench: Bench, choice: BenchChoice) -> Artifact | None:
-    """The file chosen; else the official one, for the metric as it is defined and nothing else."""
-    path = choice.length_calibration
-    if path is None and departure(name, bench, choice) is None:
-        if choice.data is None:
-            with _or_passed("--lc-calibration FILE"):
-                return _official_calibration()
-        path = length_calibration(choice.data)
-    return calibration_from(path) if path is not None else None

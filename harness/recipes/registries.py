@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from evals.bench import NEEDS, Evaluation, Measurement
+from evals.base import NEEDS, Benchmark
 from harness.config.registry import Registry
 from harness.errors import UserError
 from methods.ingredients import Method
@@ -32,11 +32,11 @@ EVALS = Registry(
     kind="bench",
     group="harness.evals",
     builtin={
-        "alpaca_eval2": "evals.alpaca_eval2_steps:EVALUATION",
-        "arena_hard": "evals.arena_hard_steps:EVALUATION",
-        "pairwise": "evals.pairwise_steps:EVALUATION",
-        "edit_distance": "evals.edit_distance:MEASUREMENT",
-        "perplexity": "evals.perplexity:MEASUREMENT",
+        "alpaca_eval2": "evals.alpaca_eval2.benchmark:BENCHMARK",
+        "arena_hard": "evals.arena_hard.benchmark:BENCHMARK",
+        "pairwise": "evals.pairwise.benchmark:BENCHMARK",
+        "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",
+        "perplexity": "evals.perplexity.benchmark:BENCHMARK",
     },
 )
 
@@ -50,17 +50,17 @@ def packages_used() -> dict[str, dict[str, Any]]:
     }
 
 
-def load_evaluation(name: str) -> Evaluation | Measurement:
-    """Return the evaluation `name`.
+def load_benchmark(name: str) -> Benchmark[Any]:
+    """Return the benchmark `name`.
 
-    Raises UserError for an unknown one, with the nearest known, and for one that is no evaluation or needs what there
-    is not.
+    Raises UserError for an unknown one, with the nearest known, and for one that is no benchmark or needs what there is
+    not.
     """
     found = EVALS.load(name)
-    if not isinstance(found, Evaluation | Measurement):
-        raise _not_one(EVALS, name, found, "evals.bench.Evaluation or Measurement")
-    if isinstance(found, Measurement) and (odd := [need for need in found.needs if need not in NEEDS]):
-        raise UserError(f"{EVALS.origin(name)}: a measurement needs some of {', '.join(NEEDS)}; {odd[0]!r} is none")
+    if not isinstance(found, Benchmark):
+        raise _not_one(EVALS, name, found, "evals.base.Benchmark")
+    if odd := [need for need in found.needs if need not in NEEDS]:
+        raise UserError(f"{EVALS.origin(name)}: a benchmark needs some of {', '.join(NEEDS)}; {odd[0]!r} is none")
     return found
 
 

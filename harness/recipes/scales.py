@@ -5,15 +5,18 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from evals.base import Options
+from evals.judged_pairs import JudgedPairs
 from harness.config.learning_rates import RateTable, read_rate_table
-from harness.config.yaml_files import CONFIGS, config_path, from_mapping, is_path, load_yaml
+from harness.config.yaml_files import from_mapping, is_path, load_yaml, path_text
 from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
-from harness.recipes.registries import METHODS
-from harness.steps.data import RowKind, data, model
+from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
+from harness.recipes.registries import METHODS, load_benchmark
+from harness.steps.data import DataRole, model
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS, JudgePrompt, official_prompt
 from methods.ingredients import PREFERENCE_STAGES, Ingredients, MethodSettings, RefinePrompts
@@ -38,34 +41,12 @@ class ModelRole:
 
 
 @dataclass(frozen=True, slots=True)
-class DataRole:
-    """The data set that stands for one of the paper's; the first `size` rows of its `split` are used."""
-
-    reference: str
-    size: int
-    split: str = ""
-
-    def artifact(self, kind: RowKind = "responses") -> Artifact:
-        """The rows as an artifact."""
-        return data(self.reference, self.size, split=self.split, kind=kind)
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingData:
     """The three training sets of section 4.1."""
 
     demonstrations: DataRole
     improver_data: DataRole
     preference_data: DataRole
-
-
-@dataclass(frozen=True, slots=True)
-class BenchRole:
-    """An evaluation set, answered by its baseline; for AlpacaEval 2.0 also what its length control is calibrated on."""
-
-    baselines: DataRole
-    gamed_baselines: tuple[DataRole, ...] = ()
-    difficulty_pool: tuple[DataRole, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +88,8 @@ class Scale:
     data: TrainingData
     sampling: Sampling
     training: MethodSettings
-    benches: dict[str, BenchRole]
+    benches: dict[str, Any]
+    """By bench, its own `Options`: what stands in the file, read by the bench's class."""
     fast: Fast
     compute: Compute = field(default_factory=Compute)
     """How the machine that the scale is meant for trains and asks models."""
@@ -119,6 +101,8 @@ class Scale:
     """What was chosen as learning rates of preference stages, where it was."""
     where: str = ""
     """The scale's file, as messages call it."""
+    paper: str = DEFAULT_PAPER
+    """Whose roles it fills."""
 
     @property
     def truth_is_known(self) -> bool:
@@ -135,15 +119,13 @@ class Scale:
                 improver_data=replace(self.data.improver_data, size=self.fast.sizes["improver_data"]),
                 preference_data=replace(self.data.preference_data, size=self.fast.sizes["preference_data"]),
             ),
-            benches={name: _resized(bench, self.fast.sizes[name]) for name, bench in self.benches.items()},
+            benches={name: options.resized(self.fast.sizes[name]) for name, options in self.benches.items()},
         )
 
     def limited(self, size: int) -> "Scale":
         """The same scale with at most `size` instructions in each evaluation set."""
-        return replace(
-            self,
-            benches={name: _resized(bench, min(size, bench.baselines.size)) for name, bench in self.benches.items()},
-        )
+        benches = {name: options.resized(min(size, options.size)) for name, options in self.benches.items()}
+        return replace(self, benches=benches)
 
     def at_most(self, size: int) -> "Scale":
         """The same scale with at most `size` rows of each data set, evaluation sets included."""
@@ -183,9 +165,14 @@ class Scale:
         found = {stage: _first_of(rates, (method, stage, "sgpo")) for stage in PREFERENCE_STAGES}
         return settings.with_preference_rates({stage: rate for stage, rate in found.items() if rate is not None})
 
+    @property
+    def prompts_path(self) -> Path:
+        """The file of its prompts, in the paper's folder. Raises UserError where it is not there."""
+        return paper_file(self.paper, f"prompts/{self.prompts}.yaml")
+
     def prompt_set(self) -> "PromptSet":
-        """The prompts this scale uses, from ``configs/papers/sgpo/prompts``."""
-        return load_yaml(config_path(f"papers/sgpo/prompts/{self.prompts}.yaml"), PromptSet)
+        """The prompts this scale uses."""
+        return load_yaml(self.prompts_path, PromptSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,38 +187,47 @@ class PromptSet:
         return self.judge.get(bench) or official_prompt(bench)
 
 
-def load_scale(reference: str, *, fast: bool = False) -> Scale:
-    """Read the scale ``configs/papers/sgpo/recipes/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
+def load_scale(reference: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
+    """Read a paper's scale ``recipes/<reference>.yaml``, or that of a file of one's own: ``./mine.yaml``.
 
     Its name is that of its file, whatever a copied file says; paths in it start from the working folder.
     Raises UserError for an unknown name, with the nearest known one, and for a file that is no scale, or is named as a
-    packaged scale is.
+    scale of the paper is.
     """
-    path = scale_path(reference)
-    scale = replace(load_yaml(path, Scale), name=path.stem, where=_shown(reference, "recipes", path))
+    path = scale_path(reference, paper)
+    scale = load_yaml(path, Scale)
+    benches = _bench_options(scale.benches, str(path))
+    scale = replace(scale, name=path.stem, where=path_text(path), paper=paper, benches=benches)
     _check_names(scale)
-    rates = rates_path(reference)
-    scale = replace(scale, rates=_chosen_rates(scale, rates, _shown(reference, "rates", rates)))
+    scale = replace(scale, rates=_chosen_rates(scale, rates_path(reference, paper)))
     return scale.faster() if fast else scale
 
 
-def scale_names() -> list[str]:
-    """The packaged scales, sorted."""
-    return sorted(path.stem for path in config_path("papers/sgpo/recipes/mini.yaml").parent.glob("*.yaml"))
+def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
+    """What a file says of each bench, as the bench's own options. Raises UserError for unknown benches and options."""
+    return {
+        name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
+        for name, options in benches.items()
+    }
 
 
-def scale_path(reference: str) -> Path:
+def scale_names(paper: str = DEFAULT_PAPER) -> list[str]:
+    """The scales of a paper, sorted."""
+    return sorted(path.stem for path in (paper_folder(paper) / "recipes").glob("*.yaml"))
+
+
+def scale_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """The file of a scale. Raises UserError as `load_scale` does, but for what is in the file."""
-    known = scale_names()
+    known = scale_names(paper)
     if not is_path(reference):
         if reference not in known:
             raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
-        return config_path(f"papers/sgpo/recipes/{reference}.yaml")
+        return paper_file(paper, f"recipes/{reference}.yaml")
     path = Path(reference)
     if (
         path.exists()
         and path.stem in known
-        and path.resolve() != config_path(f"papers/sgpo/recipes/{path.stem}.yaml").resolve()
+        and path.resolve() != paper_file(paper, f"recipes/{path.stem}.yaml").resolve()
     ):
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
@@ -242,19 +238,14 @@ def _own_file(name: str) -> str:
     return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
 
 
-def rates_path(reference: str) -> Path:
+def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """Where the learning rates are that were chosen for a scale, if they were: beside a file of one's own."""
     if is_path(reference):
         return Path(reference).with_suffix(".rates.yaml")
-    return CONFIGS / f"papers/sgpo/rates/{reference}.yaml"
+    return paper_folder(paper) / "rates" / f"{reference}.yaml"
 
 
-def _shown(reference: str, folder: str, path: Path) -> str:
-    """How a file of a scale is called in messages."""
-    return str(path) if is_path(reference) else f"configs/papers/sgpo/{folder}/{path.name}"
-
-
-def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
+def _chosen_rates(scale: Scale, path: Path) -> RateTable | None:
     """The rates in the file, if it is there. Raises UserError for a name in it that the scale or we do not have."""
     if not path.is_file():
         return None
@@ -262,7 +253,7 @@ def _chosen_rates(scale: Scale, path: Path, where: str) -> RateTable | None:
     methods = [method for of in table.models.values() for method in of]
     for kind, names, known in (("model", table.models, scale.models), ("method", methods, METHODS.names())):
         if stray := next((name for name in names if name not in known), None):
-            raise unknown(f"{kind} in {where}:", stray, known)
+            raise unknown(f"{kind} in {path_text(path)}:", stray, known)
     return table
 
 
@@ -270,11 +261,12 @@ def _check_names(scale: Scale) -> None:
     """Raises UserError where one part of the scale names what another part does not have."""
     where = scale.where
     roles = [*(field.name for field in fields(TrainingData)), *scale.benches]
+    judged = [name for name in scale.benches if isinstance(load_benchmark(name), JudgedPairs)]
     for kind, names, known in (
         ("model", scale.fast.models, list(scale.models)),
         ("role with a size", scale.fast.sizes, roles),
         ("role without a size", roles, list(scale.fast.sizes)),
-        ("bench without a judge prompt", scale.benches, [*scale.prompt_set().judge, *OFFICIAL_PROMPTS]),
+        ("bench without a judge prompt", judged, [*scale.prompt_set().judge, *OFFICIAL_PROMPTS]),
     ):
         if stray := next((name for name in names if name not in known), None):
             raise unknown(f"{kind} in {where}:", stray, known)
@@ -295,11 +287,3 @@ def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         for name, value in changes.items()
     }
     return {**before, **inner}
-
-
-def _resized(bench: BenchRole, size: int) -> BenchRole:
-    return BenchRole(
-        replace(bench.baselines, size=size),
-        tuple(replace(role, size=size) for role in bench.gamed_baselines),
-        tuple(replace(role, size=size) for role in bench.difficulty_pool),
-    )

@@ -2,19 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from evals.bench import RESAMPLES
+from evals.base import RESAMPLES, ItemResults, Scored
+from evals.scoring import SharedItems, better_is_more, on_shared_items
 from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM
 from evals.stats.regression import Change, Sides, Unchanged, compare_runs
-from evals.summaries import SharedPrompts
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import require_writable
+from harness.recipes.registries import load_benchmark
 from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
-from harness.regress.metrics import metrics_of
-from harness.regress.runs import Cell, CellName, FinishedRun, read_run, require_comparable, require_same_prompts
+from harness.regress.runs import (
+    Cell,
+    CellName,
+    FinishedRun,
+    input_of,
+    read_run,
+    require_comparable,
+    require_same_prompts,
+)
 from harness.run.evidence import tell_stale_folders
 from reports.regress import ComparedRun, ComparedScore, Comparison, Verdict, write_comparison
 from reports.viewer import Pair
@@ -152,13 +160,13 @@ class _Measured:
 
     cell: _Compared
     metric: str
-    shared: SharedPrompts
+    shared: SharedItems
 
     @property
     def sides(self) -> Sides:
         n_before = len(self.cell.before.verdicts)
         statistics = self.shared.statistics
-        return Sides(statistics[:n_before], statistics[n_before:], self.shared.n_prompts)
+        return Sides(statistics[:n_before], statistics[n_before:], self.shared.n_items)
 
 
 def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
@@ -166,7 +174,7 @@ def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
         return [_untested(each, metric) for each in cells for metric in each.metrics]
     measured = [one for each in cells for one in _measured(each)]
     known = [one for one in measured if not one.shared.withheld]
-    unchanged = [Unchanged(one.shared.statistics, one.shared.n_prompts) for one in known if one.cell.is_same]
+    unchanged = [Unchanged(one.shared.statistics, one.shared.n_items) for one in known if one.cell.is_same]
     changes = iter(compare_runs([one.sides for one in known if not one.cell.is_same], unchanged, resamples=RESAMPLES))
     return [
         _untested(one.cell, one.metric, one.shared.withheld)
@@ -179,9 +187,16 @@ def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
 def _measured(each: _Compared) -> Iterator[_Measured]:
     """Of a cell that is the same in both runs the one with more training seeds tells more of how far they differ."""
     larger = max((each.before, each.after), key=lambda cell: len(cell.verdicts))
-    of_metric = metrics_of(each.name[2], [larger] if each.is_same else [each.before, each.after])
+    sets = _results(each.name[2], [larger] if each.is_same else [each.before, each.after])
     for metric in each.metrics:
-        yield _Measured(each, metric, of_metric(metric))
+        yield _Measured(each, metric, better_is_more(on_shared_items(sets, metric), sets, metric))
+
+
+def _results(bench: str, cells: Sequence[Cell]) -> list[ItemResults]:
+    """The results of the training seeds of the first cell, then of the second. Raises UserError where the cells are
+    not measured alike."""
+    scored = [Scored(list(cell.verdicts.values()), partial(input_of, cell.score)) for cell in cells]
+    return load_benchmark(bench).results(scored)
 
 
 def _untested(each: _Compared, metric: str, withheld: str | None = None) -> ComparedScore:
@@ -209,11 +224,16 @@ def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[
 def _tested(one: _Measured, change: Change) -> ComparedScore:
     figures = {name: value for name, value in asdict(change).items() if name != "outcome"}
     plain = _untested(one.cell, one.metric)
-    note = ONE_PROMPT if one.shared.n_prompts == 1 else plain.note
-    return replace(plain, verdict=change.outcome, n_prompts=one.shared.n_prompts, note=note, **figures)
+    note = ONE_PROMPT if one.shared.n_items == 1 else plain.note
+    return replace(plain, verdict=change.outcome, n_prompts=one.shared.n_items, note=note, **figures)
 
 
 def _flips(cells: Sequence[_Compared]) -> list[Pair]:
     """Wins that were lost first."""
-    pairs = [pair for each in cells if not each.is_same for pair in flipped_pairs(each.name, each.before, each.after)]
+    pairs = [
+        pair
+        for each in cells
+        if not each.is_same and each.before.judge
+        for pair in flipped_pairs(each.name, each.before, each.after)
+    ]
     return sorted(pairs, key=lambda pair: (not pair.facets["flip"].startswith("win"), pair.id))

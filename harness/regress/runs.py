@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evals.completeness import REQUIRED_SHARE
+from evals.base import REQUIRED_SHARE
 from harness.engine.artifacts import Artifact
 from harness.engine.store import RECORD, place, read_record
 from harness.errors import UserError
@@ -32,7 +32,9 @@ class Cell:
 
     @cached_property
     def rows(self) -> dict[int, list[Judgment]]:
-        """The verdicts of each training seed."""
+        """The verdicts of each training seed; none of a bench without a judge."""
+        if not self.judge:
+            return {}
         return {seed: artifact.rows(Judgment) for seed, artifact in self.verdicts.items()}
 
     @cached_property
@@ -53,7 +55,7 @@ class Cell:
         shared = self.shared_seeds(other)
         return bool(shared) and all(
             (self.verdicts[seed].folder / ROWS).samefile(other.verdicts[seed].folder / ROWS)
-            or self.outputs(seed) == other.outputs(seed)
+            or (bool(self.judge) and self.outputs(seed) == other.outputs(seed))
             for seed in shared
         )
 

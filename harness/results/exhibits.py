@@ -38,7 +38,7 @@ class Estimate:
     artifact: str = ""
     """Where the score lies in the store, and in the run's folder below `harness.results.verdicts.ARTIFACTS`."""
     judgments: tuple[str, ...] = ()
-    """Where the verdicts lie there, one place a training seed."""
+    """Where the verdicts, or the rows of a bench without a judge, lie there: one place a training seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

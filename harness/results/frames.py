@@ -102,7 +102,7 @@ def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
 def _verdicts(manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
-    for names, cell, _ in _cells(manifest):
+    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge):
         for seed, place in zip(manifest.seeds, cell.judgments, strict=False):
             if place not in seen:
                 seen.add(place)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from evals.summaries import measured_difference
+from evals.scoring import measured_difference
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store, place
 from harness.experiments import Experiment

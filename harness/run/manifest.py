@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.codec import encode
+from harness.config.yaml_files import path_text
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -84,11 +85,10 @@ def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
 
 def _judge(experiments: Sequence[Experiment], scale: Scale) -> Judge:
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
-    own_prompt = f"configs/papers/sgpo/prompts/{scale.prompts}.yaml"
     return Judge(
         name=scale.judge.model,
         fingerprint=", ".join(f"{bench} {fingerprint}" for bench, fingerprint in fingerprints.items()),
-        prompt=own_prompt if scale.truth_is_known else "the benches' own",
+        prompt=path_text(scale.prompts_path) if scale.truth_is_known else "the benches' own",
         parser="harness/steps/verdicts.py",
         base_url=scale.judge.reference().base_url,
     )

@@ -8,6 +8,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.experiments import Request
+from harness.papers import DEFAULT_PAPER
 from harness.recipes.scales import JudgeRole, Scale, load_scale
 from harness.training.batches import spread
 from harness.training.launch import accelerate_config
@@ -15,7 +16,7 @@ from harness.training.launch import accelerate_config
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A scale, training seeds, a selection of models and methods (empty for all), and what replaces the scale's own.
+    """A paper's scale, training seeds, a selection of models and methods (empty for all), and what replaces its own.
 
     `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`, or on a scale that has it,
     scores are shown that rest on part of the verdicts. `compute` holds the fields of `Compute` that this machine has
@@ -31,6 +32,7 @@ class Choice:
     judge: JudgeRole | None = None
     teacher: str | None = None
     allow_missing: bool = False
+    paper: str = DEFAULT_PAPER
     compute: Mapping[str, Any] = field(default_factory=dict)
 
     def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
@@ -42,7 +44,7 @@ class Choice:
         return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
 
     def _scale(self) -> Scale:
-        scale = load_scale(self.scale, fast=self.fast)
+        scale = load_scale(self.scale, paper=self.paper, fast=self.fast)
         scale = scale.at_most(self.limit) if self.limit else scale
         return replace(
             scale,

@@ -1,6 +1,6 @@
 """Data roles and models as artifacts: where every graph begins."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config.codec import encode
@@ -75,6 +75,19 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
     return load_rows(
         reference=at_commit(reference, digest), split=split, kind=kind, size=size, fingerprint=digest
     ).with_label(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class DataRole:
+    """The data set that stands for one of the paper's; the first `size` rows of its `split` are used."""
+
+    reference: str
+    size: int
+    split: str = ""
+
+    def artifact(self, kind: RowKind = "responses") -> Artifact:
+        """Name the rows as an artifact."""
+        return data(self.reference, self.size, split=self.split, kind=kind)
 
 
 @step(version=2, cost=lambda context: Fetch("model", context.params["reference"]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from harness import __main__ as entry
 from harness.cli import app
@@ -89,8 +90,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_scales_models_and_judges_are_listed(harness: Harness) -> None:
-    assert re.search(r"^mini +embedded world", harness("list", "scales").out, re.MULTILINE)
-    assert re.search(r"^mini:llama +llama of the scale mini: Llama", harness("list", "models").out, re.MULTILINE)
+    assert re.search(r"^mini +sgpo: embedded world", harness("list", "scales").out, re.MULTILINE)
+    assert re.search(
+        r"^mini:llama +llama of the scale mini of sgpo: Llama", harness("list", "models").out, re.MULTILINE
+    )
     judges = harness("list", "judges").out
     assert re.search(r"^mini:judge +the embedded judge", judges, re.MULTILINE)
     assert re.search(r"^gpt-4-1106-preview +\$10 and \$30 .*; \S+ (be )?shut down on 2026-10-23", judges, re.MULTILINE)
@@ -131,10 +134,16 @@ def imported_by(arguments: list[str]) -> set[str]:
     ("kind", "names"),
     [
         ("methods", list(METHODS.builtin)),
+        ("papers", ["sgpo"]),
         ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
         (
             "experiments",
-            [*(f"table{n}" for n in range(1, 8)), *(f"fig{n}" for n in (3, 4, 5, 8, 9, 10)), "samples", "all"],
+            [
+                *(f"sgpo/table{n}" for n in range(1, 8)),
+                *(f"sgpo/fig{n}" for n in (3, 4, 5, 8, 9, 10)),
+                "sgpo/samples",
+                "sgpo/all",
+            ],
         ),
     ],
 )
@@ -151,6 +160,19 @@ def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, 
 
 
 @pytest.mark.parametrize(
+    ("command", "typed", "offered"),
+    [
+        ("reproduce", "sgpo/table", [f"sgpo/table{n}" for n in range(1, 8)]),
+        ("doctor", "sam", ["samples"]),
+        ("prefetch", "fgi", []),
+    ],
+)
+def test_the_shell_completes_names_with_their_paper_and_bare(command: str, typed: str, offered: list[str]) -> None:
+    complete = ShellComplete(app.cli, {}, "harness", "_HARNESS_COMPLETE")
+    assert [each.value for each in complete.get_completions([command], typed)] == offered
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["reproduc", "table3"], r"unknown command 'reproduc'; did you mean 'reproduce'\?"),
@@ -164,11 +186,11 @@ def test_listing_shows_each_name_with_a_line_on_it(harness: Harness, kind: str, 
         (["eval", "--model", "mini:llama", "--bench", "arena_hrad"], r"unknown bench 'arena_hrad'; did you mean"),
         (["eval", "--model", "mini:lama", "--bench", "arena_hard"], r"unknown model 'mini:lama'; did you mean 'mini:l"),
         (["eval", "--model", "mini:llama", "--bench", "arena_hard", "--scale", "min"], r"did you mean 'mini'\?"),
-        (["list", "method"], "'methods', 'evals', 'experiments'"),
+        (["list", "method"], "'papers', 'experiments', 'methods'"),
         (["plan", "table9"], "table9 shows examples, drawn anew; it is part of the experiment 'samples'$"),
         (["plan", "fig7"], "there is no experiment 'fig7': a table or figure without results of a run has none"),
         (["plan", "table33"], "unknown experiment 'table33'; did you mean 'table3'"),
-        (["plan", "fig5", "--methods", "sft"], "--methods selects rows of score tables, and fig5 is none"),
+        (["plan", "fig5", "--methods", "sft"], "--methods selects rows of score tables, and sgpo/fig5 is none"),
         (["plan", "table3", "--ray-address", "a:1"], "--ray-address goes with --executor ray"),
         (["reproduce", "table3", "--methods", "sft,,dpo"], "a name is empty; leave the option out for all"),
         (["reproduce", "table3", "--models", ""], "a name is empty; leave the option out for all"),
@@ -185,7 +207,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
     ("arguments", "complaint"),
     [
         (["reproduce"], "Missing argument 'EXPERIMENT'"),
-        (["list"], r"Missing argument .* Choose from: methods, evals, experiments, scales, models, judges$"),
+        (["list"], r"Missing argument .* Choose from: papers, experiments, methods, evals, scales, models, judges$"),
         (["mini", "pretrain", "gpt", "folder"], "'gpt' is not one of 'qwen2', 'llama'"),
         (["mini", "diagnose", "--seed", "-1"], "'--seed': -1 is not in the range"),
         (["reproduce", "table3", "--seeds", "0"], "'--seeds': 0 is not in the range"),
@@ -250,7 +272,11 @@ def scale_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("size: 3000", "size: many", r"data\.demonstrations\.size: expected a whole number"),
         ("name: mini\n", "name: mini\nname: maxi\n", r"mini\.yaml:3: key 'name' is given twice"),
         ("judge: ", "", r"mini\.yaml:\d+: "),
-        ("prompts: mini ", "prompts: mimi ", r"did you mean 'papers/sgpo/prompts/mini\.yaml'\?"),
+        (
+            "prompts: mini ",
+            "prompts: mimi ",
+            r"'prompts/mimi.yaml'; did you mean 'prompts/mini\.yaml'\?",
+        ),
         ('teacher: "mini:teacher"', "teacher: 3", r"mini\.yaml: teacher: expected text"),
     ],
 )

@@ -28,6 +28,7 @@ from harness.engine.integrity import SEAL, content_digest, sealed
 from harness.engine.store import Store
 from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
+from harness.papers import DEFAULT_PAPER
 from harness.recipes.scales import Fast, Scale, load_scale
 from harness.results.manifest import StepRecord, read_manifest
 from harness.run.options import Choice
@@ -288,9 +289,9 @@ METHODS = ("sft", "spin")
 SMALL = {**SIZES, "demonstrations": 32, "preference_data": 64, "alpaca_eval2": 12, "arena_hard": 8}
 
 
-def load_small_scale(name: str, *, fast: bool = False) -> Scale:
+def load_small_scale(name: str, *, paper: str = DEFAULT_PAPER, fast: bool = False) -> Scale:
     """A tiny scale on which a preference stage has a second step: the first has a learning rate of 0."""
-    scale = load_scale(name)
+    scale = load_scale(name, paper=paper)
     sampling = replace(scale.sampling, max_new_tokens=24)
     return replace(scale, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from evals.alpaca_eval2 import compare_annotations
-from evals.bench import RESAMPLES
-from evals.formats.annotations import read_annotations
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.scores import Verdicts
+from evals.scoring import compare, measured_difference
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
-from evals.summaries import measured_difference
 from harness.engine.integrity import content_digest, sealed
 from harness.files import file_digest
 from tests.cli.test_app import HEAVY, assert_refused, imported_by
@@ -146,12 +145,12 @@ def test_p_values_are_adjusted_over_all_results_of_the_command(
     assert 1 < len(undecided) < len(results)
     assert undecided == [result for result in results if result["verdict"] == "undecided"]
     level = 0.05 / len(undecided)
-    first, *others = (read_annotations(path) for path in files)
+    first, *others = (Verdicts(read_annotations(path), None) for path in files)
     metrics = [
         (rows, metric) for rows, each in zip(others, found["against"], strict=True) for metric in each["metrics"]
     ]
     for result, (other, metric) in zip(results, metrics, strict=True):
-        measured = measured_difference(compare_annotations([first], [other], None, metric=metric, resamples=RESAMPLES))
+        measured = measured_difference(compare([first], [other], metric))
         test = checkpoint_test(measured)
         assert (result["difference"], result["p_value"]) == (measured.difference, test.p_value)
         if result in undecided:
@@ -301,7 +300,10 @@ def test_files_that_are_wrong_are_refused(
     assert_refused(arena(harness, even, claude), "claude-2.csv.gz")
     assert_refused(alpaca(harness, claude, f"{claude},{claude}"), "named twice")
     assert_refused(alpaca(harness, claude, annotations("phi-2"), annotations("phi-2")), "given twice")
-    assert_refused(arena(harness, even, judgments("sim-weak"), "--lc-calibration", claude), "--bench alpaca_eval2")
+    assert_refused(
+        arena(harness, even, judgments("sim-weak"), "--lc-calibration", claude),
+        "changes nothing of the verdicts of arena_hard",
+    )
     assert_refused(alpaca(harness, claude), "OTHERS")
     assert_refused(alpaca(harness, claude, ","), "names no file")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evals.formats.annotations import read_annotations
-from evals.formats.arena_hard import read_judgments
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.arena_hard.files import read_judgments
 from evals.formats.outputs import read_model_outputs
 from harness.records import Judgment, read_rows
 from tests.batch_routes import BatchRoutes

@@ -1,4 +1,4 @@
-"""An evaluation of a package of one's own, as docs/evaluations.md says: its example runs, and what departs is named."""
+"""A benchmark of a package of one's own, as docs/add-a-benchmark.md says: its example runs, what departs is named."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.recipes.registries import EVALS, load_evaluation
+from harness.recipes.registries import EVALS, load_benchmark
 from tests.command import Harness, Outcome
 from tests.plugins import install
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "evaluations.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-benchmark.md"
 EXAMPLE = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
 OUTPUTS = [
     {"instruction": f"Ask {number}", "output": "x" * number, "generator": "a-model", "dataset": "mine"}
     for number in range(4)
 ]
 
-Run = Callable[[str], Outcome]
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def own(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forge
     package = tmp_path / "site"
     (package / "my_package").mkdir(parents=True)
     (package / "my_package" / "__init__.py").touch()
-    install(package, "my-package", [("harness.evals", "answer_length", "my_package.answer_length:MEASUREMENT")])
+    install(package, "my-package", [("harness.evals", "answer_length", "my_package.answer_length:BENCHMARK")])
     monkeypatch.syspath_prepend(package)
     (tmp_path / "outputs.json").write_text(json.dumps(OUTPUTS))
 
-    def run(source: str) -> Outcome:
+    def run(source: str, *options: str) -> Outcome:
         (package / "my_package" / "answer_length.py").write_text(source)
-        return harness("eval", "--bench", "answer_length", "--outputs", tmp_path / "outputs.json")
+        return harness("eval", "--bench", "answer_length", "--outputs", tmp_path / "outputs.json", *options)
 
     yield run
     for name in [name for name in sys.modules if name.startswith("my_package")]:
@@ -62,59 +62,46 @@ def test_the_example_of_the_document_runs(own: Run, example: str) -> None:
     assert outcome.exit_code == 0, outcome.err
     lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
     assert lines[0] == "answer_length: a-model"
-    assert any(re.fullmatch(r"characters mean 2\.00 \[[0-9.]+, [0-9.]+\]", line) for line in lines), lines
-    assert "rows 3 of 4" in lines
+    assert "items 3 of 4" in lines
+    assert "scores withheld: only 3 of 4" in " ".join(lines)
+    whole = own(example, "--allow-missing")
+    assert re.search(r"^ *characters +2\.00  \[[0-9.]+, [0-9.]+\]$", whole.out, re.MULTILINE), whole.out
 
 
 @pytest.mark.parametrize(
-    ("wrong", "complaint"),
+    ("right", "wrong", "complaint"),
     [
-        ('{"n": 805, "characters": 1069.8}', "summary.json: n_missing is missing"),
-        (
-            '{"n": 1, "n_missing": 0, "characters": 1069.8}',
-            "summary.json: characters is the plain number 1069.8; write {",
-        ),
-        ('{"n": "many", "n_missing": 0}', "summary.json: n is the text 'many'; write a whole number"),
-        ("[1, 2]", "summary.json is the list [1, 2]; write an object"),
+        ("    characters: int | None", "    letters: int | None", "a row has no 'characters'"),
+        ("len(row.text) or None", "row.text", "characters of the item '0' is ''; write a number"),
+        ("Length(row.prompt.id", 'Length("one"', "two rows of the item 'one'"),
     ],
 )
-def test_a_summary_that_departs_is_one_line(own: Run, example: str, wrong: str, complaint: str) -> None:
-    source = re.sub(
-        r"out\.write_json\(.*?\n    \)\n", f'out.write_json("summary.json", {wrong})\n', example, flags=re.DOTALL
-    )
-    outcome = own(source)
+def test_rows_that_depart_are_one_line(own: Run, example: str, right: str, wrong: str, complaint: str) -> None:
+    outcome = own(example.replace(right, wrong))
     assert outcome.exit_code == 2
     [error] = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert error.startswith("error: the evaluation answer_length does not keep to its contract: ")
     assert complaint in error
     assert "Traceback" not in outcome.err
 
 
-def test_a_summary_that_is_not_saved_is_one_line(own: Run, example: str) -> None:
-    source = re.sub(r"out\.write_json\(.*?\n    \)\n", "", example, flags=re.DOTALL)
-    outcome = own(source)
-    assert outcome.exit_code == 2
-    assert "saved no JSON file summary.json" in outcome.err.splitlines()[-1]
-
-
-def test_a_measure_that_returns_no_promise_is_one_line(own: Run, example: str) -> None:
+def test_rows_that_are_no_promise_is_one_line(own: Run, example: str) -> None:
     outcome = own(example.replace("return answer_lengths(", "return dict("))
     assert outcome.exit_code == 2
-    assert outcome.err.splitlines()[-1].endswith("its measure returned a dict; return what calling a step gives")
+    assert outcome.err.splitlines()[-1].endswith("its rows returned a dict; return what calling a step gives")
 
 
 def test_an_unknown_need_is_one_line(own: Run, example: str) -> None:
-    outcome = own(example.replace('needs=("outputs",)', 'needs=("answers",)'))
+    outcome = own(example.replace('needs = ("outputs",)', 'needs = ("answers",)'))
     assert outcome.exit_code == 2
-    assert "a measurement needs some of model, outputs, baselines; 'answers' is none" in outcome.err
+    assert "a benchmark needs some of model, outputs, baselines; 'answers' is none" in outcome.err
 
 
 def test_what_is_no_evaluation_is_one_line(own: Run, example: str) -> None:
-    outcome = own(example + "\nMEASUREMENT = measure\n")
+    outcome = own(example + "\nBENCHMARK = answer_lengths\n")
     assert outcome.exit_code == 2
-    assert "it is a function, not a evals.bench.Evaluation or Measurement" in outcome.err
+    assert "it is a StepFunction, not a evals.base.Benchmark" in outcome.err
 
 
 def test_an_unknown_evaluation_gets_the_nearest_name() -> None:
     with pytest.raises(UserError, match="did you mean 'perplexity'"):
-        load_evaluation("perplexiti")
+        load_benchmark("perplexiti")

@@ -1,5 +1,6 @@
 """How a scale comes to its learning rates, and the sweep that they are chosen from, as graphs."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from harness.commands import rate_sweep
 from harness.commands.rate_sweep import MULTIPLES, SCORES, STAGE, sensitivity, sweep, swept, trained_at
 from harness.commands.rates import choose_rates, measure_sensitivity, table_path
+from harness.config import yaml_files
 from harness.config.learning_rates import (
     RULE,
     SEED,
@@ -26,7 +28,6 @@ from harness.errors import UserError
 from harness.experiments import Request
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.papers import load_exhibit
-from harness.recipes import scales
 from harness.recipes.scales import Scale, load_scale, rates_path
 from harness.run.options import Choice
 from methods.ingredients import PREFERENCE_STAGES
@@ -92,10 +93,11 @@ def test_nothing_but_the_preference_stages_changes() -> None:
 
 @pytest.fixture
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that rates are read from, empty."""
-    (tmp_path / "papers/sgpo/rates").mkdir(parents=True)
-    monkeypatch.setattr(scales, "CONFIGS", tmp_path)
-    return tmp_path
+    """A copy of the packaged configuration without rates, which is then read."""
+    configs = shutil.copytree(yaml_files.CONFIGS, tmp_path / "configs")
+    (configs / "papers/sgpo/rates/mini.yaml").unlink()
+    monkeypatch.setattr(yaml_files, "CONFIGS", configs)
+    return configs
 
 
 def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:

@@ -51,7 +51,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.report = folder / "table3"
+        self.report = folder / "sgpo" / "table3"
 
     def start(self, *arguments: str, options: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
         where = () if "--judgments" in arguments else ("--run-dir", str(self.folder))

@@ -1,19 +1,21 @@
 """What is said of stored verdicts beside their scores: what they are of and on, who judged, and what is missing."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evals import instruction_set
-from evals.formats.annotations import AnnotationRow
-from evals.formats.arena_hard import ArenaJudgment, Game, write_judgments
+from evals.alpaca_eval2 import instruction_set
+from evals.alpaca_eval2.annotations import AnnotationRow
+from evals.arena_hard.files import ArenaJudgment, Game, write_judgments
+from evals.base import FileOptions
 from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from harness.commands.compare import compare_files
 from harness.commands.scorecard import scorecard
-from harness.commands.stored_verdicts import score_annotations_file, score_judgments_file
+from harness.commands.stored_verdicts import score_file
 from harness.errors import UserError
 
 OFFICIAL = [f"do {index}" for index in range(805)]
@@ -50,7 +52,11 @@ def reference(path: Path, *instructions: str) -> Path:
 
 
 def score(path: Path, reference_outputs: Path | None = None) -> dict[str, Any]:
-    return score_annotations_file(path, None, reference_outputs, allow_missing=True)
+    return score_file("alpaca_eval2", path, FileOptions(reference_outputs=reference_outputs, allow_missing=True))
+
+
+def score_arena(path: Path, *, allow_missing: bool) -> Mapping[str, Any]:
+    return score_file("arena_hard", path, FileOptions(allow_missing=allow_missing))
 
 
 def judgments(path: Path, n: int = 500, judge: str = "gpt-4-1106-preview") -> Path:
@@ -170,18 +176,18 @@ def test_nobody_is_said_to_be_asked_for_stored_verdicts(tmp_path: Path) -> None:
 
 
 def test_judgments_of_another_judge_are_not_arena_hard(tmp_path: Path) -> None:
-    other = score_judgments_file(judgments(tmp_path / "other.jsonl", judge="judge-1"), allow_missing=True)
+    other = score_arena(judgments(tmp_path / "other.jsonl", judge="judge-1"), allow_missing=True)
     assert other["departure"] == "not Arena-Hard v0.1: judged by judge-1, not gpt-4-1106-preview"
-    own = score_judgments_file(judgments(tmp_path / "own.jsonl"), allow_missing=True)
+    own = score_arena(judgments(tmp_path / "own.jsonl"), allow_missing=True)
     assert (own["judge"], own["departure"]) == ("gpt-4-1106-preview", None)
 
 
 def test_judgments_on_part_of_the_set_are_not_arena_hard(tmp_path: Path) -> None:
     path = judgments(tmp_path / "mine.jsonl", 20)
-    scores = score_judgments_file(path, allow_missing=True)
+    scores = score_arena(path, allow_missing=True)
     assert scores["departure"] == "not Arena-Hard v0.1: on 20 of 500 questions"
     assert scores["score"] is not None
-    withheld = score_judgments_file(path, allow_missing=False)
+    withheld = score_arena(path, allow_missing=False)
     assert withheld["score"] is None
     assert withheld["withheld"] == (
         "only 40 of 1000 verdicts are there; complete the file, --allow-missing scores these alone"
@@ -192,7 +198,7 @@ def test_judgments_against_another_baseline_are_not_arena_hard(tmp_path: Path) -
     rows = [json.loads(line) for line in judgments(tmp_path / "own.jsonl").read_text().splitlines()]
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(row | {"baseline": "o3-mini"}) + "\n" for row in rows))
-    scores = score_judgments_file(path, allow_missing=True)
+    scores = score_arena(path, allow_missing=True)
     assert scores["departure"] == "not Arena-Hard v0.1: against o3-mini, not gpt-4-0314"
     assert scorecard(scores).splitlines()[0] == "arena_hard: mine against o3-mini"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.formats.calibration import Calibration, read_calibration
+from evals.alpaca_eval2.length_calibration import Calibration, read_calibration
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from evals.formats.leaderboard import LEADERBOARD_COLUMNS
+from evals.alpaca_eval2.leaderboard import LEADERBOARD_COLUMNS
 
 COUNTS = ("n_wins", "n_wins_base", "n_draws", "n_total", "avg_length")
 

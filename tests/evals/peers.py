@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from evals.formats.annotations import Annotations
-from evals.formats.arena_hard import ArenaJudgment
+from evals.alpaca_eval2.annotations import Annotations
+from evals.arena_hard.files import ArenaJudgment
 
 _WIN_OF_A = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 

@@ -12,8 +12,8 @@ from random import Random
 
 import numpy as np
 
-from evals.arena_hard import score_judgments
-from evals.formats.arena_hard import ArenaJudgment, Game
+from evals.arena_hard.files import ArenaJudgment, Game
+from evals.arena_hard.scores import score_judgments
 from evals.stats.bootstrap import (
     FloatArray,
     IntArray,

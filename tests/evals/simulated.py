@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.alpaca_eval2 import build_calibration
-from evals.formats.annotations import Annotations
-from evals.formats.arena_hard import ArenaJudgment, Game
-from evals.formats.calibration import Calibration
+from evals.alpaca_eval2.annotations import Annotations
+from evals.alpaca_eval2.length_calibration import Calibration
+from evals.alpaca_eval2.scores import build_calibration
+from evals.arena_hard.files import ArenaJudgment, Game
 from evals.stats.bootstrap import Statistic
 
 BASELINE_LENGTH = 1000

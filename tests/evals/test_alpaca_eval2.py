@@ -10,19 +10,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.alpaca_eval2 import (
+from evals import scoring
+from evals.alpaca_eval2 import benchmark
+from evals.alpaca_eval2.annotations import Annotations, read_annotations
+from evals.alpaca_eval2.length_calibration import Calibration, read_calibration
+from evals.alpaca_eval2.scores import (
     METRICS,
+    Verdicts,
     build_calibration,
-    compare_annotations,
     difficulty_from_annotations,
     score_annotations,
-    score_training_seeds,
 )
-from evals.formats.annotations import Annotations, read_annotations
-from evals.formats.calibration import Calibration, read_calibration
 from harness.errors import UserError
 from tests.evals import simulated
 from tests.evals.leaderboards import read_leaderboard
+
+NAMES = [metric.name for metric in METRICS]
+
+
+def score_training_seeds(sets: list[Annotations], calibration: Calibration, **rules: Any) -> dict[str, Any]:
+    asked = len(calibration.difficulty())
+    return benchmark.score_training_seeds([Verdicts(each, calibration) for each in sets], asked=asked, **rules)
+
+
+def compare(
+    first: list[Annotations],
+    second: list[Annotations],
+    calibration: Calibration | None,
+    metric: str = "length_controlled_winrate",
+    **rules: Any,
+) -> dict[str, Any]:
+    sides = ([Verdicts(each, calibration) for each in side] for side in (first, second))
+    return scoring.compare(*sides, metric, **rules)
 
 
 def published(alpaca_data: Path) -> list[Path]:
@@ -62,7 +81,7 @@ def test_counts_and_lengths_are_those_of_the_leaderboard(alpaca_data: Path) -> N
 
 def test_the_baseline_scores_50_against_itself(alpaca_data: Path, calibration: Calibration) -> None:
     scores = score_annotations(verdicts_of(alpaca_data, "gpt4_1106_preview"), calibration, resamples=20)
-    for metric in METRICS:
+    for metric in NAMES:
         assert scores[metric] == 50
         assert scores["ci95"][metric] == [50, 50]
 
@@ -78,8 +97,8 @@ def test_a_few_missing_verdicts_are_counted_and_many_withhold_every_headline(
 
     part = annotations.only(range(5, 795))
     held = score_annotations(part, calibration, resamples=20)
-    assert [held[name] for name in (*METRICS, "standard_error", "lc_standard_error")] == [None] * 5
-    assert held["ci95"] == dict.fromkeys(METRICS)
+    assert [held[name] for name in (*NAMES, "standard_error", "lc_standard_error")] == [None] * 5
+    assert held["ci95"] == dict.fromkeys(NAMES)
     assert "only 787 of 805 verdicts are there" in held["withheld"] and "--allow-missing" in held["withheld"]
 
     allowed = score_annotations(part, calibration, resamples=20, allow_missing=True)
@@ -106,7 +125,7 @@ def test_without_a_calibration_the_other_columns_are_there() -> None:
 
 def test_intervals_surround_the_scores_and_the_result_is_json(alpaca_data: Path, calibration: Calibration) -> None:
     scores = score_annotations(verdicts_of(alpaca_data, "claude-2"), calibration, resamples=200)
-    for metric in METRICS:
+    for metric in NAMES:
         lower, upper = scores["ci95"][metric]
         assert lower < scores[metric] < upper
         assert upper - lower > 2 * scores["standard_error"]
@@ -158,7 +177,7 @@ def test_one_training_seed_has_the_scores_and_intervals_of_its_verdicts() -> Non
     annotations, calibration = simulated.annotations(), simulated.calibration()
     one = score_annotations(annotations, calibration, resamples=50, seed=3)
     seeds = score_training_seeds([annotations], calibration, resamples=50, seed=3)
-    for metric in METRICS:
+    for metric in NAMES:
         assert seeds["mean"][metric] == one[metric]
         assert seeds["per_seed"][metric] == [one[metric]]
         assert seeds["ci95"][metric] == pytest.approx(one["ci95"][metric])
@@ -170,7 +189,7 @@ def test_several_training_seeds_give_their_mean_and_one_interval() -> None:
     sets = [simulated.annotations(ability=ability, seed=seed) for seed, ability in enumerate((-1.0, 0.0, 1.0))]
     seeds = score_training_seeds(sets, calibration, resamples=300)
     alike = score_training_seeds([sets[1]] * 3, calibration, resamples=300)
-    for metric in METRICS:
+    for metric in NAMES:
         per_seed = [score_annotations(each, calibration, resamples=2)[metric] for each in sets]
         assert seeds["per_seed"][metric] == pytest.approx(per_seed)
         assert seeds["mean"][metric] == pytest.approx(np.mean(per_seed))
@@ -183,19 +202,19 @@ def test_training_seeds_may_miss_different_instructions() -> None:
     calibration = simulated.calibration()
     sets = [simulated.annotations(seed=seed).only(set(range(120)) - {seed, 5}) for seed in range(3)]
     strict = score_training_seeds(sets, calibration, resamples=20)
-    assert strict["mean"] == strict["per_seed"] == strict["ci95"] == dict.fromkeys(METRICS)
+    assert strict["mean"] == strict["per_seed"] == strict["ci95"] == dict.fromkeys(NAMES)
     assert "only 118 of 120 verdicts are there" in strict["withheld"]
     allowed = score_training_seeds(sets, calibration, resamples=20, allow_missing=True)
     assert allowed["n_missing"] == 6
     assert allowed["mean"]["length_controlled_winrate"] is not None
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", NAMES)
 def test_comparison_is_antisymmetric_and_finds_a_clear_difference(metric: str) -> None:
     calibration = simulated.calibration()
     strong, weak = simulated.annotations(ability=1.5, seed=1), simulated.annotations(ability=-1.5, seed=2)
-    forward = compare_annotations([strong], [weak], calibration, metric=metric, resamples=200)
-    backward = compare_annotations([weak], [strong], calibration, metric=metric, resamples=200)
+    forward = compare([strong], [weak], calibration, metric=metric, resamples=200)
+    backward = compare([weak], [strong], calibration, metric=metric, resamples=200)
     assert forward["difference"] == pytest.approx(-backward["difference"])
     assert forward["difference"] > 0
     assert forward["ci95"] == pytest.approx([-end for end in reversed(backward["ci95"])])
@@ -205,10 +224,10 @@ def test_comparison_is_antisymmetric_and_finds_a_clear_difference(metric: str) -
     assert json.loads(json.dumps(forward, allow_nan=False)) == forward
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", NAMES)
 def test_comparison_of_a_model_with_itself_tells_nothing(metric: str) -> None:
     sets = [simulated.annotations(seed=seed) for seed in range(2)]
-    result = compare_annotations(sets, sets, simulated.calibration(), metric=metric, resamples=50)
+    result = compare(sets, sets, simulated.calibration(), metric=metric, resamples=50)
     assert (result["difference"], result["p_value"]) == (0, 1)
 
 
@@ -216,14 +235,14 @@ def test_comparison_controls_for_length() -> None:
     calibration = simulated.calibration(800, length_bias=2.0)
     brief = simulated.annotations(800, length_bias=2.0, longer_by=-200, seed=1)
     wordy = simulated.annotations(800, length_bias=2.0, longer_by=200, seed=2)
-    raw = compare_annotations([wordy], [brief], calibration, metric="win_rate", resamples=200)
-    controlled = compare_annotations([wordy], [brief], calibration, resamples=200)
+    raw = compare([wordy], [brief], calibration, metric="win_rate", resamples=200)
+    controlled = compare([wordy], [brief], calibration, resamples=200)
     assert raw["p_value"] < 0.05 and raw["difference"] > 30
     assert controlled["p_value"] >= 0.05 and abs(controlled["difference"]) < 8
 
 
 def test_real_models_far_apart_are_told_apart(alpaca_data: Path, calibration: Calibration) -> None:
-    result = compare_annotations(
+    result = compare(
         [verdicts_of(alpaca_data, "claude-2")], [verdicts_of(alpaca_data, "alpaca-7b")], calibration, resamples=100
     )
     assert result["p_value"] < 0.05 and result["difference"] > 0
@@ -232,21 +251,21 @@ def test_real_models_far_apart_are_told_apart(alpaca_data: Path, calibration: Ca
 def test_comparison_on_different_instructions_needs_consent() -> None:
     calibration = simulated.calibration()
     whole, part = simulated.annotations(seed=1), simulated.annotations(seed=2).only(range(100))
-    withheld = compare_annotations([whole], [part], calibration, metric="win_rate")
+    withheld = compare([whole], [part], calibration, metric="win_rate")
     assert "difference" not in withheld
     assert "share 100 of 120 prompts" in withheld["withheld"] and "--allow-missing" in withheld["withheld"]
-    result = compare_annotations([whole], [part], calibration, resamples=20, allow_missing=True)
+    result = compare([whole], [part], calibration, resamples=20, allow_missing=True)
     assert result["n_prompts"] == 100
-    nothing = compare_annotations([whole.only([1, 2])], [whole.only([3])], calibration, allow_missing=True)
+    nothing = compare([whole.only([1, 2])], [whole.only([3])], calibration, allow_missing=True)
     assert nothing["withheld"] and nothing["n_prompts"] == 0
 
 
 def test_comparison_says_why_it_cannot_control_for_length() -> None:
     annotations = simulated.annotations()
-    result = compare_annotations([annotations], [annotations], None)
+    result = compare([annotations], [annotations], None)
     assert "difference" not in result and "no calibration given" in result["withheld"]
     with pytest.raises(UserError, match="unknown metric 'winrate'; did you mean 'win_rate'"):
-        compare_annotations([annotations], [annotations], None, metric="winrate")
+        compare([annotations], [annotations], None, metric="winrate")
 
 
 def test_calibration_is_that_of_the_published_baselines(alpaca_data: Path, calibration: Calibration) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.alpaca_eval2 import score_annotations
-from evals.formats.annotations import read_annotations
-from evals.formats.calibration import Calibration
+from evals.alpaca_eval2.annotations import read_annotations
+from evals.alpaca_eval2.length_calibration import Calibration
+from evals.alpaca_eval2.scores import score_annotations
 from tests.evals import peers
 
 MODELS = ("claude-2", "gpt35_turbo_instruct", "alpaca-7b", "FuseChat-Gemma-2-9B-Instruct")

@@ -1,16 +1,25 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.arena_hard import compare_judgments, official_interval, score_judgments, score_training_seeds
-from evals.formats.arena_hard import ArenaJudgment, Game, read_judgments
+from evals import scoring
+from evals.arena_hard.benchmark import score_training_seeds
+from evals.arena_hard.files import ArenaJudgment, Game, read_judgments
+from evals.arena_hard.scores import Games, official_interval, score_judgments
 from harness.errors import UserError
 from tests.evals import simulated
+
+Judged = list[ArenaJudgment]
+
+
+def compare(first: Judged, second: Judged, **rules: Any) -> dict[str, Any]:
+    return scoring.compare([Games(first)], [Games(second)], "score", **rules)
 
 
 def test_scores_are_those_of_the_official_scorer(arena_data: Path) -> None:
@@ -145,7 +154,7 @@ def test_several_training_seeds_give_their_mean() -> None:
 
 def test_comparison_is_antisymmetric_and_finds_a_clear_difference() -> None:
     strong, weak = simulated.judgments(ability=0.7, seed=1), simulated.judgments(ability=-0.7, seed=2)
-    forward, backward = (compare_judgments([a], [b], resamples=200) for a, b in ((strong, weak), (weak, strong)))
+    forward, backward = (compare(a, b, resamples=200) for a, b in ((strong, weak), (weak, strong)))
     assert forward["difference"] == pytest.approx(-backward["difference"])
     assert forward["difference"] > 0
     assert forward["p_value"] == pytest.approx(backward["p_value"])
@@ -156,14 +165,14 @@ def test_comparison_is_antisymmetric_and_finds_a_clear_difference() -> None:
 
 def test_comparison_of_a_model_with_itself_tells_nothing() -> None:
     judgments = simulated.judgments()
-    result = compare_judgments([judgments], [judgments], resamples=50)
+    result = compare(judgments, judgments, resamples=50)
     assert (result["difference"], result["p_value"]) == (0, 1)
 
 
 def test_comparison_on_different_questions_needs_consent() -> None:
     whole, part = simulated.judgments(60, seed=1), simulated.judgments(60, seed=2)[:50]
-    withheld = compare_judgments([whole], [part])
+    withheld = compare(whole, part)
     assert "difference" not in withheld
     assert "share 50 of 60 prompts" in withheld["withheld"] and "--allow-missing" in withheld["withheld"]
-    assert compare_judgments([whole], [part], resamples=20, allow_missing=True)["n_prompts"] == 50
-    assert compare_judgments([whole[:5]], [whole[5:10]], allow_missing=True)["withheld"]
+    assert compare(whole, part, resamples=20, allow_missing=True)["n_prompts"] == 50
+    assert compare(whole[:5], whole[5:10], allow_missing=True)["withheld"]

@@ -107,10 +107,11 @@ def test_blocks_of_resamples_are_the_resamples(monkeypatch: pytest.MonkeyPatch, 
 def test_a_million_verdicts_are_resampled_within_two_gibibytes() -> None:
     code = (
         "import resource, numpy as np\n"
-        "from evals import summaries\n"
+        "from evals import scoring\n"
+        "from evals.base import Metric\n"
         "from evals.stats.win_rate import win_rate_statistic\n"
         "statistic = win_rate_statistic(np.random.default_rng(0).random(10**6))\n"
-        "[lower, upper] = summaries.intervals({'w': statistic}, 10**6, resamples=1000, seed=0)['w']\n"
+        "[lower, upper] = scoring.intervals({Metric('w'): statistic}, 10**6, resamples=1000, seed=0)['w']\n"
         "assert lower < statistic.value < upper < lower + 0.2\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)\n"
     )

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evals.alpaca_eval2 import score_annotations
-from evals.calibration import bridge, calibrate
-from evals.calibration_text import shown, shown_bridge
-from evals.formats.annotations import Annotations, read_annotations
+from evals.alpaca_eval2.annotations import Annotations, read_annotations
+from evals.alpaca_eval2.judge_calibration import bridge, calibrate
+from evals.alpaca_eval2.judge_calibration_text import shown, shown_bridge
+from evals.alpaca_eval2.scores import score_annotations
 from harness.errors import UserError
 from harness.mini.judge import MiniJudge
 from harness.mini.roles import read_role

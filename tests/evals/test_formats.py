@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 
-from evals.alpaca_eval2 import score_annotations
-from evals.arena_hard import score_judgments
-from evals.formats.annotations import (
+from evals.alpaca_eval2.annotations import (
     AnnotationRow,
     Annotations,
     annotations_from_rows,
     read_annotations,
     write_annotations,
 )
-from evals.formats.arena_hard import (
+from evals.alpaca_eval2.instruction_set import OFFICIAL_INSTRUCTION_KEYS
+from evals.alpaca_eval2.leaderboard import LEADERBOARD_COLUMNS, write_leaderboard
+from evals.alpaca_eval2.length_calibration import Calibration, read_calibration, write_calibration
+from evals.alpaca_eval2.scores import score_annotations
+from evals.arena_hard.files import (
     ArenaAnswer,
     ArenaJudgment,
     Game,
@@ -28,10 +30,8 @@ from evals.formats.arena_hard import (
     write_answers,
     write_judgments,
 )
-from evals.formats.calibration import Calibration, read_calibration, write_calibration
-from evals.formats.leaderboard import LEADERBOARD_COLUMNS, write_leaderboard
+from evals.arena_hard.scores import score_judgments
 from evals.formats.outputs import ModelOutput, instruction_key, read_model_outputs, write_model_outputs
-from evals.instruction_set import OFFICIAL_INSTRUCTION_KEYS
 from harness.errors import UserError
 from tests.evals import simulated
 from tests.evals.leaderboards import read_leaderboard
@@ -523,7 +523,7 @@ def test_published_answers_are_read(arena_data: Path) -> None:
 
 def test_scoring_modules_import_no_numerical_library() -> None:
     code = (
-        "import sys, evals.alpaca_eval2, evals.arena_hard, evals.answer_files; "
+        "import sys, evals.alpaca_eval2.scores, evals.arena_hard.scores, evals.answer_files; "
         "print([name for name in ('numpy', 'scipy', 'pandas', 'sklearn', 'torch') if name in sys.modules])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 """Which of two sets of responses has less of something: the test, and the steps around it on made-up measurements."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evals.measures import MEASURES, compare_less, compare_measurements, measured_less
+from evals import scoring
+from evals.item_scores import ItemValues
+from evals.measures import MEASURES, TOKENS, compare_measurements, measured_less
+from evals.scoring import measured_difference
 from evals.stats.bootstrap import resample_counts
 from evals.stats.comparison import PairedDifference, welch_test
 from evals.stats.means import mean_statistic
 from evals.stats.power import Power, power
-from evals.summaries import measured_difference
 from harness.engine.artifacts import Output, step
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -25,6 +27,13 @@ from tests.evals.simulated import constant_statistic
 from tests.steps.given import made
 
 VALUES = st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=25)
+
+
+def compare_less(
+    better: Sequence[Mapping[str, float]], worse: Sequence[Mapping[str, float]], **rules: Any
+) -> dict[str, Any]:
+    sides = ([ItemValues([TOKENS], {"tokens": values}) for values in side] for side in (better, worse))
+    return scoring.compare(*sides, "tokens", allow_missing=None, **rules)
 
 
 def by_prompt(values: list[float]) -> dict[str, float]:
@@ -52,7 +61,7 @@ def naive_comparison(
 @settings(max_examples=40)
 def test_the_comparison_equals_a_slow_loop(values: list[tuple[float, float]], seed: int) -> None:
     better, worse = (by_prompt(list(side)) for side in zip(*values, strict=True))
-    result = compare_less([better], [worse], metric="tokens", resamples=50, seed=seed)
+    result = compare_less([better], [worse], resamples=50, seed=seed)
     difference, interval, p_value = naive_comparison(better, worse, 50, seed)
     assert result["difference"] == pytest.approx(difference, abs=1e-9)
     assert result["ci95"] == pytest.approx(interval, abs=1e-9)
@@ -67,8 +76,8 @@ def test_exchanging_the_sets_changes_the_sign_and_nothing_else(values: list[tupl
     better, worse = (by_prompt(list(side)) for side in zip(*values, strict=True))
     firsts = [{id: value + 3 * number for id, value in better.items()} for number in range(n_seeds)]
     seconds = [{id: value * (1 + number) for id, value in worse.items()} for number in range(n_seeds)]
-    forward = compare_less(firsts, seconds, metric="tokens", resamples=50)
-    backward = compare_less(seconds, firsts, metric="tokens", resamples=50)
+    forward = compare_less(firsts, seconds, resamples=50)
+    backward = compare_less(seconds, firsts, resamples=50)
     assert forward["difference"] == pytest.approx(-backward["difference"], abs=1e-9)
     assert forward["ci95"] == pytest.approx([-end for end in reversed(backward["ci95"])], abs=1e-7)
     if abs(forward["difference"]) > 1e-9:
@@ -83,19 +92,17 @@ def test_exchanging_the_sets_changes_the_sign_and_nothing_else(values: list[tupl
 
 def test_less_is_better_in_the_unit_of_the_values() -> None:
     near, far = by_prompt([float(i) for i in range(40)]), by_prompt([i + 7.0 for i in range(40)])
-    result = compare_less([near], [far], metric="tokens", resamples=100)
+    result = compare_less([near], [far], resamples=100)
     assert result["difference"] == pytest.approx(7.0)
     assert result["p_value"] < 1e-9
-    assert compare_less([near], [near], metric="tokens", resamples=100)["p_value"] == 1
+    assert compare_less([near], [near], resamples=100)["p_value"] == 1
 
 
 def test_a_shift_of_all_values_cancels_and_a_factor_is_a_unit() -> None:
     rng = np.random.default_rng(0)
     better, worse = rng.normal(size=30), rng.normal(0.3, size=30)
-    plain = compare_less([by_prompt(better.tolist())], [by_prompt(worse.tolist())], metric="tokens", resamples=200)
-    other = compare_less(
-        [by_prompt((10 * better + 5).tolist())], [by_prompt((10 * worse + 5).tolist())], metric="tokens", resamples=200
-    )
+    plain = compare_less([by_prompt(better.tolist())], [by_prompt(worse.tolist())], resamples=200)
+    other = compare_less([by_prompt((10 * better + 5).tolist())], [by_prompt((10 * worse + 5).tolist())], resamples=200)
     assert other["difference"] == pytest.approx(10 * plain["difference"])
     assert other["ci95"] == pytest.approx([10 * end for end in plain["ci95"]])
     assert other["p_value"] == pytest.approx(plain["p_value"])
@@ -111,12 +118,12 @@ def _undecided(difference: PairedDifference) -> Power:
 def test_prompts_are_joined_by_id_and_few_may_lack_a_value() -> None:
     values = by_prompt([float(i) for i in range(200)])
     backwards = {id: value + 1 for id, value in reversed(values.items()) if id != "p3"}
-    assert compare_less([values], [backwards], metric="tokens", resamples=20)["difference"] == pytest.approx(1)
+    assert compare_less([values], [backwards], resamples=20)["difference"] == pytest.approx(1)
     half = {id: value for id, value in values.items() if value < 100}
-    held = compare_less([values], [half], metric="tokens", resamples=20)
+    held = compare_less([values], [half], resamples=20)
     assert held["withheld"] == "the sets share 100 of 200 prompts"
     assert "difference" not in held
-    assert compare_less([values], [{"other": 1.0}], metric="tokens", resamples=20)["withheld"]
+    assert compare_less([values], [{"other": 1.0}], resamples=20)["withheld"]
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=1, max_size=20))

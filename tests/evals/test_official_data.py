@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
-from evals import instruction_set
-from evals.alpaca_eval2_steps import read_length_calibration
-from evals.formats.arena_hard import ArenaAnswer, read_questions, write_answers
-from evals.formats.calibration import read_calibration
+from evals.alpaca_eval2 import instruction_set
+from evals.alpaca_eval2.length_calibration import read_calibration
+from evals.alpaca_eval2.length_calibration_steps import (
+    calibration_from,
+    published_calibration,
+    read_length_calibration,
+)
+from evals.arena_hard.files import ArenaAnswer, read_questions, write_answers
 from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from evals.official_data import (
     alpaca_eval2_baseline,
     arena_hard_baseline,
+    calibration_on_hub,
     fingerprint,
     length_calibration,
     load_baseline,
@@ -23,7 +28,7 @@ from evals.official_data import (
 )
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.recipes.benches import BenchChoice, _official_calibration, calibration_from, choose_bench
+from harness.recipes.benches import BenchChoice, choose_bench
 from harness.records import Prompt, Response
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
@@ -239,18 +244,17 @@ def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:
 
 
 def test_the_calibration_comes_from_the_hub(hub: HubServer) -> None:
-    path = length_calibration()
-    assert path is not None and path.read_text() == "model,index\n"
+    assert calibration_on_hub().path.read_text() == "model,index\n"
 
 
 def test_the_key_of_the_official_calibration_is_its_content_and_commit_wherever_the_cache_is(
     hub: HubServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alpaca_data: Path
 ) -> None:
     shutil.copy(alpaca_data / "df_gamed_standin.csv", hub.folder / "tatsu-lab/alpaca_eval/df_gamed.csv")
-    planned = _official_calibration()
+    planned = published_calibration()
     assert planned.params["commit"] == COMMIT
     use_hub(monkeypatch, hub.url, tmp_path / "another cache")
-    assert _official_calibration() == planned
+    assert published_calibration() == planned
     use_hub(monkeypatch, hub.url, tmp_path / "a node's cache")
     store.build(planned)
     found, given = read_length_calibration(store.bind(planned)), read_calibration(alpaca_data / "df_gamed_standin.csv")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from evals import arena_hard_steps
-from evals.alpaca_eval2_steps import Names, score_alpaca_eval2
-from evals.arena_hard_steps import score_arena_hard
+from evals.alpaca_eval2.benchmark import Names, score_alpaca_eval2
+from evals.alpaca_eval2.instruction_set import official_dataset
+from evals.arena_hard import benchmark as arena_hard_benchmark
+from evals.arena_hard.benchmark import score_arena_hard
 from evals.formats.outputs import instruction_key, read_model_outputs
-from evals.instruction_set import official_dataset
 from harness.engine.artifacts import Output, step
 from harness.engine.store import Store
 from harness.records import Judgment, Order, Prompt, Response
@@ -67,7 +67,7 @@ def test_answers_hold_their_length_in_tokens(store: Store) -> None:
 
 
 def test_without_the_tokenizer_answers_hold_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arena_hard_steps, "text_token_counter", lambda name: None)
+    monkeypatch.setattr(arena_hard_benchmark, "text_token_counter", lambda name: None)
     [answer] = lines(arena_files(store, "out", *ORDERS) / "model_answer.jsonl")
     assert answer["choices"][0]["turns"] == [{"content": "out"}]
 

@@ -11,16 +11,30 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
 
-from evals.pairwise import METRICS, PairVerdicts, compare_pairs, compare_with_even, score_pairs, score_training_seeds
+from evals import scoring
+from evals.pairwise import scores as pairwise
+from evals.pairwise.scores import METRICS, Pairs, PairVerdicts, score_pairs
+from evals.scoring import measured_difference
 from evals.stats.bootstrap import resample_counts
 from evals.stats.comparison import welch_test
 from evals.stats.power import Power, power
-from evals.summaries import measured_difference
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
 PAIRS = st.lists(st.tuples(POINTS, POINTS), min_size=2, max_size=30).map(
     lambda drawn: [PairVerdicts(str(i), (second,), (first,)) for i, (second, first) in enumerate(drawn)]
 )
+
+
+NAMES = [metric.name for metric in METRICS]
+Sets = Sequence[Sequence[PairVerdicts]]
+
+
+def compare_pairs(first: Sets, second: Sets, **rules: Any) -> dict[str, Any]:
+    return scoring.compare(list(map(Pairs, first)), list(map(Pairs, second)), "win_rate", **rules)
+
+
+def compare_with_even(sets: Sets, **rules: Any) -> dict[str, Any]:
+    return pairwise.compare_with_even(list(map(Pairs, sets)), **rules)
 
 
 def simulated(n: int, strength: float, bias: float = 0.0, seed: int = 0) -> list[PairVerdicts]:
@@ -73,7 +87,7 @@ def test_exchanging_the_sets_mirrors_the_win_rate_and_nothing_else(pairs: list[P
 def test_the_order_of_prompts_does_not_matter(pairs: list[PairVerdicts], order: object) -> None:
     shuffled = pairs[::-1]
     scores, others = (score_pairs(each, n_prompts=len(pairs), resamples=5) for each in (pairs, shuffled))
-    assert {name: scores[name] for name in METRICS} == pytest.approx({name: others[name] for name in METRICS})
+    assert {name: scores[name] for name in NAMES} == pytest.approx({name: others[name] for name in NAMES})
 
 
 def test_position_bias_is_found_and_does_not_move_the_win_rate() -> None:
@@ -89,7 +103,7 @@ def test_a_prompt_with_a_verdict_in_one_order_only_is_missing() -> None:
     scores = score_pairs(pairs, n_prompts=100, resamples=5)
     assert (scores["n_total"], scores["n_asked"], scores["n_missing"], scores["withheld"]) == (99, 100, 1, None)
     held = score_pairs(pairs, n_prompts=101, resamples=5)
-    assert [held[name] for name in METRICS] == [None] * 3
+    assert [held[name] for name in NAMES] == [None] * 3
     assert "only 99 of 101" in held["withheld"]
     allowed = score_pairs(pairs, n_prompts=101, resamples=5, allow_missing=True)
     assert allowed["win_rate"] == scores["win_rate"]
@@ -109,7 +123,7 @@ def test_repeated_verdicts_are_averaged_within_their_order() -> None:
 def test_training_seeds_give_their_mean_and_comparisons_are_antisymmetric() -> None:
     strong = [simulated(200, 1.0, seed=seed) for seed in range(2)]
     weak = [simulated(200, -1.0, seed=seed + 5) for seed in range(2)]
-    seeds = score_training_seeds(strong, n_prompts=200, resamples=100)
+    seeds = scoring.score(list(map(Pairs, strong)), asked=200, resamples=100)
     assert seeds["mean"]["win_rate"] == pytest.approx(np.mean(seeds["per_seed"]["win_rate"]))
     assert seeds["ci95"]["win_rate"][0] < seeds["mean"]["win_rate"] < seeds["ci95"]["win_rate"][1]
     forward, backward = compare_pairs(strong, weak, resamples=100), compare_pairs(weak, strong, resamples=100)

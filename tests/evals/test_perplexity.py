@@ -3,21 +3,26 @@ import math
 import numpy as np
 import pytest
 
-from evals.perplexity import MEASUREMENT
+from evals.perplexity.benchmark import summarise_perplexity
+from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
 from harness.mini.roles import read_role
 from harness.models.references import checkpoint_folder
 from harness.records import Prompt, Response
 from harness.steps.data import model
-from harness.steps.perplexity import Perplexity
+from harness.steps.perplexity import Perplexity, perplexity
 from tests.steps.given import answers, given_responses, made
 from tests.training.naive import Naive
+
+
+def summary_of(model: Artifact, outputs: Artifact) -> Artifact:
+    return summarise_perplexity(perplexities=perplexity(model=model, responses=outputs), resamples=50)
 
 
 def test_summary_and_rows_equal_the_naive_loop(store: Store) -> None:
     rows = [row for row in read_role("alpaca_eval2_rambler", 12) if isinstance(row, Response)]
     rows.insert(3, Response(Prompt("empty", rows[0].prompt.text), "", "nobody"))
-    measured = made(store, MEASUREMENT.measure(model=model("mini:qwen2"), outputs=given_responses(rows=tuple(rows))))
+    measured = made(store, summary_of(model=model("mini:qwen2"), outputs=given_responses(rows=tuple(rows))))
     summary = measured.json("summary.json")
     assert [row.prompt_id for row in measured.rows(Perplexity)] == [row.prompt.id for row in rows]
     assert (summary["n"], summary["n_missing"]) == (12, 1)
@@ -37,7 +42,7 @@ def test_summary_and_rows_equal_the_naive_loop(store: Store) -> None:
 
 def test_empty_responses_alone_have_no_perplexity(store: Store) -> None:
     outputs = answers({"a": "", "b": " "})
-    measured = made(store, MEASUREMENT.measure(model=model("mini:llama"), outputs=outputs))
+    measured = made(store, summary_of(model=model("mini:llama"), outputs=outputs))
     assert measured.json("summary.json") == {
         "n": 0,
         "n_missing": 2,
@@ -51,6 +56,6 @@ def test_empty_responses_alone_have_no_perplexity(store: Store) -> None:
 
 
 def test_no_responses_at_all(store: Store) -> None:
-    measured = made(store, MEASUREMENT.measure(model=model("mini:llama"), outputs=given_responses(rows=())))
+    measured = made(store, summary_of(model=model("mini:llama"), outputs=given_responses(rows=())))
     assert measured.json("summary.json")["n"] == 0
     assert measured.rows(Perplexity) == []

@@ -7,12 +7,15 @@ from harness.papers import (
     EVEN,
     BenchSettings,
     Claim,
+    Column,
     Comparison,
     HistogramFigure,
     HistogramPanel,
     Match,
+    Row,
     SampleGroup,
     SampleTable,
+    ScoreTable,
     SettingsTable,
     ValueSet,
     WinRateTable,
@@ -56,7 +59,7 @@ def win_rate_table(prompts: int | None = 20, **changes: Any) -> WinRateTable:
         ordering("self-initial", "self-reference", "pairwise", "win_rate"),
     )
     fields = {"decimals": 1, "prompts": prompts, "judge": "", "models": ("qwen", "llama"), "matches": matches}
-    return WinRateTable(**{**common("wins"), **fields, "claims": stated, **changes})
+    return WinRateTable(**{**common("wins"), **fields, "method": "sgpo", "claims": stated, **changes})
 
 
 def distance_figure(prompts: int | None = 10, **changes: Any) -> HistogramFigure:
@@ -68,6 +71,7 @@ def distance_figure(prompts: int | None = 10, **changes: Any) -> HistogramFigure
             "models": ("llama",),
             "quantity": "edit_distance",
             "data": "improver_data",
+            "method": "sgpo",
             "prompts": prompts,
             "distance_from": "draft",
             "x": "",
@@ -83,7 +87,7 @@ def filter_figure(**changes: Any) -> HistogramFigure:
     """As figure 5."""
     names = {"improved": "teacher_improvement", "direct": "teacher_answer"}
     panels = tuple(
-        HistogramPanel("", (ValueSet(f"{name}-before", "", each), ValueSet(f"{name}-after", "", each, True)))  # type: ignore[arg-type]
+        HistogramPanel("", (ValueSet(f"{name}-before", "", each), ValueSet(f"{name}-after", "", each, True)))
         for name, each in names.items()
     )
     return HistogramFigure(
@@ -92,7 +96,8 @@ def filter_figure(**changes: Any) -> HistogramFigure:
             "models": ("llama",),
             "quantity": "perplexity",
             "data": "improver_data",
-            "under": "initial_policy",
+            "method": "sgpo",
+            "under": "sft",
             "x": "",
             "y": "",
             "panels": panels,
@@ -110,12 +115,13 @@ def likelihood_figure(**changes: Any) -> HistogramFigure:
             "models": ("llama",),
             "quantity": "perplexity",
             "data": "preference_data",
+            "method": "sgpo",
             "prompts": 2000,
-            "under": "self_improver",
+            "under": "improver",
             "log_scale": True,
             "x": "",
             "y": "",
-            "panels": (HistogramPanel("", tuple(ValueSet(name, "", name) for name in names)),),  # type: ignore[arg-type]
+            "panels": (HistogramPanel("", tuple(ValueSet(name, "", name) for name in names)),),
             "claims": claims(
                 ordering("self_improvement", "initial_improvement", "perplexity", "log_perplexity"),
                 ordering("self_improvement", "reference", "perplexity", "log_perplexity"),
@@ -135,9 +141,23 @@ def settings_table(*benches: str) -> SettingsTable:
 
 def sample_table(second: str = "improver", model: str = MODEL) -> SampleTable:
     """As Tables 8 and 12."""
+    sets = {"Policy": "policy_answer", "Improved": "self_improvement"}
     groups = (
-        SampleGroup("", "elsewhere", "qwen", 2, responses={"Draft": "draft"}),
-        SampleGroup("", "sets", model, 3, responses={"Policy": "policy_answer", "Improved": "self_improvement"}),
+        SampleGroup("", "elsewhere", "qwen", 2, data="preference_data", responses={"Draft": "draft"}),
+        SampleGroup("", "sets", model, 3, data="preference_data", responses=sets),
         SampleGroup("", "methods", model, 2, bench="arena_hard", methods={"SFT": "sft", "Second": second}),
     )
-    return SampleTable(**common("samples"), models=("qwen", "llama"), groups=groups)
+    return SampleTable(**common("samples"), models=("qwen", "llama"), method="sgpo", groups=groups)
+
+
+def score_table(*columns: Column, rows: tuple[str, ...] = ("sft", "dpo"), **changes: Any) -> ScoreTable:
+    """Of two methods on one base model, the second better by each metric."""
+    fields = {
+        "decimals": 1,
+        "models": ("llama",),
+        "columns": columns,
+        "rows": tuple(Row(method, method) for method in rows),
+        "cells": {},
+        "claims": claims(*(ordering(rows[1], rows[0], column.bench, column.metric) for column in columns)),
+    }
+    return ScoreTable(**{**common("scores"), **fields, **changes})

@@ -20,7 +20,6 @@ from harness.experiments import Experiment
 from harness.experiments.build import BUILDERS
 from harness.experiments.response_sets import DRAW_SEED, response_set
 from harness.mini.identity import world_digest
-from harness.papers import DataRole, ResponseSet
 from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.results.exhibits import HistogramsResult, SamplesResult, SettingsResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest, write_manifest
@@ -59,7 +58,7 @@ class Finished:
     experiments: Sequence[Experiment]
     manifest: Manifest
 
-    def rows(self, data: DataRole, name: ResponseSet, seed: int = 0) -> dict[str, str]:
+    def rows(self, data: str, name: str, seed: int = 0) -> dict[str, str]:
         """The texts of a set of responses by prompt id."""
         artifact = response_set(SCALE.ingredients(MODEL, seed), data, name)
         return {row.prompt.id: row.text for row in self.store.bind(artifact).rows(Response)}
@@ -173,7 +172,7 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
     def tokens(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    names: dict[str, ResponseSet] = {"improved": "teacher_improvement", "reference": "reference"}
+    names: dict[str, str] = {"improved": "teacher_improvement", "reference": "reference"}
     means = {}
     for each in result.values:
         by_seed = []

@@ -14,17 +14,16 @@ from harness.papers import (
     Claim,
     Column,
     Comparison,
-    Disagreement,
     Paper,
     Row,
     ScoreTable,
-    Statement,
     WinRateTable,
     load_exhibit,
     load_exhibits,
     load_paper,
 )
 from harness.papers.consistency import Finding, check_paper, findings, shown
+from harness.papers.paper import Disagreement, Statement
 from harness.run.claims import Families
 from tests.command import Harness
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import yaml_files
+from harness.commands.listing import listing
 from harness.errors import UserError
 from harness.experiments import Request, build_experiments
 from harness.papers import (
@@ -17,11 +17,14 @@ from harness.papers import (
     ScoreTable,
     WinRateTable,
     exhibit_names,
+    find_exhibit,
     load_deviations,
     load_exhibit,
     load_exhibits,
     load_paper,
     loading,
+    paper_file,
+    papers,
 )
 from harness.recipes.registries import EVALS, METHODS
 from harness.recipes.scales import load_scale
@@ -42,51 +45,87 @@ def tables(exhibits: tuple[AnyExhibit, ...]) -> list[ScoreTable]:
 
 def test_exhibits_are_in_the_papers_order() -> None:
     tables, figures = [f"table{n}" for n in range(1, 8)], [f"fig{n}" for n in (3, 4, 5, 8, 9, 10)]
-    assert list(exhibit_names()) == [*tables, *figures, "samples"]
+    assert exhibit_names("sgpo") == [*tables, *figures, "samples"]
 
 
 @pytest.fixture
-def second_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a paper without exhibits beside the ones there are, in a copy of the configuration."""
-    configs = tmp_path / "configs"
-    shutil.copytree(yaml_files.CONFIGS, configs)
-    monkeypatch.setattr(yaml_files, "CONFIGS", configs)
-    folder = configs / "papers" / "another"
-    (folder / "exhibits").mkdir(parents=True)
-    about = (configs / "papers" / "sgpo" / "paper.yaml").read_text(encoding="utf-8")
-    (folder / "paper.yaml").write_text(about.replace("name: sgpo", "name: another"), encoding="utf-8")
-    return folder
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of papers beside those of the package: `one` and `two` have a fig7, `two` a table2 and a table20."""
+    for paper, names in (("one", ["fig7"]), ("two", ["table2", "table20", "fig7"])):
+        folder = tmp_path / paper
+        (folder / "exhibits").mkdir(parents=True)
+        shutil.copy(paper_file("sgpo", "paper.yaml"), folder)
+        for name in names:
+            shutil.copy(paper_file("sgpo", "exhibits/table2.yaml"), folder / "exhibits" / f"{name}.yaml")
+    monkeypatch.setenv("HARNESS_PAPERS", str(tmp_path))
+    return tmp_path
 
 
-def copy_table2(paper: Path, name: str) -> None:
-    shutil.copy(paper.parent / "sgpo/exhibits/table2.yaml", paper / "exhibits" / name)
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("sgpo/table3", "sgpo/table3"),
+        ("table3", "sgpo/table3"),
+        ("two/table2", "two/table2"),
+        ("table2", "sgpo/table2"),  # which both have
+        ("table20", "two/table20"),  # which no other has
+        ("all", "sgpo/all"),
+        ("one/all", "one/all"),
+    ],
+)
+def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_papers(
+    others: Path, text: str, meant: str
+) -> None:
+    assert str(find_exhibit(text)) == meant
 
 
-def test_two_papers_cannot_have_an_exhibit_of_one_name(second_paper: Path) -> None:
-    copy_table2(second_paper, "table2.yaml")
-    with pytest.raises(UserError, match="the papers another and sgpo both have an exhibit 'table2'; rename the file"):
-        exhibit_names()
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("fig7", r"several papers have an exhibit 'fig7'; name one of one/fig7, two/fig7$"),
+        ("tabel20", r"unknown experiment 'tabel20'; did you mean 'table20'\? \(known: all, fig10, .*, two/table2\)$"),
+        ("two/tabel2", r"unknown experiment 'two/tabel2'; did you mean 'two/table2'\?"),
+        ("tow/table2", r"unknown experiment 'tow/table2'; did you mean 'two/table2'\?"),
+        ("two/", "unknown experiment 'two/'"),
+        ("../sgpo/table3", r"unknown experiment '../sgpo/table3'; did you mean 'sgpo/table3'\?"),
+        ("two", r"two is a paper; name an exhibit of it, or two/all for all of them$"),
+        ("two/table4", "there is no experiment 'two/table4': a table or figure without results of a run has none"),
+        ("sgpo/table8", "sgpo/table8 shows examples, drawn anew; it is part of the experiment 'samples'$"),
+    ],
+)
+def test_what_no_exhibit_is_called_is_answered_with_the_nearest(others: Path, text: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        find_exhibit(text)
 
 
-def test_the_exhibits_of_a_paper_are_those_in_its_folder(second_paper: Path) -> None:
-    shutil.copy(
-        second_paper.parent / "sgpo" / "exhibits" / "table2.yaml", second_paper / "exhibits" / "another-table2.yaml"
-    )
-    [only] = load_exhibits("another")
-    assert (only.name, only.paper.name) == ("another-table2", "another")
-    assert [each.paper.name for each in load_exhibits("sgpo")] == ["sgpo"] * 14
-    assert list(exhibit_names())[:2] == ["another-table2", "table1"]
+def test_a_paper_that_cannot_be_read_breaks_no_other(others: Path) -> None:
+    (others / "one" / "paper.yaml").write_text("title: [")
+    (others / "one" / "exhibits" / "fig7.yaml").write_text("kind: nothing")
+    assert str(find_exhibit("table3")) == "sgpo/table3"
+    lines = {name: line for kind in ("papers", "experiments") for name, line in listing(kind)}
+    assert lines["two"].startswith("SGPO: ") and lines["two/fig7"].startswith("Table 2: ")
+    assert str(others / "one" / "paper.yaml") in lines["one"]
+    assert str(others / "one" / "exhibits" / "fig7.yaml") in lines["one/fig7"]
 
 
-def test_all_is_of_one_paper(second_paper: Path) -> None:
-    shutil.copy(
-        second_paper.parent / "sgpo" / "exhibits" / "table2.yaml", second_paper / "exhibits" / "another-table2.yaml"
-    )
-    request = Request(load_scale("mini"), (0,))
-    with pytest.raises(UserError, match="all is a report on one paper, and there are another, sgpo; name one exhibit"):
-        build_experiments("all", request)
-    [one] = build_experiments("another-table2", request)
-    assert one.exhibit.paper.name == "another"
+def test_two_papers_of_one_name_are_refused(others: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(others / "one", tmp_path / "elsewhere" / "two")
+    monkeypatch.setenv("HARNESS_PAPERS", f"{others}:{tmp_path / 'elsewhere'}")
+    with pytest.raises(UserError, match=r"/two and .*/elsewhere/two are papers of one name; rename the folder of one"):
+        papers()
+
+
+def test_a_folder_without_a_paper_is_refused(others: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_PAPERS", str(others / "one"))
+    with pytest.raises(UserError, match=r"HARNESS_PAPERS names .*/one, in which no folder has a paper.yaml; name one"):
+        papers()
+
+
+def test_all_is_of_one_paper(others: Path) -> None:
+    built = build_experiments("two/all", Request(load_scale("mini"), (0,)))
+    assert [each.exhibit.name for each in built] == ["table2", "table20", "fig7"]
+    assert {each.exhibit.paper.name for each in built} == {"two"}
+    assert {each.paper.name for each in load_exhibits("sgpo")} == {"sgpo"}
 
 
 def test_an_exhibit_is_read_once() -> None:
@@ -122,7 +161,7 @@ def test_a_number_that_the_text_rounds_counts_as_rounded_to_tens(exhibits: tuple
 def test_methods_models_and_benches_are_ours(exhibits: tuple[AnyExhibit, ...], tables: list[ScoreTable]) -> None:
     assert {row.method for table in tables for row in table.rows} <= set(METHODS.names())
     matches = [match for each in exhibits if isinstance(each, WinRateTable) for match in each.matches]
-    assert {match.method for match in matches} <= set(METHODS.names())
+    assert {match.method for match in matches} - {""} <= set(METHODS.names())
     assert set(load_paper("sgpo").models) <= set(load_scale("mini").models)
     assert {column.bench for table in tables for column in table.columns} <= set(EVALS.names())
 
@@ -164,14 +203,15 @@ Edit = Callable[[str, str, str], Path]
 @pytest.fixture
 def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     """Reads one file of the paper with a text in it replaced."""
-    original = loading.config_path
+    original = loading.paper_file
 
     def edit(name: str, old: str, new: str) -> Path:
-        published = original(f"papers/sgpo/exhibits/{name}.yaml").read_text(encoding="utf-8")
+        published = original("sgpo", f"exhibits/{name}.yaml").read_text(encoding="utf-8")
         assert old in published
         broken = tmp_path / f"{name}.yaml"
         broken.write_text(published.replace(old, new, 1), encoding="utf-8")
-        monkeypatch.setattr(loading, "config_path", lambda path: broken if Path(path).stem == name else original(path))
+        replaced = f"exhibits/{name}.yaml"
+        monkeypatch.setattr(loading, "paper_file", lambda of, file: broken if file == replaced else original(of, file))
         return broken
 
     return edit
@@ -227,11 +267,11 @@ def test_ids_are_distinct_over_the_whole_paper(edited: Edit, name: str, old: str
 
 
 def test_matches_of_two_exhibits_cannot_share_an_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = loading.config_path
-    figure = original("papers/sgpo/exhibits/fig8.yaml").read_text(encoding="utf-8")
+    original = loading.paper_file
+    figure = original("sgpo", "exhibits/fig8.yaml").read_text(encoding="utf-8")
     clashing = tmp_path / "fig8.yaml"
     clashing.write_text(figure.replace("self-vs-initial", "sgpo-vs-initial"), encoding="utf-8")
-    monkeypatch.setattr(loading, "config_path", lambda path: clashing if Path(path).stem == "fig8" else original(path))
+    monkeypatch.setattr(loading, "paper_file", lambda of, file: clashing if "fig8" in file else original(of, file))
     with pytest.raises(UserError, match="match 'sgpo-vs-initial' is there twice; give each its own"):
         load_exhibits("sgpo")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from harness.training.trl import LOSSES
 
 import evals
 import harness.steps
@@ -26,6 +25,7 @@ from harness.steps.data import data, first_responses
 from harness.steps.draw import drawn_responses
 from harness.steps.estimates import load_estimates
 from harness.steps.held_out import pairs_between
+from harness.training.job import LOSSES
 from tests.chat_server import ChatServer, hashed_answer
 from tests.tiny_harness import load_tiny_scale
 

@@ -88,7 +88,7 @@ def test_a_plan_fits_a_terminal(harness: Harness, monkeypatch: pytest.MonkeyPatc
 
 def test_the_readme_shows_the_forecast_of_today(harness: Harness) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme[readme.index("```\ntable3 on the scale 'paper'") + 4 :].partition("```")[0].rstrip()
+    shown = readme[readme.index("```\nsgpo/table3 on the scale 'paper'") + 4 :].partition("```")[0].rstrip()
     assert harness(*PAPER).out.startswith(shown)
 
 
@@ -249,7 +249,7 @@ def test_what_is_not_resolved_yet_is_not_known_and_counts_as_to_run(harness: Har
 
 @pytest.mark.parametrize("scale", ["mini", "paper"])
 def test_every_exhibit_can_be_planned(harness: Harness, scale: str) -> None:
-    for name in exhibit_names():
+    for name in exhibit_names("sgpo"):
         plan = planned(harness, "plan", name, "--scale", scale)
         assert plan["steps"], name
         assert not [step["unknown"] for step in plan["steps"] if step["unknown"]], name

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from evals.base import BaselineOptions
 from harness.preflight.data import Overlap, check_overlap, check_rows, data_checks, overlap
-from harness.recipes.scales import BenchRole, DataRole, Scale
+from harness.recipes.scales import DataRole, Scale
 from harness.records import Message, PreferencePair, Prompt, Response
 from tests.preflight.conftest import MakeContext, by_name, write_rows
 
@@ -102,7 +103,7 @@ def test_a_run_that_trains_on_its_evaluation_is_warned_of(
     rows = [{"instruction": f"{SENTENCE} {number}", "output": "paris"} for number in range(10)]
     seen = DataRole(write_rows(tmp_path / "train.jsonl", rows), 10)
     user_turns = DataRole(write_rows(tmp_path / "eval.jsonl", rows[:4]), 4)
-    benches = {**tiny.benches, "arena_hard": BenchRole(user_turns)}
+    benches = {**tiny.benches, "arena_hard": BaselineOptions(baselines=user_turns)}
     found = by_name(data_checks(make_context(data=replace(tiny.data, demonstrations=seen), benches=benches)))
     warned = found["arena_hard in training"]
     assert warned.state == "warning"

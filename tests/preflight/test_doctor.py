@@ -27,7 +27,7 @@ def scale_is(monkeypatch: pytest.MonkeyPatch, tiny: Scale) -> Callable[..., None
     """Makes the tiny scale with `changes` the one that commands find."""
 
     def be(**changes: Any) -> None:
-        monkeypatch.setattr(options, "load_scale", lambda name, fast: replace(tiny, **changes))
+        monkeypatch.setattr(options, "load_scale", lambda name, paper, fast: replace(tiny, **changes))
 
     be()
     return be

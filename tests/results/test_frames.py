@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Of a finished run of two methods with three training seeds."""
-    folder = write_run(tmp_path / "runs/mini/table3", METHODS)
+    folder = write_run(tmp_path / "runs/mini/sgpo/table3", METHODS)
     content = json.loads((folder / "manifest.json").read_text())
     return write_manifest(folder, content | {"claims": made_up_claims(("llama",))})
 
@@ -70,7 +70,7 @@ def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_code_of_the_documentation_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder.parents[2])
+    monkeypatch.chdir(folder.parents[3])
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     for block in blocks:

@@ -5,8 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
+from evals.alpaca_eval2.benchmark import BENCHMARK
 from harness.config.yaml_files import from_mapping
 from harness.endpoints.reference import endpoint_reference
+from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.recipes.benches import bench_on
@@ -32,8 +34,8 @@ def test_another_judge_is_asked_officially_and_calibrates_no_length_control() ->
     for name in scale.benches:
         bench = bench_on(scale, name)
         assert (bench.judge, bench.prompt) == (judge("judge-1", URL, ("logprobs",)), official_prompt(name))
-        assert (bench.gamed_baselines, bench.difficulty_pool, bench.length_calibration) == ((), (), None)
         assert bench.allow_missing
+    assert BENCHMARK.score(bench_on(scale, "alpaca_eval2"), [], "a-method").inputs.get("calibration") is None
 
 
 def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
@@ -42,7 +44,11 @@ def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
     bench = bench_on(scale, "alpaca_eval2")
     assert bench.judge == judge("mini:judge")
     assert bench.prompt == scale.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
-    assert (len(bench.gamed_baselines), len(bench.difficulty_pool), bench.allow_missing) == (2, 5, False)
+    score = BENCHMARK.score(bench, [], "a-method")
+    calibration = score.inputs["calibration"]
+    assert isinstance(calibration, Artifact)
+    assert [len(calibration.inputs[name]) for name in ("gamed", "pool")] == [2, 5]
+    assert not bench.allow_missing
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.perplexity import MEASUREMENT
+from evals.perplexity.benchmark import summarise_perplexity
 from harness.commands.scorecard import scorecard
 from harness.engine.artifacts import Artifact
 from harness.engine.progress import Event, Note
@@ -79,7 +79,9 @@ def test_a_response_that_fills_the_context_is_measured_and_one_token_more_is_not
 def test_the_user_hears_of_it_and_the_summary_counts_it(store: Store, reference: str) -> None:
     rows = (Response(Prompt("a", "red"), WORD * 900, "x"), Response(Prompt("b", "red"), "red", "x"))
     heard: list[Event] = []
-    target = MEASUREMENT.measure(model=model(reference), outputs=given_responses(rows=rows))
+    target = summarise_perplexity(
+        perplexities=perplexity(model=model(reference), responses=given_responses(rows=rows)), resamples=50
+    )
     [measured] = list(target.parents())
     for each in (*measured.parents(), measured, target):
         store.build(each, heard.append)

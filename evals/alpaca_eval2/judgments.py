@@ -1,0 +1,75 @@
+"""Judgments as alpaca_eval's annotations, joined by the instructions' official order."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from evals.alpaca_eval2.annotations import AnnotationRow, Annotations, annotations_from_rows
+from evals.alpaca_eval2.instruction_set import official_dataset
+from evals.formats.outputs import instruction_key
+from harness.engine.artifacts import Artifact
+from harness.records import Judgment, Prompt, Response
+from harness.steps.judge import by_repeat
+
+OTHER_DATASET = "alpaca_eval2"
+"""In the place of an official instruction's data set, for the instructions of another set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the official files call the baseline, the model and the judge."""
+
+    baseline: str = "baseline"
+    model: str = "model"
+    judge: str = "judge"
+
+
+def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "") -> Annotations:
+    """The verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
+    rows = rows_of(artifact.rows(Judgment), positions, Names(model=model or artifact.key[:12]))
+    return annotations_from_rows(rows, str(artifact))
+
+
+def repeats_of(artifact: Artifact, positions: dict[str, int], names: Names) -> list[Annotations]:
+    """The verdicts of each repeat by themselves."""
+    repeats = by_repeat(artifact.rows(Judgment))
+    return [annotations_from_rows(rows_of(rows, positions, names), str(artifact)) for rows in repeats]
+
+
+def positions_of(baselines: Artifact) -> dict[str, int]:
+    """Each instruction's index: its position in the official order. Everything is joined by it."""
+    return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
+
+
+def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Names) -> list[AnnotationRow]:
+    """Judgments as alpaca_eval's annotations, in the official order.
+
+    The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where
+    all of them failed there is none.
+    """
+    by_prompt: dict[Prompt, list[Judgment]] = defaultdict(list)
+    for row in judgments:
+        by_prompt[row.prompt].append(row)
+    rows = [
+        AnnotationRow(
+            index=positions[prompt.id],
+            instruction=prompt.text,
+            dataset=official_dataset(instruction_key(prompt.text)) or OTHER_DATASET,
+            output_1=verdicts[0].baseline,
+            generator_1=names.baseline,
+            output_2=verdicts[0].output,
+            generator_2=names.model,
+            annotator=names.judge,
+            preference=_mean_preference(verdicts),
+            raw_completion=verdicts[0].reply if len(verdicts) == 1 else [row.reply for row in verdicts],
+        )
+        for prompt, verdicts in by_prompt.items()
+    ]
+    return sorted(rows, key=lambda row: row.index)
+
+
+def _mean_preference(verdicts: Sequence[Judgment]) -> float | None:
+    """In [1, 2], as alpaca_eval counts."""
+    known = [row.preference for row in verdicts if row.preference is not None]
+    return 1 + fmean(known) if known else None

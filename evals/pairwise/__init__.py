@@ -1,0 +1,1 @@
+"""Judge win rate between any two sets of responses."""

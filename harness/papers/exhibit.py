@@ -1,0 +1,55 @@
+"""A table or figure of a paper (an exhibit) as it is printed: what all kinds of them have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.errors import UserError
+from harness.papers.claims import Claim
+from harness.papers.paper import Number, Paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """A table or figure of a paper, on some of its base models."""
+
+    name: str
+    paper: Paper
+    label: str
+    """The paper's, such as "Table 3"."""
+    caption: str
+    where: str
+    models: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether a claim's `better` is the lower one."""
+        return False
+
+    def subject(self, id: str) -> str:
+        """The paper's label of what a claim compares. Raises UserError for an unknown one."""
+        raise UserError(f"{self.name} has nothing that a claim could compare, such as {id!r}")
+
+    def measure(self, bench: str, metric: str) -> str:
+        """What a claim compares by, in the paper's words. Raises UserError for an unknown one."""
+        raise UserError(f"{self.name} has nothing that a claim could compare by, such as {bench}/{metric}")
+
+    def numbers(self) -> dict[str, Number]:
+        """The printed numbers, by their place in the exhibit."""
+        return {}
+
+    def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
+        """The printed number of what a claim compares, or None where nothing is printed."""
+        return None
+
+    def check(self) -> None:
+        """Raises UserError where the exhibit contradicts itself."""
+
+
+def require_distinct(kind: str, ids: Iterable[str]) -> None:
+    """Raises UserError that names the first id which is there twice."""
+    seen: set[str] = set()
+    for id in ids:
+        if id in seen:
+            raise UserError(f"{kind} {id!r} is there twice; give each its own")
+        seen.add(id)

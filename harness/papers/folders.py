@@ -1,0 +1,61 @@
+"""Where papers are: in the package, and in the folders that the environment variable `HARNESS_PAPERS` names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.config import yaml_files
+from harness.errors import UserError, unknown
+
+DEFAULT_PAPER = "sgpo"
+"""Whose exhibits and scales are meant where several papers have one of a name and none is said."""
+
+PAPER_FILE = "paper.yaml"
+VARIABLE = "HARNESS_PAPERS"
+"""Folders such as ``configs/papers``, separated as in PATH: in each, every folder with a ``paper.yaml`` is a paper."""
+OWN_PAPER = f"yours is a folder in one that the variable {VARIABLE} names"
+"""Ends what is known, where a paper is not."""
+
+
+def papers() -> tuple[str, ...]:
+    """List the papers there are, sorted."""
+    return tuple(sorted(_folders()))
+
+
+def paper_folder(name: str) -> Path:
+    """Return the folder of a paper. Raises UserError for an unknown one, with the nearest known one."""
+    folders = _folders()
+    if name not in folders:
+        raise unknown("paper", name, folders, f"; {OWN_PAPER}")
+    return folders[name]
+
+
+def paper_file(paper: str, name: str) -> Path:
+    """Return the file `name` of a paper, such as ``deviations.yaml``. Raises UserError with the nearest name."""
+    folder = paper_folder(paper)
+    path = folder / name
+    if not path.is_file():
+        siblings = (str(each.relative_to(folder)) for each in path.parent.glob("*.yaml"))
+        raise unknown(f"file of the paper {paper}:", name, siblings)
+    return path
+
+
+def _folders() -> dict[str, Path]:
+    """Return each paper's folder by its name, which is the folder's. Raises UserError for two of one name."""
+    folders: dict[str, Path] = {}
+    for root in _roots():
+        for folder in sorted(path.parent for path in root.glob(f"*/{PAPER_FILE}")):
+            known = folders.setdefault(folder.name, folder)
+            if known != folder:
+                raise UserError(f"{known} and {folder} are papers of one name; rename the folder of one")
+    return folders
+
+
+def _roots() -> Iterator[Path]:
+    """Yield the folders with papers. Raises UserError for one that `HARNESS_PAPERS` names and that has none."""
+    yield yaml_files.CONFIGS / "papers"
+    for entry in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        root = Path(entry).expanduser().resolve()
+        if not any(root.glob(f"*/{PAPER_FILE}")):
+            raise UserError(f"{VARIABLE} names {entry}, in which no folder has a {PAPER_FILE}; name one above a paper")
+        yield root
