@@ -43,9 +43,9 @@ def score(**changes: Any) -> Score:
         **changes,
     }
     bench = "alpaca_eval2"
-    cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), ())
+    cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), (), is_judged=True)
     columns = [SimpleNamespace(bench=bench, metric="win_rate")]
-    scale = SimpleNamespace(benches={bench: SimpleNamespace(baselines=SimpleNamespace(size=805))})
+    scale = SimpleNamespace(benches={bench: SimpleNamespace(size=805)})
     exhibit = cast(Any, SimpleNamespace(name="table3", columns=columns, rows=()))
     table = ScoresExperiment(
         exhibit=exhibit,
