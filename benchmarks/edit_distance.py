@@ -69,12 +69,12 @@ def measure(pairs: int) -> dict[str, float]:
 
 def _draw(measured: Artifact, folder: Path) -> None:
     from harness.steps.edit_distance import EditDistance
-    from reports.blocks import Figure, HistogramPanel, Histograms, HistogramSet
+    from reports.blocks import Figure, HistogramAxes, HistogramChart, HistogramSet
     from reports.figures import draw
 
     values = tuple(float(row.characters) for row in measured.rows(EditDistance))
-    panel = HistogramPanel("", (HistogramSet("simulated", values),))
-    drawing = draw(Figure("figure", "", "", Histograms((panel,), "edit distance (characters)", "Count")))
+    panel = HistogramAxes("", (HistogramSet("simulated", values),))
+    drawing = draw(Figure("figure", "", "", HistogramChart((panel,), "edit distance (characters)", "Count")))
     (folder / "figure.pdf").write_bytes(drawing.pdf)
 
 

@@ -184,7 +184,7 @@ def reported(place: Place, command: Command) -> dict[str, Any]:
     if command.report:
         files = (place.folder / command.report).glob("*.csv")
         manifest = json.loads((place.folder / command.report / "manifest.json").read_bytes())
-        parts = {name: manifest.get(name) for name in ("parts", "claims", "comparisons")}
+        parts = {name: manifest.get(name) for name in ("results", "claims")}
         return {path.name: path.read_bytes() for path in files} | parts
     printed = json.loads((place.folder / "out").read_bytes())
     return {bench: {name: value for name, value in each.items() if name != "folder"} for bench, each in printed.items()}

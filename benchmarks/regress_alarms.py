@@ -33,7 +33,7 @@ from harness.papers import load_exhibit
 from harness.regress import compare
 from harness.regress.compare import results_of
 from harness.regress.runs import read_run
-from reports.manifest import read_manifest
+from harness.results.manifest import read_manifest
 
 T = TypeVar("T")
 

@@ -18,10 +18,9 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import replace_file
-from reports import claims
-from reports.blocks import Claims, Prose, Report, Table
+from harness.results.manifest import Manifest, read_manifest
+from reports.blocks import Prose, Report, Table
 from reports.figures import draw
-from reports.manifest import Manifest, read_manifest
 from reports.markdown import markdown, markdown_report
 from reports.report import build_report
 
@@ -77,13 +76,11 @@ def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
     tables = [each for view in report.exhibits if view.name == TABLE for each in _of_kind(view.section.blocks, Table)]
     if not tables or not any(figure.name == TABLE for figure in report.figures):
         raise UserError(f"the run has no {TABLE} to show on the first page; make it with: harness reproduce all")
-    of_claims = [each for section in report.sections for each in _of_kind(section.blocks, Claims)]
-    verdicts = [next(iter(markdown(each))) for each in of_claims]
-    said = next(iter(markdown(Prose(claims.headline(manifest)))))
+    said = next(iter(markdown(Prose(report.answer))))
     return {
         "headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
         "table3": "\n\n".join(markdown(tables[0])),
-        "claims": "\n\n".join(verdicts),
+        "claims": next(markdown(report.claims), ""),
     }
 
 

@@ -34,7 +34,7 @@ _DIAMOND: dict[str, Any] = {
 
 
 def bar_figure(chart: BarChart, ink: str) -> "Figure":
-    """A grid of small charts, `BarPanel.row` down and `BarPanel.column` across; a column has one axis."""
+    """Draw a grid of small charts, `BarPanel.row` down and `BarPanel.column` across; a column has one axis."""
     from matplotlib.figure import Figure
 
     rows = list(dict.fromkeys(panel.row for panel in chart.panels))
@@ -71,7 +71,7 @@ def _limits(chart: BarChart, panels: Sequence[BarPanel]) -> tuple[float, float]:
 
 
 def _ends(bar: Bar) -> Iterator[float]:
-    """How far the bar, its interval and the paper's mark reach."""
+    """Find how far the bar, its interval and the paper's mark reach."""
     if bar.value is not None:
         yield bar.value
         yield from bar.ci95 or ()
@@ -110,7 +110,7 @@ def _draw(axes: "Axes", panel: BarPanel, ink: str) -> None:
 
 
 def _mark(axes: "Axes", published: float, rounding: float, position: int) -> None:
-    """The paper's number, with a line over all that would be rounded to it where that can be seen.
+    """Mark the paper's number, with a line over all that would be rounded to it where that can be seen.
 
     Both lie in the lower part of the bar, so that they hide no interval.
     """

@@ -24,7 +24,7 @@ class Prose:
 class Measured:
     """Ours with its interval, and the paper's number beside it, each with the mark of its footnote.
 
-    `says` is what else there is to know of the cell, for a format that can show it on demand.
+    `tooltip` is what else there is to know of the cell, for a format that can show it on demand.
     """
 
     ours: str
@@ -32,7 +32,7 @@ class Measured:
     mark: str = ""
     paper: str = DASH
     paper_mark: str = ""
-    says: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Column:
     number: bool = False
     wraps: float = 0
     brief: bool = True
-    says: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Table:
         return (row for group in self.groups for row in group.rows)
 
     def spans(self) -> list[tuple[str, tuple[Column, ...]]]:
-        """What stands over the columns, with the columns that it stands over."""
+        """List what stands over the columns, with the columns that it stands over."""
         found: list[tuple[str, tuple[Column, ...]]] = []
         for column in self.columns:
             if found and column.over and found[-1][0] == column.over:
@@ -162,7 +162,7 @@ class HistogramSet:
 
 
 @dataclass(frozen=True, slots=True)
-class HistogramPanel:
+class HistogramAxes:
     """Sets of values over the same bins."""
 
     title: str
@@ -170,10 +170,10 @@ class HistogramPanel:
 
 
 @dataclass(frozen=True, slots=True)
-class Histograms:
+class HistogramChart:
     """Histograms one below the other, with common bins and axes. With `log_scale` bins are of equal ratio."""
 
-    panels: tuple[HistogramPanel, ...]
+    panels: tuple[HistogramAxes, ...]
     x: str
     y: str
     log_scale: bool = False
@@ -189,7 +189,7 @@ class Figure:
     name: str
     caption: str
     alt: str
-    drawing: BarChart | Histograms
+    drawing: BarChart | HistogramChart
     beside: bool = False
 
     @property
@@ -207,7 +207,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MarkedSample:
     """The responses to one prompt: label and pieces of each, the first being what the others are compared with."""
 
     id: str
@@ -216,12 +216,12 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class MarkedSamples:
     """Responses to a few prompts."""
 
     title: str
     detail: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MarkedSample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +235,18 @@ class Entries:
 class Claims:
     """Claims, each with its outcome, what it says, where, a tally, and a table of its comparisons."""
 
-    claims: tuple["Claim", ...]
+    claims: tuple["ClaimEntry", ...]
 
-    def by_exhibit(self) -> list[tuple[str, list["Claim"]]]:
-        """The claims about each exhibit, by its label."""
-        found: dict[str, list[Claim]] = {}
+    def by_exhibit(self) -> list[tuple[str, list["ClaimEntry"]]]:
+        """Return the claims about each exhibit, by its label."""
+        found: dict[str, list[ClaimEntry]] = {}
         for claim in self.claims:
             found.setdefault(claim.label, []).append(claim)
         return list(found.items())
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimEntry:
     """One claim with its tests. `exhibit` is what its section is named, `label` what the paper calls it."""
 
     id: str
@@ -259,7 +259,7 @@ class Claim:
     comparisons: Table
 
 
-Block = Prose | Table | Figure | Samples | Entries | Claims
+Block = Prose | Table | Figure | MarkedSamples | Entries | Claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +314,8 @@ class Report:
     sections: tuple[Section, ...]
     tests: Table
     test_records: Records
+    tests_by_verdict: tuple[Table, ...] = ()
+    """The same tests, a table a verdict, what is against the paper first."""
     warning: str = ""
     """What stands above everything else, because it bears on every number."""
 
@@ -321,6 +323,12 @@ class Report:
     def all_sections(self) -> tuple[Section, ...]:
         """In the order in which they are printed."""
         return (*(view.section for view in self.exhibits), *self.sections)
+
+    @property
+    def claims(self) -> Claims:
+        """The paper's claims; empty for a run without any."""
+        blocks = (block for section in self.sections for block in section.blocks)
+        return next((block for block in blocks if isinstance(block, Claims)), Claims(()))
 
     @property
     def figures(self) -> list[Figure]:

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.errors import UserError
 from harness.papers import AnyExhibit
-from reports.blocks import DASH, Claim, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
-from reports.manifest import ClaimResult, ComparisonResult, Manifest
-
-Exhibits = Mapping[str, AnyExhibit]
-"""The exhibits of a run by name."""
+from harness.results.claims import ClaimResult, ComparisonResult
+from harness.results.manifest import Manifest
+from reports.blocks import DASH, ClaimEntry, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
 
 TITLE = "The paper's claims, tested here"
 
@@ -25,14 +23,14 @@ _COLUMNS = (
 )
 
 
-def section(manifest: Manifest, exhibits: Exhibits) -> Section:
-    """Every claim with its verdict and its tests."""
+def section(manifest: Manifest) -> Section:
+    """Show every claim with its verdict and its tests."""
     lead = (
         "Each claim is a set of orderings, and every ordering a test on the same prompts. Differences are in points "
         "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
         f"{coverage(manifest)}"
     )
-    found = Claims(tuple(_claim(claim, _exhibit(exhibits, claim)) for claim in manifest.claims))
+    found = Claims(tuple(_claim(claim, _exhibit(manifest, claim.exhibit)) for claim in manifest.claims))
     return Section("claims", TITLE, (Prose(lead, quiet=True), found))
 
 
@@ -74,7 +72,7 @@ _ORDERING_WORDS = {
 
 
 def _on_checkpoints(manifest: Manifest) -> str:
-    """What is above what on the checkpoints of this run."""
+    """Say what is above what on the checkpoints of this run."""
     orderings = [each for found in _distinct_by_exhibit(manifest).values() for each in found]
     counts = _listed(_counts([each.verdict for each in orderings], _ORDERING_WORDS))
     stated = "ordering" if len(orderings) == 1 else "orderings"
@@ -92,7 +90,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
-    """The claims of this run that say all that this one says, and more; one that is not there in full says less."""
+    """Return the claims of this run that say all that this one says, and more; one not run in full does not."""
     in_part = ("not run", "withheld")
     return [
         other
@@ -101,14 +99,14 @@ def _containing(claim: ClaimResult, manifest: Manifest) -> list[ClaimResult]:
     ]
 
 
-def _exhibit(exhibits: Exhibits, claim: ClaimResult) -> AnyExhibit:
-    if claim.exhibit not in exhibits:
-        raise UserError(f"the manifest has a claim about {claim.exhibit}, of which it has no part")
-    return exhibits[claim.exhibit]
+def _exhibit(manifest: Manifest, name: str) -> AnyExhibit:
+    if name not in manifest.exhibits:
+        raise UserError(f"the manifest has a claim about {name}, of which it has no result")
+    return manifest.exhibits[name]
 
 
-def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
-    return Claim(
+def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> ClaimEntry:
+    return ClaimEntry(
         id=claim.id,
         exhibit=exhibit.name,
         label=exhibit.label,
@@ -120,11 +118,11 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> Claim:
     )
 
 
-def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
-    """Every comparison once, however many claims of an exhibit rest on it, in order of appearance."""
+def tests(manifest: Manifest) -> Table:
+    """Show every comparison once, however many claims of an exhibit rest on it, in order of appearance."""
     groups = []
     for name, comparisons in _distinct_by_exhibit(manifest).items():
-        exhibit = exhibits[name]
+        exhibit = _exhibit(manifest, name)
         groups.append(Group(tuple(_row(exhibit, each) for each in comparisons), heading=exhibit.label))
     return Table(
         columns=_COLUMNS,
@@ -135,8 +133,8 @@ def tests(manifest: Manifest, exhibits: Exhibits) -> Table:
     )
 
 
-def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
-    """Every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
+def by_verdict(manifest: Manifest) -> tuple[Table, ...]:
+    """Show every comparison that was made, once: a table a verdict, what is against the paper first, by exhibit.
 
     An undecided one has beside its difference what the test could have found, and what would decide it.
     """
@@ -146,8 +144,9 @@ def by_verdict(manifest: Manifest, exhibits: Exhibits) -> tuple[Table, ...]:
         columns = (Column(verdict), Column("model"), Column("metric"), *_COLUMNS[3:4], *power)
         groups = []
         for name, comparisons in _distinct_by_exhibit(manifest).items():
-            rows = tuple(_brief(exhibits[name], each) for each in comparisons if each.verdict == verdict)
-            groups += [Group(rows, heading=exhibits[name].label)] if rows else []
+            exhibit = _exhibit(manifest, name)
+            rows = tuple(_brief(exhibit, each) for each in comparisons if each.verdict == verdict)
+            groups += [Group(rows, heading=exhibit.label)] if rows else []
         tables += [Table(columns, tuple(groups))] if groups else []
     return tuple(tables)
 
@@ -156,21 +155,21 @@ _COMPARED = ("fails", "below", "holds", "above", "undecided")
 
 
 def _brief(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
-    """A row of `by_verdict`."""
+    """Make a row of `by_verdict`."""
     ordered, _, metric, difference_, *_, detectable_, needed_ = _row(exhibit, comparison).cells
     power = (detectable_, needed_) if comparison.verdict == "undecided" else ()
     return Row((ordered, comparison.model, metric, difference_, *power))
 
 
-def records(manifest: Manifest, exhibits: Exhibits) -> Records:
-    """One line for each comparison of each claim; numbers unrounded."""
+def records(manifest: Manifest) -> Records:
+    """Make one line for each comparison of each claim; numbers unrounded."""
     fields = (
         "exhibit", "claim", "model", "better", "worse", "ordering", "bench", "metric", "difference", "lo", "hi", "unit",
         "p", "p_holm", "verdict", "minimum_detectable_effect", "prompts_needed", "seeds_needed", "note",
     )  # fmt: skip
     rows = []
     for claim in manifest.claims:
-        exhibit = _exhibit(exhibits, claim)
+        exhibit = _exhibit(manifest, claim.exhibit)
         for each in claim.comparisons:
             names = (claim.exhibit, claim.id, each.model, each.better, each.worse, ordering(exhibit, each))
             figures = (each.difference, *(each.ci95 or (None, None)), each.unit, each.p_value, each.p_holm)
@@ -180,7 +179,7 @@ def records(manifest: Manifest, exhibits: Exhibits) -> Records:
 
 
 def coverage(manifest: Manifest) -> str:
-    """What the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
+    """Say what the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
     return " ".join(_coverage(manifest))
 
 
@@ -212,7 +211,7 @@ def _every(manifest: Manifest) -> Iterable[ComparisonResult]:
 
 
 def _distinct_by_exhibit(manifest: Manifest) -> dict[str, list[ComparisonResult]]:
-    """Every test once, as it is stated first; with the verdict of a claim that it is decided with, if of any."""
+    """Collect every test once, as stated first; with the verdict of a claim that it is decided with, if of any."""
     found: dict[str, dict[tuple[object, ...], ComparisonResult]] = {}
     for claim in manifest.claims:
         of_exhibit = found.setdefault(claim.exhibit, {})
@@ -225,7 +224,7 @@ def _distinct_by_exhibit(manifest: Manifest) -> dict[str, list[ComparisonResult]
 
 
 def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
-    """As `_COLUMNS`."""
+    """Make a row of `_COLUMNS`."""
     return Row(
         (
             ordering(exhibit, comparison),
@@ -272,11 +271,11 @@ def difference(comparison: ComparisonResult) -> str:
     if comparison.difference is None:
         return DASH
     decimals = 1 if comparison.unit == "points" else 2
-    shown = f"{comparison.difference:+.{decimals}f}"
+    text = f"{comparison.difference:+.{decimals}f}"
     if comparison.ci95 is not None:
         low, high = comparison.ci95
-        shown += f" [{low:.{decimals}f},\u00a0{high:.{decimals}f}]"
-    return shown + _unit(comparison)
+        text += f" [{low:.{decimals}f},\u00a0{high:.{decimals}f}]"
+    return text + _unit(comparison)
 
 
 def _unit(comparison: ComparisonResult) -> str:
@@ -291,7 +290,7 @@ def p_value(value: float | None) -> str:
 
 
 def detectable(comparison: ComparisonResult) -> str:
-    """Beside an undecided comparison its minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
+    """Format an undecided comparison's minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
     if comparison.verdict != "undecided":
         return ""
     if comparison.minimum_detectable_effect is None:  # prompts that say the same do not tell how far others differ
@@ -301,5 +300,5 @@ def detectable(comparison: ComparisonResult) -> str:
 
 
 def needed(comparison: ComparisonResult) -> str:
-    """Beside an undecided comparison what would decide a difference of its size: ``2,500 prompts``; else nothing."""
+    """Say what would decide an undecided comparison's difference, ``2,500 prompts``, or a dash; else nothing."""
     return (comparison.needed or DASH) if comparison.verdict == "undecided" else ""

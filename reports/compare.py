@@ -1,4 +1,4 @@
-"""Is our number the paper's? The verdict of one cell."""
+"""The verdict of one cell: is our number the paper's?"""
 
 WITHIN = "within"
 OUTSIDE = "outside"
@@ -6,7 +6,7 @@ NOT_IN_PAPER = "not comparable: not in the paper"
 
 
 def obstacle(scale: str, fast: bool, judge: str, paper_scale: str, paper_judge: str) -> str | None:
-    """Why no number of a run can be compared with the paper's by value, or None when it can."""
+    """Say why no number of a run can be compared with the paper's by value; None when it can."""
     if scale != paper_scale:
         return "scale"
     if fast:

@@ -7,7 +7,7 @@ from reports.blocks import Records
 
 
 def csv_text(records: Records) -> str:
-    """One line for each record below one with the fields; numbers unrounded, empty where there is none."""
+    """Make one line for each record below one with the fields; numbers unrounded, empty where there is none."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(records.fields)

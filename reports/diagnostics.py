@@ -1,22 +1,27 @@
 """What the judge cannot see of the answers behind a table."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from harness.papers import ScoreTable
+from harness.results.exhibits import Diagnostics
 from reports.blocks import DASH, Column, Group, Row, Table
 
 TITLE = "Diagnostics"
 
 
-def table(entries: Sequence[dict[str, Any]], exhibit: ScoreTable) -> Table | None:
-    """One line for each of the run's `entries`, with a column for each of their keys; None without any."""
-    names = list(dict.fromkeys(name for entry in entries for name in entry))
-    if not names:
+def table(entries: Sequence[Diagnostics], exhibit: ScoreTable) -> Table | None:
+    """Make one line for each of the run's `entries`, with a column for each field that is known; None without any."""
+    if not entries:
         return None
-    rows = tuple(Row(tuple(shown(entry.get(name)) for name in names)) for entry in entries)
+    names = [field.name for field in fields(Diagnostics)]
+    names = [name for name in names if any(getattr(entry, name) is not None for entry in entries)]
+    rows = tuple(Row(tuple(_text(getattr(entry, name)) for name in names)) for entry in entries)
     return Table(
-        columns=tuple(Column(name.replace("_", " "), number=_is_number(entries, name)) for name in names),
+        columns=tuple(
+            Column(name.replace("_", " "), number=not isinstance(getattr(entries[0], name), str)) for name in names
+        ),
         groups=(Group(rows),),
         name=f"{exhibit.name}-diagnostics",
         caption=f"{exhibit.label}: the answers behind the scores",
@@ -24,12 +29,8 @@ def table(entries: Sequence[dict[str, Any]], exhibit: ScoreTable) -> Table | Non
     )
 
 
-def _is_number(entries: Sequence[dict[str, Any]], name: str) -> bool:
-    return any(isinstance(entry.get(name), int | float) for entry in entries)
-
-
-def shown(value: Any) -> str:
-    """A value for people: numbers to three places, text as it is, a dash for nothing."""
+def _text(value: Any) -> str:
+    """Format a value for people: numbers to three places, text as it is, a dash for nothing."""
     if value is None:
         return DASH
     return f"{value:.3f}" if isinstance(value, float) else str(value)

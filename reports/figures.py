@@ -36,7 +36,7 @@ class Drawing:
 
 
 def draw(figure: Figure) -> Drawing:
-    """The figure, the same bytes for the same content. Raises UserError for what a histogram cannot show."""
+    """Return the figure, the same bytes for the same content. Raises UserError for what a histogram cannot show."""
     from matplotlib import rc_context
 
     # Nothing that differs from run to run, and ids that are the figure's own: several stand on one page.
@@ -52,7 +52,7 @@ def draw(figure: Figure) -> Drawing:
 
 
 def to_matplotlib(figure: Figure) -> "Drawn":
-    """The figure before it is written. Raises UserError for what a histogram cannot show."""
+    """Return the figure before it is written. Raises UserError for what a histogram cannot show."""
     if isinstance(figure.drawing, BarChart):
         return bar_figure(figure.drawing, INK)
     return histogram_figure(figure.drawing, INK)
@@ -65,7 +65,7 @@ def _saved(drawn: "Drawn", format: str, **options: Any) -> bytes:
 
 
 def _element(whole: str, name: str) -> str:
-    """The `<svg>` element alone, its text in the page's colour and its ids unlike those of any other figure."""
+    """Return the `<svg>` element alone, its text in the page's colour and its ids unlike those of any other figure."""
     element = re.sub(r"<metadata>.*?</metadata>", "", whole[whole.index("<svg") :], flags=re.DOTALL)
     element = re.sub(r'\bid="', f'id="{name}-', element)
     element = re.sub(r'href="#', f'href="#{name}-', element).replace("url(#", f"url(#{name}-")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from reports.blocks import HistogramPanel, Histograms
+from reports.blocks import HistogramAxes, HistogramChart
 from reports.mathtext import with_subscripts
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ OTHERS = (("#0072B2", "solid"), ("#E69F00", "dashed"), ("#009E73", "dashdot"), (
 BINS = 40
 
 
-def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
-    """The panels one below the other, over the same bins: counts, not densities.
+def histogram_figure(histograms: HistogramChart, ink: str) -> "Figure":
+    """Draw the panels one below the other, over the same bins: counts, not densities.
 
     Raises UserError where there is nothing to draw, for more than four sets in a panel, and for values that a
     logarithmic scale cannot show.
@@ -52,7 +52,7 @@ def histogram_figure(histograms: Histograms, ink: str) -> "Figure":
     return figure
 
 
-def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
+def _draw(axes: "Axes", panel: HistogramAxes, edges: Sequence[float]) -> None:
     for each, other in zip(panel.sets, OTHERS, strict=False):
         colour, line = STYLES.get(each.kind, other)
         label = f"{with_subscripts(each.label)} (n = {len(each.values):,})"
@@ -61,7 +61,7 @@ def _draw(axes: "Axes", panel: HistogramPanel, edges: Sequence[float]) -> None:
     axes.set_ylim(top=axes.get_ylim()[1] * (1 + 0.11 * len(panel.sets)))  # room for the legend
 
 
-def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: str) -> None:
+def _style(axes: "Axes", histograms: HistogramChart, edges: Sequence[float], ink: str) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     if histograms.log_scale:
@@ -78,7 +78,7 @@ def _style(axes: "Axes", histograms: Histograms, edges: Sequence[float], ink: st
     axes.legend(frameon=False, labelcolor=ink)
 
 
-def bin_edges(histograms: Histograms) -> list[float]:
+def bin_edges(histograms: HistogramChart) -> list[float]:
     """`BINS` bins from the smallest to the largest of all values; a single value stands in the middle.
 
     Counts get bins of equally many whole numbers, at most `BINS`: others would hold now one, now two of them.
@@ -112,5 +112,5 @@ def _whole_number_edges(low: int, high: int) -> list[float]:
     return [low - 0.5 + width * place for place in range(count + 1)]
 
 
-def _every(panels: Iterable[HistogramPanel]) -> Iterable[float]:
+def _every(panels: Iterable[HistogramAxes]) -> Iterable[float]:
     return (value for panel in panels for each in panel.sets for value in each.values)

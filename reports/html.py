@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from reports.blocks import DASH, Claim, Claims, Report
+from reports.blocks import DASH, Report
 from reports.templating import templates
 
 
@@ -14,15 +14,7 @@ def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") ->
     environment = templates()
     # The macros choose by the kind of a block or cell; a text has none.
     environment.tests["kind"] = lambda value, name: type(value).__name__ == name
+    claims = {found[0].exhibit: found for _, found in report.claims.by_exhibit()}
     return environment.get_template("report.html.j2").render(
-        report=report, drawings=drawings, pairs=pairs, claims=_by_exhibit(report), dash=DASH
+        report=report, drawings=drawings, pairs=pairs, claims=claims, dash=DASH
     )
-
-
-def _by_exhibit(report: Report) -> dict[str, list[Claim]]:
-    """The claims of the report by the name of the exhibit that they are about."""
-    found: dict[str, list[Claim]] = {}
-    for block in (block for section in report.sections for block in section.blocks if isinstance(block, Claims)):
-        for claim in block.claims:
-            found.setdefault(claim.exhibit, []).append(claim)
-    return found

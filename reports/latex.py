@@ -1,4 +1,4 @@
-"""LaTeX with booktabs: each exhibit, the tests, and the whole report as a document."""
+"""LaTeX with booktabs: each exhibit, and the tests."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,26 +7,20 @@ from reports.blocks import (
     ADDED,
     Block,
     Cell,
-    Claims,
     Column,
     Differing,
-    Entries,
     ExhibitView,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Piece,
     Prose,
     Report,
     Row,
-    Samples,
-    Section,
     Table,
 )
-
-LONG = 30
-"""Rows above which a table of the whole report runs over pages instead of floating."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -118,7 +112,7 @@ def _latex_character(character: str) -> str:
 
 
 def latex_exhibit(view: ExhibitView) -> str:
-    """What the paper shows and we set beside it; the file compiles alone and can be \\input."""
+    """Write what the paper shows and we set beside it; the file compiles alone and can be \\input."""
     blocks = [block for block in view.section.blocks if _is_essential(block)]
     return _alone(view.name, [line for block in blocks for line in _block(block)])
 
@@ -132,7 +126,7 @@ def _is_beside(block: Block) -> bool:
 
 
 def latex_tests(report: Report) -> str:
-    """The tests of the claims, each once, and where the uncertainty of the scores comes from, where that is known.
+    """Write the tests of the claims, each once, and where the uncertainty of scores comes from, where that is known.
 
     The file compiles alone and can be \\input.
     """
@@ -144,50 +138,13 @@ def _uncertainties(report: Report) -> list[Table]:
     return [block for block in blocks if isinstance(block, Table) and block.name.endswith("-uncertainty")]
 
 
-def latex_report(report: Report) -> str:
-    """`report.tex`: a document with everything but the pairs of answers; it needs the PDF of each figure beside it."""
-    lines = [
-        r"\documentclass{article}",
-        _PACKAGES + r"\usepackage[hidelinks]{hyperref}",
-        r"\setcounter{totalnumber}{9}\setcounter{topnumber}{9}\setcounter{bottomnumber}{9}",
-        rf"\title{{{latex_text(report.title)}}}",
-        rf"\author{{of {latex_text(report.lead)} (arXiv:{latex_text(report.arxiv)})}}",
-        r"\date{}",
-        r"\begin{document}",
-        r"\maketitle",
-        *(rf"\noindent\textbf{{{latex_text(text)}}}\par" for text in (report.warning, report.answer) if text),
-        r"\tableofcontents",
-        *(line for section in report.all_sections for line in _section(section, report)),
-        r"\end{document}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _section(section: Section, report: Report) -> Iterator[str]:
-    yield r"\clearpage"  # so that no exhibit's floats wander into the next one
-    yield rf"\section{{{latex_text(section.title)}}}"
-    for block in section.blocks:
-        if isinstance(block, Table) and len(list(block.rows)) > LONG:
-            yield from _long_table(block)
-        else:
-            yield from _block(block)
-        if isinstance(block, Claims):
-            yield from _long_table(report.tests)
-
-
 def _block(block: Block) -> Iterator[str]:
-    if isinstance(block, Prose):
-        yield latex_text(block.text) + "\n"
-    elif isinstance(block, Table):
+    if isinstance(block, Table):
         yield from _floating_table(block)
     elif isinstance(block, Figure):
         yield from _figure(block)
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield from _samples(block)
-    elif isinstance(block, Entries):
-        yield from _entries(block)
-    else:
-        yield from _claims(block)
 
 
 def _floating_table(table: Table) -> Iterator[str]:
@@ -267,7 +224,7 @@ def _column_head(column: Column) -> str:
 
 
 def _body(table: Table, begun: bool = False) -> Iterator[str]:
-    """The lines of all groups, each below its heading; `begun` where a rule stands above the first already."""
+    """Yield the lines of all groups, each below its heading; `begun` where a rule stands above the first already."""
     for place, group in enumerate(table.groups):
         if place or not begun:
             yield r"\midrule"
@@ -283,8 +240,8 @@ def _group_head(group: Group, width: int) -> str:
 
 def _row(row: Row) -> str:
     first, *others = row.cells
-    shown = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
-    line = " & ".join([shown, *map(_cell, others)]) + r" \\"
+    label = rf"\textit{{{_cell(first)}}} (ours){_sup(ADDED)}" if row.added else _cell(first)
+    line = " & ".join([label, *map(_cell, others)]) + r" \\"
     return f"{{}}{line}" if line.startswith(("[", "*")) else line  # or it would be an option of the line before
 
 
@@ -329,7 +286,7 @@ def _figure(figure: Figure) -> Iterator[str]:
     yield r"\end{figure}"
 
 
-def _samples(block: Samples) -> Iterator[str]:
+def _samples(block: MarkedSamples) -> Iterator[str]:
     yield rf"\subsection*{{{latex_text(block.title)}}}"
     yield latex_text(block.detail) + "."
     for sample in block.samples:
@@ -342,7 +299,7 @@ def _samples(block: Samples) -> Iterator[str]:
 
 
 def latex_text_lines(text: str) -> list[str]:
-    """Each line of `text`, safe for pdfLaTeX."""
+    """Return each line of `text`, safe for pdfLaTeX."""
     return [latex_text(line) for line in text.split("\n")]
 
 
@@ -359,29 +316,8 @@ def _piece(piece: Piece) -> str:
     return _paragraphs(latex_text_lines(piece.text))
 
 
-def _entries(block: Entries) -> Iterator[str]:
-    yield r"\begin{description}\raggedright"
-    for term, said in block.entries:
-        yield rf"\item[{{{latex_text(term)}}}] " + r"\\ ".join(
-            rf"\emph{{{latex_text(word)}:}} {latex_text(text)}" for word, text in said if text
-        )
-    yield r"\end{description}"
-
-
-def _claims(block: Claims) -> Iterator[str]:
-    columns = (
-        Column("", wraps=0.08),
-        Column("claim", wraps=0.36),
-        Column("where", wraps=0.18),
-        Column("here"),
-        Column("comparisons", wraps=0.2),
-    )
-    rows = (Row((claim.label, claim.says, claim.where, claim.outcome, claim.tally)) for claim in block.claims)
-    yield from _long_table(Table(columns, (Group(tuple(rows)),)))
-
-
 def _alone(name: str, lines: Iterable[str]) -> str:
-    """The lines as a file that compiles alone and can be \\input."""
+    """Return the lines as a file that compiles alone and can be \\input."""
     return _ALONE_HEAD.replace("%s", name).replace("%p", _PACKAGES) + "\n".join(lines) + _ALONE_FOOT
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from harness.config.rate_text import rate_text
 from harness.papers import Column as PaperColumn
 from harness.papers import ScoreTable
+from harness.results.exhibits import RowRate
 from reports.blocks import DASH, Column, Group, Row, Table
-from reports.manifest import RowRate
 from reports.measured import number
 
 TITLE = "Learning rates"
@@ -21,7 +21,7 @@ MOVES = (
 
 
 def table(rates: Sequence[RowRate], exhibit: ScoreTable) -> Table | None:
-    """One line for each row with a preference stage; None without any. Moves have a column a metric that has some."""
+    """Make one line for each row with a preference stage; None without any. A metric that has moves has a column."""
     if not rates:
         return None
     moved = {(move.bench, move.metric) for rate in rates for move in rate.moves}

@@ -14,13 +14,13 @@ from reports.blocks import (
     Entries,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Piece,
     Prose,
     Report,
     Row,
-    Samples,
     Section,
     Table,
 )
@@ -46,7 +46,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def markdown(block: Block) -> Iterator[str]:
-    """The paragraphs of one block."""
+    """Yield the paragraphs of one block."""
     if isinstance(block, Prose):
         yield _text(block.text)
     elif isinstance(block, Table):
@@ -54,7 +54,7 @@ def markdown(block: Block) -> Iterator[str]:
     elif isinstance(block, Figure):
         yield f"![{_text(block.alt)}]({block.path}.png)"
         yield f"*{_text(block.caption)}*"
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield from _samples(block)
     elif isinstance(block, Entries):
         words = [word for word, _ in block.entries[0][1]]
@@ -132,7 +132,7 @@ def _claims(block: Claims) -> Iterator[str]:
             yield from _folded_table(table)
 
 
-def _samples(block: Samples) -> Iterator[str]:
+def _samples(block: MarkedSamples) -> Iterator[str]:
     yield f"**{_text(block.title)}**. {_text(block.detail)}."
     for sample in block.samples:
         yield _quote("prompt", _escaped(sample.prompt))
@@ -141,14 +141,14 @@ def _samples(block: Samples) -> Iterator[str]:
 
 
 def _quote(label: str, text: str) -> str:
-    """A text beside its label, every line of it a line of the same quotation, and none of them a list or a heading."""
+    """Quote a text beside its label, every line of it a line of one quotation, none of them a list or a heading."""
     first, *others = text.split("\n")
     lines = [f"**{_text(label)}:** {first}", *map(_plain_line, others)]
     return "  \n".join(f"> {line}".rstrip() for line in lines)
 
 
 def _plain_line(line: str) -> str:
-    """An escaped line with nothing at its start that Markdown takes as markup."""
+    """Escape a line, with nothing at its start that Markdown takes as markup."""
     words = line.lstrip(" \t")
     indent = "\u00a0" * (len(line) - len(words))
     return indent + re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", words)

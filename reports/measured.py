@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.papers import Exhibit
+from harness.results.exhibits import Estimate
+from harness.results.manifest import Manifest
 from reports.blocks import ADDED, DASH, Measured
 from reports.compare import NOT_IN_PAPER
-from reports.manifest import Manifest, Score, WinRate
 
 INTERVAL = "[95 % interval]"
 """How a table's source says what stands beside a value; the terminal prints it otherwise."""
@@ -19,7 +20,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 class Compared:
     """Ours, the paper's and the verdict. An `approximate` number is one that the paper's text rounds to tens."""
 
-    score: Score | WinRate
+    score: Estimate
     published: float | None
     verdict: str
     approximate: bool = False
@@ -49,11 +50,11 @@ class Marks:
         return "a" if len(self.verdicts) == 1 else ""
 
     def of_verdict(self, cell: Compared) -> str:
-        """The footnote letter of one published number, or nothing."""
+        """Return the footnote letter of one published number, or nothing."""
         return "" if self.common or cell.verdict == NOT_IN_PAPER else _LETTERS[self.verdicts.index(cell.verdict)]
 
     def of_note(self, cell: Compared) -> str:
-        """The footnote number of one of our cells, or nothing."""
+        """Return the footnote number of one of our cells, or nothing."""
         return str(self.notes.index(cell.note) + 1) if cell.note else ""
 
     def footnotes(self, added: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
@@ -68,13 +69,13 @@ class Marks:
 
 
 def marks(cells: Sequence[Compared]) -> Marks:
-    """The footnotes that these cells need, in order of appearance."""
+    """Return the footnotes that these cells need, in order of appearance."""
     verdicts = dict.fromkeys(cell.verdict for cell in cells if cell.verdict != NOT_IN_PAPER)
     return Marks(tuple(verdicts), tuple(dict.fromkeys(cell.note for cell in cells if cell.note)))
 
 
 def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
-    """The cell to the paper's number of decimals."""
+    """Format the cell to the paper's number of decimals."""
     score = cell.score
     return Measured(
         ours=number(score.value, decimals),
@@ -82,11 +83,11 @@ def measured(cell: Compared, decimals: int, marks: Marks) -> Measured:
         mark=marks.of_note(cell),
         paper=f"≈ {number(cell.published, 0)}" if cell.approximate else number(cell.published, decimals),
         paper_mark=marks.of_verdict(cell),
-        says="; ".join(part for part in _says(cell) if part),
+        tooltip="; ".join(part for part in _tooltip(cell) if part),
     )
 
 
-def _says(cell: Compared) -> tuple[str, ...]:
+def _tooltip(cell: Compared) -> tuple[str, ...]:
     n = "" if cell.score.n is None else f"n = {cell.score.n}"
     judge = f"judge {cell.score.judge}" if cell.score.judge else ""
     return cell.verdict, n, judge, cell.note
@@ -97,13 +98,13 @@ def number(value: float | None, decimals: int) -> str:
     return DASH if value is None else f"{value:.{decimals}f}"
 
 
-def n_of_asked(score: Score | WinRate) -> str:
+def n_of_asked(score: Estimate) -> str:
     """``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
     return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
 
 
 def require_one_judge(column: str, judges: Iterable[str]) -> None:
-    """Raises UserError where the scores of a column come from two judges."""
+    """Raise UserError where the scores of a column come from two judges."""
     distinct = list(dict.fromkeys(judges))
     if len(distinct) > 1:
         raise UserError(
@@ -113,7 +114,7 @@ def require_one_judge(column: str, judges: Iterable[str]) -> None:
 
 
 def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
-    """What ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
+    """Say what ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
     fast = [manifest.reduced] if manifest.reduced else []
     ours = ", ".join([f"scale {manifest.scale}", *fast, *filter(None, about)])
     return f"Ours: {ours}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
@@ -132,6 +133,6 @@ def first_seed(manifest: Manifest) -> str:
 
 
 def judge(manifest: Manifest, fingerprints: Iterable[str]) -> str:
-    """The judge with what identifies it, bench by bench."""
-    shown = ", ".join(fingerprints)
-    return f"judge {manifest.judge.name} ({shown})" if shown else f"judge {manifest.judge.name}"
+    """Name the judge with what identifies it, bench by bench."""
+    names = ", ".join(fingerprints)
+    return f"judge {manifest.judge.name} ({names})" if names else f"judge {manifest.judge.name}"

@@ -1,22 +1,23 @@
-"""The judged pairs of answers behind a run's tables, read from its store for the pair viewer."""
+"""The judged pairs of answers behind a run's tables, read from its folder for the pair viewer."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.papers import AnyExhibit, ScoreTable, WinRateTable
-from harness.records import ROWS, Judgment, outcome, read_rows
-from reports.manifest import Manifest, ScoresPart, WinRatesPart
+from harness.records import Judgment, outcome
+from harness.results.exhibits import ScoresResult, WinRatesResult
+from harness.results.manifest import Manifest
+from harness.results.verdicts import read_verdicts, verdicts_file
 from reports.viewer import Pair, Side, Verdict
 
-MOST = 30_000_000
-"""Characters, as many as 10,000 pairs of real answers have, above which a page is no longer quick to open
+MAX_CHARACTERS = 30_000_000
+"""As many as 10,000 pairs of real answers have, above which a page is no longer quick to open
 (benchmarks/viewer.py): of a larger run it has the first prompts of every set."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Set:
+class _VerdictSet:
     """All verdicts on one method, or one match, on one base model: those of the first training seed."""
 
     model: str
@@ -38,81 +39,81 @@ class JudgedPairs:
     note: str
 
 
-def judged_pairs(manifest: Manifest, exhibits: Mapping[str, AnyExhibit], folder: Path) -> JudgedPairs:
-    """Every judged pair of the first training seed once, however many exhibits rest on it, in their order.
+def judged_pairs(manifest: Manifest, folder: Path) -> JudgedPairs:
+    """Read every judged pair of the first training seed once, however many exhibits rest on it, in their order.
 
-    `folder` is the manifest's. Sets whose verdicts are no longer in the store are left out, and the note says so.
+    `folder` is the manifest's. Sets whose verdicts are no longer in it are left out, and the note says so.
     Raises UserError for verdicts that cannot be read.
     """
-    sets = list(_sets(manifest, exhibits))
-    files = {each: folder / manifest.store / each.place / ROWS for each in sets}
-    there = [each for each in sets if files[each].is_file()]
-    pairs = [[_pair(each, rows) for rows in _by_prompt(read_rows(files[each], Judgment)).values()] for each in there]
-    share = min(1.0, MOST / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
-    shown = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
-    return JudgedPairs(shown, " ".join(_note(manifest, sets, there, share)))
+    sets = list(_sets(manifest))
+    there = [each for each in sets if verdicts_file(folder, each.place).is_file()]
+    pairs = [[_pair(each, rows) for rows in _by_prompt(read_verdicts(folder, each.place)).values()] for each in there]
+    share = min(1.0, MAX_CHARACTERS / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
+    pairs_of_page = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
+    return JudgedPairs(pairs_of_page, " ".join(_note(manifest, sets, there, share)))
 
 
 def _characters(pair: Pair) -> int:
     return len(pair.left.text) + len(pair.right.text) + sum(len(verdict.reply) for verdict in pair.verdicts)
 
 
-def _note(manifest: Manifest, sets: list[_Set], there: list[_Set], share: float) -> Iterator[str]:
+def _note(manifest: Manifest, sets: list[_VerdictSet], there: list[_VerdictSet], share: float) -> Iterator[str]:
     if len(manifest.seeds) > 1:
         yield f"Training seed {manifest.seeds[0]}, the first of {len(manifest.seeds)}."
     if share < 1:
-        yield f"The first {share:.0%} of the prompts of each of {len(there)} sets; the others are in the store."
+        yield f"The first {share:.0%} of the prompts of each of {len(there)} sets; the others are in the run's folder."
     if missing := len(sets) - len(there):
-        yield f"{missing} of {len(sets)} sets of verdicts are no longer in the store and left out."
+        yield f"{missing} of {len(sets)} sets of verdicts are no longer in the run's folder and left out."
 
 
-def _sets(manifest: Manifest, exhibits: Mapping[str, AnyExhibit]) -> Iterator[_Set]:
-    """Each place in the store once, under the names of the first exhibit that rests on it."""
+def _sets(manifest: Manifest) -> Iterator[_VerdictSet]:
+    """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
-    for part in manifest.parts:
-        exhibit = exhibits[part.name]
-        found: Iterable[_Set] = ()
-        if isinstance(part, ScoresPart) and isinstance(exhibit, ScoreTable):
-            found = _of_scores(part, exhibit)
-        elif isinstance(part, WinRatesPart) and isinstance(exhibit, WinRateTable):
-            found = _of_win_rates(part, exhibit)
+    for result in manifest.results:
+        found: Iterable[_VerdictSet] = ()
+        if isinstance(result, ScoresResult):
+            found = _of_scores(result)
+        elif isinstance(result, WinRatesResult):
+            found = _of_win_rates(result)
         for each in found:
             if each.place not in seen:
                 seen.add(each.place)
                 yield each
 
 
-def _of_scores(part: ScoresPart, exhibit: ScoreTable) -> Iterator[_Set]:
-    for cell in part.cells:
+def _of_scores(result: ScoresResult) -> Iterator[_VerdictSet]:
+    exhibit = result.exhibit
+    for cell in result.cells:
         if cell.judge and cell.judgments:
             label = exhibit.subject(cell.method)
-            yield _Set(
-                cell.model,
-                exhibit.paper.model(cell.model),
-                cell.method,
-                label,
-                cell.bench,
-                exhibit.column(cell.bench, cell.metric).bench_label,
-                "baseline",
-                label,
-                cell.judgments[0],
+            yield _VerdictSet(
+                model=cell.model,
+                model_label=exhibit.paper.model(cell.model),
+                name=cell.method,
+                label=label,
+                bench=cell.bench,
+                bench_label=exhibit.column(cell.bench, cell.metric).bench_label,
+                left="baseline",
+                right=label,
+                place=cell.judgments[0],
             )
 
 
-def _of_win_rates(part: WinRatesPart, exhibit: WinRateTable) -> Iterator[_Set]:
-    for cell in part.cells:
+def _of_win_rates(result: WinRatesResult) -> Iterator[_VerdictSet]:
+    exhibit = result.exhibit
+    for cell in result.cells:
         if cell.judgments:
             match = exhibit.match(cell.match)
-            yield _Set(
-                cell.model,
-                exhibit.paper.model(cell.model),
-                cell.match,
-                exhibit.subject(cell.match),
-                "pairwise",
-                exhibit.label,
-                match.baselines.replace("_", " "),
-                match.outputs.replace("_", " "),
-                cell.judgments[0],
+            yield _VerdictSet(
+                model=cell.model,
+                model_label=exhibit.paper.model(cell.model),
+                name=cell.match,
+                label=exhibit.subject(cell.match),
+                bench="pairwise",
+                bench_label=exhibit.label,
+                left=match.baselines.replace("_", " "),
+                right=match.outputs.replace("_", " "),
+                place=cell.judgments[0],
             )
 
 
@@ -123,7 +124,7 @@ def _by_prompt(rows: Iterable[Judgment]) -> dict[str, list[Judgment]]:
     return prompts
 
 
-def _pair(one: _Set, rows: list[Judgment]) -> Pair:
+def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:
     """All verdicts on one prompt's two answers."""
     verdicts = tuple(_verdict(one, row) for row in rows)
     facets = {
@@ -142,14 +143,14 @@ def _pair(one: _Set, rows: list[Judgment]) -> Pair:
     )
 
 
-def _verdict(one: _Set, row: Judgment) -> Verdict:
+def _verdict(one: _VerdictSet, row: Judgment) -> Verdict:
     first = one.right if row.order == "output_first" else one.left
-    shown = f"{first} first" + (f", repeat {row.repeat + 1}" if row.repeat else "")
-    return Verdict(shown, row.verdict, row.preference, outcome([row]), row.reply or row.error)
+    heading = f"{first} first" + (f", repeat {row.repeat + 1}" if row.repeat else "")
+    return Verdict(heading, row.verdict, row.preference, outcome([row]), row.reply or row.error)
 
 
 def _agreed(verdicts: Iterable[Verdict]) -> str:
-    """The outcome that all verdicts have, but for those that failed."""
+    """Return the outcome that all verdicts have, but for those that failed."""
     outcomes = {verdict.outcome for verdict in verdicts} - {"failed"}
     if len(outcomes) > 1:
         return "verdicts differ"

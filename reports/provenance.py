@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.results.manifest import Manifest, StepRecord
 from reports.blocks import Column, Group, Prose, Row, Section, Table
-from reports.manifest import Manifest, StepRecord
 
 _COMMITS = "artifact_commits"
 
@@ -24,7 +24,7 @@ def section(manifest: Manifest) -> Section:
 
 
 def cost_section(manifest: Manifest) -> Section:
-    """What each kind of step took, the costliest first."""
+    """Show what each kind of step took, the costliest first."""
     steps: dict[str, list[StepRecord]] = {}
     for step in manifest.steps:
         steps.setdefault(step.step, []).append(step)
@@ -33,8 +33,8 @@ def cost_section(manifest: Manifest) -> Section:
     heads = (
         Column("step"),
         Column("count", number=True),
-        Column("found", number=True, says="found in the store by this run"),
-        Column("time", number=True, says="recorded when each was run"),
+        Column("found", number=True, tooltip="found in the store by this run"),
+        Column("time", number=True, tooltip="recorded when each was run"),
         Column("slowest", number=True),
         Column("which", wraps=0.25, brief=False),
         *(Column(COSTS[name], number=True) for name in costs),
@@ -66,7 +66,7 @@ def _cost(name: str, total: float) -> str:
 
 
 def money(manifest: Manifest) -> str:
-    """How many verdicts were asked for, and what the judge cost as far as the records say."""
+    """Say how many verdicts were asked for, and what the judge cost as far as the records say."""
     verdicts = sum(step.counts.get("rows", 0) for step in manifest.steps if step.step == "judge_pairs")
     counted = f"{verdicts:,.0f} verdicts by {manifest.judge.name}" if verdicts else f"Judge {manifest.judge.name}"
     if manifest.judge.name.startswith(EMBEDDED):
@@ -76,14 +76,14 @@ def money(manifest: Manifest) -> str:
 
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """The run, its judge and what produced it, as lines to print. Package versions come on one line."""
+    """Return the run, its judge and what produced it, as lines to print. Package versions come on one line."""
     judge = manifest.judge
     parts = (("at", judge.base_url), ("prompt", judge.prompt), ("parser", judge.parser))
     details = ", ".join(f"{name} {value}" for name, value in parts if value)
     run = [
         ("command", manifest.command),
         ("scale", manifest.scale + (f" ({manifest.reduced})" if manifest.reduced else "")),
-        *((("recipe", manifest.recipe),) if manifest.recipe else ()),
+        ("recipe", manifest.recipe),
         ("seeds", ", ".join(map(str, manifest.seeds))),
         *((("teacher", manifest.teacher),) if manifest.teacher else ()),
         ("judge", f"{judge.name}, fingerprint {judge.fingerprint}" + (f" ({details})" if details else "")),
@@ -94,8 +94,7 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.steps:
         run.append(("steps", work(manifest)))
-    if manifest.stale is not None:
-        run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
+    run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
     return [*run, *_flat({k: v for k, v in manifest.provenance.items() if k != _COMMITS}), *_made_by(manifest)]
 
 
@@ -116,7 +115,7 @@ def duration(seconds: float) -> str:
 
 
 def _made_by(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """The commits that the artifacts were made by, where they are known, and whether they are the run's."""
+    """Return the commits that the artifacts were made by, where they are known, and whether they are the run's."""
     commits = manifest.provenance.get(_COMMITS) or ()
     if len(commits) > 1:
         yield "made by commits", f"{', '.join(commits)}: artifacts come from several commits"

@@ -75,7 +75,7 @@ class Comparison:
     """What must not be overlooked, such as too few training seeds."""
 
     def of(self, verdict: str) -> list[ComparedScore]:
-        """The scores with this verdict."""
+        """Return the scores with this verdict."""
         return [score for score in self.scores if score.verdict == verdict]
 
     @property
@@ -84,7 +84,7 @@ class Comparison:
         return bool(self.of("worse"))
 
     def conclusion(self) -> str:
-        """What came of it, in one line."""
+        """Say what came of it, in one line."""
         counts = [(len(self.of(verdict)), verdict) for verdict in get_args(Verdict)]
         said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
         if any(score.verdict not in ("same", "rescored") for score in self.scores):
@@ -93,7 +93,7 @@ class Comparison:
 
 
 def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:
-    """Writes the page and the same numbers as JSON; returns where the page is.
+    """Write the page and the same numbers as JSON; return where the page is.
 
     Both are made before either is written, and each is replaced as a whole. Raises UserError for a folder that cannot
     be written.
@@ -121,7 +121,7 @@ comparison decides in 80 % of repeats. Cannot tell does not mean equal."""
 
 
 def cells(score: ComparedScore) -> tuple[str, ...]:
-    """The score under `HEADS`, as text."""
+    """Return the score under `HEADS`, as text."""
     return (
         score.label,
         score.verdict,
@@ -150,13 +150,13 @@ def _number(value: float | None) -> str:
 
 
 def heading(comparison: Comparison) -> str:
-    """What is compared, in one line."""
+    """Say what is compared, in one line."""
     fast = ", --fast" if comparison.fast else ""
     return f"{comparison.candidate.folder} against {comparison.baseline.folder} (scale {comparison.scale}{fast})"
 
 
 def seeds_line(comparison: Comparison) -> str:
-    """How many training seeds the runs have, and how many tests were made of them."""
+    """Say how many training seeds the runs have, and how many tests were made of them."""
     runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
     seeds = "; ".join(f"{what}: seed{'s' * (len(run.seeds) > 1)} {_ranges(run.seeds)}" for what, run in runs)
     count = comparison.n_tests
@@ -171,7 +171,7 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 
 def same_line(comparison: Comparison) -> str:
-    """The cells whose outputs are the same in both runs, by method where all of its are; "" for none."""
+    """Return the cells whose outputs are the same in both runs, by method where all of its are; "" for none."""
     others = {(score.model, score.method) for score in comparison.scores if score.verdict != "same"}
     names = dict.fromkeys(
         " ".join((score.model, score.method, score.bench)[: 3 if (score.model, score.method) in others else 2])
@@ -181,7 +181,7 @@ def same_line(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """The comparison for a terminal, in lines of less than 100 characters."""
+    """Format the comparison for a terminal, in lines of less than 100 characters."""
     from textwrap import wrap
 
     lines = [heading(comparison), seeds_line(comparison), *map(one_line, _rows(comparison))]
@@ -194,7 +194,7 @@ def comparison_table(comparison: Comparison) -> str:
 
 
 def changed(comparison: Comparison) -> Iterator[tuple[str, list[ComparedScore]]]:
-    """The scores that are not the same in both runs, by base model and method."""
+    """Return the scores that are not the same in both runs, by base model and method."""
     tested = [score for score in comparison.scores if score.verdict != "same"]
     for (model, method), scores in groupby(tested, key=lambda score: (score.model, score.method)):
         yield f"{model} {method}", list(scores)

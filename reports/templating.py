@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def templates() -> "Environment":
-    """Everything is escaped unless a template says `safe`, and a missing name is an error."""
+    """Make the environment: all is escaped unless a template says `safe`, and a missing name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(

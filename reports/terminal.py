@@ -1,10 +1,11 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from reports import claims
+from harness.terminal import console
 from reports.blocks import (
     ADDED,
     Block,
@@ -15,17 +16,16 @@ from reports.blocks import (
     ExhibitView,
     Figure,
     Group,
+    MarkedSamples,
     Measured,
     Outcome,
     Prose,
+    Report,
     Row,
-    Samples,
     Section,
     Table,
 )
-from reports.manifest import Manifest, read_manifest
 from reports.measured import INTERVAL
-from reports.report import build_report, exhibits_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,34 +37,33 @@ _STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "above": "gr
 """Of the verdicts that are one; others are dim."""
 
 
-def terminal_report(folder: Path) -> "RenderableType":
-    """The run in `folder`, for a rich console of 80 columns or more: each exhibit, then the claims.
+MIN_WIDTH = 80
+"""Columns that a table needs."""
 
-    Raises UserError as `reports.write.write_report`.
-    """
+
+def print_report(report: Report, folder: Path) -> None:
+    """Print the report to stdout, and where the whole of it lies: `folder`."""
+    screen = console(sys.stdout)
+    # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
+    screen.width = max(screen.width, MIN_WIDTH)
+    screen.print(terminal_report(report))
+    print(f"report:      {folder / 'index.html'}")
+
+
+def terminal_report(report: Report) -> "RenderableType":
+    """Render the report for a rich console of 80 columns or more: each exhibit, then the claims, last the answer."""
     from rich.console import Group as Lines
     from rich.text import Text
 
-    manifest = read_manifest(folder)
-    report = build_report(manifest)
     lines: list[RenderableType] = [Text(report.warning, style="bold red")] if report.warning else []
+    has_several = len(report.exhibits) > 1
     for view in report.exhibits:
-        lines += [*_exhibit(view, alone=len(report.exhibits) == 1), Text()]
-    found = [block for section in report.sections for block in section.blocks if isinstance(block, Claims)]
-    for block in found:
-        lines += [_claims(block, with_exhibit=len(report.exhibits) > 1), *_tests(manifest)]
+        lines += [*_exhibit(view, alone=not has_several), Text()]
+    if report.claims.claims:
+        lines.append(_claims(report.claims, with_exhibit=has_several))
+        lines += [_comparisons(table, with_exhibit=has_several) for table in report.tests_by_verdict]
+        lines += [Text(report.tests.source, style="dim"), Text(report.answer, style="bold")]
     return Lines(*lines)
-
-
-def _tests(manifest: Manifest) -> Iterator["RenderableType"]:
-    """Every comparison under its verdict, what these rest on, and last the answer."""
-    from rich.text import Text
-
-    exhibits = exhibits_of(manifest)
-    for table in claims.by_verdict(manifest, exhibits):
-        yield _comparisons(table, with_exhibit=len(exhibits) > 1)
-    yield Text(claims.coverage(manifest), style="dim")
-    yield Text(claims.headline(manifest), style="bold")
 
 
 def terminal_sections(sections: Iterable[Section]) -> "RenderableType":
@@ -100,7 +99,7 @@ def _block(block: Block) -> Iterator["RenderableType"]:
             yield Text(block.source.replace(INTERVAL, "low–high: 95 % interval"), style="dim")
     elif isinstance(block, Figure):
         yield Text(f"drawn in {block.path}.pdf, .png, .svg", style="dim")
-    elif isinstance(block, Samples):
+    elif isinstance(block, MarkedSamples):
         yield Text(f"{block.detail}: {block.title}, {len(block.samples)} prompts in report.md")
 
 
@@ -119,18 +118,18 @@ def _grid(table: Table, group: Group) -> "RichTable":
         pad_edge=False,
         padding=(0, 0 if dense else 1, 0, 0),
     )
-    shown = [place for place, column in enumerate(table.columns) if column.brief]
-    for place in shown:
+    places = [place for place, column in enumerate(table.columns) if column.brief]
+    for place in places:
         _add_column(rich, table.columns[place], any(column.over for column in table.columns))
         if table.columns[place].number and not table.columns[place].measured:
             _let_heading_wrap(rich.columns[-1], [row.cells[place] for row in group.rows])
     for row in group.rows:
-        rich.add_row(*(cell for place in shown for cell in _cells(row, place)))
+        rich.add_row(*(cell for place in places for cell in _cells(row, place)))
     return rich
 
 
 def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
-    """The comparisons of one verdict; those of an exhibit under its label where there are several."""
+    """Show the comparisons of one verdict; those of an exhibit under its label where there are several."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -158,7 +157,7 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
 
 
 def _let_heading_wrap(column: "RichColumn", cells: Sequence[Cell]) -> None:
-    """Where a table is too wide, the heading gives up what it takes beyond the numbers under it."""
+    """Let the heading, where a table is too wide, give up what it takes beyond the numbers under it."""
     column.min_width, column.no_wrap = max(len(_plain(cell)) for cell in cells), False
 
 

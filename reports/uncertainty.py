@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from harness.papers import ScoreTable, WinRateTable
+from harness.results.exhibits import Score, Uncertainty, WinRate
 from reports.blocks import DASH, Column, Group, Row, Table
-from reports.manifest import Score, Uncertainty, WinRate
 from reports.measured import number
 
 TITLE = "Where the uncertainty comes from"
@@ -15,7 +15,7 @@ EXPLANATION = (
 
 
 def table(cells: Iterable[Score | WinRate], exhibit: ScoreTable | WinRateTable) -> Table | None:
-    """One line for each cell whose uncertainty is known by its parts, in their order; None where there is no such."""
+    """Make one line for each cell whose uncertainty is known by its parts, in their order; None without any."""
     rows = tuple(_rows(cells, exhibit))
     if not rows:
         return None
@@ -39,14 +39,14 @@ def _rows(cells: Iterable[Score | WinRate], exhibit: ScoreTable | WinRateTable) 
 
 
 def _names(cell: Score | WinRate, exhibit: ScoreTable | WinRateTable) -> tuple[str, str]:
-    """What was measured, and by which metric."""
+    """Name what was measured, and by which metric."""
     if isinstance(cell, WinRate):
         return exhibit.subject(cell.match), exhibit.measure("pairwise", "win_rate")
     return exhibit.subject(cell.method), exhibit.measure(cell.bench, cell.metric)
 
 
 def _training_share(parts: Uncertainty) -> str:
-    """How much of the variance is training noise, in per cent."""
+    """Tell how much of the variance is training noise, in per cent."""
     if parts.training_seeds is None or not parts.total:
         return DASH
     return number(100 * parts.training_seeds**2 / parts.total**2, 0)

@@ -64,7 +64,7 @@ class Pair:
 
 
 def viewer_html(pairs: Sequence[Pair], *, heading: str, note: str = "") -> str:
-    """The viewer as an HTML fragment for a page that defines the colours of ``templates/colours.css``.
+    """Render the viewer as an HTML fragment for a page that defines the colours of ``templates/colours.css``.
 
     Raises ValueError where two pairs have one id, an id has no UTF-8 form, or pairs differ in their facets' names.
     """
@@ -79,7 +79,7 @@ def viewer_html(pairs: Sequence[Pair], *, heading: str, note: str = "") -> str:
 
 
 def viewer_page(pairs: Sequence[Pair], *, title: str, heading: str, note: str = "", before: str = "") -> str:
-    """A complete page with the viewer; `before` is trusted HTML to stand above it.
+    """Render a complete page with the viewer; `before` is trusted HTML to stand above it.
 
     Raises ValueError as `viewer_html`.
     """
@@ -111,7 +111,7 @@ class _Texts:
 
 
 def _values(pairs: Sequence[Pair]) -> Iterator[Any]:
-    """The index, then every chunk of texts."""
+    """Yield the index, then every chunk of texts."""
     facets = _facets(pairs)
     texts = _Texts()
     entries = [_entry(pair, facets, texts) for pair in pairs]
@@ -121,7 +121,7 @@ def _values(pairs: Sequence[Pair]) -> Iterator[Any]:
 
 
 def _facets(pairs: Sequence[Pair]) -> list[str]:
-    """The names of the facets, once the pairs are found to be in order."""
+    """Return the names of the facets, once the pairs are found to be in order."""
     facets = list(pairs[0].facets) if pairs else []
     seen: set[str] = set()
     for pair in pairs:

@@ -32,7 +32,7 @@ def pieces(first: str, second: str) -> tuple[Piece, ...]:
 
 
 def _changed(missing: str, added: str) -> list[Piece]:
-    """What is missing before what stands in its place."""
+    """Put what is missing before what stands in its place."""
     words = added.rstrip()
     return [Piece(missing.rstrip(), "missing"), Piece(words, "added"), Piece(added[len(words) :])]
 

@@ -4,25 +4,25 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import replace_file
+from harness.results.manifest import Manifest, read_manifest
 from reports.blocks import Report
 from reports.csv_files import csv_text
 from reports.figures import draw
 from reports.html import html_report
-from reports.latex import latex_exhibit, latex_report, latex_tests
-from reports.manifest import Manifest, read_manifest
+from reports.latex import latex_exhibit, latex_tests
 from reports.markdown import markdown_report
 from reports.pairs import judged_pairs
-from reports.report import build_report, exhibits_of
+from reports.report import build_report
 from reports.viewer import viewer_html
 
 
-def write_report(folder: Path) -> None:
-    """Reads `folder`/manifest.json and writes the report of all its parts beside it.
+def write_report(folder: Path) -> Report:
+    """Write the report of the run in `folder` beside its manifest, from what lies there alone, and return it.
 
-    index.html, report.md and report.tex hold everything; <exhibit>.csv and .tex each exhibit, tests.csv and .tex the
-    tests of the claims, and figures/<name>.pdf, .png and .svg what is drawn. Every file is replaced as a whole, and
-    none before all are made. Raises UserError for a missing or damaged manifest, for what the paper does not have,
-    for a column with two judges, and for a folder that cannot be written.
+    index.html and report.md hold everything; <exhibit>.csv and .tex each exhibit, tests.csv and .tex the tests of the
+    claims, and figures/<name>.pdf, .png and .svg what is drawn. Every file is replaced as a whole, and none before all
+    are made. Raises UserError for a missing or damaged manifest, for what the paper does not have, for a column with
+    two judges, and for a folder that cannot be written.
     """
     manifest = read_manifest(folder)
     report = build_report(manifest)
@@ -40,11 +40,12 @@ def write_report(folder: Path) -> None:
             replace_file(folder / name, content)
     except OSError as error:
         raise UserError(f"cannot write the report in {folder}: {error.strerror}") from None
+    return report
 
 
 def _viewer(manifest: Manifest, folder: Path) -> str:
-    """The pair viewer; nothing for a run that judged no pairs."""
-    judged = judged_pairs(manifest, exhibits_of(manifest), folder)
+    """Render the pair viewer; nothing for a run that judged no pairs."""
+    judged = judged_pairs(manifest, folder)
     if not judged.pairs and not judged.note:
         return ""
     return viewer_html(judged.pairs, heading="Pairs of answers", note=judged.note)
@@ -52,7 +53,7 @@ def _viewer(manifest: Manifest, folder: Path) -> str:
 
 def _texts(report: Report) -> dict[str, str]:
     """File name -> content, without the page."""
-    texts = {"report.md": markdown_report(report), "report.tex": latex_report(report)}
+    texts = {"report.md": markdown_report(report)}
     for view in report.exhibits:
         texts |= {f"{view.name}.csv": csv_text(view.records), f"{view.name}.tex": latex_exhibit(view)}
     return texts | {"tests.csv": csv_text(report.test_records), "tests.tex": latex_tests(report)}

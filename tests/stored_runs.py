@@ -13,8 +13,9 @@ import numpy as np
 
 from evals.alpaca_eval2.length_calibration import write_calibration
 from harness.records import Judgment, Prompt, Response, write_rows
+from harness.results.verdicts import ARTIFACTS
 from tests.evals.simulated import calibration
-from tests.reports.conftest import made_up_manifest
+from tests.reports.conftest import made_up_manifest, published
 
 N_ALPACA, N_ARENA = 60, 40
 LABELS = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
@@ -51,11 +52,11 @@ def write_run(
     judge: str = "0123456789ab",
     **manifest: Any,
 ) -> Path:
-    """A run of `methods` on one base model in `folder`, its store in `folder`/../store; returns `folder`.
+    """A run of `methods` on one base model in `folder`, with its verdicts; returns `folder`.
 
     It has length-controlled win rates only where `calibrated_with` gives a seed for their calibration: they take time.
     """
-    store = folder.parent / "store"
+    store = folder / ARTIFACTS
     cells = [
         cell
         for method, skill in methods.items()
@@ -64,13 +65,16 @@ def write_run(
     ]
     for cell in cells:
         cell["judge"] = judge
-    part = {"kind": "scores", "models": ["llama"], "rows": list(methods), "added_rows": {}}
+    table = {"kind": "scores", "models": ["llama"], "rows": list(methods)}
     content = made_up_manifest(claims=[], steps=[], seeds=list(seeds), store="../store", **manifest)
-    content["parts"] = [
-        {**part, "name": name, "cells": [cell for cell in cells if name == "table3" or cell["bench"] == "alpaca_eval2"]}
+    content["results"] = [
+        {
+            **table,
+            "exhibit": published(name),
+            "cells": [cell for cell in cells if name == "table3" or cell["bench"] == "alpaca_eval2"],
+        }
         for name in tables
     ]
-    folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 

@@ -11,6 +11,7 @@ from evals.stats.comparison import PairedDifference, SeedSpread, interval, welch
 from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.papers import Claim, Comparison, load_exhibits
+from harness.results.claims import ClaimsResult
 from harness.run import claims
 from harness.run.claims import Families, decide_claims
 
@@ -61,7 +62,7 @@ def decided(
     paper: Sequence[SimpleNamespace] = (),
     models: Sequence[str] = MODELS,
     n_seeds: int = 5,
-) -> dict[str, Any]:
+) -> ClaimsResult:
     """The claims of the exhibits that are `run`, of a `paper` with further ones."""
     monkeypatch.setattr(claims, "load_exhibits", lambda _: (*run, *paper))
     results = {"/".join(place): measured(errors, n_seeds) for place, errors in found.items()}
@@ -74,8 +75,8 @@ def decided(
     return decide_claims(cast(list[Experiment], experiments), cast(Store, FakeStore(results)))
 
 
-def verdicts(content: Mapping[str, Any]) -> dict[str, str]:
-    return {each["id"]: each["verdict"] for each in content["claims"]}
+def verdicts(content: ClaimsResult) -> dict[str, str]:
+    return {each.id: each.verdict for each in content.claims}
 
 
 def both(better: str, worse: str, *errors: float) -> dict[tuple[str, str, str], float]:
@@ -87,7 +88,7 @@ def test_all_orderings_must_hold_and_one_that_is_reversed_is_enough(monkeypatch:
     found = {**both("a", "b", 9, 9), **both("a", "c", 9, 0.5), **both("a", "d", 9, -9)}
     content = decided(monkeypatch, [table], found)
     assert verdicts(content) == {"clear": "holds", "open": "undecided", "against": "fails"}
-    of_orderings = {each["id"]: [one["verdict"] for one in each["comparisons"]] for each in content["claims"]}
+    of_orderings = {each.id: [one.verdict for one in each.comparisons] for each in content.claims}
     assert of_orderings == {
         "clear": ["holds", "holds"],
         "open": ["holds", "undecided"],
@@ -101,8 +102,8 @@ def test_holding_takes_each_ordering_at_the_claims_own_level(monkeypatch: pytest
     found = {("llama", "a", f"m{i}"): 3.0 for i in range(30)}
     content = decided(monkeypatch, [table], found, models=("llama",))
     assert verdicts(content) == {"many": "holds"}
-    assert {each["verdict"] for each in content["claims"][0]["comparisons"]} == {"holds"}
-    assert min(each["p_holm"] for each in content["claims"][0]["comparisons"]) > 0.05
+    assert {each.verdict for each in content.claims[0].comparisons} == {"holds"}
+    assert min(each.p_holm for each in content.claims[0].comparisons) > 0.05
     against = {place: -3.0 if place[2] == "m7" else 3.0 for place in found}
     assert verdicts(decided(monkeypatch, [table], against, models=("llama",))) == {"many": "undecided"}
 
@@ -128,9 +129,9 @@ def test_a_claim_has_one_verdict_whatever_else_is_run(monkeypatch: pytest.Monkey
     alone = decided(monkeypatch, [here], found, paper=others, models=("llama",))
     together = decided(monkeypatch, [here, *others], found, models=("llama",))
     assert verdicts(together)["there7"] == "holds"
-    assert alone["claims"][0] == together["claims"][0]
-    assert (alone["n_claims"], alone["n_orderings"]) == (together["n_claims"], together["n_orderings"]) == (20, 20)
-    assert alone["claims"][0]["comparisons"][0]["p_value"] < 0.05 / 10
+    assert alone.claims[0] == together.claims[0]
+    assert (alone.n_claims, alone.n_orderings) == (together.n_claims, together.n_orderings) == (20, 20)
+    assert alone.claims[0].comparisons[0].p_value < 0.05 / 10
     assert verdicts(alone)["here"] == "undecided"
 
 
@@ -138,15 +139,15 @@ def test_what_was_not_run_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> Non
     table = exhibit(claim("two bases", ("a", "b")), claim("one base", ("a", "b"), models=("llama",)))
     content = decided(monkeypatch, [table], {("llama", "a", "b"): 9.0}, models=("llama",))
     assert verdicts(content) == {"two bases": "not run", "one base": "holds"}
-    assert [each["only_models"] for each in content["claims"]] == [["llama"], []]
-    assert [each["verdict"] for each in content["claims"][0]["comparisons"]] == ["holds", "not run"]
+    assert [each.only_models for each in content.claims] == [("llama",), ()]
+    assert [each.verdict for each in content.claims[0].comparisons] == ["holds", "not run"]
 
 
 def test_a_method_that_was_not_run_leaves_its_claims_open(monkeypatch: pytest.MonkeyPatch) -> None:
     table = exhibit(claim("of both", ("a", "b"), ("a", "c")), claim("of one", ("a", "b")))
     content = decided(monkeypatch, [table], both("a", "b", 9, 9))
     assert verdicts(content) == {"of both": "not run", "of one": "holds"}
-    assert content["claims"][0]["only_models"] == []
+    assert content.claims[0].only_models == ()
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2, 4])
@@ -155,29 +156,29 @@ def test_with_few_seeds_there_is_no_verdict_on_methods(monkeypatch: pytest.Monke
     found = {**both("a", "b", 40, 40), **both("c", "a", -40, 0.1)}
     content = decided(monkeypatch, [table], found, n_seeds=n_seeds)
     assert verdicts(content) == {"clear": "no verdict"}
-    assert [each["verdict"] for each in content["claims"][0]["comparisons"]] == ["above", "above", "below", "undecided"]
-    assert content["seeds_for_verdict"] == 5
+    assert [each.verdict for each in content.claims[0].comparisons] == ["above", "above", "below", "undecided"]
+    assert content.seeds_for_verdict == 5
 
 
 def test_the_same_test_counts_once_whichever_way_round_it_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     table = exhibit(claim("one way", ("a", "b")), claim("and back", ("b", "a")), claim("again", ("a", "b")))
     content = decided(monkeypatch, [table], {**both("a", "b", 9, 2), **both("b", "a", -9, -2)})
-    assert (content["n_tests"], content["n_orderings"], content["n_claims"]) == (2, 2, 3)
+    assert (content.n_tests, content.n_orderings, content.n_claims) == (2, 2, 3)
     assert verdicts(content)["and back"] == "fails"
-    one, back, _ = (each["comparisons"][1] for each in content["claims"])
-    assert back["difference"] == -one["difference"]
-    assert back["ci95"] == [-end for end in reversed(one["ci95"])]
-    assert (back["p_value"], back["p_holm"]) == (one["p_value"], one["p_holm"])
-    assert content["claims"][0]["contained_in"] == []  # "again" says no more than "one way"
+    one, back, _ = (each.comparisons[1] for each in content.claims)
+    assert back.difference == -one.difference
+    assert one.ci95 and back.ci95 == tuple(-end for end in reversed(one.ci95))
+    assert (back.p_value, back.p_holm) == (one.p_value, one.p_holm)
+    assert content.claims[0].contained_in == ()  # "again" says no more than "one way"
 
 
 def test_an_undecided_ordering_says_what_it_could_have_found(monkeypatch: pytest.MonkeyPatch) -> None:
     table = exhibit(claim("open", ("a", "b")))
     content = decided(monkeypatch, [table], both("a", "b", 1.8, 9))
-    undecided, sure = content["claims"][0]["comparisons"]
-    assert undecided["minimum_detectable_effect"] > undecided["difference"]
-    assert (undecided["prompts_needed"] or undecided["seeds_needed"]) and undecided["needed"]
-    assert "needed" not in sure
+    undecided, sure = content.claims[0].comparisons
+    assert undecided.minimum_detectable_effect > undecided.difference
+    assert (undecided.prompts_needed or undecided.seeds_needed) and undecided.needed
+    assert sure.needed == "" and sure.minimum_detectable_effect is None
 
 
 def test_a_withheld_comparison_has_its_reason_and_is_not_said_to_be_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +187,7 @@ def test_a_withheld_comparison_has_its_reason_and_is_not_said_to_be_not_run(monk
     )
     content = decided(monkeypatch, [exhibit(claim("held", ("a", "b")))], both("a", "b", 1, 1))
     assert verdicts(content) == {"held": "withheld"}
-    [held] = {(each["verdict"], each["note"]) for each in content["claims"][0]["comparisons"]}
+    [held] = {(each.verdict, each.note) for each in content.claims[0].comparisons}
     assert held == ("withheld", "too few prompts")
 
 
@@ -195,7 +196,7 @@ def test_claims_contained_in_another_are_known() -> None:
     found = claims._contained(load_exhibits("sgpo"))
     inside = {id for id, containing in found.items() if "sgpo-highest" in containing}
     assert inside == {"sgpo-above-dpo", "sgpo-above-spin", "sgpo-above-variants-qwen", "sgpo-above-variants-llama"}
-    assert found["sgpo-highest"] == found["others-above-sft"] == []
+    assert found["sgpo-highest"] == found["others-above-sft"] == ()
 
 
 def test_the_family_is_the_papers() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from docs.make_report import ALARMS, PAGES, ROOT, alarms_block, block_of, commit_of, make, replace_blocks
 from harness.errors import UserError
-from reports.manifest import parse_manifest
+from harness.results.manifest import parse_manifest
 from tests.reports.conftest import made_up_manifest, write_manifest
 
 COMMIT = "f" * 40

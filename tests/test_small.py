@@ -19,12 +19,12 @@ from harness.models.generator import Sampling
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole, ModelRole, Recipe
 from harness.records import Response
+from harness.results.manifest import read_manifest
 from harness.run import options
 from harness.run.options import Choice
 from harness.steps.data import data, model
 from harness.steps.judge_prompt import official_prompt
 from harness.steps.respond import refine, respond
-from reports.manifest import read_manifest
 from tests.chat_server import ChatServer, Faults, hashed_answer
 from tests.command import Harness
 from tests.commands.test_small_data import write_folder
@@ -105,7 +105,7 @@ def again(url: str, *, judge: str = "judge-1", **choices: Any) -> None:
 def test_judged_by_the_benches_own_prompts_without_length_control(made: Made, run: Path) -> None:
     systems = {body["messages"][0]["content"] for body in made.bodies if body["messages"][0]["role"] == "system"}
     assert systems == {official_prompt(bench).system for bench in ("alpaca_eval2", "arena_hard")}
-    table = json.loads((run / "manifest.json").read_text())["parts"][0]
+    table = json.loads((run / "manifest.json").read_text())["results"][0]
     notes = {cell["metric"]: (cell["value"] is not None, cell["note"][:20]) for cell in table["cells"]}
     assert notes == {
         "length_controlled_winrate": (False, "withheld: no calibra"),
@@ -117,15 +117,15 @@ def test_judged_by_the_benches_own_prompts_without_length_control(made: Made, ru
 
 def test_the_manifest_says_what_was_chosen_and_the_same_is_made_again(made: Made, run: Path) -> None:
     manifest = read_manifest(run)
-    assert manifest.asked is not None and manifest.limit == LIMIT
-    assert manifest.asked["judge"] == {"model": "judge-1", "base_url": made.url, "without": []}
+    assert manifest.limit == LIMIT
+    assert manifest.options["judge"] == {"model": "judge-1", "base_url": made.url, "without": []}
     assert (manifest.judge.name, manifest.judge.base_url) == ("judge-1", made.url)
     assert manifest.teacher == "stored:data/small/teacher.jsonl"
     make_candidate(run, Path("again"))
     candidate = read_manifest(Path("again"))
     assert {step.key for step in candidate.steps} == {step.key for step in manifest.steps}
     assert all(step.found for step in candidate.steps)
-    assert candidate.asked == manifest.asked
+    assert candidate.options == manifest.options
 
 
 def test_what_endpoints_were_asked_is_printed(

@@ -404,6 +404,16 @@ def reproduce(
     run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes)
 
 
+@cli.command()
+@click.argument("folder", type=PATH)
+def report(folder: Path) -> None:
+    """Write the report of the run in FOLDER again (such as runs/mini/sgpo/table3), from it alone, and print it."""
+    from reports.terminal import print_report
+    from reports.write import write_report
+
+    print_report(write_report(folder), folder)
+
+
 @cli.command(cls=HeadedCommand)
 @click.argument("experiment", type=EXPERIMENT, default="table3")
 @_choice_options

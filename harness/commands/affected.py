@@ -27,8 +27,8 @@ from harness.errors import UserError
 from harness.experiments import build_experiments
 from harness.papers import ExhibitName
 from harness.provenance import provenance
+from harness.results.manifest import StepRecord, read_manifest
 from harness.run.options import Choice
-from reports.manifest import Manifest, StepRecord, read_manifest
 
 STORE = "rerun-store"
 """In a candidate's folder. No run has a store of that name, so that what a candidate removes is its own."""
@@ -52,8 +52,9 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
     before = read_manifest(baseline)
     old = (baseline / before.store).resolve()
     _require_usable(baseline, old, candidate)
-    request = replace(_choice(before, baseline), paper=before.paper).request()
-    experiments = build_experiments(ExhibitName(before.paper, before.run), request)
+    choice = from_mapping(Choice, before.options, f"{baseline / 'manifest.json'}: options")
+    request = replace(choice, paper=before.paper.name).request()
+    experiments = build_experiments(ExhibitName(before.paper.name, before.run), request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     require_writable(candidate / "checkpoints")
     with _alone(candidate):
@@ -61,15 +62,6 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
         _copy_replies(old, store)
         ran = run_affected(targets, before.steps, old, store)
         write_run(before.run, experiments, request, store, candidate, started=started, ran=ran)
-
-
-def _choice(before: Manifest, baseline: Path) -> Choice:
-    """What was chosen of the run `before`; earlier manifests say it in part, which was then all there was to choose."""
-    if before.asked is not None:
-        return from_mapping(Choice, before.asked, f"{baseline / 'manifest.json'}: asked")
-    return Choice(
-        before.scale, fast=before.fast, seeds=before.seeds, models=before.models_asked, methods=before.methods_asked
-    )
 
 
 def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old: Path, store: Store) -> frozenset[str]:

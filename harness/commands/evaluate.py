@@ -36,7 +36,7 @@ from harness.recipes.benches import (
 from harness.recipes.registries import load_benchmark
 from harness.records import Judgment, Prompt, Response
 from harness.run.evidence import look_at_files, tell_stale
-from harness.run.spending import run_with_bill
+from harness.run.spending import run_and_report_spending
 from harness.steps.data import model as model_artifact
 from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, pair_up
 from harness.terminal import one_line
@@ -117,7 +117,7 @@ def evaluate(
     print_plan(checked_plan(targets, store))
     if source.outputs:
         _require_outputs(judged, source.outputs, choice, store)
-    run_with_bill(targets, store, limits)
+    run_and_report_spending(targets, store, limits)
     scores = {each.name: _scores(each, source, choice, store) for each in judged}
     scores |= {name: _summary(name, source, choice, artifact, store) for name, artifact in measured.items()}
     for each in judged:

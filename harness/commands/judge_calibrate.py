@@ -23,7 +23,7 @@ from harness.engine.pipeline import plan, print_plan, run
 from harness.engine.store import Store
 from harness.errors import UserError, unknown
 from harness.recipes.benches import OFFICIAL, BenchChoice, choose_bench
-from harness.run.spending import run_with_bill
+from harness.run.spending import run_and_report_spending
 
 _TABLES = (".csv", ".csv.gz", ".json", ".json.gz")
 
@@ -106,7 +106,7 @@ def calibrate(
     store = Store(run_dir / "store")
     run([*stored.values(), *filter(None, [lengths])], store)
     print_plan(plan([result], store))
-    run_with_bill([result], store, limits)
+    run_and_report_spending([result], store, limits)
     print(f"the comparison is in {store.folder(result) / RESULT}", file=sys.stderr)
     found: Mapping[str, Any] = store.bind(result).json(RESULT)
     asked = judgments | ({bridged_model: bridged} if bridged else {})

@@ -25,7 +25,7 @@ from harness.provenance import provenance
 from harness.recipes.loading import rates_path
 from harness.run.evidence import tell_stale
 from harness.run.options import Choice
-from harness.run.spending import run_with_bill
+from harness.run.spending import run_and_report_spending
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
     targets = [each.figures for each in tried]
     tell_stale(targets, store, "rerun")
     print_plan(checked_plan(targets, store))
-    run_with_bill(targets, store, compute=scale.compute)
+    run_and_report_spending(targets, store, compute=scale.compute)
     size = scale.n_pairs
     table = RateTable(
         scale=scale.name,
@@ -86,7 +86,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
     targets = [artifact for each in scored for artifact in each.scores.values()]
     tell_stale(targets, store, "rerun")
     print_plan(checked_plan(targets, store))
-    run_with_bill(targets, store, compute=scale.compute)
+    run_and_report_spending(targets, store, compute=scale.compute)
     found = {
         model: {
             method: tuple(each.sensitivity(store) for each in of)

@@ -11,30 +11,26 @@ from harness.engine.limits import Limits
 from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store, open_store, require_writable
-from harness.errors import UserError
 from harness.experiments import Experiment, Request, build_experiments
-from harness.experiments.interface import Checkpoints
-from harness.files import replace_link
 from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
 from harness.plan.expected import expected_seconds
 from harness.preflight.automatic import preflight
+from harness.results.manifest import write_manifest
 from harness.run.evidence import tell_stale
-from harness.run.manifest import Run, keep_fuller_report, manifest, write_manifest
+from harness.run.links import link_checkpoints, link_scores
+from harness.run.manifest import Run, build_manifest, keep_fuller_report
 from harness.run.options import Choice
-from harness.run.spending import run_with_bill
-from harness.terminal import console
-from reports.terminal import terminal_report
+from harness.run.spending import run_and_report_spending
+from reports.blocks import Report
+from reports.terminal import print_report
 from reports.write import write_report
-
-MIN_WIDTH = 80
-"""Columns that a table needs."""
 
 
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
 ) -> None:
-    """Runs what is missing, writes the report into `run_dir`/PAPER/EXHIBIT, and prints the tables to stdout.
+    """Run what is missing, write the report into `run_dir`/PAPER/EXHIBIT, and print the tables to stdout.
 
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
@@ -57,10 +53,12 @@ def reproduce(
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
     expected = expected_seconds(targets, request.scale, store, limits or Limits())
-    run_with_bill(targets, store, limits, request.scale.compute, expected)
+    run_and_report_spending(targets, store, limits, request.scale.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
-    write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
-    _show(folder)
+    report = write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
+    print_report(report, folder)
+    if any((folder / "checkpoints").iterdir()):
+        print(f"checkpoints: {folder / 'checkpoints'}")
 
 
 def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:
@@ -71,7 +69,7 @@ def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) 
 
 
 def require_readable(experiments: Sequence[Experiment]) -> None:
-    """Raises UserError, before anything is computed, where what a report says of the paper cannot be read."""
+    """Raise UserError, before anything is computed, where what a report says of the paper cannot be read."""
     paper = experiments[0].exhibit.paper.name
     load_deviations(paper)
     check_paper(paper)
@@ -86,13 +84,14 @@ def write_run(
     *,
     started: datetime,
     ran: frozenset[str],
-) -> None:
-    """Writes manifest, report and links to the checkpoints into `folder`, from a store that has all targets.
+) -> Report:
+    """Write into `folder` all of a run, from a store that has all targets: manifest, report, verdicts, checkpoints.
 
-    `ran` holds the keys of the artifacts that this run made. A report there that has what this one leaves out is kept
-    beside it. Raises UserError where the folder cannot be written to.
+    Verdicts, with their scores, and checkpoints are links into the store. `ran` holds the keys of the artifacts that
+    this run made. A report there that has what this one leaves out is kept beside it. Raises UserError where the folder
+    cannot be written to.
     """
-    content = manifest(
+    manifest = build_manifest(
         name,
         experiments,
         request,
@@ -105,32 +104,11 @@ def write_run(
             store=os.path.relpath(store.root, folder),
         ),
     )
-    if kept := keep_fuller_report(folder, content):
+    if kept := keep_fuller_report(folder, manifest):
         print(f"{folder} had a report with what this one leaves out: it is kept as {kept}", file=sys.stderr)
-    write_manifest(folder, content)
-    write_report(folder)
+    link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)
+    write_manifest(folder, manifest)
+    report = write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
-    _link_checkpoints(checkpoints, store, folder / "checkpoints")
-
-
-def _link_checkpoints(checkpoints: Checkpoints, store: Store, folder: Path) -> None:
-    """Gives every checkpoint a name that people can type: `<model>-<method>-seed<n>`, a link into the store."""
-    require_writable(folder)
-    for (model, method, seed), checkpoint in checkpoints.items():
-        link = folder / f"{model}-{method}-seed{seed}"
-        try:
-            replace_link(link, os.path.relpath(store.folder(checkpoint), folder))
-        except OSError as error:
-            raise UserError(
-                f"cannot link the checkpoint {link} ({error.strerror}); remove what is in its way"
-            ) from None
-
-
-def _show(folder: Path) -> None:
-    screen = console(sys.stdout)
-    # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    screen.width = max(screen.width, MIN_WIDTH)
-    screen.print(terminal_report(folder))
-    print(f"report:      {folder / 'index.html'}")
-    if any((folder / "checkpoints").iterdir()):
-        print(f"checkpoints: {folder / 'checkpoints'}")
+    link_checkpoints(checkpoints, store, folder / "checkpoints")
+    return report

@@ -1,4 +1,8 @@
-"""Frozen dataclasses to JSON values and back, strictly: an unknown key, a missing key or a wrong type is an error."""
+"""Frozen dataclasses to JSON values and back, strictly: an unknown key, a missing key or a wrong type is an error.
+
+A class that is one of several in a union has a `kind`, a ``ClassVar[str]``: JSON then has it beside the fields, and it
+tells which class is meant.
+"""
 
 import dataclasses
 import math
@@ -15,9 +19,11 @@ Decoder = Callable[[Any], Any]
 
 
 def encode(value: Any) -> Any:
-    """Encode `value` as JSON: dataclasses become objects, tuples become arrays."""
+    """Encode `value` as JSON: dataclasses become objects, their `kind` first if they have one; tuples become arrays."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        kind = _kind(type(value))
+        fields = {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -37,6 +43,12 @@ def decode(target: type[T], value: Any, where: str) -> T:
     except Mismatch as mismatch:
         path = "".join(mismatch.path).lstrip(".")
         raise UserError(": ".join(part for part in (where, path, str(mismatch)) if part)) from None
+
+
+def _kind(target: Any) -> str | None:
+    """Return the `kind` that tells a class from the others of a union; None for one that has none."""
+    kind = getattr(target, "kind", None)
+    return kind if isinstance(kind, str) else None
 
 
 class Mismatch(ValueError):
@@ -82,10 +94,13 @@ def _dataclass_decoder(target: type) -> Decoder:
     hints = typing.get_type_hints(target)
     decoders = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(target)}
     required = [field.name for field in dataclasses.fields(target) if _has_no_default(field)]
+    kind = _kind(target)
 
     def decode_fields(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise _expected("a mapping", value)
+        if kind is not None and value.get("kind") == kind:
+            value = {key: item for key, item in value.items() if key != "kind"}
         for key in value:
             if key not in decoders:
                 raise Mismatch(str(unknown("key", str(key), decoders)))
@@ -140,6 +155,8 @@ def _union_decoder(members: tuple[Any, ...]) -> Decoder:
     if len(others) == 1:  # X | None: the error is X's own
         optional = _decoder(others[0])
         return lambda value: None if value is None else optional(value)
+    if all(_kind(member) is not None for member in others):
+        return _tagged_union_decoder({str(_kind(member)): _decoder(member) for member in others}, members)
     decoders = [_decoder(member) for member in members]
     names = " or ".join(_SCALARS.get(member, getattr(member, "__name__", str(member))) for member in members)
 
@@ -152,6 +169,22 @@ def _union_decoder(members: tuple[Any, ...]) -> Decoder:
         raise _expected(names, value)
 
     return decode_union
+
+
+def _tagged_union_decoder(decoders: Mapping[str, Decoder], members: tuple[Any, ...]) -> Decoder:
+    """Of classes with a `kind`: the error is that of the class which is meant."""
+
+    def decode_tagged(value: Any) -> Any:
+        if value is None and type(None) in members:
+            return None
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        if not isinstance(kind, str):
+            raise _expected(f"a mapping with a kind, one of {', '.join(decoders)}", value)
+        if kind not in decoders:
+            raise Mismatch(str(unknown("kind", kind, decoders)))
+        return decoders[kind](value)
+
+    return decode_tagged
 
 
 def _tuple_decoder(arguments: tuple[Any, ...]) -> Decoder:

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evals.measures import measured_less
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.experiments.interface import Checkpoints, Request, stated
+from harness.experiments.interface import Experiment, Request, stated
 from harness.experiments.response_sets import MethodResponses, responses_of
 from harness.papers import Comparison, HistogramFigure, ValueSet
 from harness.records import Response
+from harness.results.exhibits import FilterCount, HistogramsResult, SetValues
 from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.perplexity import Perplexity, perplexity
 from harness.steps.perplexity import measured as with_likelihood
@@ -33,59 +33,46 @@ class Measured:
     """What the filter keeps, of the first training seed; None for a whole set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Histograms:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramsExperiment(Experiment):
     """A figure of histograms on a scale, as promises."""
 
     exhibit: HistogramFigure
-    models: tuple[str, ...]
     sets: tuple[Measured, ...]
     filters: Mapping[str, tuple[Artifact, ...]]
     """By model, what the filter keeps of each set that the improver learns from; empty where none is shown filtered."""
     tests: Mapping[tuple[str, str, str], Artifact]
     """The test of each (model, better, worse)."""
 
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """None: sets of responses are named, not methods."""
-        return {}
-
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """None: nothing is judged."""
-        return {}
-
     def targets(self) -> list[Artifact]:
-        """Measurements, filters, tests."""
+        """List measurements, filters, tests."""
         measurements = [artifact for each in self.sets for artifact in each.measurements]
         filters = [artifact for each in self.filters.values() for artifact in each]
         return [*measurements, *filters, *self.tests.values()]
 
     def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """The paired test of two sets, over all training seeds."""
+        """Return the paired test of two sets, over all training seeds."""
         return self.tests.get((model, comparison.better, comparison.worse))
 
-    def part(self, store: Store) -> dict[str, Any]:
-        """The values of the first training seed, and how many improver examples its filter kept."""
-        return {
-            "kind": "histograms",
-            "name": self.exhibit.name,
-            "models": self.models,
-            "unit": UNITS[self.exhibit.quantity],
-            "values": [self._values(each, store) for each in self.sets],
-            "kept": [_kept(model, filters, store) for model, filters in self.filters.items()],
-        }
+    def result(self, store: Store) -> HistogramsResult:
+        """Read the values of the first training seed, and how many improver examples its filter kept."""
+        return HistogramsResult(
+            exhibit=self.exhibit,
+            models=self.models,
+            unit=UNITS[self.exhibit.quantity],
+            values=tuple(self._values(each, store) for each in self.sets),
+            kept=tuple(_kept(model, filters, store) for model, filters in self.filters.items()),
+        )
 
-    def _values(self, measured: Measured, store: Store) -> dict[str, Any]:
+    def _values(self, measured: Measured, store: Store) -> SetValues:
         values = _read(store.bind(measured.measurements[0]), self.exhibit.quantity)
         if measured.kept:
             inside = {row.prompt.id for row in store.bind(measured.kept).rows(Response)}
             values = {id: value for id, value in values.items() if id in inside}
-        place = {"model": measured.model, "panel": measured.panel, "set": measured.set.id}
-        return {**place, "values": list(values.values())}
+        return SetValues(measured.model, measured.panel, measured.set.id, tuple(values.values()))
 
 
-def histograms(exhibit: HistogramFigure, request: Request) -> Histograms:
+def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperiment:
     """The figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
     models = request.models_of(exhibit)
     of_seeds = {model: [responses_of(request.scale, model, seed) for seed in request.seeds] for model in models}
@@ -96,7 +83,7 @@ def histograms(exhibit: HistogramFigure, request: Request) -> Histograms:
         for each in panel.sets
     )
     has_filtered = any(each.set.filtered for each in sets)
-    return Histograms(
+    return HistogramsExperiment(
         exhibit=exhibit,
         models=models,
         sets=sets,
@@ -150,11 +137,11 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str
     return tests
 
 
-def _kept(model: str, filters: Sequence[Artifact], store: Store) -> dict[str, Any]:
-    """`reports.manifest.Kept`: of the examples from all sets together."""
+def _kept(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
+    """Of the examples from all sets together."""
     counts = [store.record(each)["counts"] for each in filters]
     kept = sum(each["rows"] for each in counts)
-    return {"model": model, "kept": kept, "of": kept + sum(each["outliers"] for each in counts)}
+    return FilterCount(model, kept, kept + sum(each["outliers"] for each in counts))
 
 
 def _read(measured: Artifact, quantity: str) -> dict[str, float]:

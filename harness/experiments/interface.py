@@ -1,14 +1,16 @@
 """What every experiment is asked for, and what every experiment gives."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.papers import AnyExhibit, Comparison
 from harness.recipes.recipe import Recipe
+from harness.results.exhibits import Result, Uncertainty
 
 Checkpoints = Mapping[tuple[str, str, int], Artifact]
 """What each (model, method, training seed) ends with."""
@@ -55,47 +57,48 @@ def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Co
                 yield model, comparison
 
 
-def figures(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """One metric of `scores.json`, as cells of a manifest hold it. A withheld one has no figures but a note that says
-    why."""
-    shown = scores["mean"][metric] is not None
+def metric_fields(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Return one metric of `scores.json` as the fields of an `Estimate`: a withheld one has a note that says why."""
+    is_withheld = scores["mean"][metric] is None
     reason = scores["withheld"] or scores.get("length_controlled_withheld") or "no verdicts"
+    parts = None if is_withheld else scores["uncertainty"].get(metric)
+    ci95, per_seed = scores["ci95"][metric], scores["per_seed"][metric]
     return {
         "value": scores["mean"][metric],
-        "ci95": scores["ci95"][metric],
-        "per_seed": scores["per_seed"][metric],
-        "uncertainty": scores["uncertainty"].get(metric) if shown else None,
-        "note": "" if shown else f"withheld: {reason}",
+        "ci95": ci95 and tuple(ci95),
+        "per_seed": per_seed and tuple(per_seed),
+        "uncertainty": parts and Uncertainty(**parts),
+        "note": f"withheld: {reason}" if is_withheld else "",
         "n_asked": scores["n_asked"],
         "n_missing": scores["n_missing"],
     }
 
 
-class Experiment(Protocol):
-    """An exhibit on a scale. `part` and the tests read the store once all `targets` are in it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment(ABC):
+    """An exhibit on a scale, as promises. `result` and the tests read the store once all `targets` are in it."""
 
-    @property
-    def exhibit(self) -> AnyExhibit:
-        """What the paper shows, with a row for each method that was asked for beside its own."""
+    exhibit: AnyExhibit
+    """What the paper shows, with a row for each method that was asked for beside its own."""
+    models: tuple[str, ...] = ()
+    """The base models that are run."""
+    checkpoints: Checkpoints = field(default_factory=dict)
+    """The checkpoints that its rows are named after."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What identifies the judge of each bench."""
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The base models that are run."""
+    @abstractmethod
+    def targets(self) -> list[Artifact]:
+        """List everything the report reads or points to."""
 
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """The checkpoints that its rows are named after."""
+    @abstractmethod
+    def result(self, store: Store) -> Result:
+        """Read what the run's manifest holds of the exhibit."""
 
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """What identifies the judge of each bench."""
-
-    def targets(self) -> Sequence[Artifact]:
-        """Everything the report reads or points to."""
+    def scores(self) -> Mapping[str, Artifact]:
+        """Return the scores by names that people can type; none where nothing is judged."""
+        return {}
 
     def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """``comparison.json`` by metric, of an ordering of a claim; None where one of the two is not run."""
-
-    def part(self, store: Store) -> dict[str, Any]:
-        """The experiment's part of the manifest (JSON values): its `kind` and `name`, and the fields of that kind in
-        `reports.manifest`."""
+        """Return ``comparison.json`` by metric, of an ordering of a claim; None where one of the two is not run."""
+        return None

@@ -2,45 +2,38 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from harness.config.learning_rates import RateTable, Sensitivity
 from harness.engine.artifacts import Artifact
 from harness.experiments.interface import Checkpoints
 from harness.recipes.changes import split_row
 from harness.recipes.recipe import Recipe
+from harness.results.exhibits import RateMove, RowRate
 from methods.base import training_settings
 
 
-def rates_of_rows(scale: Recipe, checkpoints: Checkpoints) -> list[dict[str, Any]]:
-    """`reports.manifest.RowRate` of each base model and method whose checkpoint ends with a preference stage."""
+def rates_of_rows(scale: Recipe, checkpoints: Checkpoints) -> tuple[RowRate, ...]:
+    """Return the rate of each base model and method whose checkpoint ends with a preference stage."""
     first: dict[tuple[str, str], Artifact] = {}
     for (model, method, _), checkpoint in checkpoints.items():
         first.setdefault((model, method), checkpoint)
-    return [
+    return tuple(
         _rate(scale, model, method, checkpoint.arguments["settings"].training.learning_rate)
         for (model, method), checkpoint in first.items()
         if "pairs" in checkpoint.inputs
-    ]
+    )
 
 
-def _rate(scale: Recipe, model: str, method: str, rate: float) -> dict[str, Any]:
-    table, (own, chosen) = scale.rates, scale.chosen_rate(model, method) or ("", 0.0)
-    if table is None or chosen != rate:
+def _rate(scale: Recipe, model: str, method: str, rate: float) -> RowRate:
+    table, (own, chosen_rate) = scale.rates, scale.chosen_rate(model, method) or ("", 0.0)
+    if table is None or chosen_rate != rate:
         in_file = training_settings(replace(scale, changes={}).method(model, split_row(method)[0])).values()
         is_changed = rate not in [each.learning_rate for each in in_file]
-        where = "the command line" if is_changed else scale.where
-        return {"model": model, "method": method, "rate": rate, "chosen": where}
+        return RowRate(model, method, rate, "the command line" if is_changed else scale.where)
     passed = table.models[model][own].passed
-    return {
-        "model": model,
-        "method": method,
-        "rate": rate,
-        "chosen": ("the rule" if passed else "no rate passes the rule: the smallest")
-        + ("" if own == method else f"; that of {own}")
-        + _at_full_size(scale, table),
-        "moves": list(_moves(table, model, own)) if own == method else [],
-    }
+    chosen = "the rule" if passed else "no rate passes the rule: the smallest"
+    chosen += ("" if own == method else f"; that of {own}") + _at_full_size(scale, table)
+    return RowRate(model, method, rate, chosen, tuple(_moves(table, model, own)) if own == method else ())
 
 
 def _at_full_size(scale: Recipe, table: RateTable) -> str:
@@ -49,18 +42,13 @@ def _at_full_size(scale: Recipe, table: RateTable) -> str:
     return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
 
 
-def _moves(table: RateTable, model: str, method: str) -> Iterator[dict[str, Any]]:
+def _moves(table: RateTable, model: str, method: str) -> Iterator[RateMove]:
     """How far each score is, in points, at half and at twice the rate from where it is at the rate itself."""
     measured = {each.times: each for each in table.sensitivity.get(model, {}).get(method, ())}
     if 1.0 in measured:
         for name in measured[1.0].scores:
             bench, _, metric = name.partition("/")
-            yield {
-                "bench": bench,
-                "metric": metric,
-                "half": _difference(measured, name, 0.5),
-                "twice": _difference(measured, name, 2.0),
-            }
+            yield RateMove(bench, metric, _difference(measured, name, 0.5), _difference(measured, name, 2.0))
 
 
 def _difference(measured: Mapping[float, Sensitivity], name: str, times: float) -> float | None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
-from harness.experiments.interface import Checkpoints, Request
+from harness.experiments.interface import Checkpoints, Experiment, Request
 from harness.experiments.response_sets import DRAW_SEED, responses_of
-from harness.papers import Comparison, SampleGroup, SampleTable
+from harness.papers import SampleGroup, SampleTable
 from harness.recipes.benches import bench_on, judged_pairs
 from harness.recipes.recipe import Recipe
 from harness.records import Response
+from harness.results.exhibits import Sample, SampleSet, SamplesResult
 from harness.steps.draw import drawn
 
 
@@ -24,44 +24,30 @@ class Columns:
     responses: Mapping[str, Artifact]
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesExperiment(Experiment):
     """Examples of responses on a scale, as promises."""
 
     exhibit: SampleTable
-    models: tuple[str, ...]
-    checkpoints: Checkpoints
     groups: tuple[Columns, ...]
 
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """None: nothing is judged."""
-        return {}
-
     def targets(self) -> list[Artifact]:
-        """Checkpoints and their answers, sets of responses."""
+        """List checkpoints and their answers, sets of responses."""
         responses = [artifact for columns in self.groups for artifact in columns.responses.values()]
         return [*self.checkpoints.values(), *responses]
 
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """None: there is nothing to test."""
-        return None
-
-    def part(self, store: Store) -> dict[str, Any]:
-        """The samples."""
-        return {
-            "kind": "samples",
-            "name": self.exhibit.name,
-            "groups": [{"group": each.number, "samples": _samples(each, store)} for each in self.groups],
-        }
+    def result(self, store: Store) -> SamplesResult:
+        """Read the samples."""
+        groups = tuple(SampleSet(each.number, _samples(each, store)) for each in self.groups)
+        return SamplesResult(exhibit=self.exhibit, models=self.models, groups=groups)
 
 
-def samples(exhibit: SampleTable, request: Request) -> Samples:
+def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
     """The samples of the first training seed on the request's scale, of the groups whose base model is selected."""
     models, seed = request.models_of(exhibit), request.seeds[0]
     groups = [(number, each) for number, each in enumerate(exhibit.groups) if each.model in models]
     checkpoints = _checkpoints(request, [group for _, group in groups], seed)
-    return Samples(
+    return SamplesExperiment(
         exhibit=exhibit,
         models=models,
         checkpoints=checkpoints,
@@ -93,19 +79,15 @@ def _responses(
         }
 
 
-def _samples(columns: Columns, store: Store) -> list[dict[str, Any]]:
-    """`reports.manifest.Sample` of prompts drawn from those that every column answers."""
+def _samples(columns: Columns, store: Store) -> tuple[Sample, ...]:
+    """Prompts drawn from those that every column answers."""
     by_prompt = {
         label: {row.prompt.id: row for row in store.bind(artifact).rows(Response)}
         for label, artifact in columns.responses.items()
     }
     answered: Sequence[Mapping[str, Response]] = list(by_prompt.values())
     shared = [id for id in answered[0] if all(id in rows for rows in answered)]
-    return [
-        {
-            "prompt_id": id,
-            "prompt": answered[0][id].prompt.text,
-            "responses": {label: rows[id].text for label, rows in by_prompt.items()},
-        }
+    return tuple(
+        Sample(id, answered[0][id].prompt.text, {label: rows[id].text for label, rows in by_prompt.items()})
         for id in drawn(shared, columns.group.rows, DRAW_SEED)
-    ]
+    )

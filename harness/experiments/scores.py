@@ -9,13 +9,14 @@ from evals.base import Benchmark, Setting
 from evals.judged_pairs import JudgedPairs
 from harness.engine.artifacts import Artifact, ancestry, find_step, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Checkpoints, Request, figures, stated
+from harness.experiments.interface import Checkpoints, Experiment, Request, metric_fields, stated
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
 from harness.papers import Comparison, ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import load_benchmark
+from harness.results.exhibits import Diagnostics, Score, ScoresResult
 from harness.steps.gold import GoldQuality, gold_quality
 
 
@@ -42,82 +43,76 @@ Tests = Mapping[tuple[str, str, str, str], Artifact]
 """The paired test of each (model, better, worse, bench)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoresExperiment(Experiment):
     """A table of scores on a scale, as promises."""
 
     exhibit: ScoreTable
     scale: Recipe
-    models: tuple[str, ...]
     methods: tuple[str, ...]
-    checkpoints: Checkpoints
     cells: tuple[Cell, ...]
     tests: Tests
-    fingerprints: Mapping[str, str]
 
     def targets(self) -> list[Artifact]:
-        """Checkpoints, answers, verdicts, scores, tests."""
+        """List checkpoints, answers, verdicts, scores, tests."""
         judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
         answers = [parent for artifact in judged for parent in artifact.parents() if parent.step == "respond"]
         results = [*(cell.score for cell in self.cells), *self.tests.values()]
         return [*self.checkpoints.values(), *answers, *judged, *results]
 
+    def scores(self) -> Mapping[str, Artifact]:
+        """Return the score of each cell: `<model>-<method>-<bench>`."""
+        return {f"{cell.model}-{cell.method}-{cell.bench}": cell.score for cell in self.cells}
+
     def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """The paired test of two methods on a bench."""
+        """Return the paired test of two methods on a bench."""
         return self.tests.get((model, comparison.better, comparison.worse, comparison.bench))
 
-    def part(self, store: Store) -> dict[str, Any]:
-        """Rows, scores, learning rates, and, where the truth is known, the gold quality behind them."""
-        return {
-            "kind": "scores",
-            "name": self.exhibit.name,
-            "models": self.models,
-            "rows": self.methods,
-            "added_rows": {row.method: row.added for row in self.exhibit.rows if row.added},
-            "cells": [entry for cell in self.cells for entry in self._entries(cell, store)],
-            "diagnostics": [self._diagnostics(cell, store) for cell in self.cells],
-            "learning_rates": rates_of_rows(self.scale, self.checkpoints),
-        }
+    def result(self, store: Store) -> ScoresResult:
+        """Read scores, learning rates, and, where the truth is known, the gold quality behind them."""
+        return ScoresResult(
+            exhibit=self.exhibit,
+            models=self.models,
+            rows=self.methods,
+            cells=tuple(score for cell in self.cells for score in self._scores(cell, store)),
+            diagnostics=tuple(self._diagnostics(cell, store) for cell in self.cells),
+            learning_rates=rates_of_rows(self.scale, self.checkpoints),
+        )
 
-    def _entries(self, cell: Cell, store: Store) -> Iterator[dict[str, Any]]:
-        """One entry for each metric of the table's columns."""
+    def _scores(self, cell: Cell, store: Store) -> Iterator[Score]:
+        """Yield one for each metric of the table's columns."""
         scores = store.bind(cell.score).json("scores.json")
         for column in self.exhibit.columns:
             if column.bench == cell.bench:
-                yield {
-                    "model": cell.model,
-                    "method": cell.method,
-                    "bench": cell.bench,
-                    "metric": column.metric,
-                    **figures(scores, column.metric),
-                    "n": self.scale.benches[cell.bench].size,
-                    "judge": self.fingerprints[cell.bench],
-                    "artifact": place(cell.score),
-                    "judgments": [place(judged) for judged in cell.judgments],
-                }
+                yield Score(
+                    model=cell.model,
+                    method=cell.method,
+                    bench=cell.bench,
+                    metric=column.metric,
+                    **metric_fields(scores, column.metric),
+                    n=self.scale.benches[cell.bench].size,
+                    judge=self.fingerprints[cell.bench],
+                    artifact=place(cell.score),
+                    judgments=tuple(place(judged) for judged in cell.judgments),
+                )
 
-    def _diagnostics(self, cell: Cell, store: Store) -> dict[str, Any]:
-        """What the judge cannot see, over all seeds.
-
-        Where the truth is known, mean gold quality in [0, 1] and mean length in words; answers that the token limit cut
-        off; rows of all trainings behind them of which an answer had been cut off, so that its end was not learnt.
-        """
+    def _diagnostics(self, cell: Cell, store: Store) -> Diagnostics:
         place = (cell.model, cell.method)
         checkpoints = [made for (*made_for, _), made in self.checkpoints.items() if tuple(made_for) == place]
         trainings = [one for one in ancestry(checkpoints) if find_step(one).work == "training" and store.has(one)]
         answers = [store.record(output)["counts"] for output in _answers(cell)]
-        return {
-            "model": cell.model,
-            "method": cell.method,
-            "bench": cell.bench,
+        return Diagnostics(
+            model=cell.model,
+            method=cell.method,
+            bench=cell.bench,
             **_gold(cell, store),
-            "cut_off": sum(counts["cut_off"] for counts in answers),
-            "answers": sum(counts["rows"] for counts in answers),
-            "unclosed_rows": sum(store.record(one)["counts"].get("unclosed_rows", 0) for one in trainings),
-        }
+            cut_off=sum(counts["cut_off"] for counts in answers),
+            answers=sum(counts["rows"] for counts in answers),
+            unclosed_rows=sum(store.record(one)["counts"].get("unclosed_rows", 0) for one in trainings),
+        )
 
 
-def scores(exhibit: ScoreTable, request: Request) -> Scores:
+def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """The table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
@@ -129,7 +124,7 @@ def scores(exhibit: ScoreTable, request: Request) -> Scores:
         for method in methods
         for cell in _cells(scale, benches, checkpoints, model_name, method)
     )
-    return Scores(
+    return ScoresExperiment(
         exhibit=exhibit,
         scale=scale,
         models=models,
@@ -194,6 +189,7 @@ def _answers(cell: Cell) -> list[Artifact]:
 
 
 def _gold(cell: Cell, store: Store) -> dict[str, float]:
+    """`Diagnostics`, as far as it takes the truth."""
     if not cell.gold:
         return {}
     rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]

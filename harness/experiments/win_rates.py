@@ -9,11 +9,12 @@ from evals.judged_pairs import PairSetting
 from evals.pairwise.benchmark import BENCHMARK
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Checkpoints, Request, figures, stated
+from harness.experiments.interface import Experiment, Request, metric_fields, stated
 from harness.experiments.response_sets import responses_of
 from harness.papers import EVEN, Comparison, Match, WinRateTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
+from harness.results.exhibits import WinRate, WinRatesResult
 
 BENCH = "pairwise"
 METRIC = "win_rate"
@@ -30,50 +31,35 @@ class Played:
     score: Artifact
 
 
-@dataclass(frozen=True, slots=True)
-class WinRates:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinRatesExperiment(Experiment):
     """Win rates on a scale, as promises."""
 
     exhibit: WinRateTable
-    models: tuple[str, ...]
     played: tuple[Played, ...]
     tests: Mapping[tuple[str, str, str], Artifact]
     """The test of each (model, better, worse)."""
-    fingerprints: Mapping[str, str]
-
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """None: sets of responses are named, not methods."""
-        return {}
 
     def targets(self) -> list[Artifact]:
-        """Verdicts, scores, tests."""
+        """List verdicts, scores, tests."""
         judged = [artifact for played in self.played for artifact in played.judgments]
         return [*judged, *(played.score for played in self.played), *self.tests.values()]
 
+    def scores(self) -> Mapping[str, Artifact]:
+        """Return the score of each match: `<model>-<match>`."""
+        return {f"{played.model}-{played.match.id}": played.score for played in self.played}
+
     def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """The test of a match against 50 %, or of two matches on the same prompts."""
+        """Return the test of a match against 50 %, or of two matches on the same prompts."""
         return self.tests.get((model, comparison.better, comparison.worse))
 
-    def part(self, store: Store) -> dict[str, Any]:
-        """The win rates."""
-        return {
-            "kind": "win_rates",
-            "name": self.exhibit.name,
-            "models": self.models,
-            "cells": [self._cell(played, store) for played in self.played],
-        }
-
-    def _cell(self, played: Played, store: Store) -> dict[str, Any]:
-        return {
-            **_win_rate(played, store),
-            "judge": self.fingerprints[BENCH],
-            "artifact": place(played.score),
-            "judgments": [place(judged) for judged in played.judgments],
-        }
+    def result(self, store: Store) -> WinRatesResult:
+        """Read the win rates."""
+        cells = tuple(_win_rate(played, store, self.fingerprints[BENCH]) for played in self.played)
+        return WinRatesResult(exhibit=self.exhibit, models=self.models, cells=cells)
 
 
-def win_rates(exhibit: WinRateTable, request: Request) -> WinRates:
+def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
     """The exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
     models, bench = request.models_of(exhibit), bench_on(request.scale, BENCH)
     played = tuple(
@@ -81,7 +67,7 @@ def win_rates(exhibit: WinRateTable, request: Request) -> WinRates:
         for model in models
         for match in exhibit.matches
     )
-    return WinRates(
+    return WinRatesExperiment(
         exhibit=exhibit,
         models=models,
         played=played,
@@ -136,18 +122,21 @@ def _test(bench: PairSetting, comparison: Comparison, judgments: Mapping[str, Se
     return BENCHMARK.compare(bench, judgments[comparison.better], judgments[comparison.worse])
 
 
-def _win_rate(played: Played, store: Store) -> dict[str, Any]:
-    """`reports.manifest.WinRate` of a match."""
+def _win_rate(played: Played, store: Store, judge: str) -> WinRate:
     score = store.bind(played.score)
     scores = score.json("scores.json")
-    found = figures(scores, METRIC)
-    return {
-        "model": played.model,
-        "match": played.match.id,
-        **found,
-        "n": scores["n_asked"] // scores["n_training_seeds"],
-        **(_by_prompt(score, scores["n_training_seeds"]) if found["value"] is not None else {}),
-    }
+    fields = metric_fields(scores, METRIC)
+    n_seeds = scores["n_training_seeds"]
+    return WinRate(
+        model=played.model,
+        match=played.match.id,
+        **fields,
+        **(_by_prompt(score, n_seeds) if fields["value"] is not None else {}),
+        n=scores["n_asked"] // n_seeds,
+        judge=judge,
+        artifact=place(played.score),
+        judgments=tuple(place(judged) for judged in played.judgments),
+    )
 
 
 def _by_prompt(score: Artifact, n_seeds: int) -> dict[str, Any]:

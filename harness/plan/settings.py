@@ -8,7 +8,7 @@ from typing import Any
 from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.engine.graph import input_of, model_reference, short_label
 from harness.experiments import Experiment
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
@@ -146,7 +146,7 @@ def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> 
 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
-    tables = [each for each in experiments if isinstance(each, Scores)]
+    tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
     cells = {
         f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells if cell.is_judged
     }

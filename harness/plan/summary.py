@@ -7,7 +7,7 @@ from typing import Any
 from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of
 from harness.experiments import Experiment
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.plan.forecast import Forecast, PlannedStep
 from harness.plan.notes import Note
 from harness.plan.rows import GraphEstimates
@@ -104,7 +104,7 @@ def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list
 
 def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]:
     for experiment in experiments:
-        if isinstance(experiment, Scores):
+        if isinstance(experiment, ScoresExperiment):
             yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells if cell.is_judged)
 
 

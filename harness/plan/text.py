@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from harness.config.rate_text import rate_text
 from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
 from harness.plan.notes import Note
@@ -152,7 +152,7 @@ def _cells(summary: Summary) -> Iterator[Block]:
     if "found" not in states.values():
         return
     for experiment in summary.experiments:
-        if isinstance(experiment, Scores):
+        if isinstance(experiment, ScoresExperiment):
             left = {(c.model, c.method, c.bench): _steps_left(c.score, states) for c in experiment.cells}
             places = list(dict.fromkeys((model, bench) for model, _, bench in left))
             head = ["steps left of all", *(f"{model} {bench}" for model, bench in places)]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from evals.base import REQUIRED_SHARE
 from harness.engine.artifacts import Artifact
-from harness.engine.store import RECORD, read_record
+from harness.engine.store import RECORD, place, read_record
 from harness.errors import UserError
-from harness.papers import ScoreTable, load_exhibit
-from harness.records import Judgment
+from harness.records import ROWS, Judgment
+from harness.results.exhibits import Score, ScoresResult
+from harness.results.manifest import Manifest, read_manifest
+from harness.results.verdicts import ARTIFACTS
 from harness.run.evidence import require_intact
-from reports.manifest import Manifest, Score, ScoresPart, read_manifest
 
 CellName = tuple[str, str, str]
 """Base model, method, bench."""
@@ -53,7 +54,7 @@ class Cell:
         """Whether all training seeds that both have gave the same answers; without a common seed that is not known."""
         shared = self.shared_seeds(other)
         return bool(shared) and all(
-            self.verdicts[seed].folder.resolve() == other.verdicts[seed].folder.resolve()
+            (self.verdicts[seed].folder / ROWS).samefile(other.verdicts[seed].folder / ROWS)
             or (bool(self.judge) and self.outputs(seed) == other.outputs(seed))
             for seed in shared
         )
@@ -69,53 +70,47 @@ class FinishedRun:
 
     @property
     def judged(self) -> list[Path]:
-        """The folders of its verdicts and scores."""
+        """The folders of its verdicts and scores: in its store, with all they were made from, where that is there."""
         artifacts = [each for cell in self.cells.values() for each in (*cell.verdicts.values(), cell.score)]
-        return list(dict.fromkeys(each.folder for each in artifacts))
+        in_store = {each.folder: self.folder / self.manifest.store / place(each) for each in artifacts}
+        return [there if (there / RECORD).is_file() else own for own, there in in_store.items()]
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """The run in `folder`. Raises UserError where it is not finished, has no scores, or its store is not complete."""
+    """Read the run in `folder`. Raises UserError where it is not finished, has no scores, or lacks their verdicts."""
     manifest = read_manifest(folder)
-    store = (folder / manifest.store).resolve()
     scores: dict[CellName, dict[str, Score]] = {}
     labels: dict[CellName, dict[str, str]] = {}
-    for part in (part for part in manifest.parts if isinstance(part, ScoresPart)):
-        exhibit = load_exhibit(manifest.paper, part.name)
-        assert isinstance(exhibit, ScoreTable)
-        for score in part.cells:
+    for result in (result for result in manifest.results if isinstance(result, ScoresResult)):
+        for score in result.cells:
             name = (score.model, score.method, score.bench)
             scores.setdefault(name, {}).setdefault(score.metric, score)
-            labels.setdefault(name, {})[score.metric] = exhibit.measure(score.bench, score.metric)
+            labels.setdefault(name, {})[score.metric] = result.exhibit.measure(score.bench, score.metric)
     if not scores:
         raise UserError(f"{folder} has no table of scores; compare runs of one, such as table3, or of all")
-    cells = {name: _cell(folder, manifest, store, each, labels[name]) for name, each in scores.items()}
+    cells = {name: _cell(folder, manifest, each, labels[name]) for name, each in scores.items()}
     return FinishedRun(folder, manifest, cells)
 
 
-def _cell(
-    folder: Path, manifest: Manifest, store: Path, scores: Mapping[str, Score], labels: Mapping[str, str]
-) -> Cell:
+def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels: Mapping[str, str]) -> Cell:
     any_score = next(iter(scores.values()))
-    if not any_score.artifact or len(any_score.judgments) != len(manifest.seeds):
-        raise UserError(f"{folder} was written by an older version; run the same command again to write it anew")
-    verdicts = [_stored(folder, store, place) for place in any_score.judgments]
+    verdicts = [_artifact(folder, place) for place in any_score.judgments]
     return Cell(
         scores,
         labels,
         any_score.judge,
         dict(zip(manifest.seeds, verdicts, strict=True)),
-        _stored(folder, store, any_score.artifact),
+        _artifact(folder, any_score.artifact),
     )
 
 
-def _stored(run: Path, store: Path, place: str) -> Artifact:
-    """What lies at `place` in the store. Its own inputs are found by `input_of`."""
-    folder = store / place
+def _artifact(run: Path, place: str) -> Artifact:
+    """What the run's folder has from `place` in the store. Its own inputs are found by `input_of`."""
+    folder = run / ARTIFACTS / place
     if not (folder / RECORD).is_file():
         raise UserError(
-            f"{run}: {folder} is not there; a report is compared with the store that it was made from: name the report"
-            " where it was made, copy the store with it, or run its command again"
+            f"{folder} is not there; runs are compared by the verdicts in their folders: copy the folder as a whole, or"
+            " run its command again"
         )
     require_intact(folder)
     step, _, key = place.partition("/")
@@ -123,7 +118,7 @@ def _stored(run: Path, store: Path, place: str) -> Artifact:
 
 
 def input_of(artifact: Artifact, name: str) -> Artifact | None:
-    """The input `name` of a stored artifact, found in the same store by its key; None where it has none."""
+    """Find the input `name` of an artifact beside it, by its key; None where it has none."""
     record = read_record(artifact.folder, artifact.key)
     key = (record or {}).get("inputs", {}).get(name)
     if key is None:
@@ -139,10 +134,10 @@ def input_of(artifact: Artifact, name: str) -> Artifact | None:
 def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
     """Raises UserError, naming the first reason, for runs that differ in more than their methods and seeds."""
     before, after = baseline.manifest, candidate.manifest
-    if (before.paper, before.scale) != (after.paper, after.scale):
+    if (before.paper.name, before.scale) != (after.paper.name, after.scale):
         raise UserError(
-            f"{baseline.folder} is {before.paper} on scale {before.scale}, {candidate.folder} is {after.paper} on "
-            f"scale {after.scale}; run both alike"
+            f"{baseline.folder} is {before.paper.name} on scale {before.scale}, {candidate.folder} is"
+            f" {after.paper.name} on scale {after.scale}; run both alike"
         )
     if before.fast != after.fast:
         fast, full = (baseline, candidate) if before.fast else (candidate, baseline)

@@ -9,16 +9,18 @@ the same whether its exhibit is run alone or with all others. The orderings are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evals.scoring import measured_difference
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store, place
 from harness.experiments import Experiment
 from harness.papers import EVEN, AnyExhibit, Claim, Comparison, load_exhibits
+from harness.results.claims import ClaimResult, ClaimsResult, ComparisonResult
 
 if TYPE_CHECKING:
     from evals.stats.comparison import PairedDifference, TTest
+    from evals.stats.power import Power
 
 OrderingKey = tuple[str, frozenset[str], str, str]
 """Base model, the two that are compared, bench, metric: what makes two orderings of an exhibit the same test."""
@@ -38,32 +40,30 @@ class Families:
         return cls(sum(len(each.claims) for each in exhibits), sum(len(_orderings(each)) for each in exhibits))
 
 
-def decide_claims(experiments: Sequence[Experiment], store: Store) -> dict[str, Any]:
-    """The claims of the experiments with their verdicts, as a manifest holds them: JSON values."""
+def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResult:
+    """Decide the claims of the experiments, as members of their paper's families."""
     from evals.stats.comparison import MIN_SEEDS
 
     paper = experiments[0].exhibit.paper.name
     families = Families.of(paper)
     contained = _contained(load_exhibits(paper))
-    claims, n_tests = [], 0
+    claims: list[ClaimResult] = []
+    n_tests = 0
     for experiment in experiments:
         orderings = _decided_orderings(experiment, store, families.orderings)
         n_tests += sum(each.test is not None for each in orderings.values())
-        claims += [
-            {**claim, "contained_in": contained[claim["id"]]}
-            for claim in _decided_claims(experiment, orderings, families.claims)
-        ]
-    return {
-        "n_tests": n_tests,
-        "n_claims": families.claims,
-        "n_orderings": families.orderings,
-        "seeds_for_verdict": MIN_SEEDS,
-        "claims": claims,
-    }
+        claims += _decided_claims(experiment, orderings, families.claims)
+    return ClaimsResult(
+        claims=tuple(replace(claim, contained_in=contained[claim.id]) for claim in claims),
+        n_tests=n_tests,
+        n_claims=families.claims,
+        n_orderings=families.orderings,
+        seeds_for_verdict=MIN_SEEDS,
+    )
 
 
 def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:
-    """The different orderings of the exhibit's claims, in order of appearance."""
+    """Return the different orderings of the exhibit's claims, in order of appearance."""
     return list(dict.fromkeys(_key(model, each) for claim in exhibit.claims for model, each in claim.orderings()))
 
 
@@ -71,15 +71,18 @@ def _key(model: str, stated: Comparison) -> OrderingKey:
     return model, frozenset((stated.better, stated.worse)), stated.bench, stated.metric
 
 
-def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, list[str]]:
+def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, tuple[str, ...]]:
     """By claim, the claims of the paper that say all that it says, and more."""
-    says = {
+    orderings = {
         claim.id: {(model, one.better, one.worse, one.bench, one.metric) for model, one in claim.orderings()}
         for each in exhibits
         for claim in each.claims
     }
     whole = {claim.id for each in exhibits for claim in each.claims if claim.quantifier == "all"}
-    return {id: [other for other in says if other in whole and says[id] < says[other]] for id in says}
+    return {
+        id: tuple(other for other in orderings if other in whole and stated < orderings[other])
+        for id, stated in orderings.items()
+    }
 
 
 # The orderings
@@ -91,16 +94,17 @@ class _Ordering:
 
     first: str
     model: str
-    found: Mapping[str, Any]
+    place: str = ""
+    """Where its test lies in the store; empty where a side is not run."""
+    withheld: str = ""
+    """Why both sides were run, and yet cannot be compared."""
+    ci95: tuple[float, float] | None = None
+    n_prompts: int | None = None
+    unit: str = "points"
     difference: "PairedDifference | None" = None
     test: "TTest | None" = None
     p_adjusted: float = 1.0
-    power: Mapping[str, Any] | None = None
-
-    @property
-    def is_withheld(self) -> bool:
-        """Whether both sides were run, and too few verdicts are there to compare them."""
-        return "note" in self.found
+    power: "Power | None" = None
 
     @property
     def covers_training_seeds(self) -> bool:
@@ -108,7 +112,7 @@ class _Ordering:
         return self.difference is not None and self.difference.covers_training_seeds
 
     def favours(self, stated: Comparison) -> float:
-        """The difference, above 0 where the stated ordering is found."""
+        """Return the difference, above 0 where the stated ordering is found."""
         assert self.difference is not None
         return self.difference.difference if stated.better == self.first else -self.difference.difference
 
@@ -128,7 +132,7 @@ def _decided_orderings(experiment: Experiment, store: Store, family_size: int) -
     adjusted = dict(zip(orderings, holm(p_values, family_size), strict=True))
     level = level_left(list(adjusted.values()), family_size)
     for key, difference, test in zip(run, differences, tests, strict=True):
-        could = asdict(power(difference, test, level))
+        could = power(difference, test, level)
         orderings[key] = replace(run[key], test=test, p_adjusted=adjusted[key], power=could)
     return orderings
 
@@ -144,17 +148,23 @@ def _measured_orderings(experiment: Experiment, store: Store) -> dict[OrderingKe
 def _measured_ordering(experiment: Experiment, store: Store, model: str, stated: Comparison) -> _Ordering:
     test = experiment.test(model, stated) if model in experiment.models else None
     if test is None:
-        return _Ordering(stated.better, model, {})
+        return _Ordering(stated.better, model)
     result = store.bind(test).json("comparison.json")[stated.metric]
-    where = {"test": _place_of(test, experiment, model, stated)}
+    place = _place_of(test, experiment, model, stated)
     if "withheld" in result:
-        return _Ordering(stated.better, model, {**where, "note": result["withheld"]})
-    difference = measured_difference(result)
+        return _Ordering(stated.better, model, place, result["withheld"])
+    difference, ci95 = measured_difference(result), result["ci95"]
     if stated.better == EVEN:
-        difference = replace(difference, difference=-difference.difference)
-        result = {**result, "ci95": _reversed(result["ci95"])}
-    figures = {"ci95": result["ci95"], "n_prompts": result["n_prompts"], "unit": result.get("unit", "points")}
-    return _Ordering(stated.better, model, {**where, **figures}, difference)
+        difference, ci95 = replace(difference, difference=-difference.difference), _reversed(ci95)
+    return _Ordering(
+        stated.better,
+        model,
+        place,
+        ci95=tuple(ci95),
+        n_prompts=result["n_prompts"],
+        unit=result.get("unit", "points"),
+        difference=difference,
+    )
 
 
 def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Comparison) -> str:
@@ -163,13 +173,13 @@ def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Compar
     return min(place(each) for each in (test, reverse) if each is not None)
 
 
-def _reversed(ci95: Sequence[float]) -> list[float]:
+def _reversed(ci95: Sequence[float]) -> tuple[float, float]:
     low, high = ci95
-    return [-high, -low]
+    return -high, -low
 
 
 def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[tuple[str, ...], ...]:
-    """The cells of a difference, in the order of its sides; where less is better the first is the worse."""
+    """Return the cells of a difference, in the order of its sides; where less is better the first is the worse."""
     model, pair, bench, metric = key
     first, second = ordering.first, next(iter(pair - {ordering.first}))
     names = (second, first) if exhibit.less_is_better else (first, second)
@@ -181,8 +191,8 @@ def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[
 
 def _decided_claims(
     experiment: Experiment, orderings: Mapping[OrderingKey, _Ordering], family_size: int
-) -> list[dict[str, Any]]:
-    """The claims of one exhibit, as a part of the paper's."""
+) -> list[ClaimResult]:
+    """Decide the claims of one exhibit, as a part of the paper's."""
     from evals.stats.multiplicity import holm
 
     claims = experiment.exhibit.claims
@@ -213,25 +223,25 @@ def _decided(
     orderings: Mapping[OrderingKey, _Ordering],
     evidence: tuple[float, float] | None,
     p_adjusted: float,
-) -> dict[str, Any]:
+) -> ClaimResult:
     verdict = _verdict(claim, orderings, evidence, p_adjusted)
     stated = [(each, orderings[_key(model, each)]) for model, each in claim.orderings()]
     rests_on = _rests_on(claim, stated, verdict)
-    comparisons = [
+    comparisons = (
         _comparison(each, ordering, verdict if place in rests_on else "")
         for place, (each, ordering) in enumerate(stated)
-    ]
-    return {
-        "id": claim.id,
-        "exhibit": experiment.exhibit.name,
-        "says": claim.says,
-        "where": claim.where,
-        "quantifier": claim.quantifier,
-        "verdict": verdict,
-        "p_adjusted": p_adjusted if evidence else None,
-        "only_models": _only_models(claim, experiment),
-        "comparisons": comparisons,
-    }
+    )
+    return ClaimResult(
+        id=claim.id,
+        exhibit=experiment.exhibit.name,
+        says=claim.says,
+        where=claim.where,
+        quantifier=claim.quantifier,
+        verdict=verdict,
+        p_adjusted=p_adjusted if evidence else None,
+        only_models=_only_models(claim, experiment),
+        comparisons=tuple(comparisons),
+    )
 
 
 def _verdict(
@@ -246,23 +256,26 @@ def _verdict(
         stated = [orderings[_key(model, each)] for model, each in claim.orderings()]
         if all(each.difference for each in stated):
             return "no verdict"
-        return "withheld" if all(each.difference or each.is_withheld for each in stated) else "not run"
+        return "withheld" if all(each.difference or each.withheld for each in stated) else "not run"
     if p_adjusted >= SIGNIFICANCE:
         return "undecided"
     p_holds, p_fails = evidence
     return "holds" if p_holds < p_fails else "fails"
 
 
-def _only_models(claim: Claim, experiment: Experiment) -> list[str]:
-    """The base models that a claim about several was run on, where it was not run on all of them."""
+def _only_models(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
+    """Return the base models that a claim about several was run on, where it was not run on all of them."""
     stated = list(dict.fromkeys(model for model, _ in claim.orderings()))
-    run = [model for model in stated if model in experiment.models]
-    return run if len(run) < len(stated) else []
+    run = tuple(model for model in stated if model in experiment.models)
+    return run if len(run) < len(stated) else ()
 
 
 def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verdict: str) -> set[int]:
-    """The orderings that are decided with their claim: all of one that holds with all; of one that fails with any the
-    one that is most clearly reversed. Most of them do not tell which."""
+    """Return the orderings that are decided with their claim, by place.
+
+    These are all of one that holds with all; of one that fails with any the one that is most clearly reversed. A claim
+    of most of them does not tell which.
+    """
     if claim.quantifier != "all" or verdict not in ("holds", "fails"):
         return set()
     if verdict == "holds":
@@ -275,24 +288,33 @@ def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verd
     return {min(against, key=lambda place: against[place])}
 
 
-def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> dict[str, Any]:
+def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> ComparisonResult:
     """One ordering of a claim; `with_claim` is its verdict where it is decided with the claim."""
-    names = {"better": stated.better, "worse": stated.worse, "bench": stated.bench, "metric": stated.metric}
-    where: dict[str, Any] = {"model": ordering.model, **names, **ordering.found}
-    if ordering.difference is None or ordering.test is None:
-        return {**where, "verdict": "withheld" if ordering.is_withheld else "not run"}
-    if stated.better != ordering.first:
-        where["ci95"] = _reversed(where["ci95"])
+    not_tested = ComparisonResult(
+        model=ordering.model,
+        better=stated.better,
+        worse=stated.worse,
+        bench=stated.bench,
+        metric=stated.metric,
+        verdict="withheld" if ordering.withheld else "not run",
+        note=ordering.withheld,
+        test=ordering.place,
+    )
+    if ordering.ci95 is None or ordering.test is None:
+        return not_tested
     verdict = with_claim or _verdict_on_ordering(ordering, stated)
-    could = ordering.power if verdict == "undecided" else {}
-    return {
-        **where,
-        "difference": ordering.favours(stated),
-        "p_value": ordering.test.p_value,
-        "p_holm": ordering.p_adjusted,
-        "verdict": verdict,
-        **(could or {}),
-    }
+    power = asdict(ordering.power) if ordering.power and verdict == "undecided" else {}
+    return replace(
+        not_tested,
+        verdict=verdict,
+        difference=ordering.favours(stated),
+        ci95=ordering.ci95 if stated.better == ordering.first else _reversed(ordering.ci95),
+        p_value=ordering.test.p_value,
+        p_holm=ordering.p_adjusted,
+        n_prompts=ordering.n_prompts,
+        unit=ordering.unit,
+        **power,
+    )
 
 
 def _verdict_on_ordering(ordering: _Ordering, stated: Comparison) -> str:

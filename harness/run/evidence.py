@@ -21,7 +21,7 @@ ELSEWHERE = "`harness reproduce --code-changes rerun`, in the run directory they
 
 
 def tell_stale(targets: Iterable[Artifact], store: Store, code_changes: CodeChanges) -> Staleness:
-    """What is stale of the graph behind `targets`; a line to stderr for each kind, unless that is to be ignored."""
+    """Find what is stale of the graph behind `targets`; print a line for each kind, unless that is to be ignored."""
     found = store.staleness(targets)
     if code_changes != "ignore":
         _print(found, MENDS[code_changes])
@@ -29,7 +29,7 @@ def tell_stale(targets: Iterable[Artifact], store: Store, code_changes: CodeChan
 
 
 def look_at_files(paths: Iterable[Path], code_changes: CodeChanges) -> Staleness:
-    """Looks at the artifacts that files or folders lie in, links followed, and at all that these were made from.
+    """Look at the artifacts that files or folders lie in, links followed, and at all that these were made from.
 
     Prints what is stale, unless that is to be ignored. Raises UserError where one of the files' artifacts is damaged.
     """
@@ -51,7 +51,7 @@ def tell_stale_folders(folders: Sequence[Path], code_changes: CodeChanges, of: s
 
 
 def require_intact(folder: Path) -> None:
-    """Raises UserError, saying how to mend it, where a file of the artifact in `folder` is not what was written."""
+    """Raise UserError, saying how to mend it, where a file of the artifact in `folder` is not what was written."""
     record = stored_record(folder)
     with note_if_slow(f"comparing the files in {folder} with what was written there ..."):
         damaged = damaged_file(folder, record) if record else None

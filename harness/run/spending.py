@@ -1,4 +1,4 @@
-"""What a run asked of endpoints, and what that cost."""
+"""Runs a graph, and prints what it asked of endpoints and what that cost."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from harness.engine.pipeline import run
 from harness.engine.store import Store
 
 
-def run_with_bill(
+def run_and_report_spending(
     targets: Iterable[Artifact],
     store: Store,
     limits: Limits | None = None,
     compute: Compute | None = None,
     expected: Mapping[str, float] | None = None,
 ) -> None:
-    """Makes all `targets`, and prints what judge and teacher were asked and paid, however the run ends.
+    """Make all `targets`, and print what judge and teacher were asked and paid, however the run ends.
 
     `expected`: seconds of each step, by key.
     """
@@ -26,10 +26,10 @@ def run_with_bill(
     try:
         run(targets, store, limits=limits, compute=compute, expected=expected)
     finally:
-        _print_bill(spending(store.reply_cache, limits.run_id))
+        _print_spending(spending(store.reply_cache, limits.run_id))
 
 
-def _print_bill(paid: Spending) -> None:
+def _print_spending(paid: Spending) -> None:
     if paid.answers:
         price = f"${paid.usd:.4f}" if paid.unpriced < paid.answers else "price unknown"
         tokens = f"{paid.prompt_tokens:,} prompt and {paid.completion_tokens:,} completion tokens"

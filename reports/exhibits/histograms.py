@@ -4,38 +4,51 @@ from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
 from harness.errors import UserError
-from harness.papers import HistogramFigure, ValueSet
-from harness.papers import HistogramPanel as PaperPanel
-from reports.blocks import Block, Column, Figure, Group, HistogramPanel, Histograms, HistogramSet, Records, Row, Table
-from reports.manifest import HistogramsPart, Manifest
+from harness.papers import HistogramFigure, HistogramPanel, ValueSet
+from harness.results.exhibits import HistogramsResult
+from harness.results.manifest import Manifest
+from reports.blocks import (
+    Block,
+    Column,
+    Figure,
+    Group,
+    HistogramAxes,
+    HistogramChart,
+    HistogramSet,
+    Records,
+    Row,
+    Table,
+)
 from reports.measured import first_seed, number, source
 
 _LOG_SCALE = ". The axis is logarithmic; its marks are the perplexities themselves"
 _DECIMALS = {"edit_distance": 1, "perplexity": 2}
 
 
-def histograms(manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigure) -> tuple[list[Block], Records]:
-    """A figure for each base model, a table of what is in it, and how many examples the filter kept.
+def histograms(manifest: Manifest, result: HistogramsResult) -> tuple[list[Block], Records]:
+    """Make a figure for each base model, a table of what is in it, and how many examples the filter kept.
 
     Raises UserError for a model or a set the exhibit does not have, and for a set that is there twice.
     """
-    values = _values(part, exhibit)
-    models = [model for model in exhibit.models if model in part.models]
+    exhibit = result.exhibit
+    values = _values(result)
+    models = [model for model in exhibit.models if model in result.models]
     measured = [model for model in models if any(found for (of, *_), found in values.items() if of == model)]
-    figures = [_figure(manifest, part, exhibit, model, values) for model in measured]
-    found: list[Block] = [*figures, _summary(manifest, part, exhibit, values)]
-    if part.kept:
-        found.append(_kept(part, exhibit))
-    return found, _records(part, exhibit, values)
+    figures = [_figure(manifest, result, model, values) for model in measured]
+    found: list[Block] = [*figures, _summary(manifest, result, values)]
+    if result.kept:
+        found.append(_kept(result))
+    return found, _records(result, values)
 
 
 _Place = tuple[str, int, str]
 
 
-def _values(part: HistogramsPart, exhibit: HistogramFigure) -> dict[_Place, tuple[float, ...]]:
+def _values(result: HistogramsResult) -> dict[_Place, tuple[float, ...]]:
     """(model, panel, set) -> values, in the order of the exhibit."""
+    exhibit = result.exhibit
     given: dict[_Place, tuple[float, ...]] = {}
-    for each in part.values:
+    for each in result.values:
         exhibit.paper.model(each.model)
         exhibit.subject(each.set)
         place = (each.model, each.panel, each.set)
@@ -53,34 +66,34 @@ def _values(part: HistogramsPart, exhibit: HistogramFigure) -> dict[_Place, tupl
 
 def _figure(
     manifest: Manifest,
-    part: HistogramsPart,
-    exhibit: HistogramFigure,
+    result: HistogramsResult,
     model: str,
     values: dict[_Place, tuple[float, ...]],
 ) -> Figure:
+    exhibit = result.exhibit
     panels = []
     for place, panel in enumerate(exhibit.panels):
         sets = (
             HistogramSet(each.label, values.get((model, place, each.id), ()), _kind(panel, each)) for each in panel.sets
         )
-        panels.append(HistogramPanel(panel.title, tuple(each for each in sets if each.values)))
+        panels.append(HistogramAxes(panel.title, tuple(each for each in sets if each.values)))
     label = exhibit.paper.model(model)
-    about = manifest.models[model].description or manifest.models[model].reference
+    about = manifest.models[model].label
     return Figure(
-        name=exhibit.name if len(part.models) == 1 else f"{exhibit.name}-{model}",
+        name=exhibit.name if len(result.models) == 1 else f"{exhibit.name}-{model}",
         caption=f"{exhibit.label}: {exhibit.caption}. {label}, here {about}{_LOG_SCALE if exhibit.log_scale else ''}",
         alt=f"Histograms for {label}; n, median and quartiles of each set are in the table below",
-        drawing=Histograms(
+        drawing=HistogramChart(
             tuple(panel for panel in panels if panel.sets),
-            _with_unit(exhibit.x, part.unit),
+            _with_unit(exhibit.x, result.unit),
             exhibit.y,
             exhibit.log_scale,
         ),
     )
 
 
-def _kind(panel: PaperPanel, each: ValueSet) -> str:
-    """What a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
+def _kind(panel: HistogramPanel, each: ValueSet) -> str:
+    """Tell what a set holds. Beside what the filter keeps of it, the whole of a set is of a kind of its own."""
     has_filtered = any(other.filtered and other.responses == each.responses for other in panel.sets)
     return "unfiltered" if has_filtered and not each.filtered else each.responses
 
@@ -89,10 +102,9 @@ def _with_unit(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit and unit not in name else name
 
 
-def _summary(
-    manifest: Manifest, part: HistogramsPart, exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]]
-) -> Table:
+def _summary(manifest: Manifest, result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Table:
     """n, median and quartiles of each set."""
+    exhibit = result.exhibit
     titled = any(panel.title for panel in exhibit.panels)
     heads = ("n", "first quartile", "median", "third quartile")
     return Table(
@@ -107,11 +119,11 @@ def _summary(
                 heading=exhibit.paper.model(model),
             )
             for model in exhibit.models
-            if model in part.models
+            if model in result.models
         ),
         name=exhibit.name,
         caption=f"{exhibit.x} of each set in {exhibit.label}, ours",
-        source=source(manifest, exhibit, first_seed(manifest), f"values in {part.unit}" if part.unit else ""),
+        source=source(manifest, exhibit, first_seed(manifest), f"values in {result.unit}" if result.unit else ""),
     )
 
 
@@ -130,10 +142,11 @@ def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, floa
     return first, median, third
 
 
-def _kept(part: HistogramsPart, exhibit: HistogramFigure) -> Table:
-    """How many improver examples the filter kept, ours beside the paper's."""
+def _kept(result: HistogramsResult) -> Table:
+    """Show how many improver examples the filter kept, ours beside the paper's."""
+    exhibit = result.exhibit
     rows = []
-    for each in part.kept:
+    for each in result.kept:
         published = exhibit.kept.get(each.model)
         ours = (f"{each.kept:,}", f"{each.of:,}", _share(each.kept, each.of))
         paper = (_count(published), _count(exhibit.kept_of), _share(published, exhibit.kept_of))
@@ -156,14 +169,15 @@ def _share(kept: int | None, of: int | None) -> str:
     return number(100 * kept / of if kept is not None and of else None, 1)
 
 
-def _records(part: HistogramsPart, exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]]) -> Records:
-    """One line for each value, and two for what the filter kept on each base model."""
+def _records(result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Records:
+    """Make one line for each value, and two for what the filter kept on each base model."""
+    exhibit = result.exhibit
     fields = ("model", "model_label", "panel", "set", "label", "quantity", "value", "paper")
     rows: list[tuple[object, ...]] = []
     for (model, panel, name), found in values.items():
         names = (model, exhibit.paper.model(model), exhibit.panels[panel].title, name, exhibit.subject(name))
         rows += [(*names, exhibit.quantity, value, None) for value in found]
-    for each in part.kept:
+    for each in result.kept:
         names = (each.model, exhibit.paper.model(each.model), "", "", "")
         rows += [(*names, "kept", each.kept, exhibit.kept.get(each.model)), (*names, "filtered", each.of, None)]
     return Records(fields, tuple(rows))

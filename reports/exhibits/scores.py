@@ -7,10 +7,11 @@ from itertools import groupby
 from harness.errors import UserError
 from harness.papers import Column, ScoreTable
 from harness.papers import Row as PaperRow
+from harness.results.exhibits import Score, ScoresResult
+from harness.results.manifest import Manifest
 from reports import blocks, diagnostics, learning_rates, uncertainty
 from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
-from reports.manifest import Manifest, Score, ScoresPart
 from reports.measured import INTERVAL, Compared, all_seeds, judge, marks, measured, require_one_judge, source
 
 
@@ -23,29 +24,31 @@ class _Line:
     cells: tuple[Compared, ...]
 
 
-def scores(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable) -> tuple[list[Block], Records]:
-    """The table of one run beside the published one, its chart, and the details of both.
+def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Records]:
+    """Set the table of one run beside the published one, its chart, and the details of both.
 
     Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
     a column whose scores come from two judges.
     """
-    columns = _columns(part, exhibit)
-    lines = list(_lines(manifest, part, exhibit, columns))
-    table = _table(manifest, part, exhibit, columns, lines)
+    exhibit = result.exhibit
+    columns = _columns(result)
+    lines = list(_lines(manifest, result, columns))
+    table = _table(manifest, result, columns, lines)
     details = [
-        uncertainty.table(part.cells, exhibit),
-        learning_rates.table(part.learning_rates, exhibit),
-        diagnostics.table(part.diagnostics, exhibit),
+        uncertainty.table(result.cells, exhibit),
+        learning_rates.table(result.learning_rates, exhibit),
+        diagnostics.table(result.diagnostics, exhibit),
     ]
     figures = [_figure(exhibit, table, columns, lines)] if lines and columns else []
     found: list[Block] = [table, *figures, *filter(None, details)]
     return found, _records(exhibit, columns, lines)
 
 
-def _columns(part: ScoresPart, exhibit: ScoreTable) -> list[Column]:
-    """The columns that were scored."""
+def _columns(result: ScoresResult) -> list[Column]:
+    """Return the columns that were scored."""
+    exhibit = result.exhibit
     scored: dict[tuple[str, str], list[str]] = {}
-    for score in part.cells:
+    for score in result.cells:
         exhibit.column(score.bench, score.metric)
         exhibit.row(score.method)
         scored.setdefault((score.bench, score.metric), []).append(score.judge)
@@ -54,13 +57,14 @@ def _columns(part: ScoresPart, exhibit: ScoreTable) -> list[Column]:
     return [column for column in exhibit.columns if (column.bench, column.metric) in scored]
 
 
-def _lines(manifest: Manifest, part: ScoresPart, exhibit: ScoreTable, columns: Sequence[Column]) -> Iterator[_Line]:
-    for model in part.models:
+def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[Column]) -> Iterator[_Line]:
+    exhibit = result.exhibit
+    for model in result.models:
         exhibit.paper.model(model)
-    scores = _by_cell(part.cells)
+    scores = _by_cell(result.cells)
     for model in exhibit.models:
-        if model in part.models:
-            for method in part.rows:
+        if model in result.models:
+            for method in result.rows:
                 cells = (_compared(manifest, exhibit, scores, model, method, column) for column in columns)
                 yield _Line(model, exhibit.row(method), tuple(cells))
 
@@ -81,19 +85,17 @@ def _by_cell(cells: Iterable[Score]) -> dict[_CellName, Score]:
 def _compared(
     manifest: Manifest, exhibit: ScoreTable, scores: Mapping[_CellName, Score], model: str, method: str, column: Column
 ) -> Compared:
-    missing = Score(model, method, column.bench, column.metric, value=None, note="not run")
+    missing = Score(model=model, method=method, bench=column.bench, metric=column.metric, value=None, note="not run")
     score = scores.get((model, method, column.bench, column.metric), missing)
     published = exhibit.published(model, method, column)
     why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, column.judge)
-    said = verdict(score.value, score.ci95, published, exhibit.decimals, why_not)
-    return Compared(score, published, said)
+    return Compared(score, published, verdict(score.value, score.ci95, published, exhibit.decimals, why_not))
 
 
-def _table(
-    manifest: Manifest, part: ScoresPart, exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]
-) -> Table:
+def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], lines: Sequence[_Line]) -> Table:
+    exhibit = result.exhibit
     marking = marks([cell for line in lines for cell in line.cells])
-    judges = dict.fromkeys(f"{score.bench} {score.judge}" for score in part.cells if score.judge)
+    judges = dict.fromkeys(f"{score.bench} {score.judge}" for score in result.cells if score.judge)
     return Table(
         columns=(
             blocks.Column("Method"),
@@ -114,7 +116,7 @@ def _table(
                     for line in of_model
                 ),
                 heading=exhibit.paper.model(model),
-                detail=manifest.models[model].description or manifest.models[model].reference,
+                detail=manifest.models[model].label,
             )
             for model, of_model in groupby(lines, key=lambda line: line.model)
         ),
@@ -126,12 +128,14 @@ def _table(
 
 
 def _head(column: Column, mark: str) -> blocks.Column:
-    says = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
-    return blocks.Column(column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, says=says)
+    tooltip = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
+    return blocks.Column(
+        column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, tooltip=tooltip
+    )
 
 
 def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines: Sequence[_Line]) -> Figure:
-    """Base models down, metrics across, a bar for each method."""
+    """Draw base models down, metrics across, a bar for each method."""
     headings = {group.heading: f"{group.heading}, here {group.detail}" for group in table.groups}
     panels = []
     for model, of_model in groupby(lines, key=lambda line: line.model):
@@ -155,7 +159,7 @@ def _bar(row: PaperRow, cell: Compared) -> Bar:
 
 
 def _records(exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]) -> Records:
-    """One line for each cell; numbers unrounded."""
+    """Make one line for each cell; numbers unrounded."""
     fields = (
         "model", "model_label", "method", "label", *exhibit.descriptions, "added", "bench", "metric",
         "ours", "lo", "hi", "paper", "verdict", "n", "n_asked", "n_missing", "judge", "note",

@@ -1,9 +1,10 @@
 """How each benchmark was evaluated (Table 2 of SGPO)."""
 
 from harness.errors import unknown
-from harness.papers import BenchSettings, SettingsTable
+from harness.papers import BenchSettings
+from harness.results.exhibits import EvaluationSetting, SettingsResult
+from harness.results.manifest import Manifest
 from reports.blocks import Block, Cell, Column, Differing, Group, Records, Row, Table
-from reports.manifest import BenchSetting, Manifest, SettingsPart
 from reports.measured import source
 
 SETTINGS = {
@@ -13,14 +14,15 @@ SETTINGS = {
     "scoring": "scoring",
     "metrics": "metric",
 }
-"""Field of `BenchSetting` -> the head of its column."""
+"""Field of `EvaluationSetting` -> the head of its column."""
 
 
-def settings(manifest: Manifest, part: SettingsPart, exhibit: SettingsTable) -> tuple[list[Block], Records]:
+def settings(manifest: Manifest, result: SettingsResult) -> tuple[list[Block], Records]:
     """Ours above the paper's for each benchmark, what differs marked. Raises UserError for an unknown benchmark."""
+    exhibit = result.exhibit
     published = {each.bench: each for each in exhibit.benches}
     groups, records = [], []
-    for ours in part.benches:
+    for ours in result.benches:
         if ours.bench not in published:
             raise unknown(f"bench of {exhibit.paper.name} {exhibit.name}", ours.bench, published)
         paper = published[ours.bench]
@@ -43,7 +45,7 @@ def settings(manifest: Manifest, part: SettingsPart, exhibit: SettingsTable) -> 
     return [table], Records(("bench", "setting", "ours", "paper", "differs"), tuple(records))
 
 
-def _ours(setting: BenchSetting, paper: BenchSettings, name: str) -> str:
+def _ours(setting: EvaluationSetting, paper: BenchSettings, name: str) -> str:
     """Our setting in words, the same metrics in the paper's. Of orders the paper says nothing: they are only told."""
     if name == "metrics":
         same = setting.metrics == paper.metrics

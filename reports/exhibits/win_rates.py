@@ -6,10 +6,11 @@ from itertools import groupby
 
 from harness.errors import UserError
 from harness.papers import Match, Number, WinRateTable
+from harness.results.exhibits import WinRate, WinRatesResult
+from harness.results.manifest import Manifest
 from reports import uncertainty
 from reports.blocks import DASH, Bar, BarChart, BarPanel, Block, Column, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
-from reports.manifest import Manifest, WinRate, WinRatesPart
 from reports.measured import (
     INTERVAL,
     Compared,
@@ -38,27 +39,29 @@ class _Line:
 READING = "win rates are means over both orders, a tie counting half; a prompt is won where both orders together say so"
 
 
-def win_rates(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> tuple[list[Block], Records]:
+def win_rates(manifest: Manifest, result: WinRatesResult) -> tuple[list[Block], Records]:
     """Ours beside the paper's, match by match, drawn too where the paper draws them.
 
     Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two
     judges.
     """
-    lines = list(_lines(manifest, part, exhibit))
-    require_one_judge(f"{exhibit.name}/win_rate", (rate.judge for rate in part.cells))
+    exhibit = result.exhibit
+    lines = list(_lines(manifest, result))
+    require_one_judge(f"{exhibit.name}/win_rate", (rate.judge for rate in result.cells))
     found: list[Block] = []
     if exhibit.as_figure and lines:
         found.append(_figure(manifest, exhibit, lines))
     found.append(_table(manifest, exhibit, lines))
-    if details := uncertainty.table(part.cells, exhibit):
+    if details := uncertainty.table(result.cells, exhibit):
         found.append(details)
     return found, _records(exhibit, lines)
 
 
-def _lines(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> Iterator[_Line]:
+def _lines(manifest: Manifest, result: WinRatesResult) -> Iterator[_Line]:
     """In the order of the exhibit's models and matches."""
+    exhibit = result.exhibit
     rates: dict[tuple[str, str], WinRate] = {}
-    for rate in part.cells:
+    for rate in result.cells:
         exhibit.paper.model(rate.model)
         exhibit.match(rate.match)
         if (rate.model, rate.match) in rates:
@@ -66,13 +69,13 @@ def _lines(manifest: Manifest, part: WinRatesPart, exhibit: WinRateTable) -> Ite
         rates[rate.model, rate.match] = rate
     why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, exhibit.judge)
     all_printed = exhibit.numbers()
-    for model in (model for model in exhibit.models if model in part.models):
+    for model in (model for model in exhibit.models if model in result.models):
         for match in exhibit.matches:
-            rate = rates.get((model, match.id), WinRate(model, match.id, value=None, note="not run"))
+            rate = rates.get((model, match.id), WinRate(model=model, match=match.id, value=None, note="not run"))
             printed = all_printed.get(match.id)
             decimals = printed.decimals if printed else exhibit.decimals
-            said = verdict(rate.value, rate.ci95, match.published, decimals, why_not)
-            yield _Line(model, match, printed, Compared(rate, match.published, said, match.approximate), rate)
+            compared = verdict(rate.value, rate.ci95, match.published, decimals, why_not)
+            yield _Line(model, match, printed, Compared(rate, match.published, compared, match.approximate), rate)
 
 
 def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Table:
@@ -87,13 +90,15 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
             Column("win rate (%)", measured=True, paper_mark=marking.common, number=True),
             Column("n", number=True, brief=False),
             Column("win / tie / loss", number=True),
-            Column("orders agree (%)", number=True, brief=False, says="prompts on which both orders have one winner"),
+            Column(
+                "orders agree (%)", number=True, brief=False, tooltip="prompts on which both orders have one winner"
+            ),
         ),
         groups=tuple(
             Group(
                 tuple(_rows(list(of_model), exhibit, marking, grouped)),
                 heading=exhibit.paper.model(model),
-                detail=manifest.models[model].description or manifest.models[model].reference,
+                detail=manifest.models[model].label,
             )
             for model, of_model in groupby(lines, key=lambda line: line.model)
         ),
@@ -105,7 +110,7 @@ def _table(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) ->
 
 
 def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped: bool) -> Iterator[Row]:
-    """A group's name stands beside the first of its matches."""
+    """Yield the rows; a group's name stands beside the first of its matches."""
     before = ""
     for line in lines:
         group = "" if line.match.group == before else line.match.group
@@ -127,7 +132,7 @@ def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -
     """Win rates, base models down. Wins, ties and losses are in the table: they are another quantity."""
     panels = []
     for model, of_model in groupby(lines, key=lambda line: line.model):
-        about = manifest.models[model].description or manifest.models[model].reference
+        about = manifest.models[model].label
         bars = tuple(_bar(line, exhibit) for line in of_model)
         panels.append(BarPanel(f"{exhibit.paper.model(model)}, here {about}", "", bars))
     return Figure(
@@ -149,7 +154,7 @@ def _bar(line: _Line, exhibit: WinRateTable) -> Bar:
 
 
 def _records(exhibit: WinRateTable, lines: Sequence[_Line]) -> Records:
-    """One line for each match on each base model; numbers unrounded."""
+    """Make one line for each match on each base model; numbers unrounded."""
     fields = (
         "model", "model_label", "match", "group", "label", "ours", "lo", "hi", "paper", "paper_rounded_to", "verdict",
         "n", "n_asked", "n_missing", "wins", "draws", "losses", "consistency", "judge", "note",

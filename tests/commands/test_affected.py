@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -30,7 +30,8 @@ from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Fast, Recipe
-from reports.manifest import StepRecord, read_manifest
+from harness.results.manifest import StepRecord, read_manifest
+from harness.run.options import Choice
 from tests.sources import forget_sources
 from tests.tiny_harness import SIZES
 
@@ -330,7 +331,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     from trl import DPOTrainer, SFTTrainer  # noqa: F401  (imported without being traced)
 
     folder = tmp_path_factory.mktemp("baseline")
-    request = Request(load_small_recipe("mini"), (0,), (), METHODS)
+    asked = asdict(Choice("mini", fast=True, methods=METHODS))
+    request = Request(load_small_recipe("mini"), (0,), (), METHODS, asked)
     experiments = build_experiments("table3", request)
     store, started = Store(folder / "store"), datetime.now(UTC)
     reached: dict[str, set[code.Symbol]] = {}

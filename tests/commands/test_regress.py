@@ -16,6 +16,7 @@ from evals.stats.win_rate import win_rate_statistic
 from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
 from harness.regress.runs import read_run
+from harness.results.verdicts import ARTIFACTS
 from tests.cli.test_app import assert_refused
 from tests.command import Harness, Outcome
 from tests.stored_runs import Skill, judgments, shuffled, without_prompts, write_run
@@ -77,12 +78,11 @@ def test_a_change_for_the_worse_is_caught(runs: Runs, regress: Regress) -> None:
     assert (candidate / "regress.html").stat().st_size > 10_000
 
 
-def test_the_runs_and_their_store_are_left_as_they_are(runs: Runs, regress: Regress, tmp_path: Path) -> None:
+def test_the_runs_are_left_as_they_are(runs: Runs, regress: Regress, tmp_path: Path) -> None:
     before, after = runs("baseline"), runs("candidate", changed(-2.5))
 
     def contents() -> dict[Path, int]:
-        folders = (before, after, tmp_path / "store")
-        return {path: path.stat().st_mtime_ns for folder in folders for path in (folder, *folder.rglob("*"))}
+        return {path: path.stat().st_mtime_ns for folder in (before, after) for path in (folder, *folder.rglob("*"))}
 
     then = contents()
     assert regress(before, after, "--out", tmp_path / "out").exit_code == 1
@@ -160,8 +160,8 @@ def test_the_same_key_in_another_store_may_hold_other_answers(runs: Runs, regres
     """As `--rerun-affected` leaves them: code that changed under the same key."""
 
     baseline, candidate = runs("baseline"), runs("candidate", into="elsewhere")
-    place = json.loads((candidate / "manifest.json").read_text())["parts"][0]["cells"][0]["judgments"][0]
-    rows = candidate.parent / "store" / place / "rows.jsonl"
+    place = json.loads((candidate / "manifest.json").read_text())["results"][0]["cells"][0]["judgments"][0]
+    rows = candidate / ARTIFACTS / place / "rows.jsonl"
     rows.write_text(rows.read_text().replace("sft as it was", "sft as it is!"), encoding="utf-8")
     regress(baseline, candidate)
     assert {name[:2] for name, score in scores(candidate).items() if score["verdict"] != "same"} == {
@@ -172,7 +172,7 @@ def test_the_same_key_in_another_store_may_hold_other_answers(runs: Runs, regres
 def less(points: float, folder: Path) -> Path:
     """The run with all its scores lower, as other scoring code would have it."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    for cell in manifest["parts"][0]["cells"]:
+    for cell in manifest["results"][0]["cells"]:
         cell["value"] -= points
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
@@ -292,7 +292,7 @@ def test_lines_are_short(runs: Runs, regress: Regress) -> None:
         ({"scale": "small"}, "is sgpo on scale mini.* on scale small"),
         ({"fast": True}, "candidate is of `harness reproduce --fast`, .*baseline is not"),
         (
-            {"asked": {"limit": 4}},
+            {"options": {"limit": 4}},
             r"candidate were run with another `harness reproduce --limit` \(None and 4\); run both alike",
         ),
         ({"judge": "ba9876543210"}, "alpaca_eval2 was judged by 0123456789ab in the baseline, by ba9876543210"),
@@ -327,26 +327,26 @@ def test_runs_that_are_not_there(runs: Runs, regress: Regress, tmp_path: Path) -
     baseline = runs("baseline")
     assert_refused(regress(baseline, tmp_path / "nowhere"), "cannot read .*nowhere/manifest.json")
     candidate = runs("candidate", changed(-1), into="elsewhere")
-    shutil.rmtree(candidate.parent / "store" / "score_arena_hard")
+    shutil.rmtree(candidate / ARTIFACTS / "score_arena_hard")
     assert_refused(
         regress(baseline, candidate),
-        "score_arena_hard/.* is not there; a report is compared with the store that it was made from: .* copy",
+        "score_arena_hard/.* is not there; runs are compared by the verdicts in their folders: copy",
     )
     baseline = runs("calibrated", calibrated_with=0)
     another = runs("another", changed(-1), calibrated_with=0)
-    shutil.rmtree(baseline.parent / "store" / "length_calibration")
+    shutil.rmtree(baseline / ARTIFACTS / "length_calibration")
     assert_refused(regress(baseline, another), "no longer has the calibration of score_alpaca_eval2")
 
 
 def test_a_run_without_scores(runs: Runs, regress: Regress) -> None:
     baseline, candidate = runs("baseline"), runs("candidate")
     content = json.loads((candidate / "manifest.json").read_text())
-    (candidate / "manifest.json").write_text(json.dumps({**content, "parts": []}))
+    (candidate / "manifest.json").write_text(json.dumps({**content, "results": []}))
     assert_refused(regress(baseline, candidate), "candidate has no table of scores")
-    for cell in content["parts"][0]["cells"]:
+    for cell in content["results"][0]["cells"]:
         del cell["artifact"]
     (candidate / "manifest.json").write_text(json.dumps(content))
-    assert_refused(regress(baseline, candidate), "run the same command again")
+    assert_refused(regress(baseline, candidate), "is not there; .* or run its command again")
 
 
 # The pairs

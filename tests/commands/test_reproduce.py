@@ -21,10 +21,11 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.integrity import SEAL, sealed
 from harness.engine.store import Store
 from harness.experiments import Experiment, Request, build_experiments
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
+from harness.results.manifest import read_manifest
 from harness.run import options
 from harness.run.options import Choice
-from reports.manifest import read_manifest
+from tests.command import Harness
 from tests.tiny_harness import SIZES, load_tiny_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -78,10 +79,10 @@ class Run:
         return content
 
     def table3(self) -> dict[str, Any]:
-        """The table's part of the manifest."""
-        [part] = self.manifest()["parts"]
-        assert (part["kind"], part["name"]) == ("scores", "table3")
-        return dict(part)
+        """The table's result in the manifest."""
+        [result] = self.manifest()["results"]
+        assert (result["kind"], result["exhibit"]["name"]) == ("scores", "table3")
+        return dict(result)
 
     def records(self) -> dict[str, tuple[int, int]]:
         """Of each finished step by key: which file its record is and when it was written, so that repeats show."""
@@ -156,11 +157,10 @@ def test_every_step_is_made_once_and_announced_beforehand(undisturbed: tuple[Run
 def test_the_report_is_there_and_printed(undisturbed: tuple[Run, Finished]) -> None:
     run, first = undisturbed
     figures = {f"figures/table3.{kind}" for kind in ("pdf", "png", "svg")}
-    texts = {"report.md", "report.tex", "index.html", "table3.tex", "table3.csv", "tests.tex", "tests.csv"}
+    texts = {"report.md", "index.html", "table3.tex", "table3.csv", "tests.tex", "tests.csv"}
     expected = {*texts, *figures, "manifest.json"}
-    assert expected == {str(path.relative_to(run.report)) for path in run.report.rglob("*.*") if path.is_file()} - {
-        str(path.relative_to(run.report)) for path in (run.report / "checkpoints").rglob("*")
-    }
+    files = [path.relative_to(run.report) for path in run.report.rglob("*.*") if path.is_file()]
+    assert expected == {str(path) for path in files if path.parts[0] not in ("artifacts", "checkpoints", "scores")}
     assert all((run.report / name).stat().st_size > 200 for name in expected)
     assert str(run.report / "index.html") in first.out
     assert "resource_tracker" not in first.err  # of semaphores that killed workers leave
@@ -188,14 +188,13 @@ def test_the_manifest_is_complete(undisturbed: tuple[Run, Finished]) -> None:
     run, _ = undisturbed
     content = run.manifest()
     read_manifest(run.report)  # strict
-    assert {name: content[name] for name in ("run", "paper", "scale", "fast", "seeds", "methods_asked")} == {
+    assert {name: content[name] for name in ("run", "scale", "fast", "seeds")} == {
         "run": "table3",
-        "paper": "sgpo",
         "scale": "mini",
         "fast": True,
         "seeds": [0],
-        "methods_asked": list(METHODS),
     }
+    assert content["paper"]["name"] == "sgpo" and content["options"]["methods"] == list(METHODS)
     assert run.table3()["rows"] == list(METHODS)
     assert (run.report / content["store"]).resolve() == (run.folder / "store").resolve()
     assert content["command"].startswith("harness reproduce table3 --methods sft,dpo,sgpo")
@@ -224,6 +223,23 @@ def test_each_cell_is_the_score_that_its_artifact_holds(undisturbed: tuple[Run, 
         assert (cell["n"], cell["n_missing"]) == (SIZES[cell["bench"]], 0)
         prints[cell["bench"]].add(cell["judge"])
     assert all(len(judges) == 1 for judges in prints.values())
+
+
+def test_a_copied_report_is_rendered_regressed_and_compared_without_its_store(
+    undisturbed: tuple[Run, Finished], tmp_path: Path, harness: Harness
+) -> None:
+    run, _ = undisturbed
+    copy = tmp_path / "far" / "away"
+    shutil.copytree(run.report, copy, symlinks=True, ignore=shutil.ignore_patterns("checkpoints"))
+    before = {path: path.read_bytes() for path in copy.glob("*.*")}
+    for path in before.keys() - {copy / "manifest.json"}:
+        path.unlink()
+    printed = harness("report", copy).out
+    assert "Llama3-Base (8B)" in printed and str(copy / "index.html") in printed
+    assert {path: path.read_bytes() for path in copy.glob("*.*")} == before
+    assert "9 same." in harness("regress", "--baseline", copy, "--candidate", run.report, "--out", tmp_path).out
+    files = [copy / f"scores/llama-{name}-arena_hard/seed-0/model_judgment.jsonl" for name in ("sgpo", "sft")]
+    assert "sgpo" in harness("compare", "--bench", "arena_hard", *files).out
 
 
 def test_comparisons_are_paired_on_all_prompts(undisturbed: tuple[Run, Finished]) -> None:
@@ -483,7 +499,7 @@ def test_answers_of_other_code_are_named_and_made_again_on_demand(copied: Run) -
 def test_the_selection_of_models_methods_and_seeds_is_the_experiment() -> None:
     scale = load_tiny_recipe("mini")
     [whole] = build_experiments("table3", Request(scale, (0, 1), models=("qwen", "llama")))
-    assert isinstance(whole, Scores)
+    assert isinstance(whole, ScoresExperiment)
     assert set(whole.models) == {"qwen", "llama"}
     assert set(whole.methods) >= {"sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver"}
     assert len(whole.cells) == len(whole.models) * len(whole.methods) * 2

@@ -36,7 +36,7 @@ from harness.endpoints.reply_cache import spending
 from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.run.spending import _print_bill
+from harness.run.spending import _print_spending
 from tests.chat_server import ChatServer, Faults, Request, Response
 from tests.raw_server import RawServer, Write, endless, whole
 
@@ -228,7 +228,7 @@ def test_counts_that_are_none_are_charged_at_the_most(
     paid = spending(tmp_path, "run")
     assert paid.usd == pytest.approx(reserved())
     assert (paid.uncounted, paid.prompt_tokens) == (1, 0)
-    _print_bill(paid)
+    _print_spending(paid)
     assert "the tokens of 1 of them are not counted by the endpoint" in capsys.readouterr().err
 
 

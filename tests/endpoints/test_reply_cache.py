@@ -12,7 +12,7 @@ from harness.endpoints.protocol import ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, Spending, _sealed, request_key, spending
 from harness.endpoints.wire_format import UnusableAnswer
-from harness.run.spending import _print_bill
+from harness.run.spending import _print_spending
 
 REFERENCE = EndpointReference("judge-1", "http://127.0.0.1:1/v1", parser_version=3)
 REQUEST = ChatRequest((Message("system", "Judge."), Message("user", "A or B?")), 16, 0.0, 5)
@@ -280,7 +280,7 @@ def test_a_damaged_line_is_counted_until_its_reply_is_there_again(tmp_path, caps
         for number in range(3):
             record.add(numbered(number), REPLY, 0.25)
     flip(record.path, record.path.read_bytes().index(b"[[A>B]]", 900) + 3)
-    _print_bill(spending(tmp_path, "later"))
+    _print_spending(spending(tmp_path, "later"))
     assert capsys.readouterr().err == (
         f"1 damaged line in the record of replies ({record.path.name}) passed over; what they held is asked for again"
         " where it is needed\n"
@@ -398,7 +398,7 @@ def test_the_bill_tells_what_was_sent_and_not_read(tmp_path: Path, capsys: pytes
     with RecordedReplies(tmp_path, REFERENCE, "run") as record:
         record.add(REQUEST, REPLY, 0.25)
         record.add_unusable(numbered(1), "no answer within 1 s", UnusableAnswer("no answer within 1 s"), 0.5)
-    _print_bill(spending(tmp_path, "run"))
+    _print_spending(spending(tmp_path, "run"))
     answers, unread = capsys.readouterr().err.splitlines()
     assert answers == "endpoints: 1 answers, 12 prompt and 3 completion tokens, $0.7500; all kept"
     assert unread.startswith("endpoints: 1 more requests got no whole answer") and "$0.5000" in unread

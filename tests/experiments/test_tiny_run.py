@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -20,20 +21,14 @@ from harness.experiments.build import BUILDERS
 from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.mini.identity import world_digest
 from harness.records import Judgment, Response, read_rows, share_by_label
+from harness.results.exhibits import HistogramsResult, SamplesResult, SettingsResult, WinRatesResult
+from harness.results.manifest import Manifest, read_manifest, write_manifest
 from harness.run import claims
-from harness.run.manifest import Run, manifest
+from harness.run.manifest import Run, build_manifest
 from harness.steps.draw import drawn
 from harness.steps.edit_distance import levenshtein
 from harness.steps.filter import iqr_bounds
 from harness.steps.gold import GoldQuality, response_gold_quality
-from reports.manifest import (
-    HistogramsPart,
-    Manifest,
-    SamplesPart,
-    SettingsPart,
-    WinRatesPart,
-    parse_manifest,
-)
 from tests.experiments.exhibits import (
     MODEL,
     SCALE,
@@ -62,15 +57,14 @@ class Finished:
     store: Store
     experiments: Sequence[Experiment]
     manifest: Manifest
-    content: Mapping[str, Any]
 
     def rows(self, data: str, name: str, seed: int = 0) -> dict[str, str]:
         """The texts of a set of responses by prompt id."""
         artifact = responses_of(SCALE, MODEL, seed).all(data, name)
         return {row.prompt.id: row.text for row in self.store.bind(artifact).rows(Response)}
 
-    def part(self, kind: type) -> Any:
-        return next(part for part in self.manifest.parts if isinstance(part, kind))
+    def result(self, kind: type) -> Any:
+        return next(result for result in self.manifest.results if isinstance(result, kind))
 
     def comparisons(self, claim: int) -> Sequence[Any]:
         """Those on the base model that was run; the others of the claim were not."""
@@ -89,15 +83,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     made = Run("harness", started, datetime.now(UTC), frozenset(), "store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "load_exhibits", lambda _: EXHIBITS)  # they are the whole paper
-        content = json.loads(json.dumps(manifest("all", experiments, request(*SEEDS), store, made), allow_nan=False))
-    return Finished(store, experiments, parse_manifest(content), content)
+        manifest = build_manifest("all", experiments, request(*SEEDS), store, made)
+    return Finished(store, experiments, manifest)
+
+
+def test_the_manifest_can_be_written_and_read(finished: Finished, tmp_path: Path) -> None:
+    write_manifest(tmp_path, finished.manifest)
+    assert read_manifest(tmp_path) == finished.manifest
 
 
 def test_everything_a_report_reads_lies_in_the_store(finished: Finished) -> None:
     for experiment in finished.experiments:
         for artifact in ancestry(experiment.targets()):
             assert finished.store.has(artifact)
-    for cell in finished.part(WinRatesPart).cells:
+    for cell in finished.result(WinRatesResult).cells:
         for place in cell.judgments:
             assert (finished.store.root / place / "rows.jsonl").exists()
 
@@ -116,10 +115,10 @@ def winner(value: float) -> int:
 
 
 def test_win_rates_are_those_of_the_verdicts_on_the_drawn_prompts(finished: Finished) -> None:
-    part = finished.part(WinRatesPart)
+    result = finished.result(WinRatesResult)
     matches = {match.id: match for match in EXHIBITS[0].matches}  # type: ignore[union-attr]
-    assert [cell.match for cell in part.cells] == list(matches)
-    for cell in part.cells:
+    assert [cell.match for cell in result.cells] == list(matches)
+    for cell in result.cells:
         match = matches[cell.match]
         seeds = []
         for seed, place in zip(SEEDS, cell.judgments, strict=True):
@@ -141,14 +140,13 @@ def test_win_rates_are_those_of_the_verdicts_on_the_drawn_prompts(finished: Fini
 
 
 def test_the_tests_of_win_rates_are_against_even_and_between_matches(finished: Finished) -> None:
-    values = {cell.match: cell.value for cell in finished.part(WinRatesPart).cells}
+    values = {cell.match: cell.value for cell in finished.result(WinRatesResult).cells}
     initial, reference, between = finished.comparisons(0)
     assert initial.difference == pytest.approx(values["self-initial"] - 50)
     assert reference.difference == pytest.approx(values["self-reference"] - 50)
     assert between.difference == pytest.approx(values["self-initial"] - values["self-reference"])
     assert {each.unit for each in (initial, reference, between)} == {"points"}
-    run = [each for each in finished.content["claims"][0]["comparisons"] if each["model"] == MODEL]
-    assert {each["n_prompts"] for each in run} == {20}
+    assert {each.n_prompts for each in (initial, reference, between)} == {20}
     assert finished.manifest.n_tests == 6
 
 
@@ -161,14 +159,14 @@ def test_with_two_training_seeds_checkpoints_are_compared_and_no_claim_has_a_ver
     assert finished.manifest.n_claims == len(claims) == sum(len(exhibit.claims) for exhibit in EXHIBITS)
 
 
-def histogram(finished: Finished, name: str) -> HistogramsPart:
-    [part] = [each for each in finished.manifest.parts if each.name == name]
-    assert isinstance(part, HistogramsPart)
-    return part
+def histogram(finished: Finished, name: str) -> HistogramsResult:
+    [result] = [each for each in finished.manifest.results if each.exhibit.name == name]
+    assert isinstance(result, HistogramsResult)
+    return result
 
 
 def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished: Finished) -> None:
-    part = histogram(finished, "distances")
+    result = histogram(finished, "distances")
     tokenizer = Tokenizer.from_file(str(files("harness.mini") / "models" / "llama" / "tokenizer.json"))
 
     def tokens(text: str) -> list[int]:
@@ -176,7 +174,7 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
 
     names = {"improved": "teacher_improvement", "reference": "reference"}
     means = {}
-    for each in part.values:
+    for each in result.values:
         by_seed = []
         for seed in SEEDS:
             drafts, texts = (finished.rows("improver_data", name, seed) for name in ("draft", names[each.set]))
@@ -184,23 +182,23 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
             by_seed.append([levenshtein(tokens(drafts[id]), tokens(texts[id])) for id in ids])
         assert sorted(each.values) == sorted(by_seed[0])
         means[each.set] = fmean(fmean(values) for values in by_seed)
-    assert (part.unit, part.kept) == ("tokens", ())
+    assert (result.unit, result.kept) == ("tokens", ())
     [comparison] = finished.comparisons(1)
     assert comparison.difference == pytest.approx(means["reference"] - means["improved"])
     assert comparison.unit == "tokens"
 
 
 def test_filtered_values_lie_within_the_bounds_and_are_what_the_improver_learns_from(finished: Finished) -> None:
-    part = histogram(finished, "filtered")
-    values = {each.set: each.values for each in part.values}
-    assert [each.panel for each in part.values] == [0, 0, 1, 1]
+    result = histogram(finished, "filtered")
+    values = {each.set: each.values for each in result.values}
+    assert [each.panel for each in result.values] == [0, 0, 1, 1]
     left = 0
     for name in ("improved", "direct"):
         low, high = iqr_bounds(values[f"{name}-before"])
         inside = [value for value in values[f"{name}-before"] if low <= value <= high]
         assert list(values[f"{name}-after"]) == inside
         left += len(inside)
-    [kept] = part.kept
+    [kept] = result.kept
     assert (kept.model, kept.kept, kept.of) == (MODEL, left, 48)
     improver = finished.experiments[-1].checkpoints[MODEL, "improver", 0]
     examples = improver.inputs["examples"]
@@ -209,13 +207,13 @@ def test_filtered_values_lie_within_the_bounds_and_are_what_the_improver_learns_
 
 
 def test_likelihoods_are_compared_by_their_logarithms_over_all_seeds(finished: Finished) -> None:
-    part = histogram(finished, "likelihoods")
-    assert [len(each.values) for each in part.values] == [32, 32, 32]  # all there are, though 2,000 were asked for
-    assert part.unit == ""
+    result = histogram(finished, "likelihoods")
+    assert [len(each.values) for each in result.values] == [32, 32, 32]  # all there are, though 2,000 were asked for
+    assert result.unit == ""
     sets = {each.set.id: each.measurements for each in finished.experiments[3].sets}  # type: ignore[attr-defined]
     means = {}
     for name, (first, second) in sets.items():
-        shown = next(each.values for each in part.values if each.set == name)
+        shown = next(each.values for each in result.values if each.set == name)
         of_seeds = [_log_perplexities(finished.store.bind(each)) for each in (first, second)]
         assert [math.log(value) for value in shown] == pytest.approx(of_seeds[0])
         means[name] = fmean(map(fmean, of_seeds))
@@ -231,7 +229,7 @@ def _log_perplexities(perplexities: Artifact) -> list[float]:
 
 
 def test_settings_are_those_of_the_scale(finished: Finished) -> None:
-    alpaca, arena = finished.part(SettingsPart).benches
+    alpaca, arena = finished.result(SettingsResult).benches
     assert (alpaca.bench, alpaca.examples, arena.bench, arena.examples) == ("alpaca_eval2", 24, "arena_hard", 16)
     assert (alpaca.baseline, arena.baseline) == ("teacher (mini:alpaca_eval2)", "scholar (mini:arena_hard)")
     assert alpaca.judge == arena.judge == SCALE.judge.model
@@ -241,7 +239,7 @@ def test_settings_are_those_of_the_scale(finished: Finished) -> None:
 
 
 def test_samples_are_drawn_rows_of_their_sets_and_of_the_judged_answers(finished: Finished) -> None:
-    sets, methods = finished.part(SamplesPart).groups
+    sets, methods = finished.result(SamplesResult).groups
     assert (sets.group, methods.group) == (1, 2)
     policy, improved = (finished.rows("preference_data", name) for name in ("policy_answer", "self_improvement"))
     assert [each.prompt_id for each in sets.samples] == drawn(policy, 3, DRAW_SEED)
@@ -268,5 +266,5 @@ def test_the_teacher_improves_drafts_and_is_no_better_than_the_references(finish
         finished.store.build(artifact)
         quality[name] = fmean(row.quality for row in finished.store.bind(artifact).rows(GoldQuality))
     assert quality["draft"] < quality["teacher_improvement"] <= quality["reference"]
-    values = {cell.match: cell.value for cell in finished.part(WinRatesPart).cells}
+    values = {cell.match: cell.value for cell in finished.result(WinRatesResult).cells}
     assert values["teacher-draft"] > 75

@@ -14,7 +14,7 @@ from harness.engine.artifacts import Artifact, Output, StepFunction, ancestry, s
 from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.experiments import Request, build_experiments
-from harness.experiments.scores import Scores
+from harness.experiments.scores import ScoresExperiment
 from harness.plan.expected import step_costs
 from harness.plan.rows import GraphEstimates
 from harness.plan.steps import optimizer_steps
@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             judge=JudgeRole(JUDGE, server.base_url),
         )
         [table] = build_experiments("table3", Request(scale, (0,), methods=("sgpo",)))
-        assert isinstance(table, Scores)
+        assert isinstance(table, ScoresExperiment)
         preference_data = scale.data.preference_data.artifact("pairs")
         demonstrations = scale.data.demonstrations.artifact()
         artifacts = ancestry(

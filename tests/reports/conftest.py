@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from harness.config.codec import encode
+from harness.papers import ScoreTable, load_exhibit, load_paper
+from harness.papers.consistency import check_paper
 from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
+from harness.results.manifest import parse_manifest
+from harness.results.verdicts import ARTIFACTS
 from reports.blocks import ExhibitView, Report
 from reports.exhibits import view
-from reports.manifest import parse_manifest
-from reports.report import build_report, exhibits_of
+from reports.report import build_report
 from reports.write import write_report
+from tests.reports.made_up_claims import claim_on_fig3, made_up_claims
 
 METHODS = ("sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver")
 METRICS = (
@@ -27,19 +32,20 @@ MODELS = ("qwen", "llama", "qwen-small")
 
 
 def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
-    """A manifest with a part for each exhibit in `names`, ``table3`` without any. `changes` replace whole entries."""
+    """A manifest with a result of each exhibit in `names`, ``table3`` without any. `changes` replace whole entries."""
     names = names or ("table3",)
-    parts = [PARTS[name]() for name in names]
     claims = [claim for name in names for claim in (made_up_claims() if name == "table3" else [])]
-    claims += [claim for name in names if name == "fig3" for claim in [_claim_on_fig3()]]
+    claims += [claim for name in names if name == "fig3" for claim in [claim_on_fig3()]]
     manifest: dict[str, Any] = {
         "run": names[0] if len(names) == 1 else "all",
-        "paper": "sgpo",
+        "paper": encode(load_paper("sgpo")),
         "scale": "mini",
         "fast": False,
         "seeds": [0, 1, 2, 3, 4],
-        "models_asked": [],
-        "methods_asked": [],
+        "options": {},
+        "teacher": "",
+        "stale": [],
+        "stale_unknown": "",
         "command": "harness reproduce table3 --run-dir runs/made_up",
         "started": "2000-01-01T00:00:00Z",
         "ended": "2000-01-01T00:08:31Z",
@@ -55,7 +61,7 @@ def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
         "models": {
             model: {"reference": f"mini:{model}", "description": f"a made-up model & {model}_tiny"} for model in MODELS
         },
-        "parts": parts,
+        "results": [RESULTS[name]() for name in names],
         "n_tests": 8,
         "n_claims": 19,
         "n_orderings": 98,
@@ -65,6 +71,7 @@ def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
             {"id": "made-up", "paper_says": "a < b & c_d", "we_do": "100 % | of it", "why": "because θ* ≠ π"},
             {"id": "another-one", "paper_says": "nothing", "we_do": "something", "why": "it had to be chosen"},
         ],
+        "disagreements": encode(check_paper("sgpo")),
         "steps": [
             _step("train_sft", "qwen sft", 61.0, False),
             _step("respond", "qwen sft drafts", 3.2, True, rows=48),
@@ -80,7 +87,15 @@ def _step(step: str, label: str, seconds: float, found: bool, **counts: float) -
     return {"step": step, "label": label, "key": key, "seconds": seconds, "found": found, "counts": counts}
 
 
-def scores_part() -> dict[str, Any]:
+def published(name: str, **added_rows: str) -> dict[str, Any]:
+    """The exhibit as a manifest holds it, with rows that the run adds."""
+    exhibit = load_exhibit("sgpo", name)
+    if isinstance(exhibit, ScoreTable):
+        exhibit = exhibit.with_rows(added_rows)
+    return {key: value for key, value in encode(exhibit).items() if key != "paper"}
+
+
+def scores_result() -> dict[str, Any]:
     """Table 3: two base models, seven rows; SPIN's LC on Llama is withheld, DPO's Arena-Hard on Qwen lacks verdicts."""
     models = ("qwen", "llama")
     cells = [
@@ -96,20 +111,21 @@ def scores_part() -> dict[str, Any]:
             cell.update(n_missing=7)
     return {
         "kind": "scores",
-        "name": "table3",
+        "exhibit": published("table3"),
         "models": list(models),
         "rows": list(METHODS),
-        "added_rows": {},
         "cells": cells,
-        "diagnostics": [
-            {"model": "qwen", "method": "sft", "gold_quality": 0.4512345, "mean_length": 31.0},
-            {"model": "qwen", "method": "sgpo", "gold_quality": 0.5, "mean_length": None},
-        ],
+        "diagnostics": [diagnostics("sft", 0.4512345), diagnostics("sgpo", None)],
         "learning_rates": [
             {"model": "qwen", "method": "dpo", "rate": 6.25e-6, "chosen": "no rate passes the rule: the smallest"},
             {"model": "llama", "method": "sgpo", "rate": 2.5e-5, "chosen": "the rule", "moves": rate_moves()},
         ],
     }
+
+
+def diagnostics(method: str, gold_quality: float | None) -> dict[str, Any]:
+    names = {"model": "qwen", "method": method, "bench": "alpaca_eval2", "gold_quality": gold_quality}
+    return {**names, "cut_off": 3, "answers": 805, "unclosed_rows": 0}
 
 
 def rate_moves() -> list[dict[str, Any]]:
@@ -119,7 +135,7 @@ def rate_moves() -> list[dict[str, Any]]:
     ]
 
 
-def described_part() -> dict[str, Any]:
+def described_result() -> dict[str, Any]:
     """Table 5: one base model, columns that describe the rows, scores to two decimals."""
     methods = ("sgpo-teacher-only", "sgpo-teacher-only-shared", "sgpo-unshared", "sgpo", "sft")
     cells = [
@@ -127,8 +143,8 @@ def described_part() -> dict[str, Any]:
         for row, method in enumerate(methods)
         for column, metric in enumerate(METRICS[:2])
     ]
-    part = {"models": ["qwen-small"], "rows": list(methods), "added_rows": {}, "cells": cells}
-    return {"kind": "scores", "name": "table5", **part}
+    table = {"models": ["qwen-small"], "rows": list(methods), "cells": cells}
+    return {"kind": "scores", "exhibit": published("table5"), **table}
 
 
 def score(model: str, method: str, bench: str, metric: str, n: int, value: float) -> dict[str, Any]:
@@ -150,7 +166,7 @@ def score(model: str, method: str, bench: str, metric: str, n: int, value: float
     }
 
 
-def win_rates_part(name: str, models: tuple[str, ...], matches: tuple[str, ...]) -> dict[str, Any]:
+def win_rates_result(name: str, models: tuple[str, ...], matches: tuple[str, ...]) -> dict[str, Any]:
     """Win rates of `matches`; the last one on the last base model is withheld."""
     cells = []
     for model in models:
@@ -174,10 +190,10 @@ def win_rates_part(name: str, models: tuple[str, ...], matches: tuple[str, ...])
             )
     empty = {"value": None, "ci95": None, "n": None, "wins": None, "draws": None, "losses": None, "consistency": None}
     cells[-1] |= {**empty, "n_missing": 30, "note": "withheld: verdicts are missing"}
-    return {"kind": "win_rates", "name": name, "models": list(models), "cells": cells}
+    return {"kind": "win_rates", "exhibit": published(name), "models": list(models), "cells": cells}
 
 
-def histograms_part(
+def histograms_result(
     name: str, models: tuple[str, ...], sets: tuple[tuple[int, str], ...], **more: Any
 ) -> dict[str, Any]:
     """Log-normal values, the same in every run; each set is half as wide as the one before."""
@@ -186,25 +202,32 @@ def histograms_part(
         {
             "model": model,
             "panel": panel,
-            "set": name,
+            "set": each,
             "values": [round(generator.lognormvariate(2 + 0.2 * place, 0.6 / (1 + place)), 3) for _ in range(150)],
         }
         for model in models
-        for place, (panel, name) in enumerate(sets)
+        for place, (panel, each) in enumerate(sets)
     ]
-    return {"kind": "histograms", "name": name, "models": list(models), "unit": "", "values": values, **more}
+    return {
+        "kind": "histograms",
+        "exhibit": published(name),
+        "models": list(models),
+        "unit": "",
+        "values": values,
+        **more,
+    }
 
 
-def settings_part() -> dict[str, Any]:
+def settings_result() -> dict[str, Any]:
     benches = [
         {"bench": "alpaca_eval2", "examples": 805, "baseline": "GPT-4 Turbo", "judge": "mini:made-up"},
         {"bench": "arena_hard", "examples": 16, "baseline": "mini:expert", "judge": "mini:made-up"},
     ]
     same = {"scoring": "Pairwise comparison", "orders": "both orders", "metrics": ["score"]}
-    return {"kind": "settings", "name": "table2", "benches": [bench | same for bench in benches]}
+    return {"kind": "settings", "exhibit": published("table2"), "benches": [bench | same for bench in benches]}
 
 
-def samples_part() -> dict[str, Any]:
+def samples_result() -> dict[str, Any]:
     """One prompt of a group of training prompts, and one of a bench; the texts are hostile to every format."""
     first = {
         "Policy response ŷ_θ*": "its color is red .",
@@ -216,116 +239,30 @@ def samples_part() -> dict[str, Any]:
         {"group": 0, "samples": [{"prompt_id": "train-7", "prompt": "describe it .", "responses": first}]},
         {"group": 3, "samples": [{"prompt_id": "alpaca_eval2-1", "prompt": "what <b>is</b> it?", "responses": second}]},
     ]
-    return {"kind": "samples", "name": "samples", "groups": groups}
+    return {"kind": "samples", "exhibit": published("samples"), "groups": groups}
 
 
-PARTS: dict[str, Any] = {
-    "table1": lambda: win_rates_part(
+RESULTS: dict[str, Any] = {
+    "table1": lambda: win_rates_result(
         "table1", ("qwen", "llama"), ("ultrafeedback-b", "ultrafeedback-a", "dpo-mix-b", "dpo-mix-a")
     ),
-    "table2": settings_part,
-    "table3": scores_part,
-    "table5": described_part,
-    "fig3": lambda: histograms_part("fig3", ("qwen",), ((0, "improved"), (0, "response-a"))),
-    "fig5": lambda: histograms_part(
+    "table2": settings_result,
+    "table3": scores_result,
+    "table5": described_result,
+    "fig3": lambda: histograms_result("fig3", ("qwen",), ((0, "improved"), (0, "response-a"))),
+    "fig5": lambda: histograms_result(
         "fig5",
         ("qwen", "llama"),
         ((0, "improved-before"), (0, "improved-after"), (1, "direct-before"), (1, "direct-after")),
         kept=[{"model": "qwen", "kept": 43, "of": 48}, {"model": "llama", "kept": 1234, "of": 1500}],
     ),
-    "fig8": lambda: win_rates_part("fig8", ("llama",), ("self-vs-initial", "self-vs-reference")),
-    "fig9": lambda: histograms_part("fig9", ("llama",), ((0, "initial"), (0, "self"), (0, "reference"))),
-    "fig10": lambda: win_rates_part(
+    "fig8": lambda: win_rates_result("fig8", ("llama",), ("self-vs-initial", "self-vs-reference")),
+    "fig9": lambda: histograms_result("fig9", ("llama",), ((0, "initial"), (0, "self"), (0, "reference"))),
+    "fig10": lambda: win_rates_result(
         "fig10", ("qwen",), ("all-ref-vs-initial", "all-ref-vs-reference", "sgpo-vs-initial", "sgpo-vs-reference")
     ),
-    "samples": samples_part,
+    "samples": samples_result,
 }
-
-
-def made_up_claims(models: tuple[str, ...] = ("qwen", "llama")) -> list[dict[str, Any]]:
-    """One claim of each verdict, and one that is undecided by Holm's adjustment alone; each on a pair of its own."""
-    outcomes: tuple[tuple[Any, ...], ...] = (
-        ("holds", "sft", 6.5, 0.0001, 0.0008, {}),
-        ("fails", "dpo", -3.25, 0.004, 0.028, {}),
-        ("undecided", "spin", 0.4, 0.7, 0.7, power(2.8567, 12345, 40, "12,345 prompts")),
-        ("undecided", "sgpo-unshared", 2.5, 0.03, 0.18, power(2.8567, None, 9, "9 seeds")),
-    )
-    claims = [
-        _claim(verdict, [_comparison(model, verdict, *figures) for model in models]) for verdict, *figures in outcomes
-    ]
-    place = {"better": "sgpo", "worse": "sgpo-teacher-only", "bench": "alpaca_eval2", "metric": "win_rate"}
-    not_run = [{"model": model, **place, "verdict": "not run"} for model in models]
-    return [*claims, _claim("not run", not_run)]
-
-
-def on_checkpoints(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same claims where too few training seeds were run for a verdict on methods."""
-    words = {"holds": "above", "fails": "below"}
-    return [
-        {
-            **claim,
-            "verdict": claim["verdict"] if claim["verdict"] == "not run" else "no verdict",
-            "p_adjusted": None,
-            "comparisons": [
-                {**each, "verdict": words.get(each["verdict"], each["verdict"])} for each in claim["comparisons"]
-            ],
-        }
-        for claim in claims
-    ]
-
-
-def power(effect: float | None, prompts: int | None, seeds: int | None, needed: str) -> dict[str, Any]:
-    """What stands beside an undecided comparison."""
-    return {
-        "minimum_detectable_effect": effect,
-        "prompts_needed": prompts,
-        "seeds_needed": seeds,
-        "needed": needed,
-    }
-
-
-def _claim(verdict: str, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "id": f"claim-{verdict.replace(' ', '-')}-{comparisons[0]['worse']}",
-        "exhibit": "table3",
-        "says": f"SGPO is above another (the one that {verdict})",
-        "where": "section 4.4.1",
-        "quantifier": "all",
-        "verdict": verdict,
-        "p_adjusted": comparisons[0].get("p_holm"),
-        "only_models": [],
-        "contained_in": [],
-        "comparisons": comparisons,
-    }
-
-
-def _comparison(
-    model: str, verdict: str, worse: str, difference: float, p: float, holm: float, power: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "model": model,
-        "better": "sgpo",
-        "worse": worse,
-        "bench": "alpaca_eval2",
-        "metric": "win_rate",
-        "difference": difference,
-        "ci95": [difference - 2, difference + 2],
-        "p_value": p,
-        "p_holm": holm,
-        "n_prompts": 805,
-        "unit": "points",
-        "verdict": verdict,
-        **power,
-    }
-
-
-def _claim_on_fig3() -> dict[str, Any]:
-    """One in another unit than points."""
-    place = {"model": "qwen", "better": "improved", "worse": "response-a", "bench": "edit_distance", "metric": "tokens"}
-    figures = {"difference": 4.125, "ci95": [2.25, 6.5], "p_value": 0.0002, "p_holm": 0.0004, "unit": "words"}
-    comparison = {**place, **figures, "verdict": "holds"}
-    names = {"id": "near", "exhibit": "fig3", "says": "The improved responses are closer", "where": "section 3.1.1"}
-    return {**names, "verdict": "holds", "comparisons": [comparison]}
 
 
 def made_up_judgments(label: str, n: int = 3) -> list[Judgment]:
@@ -344,16 +281,17 @@ def made_up_judgments(label: str, n: int = 3) -> list[Judgment]:
     return rows
 
 
-def with_judgments(manifest: dict[str, Any], store: Path) -> dict[str, Any]:
-    """The manifest with verdicts in the store behind every cell of its scores and win rates."""
-    for part in manifest["parts"]:
-        for cell in part.get("cells", ()):
+def with_judgments(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The manifest with verdicts in the run's folder behind every cell of its scores and win rates."""
+    for result in manifest["results"]:
+        for cell in result.get("cells", ()):
             name = "-".join(str(cell[key]) for key in ("model", "method", "match", "bench") if key in cell)
             place = f"judge_pairs/{name}"
             cell["judgments"] = [place, "judge_pairs/of-the-second-seed"]
-            if not (store / place).exists():
-                (store / place).mkdir(parents=True)
-                write_rows(store / place / "rows.jsonl", made_up_judgments(name))
+            rows = folder / ARTIFACTS / place / "rows.jsonl"
+            if not rows.exists():
+                rows.parent.mkdir(parents=True)
+                write_rows(rows, made_up_judgments(name))
     return manifest
 
 
@@ -364,11 +302,12 @@ def report_of(manifest: dict[str, Any]) -> Report:
 def view_of(manifest: dict[str, Any]) -> ExhibitView:
     """The only exhibit."""
     run = parse_manifest(manifest)
-    [part] = run.parts
-    return view(run, part, exhibits_of(run)[part.name])
+    [result] = run.results
+    return view(run, result)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> Path:
+    """As it is, whether or not it can be read back."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
@@ -382,8 +321,7 @@ def manifest() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of everything, with its report written, and its store beside it. To be read only."""
-    folder = tmp_path_factory.mktemp("run")
-    manifest = with_judgments(made_up_manifest(*EVERY), folder / "store")
-    write_report(write_manifest(folder / "all", manifest))
-    return folder / "all"
+    """The folder of a run of everything, with its report written. To be read only."""
+    folder = tmp_path_factory.mktemp("run") / "all"
+    write_report(write_manifest(folder, with_judgments(made_up_manifest(*EVERY), folder)))
+    return folder

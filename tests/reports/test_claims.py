@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from harness.results.claims import ComparisonResult
+from harness.results.manifest import parse_manifest
 from reports import claims
 from reports.blocks import Claims, Outcome
 from reports.claims import coverage, detectable, difference, headline, needed, p_value, tally
-from reports.manifest import ComparisonResult, parse_manifest
 from reports.markdown import markdown_report
-from reports.report import exhibits_of
-from tests.reports.conftest import made_up_manifest, on_checkpoints, power, report_of
+from tests.reports.conftest import made_up_manifest, report_of
+from tests.reports.made_up_claims import on_checkpoints, power
 
 PLACE = {"model": "qwen", "better": "sgpo", "worse": "dpo", "bench": "alpaca_eval2", "metric": "win_rate"}
 
@@ -48,7 +49,7 @@ def test_differences_are_in_points_unless_another_unit_stands() -> None:
 def test_a_comparison_in_two_claims_is_tested_once(manifest: dict[str, Any]) -> None:
     manifest["claims"] += manifest["claims"][:2]
     run = parse_manifest(manifest)
-    table = claims.tests(run, exhibits_of(run))
+    table = claims.tests(run)
     assert len(list(table.rows)) == 10
     assert [group.heading for group in table.groups] == ["Table 3"]
 
@@ -77,7 +78,7 @@ def test_claims_are_in_the_words_of_their_exhibits() -> None:
 def test_every_comparison_stands_once_under_its_verdict_what_fails_first(manifest: dict[str, Any]) -> None:
     manifest["claims"].append({**manifest["claims"][0], "id": "again"})
     run = parse_manifest(manifest)
-    failed, held, undecided = claims.by_verdict(run, exhibits_of(run))
+    failed, held, undecided = claims.by_verdict(run)
     assert [table.columns[0].head for table in (failed, held, undecided)] == ["fails", "holds", "undecided"]
     assert [len(list(table.rows)) for table in (failed, held, undecided)] == [2, 2, 4]
     assert next(iter(failed.rows)).cells == ("SGPO > DPO", "qwen", "AlpacaEval 2.0 WR", "-3.2 [-5.2,\u00a0-1.2]")
@@ -86,12 +87,12 @@ def test_every_comparison_stands_once_under_its_verdict_what_fails_first(manifes
         *("2.9", "12,345 prompts"),
     )
     decided = parse_manifest(manifest | {"claims": manifest["claims"][:1]})
-    assert len(claims.by_verdict(decided, exhibits_of(decided))) == 1
+    assert len(claims.by_verdict(decided)) == 1
 
 
 def test_the_comparisons_of_several_exhibits_stand_under_their_labels() -> None:
     run = parse_manifest(made_up_manifest("table3", "fig3"))
-    groups = [group for table in claims.by_verdict(run, exhibits_of(run)) for group in table.groups]
+    groups = [group for table in claims.by_verdict(run) for group in table.groups]
     found = {(group.heading, row.cells[0]) for group in groups for row in group.rows}
     assert ("Table 3", "SGPO > DPO") in found
     assert ("Figure 3", "Improved response < SFT response (response-A)") in found
@@ -157,7 +158,7 @@ def test_a_tally_says_of_how_many_and_on_which_models(manifest: dict[str, Any]) 
     only = {**holds, "verdict": "not run", "only_models": ["qwen"]}
     only["comparisons"] = [holds["comparisons"][0], {**holds["comparisons"][1], "verdict": "not run"}]
     run = parse_manifest(manifest | {"claims": [*on_checkpoints([holds, others[0]]), most, only]})
-    exhibit = exhibits_of(run)["table3"]
+    exhibit = run.exhibits["table3"]
     assert [tally(claim, exhibit) for claim in run.claims] == [
         "2 above of 2",
         "2 below of 2",
@@ -171,7 +172,7 @@ def test_coverage_gives_the_reason_why_comparisons_were_withheld_once(manifest: 
         each |= {"verdict": "withheld", "note": "the sets share 7 of 805 prompts"}
     run = parse_manifest(manifest)
     assert coverage(run).count("Withheld: the sets share 7 of 805 prompts.") == 1
-    assert tally(run.claims[-1], exhibits_of(run)["table3"]) == "2 withheld of 2"
+    assert tally(run.claims[-1], run.exhibits["table3"]) == "2 withheld of 2"
 
 
 def test_the_claims_in_markdown(manifest: dict[str, Any]) -> None:
@@ -207,5 +208,5 @@ def test_a_test_that_two_claims_rest_on_is_listed_once_with_its_verdict(manifest
         for id, said in (("a", "undecided"), ("b", "holds"))
     ]
     found = parse_manifest(manifest | {"claims": both})
-    assert len(list(claims.tests(found, exhibits_of(found)).rows)) == 1
-    assert [table.columns[0].head for table in claims.by_verdict(found, exhibits_of(found))] == ["holds"]
+    assert len(list(claims.tests(found).rows)) == 1
+    assert [table.columns[0].head for table in claims.by_verdict(found)] == ["holds"]

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from reports.blocks import HistogramPanel, Histograms, HistogramSet
+from reports.blocks import HistogramAxes, HistogramChart, HistogramSet
 from reports.figures import INK
 from reports.histogram import BINS, bin_edges, histogram_figure
 
 
-def histograms(*panels: dict[str, list[float]], log_scale: bool = False) -> Histograms:
+def histograms(*panels: dict[str, list[float]], log_scale: bool = False) -> HistogramChart:
     shown = (
-        HistogramPanel("", tuple(HistogramSet(name, tuple(values)) for name, values in sets.items())) for sets in panels
+        HistogramAxes("", tuple(HistogramSet(name, tuple(values)) for name, values in sets.items())) for sets in panels
     )
-    return Histograms(tuple(shown), "edit distance (tokens)", "Count", log_scale)
+    return HistogramChart(tuple(shown), "edit distance (tokens)", "Count", log_scale)
 
 
 @given(values=st.lists(st.floats(1e-3, 1e6), min_size=1), log_scale=st.booleans())

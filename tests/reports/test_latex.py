@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.latex import latex_exhibit, latex_report, latex_tests, latex_text
+from reports.latex import latex_exhibit, latex_tests, latex_text
 from tests.reports.conftest import made_up_manifest, report_of, view_of
 
 
@@ -63,20 +63,13 @@ def test_every_row_has_as_many_cells_as_the_table_has_columns(source: str) -> No
 
 
 def test_a_row_that_begins_with_a_bracket_is_no_option_of_the_one_before(manifest: dict[str, Any]) -> None:
-    manifest["steps"][0]["step"] = "[step]"
-    assert "\n{}[step] & 1 & 0 &" in latex_report(report_of(manifest))
-
-
-def test_the_answer_stands_above_the_contents(manifest: dict[str, Any]) -> None:
-    source = latex_report(report_of(manifest))
-    answer = r"\noindent\textbf{With 5 training seeds, of 5 claims of the paper 1 holds, 1 fails,"
-    assert source.index(r"\maketitle") < source.index(answer) < source.index(r"\tableofcontents")
-    assert r"\noindent\textbf" not in latex_report(report_of(manifest | {"claims": []}))
+    manifest["results"][0]["exhibit"]["rows"][0]["label"] = "[SFT]"
+    assert "\n{}[SFT] & 20.0" in latex_exhibit(view_of(manifest))
 
 
 def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
     assert "uncertainty" not in latex_tests(report_of(manifest))
-    manifest["parts"][0]["cells"][0]["uncertainty"] = {
+    manifest["results"][0]["cells"][0]["uncertainty"] = {
         "prompts": 1.25,
         "judge": 0.5,
         "training_seeds": None,
@@ -93,14 +86,6 @@ def test_the_tests_of_the_claims(manifest: dict[str, Any]) -> None:
 def test_samples_mark_what_is_added_and_what_is_missing() -> None:
     source = latex_exhibit(view_of(made_up_manifest("samples")))
     assert r"its color is {\footnotesize[$-$\,red]} \textbf{blue , and *sharp*} ." in source
-
-
-def test_a_long_table_runs_over_pages(manifest: dict[str, Any]) -> None:
-    source = latex_report(report_of(manifest))
-    assert source.count(r"\begin{longtable}") == 2  # the claims and their tests
-    step = manifest["steps"][0]
-    manifest["steps"] = [step | {"step": f"step_{number}"} for number in range(40)]
-    assert latex_report(report_of(manifest)).count(r"\begin{longtable}") == 3
 
 
 def compiled(folder: Path, file: str) -> str:
@@ -124,23 +109,16 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 
 @needs_pdflatex
-def test_the_whole_report_compiles_and_nothing_is_too_wide(folder: Path) -> None:
-    log = compiled(folder, "report.tex")
-    assert "Overfull" not in log
-    assert not re.search(r"undefined|multiply defined", log)
-
-
-@needs_pdflatex
 @pytest.mark.parametrize("name", ["table5", "fig5", "samples", "tests"])
-def test_an_exhibit_compiles_alone_and_spoils_no_figure(folder: Path, name: str) -> None:
+def test_an_exhibit_compiles_alone_is_not_too_wide_and_spoils_no_figure(folder: Path, name: str) -> None:
     before = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
-    compiled(folder, f"{name}.tex")
+    assert "Overfull" not in compiled(folder, f"{name}.tex")
     assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == before
 
 
 @needs_pdflatex
 def test_all_compile_inside_a_document(folder: Path) -> None:
-    names = [path.stem for path in folder.glob("*.tex") if path.stem != "report"]
+    names = [path.stem for path in folder.glob("*.tex")]
     assert len(names) == 11
     packages = r"\usepackage{amssymb,array,booktabs,graphicx,longtable}"
     body = "".join(rf"\input{{{name}}}\clearpage" for name in [*names, *names])

@@ -28,7 +28,7 @@ def test_each_row_says_its_rate_what_chose_it_and_how_scores_move(manifest: dict
 
 
 def test_without_scores_at_other_rates_there_is_no_column_for_them(manifest: dict[str, Any]) -> None:
-    del manifest["parts"][0]["learning_rates"][1]["moves"]
+    del manifest["results"][0]["learning_rates"][1]["moves"]
     table = table_of(manifest)
     assert table is not None
     assert [column.head for column in table.columns] == ["model", "method", "rate", "chosen by"]
@@ -37,12 +37,12 @@ def test_without_scores_at_other_rates_there_is_no_column_for_them(manifest: dic
 
 def test_of_rates_that_no_rule_chose_no_rule_is_told(manifest: dict[str, Any]) -> None:
     own = {"model": "qwen", "method": "dpo", "rate": 5e-7, "chosen": "configs/papers/sgpo/recipes/paper.yaml"}
-    manifest["parts"][0]["learning_rates"] = [own]
+    manifest["results"][0]["learning_rates"] = [own]
     table = table_of(manifest)
     assert table is not None
     assert (next(iter(table.rows)).cells[2:], table.source) == (("5e-7", "configs/papers/sgpo/recipes/paper.yaml"), "")
 
 
 def test_a_manifest_of_an_older_run_has_no_such_table(manifest: dict[str, Any]) -> None:
-    del manifest["parts"][0]["learning_rates"]
+    del manifest["results"][0]["learning_rates"]
     assert table_of(manifest) is None

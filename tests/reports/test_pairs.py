@@ -7,24 +7,22 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
+from harness.results.manifest import parse_manifest
+from harness.results.verdicts import ARTIFACTS
 from reports import pairs as module
-from reports.manifest import parse_manifest
 from reports.pairs import JudgedPairs, judged_pairs
-from reports.report import exhibits_of
 from reports.viewer import Pair, Side, Verdict
 from tests.reports.conftest import made_up_manifest, with_judgments
 
 
 def judged(folder: Path, manifest: dict[str, Any]) -> JudgedPairs:
-    run = parse_manifest(manifest)
-    (folder / "run").mkdir(exist_ok=True)
-    return judged_pairs(run, exhibits_of(run), folder / "run")
+    return judged_pairs(parse_manifest(manifest), folder)
 
 
 @pytest.fixture
 def of_table3(tmp_path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """With one training seed."""
-    return with_judgments(manifest | {"seeds": [0]}, tmp_path / "store")
+    return with_judgments(manifest | {"seeds": [0]}, tmp_path)
 
 
 def test_each_pair_once_in_the_order_of_the_table(tmp_path: Path, of_table3: dict[str, Any]) -> None:
@@ -54,7 +52,7 @@ def test_each_pair_once_in_the_order_of_the_table(tmp_path: Path, of_table3: dic
 
 
 def test_win_rates_are_named_after_their_matches(tmp_path: Path) -> None:
-    manifest = with_judgments(made_up_manifest("fig10"), tmp_path / "store")
+    manifest = with_judgments(made_up_manifest("fig10"), tmp_path)
     first = judged(tmp_path, manifest).pairs[0]
     assert first.id == "qwen/all-ref-vs-initial/pairwise/made-up-0"
     assert first.facets["method"] == "SGPO (All Ref): B vs A (improved by the initial policy)"
@@ -64,9 +62,9 @@ def test_win_rates_are_named_after_their_matches(tmp_path: Path) -> None:
 
 
 def test_a_pair_that_two_tables_show_stands_once_under_the_first_label(tmp_path: Path) -> None:
-    manifest = with_judgments(made_up_manifest("table3", "table5"), tmp_path / "store")
-    shared = manifest["parts"][0]["cells"][0]["judgments"]
-    for cell in manifest["parts"][1]["cells"]:
+    manifest = with_judgments(made_up_manifest("table3", "table5"), tmp_path)
+    shared = manifest["results"][0]["cells"][0]["judgments"]
+    for cell in manifest["results"][1]["cells"]:
         cell["judgments"] = shared
     assert len(judged(tmp_path, manifest).pairs) == 84
 
@@ -77,14 +75,14 @@ def test_other_training_seeds_are_not_read(tmp_path: Path, of_table3: dict[str, 
 
 
 def test_verdicts_that_are_gone_are_left_out_and_said(tmp_path: Path, of_table3: dict[str, Any]) -> None:
-    (tmp_path / "store" / of_table3["parts"][0]["cells"][0]["judgments"][0] / "rows.jsonl").unlink()
+    (tmp_path / ARTIFACTS / of_table3["results"][0]["cells"][0]["judgments"][0] / "rows.jsonl").unlink()
     found = judged(tmp_path, of_table3)
     assert len(found.pairs) == 81
-    assert found.note == "1 of 28 sets of verdicts are no longer in the store and left out."
+    assert found.note == "1 of 28 sets of verdicts are no longer in the run's folder and left out."
 
 
 def test_damaged_verdicts_are_an_error(tmp_path: Path, of_table3: dict[str, Any]) -> None:
-    rows = tmp_path / "store" / of_table3["parts"][0]["cells"][0]["judgments"][0] / "rows.jsonl"
+    rows = tmp_path / ARTIFACTS / of_table3["results"][0]["cells"][0]["judgments"][0] / "rows.jsonl"
     rows.write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"rows\.jsonl:1: not JSON"):
         judged(tmp_path, of_table3)
@@ -99,10 +97,10 @@ def test_a_large_run_has_the_first_prompts_of_every_set(
         for pair in whole.pairs
     )
     n_prompts = len(whole.pairs) // 28
-    monkeypatch.setattr(module, "MOST", characters // 2)
+    monkeypatch.setattr(module, "MAX_CHARACTERS", characters // 2)
     found = judged(tmp_path, of_table3)
     assert len(found.pairs) == 28 * math.ceil(n_prompts / 2) < len(whole.pairs)
-    assert found.note == "The first 50% of the prompts of each of 28 sets; the others are in the store."
+    assert found.note == "The first 50% of the prompts of each of 28 sets; the others are in the run's folder."
     assert [pair for pair in whole.pairs if pair in found.pairs] == list(found.pairs)
     assert {pair.id.rpartition("-")[2] for pair in found.pairs} == set(map(str, range(math.ceil(n_prompts / 2))))
 

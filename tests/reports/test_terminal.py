@@ -2,28 +2,27 @@
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from harness.errors import UserError
 from reports.terminal import terminal_report
-from tests.reports.conftest import EVERY, made_up_manifest, on_checkpoints, write_manifest
+from tests.reports.conftest import EVERY, made_up_manifest, report_of
+from tests.reports.made_up_claims import on_checkpoints
 
 
-def printed(folder: Path, manifest: dict[str, Any], width: int = 80) -> str:
+def printed(manifest: dict[str, Any], width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(terminal_report(write_manifest(folder, manifest)))
+    console.print(terminal_report(report_of(manifest)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 @pytest.fixture
-def text(tmp_path: Path, manifest: dict[str, Any]) -> str:
+def text(manifest: dict[str, Any]) -> str:
     """Table 3 alone, on 80 columns."""
-    return printed(tmp_path, manifest)
+    return printed(manifest)
 
 
 def test_each_cell_keeps_to_one_line(text: str) -> None:
@@ -40,8 +39,8 @@ def test_footnotes(text: str) -> None:
     assert "drawn in figures/table3.pdf, .png, .svg" in text
 
 
-def test_headings_give_way_to_names_where_a_table_is_wide(tmp_path: Path) -> None:
-    text = printed(tmp_path, made_up_manifest("fig5"))
+def test_headings_give_way_to_names_where_a_table_is_wide() -> None:
+    text = printed(made_up_manifest("fig5"))
     kept = text[text.index("base model") :].splitlines()
     assert any(line.split()[:1] == ["Llama3-Base"] and "13,500" in line for line in kept)
     assert max(map(len, kept)) <= 80
@@ -52,10 +51,8 @@ def test_shows_each_claims_verdict(text: str) -> None:
         assert re.search(line, text)
 
 
-def test_shows_which_comparison_failed_which_held_and_what_would_decide_the_others(
-    tmp_path: Path, manifest: dict[str, Any]
-) -> None:
-    lines = [line.strip() for line in printed(tmp_path, manifest, width=100).splitlines()]
+def test_shows_which_comparison_failed_which_held_and_what_would_decide_the_others(manifest: dict[str, Any]) -> None:
+    lines = [line.strip() for line in printed(manifest, width=100).splitlines()]
     figures = {"DPO": r"-3\.2 \[-5\.2,.-1\.2\]", "SFT": r"\+6\.5 \[4\.5,.8\.5\]"}
     figures["SPIN"] = r"\+0\.4 \[-1\.6,.2\.4\] +2\.9 +12,345 prompts"
     for model in ("qwen", "llama"):
@@ -66,35 +63,35 @@ def test_shows_which_comparison_failed_which_held_and_what_would_decide_the_othe
             places.append(place)
         assert places == sorted(places)  # fails, holds, undecided
     manifest["claims"] = manifest["claims"][:2]
-    assert "detectable" not in printed(tmp_path, manifest)
+    assert "detectable" not in printed(manifest)
 
 
-def test_a_run_of_several_exhibits_shows_the_comparisons_of_each(tmp_path: Path) -> None:
-    text = printed(tmp_path, made_up_manifest("table3", "fig3"), width=140)
+def test_a_run_of_several_exhibits_shows_the_comparisons_of_each() -> None:
+    text = printed(made_up_manifest("table3", "fig3"), width=140)
     assert re.search(r"^ fails .*\n.*\n Table 3 *\n SGPO > DPO +qwen +AlpacaEval 2\.0 WR +-3\.2 \[", text, re.MULTILINE)
     assert re.search(r"^ Figure 3 *\n Improved response < ", text, re.MULTILINE)
     assert "Detectable: " in text and "detectable" in text
 
 
-def test_says_how_it_prints_intervals_and_what_the_tests_cover(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    text = printed(tmp_path, manifest, width=300)
+def test_says_how_it_prints_intervals_and_what_the_tests_cover(manifest: dict[str, Any]) -> None:
+    text = printed(manifest, width=300)
     assert ", low–high: 95 % interval. Paper" in text
     assert "[95 % interval]" not in text
     assert "\nThese tests cover the draw of prompts and of training seeds. Verdicts, at 5 % over all 19 claims" in text
     assert "\nWith 5 training seeds, of 5 claims of the paper 1 holds, 1 fails," in text
 
 
-def test_with_one_training_seed_checkpoints_are_compared(tmp_path: Path, manifest: dict[str, Any]) -> None:
+def test_with_one_training_seed_checkpoints_are_compared(manifest: dict[str, Any]) -> None:
     manifest |= {"seeds": [0], "claims": on_checkpoints(manifest["claims"])}
-    text = printed(tmp_path, manifest, width=300)
+    text = printed(manifest, width=300)
     assert re.search("no verdict +2 above of 2", text) and re.search("no verdict +2 below of 2", text)
     assert "\nWith so few training seeds these tests cover the draw of prompts alone" in text
     assert "\nWith 1 training seed there is no verdict on the methods (that takes 5: --seeds 5)." in text
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_everything_fits_and_what_is_drawn_is_named(tmp_path: Path, width: int) -> None:
-    text = printed(tmp_path, made_up_manifest(*EVERY), width)
+def test_everything_fits_and_what_is_drawn_is_named(width: int) -> None:
+    text = printed(made_up_manifest(*EVERY), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for label in ("Table 1.", "Table 2.", "Table 3.", "Table 5.", "Figure 3.", "Figure 10.", "Tables 8–12."):
@@ -106,24 +103,6 @@ def test_everything_fits_and_what_is_drawn_is_named(tmp_path: Path, width: int) 
     assert "Where the uncertainty comes from" not in text and "Provenance" not in text
 
 
-def test_a_run_without_claims_is_short(tmp_path: Path) -> None:
-    text = printed(tmp_path, made_up_manifest("table2", claims=[], n_tests=0))
+def test_a_run_without_claims_is_short() -> None:
+    text = printed(made_up_manifest("table2", claims=[], n_tests=0))
     assert "claims" not in text and "These tests" not in text and "training seed" not in text
-
-
-@pytest.mark.parametrize("lost", ["n_claims", "judge"])
-def test_a_manifest_of_another_version_says_which_command_writes_it_anew(
-    tmp_path: Path, manifest: dict[str, Any], lost: str
-) -> None:
-    del manifest[lost]
-    with pytest.raises(UserError) as raised:
-        terminal_report(write_manifest(tmp_path, manifest))
-    [said] = str(raised.value).splitlines()
-    assert "is damaged or of another version; run `harness reproduce table3" in said
-    assert said.endswith("` again, which finds what it made and writes it anew")
-    assert lost in said
-
-
-def test_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot read .*manifest\.json"):
-        terminal_report(tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from harness.errors import UserError
 from reports.write import write_report
 from tests.reports.conftest import EVERY, made_up_manifest, write_manifest
 
-WHOLE = {"manifest.json", "index.html", "report.md", "report.tex", "tests.csv", "tests.tex"}
+WHOLE = {"manifest.json", "index.html", "report.md", "tests.csv", "tests.tex"}
 OF_TABLE2 = {"table2.csv", "table2.tex"}
 
 
@@ -43,7 +44,7 @@ def test_a_failed_report_leaves_the_old_one(folder: Path) -> None:
     write_report(folder)
     before = {name: content for name, content in files_of(folder).items() if name != "manifest.json"}
     broken = made_up_manifest("table2", command="another")
-    broken["parts"][0]["benches"][0]["bench"] = "alpaca"
+    broken["results"][0]["benches"][0]["bench"] = "alpaca"
     write_manifest(folder, broken)
     with pytest.raises(UserError, match="alpaca"):
         write_report(folder)
@@ -64,26 +65,23 @@ def test_damaged_manifest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "scorez"}, "a part needs a kind, one of scores, win_rates"),
-        (
-            {"kind": "scores", "models": [], "rows": [], "added_rows": {}, "cells": []},
-            "table2 of sgpo is no exhibit of",
-        ),
-        ({"name": "table9"}, "table9"),
+        ({"kind": "scorez"}, "unknown kind 'scorez'; did you mean 'scores'?"),
+        ({"kind": "scores"}, "results[0]: unknown key 'benches'"),
+        ({"exhibit": None}, "results[0].exhibit: expected a mapping"),
     ],
 )
-def test_a_part_that_does_not_fit_the_paper(folder: Path, change: dict[str, Any], message: str) -> None:
+def test_a_result_that_this_version_does_not_know(folder: Path, change: dict[str, Any], message: str) -> None:
     manifest = made_up_manifest("table2")
-    manifest["parts"][0] |= change
+    manifest["results"][0] |= change
     write_manifest(folder, manifest)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"{re.escape(message)}.*of another version; run `harness reproduce table3"):
         write_report(folder)
 
 
 def test_a_claim_about_what_was_not_run(folder: Path) -> None:
     claims = made_up_manifest("table3")["claims"]
     write_manifest(folder, made_up_manifest("table2", claims=claims))
-    with pytest.raises(UserError, match="a claim about table3, of which it has no part"):
+    with pytest.raises(UserError, match="a claim about table3, of which it has no result"):
         write_report(folder)
 
 

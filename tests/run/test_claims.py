@@ -40,31 +40,31 @@ def test_orderings_of_a_claim_that_says_most_are_decided_by_holms_procedure(erro
     found = {("llama", *pair): each for pair, each in zip(pairs, errors, strict=True)}
     with pytest.MonkeyPatch.context() as patch:
         content = decided(patch, [here], found, paper=[elsewhere], models=("llama",))
-    assert content["n_orderings"] == len(errors) + others
-    [one] = content["claims"]
-    p_values = [each["p_value"] for each in one["comparisons"]]
-    expected = rejected_by_holm(p_values, content["n_orderings"])
-    for place, (each, error) in enumerate(zip(one["comparisons"], errors, strict=True)):
-        assert each["verdict"] == ("undecided" if place not in expected else "holds" if error > 0 else "fails")
-        assert (each["p_holm"] < SIGNIFICANCE) == (place in expected)
+    assert content.n_orderings == len(errors) + others
+    [one] = content.claims
+    p_values = [each.p_value for each in one.comparisons]
+    expected = rejected_by_holm(p_values, content.n_orderings)
+    for place, (each, error) in enumerate(zip(one.comparisons, errors, strict=True)):
+        assert each.verdict == ("undecided" if place not in expected else "holds" if error > 0 else "fails")
+        assert (each.p_holm < SIGNIFICANCE) == (place in expected)
 
 
 def test_what_was_not_run_counts_in_the_family_and_has_no_p_value(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, beside = exhibit(claim("one", ("a", "b"))), exhibit(claim("one", ("a", "b")), claim("two", ("a", "c")))
     found = made_up.both("a", "b", 2.9, 2.9)
-    [one] = decided(monkeypatch, [alone], found)["claims"]
+    [one] = decided(monkeypatch, [alone], found).claims
     content = decided(monkeypatch, [beside], found)
-    assert (content["n_tests"], content["n_orderings"]) == (2, 4)
-    first, *_ = content["claims"][0]["comparisons"]
-    assert first["p_holm"] == pytest.approx(2 * one["comparisons"][0]["p_holm"])
-    assert all(each["verdict"] == "not run" and "p_value" not in each for each in content["claims"][1]["comparisons"])
+    assert (content.n_tests, content.n_orderings) == (2, 4)
+    first, *_ = content.claims[0].comparisons
+    assert first.p_holm == pytest.approx(2 * one.comparisons[0].p_holm)
+    assert all(each.verdict == "not run" and each.p_value is None for each in content.claims[1].comparisons)
 
 
 def test_on_another_base_model_it_is_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     table = exhibit(claim("both bases", ("a", "b")), claim("one base", ("a", "b"), models=("llama",)))
     content = decided(monkeypatch, [table], made_up.both("a", "b", 9, 0.1))
-    assert (content["n_tests"], content["n_orderings"]) == (2, 2)
-    assert [each["verdict"] for each in content["claims"]] == ["undecided", "holds"]
+    assert (content.n_tests, content.n_orderings) == (2, 2)
+    assert [each.verdict for each in content.claims] == ["undecided", "holds"]
 
 
 def against_even(difference: float) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def test_below_an_even_win_rate_is_above_it_with_the_sign_changed(
     found = {("llama", "x", EVEN): win_rate, ("llama", EVEN, "x"): win_rate}
     for stated in ((above, below), (below, above)):
         content = decided(monkeypatch, [exhibit(*stated)], found, models=("llama",))
-        by_id = {each["id"]: each for each in content["claims"]}
-        assert content["n_tests"] == content["n_orderings"] == 1
-        assert by_id["above"]["verdict"] == ("holds" if win_rate > 0 else "fails")
-        assert by_id["below"]["verdict"] == ("fails" if win_rate > 0 else "holds")
-        [up], [down] = by_id["above"]["comparisons"], by_id["below"]["comparisons"]
-        assert up["difference"] == -down["difference"] == win_rate
-        assert up["ci95"][0] < win_rate < up["ci95"][1]
-        assert down["ci95"] == [-end for end in reversed(up["ci95"])]
-        assert (up["p_value"], up["test"]) == (down["p_value"], down["test"])
+        by_id = {each.id: each for each in content.claims}
+        assert content.n_tests == content.n_orderings == 1
+        assert by_id["above"].verdict == ("holds" if win_rate > 0 else "fails")
+        assert by_id["below"].verdict == ("fails" if win_rate > 0 else "holds")
+        [up], [down] = by_id["above"].comparisons, by_id["below"].comparisons
+        assert up.difference == -down.difference == win_rate
+        assert up.ci95 and up.ci95[0] < win_rate < up.ci95[1]
+        assert down.ci95 == tuple(-end for end in reversed(up.ci95))
+        assert (up.p_value, up.test) == (down.p_value, down.test)

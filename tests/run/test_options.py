@@ -63,7 +63,7 @@ def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
 )
 def test_what_is_written_down_of_a_choice_is_the_choice(chosen: Choice) -> None:
     written = json.loads(json.dumps(chosen.request().asked if chosen.scale == "mini" else asdict(chosen)))
-    assert from_mapping(Choice, written, "manifest.json: asked") == chosen
+    assert from_mapping(Choice, written, "manifest.json: options") == chosen
 
 
 def test_a_judges_role_and_its_reference_are_the_same() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from reports.blocks import Histograms, Table
+from reports.blocks import HistogramChart, Table
 from reports.exhibits.histograms import quartiles
 from reports.histogram import STYLES
 from tests.reports.conftest import made_up_manifest, view_of
@@ -24,7 +24,7 @@ def test_one_figure_for_each_base_model() -> None:
     assert [figure.name for figure in figures] == ["fig5-qwen", "fig5-llama"]
     assert [figure.name for figure in view_of(made_up_manifest("fig3")).figures] == ["fig3"]
     drawing = figures[0].drawing
-    assert isinstance(drawing, Histograms)
+    assert isinstance(drawing, HistogramChart)
     assert [panel.title for panel in drawing.panels] == ["Improved responses ỹ_φ", "External LLM responses ŷ_φ"]
     assert [[each.label for each in panel.sets] for panel in drawing.panels] == [
         ["Before filtering", "After filtering"]
@@ -35,7 +35,7 @@ def test_one_figure_for_each_base_model() -> None:
 def kinds_of(name: str) -> dict[str, str]:
     """label -> kind, of all sets of the first figure of an exhibit."""
     drawing = view_of(made_up_manifest(name)).figures[0].drawing
-    assert isinstance(drawing, Histograms)
+    assert isinstance(drawing, HistogramChart)
     return {f"{panel.title}/{each.label}": each.kind for panel in drawing.panels for each in panel.sets}
 
 
@@ -49,16 +49,16 @@ def test_the_same_responses_are_of_one_kind_in_every_figure() -> None:
 
 def test_the_unit_stands_at_the_axis_once() -> None:
     manifest = made_up_manifest("fig3")
-    manifest["parts"][0]["unit"] = "tokens"
+    manifest["results"][0]["unit"] = "tokens"
     assert view_of(manifest).figures[0].drawing.x == "Edit distance from response-B (tokens)"  # type: ignore[union-attr]
-    manifest["parts"][0]["unit"] = "words"
+    manifest["results"][0]["unit"] = "words"
     assert view_of(manifest).figures[0].drawing.x.endswith("(tokens) (words)")  # type: ignore[union-attr]
 
 
 def test_median_and_quartiles_of_each_set() -> None:
     manifest = made_up_manifest("fig3")
     [table] = tables_of(manifest)
-    values = manifest["parts"][0]["values"][0]["values"]
+    values = manifest["results"][0]["values"][0]["values"]
     first = next(iter(table.rows)).cells
     assert first[:2] == ("Improved response", "150")
     assert first[3] == f"{median(values):.1f}"
@@ -83,14 +83,14 @@ def test_no_values_have_no_quartiles() -> None:
 
 def test_a_model_without_values_is_not_drawn() -> None:
     manifest = made_up_manifest("fig5")
-    part = manifest["parts"][0]
+    part = manifest["results"][0]
     part["values"] = [each for each in part["values"] if each["model"] == "llama"]
     assert [figure.name for figure in view_of(manifest).figures] == ["fig5-llama"]
 
 
 def test_unknown_and_repeated_sets_are_errors() -> None:
     manifest = made_up_manifest("fig3")
-    values = manifest["parts"][0]["values"]
+    values = manifest["results"][0]["values"]
     values.append(values[0])
     with pytest.raises(UserError, match="two sets 'improved' in panel 0 of qwen"):
         view_of(manifest)

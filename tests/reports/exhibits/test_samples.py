@@ -3,14 +3,14 @@
 import pytest
 
 from harness.errors import UserError
-from reports.blocks import Piece, Samples
+from reports.blocks import MarkedSamples, Piece
 from reports.markdown import markdown
 from tests.reports.conftest import made_up_manifest, view_of
 
 
 def test_changed_words_are_marked_against_the_first_response() -> None:
     samples = view_of(made_up_manifest("samples")).section.blocks[2]
-    assert isinstance(samples, Samples)
+    assert isinstance(samples, MarkedSamples)
     assert samples.detail.startswith("In the manner of Table 8; Qwen2.5-Base (7B)")
     (_, first), (label, second) = samples.samples[0].responses
     assert first == (Piece("its color is red ."),)
@@ -28,7 +28,7 @@ def test_changed_words_are_marked_against_the_first_response() -> None:
 def test_lines_of_a_response_are_neither_lists_nor_headings_in_markdown() -> None:
     manifest = made_up_manifest("samples")
     text = "so:\n- one\n1. two\n    three\n\n===\n# four\n12) five"
-    manifest["parts"][0]["groups"][0]["samples"][0]["responses"] = {"SFT": text}
+    manifest["results"][0]["groups"][0]["samples"][0]["responses"] = {"SFT": text}
     shown = "\n".join(markdown(view_of(manifest).section.blocks[2]))
     lines = [
         "**SFT:** so:",
@@ -45,6 +45,6 @@ def test_lines_of_a_response_are_neither_lists_nor_headings_in_markdown() -> Non
 
 def test_an_unknown_group_is_an_error() -> None:
     manifest = made_up_manifest("samples")
-    manifest["parts"][0]["groups"][0]["group"] = 9
+    manifest["results"][0]["groups"][0]["group"] = 9
     with pytest.raises(UserError, match="samples has 5 groups of samples, none with the number 9"):
         view_of(manifest)

@@ -23,7 +23,7 @@ def test_what_differs_is_marked() -> None:
 
 def test_metrics_are_compared_by_name_and_other_ones_marked() -> None:
     manifest = made_up_manifest("table2")
-    alpaca = manifest["parts"][0]["benches"][0]
+    alpaca = manifest["results"][0]["benches"][0]
     table = view_of(manifest).section.blocks[1]
     assert isinstance(table, Table) and table.groups[0].rows[0].cells[-1] == Differing("score")
     alpaca["metrics"] = ["length_controlled_winrate", "win_rate"]
@@ -34,6 +34,6 @@ def test_metrics_are_compared_by_name_and_other_ones_marked() -> None:
 
 def test_an_unknown_bench_is_an_error() -> None:
     manifest = made_up_manifest("table2")
-    manifest["parts"][0]["benches"][0]["bench"] = "alpaca_eval"
+    manifest["results"][0]["benches"][0]["bench"] = "alpaca_eval"
     with pytest.raises(UserError, match="unknown bench of sgpo table2 'alpaca_eval'; did you mean 'alpaca_eval2'"):
         view_of(manifest)

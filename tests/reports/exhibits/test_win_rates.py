@@ -38,7 +38,7 @@ def test_rounded_numbers_of_the_text_are_marked() -> None:
 def test_a_number_rounded_to_tens_stands_for_all_that_is_rounded_to_it(interval: list[float], verdict: str) -> None:
     manifest = made_up_manifest("fig8", scale="paper")
     manifest["judge"]["name"] = "gpt-4-1106-preview"
-    manifest["parts"][0]["cells"][0] |= {"value": 72.0, "ci95": interval}
+    manifest["results"][0]["cells"][0] |= {"value": 72.0, "ci95": interval}
     view = view_of(manifest)
     [line, *_] = [dict(zip(view.records.fields, row, strict=True)) for row in view.records.rows]
     assert (line["paper"], line["paper_rounded_to"], line["verdict"]) == (70, 10, verdict)
@@ -59,14 +59,14 @@ def test_win_rates_are_drawn_with_their_intervals_beside_the_papers() -> None:
 
 def test_an_unknown_match_is_an_error() -> None:
     manifest = made_up_manifest("fig8")
-    manifest["parts"][0]["cells"][0]["match"] = "self-vs-initail"
+    manifest["results"][0]["cells"][0]["match"] = "self-vs-initail"
     with pytest.raises(UserError, match="unknown match of sgpo fig8 'self-vs-initail'; did you mean 'self-vs-initial'"):
         view_of(manifest)
 
 
 def test_two_rates_of_one_match_and_two_judges_are_errors() -> None:
     manifest = made_up_manifest("fig8")
-    cells = manifest["parts"][0]["cells"]
+    cells = manifest["results"][0]["cells"]
     cells[1]["judge"] = "another"
     with pytest.raises(UserError, match="column fig8/win_rate mixes the judges judge-of-pairs and another"):
         view_of(manifest)
@@ -77,7 +77,7 @@ def test_two_rates_of_one_match_and_two_judges_are_errors() -> None:
 
 def test_training_noise_of_a_win_rate() -> None:
     manifest = made_up_manifest("fig8", seeds=[0, 1, 2])
-    manifest["parts"][0]["cells"][0]["uncertainty"] = {
+    manifest["results"][0]["cells"][0]["uncertainty"] = {
         "prompts": 3.0,
         "judge": None,
         "training_seeds": 4.0,

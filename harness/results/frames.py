@@ -1,0 +1,111 @@
+"""A run as pandas DataFrames, read from its folder alone."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.records import outcome
+from harness.results.claims import ComparisonResult
+from harness.results.exhibits import Estimate, ScoresResult, WinRatesResult
+from harness.results.manifest import Manifest, read_manifest
+from harness.results.verdicts import read_verdicts
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PAIRWISE = ("pairwise", "win_rate")
+"""Bench and metric of win rates between sets of responses."""
+
+
+@dataclass(frozen=True)
+class RunFrames:
+    """A finished run: its manifest, and its numbers as DataFrames. Each is made when it is first asked for."""
+
+    folder: Path
+    manifest: Manifest
+
+    @cached_property
+    def scores(self) -> "DataFrame":
+        """Every score and win rate, in per cent: ours with its 95 % interval, and what the paper printed.
+
+        Of a win rate, `method` is the match. `per_seed` holds the value of each training seed.
+        """
+        return _frame(_scores(self.manifest), _SCORES)
+
+    @cached_property
+    def claims(self) -> "DataFrame":
+        """Every ordering of every claim: the claim and its verdict, and the ordering's own paired test."""
+        return _frame(_orderings(self.manifest), _CLAIMS)
+
+    @cached_property
+    def pairs(self) -> "DataFrame":
+        """Every verdict on a pair of answers, of all training seeds; `outcome` is that of `output`."""
+        return _frame(_verdicts(self.manifest, self.folder), _PAIRS)
+
+
+def load_run(folder: Path) -> RunFrames:
+    """Read the run in `folder`. Raises UserError where there is none that this version can read."""
+    return RunFrames(folder, read_manifest(folder))
+
+
+_CELL = ("exhibit", "model", "method", "bench", "metric")
+_SCORES = (
+    *_CELL, "value", "low", "high", "published", "per_seed", "n", "n_asked", "n_missing", "judge", "note",
+)  # fmt: skip
+_CLAIMS = (
+    "exhibit", "claim", "says", "where", "quantifier", "claim_verdict", "p_adjusted",
+    *(field.name for field in fields(ComparisonResult) if field.name not in ("ci95", "test")), "low", "high",
+)  # fmt: skip
+_PAIRS = (
+    *_CELL[:4], "seed", "prompt_id", "prompt", "order", "repeat", "baseline", "output", "verdict", "preference",
+    "outcome", "state", "reply", "error",
+)  # fmt: skip
+
+
+def _frame(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> "DataFrame":
+    from pandas import DataFrame
+
+    return DataFrame(list(rows), columns=list(columns))
+
+
+def _cells(manifest: Manifest) -> Iterator[tuple[dict[str, Any], Estimate, float | None]]:
+    """Where each number stands (`_CELL`), the number, and what the paper printed there."""
+    for result in manifest.results:
+        if isinstance(result, ScoresResult):
+            for score in result.cells:
+                place = (result.exhibit.name, score.model, score.method, score.bench, score.metric)
+                column = result.exhibit.column(score.bench, score.metric)
+                yield dict(zip(_CELL, place, strict=True)), score, result.exhibit.published(*place[1:3], column)
+        if isinstance(result, WinRatesResult):
+            for rate in result.cells:
+                place = (result.exhibit.name, rate.model, rate.match, *PAIRWISE)
+                yield dict(zip(_CELL, place, strict=True)), rate, result.exhibit.match(rate.match).published
+
+
+def _scores(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    for place, cell, published in _cells(manifest):
+        low, high = cell.ci95 or (None, None)
+        yield {**asdict(cell), **place, "low": low, "high": high, "published": published}
+
+
+def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    for claim in manifest.claims:
+        names = {name: getattr(claim, name) for name in ("exhibit", "says", "where", "quantifier", "p_adjusted")}
+        for each in claim.comparisons:
+            low, high = each.ci95 or (None, None)
+            verdict = {"claim": claim.id, "claim_verdict": claim.verdict}
+            yield {**asdict(each), **names, **verdict, "low": low, "high": high}
+
+
+def _verdicts(manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
+    seen: set[str] = set()
+    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge):
+        for seed, place in zip(manifest.seeds, cell.judgments, strict=False):
+            if place not in seen:
+                seen.add(place)
+                for row in read_verdicts(folder, place):
+                    prompt = {"prompt_id": row.prompt.id, "prompt": row.prompt.text}
+                    yield {**asdict(row), **names, **prompt, "seed": seed, "outcome": outcome([row])}
