@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the workers of a run: it can change the last bit of a sum
 
+os.environ.pop("COLUMNS", None)  # which processes of pytest-xdist are given
+
 import signal
 import sys
 from pathlib import Path

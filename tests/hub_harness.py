@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evals.base import BaselineOptions
 from harness.cli import main
 from harness.recipes import loading
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import ModelRole, Recipe
+from harness.recipes.registries import load_benchmark
 from harness.records import PreferencePair, Response
 from harness.steps.data import DataRole
 from tests.hub_server import COMMIT, MODELS
@@ -63,7 +63,7 @@ def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
             scale,
             base_models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
             data={name: role(name) for name in TRAINING},
-            benches={bench: BaselineOptions(baselines=role(bench)) for bench in BENCHES},
+            benches={bench: load_benchmark(bench).Options(baselines=role(bench)) for bench in BENCHES},
         )
 
     return load_hub_recipe

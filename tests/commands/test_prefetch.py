@@ -98,7 +98,10 @@ def test_offline_what_was_not_fetched_is_one_line_that_names_prefetch(
     done = harness(blocked, tmp_path, "reproduce", *WHAT, "--offline")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()[-1:]
-    assert line.startswith("error: the model maker/tiny-llama is not on this machine") and "harness prefetch" in line
+    assert (
+        line.startswith("error: the model maker/tiny-llama is not completely in the local cache")
+        and "harness prefetch" in line
+    )
     assert not Path(blocked["ATTEMPTS"]).exists()
 
 

@@ -30,6 +30,7 @@ from harness.experiments.rates_of_rows import rates_of_rows
 from harness.papers import load_exhibit
 from harness.recipes.loading import load_recipe, rates_path
 from harness.recipes.recipe import Recipe
+from harness.results.exhibits import RateMove
 from harness.run.options import Choice
 
 BARE = replace(load_recipe("mini"), rates=None)
@@ -232,14 +233,11 @@ def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> 
     names = ("sft", "dpo", "sgpo", "sgpo-two-rounds", "improver")
     made = {("llama", name, seed): request.checkpoint("llama", name, seed) for name in names for seed in (0, 1)}
     dpo, sgpo, twice = rates_of_rows(scale, made)
-    assert (dpo["method"], dpo["rate"], dpo["moves"]) == ("dpo", 1.0, [])
-    assert dpo["chosen"] == "no rate passes the rule: the smallest"
-    assert (sgpo["method"], sgpo["chosen"]) == ("sgpo", "the rule")
-    assert sgpo["moves"] == [
-        {"bench": "arena_hard", "metric": "score", "half": -2.5, "twice": -1.5},
-        {"bench": "a", "metric": "b", "half": None, "twice": None},
-    ]
-    assert (twice["method"], twice["chosen"], twice["moves"]) == ("sgpo-two-rounds", "the rule; that of sgpo", [])
+    assert (dpo.method, dpo.rate, dpo.moves) == ("dpo", 1.0, ())
+    assert dpo.chosen == "no rate passes the rule: the smallest"
+    assert (sgpo.method, sgpo.chosen) == ("sgpo", "the rule")
+    assert sgpo.moves == (RateMove("arena_hard", "score", -2.5, -1.5), RateMove("a", "b", None, None))
+    assert (twice.method, twice.chosen, twice.moves) == ("sgpo-two-rounds", "the rule; that of sgpo", ())
 
 
 @pytest.mark.parametrize("rows", [None, 4])
@@ -252,14 +250,14 @@ def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(ro
     scale = replace(scale, data={**scale.data, "preference_data": pairs})
     made = {("llama", "sgpo", 0): Request(scale, (0,)).checkpoint("llama", "sgpo", 0)}
     [sgpo] = rates_of_rows(scale, made)
-    assert sgpo["chosen"] == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
+    assert sgpo.chosen == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
 
 
 def test_a_scale_without_a_table_names_its_own_file() -> None:
     made = {("llama", "dpo", 0): Request(BARE, (0,)).checkpoint("llama", "dpo", 0)}
     [dpo] = rates_of_rows(BARE, made)
-    assert dpo["chosen"] == "configs/papers/sgpo/recipes/mini.yaml"
-    assert dpo["rate"] == rate_of(BARE, "llama", "dpo")
+    assert dpo.chosen == "configs/papers/sgpo/recipes/mini.yaml"
+    assert dpo.rate == rate_of(BARE, "llama", "dpo")
 
 
 PUBLISHED = read_rate_table(rates_path("mini"))

@@ -137,7 +137,10 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
             lambda source: write_rows(source, {"instruction": "a", "output": "b"}, {"instruction": "a", "output": 3}),
             "claude-2.json, row 2: output must be a text, not 3",
         ),
-        (lambda source: write_rows(source, {"instruction": "a", "output": "\ud83d"}), "claude-2.json: .*half a char"),
+        (
+            lambda source: write_rows(source, {"instruction": "a", "output": "\ud83d"}),
+            "claude-2.json: .*half of a surrogate",
+        ),
         (lambda source: (source / "model_outputs" / "claude-2.json").write_text("[" * 100_000), "nested too deep"),
     ],
 )

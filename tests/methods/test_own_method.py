@@ -48,9 +48,10 @@ def test_the_example_is_a_row_with_settings_and_the_report_says_what_was_set(pro
     done = harness(project, *line.split(), "--limit", "16", "--set", "methods.sft.training.epochs=1")
     assert done.returncode == 0, done.stderr
     [manifest] = [json.loads(path.read_text()) for path in project.glob("runs/**/manifest.json")]
-    [part] = manifest["parts"]
+    [part] = manifest["results"]
     assert part["rows"] == ["sft", "distillation", "distillation:min_words=8"]
-    assert "min_words = 8" in part["added_rows"]["distillation:min_words=8"]
+    labels = {row["method"]: row["label"] for row in part["exhibit"]["rows"]}
+    assert "min_words = 8" in str(part["exhibit"]["rows"]), labels
     assert manifest["provenance"]["outside"]["method distillation"]["package"] == "my-package"
     assert manifest["recipe"] == "mine.yaml"
     changed = [each["we_do"] for each in manifest["deviations"] if each["paper_says"] == "as in mine.yaml"]

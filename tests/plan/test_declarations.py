@@ -69,13 +69,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     with ChatServer(answer=answer, models=(TEACHER, JUDGE)) as server:
         scale = replace(
             load_tiny_recipe("mini"),
-            teacher=f"openai:{TEACHER}@{server.base_url}",
+            models={"teacher": f"openai:{TEACHER}@{server.base_url}"},
             judge=JudgeRole(JUDGE, server.base_url),
         )
         [table] = build_experiments("table3", Request(scale, (0,), methods=("sgpo",)))
         assert isinstance(table, ScoresExperiment)
-        preference_data = scale.data.preference_data.artifact("pairs")
-        demonstrations = scale.data.demonstrations.artifact()
+        preference_data = scale.data["preference_data"].artifact()
+        demonstrations = scale.data["demonstrations"].artifact()
         artifacts = ancestry(
             [
                 *(judged for cell in table.cells for judged in cell.judgments),
