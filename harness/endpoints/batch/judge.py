@@ -14,11 +14,11 @@ from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
 from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
+from harness.endpoints.retries import Retries
 from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, parse_reply, request_body
 from harness.engine.limits import Limits
 from harness.errors import UserError
