@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
+from evals.withholding import is_whole
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
@@ -22,14 +23,6 @@ RESAMPLES = 1000
 Need = Literal["model", "outputs", "baselines"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 """What rows can be made of: a checkpoint, its answers, and the answers of a baseline."""
-
-
-REQUIRED_SHARE = 0.99
-
-
-def is_whole(there: int, wanted: int) -> bool:
-    """Whether `there` of `wanted` are enough to pass for all: from 99 % on."""
-    return there >= REQUIRED_SHARE * wanted
 
 
 # Metrics

@@ -10,44 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from evals.base import RESAMPLES, ItemResults, Metric, is_whole
+from evals.base import RESAMPLES, ItemResults, Metric
+from evals.withholding import ASK_AGAIN, comparison_withheld, withheld
 from harness.errors import unknown
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
     from evals.stats.comparison import PairedDifference
     from harness.engine.output import Output
-
-ALLOW_MISSING_FLAG = "--allow-missing"
-
-ASK_AGAIN = "the same command asks for the others again"
-COMPLETE_FILE = "complete the file"
-"""How verdicts come to be there: of a judge that is asked, and of a file."""
-
-
-# Withholding
-
-
-def withheld(judged: int, asked: int, *, allow_missing: bool, mend: str = ASK_AGAIN) -> str | None:
-    """Why no headline is shown for `judged` of `asked` verdicts, or None when one is: from 99 % on, or if allowed.
-
-    `mend` says how the others come to be there; it is empty for results that are no verdicts.
-    """
-    if allow_missing or is_whole(judged, asked):
-        return None
-    what = f"verdicts are there; {mend}," if mend else "items have a result;"
-    return f"only {judged} of {asked} {what} {ALLOW_MISSING_FLAG} scores these alone"
-
-
-def _comparison_withheld(shared: int, largest: int, allow_missing: bool | None) -> str | None:
-    """Why sets are not compared that have `shared` items in common, the largest one `largest`."""
-    if shared and (allow_missing or is_whole(shared, largest)):
-        return None
-    reason = f"the sets share {shared} of {largest} prompts"
-    if allow_missing is None:
-        return reason
-    return f"{reason} with a verdict; {ALLOW_MISSING_FLAG} compares on these alone"
-
 
 # Items
 
@@ -214,7 +184,7 @@ def on_shared_items(sets: Sequence[ItemResults], metric: str, *, allow_missing: 
     """
     _metric(sets, metric)
     items = shared_items(sets)
-    reason = _comparison_withheld(len(items), max(len(each.items) for each in sets), allow_missing)
+    reason = comparison_withheld(len(items), max(len(each.items) for each in sets), allow_missing)
     reason = reason or sets[0].withheld(metric, items, allow_missing=bool(allow_missing))
     if reason:
         return SharedItems((), len(items), reason)

@@ -19,7 +19,7 @@ ALL_RUNS = (*RUNS, "plan", "prefetch")
 
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "evals/alpaca_eval2/scores.py:LC_CALIBRATION_FLAG": ("eval", "compare", "judge calibrate"),
-    "evals/scoring.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
+    "evals/withholding.py:ALLOW_MISSING_FLAG": ("reproduce", "eval", "compare"),
     "evals/alpaca_eval2/annotations.py:REFERENCE_OUTPUTS_FLAG": STORED,
     "evals/official_data.py:_check_writer": ("eval",),
     "evals/official_data.py:_official_instructions": ("eval",),

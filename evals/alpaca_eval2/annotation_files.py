@@ -15,8 +15,8 @@ from evals.alpaca_eval2.scores import (
     score_annotations,
     set_size,
 )
-from evals.base import FileOptions, Metric, StoredVerdicts, VerdictFiles, is_whole
-from evals.scoring import COMPLETE_FILE
+from evals.base import FileOptions, Metric, StoredVerdicts, VerdictFiles
+from evals.withholding import COMPLETE_FILE, is_whole
 
 
 class AnnotationFiles(VerdictFiles):

@@ -10,7 +10,7 @@ from evals.alpaca_eval2 import instruction_set
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
 from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
-from evals.scoring import ALLOW_MISSING_FLAG
+from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.texts import format_names
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import scoring
+from evals import scoring, withholding
 from evals.alpaca_eval2 import instruction_set
 from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.base import ItemResults, Metric, Published
-from evals.scoring import ALLOW_MISSING_FLAG
+from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
@@ -47,7 +47,7 @@ def score_annotations(
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
-    mend: str = scoring.ASK_AGAIN,
+    mend: str = withholding.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts: alpaca_eval's leaderboard columns, `ci95` by column, and what they rest on.
 
@@ -61,7 +61,7 @@ def score_annotations(
 
     n_judged = len(annotations.index)
     asked = n_asked or whole_set(calibration) or n_judged
-    too_few = scoring.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
+    too_few = withholding.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
     withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
     fitted = _fit(annotations, calibration) if calibration and not withheld else None
     known = METRICS if fitted else (WIN_RATE, DISCRETE)
@@ -199,7 +199,7 @@ def _length_control_withheld(
     if calibration is None:
         return NO_CALIBRATION
     missing, judged = _missing(annotations, calibration), len(annotations.index)
-    if scoring.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
+    if withholding.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None
     shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (

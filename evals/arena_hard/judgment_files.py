@@ -7,7 +7,7 @@ from typing import Any
 from evals.arena_hard.files import read_judgments
 from evals.arena_hard.scores import METRICS, PUBLISHED, Games, score_judgments
 from evals.base import Metric, StoredVerdicts, VerdictFiles
-from evals.scoring import COMPLETE_FILE
+from evals.withholding import COMPLETE_FILE
 
 
 class JudgmentFiles(VerdictFiles):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import scoring
+from evals import scoring, withholding
 from evals.arena_hard.files import ARENA_GAMES, ArenaJudgment
 from evals.base import ItemResults, Metric, Published
 from harness.errors import UserError
@@ -43,7 +43,7 @@ def score_judgments(
     resamples: int = 1000,
     seed: int = 0,
     allow_missing: bool = False,
-    mend: str = scoring.ASK_AGAIN,
+    mend: str = withholding.ASK_AGAIN,
 ) -> dict[str, Any]:
     """Score one model's verdicts against the baseline.
 
@@ -57,7 +57,7 @@ def score_judgments(
     axis = asked_questions([judgments])
     asked = verdicts_asked(n_questions, repeats)
     missing = asked - _scorable(judgments, n_questions)
-    too_few = scoring.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
+    too_few = withholding.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
     statistic = _aligned_statistic(judgments, axis)
     interval = scoring.intervals({SCORE: statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1

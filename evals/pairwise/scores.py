@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evals import scoring
+from evals import scoring, withholding
 from evals.base import ItemResults, Metric
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def score_pairs(
     all headlines are None and `withheld` says why, unless `allow_missing`.
     """
     complete = [pair for pair in pairs if pair.is_complete]
-    too_few = scoring.withheld(len(complete), n_prompts, allow_missing=allow_missing)
+    too_few = withholding.withheld(len(complete), n_prompts, allow_missing=allow_missing)
     result: dict[str, Any] = {
         "n_total": len(complete),
         "n_asked": n_prompts,
@@ -128,7 +128,7 @@ def compare_with_even(
 
     shared = scoring.shared_items(sets)
     asked = max(len(each.pairs) for each in sets)
-    too_few = scoring.withheld(len(shared), asked, allow_missing=allow_missing)
+    too_few = withholding.withheld(len(shared), asked, allow_missing=allow_missing)
     if too_few or not shared:
         return scoring.no_comparison(WIN_RATE.name, too_few or "no verdicts", len(shared))
     points = np.mean([each.points(shared) for each in sets], axis=0)

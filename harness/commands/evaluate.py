@@ -14,7 +14,7 @@ from evals.contracts import checked_scores
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import outputs_model
 from evals.official_steps import stored_outputs
-from evals.scoring import withheld
+from evals.withholding import withheld
 from harness.endpoints.cost import CostEstimate, describe, estimate
 from harness.endpoints.reply_cache import is_recorded
 from harness.engine.artifacts import Artifact, labels

@@ -17,10 +17,10 @@ from harness.endpoints.endpoint import (
     was_sent,
 )
 from harness.endpoints.error_text import why_not_json
-from harness.endpoints.pacing import retry_after
 from harness.endpoints.protocol import ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import NO_ROOM, Options, advice_on, refused_parameter, refused_prompt
+from harness.endpoints.retries import retry_after
 from harness.endpoints.wire_format import PromptRefused, request_body
 from harness.errors import UserError
 

@@ -16,12 +16,13 @@ from harness.endpoints.credentials import api_key
 from harness.endpoints.endpoint import async_endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
-from harness.endpoints.pacing import Rate, Retries, Silence
+from harness.endpoints.pacing import Rate, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import Options
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally, usable
+from harness.endpoints.retries import Retries
 from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, longest_reply, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError
@@ -138,8 +139,6 @@ class _Asking:
         """Hand each outcome, and lines for the user, to `put`.
 
         An error that stops the run is raised once all requests in flight have ended and are recorded.
-
-        An error that stops the run is raised once all requests in flight have ended and are recorded.
         """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
@@ -212,8 +211,6 @@ class _Asking:
 
     def _stop_if_useless(self, reason: str) -> None:
         """Raise UserError where request upon request was given up, lately for `reason`, without a reply in between.
-
-        The others would fare no better, and each attempt may be charged for.
 
         The others would fare no better, and each attempt may be charged for.
         """

@@ -10,15 +10,15 @@ from harness.papers.paper import Number
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric of a table, with the judge and the baseline the paper used for it."""
+    """One metric of a table, with the judge and the baseline the paper used for it, where anything is judged."""
 
     id: str
     bench: str
     metric: str
     bench_label: str
     label: str
-    judge: str
-    baseline: str
+    judge: str = ""
+    baseline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

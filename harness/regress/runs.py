@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evals.base import REQUIRED_SHARE
+from evals.withholding import REQUIRED_SHARE
 from harness.engine.artifacts import Artifact
 from harness.engine.store import RECORD, place, read_record
 from harness.errors import UserError

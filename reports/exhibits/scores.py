@@ -88,7 +88,8 @@ def _compared(
     missing = Score(model=model, method=method, bench=column.bench, metric=column.metric, value=None, note="not run")
     score = scores.get((model, method, column.bench, column.metric), missing)
     published = exhibit.published(model, method, column)
-    why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, column.judge)
+    our_judge = manifest.judge.name if score.judge or column.judge else ""  # of neither where nothing is judged
+    why_not = obstacle(manifest.scale, manifest.fast, our_judge, exhibit.paper.scale, column.judge)
     return Compared(score, published, verdict(score.value, score.ci95, published, exhibit.decimals, why_not))
 
 
@@ -128,7 +129,7 @@ def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], 
 
 
 def _head(column: Column, mark: str) -> blocks.Column:
-    tooltip = f"the paper's judge: {column.judge}; baseline: {column.baseline}"
+    tooltip = f"the paper's judge: {column.judge}; baseline: {column.baseline}" if column.judge else ""
     return blocks.Column(
         column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, tooltip=tooltip
     )

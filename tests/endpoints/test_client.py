@@ -18,9 +18,9 @@ import pytest
 from harness.endpoints import cost
 from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.known_models import Price
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
+from harness.endpoints.retries import Retries
 from harness.endpoints.wire_format import THINKING_TOKENS, UnusableAnswer, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError

@@ -19,9 +19,9 @@ from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.cost import Budget
 from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import Price
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
+from harness.endpoints.retries import Retries
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from tests.batch_routes import BatchFaults, BatchRoutes

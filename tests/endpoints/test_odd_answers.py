@@ -29,10 +29,10 @@ from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.credentials import redact
 from harness.endpoints.endpoint import CannotList, error_message, problem, problem_within, read_json, served_models
 from harness.endpoints.known_models import Price, is_same_model
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import spending
+from harness.endpoints.retries import Retries
 from harness.endpoints.wire_format import UnusableAnswer, most_answer_bytes, parse_reply
 from harness.engine.limits import Limits
 from harness.errors import UserError

@@ -11,10 +11,10 @@ from harness.endpoints.batch.api import BatchApi
 from harness.endpoints.batch.journal import Journal
 from harness.endpoints.batch.judge import BatchJudge, Polling
 from harness.endpoints.cost import Budget
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import spending
+from harness.endpoints.retries import Retries
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from tests.batch_routes import BatchFaults, BatchRoutes

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.endpoints.pacing import MINUTE, Rate, Retries, retry_after
+from harness.endpoints.pacing import MINUTE, Rate
+from harness.endpoints.retries import Retries, retry_after
 
 NOW = 1_800_000_000.0
 gaps = st.lists(st.floats(0, 30), min_size=1, max_size=60)

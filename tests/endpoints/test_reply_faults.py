@@ -9,11 +9,11 @@ import pytest
 
 from harness.endpoints.batch.judge import BatchJudge, Polling
 from harness.endpoints.client import OpenAIJudge
-from harness.endpoints.pacing import Retries
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally
+from harness.endpoints.retries import Retries
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.openai_teacher import TEACHER_OPTIONS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.endpoints import client
-from harness.endpoints.pacing import Retries
+from harness.endpoints.retries import Retries
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.generator import Completion, Sampling

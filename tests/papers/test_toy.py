@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.papers import find_exhibit
-from harness.recipes.registries import METHODS
+from harness.recipes.registries import EVALS, METHODS
 from tests.command import Harness
 from tests.plugins import install
 
@@ -19,38 +19,55 @@ TOY = Path(__file__).parent / "toy"
 DOCUMENT = ROOT / "docs" / "add-a-paper.md"
 TEXTS = {".py", ".yaml", ".md", ".toml"}
 FILES = sorted(path for path in TOY.rglob("*.*") if path.suffix in TEXTS)
-NAMES = re.compile(r"papers[./]toy|toy/|sft-twice")
+NAMES = re.compile(r"papers[./]toy|toy/|sft-twice|brevity")
+OFFERED = ((METHODS, "sft-twice", "twice"), (EVALS, "brevity", "brevity"))
+"""What its package offers: the registry, the name in it, and the module."""
 
 
 @pytest.fixture
 def toy(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
-    """The command where the paper and its method are known."""
+    """The command where the paper, its method and its benchmark are known."""
     monkeypatch.setenv("HARNESS_PAPERS", str(TOY.parent))
     site = tmp_path / "site"
     site.mkdir()
     project = tomllib.loads((TOY / "pyproject.toml").read_text())["project"]
-    [(group, methods)] = project["entry-points"].items()
-    install(site, project["name"], [(group, name, target) for name, target in methods.items()])
+    groups = project["entry-points"]
+    assert set(groups) == {registry.group for registry, _, _ in OFFERED}
+    entries = [(group, name, target) for group, named in groups.items() for name, target in named.items()]
+    install(site, project["name"], entries)
     monkeypatch.syspath_prepend(site)
     monkeypatch.syspath_prepend(TOY)
-    METHODS.__dict__.pop("_entries", None)
+    _forget()
     yield harness
-    METHODS.__dict__.pop("_entries", None)
-    METHODS._loaded.discard("sft-twice")
-    sys.modules.pop("twice", None)
+    _forget()
+
+
+def _forget() -> None:
+    """Have the registries look for packages again, as another process would."""
+    for registry, name, module in OFFERED:
+        registry.__dict__.pop("_entries", None)
+        registry._loaded.discard(name)
+        sys.modules.pop(module, None)
+
+
+def read_cells(run: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """The rows of the table's file by method and bench."""
+    with (run / "table1.csv").open(newline="") as file:
+        return {(cell["method"], cell["bench"]): cell for cell in csv.DictReader(file)}
 
 
 def test_its_table_is_reproduced_in_a_folder_of_its_own(toy: Harness) -> None:
     outcome = toy("reproduce", "toy/table1", "--fast")
     assert outcome.exit_code == 0, outcome.err
     run = Path("runs/mini-fast/toy/table1")
-    with (run / "table1.csv").open(newline="") as file:
-        cells = list(csv.DictReader(file))
-    assert [(cell["model"], cell["method"], cell["paper"]) for cell in cells] == [
-        ("one", "sft", "3.5"),
-        ("one", "sft-twice", "6.0"),
-    ]
-    assert all(cell["ours"] for cell in cells)
+    cells = read_cells(run)
+    assert {place: cell["paper"] for place, cell in cells.items()} == {
+        ("sft", "arena_hard"): "3.5",
+        ("sft", "brevity"): "41.0",
+        ("sft-twice", "arena_hard"): "6.0",
+        ("sft-twice", "brevity"): "48.5",
+    }
+    assert all(cell["ours"] for cell in cells.values())
     assert (run / "checkpoints" / "one-sft-twice-seed0" / "model.safetensors").is_file()
     report = (run / "report.md").read_text(encoding="utf-8")
     assert "One-Base (1B)" in report and "Two stages are better than one" in report
@@ -60,10 +77,30 @@ def test_its_table_is_reproduced_in_a_folder_of_its_own(toy: Harness) -> None:
     assert "sgpo" not in report.lower()
 
 
+def test_a_row_can_have_another_setting_of_its_method(toy: Harness) -> None:
+    row = "sft-twice:rounds=2"
+    outcome = toy("reproduce", "toy/table1", "--fast", "--methods", f"sft-twice,{row}")
+    assert outcome.exit_code == 0, outcome.err
+    run = Path("runs/mini-fast/toy/table1")
+    cells = read_cells(run)
+    assert {method for method, _ in cells} == {"sft-twice", row}
+    assert all(cell["ours"] for cell in cells.values())
+    assert cells[row, "brevity"]["paper"] == ""
+    report = (run / "report.md").read_text(encoding="utf-8")
+    assert row in report and "rounds = 2 in the row" in report
+    assert trained_weights(run, row) != trained_weights(run, "sft-twice")
+
+
+def trained_weights(run: Path, row: str) -> bytes:
+    """The weights that a row ends with."""
+    [folder] = (each for each in (run / "checkpoints").iterdir() if each.name == f"one-{row}-seed0")
+    return (folder / "model.safetensors").read_bytes()
+
+
 def test_it_is_listed_and_known_to_every_command_that_takes_a_name(toy: Harness) -> None:
     listed = toy("list", "papers").out
     assert re.search(r"^toy +Twice: .*\(arXiv 0000.00000; exhibits table1; scales mini\)$", listed, re.M)
-    assert re.search(r"^toy/table1 +Table 1: Arena-Hard after one", toy("list", "experiments").out, re.M)
+    assert re.search(r"^toy/table1 +Table 1: Arena-Hard and brevity after one", toy("list", "experiments").out, re.M)
     assert str(find_exhibit("table1")) == "sgpo/table1"  # several have it
     assert toy("plan", "toy/all", "--fast").out.startswith("toy/all on the scale 'mini'")
     assert "0 disagreements" in toy("paper", "check", "toy").out

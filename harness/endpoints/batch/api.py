@@ -20,9 +20,10 @@ from harness.endpoints.endpoint import (
     status_problem,
 )
 from harness.endpoints.judges import print_note
-from harness.endpoints.pacing import Retries, Silence, retry_after
+from harness.endpoints.pacing import Silence
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.refusals import refused_prompt
+from harness.endpoints.retries import Retries, retry_after
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -167,8 +168,6 @@ class BatchApi:
 
     def _with_retries(self, call: Callable[[], T]) -> T:
         """Return what `call` returns, repeating it while its failure is retryable.
-
-        Raises UserError where it is refused, or goes on failing.
 
         Raises UserError where it is refused, or goes on failing.
 

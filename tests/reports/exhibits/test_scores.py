@@ -74,6 +74,27 @@ def test_other_judge_is_not_comparable(manifest: dict[str, Any]) -> None:
     assert table_of(manifest | {"scale": "paper"}).footnotes[0] == ("a", "not comparable: judge")
 
 
+def test_a_column_that_nothing_judged_is_comparable_whatever_the_judge(manifest: dict[str, Any]) -> None:
+    found = result(manifest)
+    for column in found["exhibit"]["columns"]:
+        if column["bench"] == "arena_hard":
+            column.update(judge="", baseline="")
+    for cell in found["cells"]:
+        if cell["bench"] == "arena_hard":
+            cell["judge"] = ""
+    table = table_of(manifest | {"scale": "paper"})
+    notes = dict(table.footnotes)
+    judged, unjudged = ({notes.get(cell.paper_mark) for cell in cells_in(table, place)} for place in (1, 3))
+    assert "not comparable: judge" in judged and "outside" not in judged
+    assert "not comparable: judge" not in unjudged and "outside" in unjudged
+    assert "judge" in table.columns[1].tooltip and not table.columns[3].tooltip
+
+
+def cells_in(table: Table, place: int) -> list[Measured]:
+    """The measured cells of one column."""
+    return [cell for row in table.rows if isinstance(cell := row.cells[place], Measured)]
+
+
 def test_withheld_cell_is_a_dash_with_its_reason(manifest: dict[str, Any]) -> None:
     assert "| SPIN | — <sup>2</sup> | 7.5 |" in text_of(manifest)
     assert ("2", "withheld: verdicts are missing; n/N = 786/805 verdicts") in table_of(manifest).footnotes
