@@ -151,8 +151,6 @@ def from_json(type: type[T], row: Mapping[str, Any], where: str = "") -> T:
     """Return a JSON object as a record.
 
     A missing, unknown or ill-typed field raises UserError that starts with `where`.
-
-    A missing, unknown or ill-typed field raises UserError that starts with `where`.
     """
     return decode(type, row, where)
 

@@ -73,8 +73,6 @@ def console(stream: TextIO) -> "Console":
     """Return a rich console on `stream` that reads no markup or emoji in what it is given.
 
     The terminal obeys nothing but what rich itself writes.
-
-    The terminal obeys nothing but what rich itself writes.
     """
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment

@@ -22,8 +22,6 @@ def config_path(name: str) -> Path:
     """Return the packaged configuration file `name`, such as ``judges.yaml``.
 
     Raises UserError with the nearest name.
-
-    Raises UserError with the nearest name.
     """
     path = CONFIGS / name
     if not path.is_file():
@@ -47,8 +45,6 @@ def from_mapping(type: type[T], mapping: Mapping[str, Any], where: str) -> T:
 
 def load_yaml(path: Path, type: type[T]) -> T:
     """Load the YAML file `path` as an instance of the frozen dataclass `type`.
-
-    Raises UserError as `from_mapping` does.
 
     Raises UserError as `from_mapping` does.
     """

@@ -138,8 +138,6 @@ class _Asking:
         """Hand each outcome, and lines for the user, to `put`.
 
         An error that stops the run is raised once all requests in flight have ended and are recorded.
-
-        An error that stops the run is raised once all requests in flight have ended and are recorded.
         """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
@@ -212,8 +210,6 @@ class _Asking:
 
     def _stop_if_useless(self, reason: str) -> None:
         """Raise UserError where request upon request was given up, lately for `reason`, without a reply in between.
-
-        The others would fare no better, and each attempt may be charged for.
 
         The others would fare no better, and each attempt may be charged for.
         """

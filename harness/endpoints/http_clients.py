@@ -101,8 +101,6 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     """Return what `work` returns; raise UnboundedAnswer where it takes longer, however busy it looks.
 
     A header that comes letter by letter passes every timeout of a socket.
-
-    A header that comes letter by letter passes every timeout of a socket.
     """
     found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
@@ -150,8 +148,6 @@ class _Body:
 
 def _next_request(response: "Response", bounds: Bounds) -> "Request":
     """Return the request that a redirect asks for.
-
-    Raises UserError for one to another host: the prompts would go there.
 
     Raises UserError for one to another host: the prompts would go there.
     """

@@ -49,8 +49,6 @@ def _question_key(line: Mapping[str, Any]) -> str:
     """Return the key that a line's reply is found by: all of `request_key` but the reader's version.
 
     What a judge has said, and was paid for, does not depend on who reads it.
-
-    What a judge has said, and was paid for, does not depend on who reads it.
     """
     return _digest([line[name] for name in ("base_url", "parameters", "repeat", "messages_sha256")])
 
@@ -121,8 +119,6 @@ class RecordedReplies:
 
     def get(self, request: ChatRequest) -> ChatReply | None:
         """Return the reply to `request`, unless another run has rejected it.
-
-        One that this run rejected is still its reply.
 
         One that this run rejected is still its reply.
         """

@@ -244,8 +244,6 @@ def canonical(value: Any, where: str) -> Any:
     """Return `value` as JSON that is the same for equal values.
 
     Raises TypeError, naming `where`, for anything else.
-
-    Raises TypeError, naming `where`, for anything else.
     """
     return _as_json(value, where, with_defaults=True)
 

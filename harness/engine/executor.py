@@ -60,8 +60,6 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Return the messages of running steps within `timeout` seconds.
 
         Raises WorkerDied when the process of one has ended.
-
-        Raises WorkerDied when the process of one has ended.
         """
         ...
 
@@ -152,9 +150,6 @@ def in_turn(
     ready: Sequence[Artifact], needs: Callable[[Artifact], Resources], fits: Callable[[Resources], bool]
 ) -> Artifact | None:
     """Return the first of `ready` that fits.
-
-    One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
-    but a step without GPUs may pass one that waits for GPUs.
 
     One that does not fit holds back those behind it, or small steps might keep it waiting for as long as there are any;
     but a step without GPUs may pass one that waits for GPUs.

@@ -132,8 +132,6 @@ class Schedule:
         """Return the step to start next: the choice of `pick` among those whose inputs are there, longest chain first.
 
         None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
-
-        None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
         """
         ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
         if not ready:

@@ -79,8 +79,6 @@ class Store:
         """Return whether `artifact` is there: with a readable record, and every file at its full size.
 
         Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
-
-        Artifacts with failed rows that the next run may mend, their own or in those they were made from, do not count.
         """
         record = self._read_record(artifact)
         return record is not None and not record["retry"]

@@ -17,8 +17,6 @@ def placeholders() -> Iterator[Mapping[str, str]]:
     """Make `resolved` return placeholders instead of raising, so that a graph can be built, without real keys.
 
     Yields the reasons by reference; it fills as references are met.
-
-    Yields the reasons by reference; it fills as references are met.
     """
     reasons: dict[str, str] = {}
     token = _reasons.set(reasons)

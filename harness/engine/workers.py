@@ -63,8 +63,6 @@ class Workers(Executor):
         """Raise UserError for a step that needs more GPUs than the machine has, if it has any.
 
         A step that needs more processors or memory than there are gets all there are.
-
-        A step that needs more processors or memory than there are gets all there are.
         """
         needs = {step.key: self._needs(step) for step in steps}
         for step in steps:

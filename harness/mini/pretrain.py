@@ -252,8 +252,6 @@ def _weighted_loss(logits: "torch.Tensor", ids: "torch.Tensor", weights: "torch.
     """Return the weighted mean cross-entropy of the next token.
 
     Logits are [texts, length, words], ids and weights [texts, length].
-
-    Logits are [texts, length, words], ids and weights [texts, length].
     """
     from torch.nn.functional import cross_entropy
 

@@ -15,8 +15,6 @@ def context_length(config: Any) -> int:
     """Return how many tokens a model with this configuration holds.
 
     Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
-
-    Beyond, it fails with learned positions, and gives meaningless numbers with rotary ones.
     """
     return getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 

@@ -77,9 +77,6 @@ def prepare_tokenizer(tokenizer: Any, vocabulary: int, folder: Path) -> None:
 
     Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
     message or end an answer.
-
-    Raises UserError for a tokenizer that a model with so large a `vocabulary` cannot use, or that cannot render a
-    message or end an answer.
     """
     if len(tokenizer) > vocabulary:
         raise UserError(f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model only {vocabulary}")
@@ -105,8 +102,6 @@ def load_tokenizer(folder: Path) -> Any:
 
 def _load_tokenizer(folder: Path) -> Any:
     """Return the folder's tokenizer, read as it is where it is complete in `tokenizer.json`.
-
-    AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
 
     AutoTokenizer would replace it by the class that it expects for some model types (Qwen2).
     """
@@ -347,8 +342,6 @@ def length_buckets(lengths: Sequence[int], most_tokens: int) -> list[slice]:
 
 def _token_losses(logits: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
     """Return the cross-entropy of each next token: logits [rows, width, vocabulary], ids [rows, width].
-
-    The result is [rows, width - 1].
 
     The result is [rows, width - 1].
     """

@@ -82,8 +82,6 @@ def _integer(digits: str) -> int | float:
     """Read an integer exactly, but as infinite with more digits than Python reads.
 
     A number in a column that is not read does no harm.
-
-    A number in a column that is not read does no harm.
     """
     return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
 

@@ -62,8 +62,6 @@ def _apart(context: PreflightContext) -> list[Check]:
     """Run the free checks in another process.
 
     Raises UserError as they do, and HarnessError where the process dies.
-
-    Raises UserError as they do, and HarnessError where the process dies.
     """
     with temporary_folder() as folder:  # of this process: the other one is killed when it has answered
         ours, theirs = Pipe(duplex=False)

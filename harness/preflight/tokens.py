@@ -137,8 +137,6 @@ def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
     """Tokenize the rows by the functions that training and generation use.
 
     Raises UserError for rows that cannot be trained on.
-
-    Raises UserError for rows that cannot be trained on.
     """
     if not rows:
         return []

@@ -170,8 +170,6 @@ class BatchApi:
 
         Raises UserError where it is refused, or goes on failing.
 
-        Raises UserError where it is refused, or goes on failing.
-
         A batch takes up to a day: once the endpoint has answered at all, it may be away for as long as the retries'
         patience.
         """

@@ -135,8 +135,6 @@ class BatchJudge:
         """Return the most that each of `new` can cost, in dollars.
 
         Raises UserError where the budget leaves less than all of them can cost.
-
-        Raises UserError where the budget leaves less than all of them can cost.
         """
         limit = self._limits.max_usd
         budget = Budget(self._reference, limit, self._record.spent(), batch=True)
@@ -157,9 +155,6 @@ class BatchJudge:
         self, budget: Budget, missing: Mapping[str, ChatRequest], open_ones: Iterable[Submission]
     ) -> float:
         """Return the most, in dollars, that can still be charged to this run.
-
-        That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
-        runs.
 
         That is for all batches that it has waiting, of whichever judge, and for the `missing` replies in those of other
         runs.
@@ -205,8 +200,6 @@ class BatchJudge:
         self, submission: Submission, batch: "Batch", missing: Mapping[str, ChatRequest]
     ) -> dict[str, ChatReply | CallFailure]:
         """Return the recorded outcomes of the `missing` requests in the batch.
-
-        Raises UserError where all were refused.
 
         Raises UserError where all were refused.
         """
