@@ -1,4 +1,4 @@
-"""What the files that an evaluation saves must hold, whoever wrote it: looked at when they are read.
+"""The contracts of the files that an evaluation saves, whoever wrote it, checked when they are read.
 
 `docs/add-a-benchmark.md` has the contract with a complete example.
 """
@@ -46,7 +46,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in words; short ones as they are."""
+    """Describe a JSON value in words; short ones as they are."""
     if value is None:
         return "null"
     if isinstance(value, bool):

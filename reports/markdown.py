@@ -27,7 +27,7 @@ from reports.blocks import (
 
 
 def markdown_report(report: Report) -> str:
-    """`report.md`: everything but the pairs of answers. Figures are linked by their file names."""
+    """Render `report.md`: everything but the pairs of answers. Figures are linked by their file names."""
     lead = f"{_text(report.lead)} (arXiv:{report.arxiv})."
     contents = "\n".join(f"- [{_text(_heading(section))}](#{section.id})" for section in report.all_sections)
     sections = [text for section in report.all_sections for text in _section(section)]
@@ -161,7 +161,7 @@ def _piece(piece: Piece) -> str:
 
 
 def _inline(text: str) -> str:
-    """On one line, since a mark does not reach over two."""
+    """Return `text` escaped and on one line, since a mark does not reach over two."""
     return _escaped(" ".join(text.split()))
 
 
@@ -179,12 +179,13 @@ def _sup(mark: str) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, safe in Markdown and in a table of it."""
+    """Return `text` on one line, safe in Markdown and in a table of it."""
     return _escaped(text).replace("\n", " ")
 
 
 def _escaped(text: str) -> str:
-    """`text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal obey."""
+    """Return `text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal
+    obey."""
     text = visible(text)
     for character in "\\`*_[]<>|~#":
         text = text.replace(character, "\\" + character)

@@ -125,7 +125,7 @@ def _by_prompt(rows: Iterable[Judgment]) -> dict[str, list[Judgment]]:
 
 
 def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:
-    """All verdicts on one prompt's two answers."""
+    """Return all verdicts on one prompt's two answers."""
     verdicts = tuple(_verdict(one, row) for row in rows)
     facets = {
         "model": one.model_label,

@@ -141,7 +141,7 @@ def _p_value(value: float | None) -> str:
 
 
 def _signed(value: float) -> str:
-    """With its sign, and nothing with that of less than nothing."""
+    """Format a number with its sign, and nothing with that of less than nothing."""
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
@@ -164,7 +164,7 @@ def seeds_line(comparison: Comparison) -> str:
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """``0–2, 7``."""
+    """Format numbers as ``0–2, 7``."""
     runs = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
     ends = [[seed for _, seed in run] for _, run in runs]
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
@@ -223,7 +223,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:
-    """`regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
+    """Render `regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
     template = templates().get_template("regress.html.j2")
     table = template.render(
         comparison=comparison,

@@ -157,7 +157,7 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
 
 
 def _let_heading_wrap(column: "RichColumn", cells: Sequence[Cell]) -> None:
-    """Let the heading, where a table is too wide, give up what it takes beyond the numbers under it."""
+    """Let the heading of a table that is too wide give up what it takes beyond the numbers under it."""
     column.min_width, column.no_wrap = max(len(_plain(cell)) for cell in cells), False
 
 

@@ -53,7 +53,7 @@ class Annotations:
             raise ValueError("index must increase strictly")
 
     def only(self, indices: Iterable[int]) -> "Annotations":
-        """The verdicts on the instructions in `indices` alone."""
+        """Return the verdicts on the instructions in `indices` alone."""
         kept = set(indices)
         rows = [row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in kept]
         index, preference, len_1, len_2 = _columns(rows)
@@ -62,7 +62,7 @@ class Annotations:
 
     @property
     def n_rows(self) -> int:
-        """How many instructions the origin has a row for, with a verdict or without."""
+        """The number of instructions that the origin has a row for, with a verdict or without."""
         return len(self.index) + len(self.without_verdict)
 
 
@@ -140,7 +140,10 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
 
 
 def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotations:
-    """The verdicts of annotation rows; rows without a preference are left out. Raises UserError as for a file."""
+    """Return the verdicts of annotation rows; rows without a preference are left out.
+
+    Raises UserError as for a file.
+    """
     verdicts = [
         _Verdict(f"{source}, row {number}", row.index, fields.to_float(row.preference), *_lengths(row))
         for number, row in enumerate(rows, start=1)
@@ -180,7 +183,7 @@ def _is_official(index: int, key: str) -> bool:
 
 
 def _require_table(path: Path, row: Mapping[str, Any]) -> None:
-    """Raises UserError unless a row has the columns of a table of verdicts."""
+    """Raise UserError unless a row has the columns of a table of verdicts."""
     if not any(name in row for name in ANNOTATION_COLUMNS):
         raise UserError(
             f"{path}: no verdicts: neither alpaca_eval's {', '.join((*_JUDGED_TEXTS, 'preference'))}, nor a table of "
@@ -198,7 +201,7 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> Annotations:
-    """The verdicts in ascending order of index. Raises UserError where there is none."""
+    """Return the verdicts in ascending order of index. Raises UserError where there is none."""
     kept = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
     if not kept:
         raise UserError(f"{source}: no verdict in it; nothing can be scored")
@@ -232,7 +235,7 @@ def _of_lengths(row: Mapping[str, Any], where: str) -> _Verdict:
 
 
 def _instruction_keys(rows: Sequence[Row]) -> list[str]:
-    """The key of each row's instruction; "" where all rows are numbered and one has no text."""
+    """Return the key of each row's instruction; "" where all rows are numbered and one has no text."""
     return [
         instruction_key(instruction_of(row, where)) if "instruction" in row or "index" not in row else ""
         for where, row in rows
@@ -240,7 +243,7 @@ def _instruction_keys(rows: Sequence[Row]) -> list[str]:
 
 
 def _indices(rows: Sequence[Row], keys: Sequence[str], reference: _Reference | None) -> list[int]:
-    """The instruction's index of each row: its field "index", else the place of its text in the reference."""
+    """Return the instruction's index of each row: its field "index", else the place of its text in the reference."""
     numbered = ["index" in row for _, row in rows]
     if all(numbered):
         indices = [fields.index(row["index"], where) for where, row in rows]
@@ -268,14 +271,14 @@ def _places(rows: Sequence[Row], keys: Sequence[str], reference: _Reference) -> 
 
 
 def _require_places(verdicts: Sequence[_Verdict], reference: _Reference | None) -> None:
-    """Raises UserError for a verdict of a table on an instruction that the reference does not have."""
+    """Raise UserError for a verdict of a table on an instruction that the reference does not have."""
     if reference:
         for verdict in verdicts:
             _require_same(verdict.where, verdict.index, "", reference)
 
 
 def _require_same(where: str, index: int, key: str, reference: _Reference | None) -> None:
-    """Raises UserError where the reference has no instruction at `index`, or another than the one with `key`."""
+    """Raise UserError where the reference has no instruction at `index`, or another than the one with `key`."""
     if reference is None:
         return
     if index >= len(reference.keys):

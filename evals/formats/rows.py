@@ -24,7 +24,7 @@ FILE_KINDS = (*_NAMED_JSON, ".csv", ".tsv")
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a file that holds a JSON array of objects, one JSON object a line, JSON columns, or a table.
+    """Return the rows of a file that holds a JSON array of objects, one JSON object a line, JSON columns, or a table.
 
     Raises UserError for a file that cannot be read, that is none of these or has no row, and for a field given twice.
     """
@@ -42,7 +42,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a table that has `columns`, and perhaps others. Raises UserError as `read_rows`."""
+    """Return the rows of a table that has `columns`, and perhaps others. Raises UserError as `read_rows`."""
     rows = list(_table(path, _read_text(path)))
     if not rows:
         raise UserError(f"{path}: no rows under the header")
@@ -51,7 +51,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def _read_text(path: Path) -> str:
-    """The text of a file. Raises UserError if that cannot be read, or nothing is in it."""
+    """Return the text of a file. Raises UserError if that cannot be read, or nothing is in it."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
     text = "".join(line for _, line in text_lines(path, str(path)))
@@ -61,7 +61,8 @@ def _read_text(path: Path) -> str:
 
 
 def bare_name(path: Path) -> str:
-    """The file's name without the suffixes that say how it is laid out: what a file that names no model is called by.
+    """Return the file's name without the suffixes that say how it is laid out: what a file that names no model is
+    called by.
 
     Dots in the name stay: gpt-4.1.json is of gpt-4.1.
     """
@@ -70,7 +71,7 @@ def bare_name(path: Path) -> str:
 
 
 def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -> None:
-    """Raises UserError unless all `columns` are in the header."""
+    """Raise UserError unless all `columns` are in the header."""
     names = list(header)
     missing = [column for column in columns if column not in names]
     if missing:
@@ -92,7 +93,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _kind(path: Path) -> str:
-    """The suffix, without .gz."""
+    """Return the suffix, without .gz."""
     return Path(path.name.removesuffix(".gz")).suffix
 
 
@@ -105,7 +106,7 @@ def _array(path: Path, text: str) -> Iterator[Row]:
 
 
 def _objects(path: Path, text: str) -> Iterator[Row]:
-    """The rows of one object alone, which holds columns or is the only row, or of one object a line."""
+    """Return the rows of one object alone, which holds columns or is the only row, or of one object a line."""
     try:
         value = parsed(text, str(path), 1)
     except NotJson:
@@ -114,7 +115,7 @@ def _objects(path: Path, text: str) -> Iterator[Row]:
 
 
 def _lines(path: Path, text: str) -> Iterator[Row]:
-    """One JSON object a line; empty lines are passed over."""
+    """Read one JSON object a line; empty lines are passed over."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _object(parsed(line, str(path), number), f"{path}:{number}")
@@ -127,7 +128,7 @@ def _object(row: Any, where: str) -> Row:
 
 
 def _holds_columns(value: Mapping[str, Any]) -> bool:
-    """Whether an object holds columns: lists, or objects by row as pandas writes them, and nothing else."""
+    """Return whether an object holds columns: lists, or objects by row as pandas writes them, and nothing else."""
     return {type(column) for column in value.values()} in ({list}, {dict})
 
 
@@ -141,7 +142,7 @@ def _columns(path: Path, columns: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _table(path: Path, text: str) -> Iterator[Row]:
-    """The rows of a table, parted by tabs where its header has any, and else by commas; an empty cell is None."""
+    """Yield the rows of a table, parted by tabs where its header has any, and else by commas; an empty cell is None."""
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     lines = enumerate(io.StringIO(text, newline=""), start=1)
     for where, row in table_rows(lines, str(path), delimiter):

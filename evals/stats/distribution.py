@@ -1,4 +1,4 @@
-"""Where the values of a measurement lie: mean and quartiles, with bootstrap intervals (Efron 1979).
+"""The distribution of a measurement: mean and quartiles, with bootstrap intervals (Efron 1979).
 
 Unlike win rates, measurements come by the ten thousand: resamples are drawn in blocks, so that memory is bounded
 whatever the number of values.
@@ -36,7 +36,7 @@ class Distribution:
 
 
 def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) -> Distribution:
-    """Mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
+    """Return the mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
 
     def statistics(drawn: IntArray) -> FloatArray:
         sample = values[drawn]
@@ -48,7 +48,7 @@ def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) ->
 def estimates(
     n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int = 1000, seed: int = 0
 ) -> list[Estimate]:
-    """Statistics of `n` prompts, each with its percentile interval.
+    """Return the statistics of `n` prompts, each with its percentile interval.
 
     `statistics` maps positions of drawn prompts [resamples, n] to values [statistics, resamples]. Raises ValueError
     where there is no prompt.

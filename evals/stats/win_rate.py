@@ -41,10 +41,10 @@ def win_rate(preferences: FloatArray) -> WinRate:
 
 
 def win_rate_statistic(preferences: FloatArray) -> Statistic:
-    """The win rate of preferences [prompts] in [0, 1], in per cent."""
+    """Return the win rate of preferences [prompts] in [0, 1], in per cent."""
     return ratio_statistic(preferences, np.ones_like(preferences))
 
 
 def discrete_win_rate_statistic(preferences: FloatArray) -> Statistic:
-    """The discrete win rate of preferences [prompts] in [0, 1]: 1, ½ or 0 a prompt, in per cent."""
+    """Return the discrete win rate of preferences [prompts] in [0, 1]: 1, ½ or 0 a prompt, in per cent."""
     return win_rate_statistic((1 + np.sign(preferences - 0.5)) / 2)

@@ -34,7 +34,7 @@ class ResponseSet:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is looked at: responses by what they are called, pairs of these, and some under the checkpoint `policy`."""
+    """The subjects of the diagnostics: responses by name, pairs of these, and some under the checkpoint `policy`."""
 
     policy: str
     responses: dict[str, ResponseSet]
@@ -87,7 +87,7 @@ def _responses(recipe: Recipe, model_name: str, seed: int, figures: Figures) -> 
 
 
 def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Artifact]:
-    """The policy's answers on each bench, and the baseline's."""
+    """Return the policy's answers on each bench, and the baseline's."""
     found = {}
     for bench, role in baseline_roles(recipe).items():
         baselines = role.artifact()

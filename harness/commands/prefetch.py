@@ -34,14 +34,14 @@ class Download:
         return f"{self.repository.name}{f' ({self.split})' if self.split else ''} @ {self.repository.commit[:12]}"
 
     def sizes(self) -> Mapping[str, int]:
-        """The bytes of each file. Raises UserError where the hub does not tell, or lacks what is needed."""
+        """Return the bytes of each file. Raises UserError where the hub does not tell, or lacks what is needed."""
         if self.repository.kind == "model":
             return model_files(self.repository)
         return split_sizes(self.repository, self.split)
 
 
 def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
-    """Fetches every model and data set that `harness reproduce` of the same would fetch; `tell` hears a line of each.
+    """Fetch every model and data set that `harness reproduce` of the same would fetch; `tell` hears a line of each.
 
     Raises UserError for unknown names, and, when all else is fetched, where something cannot be.
     """
@@ -68,7 +68,7 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
 
 
 def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> dict[str, str]:
-    """Why those that could not be fetched could not."""
+    """Describe why those that could not be fetched could not."""
     failed = {}
     with display(len(downloads)) as shown:
         for download in downloads:
@@ -100,7 +100,7 @@ def _fetch(download: Download, report: EventHandler) -> str:
 
 
 def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
-    """The benches' own instructions and baselines, which building the graph has fetched."""
+    """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
     benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
     for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
@@ -111,13 +111,13 @@ def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
 
 
 def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
-    """What no prefetching brings here."""
+    """Describe what no prefetching brings here."""
     for endpoint in dict.fromkeys(each for artifact in graph for each in _endpoints(artifact)):
         yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
 
 
 def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
-    """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
+    """Yield the judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
     for value in artifact.arguments.values():
         if isinstance(value, EndpointReference) and value.base_url:
             yield value

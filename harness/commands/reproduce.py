@@ -62,7 +62,7 @@ def reproduce(
 
 
 def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:
-    """Methods are the rows of score tables; other exhibits show what they show."""
+    """Report the exhibits that `--methods` does not select from: methods are the rows of score tables alone."""
     others = [each.exhibit.name for each in experiments if not isinstance(each.exhibit, ScoreTable)]
     if request.methods and others:
         print(f"--methods selects rows of score tables; {', '.join(others)} as without it", file=sys.stderr)

@@ -73,7 +73,7 @@ class HistogramsExperiment(Experiment):
 
 
 def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperiment:
-    """The figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
+    """Return the figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
     models = request.models_of(exhibit)
     of_seeds = {model: [responses_of(request.scale, model, seed) for seed in request.seeds] for model in models}
     sets = tuple(
@@ -104,7 +104,7 @@ def _measured(
 
 
 def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> Artifact:
-    """The figure's quantity of the responses to the drawn prompts."""
+    """Return the figure's quantity of the responses to the drawn prompts."""
     responses = sets.drawn(exhibit.data, name, exhibit.prompts)
     if exhibit.quantity == "edit_distance":
         origin = sets.drawn(exhibit.data, exhibit.distance_from or "", exhibit.prompts)
@@ -113,13 +113,16 @@ def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> 
 
 
 def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, shown: ValueSet) -> Artifact:
-    """What the method's filter keeps of a set. Raises UserError for a set that it does not filter."""
+    """Return the artifact that the method's filter keeps of a set.
+
+    Raises UserError for a set that it does not filter.
+    """
     with labels(f"{model} seed {sets.inputs.seed}"):
         return sets.filtered(exhibit.data, shown.responses)
 
 
 def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tuple[Artifact, ...]:
-    """What the method's filter keeps of each set that it filters."""
+    """Return the artifact that the method's filter keeps of each set that it filters."""
     with labels(f"{model} seed {sets.inputs.seed}"):
         return sets.all_filtered(exhibit.data)
 
@@ -138,14 +141,14 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str
 
 
 def _kept(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
-    """Of the examples from all sets together."""
+    """Count the examples that the filter kept, of all sets together."""
     counts = [store.record(each)["counts"] for each in filters]
     kept = sum(each["rows"] for each in counts)
     return FilterCount(model, kept, kept + sum(each["outliers"] for each in counts))
 
 
 def _read(measured: Artifact, quantity: str) -> dict[str, float]:
-    """The value of each prompt's response: the distance in tokens, or the perplexity."""
+    """Return the value of each prompt's response: the distance in tokens, or the perplexity."""
     if quantity == "edit_distance":
         return {row.prompt_id: row.tokens for row in measured.rows(EditDistance)}
     return {id: row.value for id, row in with_likelihood(measured.rows(Perplexity)).items()}

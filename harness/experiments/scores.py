@@ -113,7 +113,7 @@ class ScoresExperiment(Experiment):
 
 
 def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
-    """The table on the request's scale."""
+    """Return the table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
     benches = {bench: (load_benchmark(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
@@ -171,7 +171,7 @@ def _cells(
 
 
 def _tests(table: ScoreTable, benches: Benches, cells: Sequence[Cell]) -> Tests:
-    """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
+    """Test each pair that a claim compares, whichever of the bench's metrics it is about."""
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
     for model_name, comparison in stated(table, {cell.model for cell in cells}):
@@ -189,7 +189,7 @@ def _answers(cell: Cell) -> list[Artifact]:
 
 
 def _gold(cell: Cell, store: Store) -> dict[str, float]:
-    """`Diagnostics`, as far as it takes the truth."""
+    """Return `Diagnostics`, as far as it takes the truth."""
     if not cell.gold:
         return {}
     rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]

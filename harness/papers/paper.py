@@ -63,7 +63,7 @@ class Paper:
     disagreements: tuple[Disagreement, ...] = ()
 
     def model(self, name: str) -> str:
-        """The paper's name of one of our base models. Raises UserError with the nearest name."""
+        """Return the paper's name of one of our base models. Raises UserError with the nearest name."""
         if name in self.models:
             return self.models[name]
         raise unknown(f"model of {self.name}", name, self.models)
@@ -71,7 +71,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What the paper says (or leaves open), what we do, and why."""
+    """A deviation from the paper: what it says (or leaves open), what we do, and why."""
 
     id: str
     paper_says: str

@@ -34,7 +34,7 @@ WITH_GPUS, WITHOUT_GPUS = "paper", "mini"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The place where a number stands, and what stands there."""
+    """The source of a number, and what stands there."""
 
     at: str
     text: str

@@ -1,4 +1,4 @@
-"""The assumptions of a forecast, and the warnings of a plan."""
+"""The assumptions and warnings of a forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

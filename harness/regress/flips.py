@@ -9,7 +9,10 @@ from reports.viewer import Pair, Side, Verdict
 
 
 def flipped_pairs(name: CellName, before: Cell, after: Cell) -> Iterator[Pair]:
-    """The flipped pairs of one cell. Seeds that both runs have are compared with themselves, others in their order."""
+    """Yield the flipped pairs of one cell.
+
+    Seeds that both runs have are compared with themselves, others in their order.
+    """
     shared = before.shared_seeds(after)
     seeds = [(seed, seed) for seed in shared] if shared else list(zip(before.verdicts, after.verdicts, strict=False))
     for of_baseline, of_candidate in seeds:

@@ -1,4 +1,4 @@
-"""Makes the manifest of a finished run, and keeps the report that another run left in its folder."""
+"""The manifest of a finished run: `manifest.json`, the one file that reports read."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ from harness.run.claims import decide_claims
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How and when a run was made; `ran` holds the keys of the artifacts it made.
+    """The way and time a run was made; `ran` holds the keys of the artifacts it made.
 
     `store` is where the store is, as seen from the manifest's folder.
     """
@@ -84,7 +84,7 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
 
 
 def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
-    """What the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
+    """Describe what the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
     rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
     asked = [f"{path} = {value}, by --set" for path, value in leaves(scale.changes)]
     asked += [f"{path} = {value} in the row {row}" for row in rows for path, value in leaves(split_row(row)[1])]
@@ -114,7 +114,7 @@ def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str], stale: str) -> StepRecord:
-    """One step behind the table, with the time it took when it was run, and why it is stale if it is."""
+    """Describe one step behind the table, with the time it took when it was run, and why it is stale if it is."""
     return StepRecord(
         step=artifact.step,
         label=artifact.label,

@@ -45,7 +45,7 @@ _Place = tuple[str, int, str]
 
 
 def _values(result: HistogramsResult) -> dict[_Place, tuple[float, ...]]:
-    """(model, panel, set) -> values, in the order of the exhibit."""
+    """Return (model, panel, set) -> values, in the order of the exhibit."""
     exhibit = result.exhibit
     given: dict[_Place, tuple[float, ...]] = {}
     for each in result.values:
@@ -103,7 +103,7 @@ def _with_unit(name: str, unit: str) -> str:
 
 
 def _summary(manifest: Manifest, result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Table:
-    """n, median and quartiles of each set."""
+    """Tabulate n, median and quartiles of each set."""
     exhibit = result.exhibit
     titled = any(panel.title for panel in exhibit.panels)
     heads = ("n", "first quartile", "median", "third quartile")
@@ -135,7 +135,7 @@ def _rows(exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]], tit
 
 
 def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Q1, median, Q3, by linear interpolation between the values (as numpy.percentile); None without values."""
+    """Return Q1, median, Q3, by linear interpolation between the values (as numpy.percentile); None without values."""
     if len(values) < 2:
         return (values[0],) * 3 if values else (None, None, None)
     first, median, third = quantiles(values, n=4, method="inclusive")
@@ -165,7 +165,7 @@ def _count(published: int | None) -> str:
 
 
 def _share(kept: int | None, of: int | None) -> str:
-    """In per cent; a dash where one of the two is not known."""
+    """Return the share in per cent; a dash where one of the two is not known."""
     return number(100 * kept / of if kept is not None and of else None, 1)
 
 
