@@ -68,11 +68,11 @@ class AnswerFile:
         by_key = self._by_key(prompts)
         found: dict[str, tuple[int, StoredAnswer]] = {}
         for number, answer in enumerate(self.answers, start=1):
-            shown = f"{self.path}, row {number}: {self.joined_by} {reprlib.repr(answer.key)}"
+            where = f"{self.path}, row {number}: {self.joined_by} {reprlib.repr(answer.key)}"
             if answer.key in found:
-                raise UserError(f"{shown} again; keep one row for each")
+                raise UserError(f"{where} again; keep one row for each")
             if answer.key in by_key:
-                _check_whole((answer.key, answer.text or "", answer.writer), shown)
+                _check_whole((answer.key, answer.text or "", answer.writer), where)
                 found[answer.key] = number, answer
         responses = {
             key: Response(by_key[key], answer.text, answer.writer)
@@ -133,7 +133,7 @@ def _check_one_writer(path: Path, writers: Collection[str]) -> None:
         raise UserError(f"{path}: outputs of several models ({', '.join(sorted(writers)[:5])}); give one file for each")
 
 
-def _check_whole(texts: Iterable[str], shown: str) -> None:
+def _check_whole(texts: Iterable[str], where: str) -> None:
     """Raise UserError for texts that cannot be encoded: they are going to be sent and stored."""
     if any(map(has_lone_surrogate, texts)):
-        raise UserError(f"{shown}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")
+        raise UserError(f"{where}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")

@@ -53,6 +53,6 @@ def _kind(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return f"the plain number {value}"
-    shown = f"{value!r}"
+    text = f"{value!r}"
     what = "the text" if isinstance(value, str) else "the list" if isinstance(value, list) else "the object"
-    return f"{what} {shown if len(shown) <= 40 else shown[:37] + '...'}"
+    return f"{what} {text if len(text) <= 40 else text[:37] + '...'}"

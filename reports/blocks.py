@@ -252,7 +252,7 @@ class ClaimEntry:
     id: str
     exhibit: str
     label: str
-    says: str
+    text: str
     where: str
     outcome: Outcome
     tally: str

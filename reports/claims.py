@@ -110,7 +110,7 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> ClaimEntry:
         id=claim.id,
         exhibit=exhibit.name,
         label=exhibit.label,
-        says=claim.says,
+        text=claim.says,
         where=claim.where,
         outcome=Outcome(claim.verdict),
         tally=tally(claim, exhibit),

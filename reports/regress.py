@@ -86,10 +86,10 @@ class Comparison:
     def conclusion(self) -> str:
         """Say what came of it, in one line."""
         counts = [(len(self.of(verdict)), verdict) for verdict in get_args(Verdict)]
-        said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
+        tally = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
         if any(score.verdict not in ("same", "rescored") for score in self.scores):
-            return said
-        return f"{said} Nothing was tested: all that both runs have is of the same answers."
+            return tally
+        return f"{tally} Nothing was tested: all that both runs have is of the same answers."
 
 
 def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:

@@ -207,7 +207,7 @@ def _claims(block: Claims, with_exhibit: bool) -> "RichTable":
         label = [claim.label] if with_exhibit else []
         verdict = claim.outcome.verdict
         rich.add_row(
-            *map(Text, [*label, claim.says]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
+            *map(Text, [*label, claim.text]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
         )
     return rich
 

@@ -34,12 +34,12 @@ class Side:
 class Verdict:
     """The judge's verdict on a pair in one order.
 
-    `shown` says in words which answer stood first, or whose run the verdict is of. `label` is the judge's own, such as
-    ``A>>B`` or ``m``. `preference` is the probability that the right answer beats the left one, where the judge gives
-    one; `outcome` is the right answer's. `reply` is the judge's raw reply, or the error in place of one.
+    `heading` says in words which answer stood first, or whose run the verdict is of. `label` is the judge's own, such
+    as ``A>>B`` or ``m``. `preference` is the probability that the right answer beats the left one, where the judge
+    gives one; `outcome` is the right answer's. `reply` is the judge's raw reply, or the error in place of one.
     """
 
-    shown: str
+    heading: str
     label: str
     preference: float | None
     outcome: Literal["win", "tie", "loss", "failed"]
@@ -144,7 +144,7 @@ def _entry(pair: Pair, facets: Sequence[str], texts: _Texts) -> dict[str, Any]:
         "right": {"label": pair.right.label, "text": texts.number(pair.right.text)},
         "verdicts": [
             {
-                "shown": verdict.shown,
+                "heading": verdict.heading,
                 "label": verdict.label,
                 "preference": verdict.preference,
                 "outcome": verdict.outcome,

@@ -40,13 +40,13 @@ def _changed(missing: str, added: str) -> list[Piece]:
 
 def _merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Yield the pieces without empty ones, and with neighbours that are the same joined."""
-    kept = Piece("")
+    last = Piece("")
     for piece in filter(lambda piece: piece.text, pieces):
-        if kept.text and kept.kind == piece.kind == "same":
-            kept = Piece(kept.text + piece.text)
+        if last.text and last.kind == piece.kind == "same":
+            last = Piece(last.text + piece.text)
             continue
-        if kept.text:
-            yield kept
-        kept = piece
-    if kept.text:
-        yield kept
+        if last.text:
+            yield last
+        last = piece
+    if last.text:
+        yield last

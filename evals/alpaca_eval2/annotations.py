@@ -54,10 +54,12 @@ class Annotations:
 
     def only(self, indices: Iterable[int]) -> "Annotations":
         """Return the verdicts on the instructions in `indices` alone."""
-        kept = set(indices)
-        rows = [row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in kept]
+        selected = set(indices)
+        rows = [
+            row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in selected
+        ]
         index, preference, len_1, len_2 = _columns(rows)
-        missing = tuple(index for index in self.without_verdict if index in kept)
+        missing = tuple(index for index in self.without_verdict if index in selected)
         return replace(self, index=index, preference=preference, len_1=len_1, len_2=len_2, without_verdict=missing)
 
     @property
@@ -202,11 +204,11 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> Annotations:
     """Return the verdicts in ascending order of index. Raises UserError where there is none."""
-    kept = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
-    if not kept:
+    selected = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
+    if not selected:
         raise UserError(f"{source}: no verdict in it; nothing can be scored")
     missing = tuple(sorted(verdict.index for verdict in verdicts if math.isnan(verdict.preference)))
-    index, preference, len_1, len_2 = _columns(kept)
+    index, preference, len_1, len_2 = _columns(selected)
     return Annotations(names.model, index, preference, len_1, len_2, source, names.judge, names.baseline, missing)
 
 

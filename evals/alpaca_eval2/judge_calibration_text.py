@@ -32,7 +32,7 @@ def shown(result: Mapping[str, Any]) -> str:
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
     if "bridged" in result:
-        lines += ["", shown_bridge(result["bridged"]).rstrip()]
+        lines += ["", format_bridge(result["bridged"]).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +47,7 @@ def _gap_lines(result: Mapping[str, Any]) -> list[str]:
     return [one_line(line) for line in lines]
 
 
-def shown_bridge(result: Mapping[str, Any]) -> str:
+def format_bridge(result: Mapping[str, Any]) -> str:
     """Format what `bridge` found, as text to read."""
     lines = [one_line(f"Bridged estimate for {result['model']} by the judge {result['judge']}: {result['note']}")]
     if result["withheld"]:

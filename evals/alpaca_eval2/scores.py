@@ -203,9 +203,9 @@ def _length_control_withheld(
     missing, judged = _missing(annotations, calibration), len(annotations.index)
     if scoring.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None
-    shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+    examples = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (
-        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {shown}); "
+        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {examples}); "
         f"{ALLOW_MISSING_FLAG} fits on the others"
     )
 

@@ -168,7 +168,7 @@ def _require_arena_judgment(row: Mapping[str, Any], where: str) -> None:
     """Raise UserError for judgments that look alike and are of another benchmark."""
     category = row.get("category", CATEGORY)
     if category != CATEGORY:
-        raise UserError(f"{where}: the question is of category {fields.shown(category)}, not of {CATEGORY}")
+        raise UserError(f"{where}: the question is of category {fields.format_value(category)}, not of {CATEGORY}")
     for marks, of in ((_PAIR_JUDGMENT, "two answers"), (_GRADE, "one answer")):
         if "games" not in row and all(name in row for name in marks):
             raise UserError(f"{where}: a judgment of {of} to a question of MT-Bench; Arena-Hard's are read, with games")
@@ -189,7 +189,8 @@ def _label(score: Any, where: str) -> str | None:
         return label
     guess = nearest(score, ARENA_LABELS) if isinstance(score, str) else None
     hint = f"; did you mean {guess!r}?" if guess else ""
-    raise UserError(f"{where}: unknown verdict {fields.shown(score)}{hint} (known: {', '.join(ARENA_LABELS)}, or null)")
+    known = ", ".join(ARENA_LABELS)
+    raise UserError(f"{where}: unknown verdict {fields.format_value(score)}{hint} (known: {known}, or null)")
 
 
 def _reply(game: Mapping[str, Any]) -> str:

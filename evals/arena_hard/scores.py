@@ -61,13 +61,13 @@ def score_judgments(
     statistic = _aligned_statistic(judgments, axis)
     interval = scoring.intervals({SCORE: statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
-    shown = {
+    headlines = {
         "score": statistic.value,
         "ci95": interval if several else None,
         "ci95_official": list(official_interval(judgments)),
     }
     return {
-        **(dict.fromkeys(shown) if too_few else shown),
+        **(dict.fromkeys(headlines) if too_few else headlines),
         "n_battles": len(_battles(judgments)),
         "n_asked": asked,
         "n_missing": missing,
@@ -147,12 +147,12 @@ def _scorable(judgments: Sequence[ArenaJudgment], n_questions: int) -> int:
     Raises UserError for none at all, and for more questions than there are.
     """
     model = judgments[0].model if judgments else "the model"
-    labelled = Games(judgments).n_results
-    if not labelled:
+    n_labelled = Games(judgments).n_results
+    if not n_labelled:
         raise UserError(f"no verdict on {model} has a label; nothing can be scored")
     if (judged := len(asked_questions([judgments]))) > n_questions:
         raise UserError(f"{judged} questions judged for {model}, but the set has {n_questions}")
-    return labelled
+    return n_labelled
 
 
 def _score(won: FloatArray, lost: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ def text(row: Mapping[str, Any], name: str, where: str) -> str:
     """Return a text."""
     value = field(row, name, where)
     if not isinstance(value, str):
-        raise UserError(f"{where}: {name} must be a text, not {shown(value)}")
+        raise UserError(f"{where}: {name} must be a text, not {format_value(value)}")
     return value
 
 
@@ -53,7 +53,7 @@ def index(value: Any, where: str, name: str = "index") -> int:
     digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not digits.isascii() or not digits.isdigit() or len(digits) > MAX_DIGITS:
         raise UserError(
-            f"{where}: {name} must be a whole number from 0 of at most {MAX_DIGITS} digits, not {shown(value)}"
+            f"{where}: {name} must be a whole number from 0 of at most {MAX_DIGITS} digits, not {format_value(value)}"
         )
     return int(digits)
 
@@ -65,14 +65,14 @@ def number(value: Any, where: str, name: str) -> float:
             return to_float(value)
     except (TypeError, ValueError):
         pass
-    raise UserError(f"{where}: {name} must be a number, not {shown(value)}")
+    raise UserError(f"{where}: {name} must be a number, not {format_value(value)}")
 
 
 def finite(value: Any, where: str, name: str) -> float:
     """Return a finite number."""
     found = number(value, where, name)
     if not math.isfinite(found):
-        raise UserError(f"{where}: {name} must be a finite number, not {shown(value)}")
+        raise UserError(f"{where}: {name} must be a finite number, not {format_value(value)}")
     return found
 
 
@@ -89,7 +89,7 @@ def is_none(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as an error names it: shortened, and a missing one in JSON's word."""
     return "null" if value is None else reprlib.repr(value)
 
@@ -99,6 +99,6 @@ def only_one(names: Iterable[str], path: Path, several: str, each: str) -> str:
     more."""
     found = sorted(set(names))
     if len(found) > 1:
-        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-        raise UserError(f"{path}: verdicts {several} ({shown}); score one file {each}")
+        names_found = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise UserError(f"{path}: verdicts {several} ({names_found}); score one file {each}")
     return found[0] if found else ""

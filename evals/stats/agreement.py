@@ -73,8 +73,10 @@ def _kappa(tables: FloatArray) -> FloatArray:
     totals = tables.sum(axis=(1, 2))
     observed = np.trace(tables, axis1=1, axis2=2) * totals
     expected = np.einsum("ti,ti->t", tables.sum(axis=1), tables.sum(axis=2))
-    room = totals**2 - expected
-    kappa: FloatArray = np.divide(observed - expected, room, out=np.full(len(tables), np.nan), where=room > 0)
+    largest_gain = totals**2 - expected
+    kappa: FloatArray = np.divide(
+        observed - expected, largest_gain, out=np.full(len(tables), np.nan), where=largest_gain > 0
+    )
     return kappa
 
 

@@ -80,11 +80,11 @@ def _blocks_of_counts(n_prompts: int, resamples: int, seed: int, block: int) -> 
     if n_prompts < 1 or resamples < 1:
         raise ValueError(f"cannot draw {resamples} resamples of {n_prompts} prompts")
     rng = np.random.default_rng([seed, _PROMPT_STREAM])
-    at_once = max(1, _DRAWN_AT_ONCE // n_prompts)
+    batch_size = max(1, _DRAWN_AT_ONCE // n_prompts)
     for first in range(0, resamples, block):
         counts: FloatArray = np.empty((min(block, resamples - first), n_prompts))
-        for start in range(0, len(counts), at_once):
-            rows = counts[start : start + at_once]
+        for start in range(0, len(counts), batch_size):
+            rows = counts[start : start + batch_size]
             drawn = rng.integers(0, n_prompts, size=rows.shape)
             drawn += n_prompts * np.arange(len(rows))[:, None]
             rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)

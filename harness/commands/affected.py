@@ -74,7 +74,7 @@ def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old:
     store = _CandidateStore(store.root)
     rerun = _Rerun(ancestry(targets), before, old, store)
     missing = rerun.settle()
-    _tell(rerun, missing)
+    _report(rerun, missing)
     while missing:
         first = [artifact for artifact in missing if rerun.may_come_out_as_before(artifact)]
         to_run = checked_plan(first or targets, store).missing
@@ -207,7 +207,7 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> set[str]:
 # What is printed
 
 
-def _tell(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
+def _report(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
     groups: dict[str, list[Artifact]] = {}
     for artifact in missing:
         groups.setdefault(rerun.cause(artifact), []).append(artifact)

@@ -114,8 +114,8 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     results = {}
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
-            said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
-            print(said, file=sys.stderr, flush=True)
+            message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
+            print(message, file=sys.stderr, flush=True)
         results[metric] = compare(first.results(), second.results(), metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
@@ -238,12 +238,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
-    said = {result.get("verdict") for *_, result in _results(found)}
+    verdicts = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
         yield from _LEGEND.splitlines()
     if of_checkpoints := _legend_of_checkpoints(found):
         yield from of_checkpoints.splitlines()
-    if "undecided" in said:
+    if "undecided" in verdicts:
         yield from _LEGEND_OF_UNDECIDED.splitlines()
 
 

@@ -104,8 +104,8 @@ def write_run(
             store=os.path.relpath(store.root, folder),
         ),
     )
-    if kept := keep_fuller_report(folder, manifest):
-        print(f"{folder} had a report with what this one leaves out: it is kept as {kept}", file=sys.stderr)
+    if former := keep_fuller_report(folder, manifest):
+        print(f"{folder} had a report with what this one leaves out: it is kept as {former}", file=sys.stderr)
     link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)
     write_manifest(folder, manifest)
     report = write_report(folder)

@@ -151,23 +151,23 @@ class Cluster:
             return
         ended, _ = ray.wait(list(self._running), timeout=timeout)
         by_key = {artifact.key: artifact for artifact in self.running}
-        for key, event in self._said():  # an ended step has said everything before
+        for key, event in self._drain():  # an ended step has said everything before
             if key in by_key:
                 yield by_key[key], event
         for reference in ended:
             artifact = self._running.pop(reference)
             yield artifact, self._outcome(artifact, reference)
 
-    def _said(self) -> list[tuple[str, Event]]:
+    def _drain(self) -> list[tuple[str, Event]]:
         import ray
 
         try:
-            said: list[tuple[str, Event]] = ray.get(self._events.drain.remote(), timeout=GONE_SECONDS)
+            events: list[tuple[str, Event]] = ray.get(self._events.drain.remote(), timeout=GONE_SECONDS)
         except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):  # it starts, perhaps again
             return []
         except ray.exceptions.RayError:
             raise self._gone() from None
-        return said
+        return events
 
     def _outcome(self, artifact: Artifact, reference: Any) -> Done | Failed:
         import ray

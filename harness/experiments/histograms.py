@@ -29,7 +29,7 @@ class Measured:
     set: ValueSet
     measurements: tuple[Artifact, ...]
     """`EditDistance` or `Perplexity` rows, one artifact a training seed."""
-    kept: Artifact | None
+    filtered: Artifact | None
     """What the filter keeps, of the first training seed; None for a whole set."""
 
 
@@ -61,13 +61,13 @@ class HistogramsExperiment(Experiment):
             models=self.models,
             unit=UNITS[self.exhibit.quantity],
             values=tuple(self._values(each, store) for each in self.sets),
-            kept=tuple(_kept(model, filters, store) for model, filters in self.filters.items()),
+            kept=tuple(_filter_count(model, filters, store) for model, filters in self.filters.items()),
         )
 
     def _values(self, measured: Measured, store: Store) -> SetValues:
         values = _read(store.bind(measured.measurements[0]), self.exhibit.quantity)
-        if measured.kept:
-            inside = {row.prompt.id for row in store.bind(measured.kept).rows(Response)}
+        if measured.filtered:
+            inside = {row.prompt.id for row in store.bind(measured.filtered).rows(Response)}
             values = {id: value for id, value in values.items() if id in inside}
         return SetValues(measured.model, measured.panel, measured.set.id, tuple(values.values()))
 
@@ -93,14 +93,14 @@ def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperime
 
 
 def _measured(
-    exhibit: HistogramFigure, model: str, panel: int, shown: ValueSet, of_seeds: Sequence[MethodResponses]
+    exhibit: HistogramFigure, model: str, panel: int, value_set: ValueSet, of_seeds: Sequence[MethodResponses]
 ) -> Measured:
     measurements = []
     for sets in of_seeds:
         with labels(f"{model} seed {sets.inputs.seed}"):
-            measurements.append(_measurement(exhibit, sets, shown.responses))
-    kept = _filter(exhibit, model, of_seeds[0], shown) if shown.filtered else None
-    return Measured(model, panel, shown, tuple(measurements), kept)
+            measurements.append(_measurement(exhibit, sets, value_set.responses))
+    filtered = _filter(exhibit, model, of_seeds[0], value_set) if value_set.filtered else None
+    return Measured(model, panel, value_set, tuple(measurements), filtered)
 
 
 def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> Artifact:
@@ -112,13 +112,13 @@ def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> 
     return perplexity(model=sets.inputs.checkpoint(exhibit.under or ""), responses=responses).append_label(name)
 
 
-def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, shown: ValueSet) -> Artifact:
+def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, value_set: ValueSet) -> Artifact:
     """Return the artifact that the method's filter keeps of a set.
 
     Raises UserError for a set that it does not filter.
     """
     with labels(f"{model} seed {sets.inputs.seed}"):
-        return sets.filtered(exhibit.data, shown.responses)
+        return sets.filtered(exhibit.data, value_set.responses)
 
 
 def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tuple[Artifact, ...]:
@@ -132,7 +132,7 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in sets}):
         better, worse = by_place[model, comparison.better], by_place[model, comparison.worse]
-        if filtered := next((each.set.id for each in (better, worse) if each.kept), None):
+        if filtered := next((each.set.id for each in (better, worse) if each.filtered), None):
             raise UserError(f"{exhibit.name}: a claim compares whole sets, not the filtered {filtered!r}")
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
             test = measured_less(metric=comparison.metric, better=better.measurements, worse=worse.measurements)
@@ -140,11 +140,11 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str
     return tests
 
 
-def _kept(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
+def _filter_count(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
     """Count the examples that the filter kept, of all sets together."""
     counts = [store.record(each)["counts"] for each in filters]
-    kept = sum(each["rows"] for each in counts)
-    return FilterCount(model, kept, kept + sum(each["outliers"] for each in counts))
+    passed = sum(each["rows"] for each in counts)
+    return FilterCount(model, passed, passed + sum(each["outliers"] for each in counts))
 
 
 def _read(measured: Artifact, quantity: str) -> dict[str, float]:

@@ -60,9 +60,9 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
 
 
 def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
-    """Return those whose answers are shown."""
-    shown = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
-    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
+    """Return the checkpoints whose answers are shown."""
+    columns = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
+    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in columns}
 
 
 def _responses(

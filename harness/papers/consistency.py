@@ -104,9 +104,9 @@ def _best(cell: str, printed: Mapping[str, Number]) -> Number:
 def _agrees(statement: Statement, terms: Sequence[Number]) -> bool:
     """Return whether some values behind the rounding of the terms, first minus the others, can be rounded to the
     statement."""
-    room = _half_unit(statement.decimals) + sum(_half_unit(term.decimals) for term in terms) + SLACK
+    tolerance = _half_unit(statement.decimals) + sum(_half_unit(term.decimals) for term in terms) + SLACK
     above = _difference(terms) - statement.says
-    return above <= room if statement.bound else abs(above) <= room
+    return above <= tolerance if statement.bound else abs(above) <= tolerance
 
 
 def _half_unit(decimals: int) -> float:
@@ -134,8 +134,8 @@ def _between_tables(numbers: Iterable[Number]) -> Iterator[Finding]:
 
 
 def _same(one: Number, other: Number) -> bool:
-    room = 0.0 if one.decimals == other.decimals else _half_unit(min(one.decimals, other.decimals))
-    return abs(one.value - other.value) <= room + SLACK
+    tolerance = 0.0 if one.decimals == other.decimals else _half_unit(min(one.decimals, other.decimals))
+    return abs(one.value - other.value) <= tolerance + SLACK
 
 
 def _of_claims(exhibits: Iterable[AnyExhibit]) -> Iterator[Finding]:

@@ -140,13 +140,13 @@ def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
     except UserError:
         pass
     places = (folder.with_name(f"{folder.name}-{count}") for count in itertools.count(1))
-    kept = next(place for place in places if not place.exists())
+    moved = next(place for place in places if not place.exists())
     try:
-        folder.rename(kept)
+        folder.rename(moved)
     except OSError as error:
         mend = "fix that, or name another --run-dir"
-        raise UserError(f"cannot keep the report in {folder} as {kept} ({error.strerror}); {mend}") from None
-    return kept
+        raise UserError(f"cannot keep the report in {folder} as {moved} ({error.strerror}); {mend}") from None
+    return moved
 
 
 def _is_json(path: Path) -> bool:

@@ -37,7 +37,7 @@ def histograms(manifest: Manifest, result: HistogramsResult) -> tuple[list[Block
     figures = [_figure(manifest, result, model, values) for model in measured]
     found: list[Block] = [*figures, _summary(manifest, result, values)]
     if result.kept:
-        found.append(_kept(result))
+        found.append(_filter_counts(result))
     return found, _records(result, values)
 
 
@@ -142,7 +142,7 @@ def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, floa
     return first, median, third
 
 
-def _kept(result: HistogramsResult) -> Table:
+def _filter_counts(result: HistogramsResult) -> Table:
     """Show how many improver examples the filter kept, ours beside the paper's."""
     exhibit = result.exhibit
     rows = []
@@ -164,9 +164,9 @@ def _count(published: int | None) -> str:
     return number(None, 0) if published is None else f"{published:,}"
 
 
-def _share(kept: int | None, of: int | None) -> str:
+def _share(count: int | None, of: int | None) -> str:
     """Return the share in per cent; a dash where one of the two is not known."""
-    return number(100 * kept / of if kept is not None and of else None, 1)
+    return number(100 * count / of if count is not None and of else None, 1)
 
 
 def _records(result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Records:

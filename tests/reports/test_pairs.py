@@ -58,7 +58,7 @@ def test_win_rates_are_named_after_their_matches(tmp_path: Path) -> None:
     assert first.facets["method"] == "SGPO (All Ref): B vs A (improved by the initial policy)"
     assert first.facets["bench"] == "Figure 10"
     assert (first.left.label, first.right.label) == ("initial improvement", "self improvement")
-    assert [verdict.shown for verdict in first.verdicts] == ["initial improvement first", "self improvement first"]
+    assert [verdict.heading for verdict in first.verdicts] == ["initial improvement first", "self improvement first"]
 
 
 def test_a_pair_that_two_tables_show_stands_once_under_the_first_label(tmp_path: Path) -> None:
