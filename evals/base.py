@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 """Of an interval, and of the variance of a difference."""
 
-Need = Literal["model", "outputs", "baselines"]
-NEEDS: tuple[Need, ...] = get_args(Need)
+RowInput = Literal["model", "outputs", "baselines"]
+NEEDS: tuple[RowInput, ...] = get_args(RowInput)
 """What rows can be made of: a checkpoint, its answers, and the answers of a baseline."""
 
 
@@ -75,7 +75,7 @@ class ItemResults(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedMetric:
     """A published metric: what a score must rest on to bear its name."""
 
     title: str
@@ -170,12 +170,12 @@ class Benchmark(ABC, Generic[S]):
     summary: ClassVar[str]
     source: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
-    needs: ClassVar[tuple[Need, ...]] = ("outputs",)
+    needs: ClassVar[tuple[RowInput, ...]] = ("outputs",)
     """What `rows` is called with, beside the setting."""
     counts_tokens: ClassVar[bool] = False
     """Whether `rows` also takes a checkpoint as `tokenizer`, where a user gives one beside stored outputs."""
     Options: ClassVar[Any] = BaselineOptions
-    published: ClassVar[Published | None] = None
+    published: ClassVar[PublishedMetric | None] = None
     verdict_files: ClassVar[type[VerdictFiles] | None] = None
     """How stored verdicts in its official format are read, where it has one."""
 

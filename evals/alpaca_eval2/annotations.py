@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from evals.alpaca_eval2 import instruction_set
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
-from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
+from evals.formats.rows import PlacedRow, bare_name, read_rows, require_columns, write_json
 from evals.scoring import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.texts import format_names
@@ -212,7 +212,7 @@ def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> An
     return Annotations(names.model, index, preference, len_1, len_2, source, names.judge, names.baseline, missing)
 
 
-def _names(path: Path, rows: Sequence[Row]) -> _Names:
+def _names(path: Path, rows: Sequence[PlacedRow]) -> _Names:
     def given(name: str) -> Iterator[str]:
         return (fields.name_of(row, name, where) for where, row in rows if not fields.is_none(row.get(name)))
 
@@ -236,7 +236,7 @@ def _of_lengths(row: Mapping[str, Any], where: str) -> _Verdict:
     return _Verdict(where, index, fields.number(row["preference"], where, "preference"), len_1, len_2)
 
 
-def _instruction_keys(rows: Sequence[Row]) -> list[str]:
+def _instruction_keys(rows: Sequence[PlacedRow]) -> list[str]:
     """Return the key of each row's instruction; "" where all rows are numbered and one has no text."""
     return [
         instruction_key(instruction_of(row, where)) if "instruction" in row or "index" not in row else ""
@@ -244,7 +244,7 @@ def _instruction_keys(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _indices(rows: Sequence[Row], keys: Sequence[str], reference: _Reference | None) -> list[int]:
+def _indices(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Reference | None) -> list[int]:
     """Return the instruction's index of each row: its field "index", else the place of its text in the reference."""
     numbered = ["index" in row for _, row in rows]
     if all(numbered):
@@ -258,7 +258,7 @@ def _indices(rows: Sequence[Row], keys: Sequence[str], reference: _Reference | N
     return _places(rows, keys, reference or _official())
 
 
-def _places(rows: Sequence[Row], keys: Sequence[str], reference: _Reference) -> list[int]:
+def _places(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Reference) -> list[int]:
     position = {key: place for place, key in enumerate(reference.keys)}
     if len(position) < len(reference.keys):
         raise UserError(

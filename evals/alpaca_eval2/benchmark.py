@@ -8,7 +8,7 @@ from typing import Any
 from evals import scoring
 from evals.alpaca_eval2.annotation_files import AnnotationFiles
 from evals.alpaca_eval2.annotations import AnnotationRow, annotations_from_rows, write_annotations
-from evals.alpaca_eval2.judgments import Names, annotations_of, positions_of, repeats_of, rows_of
+from evals.alpaca_eval2.judgments import OfficialNames, annotations_of, positions_of, repeats_of, rows_of
 from evals.alpaca_eval2.leaderboard import write_leaderboard
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.length_calibration_steps import (
@@ -37,7 +37,7 @@ from harness.steps.data import DataRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(BaselineOptions):
+class AlpacaEvalOptions(BaselineOptions):
     """The AlpacaEval 2.0 options of a recipe: the instructions, and the data of its length calibration.
 
     That is a finished calibration, a file like df_gamed.csv, or else verdicts of the embedded judge.
@@ -57,7 +57,7 @@ class AlpacaEval2(JudgedPairs):
     source = "Dubois et al. 2024; SGPO, section 4.3"
     metrics = REPORTED
     protocol = "alpaca_eval2"
-    Options = Options
+    Options = AlpacaEvalOptions
     verdict_files = AnnotationFiles
     published = PUBLISHED
 
@@ -74,7 +74,7 @@ class AlpacaEval2(JudgedPairs):
             baselines=setting.baselines,
             calibration=self._calibration(setting),
             judgments=rows,
-            names=Names(setting.baseline_name, name, setting.judge.model),
+            names=OfficialNames(setting.baseline_name, name, setting.judge.model),
             allow_missing=setting.allow_missing,
             resamples=RESAMPLES,
         )
@@ -113,7 +113,7 @@ class AlpacaEval2(JudgedPairs):
 
         None without any. Raises NotFetched where the published one cannot be had.
         """
-        options: Options = setting.options
+        options: AlpacaEvalOptions = setting.options
         if options.length_calibration:
             return calibration_from(Path(options.length_calibration))
         if setting.is_published:
@@ -141,7 +141,7 @@ def score_alpaca_eval2(
     baselines: Artifact,
     calibration: Artifact | None,
     judgments: Sequence[Artifact],
-    names: Names,
+    names: OfficialNames,
     allow_missing: bool,
     resamples: int,
 ) -> None:

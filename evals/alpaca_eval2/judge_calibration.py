@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DISCLAIMER = "not AlpacaEval 2.0"
 SCORES = {"win_rate": "win rate", "length_controlled_winrate": "length-controlled win rate"}
 
-Pairs = Mapping[str, tuple[Annotations, Annotations]]
+VerdictPairs = Mapping[str, tuple[Annotations, Annotations]]
 """By calibration model: the reference's verdicts and the judge's, on the same instructions."""
 Points = Mapping[str, tuple[float, float]]
 """By calibration model: the score in per cent by the reference, and by the judge."""
@@ -139,7 +139,7 @@ def bridge(
     return _without_nan(result)
 
 
-def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, Annotations]) -> Pairs:
+def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, Annotations]) -> VerdictPairs:
     """Return the verdicts on instructions that both judged, of models that have at least two of them."""
     pairs = {}
     for model in sorted(reference.keys() & other.keys()):
@@ -209,7 +209,7 @@ def _with_interval(statistic: Statistic, counts: FloatArray) -> dict[str, Any]:
 # Scores
 
 
-def _points(pairs: Pairs, metric: str, calibration: Calibration | None) -> Points:
+def _points(pairs: VerdictPairs, metric: str, calibration: Calibration | None) -> Points:
     return {
         model: (_score(first, metric, calibration), _score(second, metric, calibration))
         for model, (first, second) in pairs.items()
@@ -247,7 +247,7 @@ def _ranking(points: Points) -> dict[str, float]:
 # The bridge
 
 
-def _estimate(points: Points, pairs: Pairs, score: float, n: int) -> dict[str, Any]:
+def _estimate(points: Points, pairs: VerdictPairs, score: float, n: int) -> dict[str, Any]:
     """Return the reference's score where the judge's is `score` on `n` instructions, from these calibration models."""
     import numpy as np
 
@@ -258,7 +258,7 @@ def _estimate(points: Points, pairs: Pairs, score: float, n: int) -> dict[str, A
     return {"value": float(scores(line.estimate(at), n)), "ci95": scores(np.array(line.interval(at)), n).tolist()}
 
 
-def _line(points: Points, pairs: Pairs) -> Line:
+def _line(points: Points, pairs: VerdictPairs) -> Line:
     import numpy as np
 
     from evals.stats.bridge import fit_line, logits
@@ -268,7 +268,7 @@ def _line(points: Points, pairs: Pairs) -> Line:
     return fit_line(by_judge, by_reference)
 
 
-def _left_out(points: Points, pairs: Pairs) -> dict[str, dict[str, Any]]:
+def _left_out(points: Points, pairs: VerdictPairs) -> dict[str, dict[str, Any]]:
     """Estimate each model, by name, from all other models; empty where they are too few."""
     from evals.stats.bridge import MIN_MODELS
 
@@ -285,7 +285,7 @@ def _left_out(points: Points, pairs: Pairs) -> dict[str, dict[str, Any]]:
     }
 
 
-def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: Pairs) -> dict[str, Any] | None:
+def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: VerdictPairs) -> dict[str, Any] | None:
     """Measure how good estimates of left-out models are: errors (root mean square) and widths of the intervals, in
     points.
 
@@ -322,7 +322,7 @@ def _error(points: Points, estimates: Mapping[str, Mapping[str, Any]]) -> float:
     return float((sum(squares) / len(squares)) ** 0.5)
 
 
-def _moves_with_instructions(pairs: Pairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
+def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
     """Return the 95 % interval of the estimated win rate over resampled instructions, calibration models and new one
     alike."""
     import numpy as np

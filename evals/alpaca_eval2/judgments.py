@@ -17,7 +17,7 @@ OTHER_DATASET = "alpaca_eval2"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class OfficialNames:
     """The names of the baseline, the model and the judge in the official files."""
 
     baseline: str = "baseline"
@@ -27,11 +27,11 @@ class Names:
 
 def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "") -> Annotations:
     """Return the verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
-    rows = rows_of(artifact.rows(Judgment), positions, Names(model=model or artifact.key[:12]))
+    rows = rows_of(artifact.rows(Judgment), positions, OfficialNames(model=model or artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
 
 
-def repeats_of(artifact: Artifact, positions: dict[str, int], names: Names) -> list[Annotations]:
+def repeats_of(artifact: Artifact, positions: dict[str, int], names: OfficialNames) -> list[Annotations]:
     """Return the verdicts of each repeat by themselves."""
     repeats = by_repeat(artifact.rows(Judgment))
     return [annotations_from_rows(rows_of(rows, positions, names), str(artifact)) for rows in repeats]
@@ -42,7 +42,7 @@ def positions_of(baselines: Artifact) -> dict[str, int]:
     return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
 
 
-def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Names) -> list[AnnotationRow]:
+def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: OfficialNames) -> list[AnnotationRow]:
     """Convert judgments to alpaca_eval's annotations, in the official order.
 
     The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where

@@ -14,7 +14,7 @@ from evals import scoring
 from evals.alpaca_eval2 import instruction_set
 from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
-from evals.base import ItemResults, Metric, Published
+from evals.base import ItemResults, Metric, PublishedMetric
 from evals.scoring import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -28,7 +28,7 @@ DISCRETE = Metric("discrete_win_rate")
 LENGTH_CONTROLLED = Metric("length_controlled_winrate")
 METRICS = (WIN_RATE, DISCRETE, LENGTH_CONTROLLED)
 REPORTED = (LENGTH_CONTROLLED, WIN_RATE)
-PUBLISHED = Published(
+PUBLISHED = PublishedMetric(
     title="AlpacaEval 2.0",
     n_items=len(instruction_set.OFFICIAL_INSTRUCTION_KEYS),
     items="instructions",

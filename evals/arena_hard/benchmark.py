@@ -149,7 +149,7 @@ def _games(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePr
 
 def _asked(row: Judgment, prompt: JudgePrompt) -> str:
     """Return the user's message that the judge was asked with first."""
-    return judge.Game(row.prompt, row.baseline, row.output, row.order).request(prompt).messages[-1].content
+    return judge.OrderedPair(row.prompt, row.baseline, row.output, row.order).request(prompt).messages[-1].content
 
 
 def _answers_given(judgments: Artifact, name: str) -> list[ArenaAnswer]:

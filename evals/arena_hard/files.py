@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evals.formats import fields
-from evals.formats.rows import Row, read_rows, write_lines
+from evals.formats.rows import PlacedRow, read_rows, write_lines
 from harness.errors import UserError, nearest
 from harness.records import WIN_OF_FIRST, Prompt, official_label
 from harness.texts import format_names
@@ -101,12 +101,12 @@ def read_answers(path: Path) -> list[ArenaAnswer]:
     return answers_in(read_rows(path))
 
 
-def answers_in(rows: Sequence[Row]) -> list[ArenaAnswer]:
+def answers_in(rows: Sequence[PlacedRow]) -> list[ArenaAnswer]:
     """Return the answers in the rows of a file. Raises UserError for missing fields and answers of several turns."""
     return [_answer(row, where) for where, row in rows]
 
 
-def holds_answers(rows: Sequence[Row]) -> bool:
+def holds_answers(rows: Sequence[PlacedRow]) -> bool:
     """Return whether rows are Arena-Hard's answers, which go by a question's identifier and not by its text."""
     return any(name in rows[0][1] for name in _IDENTIFIERS) and "instruction" not in rows[0][1]
 

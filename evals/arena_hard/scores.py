@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals import scoring
 from evals.arena_hard.files import ARENA_GAMES, ArenaJudgment
-from evals.base import ItemResults, Metric, Published
+from evals.base import ItemResults, Metric, PublishedMetric
 from harness.errors import UserError
 from harness.records import share_by_label
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCORE = Metric("score")
 METRICS = (SCORE,)
-PUBLISHED = Published(
+PUBLISHED = PublishedMetric(
     title="Arena-Hard v0.1",
     n_items=500,
     items="questions",

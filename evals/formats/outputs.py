@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.formats import fields
-from evals.formats.rows import Row, bare_name, read_rows, write_json
+from evals.formats.rows import PlacedRow, bare_name, read_rows, write_json
 from harness.errors import UserError
 from harness.models.row_layouts import HISTORY, MATERIAL, SYSTEM, UNREAD
 
@@ -34,7 +34,7 @@ def read_model_outputs(path: Path) -> list[ModelOutput]:
     return outputs_in(path, read_rows(path))
 
 
-def outputs_in(path: Path, rows: Sequence[Row]) -> list[ModelOutput]:
+def outputs_in(path: Path, rows: Sequence[PlacedRow]) -> list[ModelOutput]:
     """Return the model outputs in rows of the file `path`, as `read_model_outputs`."""
     outputs = [_output(row, where) for where, row in rows]
     names = {output.generator for output in outputs if output.generator}

@@ -8,7 +8,7 @@ from evals.stats.bootstrap import FloatArray, Statistic, ratio_statistic
 
 
 @dataclass(frozen=True)
-class WinRate:
+class WinRateSummary:
     """Summary of one model's preferences, in alpaca_eval's column names; rates and errors in per cent.
 
     `win_rate` is the mean preference, `standard_error` its standard error, `discrete_win_rate` the share of prompts
@@ -24,12 +24,12 @@ class WinRate:
     discrete_win_rate: float
 
 
-def win_rate(preferences: FloatArray) -> WinRate:
+def win_rate(preferences: FloatArray) -> WinRateSummary:
     """Summarise preferences [prompts] in [0, 1], the probability that the model beats the baseline on each prompt."""
     wins, losses = int(np.sum(preferences > 0.5)), int(np.sum(preferences < 0.5))
     n = len(preferences)
     error = 100 * float(np.std(preferences, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return WinRate(
+    return WinRateSummary(
         win_rate=100 * float(np.mean(preferences)),
         standard_error=error,
         n_wins=wins,

@@ -21,7 +21,7 @@ from harness.engine.artifacts import Artifact, ancestry, input_keys
 from harness.engine.code import code_of
 from harness.engine.locks import locked_at_once
 from harness.engine.pipeline import checked_plan, run
-from harness.engine.staleness import listed
+from harness.engine.staleness import Record, listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
@@ -32,8 +32,6 @@ from harness.run.options import Choice
 
 STORE = "rerun-store"
 """In a candidate's folder. No run has a store of that name, so that what a candidate removes is its own."""
-
-Record = Mapping[str, Any]
 
 AFTER = "after those"
 UNKNOWN = "recorded without their code, so run again"

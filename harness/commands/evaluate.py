@@ -172,7 +172,7 @@ def _named(prompts: Sequence[Prompt]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class JudgingForecast:
     """The estimated cost of judging one bench; `assumes_answers` where the baseline's stand in for answers to come."""
 
     bench: str
@@ -204,7 +204,7 @@ class Forecast:
         }
 
 
-def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[Forecast]:
+def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[JudgingForecast]:
     """Estimate what judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
 
     Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
@@ -337,13 +337,13 @@ def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
     )
 
 
-def _forecast(judged: Judged, store: Store) -> Forecast:
+def _forecast(judged: Judged, store: Store) -> JudgingForecast:
     baselines = store.bind(judged.bench.baselines).rows(Response)
     known = store.has(judged.outputs)
     outputs = store.bind(judged.outputs).rows(Response) if known else baselines
     games = pair_up(judged.benchmark.protocol, outputs, baselines, judged.bench.judge_repeats)
     requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.benchmark.protocol, game)]
     judge = judged.bench.judge
-    return Forecast(
+    return JudgingForecast(
         judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known
     )

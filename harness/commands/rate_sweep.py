@@ -53,7 +53,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRate:
     """One method on one base model at a multiple of its rate, as promises of its scores by bench."""
 
     model: str
@@ -179,7 +179,7 @@ def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifa
     return role, rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
-def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:
+def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[ScoredRate]:
     """Return the scores at multiples of the chosen rates (base model -> method -> rate)."""
     return [
         _scored(scale, model, method, times, rate, seed)
@@ -189,11 +189,11 @@ def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: 
     ]
 
 
-def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
+def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> ScoredRate:
     policy, scores = trained_at(scale, model, method, times * rate, seed), {}
     for name in SCORES:
         benchmark, bench = load_benchmark(name), bench_on(scale, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
             rows = benchmark.run(bench, policy, seed)
             scores[name] = benchmark.score(bench, [rows], f"{model}-{method}-{times:g}")
-    return Scored(model, method, times, times * rate, scores)
+    return ScoredRate(model, method, times, times * rate, scores)

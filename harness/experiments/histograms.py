@@ -21,7 +21,7 @@ UNITS = {"edit_distance": "tokens", "perplexity": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredSet:
     """One set of values on one base model, over all seeds."""
 
     model: str
@@ -38,7 +38,7 @@ class HistogramsExperiment(Experiment):
     """A figure of histograms on a scale, as promises."""
 
     exhibit: HistogramFigure
-    sets: tuple[Measured, ...]
+    sets: tuple[MeasuredSet, ...]
     filters: Mapping[str, tuple[Artifact, ...]]
     """By model, what the filter keeps of each set that the improver learns from; empty where none is shown filtered."""
     tests: Mapping[tuple[str, str, str], Artifact]
@@ -64,7 +64,7 @@ class HistogramsExperiment(Experiment):
             kept=tuple(_filter_count(model, filters, store) for model, filters in self.filters.items()),
         )
 
-    def _values(self, measured: Measured, store: Store) -> SetValues:
+    def _values(self, measured: MeasuredSet, store: Store) -> SetValues:
         values = _read(store.bind(measured.measurements[0]), self.exhibit.quantity)
         if measured.filtered:
             inside = {row.prompt.id for row in store.bind(measured.filtered).rows(Response)}
@@ -94,13 +94,13 @@ def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperime
 
 def _measured(
     exhibit: HistogramFigure, model: str, panel: int, value_set: ValueSet, of_seeds: Sequence[MethodResponses]
-) -> Measured:
+) -> MeasuredSet:
     measurements = []
     for sets in of_seeds:
         with labels(f"{model} seed {sets.inputs.seed}"):
             measurements.append(_measurement(exhibit, sets, value_set.responses))
     filtered = _filter(exhibit, model, of_seeds[0], value_set) if value_set.filtered else None
-    return Measured(model, panel, value_set, tuple(measurements), filtered)
+    return MeasuredSet(model, panel, value_set, tuple(measurements), filtered)
 
 
 def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> Artifact:
@@ -127,7 +127,7 @@ def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tup
         return sets.all_filtered(exhibit.data)
 
 
-def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: HistogramFigure, sets: Sequence[MeasuredSet]) -> dict[tuple[str, str, str], Artifact]:
     by_place = {(each.model, each.set.id): each for each in sets}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in sets}):

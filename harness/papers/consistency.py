@@ -13,7 +13,7 @@ from harness.errors import unknown
 from harness.papers.claims import Claim
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibits, load_paper
-from harness.papers.paper import Number, Paper, Statement
+from harness.papers.paper import Number, Paper, TextStatement
 
 SLACK = 1e-9
 """Of sums of decimal fractions in binary."""
@@ -79,7 +79,7 @@ def _paragraph(name: str, text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=f"  {name:7}", subsequent_indent=" " * 9)
 
 
-def _of_text(statements: Iterable[Statement], printed: Mapping[str, Number]) -> Iterator[Finding]:
+def _of_text(statements: Iterable[TextStatement], printed: Mapping[str, Number]) -> Iterator[Finding]:
     """Yield statements that their cells cannot be rounded from."""
     for statement in statements:
         subtrahend = [_best(statement.minus, printed)] if statement.minus else []
@@ -101,7 +101,7 @@ def _best(cell: str, printed: Mapping[str, Number]) -> Number:
     return max(same_quantity, key=lambda number: number.decimals)
 
 
-def _agrees(statement: Statement, terms: Sequence[Number]) -> bool:
+def _agrees(statement: TextStatement, terms: Sequence[Number]) -> bool:
     """Return whether some values behind the rounding of the terms, first minus the others, can be rounded to the
     statement."""
     tolerance = _half_unit(statement.decimals) + sum(_half_unit(term.decimals) for term in terms) + SLACK

@@ -20,7 +20,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class TextStatement:
     """A number in the paper's text that can be worked out from its own tables, and what we make of it.
 
     `says` is the number as printed, rounded to `decimals`. It is that of each cell in `of`, less the one in `minus`
@@ -59,7 +59,7 @@ class Paper:
     """The scale that its own numbers are of: a run on another one is not comparable by value."""
     judge: str
     models: dict[str, str]
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[TextStatement, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
     def model(self, name: str) -> str:

@@ -9,7 +9,7 @@ from harness.papers.paper import Number
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScoreColumn:
     """One metric of a table, with the judge and the baseline the paper used for it."""
 
     id: str
@@ -22,7 +22,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MethodRow:
     """One method: our name and the paper's label. `added` says what a row is that the paper does not have.
 
     `described` holds the paper's words on it, one for each of the table's `descriptions`.
@@ -41,8 +41,8 @@ class ScoreTable(Exhibit):
     decimals: int
     descriptions: tuple[str, ...] = ()
     """Heads of the columns that say in words what each row is, as in Tables 4, 5 and 7."""
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[ScoreColumn, ...]
+    rows: tuple[MethodRow, ...]
     cells: dict[str, dict[str, dict[str, float]]]
 
     def subject(self, id: str) -> str:
@@ -54,7 +54,7 @@ class ScoreTable(Exhibit):
         column = self.column(bench, metric)
         return f"{column.bench_label} {column.label.removesuffix(' (%)')}"
 
-    def column(self, bench: str, metric: str) -> Column:
+    def column(self, bench: str, metric: str) -> ScoreColumn:
         """Return the column of one metric. Raises UserError with the nearest name."""
         columns = {f"{column.bench}/{column.metric}": column for column in self.columns}
         name = f"{bench}/{metric}"
@@ -62,7 +62,7 @@ class ScoreTable(Exhibit):
             return columns[name]
         raise unknown(f"column of {self.paper.name} {self.name}", name, columns)
 
-    def row(self, method: str) -> Row:
+    def row(self, method: str) -> MethodRow:
         """Return the row of one of our methods. Raises UserError with the nearest name."""
         rows = {row.method: row for row in self.rows}
         if method in rows:
@@ -74,10 +74,10 @@ class ScoreTable(Exhibit):
         have."""
         known = {row.method for row in self.rows}
         empty = ("",) * len(self.descriptions)
-        rows = (Row(method, method, what, empty) for method, what in added.items() if method not in known)
+        rows = (MethodRow(method, method, what, empty) for method, what in added.items() if method not in known)
         return replace(self, rows=(*self.rows, *rows))
 
-    def published(self, model: str, method: str, column: Column) -> float | None:
+    def published(self, model: str, method: str, column: ScoreColumn) -> float | None:
         """Return the printed number, or None where the paper has none."""
         return self.cells.get(model, {}).get(method, {}).get(column.id)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.base import Published, Setting
+from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import load_baseline
 from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
@@ -144,7 +144,7 @@ def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | Non
     return metric.departure(_reasons(metric, setting, choice)) if metric else None
 
 
-def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
+def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
     official = judge(OFFICIAL_JUDGE)
     if choice.scale != OFFICIAL:
         yield f"the instructions are those of scale {choice.scale}"
@@ -158,7 +158,7 @@ def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> It
         yield f"against {setting.baseline_name}, not {metric.baseline}"
 
 
-def published_metric(bench: str) -> Published:
+def published_metric(bench: str) -> PublishedMetric:
     """Return the metric that official data is of. Raises UserError for a bench without official data."""
     known = {name: metric for name in EVALS.builtin if (metric := load_benchmark(name).published)}
     if bench not in known:

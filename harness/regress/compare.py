@@ -15,16 +15,16 @@ from harness.recipes.registries import load_benchmark
 from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
 from harness.regress.runs import (
-    Cell,
     CellName,
     FinishedRun,
+    RunCell,
     input_of,
     read_run,
     require_comparable,
     require_same_prompts,
 )
 from harness.run.evidence import tell_stale_folders
-from reports.regress import ComparedRun, ComparedScore, Comparison, Verdict, write_comparison
+from reports.regress import ComparedRun, ComparedScore, RunComparison, ScoreVerdict, write_comparison
 from reports.viewer import Pair
 
 ROUNDING = 1e-9
@@ -53,7 +53,7 @@ def regress(
     out: Path | None = None,
     make: Callable[[Path, Path], None] | None = None,
     code_changes: CodeChanges = "warn",
-) -> tuple[Comparison, Path]:
+) -> tuple[RunComparison, Path]:
     """Compare the run in the folder `candidate` with that in `baseline`; return what was found, and the page's place.
 
     `make` makes the candidate, once the baseline is found fit, which is compared as it was then. Writes `regress.html`
@@ -81,8 +81,8 @@ class _Compared:
     """A cell that both runs have."""
 
     name: CellName
-    before: Cell
-    after: Cell
+    before: RunCell
+    after: RunCell
 
     @cached_property
     def is_same(self) -> bool:
@@ -116,9 +116,9 @@ def _by_game(rows: Sequence[Judgment]) -> dict[tuple[str, str, int], tuple[str, 
     return {(row.prompt.id, row.order, row.repeat): (row.state, row.verdict, row.preference) for row in rows}
 
 
-def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> Comparison:
+def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> RunComparison:
     scores = _scores(cells)
-    return Comparison(
+    return RunComparison(
         baseline=_run(before),
         candidate=_run(after),
         scale=before.manifest.scale,
@@ -198,7 +198,7 @@ def _measured(each: _Compared) -> Iterator[_Measured]:
         yield _Measured(each, metric, better_is_more(on_shared_items(sets, metric), sets, metric))
 
 
-def results_of(bench: str, cells: Sequence[Cell]) -> list[ItemResults]:
+def results_of(bench: str, cells: Sequence[RunCell]) -> list[ItemResults]:
     """Return the results of the training seeds of the first cell, then of the second.
 
     Raises UserError where the cells are not measured alike.
@@ -220,7 +220,7 @@ def _untested(each: _Compared, metric: str, withheld: str | None = None) -> Comp
     )
 
 
-def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[Verdict, str]:
+def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[ScoreVerdict, str]:
     """Return the verdict and note of a score that is not tested."""
     if each.is_rescored(metric):
         return "rescored", f"{SCORING if each.has_same_verdicts else VERDICTS} changed, not the answers"

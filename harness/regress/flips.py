@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.records import Judgment, outcome
-from harness.regress.runs import Cell, CellName
+from harness.regress.runs import CellName, RunCell
 from reports.viewer import Pair, Side, Verdict
 
 
-def flipped_pairs(name: CellName, before: Cell, after: Cell) -> Iterator[Pair]:
+def flipped_pairs(name: CellName, before: RunCell, after: RunCell) -> Iterator[Pair]:
     """Yield the flipped pairs of one cell.
 
     Seeds that both runs have are compared with themselves, others in their order.

@@ -20,7 +20,7 @@ CellName = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunCell:
     """One method on one base model and bench: its scores by metric, its verdicts by training seed."""
 
     scores: Mapping[str, Score]
@@ -46,11 +46,11 @@ class Cell:
         """Return the answers of one training seed, by prompt id."""
         return {row.prompt.id: row.output for row in self.rows[seed]}
 
-    def shared_seeds(self, other: "Cell") -> list[int]:
+    def shared_seeds(self, other: "RunCell") -> list[int]:
         """Return the training seeds that both have."""
         return [seed for seed in self.verdicts if seed in other.verdicts]
 
-    def has_same_outputs(self, other: "Cell") -> bool:
+    def has_same_outputs(self, other: "RunCell") -> bool:
         """Return whether all training seeds that both have gave the same answers; without a common seed that is not
         known."""
         shared = self.shared_seeds(other)
@@ -67,7 +67,7 @@ class FinishedRun:
 
     folder: Path
     manifest: Manifest
-    cells: Mapping[CellName, Cell]
+    cells: Mapping[CellName, RunCell]
 
     @property
     def judged(self) -> list[Path]:
@@ -93,10 +93,10 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, manifest, cells)
 
 
-def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels: Mapping[str, str]) -> Cell:
+def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels: Mapping[str, str]) -> RunCell:
     any_score = next(iter(scores.values()))
     verdicts = [_artifact(folder, place) for place in any_score.judgments]
-    return Cell(
+    return RunCell(
         scores,
         labels,
         any_score.judge,
@@ -158,7 +158,7 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
         _require_one_judge(name[2], baseline.cells[name], candidate.cells[name])
 
 
-def _require_one_judge(bench: str, before: Cell, after: Cell) -> None:
+def _require_one_judge(bench: str, before: RunCell, after: RunCell) -> None:
     if before.judge != after.judge:
         raise UserError(
             f"{bench} was judged by {before.judge} in the baseline, by {after.judge} in the candidate (fingerprints of "
@@ -166,7 +166,7 @@ def _require_one_judge(bench: str, before: Cell, after: Cell) -> None:
         )
 
 
-def require_same_prompts(bench: str, before: Cell, after: Cell) -> None:
+def require_same_prompts(bench: str, before: RunCell, after: RunCell) -> None:
     """Raise UserError where two cells were not asked the same, or not compared with the same answers."""
     shared = before.questions.keys() & after.questions.keys()
     different = sorted(id for id in shared if before.questions[id] != after.questions[id])

@@ -22,7 +22,7 @@ MAX_NOTE = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class JudgeRecord:
     """The judge of a run; `fingerprint` covers model, prompt, parser and parameters."""
 
     name: str
@@ -83,7 +83,7 @@ class Manifest:
     seconds: float
     store: str
     """Where the store is, as seen from the manifest's folder."""
-    judge: Judge
+    judge: JudgeRecord
     teacher: str
     provenance: dict[str, Any]
     stale: tuple[str, ...]

@@ -21,7 +21,7 @@ from harness.recipes.changes import leaves, split_row
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.results.exhibits import ScoresResult
-from harness.results.manifest import MANIFEST, Judge, Manifest, Model, StepRecord, read_manifest
+from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, StepRecord, read_manifest
 from harness.run.claims import decide_claims
 
 
@@ -97,9 +97,9 @@ def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
     return ancestry(target for experiment in experiments for target in experiment.targets())
 
 
-def _judge(experiments: Sequence[Experiment], scale: Recipe) -> Judge:
+def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
-    return Judge(
+    return JudgeRecord(
         name=scale.judge.model,
         fingerprint=", ".join(f"{bench} {fingerprint}" for bench, fingerprint in fingerprints.items()),
         prompt=path_text(scale.prompts_path) if scale.truth_is_known else "the benches' own",
