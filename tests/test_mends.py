@@ -60,7 +60,12 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/plan/hardware.py:speed": ("plan", "reproduce", "doctor"),
     "harness/plan/notes.py:assumptions": ("plan",),
     "harness/plan/notes.py:warnings": ("plan",),
-    "harness/plan/notes.py:_asked": ("plan",),
+    "harness/plan/notes.py:_retired": ("plan",),
+    "harness/recipes/changes.py:asked_changes": ALL_RUNS,
+    "harness/recipes/loading.py:load_recipe": ALL_RUNS,
+    "harness/recipes/loading.py:_check_names": ALL_RUNS,
+    "harness/recipes/recipe.py:Recipe": ALL_RUNS,
+    "harness/run/manifest.py:_changed_settings": ("reproduce",),
     "harness/plan/notes.py:_misfits": ("plan",),
     "harness/preflight/data.py:check_rows": RUNS,
     "harness/preflight/machine.py:_resources": RUNS,
@@ -93,7 +98,7 @@ def messages() -> Iterator[tuple[str, str]]:
     """(place, text) of every text in our code that names an option; docstrings and the command line itself left out."""
     for package in ("harness", "methods", "evals", "reports"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            if path.parent != ROOT / "harness/cli" or path.name != "app.py":
+            if path.parent != ROOT / "harness/cli" or path.name == "eval_options.py":
                 for name, text in _texts(ast.parse(path.read_text(encoding="utf-8"))):
                     yield f"{path.relative_to(ROOT).as_posix()}:{name}", text
 

@@ -122,7 +122,7 @@ def test_listing_imports_no_machine_learning(kind: str) -> None:
 def imported_by(arguments: list[str]) -> set[str]:
     script = (
         "import sys\nfrom tests.plugins import hide_installed\nhide_installed()\n"
-        "from harness.cli.app import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
+        "from harness.cli import main\nsys.argv = ['harness', *sys.argv[1:]]\n"
         "try:\n    main()\nfinally:\n    print('modules', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True)

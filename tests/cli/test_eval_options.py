@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from harness.cli.app import eval_
+from harness.cli.scores import eval_
 from harness.cli.eval_options import APPLIES
 from tests.command import Harness
 

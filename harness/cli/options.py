@@ -1,0 +1,260 @@
+"""Options that several commands share."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from harness.cli.help import under
+from harness.cli.parameters import EXPERIMENT, MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
+from harness.config.yaml_files import name_in
+from harness.engine.compute import ExecutorKind
+from harness.engine.limits import Limits
+
+if TYPE_CHECKING:
+    from harness.endpoints.reference import EndpointReference
+
+SCALE = "mini"
+RECIPE = ("--scale", "--recipe", "scale")
+"""One option: the name of a packaged recipe, or a file."""
+MAX_TIMEOUT = 7 * 86400
+"""Seconds; what the system counts time-outs in ends at some number."""
+
+of_judge, pace, cost = under("The judge"), under("Request rate"), under("Cost")
+of_run, execution = under("The run"), under("Execution")
+of_scores, evidence = under("The scores"), under("Earlier results")
+
+
+def all_by_default(
+    _context: click.Context, _parameter: click.Parameter, names: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return the names; none where the option is left out, which stands for all."""
+    return names or ()
+
+
+def _go_offline(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from harness.network import go_offline
+
+        go_offline()
+
+
+offline = execution(
+    "--offline",
+    is_flag=True,
+    expose_value=False,
+    callback=_go_offline,
+    help="Offline: use prefetched files only.",
+)
+
+
+def code_changes_option(*actions: str) -> Callable[..., Any]:
+    """Return the option that says what is done with stale artifacts, which the command gets as `code_changes`."""
+    return evidence(
+        "--code-changes",
+        type=click.Choice(actions),
+        default="warn",
+        show_default=True,
+        help="Results of other code than the current: warn"
+        + (", make them and what depends on them again" if "rerun" in actions else "")
+        + ", or ignore.",
+    )
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add EXPERIMENT, as `experiment`, and the options of `choice_options`."""
+    return click.argument("experiment", type=EXPERIMENT)(choice_options(command))
+
+
+def choice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what is run and on what, which the command gets as `choice` and `run_dir`."""
+
+    @functools.wraps(command)
+    def with_choice(
+        scale: str,
+        fast: bool,
+        limit: int | None,
+        seed: int,
+        seeds: int,
+        models: tuple[str, ...],
+        methods: tuple[str, ...],
+        teacher: str | None,
+        settings: tuple[str, ...],
+        accelerate: str | None,
+        processes: int | None,
+        micro_batch_size: int | None,
+        executor: str | None,
+        ray_address: str | None,
+        store: str | None,
+        run_dir: Path | None,
+        **others: Any,
+    ) -> None:
+        from harness.run.options import Choice
+
+        if seed + seeds - 1 > MAX_SEED:
+            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
+        compute = {
+            "accelerate": accelerate,
+            "processes": processes,
+            "micro_batch_size": micro_batch_size,
+            "executor": executor,
+            "ray_address": ray_address,
+            "store": store,
+        }
+        choice = Choice(
+            scale=scale,
+            fast=fast,
+            limit=limit,
+            seeds=tuple(range(seed, seed + seeds)),
+            models=models,
+            methods=methods,
+            teacher=teacher,
+            settings=settings,
+            compute={name: value for name, value in compute.items() if value is not None},
+        )
+        command(
+            choice=choice,
+            run_dir=run_dir or Path("runs") / (f"{name_in(scale)}-fast" if fast else name_in(scale)),
+            **others,
+        )
+
+    for option in reversed(_OPTIONS_OF_A_RUN):
+        with_choice = option(with_choice)
+    return with_choice
+
+
+_OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
+    of_run(
+        *RECIPE,
+        type=TEXT,
+        default=SCALE,
+        show_default=True,
+        help="The scale: a name from `harness list scales`, or a file.",
+    ),
+    of_run("--fast", is_flag=True, help="Reduced sizes, same code path."),
+    of_run("--limit", type=Whole(), help="The most rows of each data set."),
+    of_run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
+    of_run("--seeds", default=1, show_default=True, type=Whole(1, 100), help="The number of training seeds."),
+    of_run("--models", type=NAMES, callback=all_by_default, help="Only these base models (comma-separated)."),
+    of_run(
+        "--methods",
+        type=NAMES,
+        callback=all_by_default,
+        help="Only these methods (comma-separated), such as sft,sgpo:rounds=3.",
+    ),
+    of_run(
+        "--set",
+        "settings",
+        type=TEXT,
+        multiple=True,
+        help="Change a setting of the recipe, such as methods.dpo.beta=0.1; repeatable.",
+    ),
+    of_run("--teacher", type=TEXT, help="The teacher, in place of the scale's."),
+    of_run(
+        "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
+    ),
+    execution(
+        "--accelerate",
+        type=TEXT,
+        help="The accelerate config of training: a file of configs/accelerate.  [default: the scale's]",
+    ),
+    execution("--processes", type=Whole(), help="Training processes.  [default: the scale's]"),
+    execution("--micro-batch-size", type=Whole(), help="Rows per process and forward pass."),
+    execution(
+        "--executor",
+        type=click.Choice(get_args(ExecutorKind)),
+        help="The executor of steps.  [default: the scale's, else local]",
+    ),
+    execution("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
+    execution("--store", type=TEXT, help="A URL to share artifacts at, for machines without a common file system."),
+)
+
+
+def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
+    usual = Limits()
+
+    def names(name: str) -> tuple[str, ...]:
+        return (f"--{name}", f"--judge-{name}") if required else (f"--judge-{name}",)
+
+    return (
+        of_judge(
+            *names("model"),
+            "judge_model",
+            type=TEXT,
+            required=required,
+            help="The judge: a model's name at the endpoint." + ("" if required else "  [default: the scale's]"),
+        ),
+        of_judge(
+            *names("base-url"),
+            "judge_url",
+            type=TEXT,
+            help="Its OpenAI-compatible endpoint.  [default: the OpenAI API]",
+        ),
+        of_judge(
+            *names("without"),
+            "refused",
+            type=TEXT,
+            multiple=True,
+            help="Request parameters to leave out: temperature, logprobs, max_tokens or system (turns); repeatable.",
+        ),
+        pace(
+            "--concurrency",
+            default=usual.concurrency,
+            show_default=True,
+            type=Whole(1, 1024),
+            help="Requests at a time.",
+        ),
+        pace("--requests-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
+        pace("--tokens-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
+        pace(
+            "--timeout",
+            default=usual.timeout_seconds,
+            show_default=True,
+            type=FiniteFloat(0, MAX_TIMEOUT, min_open=True),
+            help="Seconds to wait for a reply.",
+        ),
+        cost("--max-usd", type=FiniteFloat(), help="The budget of this run, in dollars."),
+        cost("--batch", is_flag=True, help="Use the Batch API: half the price, within a day."),
+    )
+
+
+def judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of a command that asks a judge, which gets them as `judge` and `limits`.
+
+    Where it is not `required` it may be left out, and is the scale's. Where it is, --model stands for --judge-model.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_judge(
+            judge_model: str | None,
+            judge_url: str | None,
+            refused: tuple[str, ...],
+            concurrency: int,
+            requests_per_minute: int | None,
+            tokens_per_minute: int | None,
+            timeout: float,
+            max_usd: float | None,
+            batch: bool,
+            **others: Any,
+        ) -> None:
+            limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
+            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **others)
+
+        for option in reversed(_options_of_a_judge(required)):
+            with_judge = option(with_judge)
+        return with_judge
+
+    return decorate
+
+
+def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -> "EndpointReference | None":
+    if model is None:
+        if url or refused:
+            raise click.UsageError("--judge-base-url and --judge-without go with --judge-model")
+        return None
+    from harness.steps.judge import judge
+
+    return judge(model, url, refused)

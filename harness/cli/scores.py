@@ -1,0 +1,208 @@
+"""Commands that score and compare models."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.help import Command, HeadedCommand, under
+from harness.cli.options import RECIPE, SCALE, code_changes_option, cost, judge_options, of_judge, of_scores, offline
+from harness.cli.parameters import PATH, TEXT, TrainingSeeds, Whole
+from harness.config.yaml_files import name_in
+from harness.engine.limits import Limits
+
+if TYPE_CHECKING:
+    from harness.endpoints.reference import EndpointReference
+    from harness.engine.staleness import CodeChanges
+
+scored, instructions = under("What to score"), under("The instructions and the answers to them")
+
+
+@click.command("eval", cls=HeadedCommand)
+@scored(
+    "--bench", "benches", type=TEXT, multiple=True, required=True, help="See `harness list evals`; may be repeated."
+)
+@scored("--model", type=TEXT, help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
+@scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
+@scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
+@scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
+@instructions(
+    *RECIPE, type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
+)
+@instructions("--data", type=TEXT, help="A folder with the official data.  [default: the hub]")
+@instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
+@instructions("--limit", type=Whole(), help="The number of instructions, the first ones.")
+@instructions("--max-new-tokens", type=Whole(), help="The most tokens of an answer.  [default: the scale's]")
+@judge_options(required=False)
+@of_judge("--judge-repeats", default=1, show_default=True, type=Whole(1, 100), help="Verdicts per pair and order.")
+@cost("--dry-run", is_flag=True, help="Print the estimated cost of judging; ask nothing.")
+@of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
+@of_scores("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@of_scores("--reference-outputs", type=PATH, help="The instructions in order, to join stored verdicts by.")
+@code_changes_option("warn", "rerun", "ignore")
+@offline
+@click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+def eval_(
+    benches: tuple[str, ...],
+    model: str | None,
+    outputs: Path | None,
+    annotations: Path | None,
+    judgments: Path | None,
+    scale: str | None,
+    data: str | None,
+    baseline: str | None,
+    limit: int | None,
+    max_new_tokens: int | None,
+    judge_repeats: int,
+    judge: "EndpointReference | None",
+    limits: Limits,
+    dry_run: bool,
+    lc_calibration: Path | None,
+    reference_outputs: Path | None,
+    allow_missing: bool,
+    code_changes: "CodeChanges",
+    run_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a checkpoint (--model), stored outputs (--outputs), or stored verdicts (--annotations, --judgments)."""
+    from harness.cli.eval_options import require_applicable, subject_of
+
+    context = click.get_current_context()
+    subject = subject_of(context.params)
+    require_applicable(context, subject, benches)
+    if subject in ("annotations", "judgments"):
+        from harness.run.evidence import look_at_files
+
+        stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
+        stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
+        _show([{**stored, "stale": stale.lines}], as_json)
+        return
+    from harness.commands.evaluate import Source, evaluate, forecast
+    from harness.recipes.benches import OFFICIAL, BenchChoice
+
+    choice = BenchChoice(
+        scale=scale or (OFFICIAL if judge or data or outputs else SCALE),
+        data=data,
+        baseline=baseline,
+        limit=limit,
+        judge=judge,
+        judge_repeats=judge_repeats,
+        allow_missing=allow_missing,
+        length_calibration=lc_calibration,
+        max_new_tokens=max_new_tokens,
+    )
+    where = run_dir or Path("runs") / name_in(choice.scale)
+    if dry_run:
+        costs = forecast(benches, Source(model, outputs), choice, where)
+        if as_json:
+            print_json([cost.as_json() for cost in costs])
+        else:
+            click.echo("\n".join(map(str, costs)) or "nothing is judged, so nothing is paid for")
+    else:
+        _show(evaluate(benches, Source(model, outputs), choice, where, limits, code_changes), as_json)
+
+
+def _score_stored(
+    benches: tuple[str, ...],
+    annotations: Path | None,
+    judgments: Path | None,
+    lc_calibration: Path | None,
+    reference_outputs: Path | None,
+    allow_missing: bool,
+) -> dict[str, Any]:
+    from evals.base import FileOptions
+    from harness.commands.stored_verdicts import score_file
+
+    option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
+    if benches != (bench,):
+        raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
+    path = annotations or judgments
+    assert path is not None
+    return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
+
+
+def print_json(results: list[dict[str, Any]]) -> None:
+    """Print one object: of one bench, or by bench."""
+
+    one = results[0] if len(results) == 1 else {result["bench"]: result for result in results}
+    click.echo(json.dumps(one, indent=1))
+
+
+def _show(results: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(results)
+    else:
+        from harness.commands.scorecard import scorecard
+
+        click.echo("\n".join(map(scorecard, results)))
+
+
+@click.command(cls=Command)
+@click.argument("first", type=TrainingSeeds())
+@click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
+@click.option("--bench", required=True, type=TEXT, help="The benchmark of the verdicts.")
+@click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
+@code_changes_option("warn", "ignore")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+def compare(
+    first: tuple[Path, ...],
+    others: tuple[tuple[Path, ...], ...],
+    bench: str,
+    allow_missing: bool,
+    lc_calibration: Path | None,
+    reference_outputs: Path | None,
+    code_changes: "CodeChanges",
+    as_json: bool,
+) -> None:
+    """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
+
+    Each is a file of AlpacaEval's annotations or Arena-Hard's judgments. Of a model trained with several seeds give
+    all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
+    """
+    from harness.commands.compare import compare_files, comparison_table
+
+    found = compare_files(
+        bench,
+        first,
+        others,
+        calibration=lc_calibration,
+        reference_outputs=reference_outputs,
+        allow_missing=allow_missing,
+        code_changes=code_changes,
+    )
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        click.echo(comparison_table(found))
+
+
+@click.command(cls=Command)
+@click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/sgpo/table3.")
+@click.option("--candidate", type=PATH, required=True, help="The run after it.")
+@click.option(
+    "--rerun-affected", is_flag=True, help="Make the candidate first: rerun the steps that the change affects."
+)
+@click.option("--out", type=PATH, help="The folder of regress.html and regress.json.  [default: the candidate]")
+@code_changes_option("warn", "ignore")
+def regress(
+    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges"
+) -> None:
+    """Compare two runs on the same prompts; exit 1 if a change made anything worse.
+
+    Each run is the folder of an exhibit with scores, or of all. With three training seeds or more in the baseline
+    (`harness reproduce ... --seeds 5`) their spread counts; with one in each run nothing can be told.
+    """
+    from harness.commands.affected import make_candidate
+    from harness.regress import regress as run
+    from reports.regress import comparison_table
+
+    make = make_candidate if rerun_affected else None
+    comparison, page = run(baseline, candidate, out, make, code_changes)
+    click.echo(f"{comparison_table(comparison)}\npage: {page}")
+    if comparison.is_worse:
+        sys.exit(1)
