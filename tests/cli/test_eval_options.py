@@ -8,8 +8,8 @@ from typing import Any
 import click
 import pytest
 
-from harness.cli.scores import eval_
 from harness.cli.eval_options import APPLIES
+from harness.cli.scores import eval_
 from tests.command import Harness
 
 VALUES = {

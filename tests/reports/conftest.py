@@ -40,6 +40,7 @@ def made_up_manifest(*names: str, **changes: Any) -> dict[str, Any]:
         "run": names[0] if len(names) == 1 else "all",
         "paper": encode(load_paper("sgpo")),
         "scale": "mini",
+        "recipe": "scales/mini.yaml",
         "fast": False,
         "seeds": [0, 1, 2, 3, 4],
         "options": {},
