@@ -52,14 +52,15 @@ class AnswerFile:
         return all(answer.prompt is not None for answer in self.answers)
 
     def prompts(self) -> list[Prompt]:
-        """What was asked, where the file `holds_prompts`: an instruction's id is its place, a question's its own."""
+        """Return the prompts, where the file `holds_prompts`: an instruction's id is its place, a question's its
+        own."""
         return [
             Prompt(str(place) if self.joined_by == "instruction" else answer.key, answer.prompt or "")
             for place, answer in enumerate(self.answers)
         ]
 
     def join(self, prompts: Sequence[Prompt], *, allow_missing: bool = False) -> tuple[Response, ...]:
-        """The answers to `prompts`, in their order; answers to others are left out.
+        """Return the answers to `prompts`, in their order; answers to others are left out.
 
         Raises UserError for two answers to one prompt, answers of several models, and, unless `allow_missing`, prompts
         without an answer; in any case where there is no answer at all.
@@ -67,11 +68,11 @@ class AnswerFile:
         by_key = self._by_key(prompts)
         found: dict[str, tuple[int, StoredAnswer]] = {}
         for number, answer in enumerate(self.answers, start=1):
-            shown = f"{self.path}, row {number}: {self.joined_by} {reprlib.repr(answer.key)}"
+            where = f"{self.path}, row {number}: {self.joined_by} {reprlib.repr(answer.key)}"
             if answer.key in found:
-                raise UserError(f"{shown} again; keep one row for each")
+                raise UserError(f"{where} again; keep one row for each")
             if answer.key in by_key:
-                _check_whole((answer.key, answer.text or "", answer.writer), shown)
+                _check_whole((answer.key, answer.text or "", answer.writer), where)
                 found[answer.key] = number, answer
         responses = {
             key: Response(by_key[key], answer.text, answer.writer)
@@ -127,12 +128,12 @@ def read_answer_file(bench: str, path: Path) -> AnswerFile:
 
 
 def _check_one_writer(path: Path, writers: Collection[str]) -> None:
-    """Raises UserError for the outputs of several models in one file."""
+    """Raise UserError for the outputs of several models in one file."""
     if len(writers) > 1:
         raise UserError(f"{path}: outputs of several models ({', '.join(sorted(writers)[:5])}); give one file for each")
 
 
-def _check_whole(texts: Iterable[str], shown: str) -> None:
-    """Raises UserError for texts that cannot be encoded: they are going to be sent and stored."""
+def _check_whole(texts: Iterable[str], where: str) -> None:
+    """Raise UserError for texts that cannot be encoded: they are going to be sent and stored."""
     if any(map(has_lone_surrogate, texts)):
-        raise UserError(f"{shown}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")
+        raise UserError(f"{where}: contains half of a surrogate pair; write the whole character, or U+FFFD for it")

@@ -1,4 +1,4 @@
-"""What a benchmark is: rows about a checkpoint, and metrics that are statistics of them on items that are shared."""
+"""The interface of a benchmark: rows about a checkpoint, and metrics as statistics of them on shared items."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 """Of an interval, and of the variance of a difference."""
 
-Need = Literal["model", "outputs", "baselines"]
-NEEDS: tuple[Need, ...] = get_args(Need)
+RowInput = Literal["model", "outputs", "baselines"]
+NEEDS: tuple[RowInput, ...] = get_args(RowInput)
 """What rows can be made of: a checkpoint, its answers, and the answers of a baseline."""
 
 
@@ -43,7 +43,8 @@ class Metric:
 
 
 class ItemResults(ABC):
-    """What the rows of one checkpoint say of a benchmark's items, such as prompts; `metrics` are what they can give."""
+    """The results of one checkpoint on a benchmark's items, such as prompts, read from its rows; `metrics` are what
+    they can give."""
 
     metrics: Sequence[Metric]
 
@@ -54,20 +55,20 @@ class ItemResults(ABC):
 
     @property
     def n_results(self) -> int:
-        """How many of the results that were asked for are there: one an item, unless a benchmark asks for more."""
+        """The number of results that are there: one an item, unless a benchmark asks for more."""
         return len(self.items)
 
     @abstractmethod
     def statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
-        """The metric on `items` as prompt axis. Results on other items are left out."""
+        """Return the metric on `items` as prompt axis. Results on other items are left out."""
 
     def withheld(self, metric: str, items: Sequence[Any], *, allow_missing: bool) -> str | None:
-        """Why there is no such metric on `items`, though there are enough of them; None where there is one."""
+        """Return why there is no such metric on `items`, though there are enough of them; None where there is one."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedMetric:
     """A published metric: what a score must rest on to bear its name."""
 
     title: str
@@ -79,12 +80,12 @@ class Published:
     """The names of the judge that it is defined with, the one that its own tool writes first."""
 
     def departure(self, reasons: Iterable[str | None]) -> str | None:
-        """What keeps a score from being this metric, as one line; None where there is no reason."""
+        """Describe what keeps a score from being this metric, as one line; None where there is no reason."""
         known = [reason for reason in reasons if reason]
         return f"not {self.title}: {'; '.join(known)}" if known else None
 
     def departure_of_file(self, there: int, judge: str, baseline: str, *others: str | None) -> str | None:
-        """The same of verdicts on `there` items; judge and baseline are "" where the file does not say."""
+        """Return the same of verdicts on `there` items; judge and baseline are "" where the file does not say."""
         part = None if is_whole(there, self.n_items) else f"on {there} of {self.n_items} {self.items}"
         by = f"judged by {judge}, not {self.judges[0]}" if judge and judge not in self.judges else None
         against = f"against {baseline}, not {self.baseline}" if baseline not in ("", self.baseline) else None
@@ -96,15 +97,18 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a recipe says of a benchmark, which has a class of its own for it. Data sets in it can be made smaller."""
+    """The options of a benchmark in a recipe; each benchmark has a class of its own.
+
+    Data sets in it can be made smaller.
+    """
 
     @property
     def size(self) -> int:
-        """How many items there are: rows of the first data set."""
+        """The number of items: rows of the first data set."""
         return self._data()[0].size
 
     def resized(self, size: int) -> Self:
-        """The same with `size` rows of each data set."""
+        """Return the same with `size` rows of each data set."""
         changed: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -127,7 +131,7 @@ class BaselineOptions(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a benchmark is run with: its own options, and what all benchmarks have alike."""
+    """The setting that a benchmark is run with: its own options, and those that all benchmarks have alike."""
 
     options: Any
     """An instance of the benchmark's `Options`."""
@@ -159,26 +163,27 @@ class Benchmark(ABC, Generic[S]):
     summary: ClassVar[str]
     source: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
-    needs: ClassVar[tuple[Need, ...]] = ("outputs",)
+    needs: ClassVar[tuple[RowInput, ...]] = ("outputs",)
     """What `rows` is called with, beside the setting."""
     counts_tokens: ClassVar[bool] = False
     """Whether `rows` also takes a checkpoint as `tokenizer`, where a user gives one beside stored outputs."""
     Options: ClassVar[Any] = BaselineOptions
-    published: ClassVar[Published | None] = None
+    published: ClassVar[PublishedMetric | None] = None
     verdict_files: ClassVar[type[VerdictFiles] | None] = None
     """How stored verdicts in its official format are read, where it has one."""
 
     @abstractmethod
     def rows(self, setting: S, **given: Artifact) -> Artifact:
-        """The rows about what `needs` names: `model`, a checkpoint; `outputs` and `baselines`, `Response` rows."""
+        """Return the rows about what `needs` names: `model`, a checkpoint; `outputs` and `baselines`, `Response`
+        rows."""
 
     @abstractmethod
     def run(self, setting: S, checkpoint: Artifact, seed: int) -> Artifact:
-        """The rows about a checkpoint, whose answers are sampled with `seed`."""
+        """Return the rows about a checkpoint, whose answers are sampled with `seed`."""
 
     @abstractmethod
     def score(self, setting: S, rows: Sequence[Artifact], name: str) -> Artifact:
-        """`scores.json` of one method, one artifact of rows a training seed, as `evals.scoring.score` gives it.
+        """Build `scores.json` of one method, one artifact of rows a training seed, as `evals.scoring.score` gives it.
 
         `seed-<n>/scores.json` is that of each: each of `metrics` (a number, or null where it is withheld), `ci95` (by
         metric: ``[low, high]`` or null), `n_asked`, `n_missing` and `withheld` (why no score is shown, or null). Files
@@ -187,19 +192,19 @@ class Benchmark(ABC, Generic[S]):
 
     @abstractmethod
     def compare(self, setting: S, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """`comparison.json` of two methods, rows of both: by metric, what `evals.scoring.compare` gives."""
+        """Build `comparison.json` of two methods, rows of both: by metric, what `evals.scoring.compare` gives."""
 
     @abstractmethod
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """The results of all rows, to be compared. Raises UserError where they were not scored alike."""
+        """Return the results of all rows, to be compared. Raises UserError where they were not scored alike."""
 
     def summarise(self, rows: Artifact) -> Artifact | None:
-        """`summary.json` of rows, which `harness eval` shows in the place of scores: counts, and objects with `value`
-        and `ci95`; None where scores say it all."""
+        """Build `summary.json` of rows, which `harness eval` shows in the place of scores: counts, and objects with
+        `value` and `ci95`; None where scores say it all."""
         return None
 
     def fingerprint(self, setting: S) -> str:
-        """What identifies judge, judging prompt and parser; empty without a judge."""
+        """Return the identity of judge, judging prompt and parser; empty without a judge."""
         return ""
 
 
@@ -208,7 +213,7 @@ class Benchmark(ABC, Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """What a user says of files of verdicts beside their paths."""
+    """The user's options for files of verdicts, beside their paths."""
 
     calibration: Path | None = None
     reference_outputs: Path | None = None
@@ -217,7 +222,7 @@ class FileOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdicts:
-    """What one file holds; `judge` is "" where it does not say."""
+    """The content of one file of verdicts; `judge` is "" where it names none."""
 
     path: Path
     model: str
@@ -239,12 +244,15 @@ class VerdictFiles(ABC):
     @property
     @abstractmethod
     def metrics(self) -> Sequence[Metric]:
-        """What can be told with these options."""
+        """The metrics that the verdicts can give with these options."""
 
     @abstractmethod
     def read(self, path: Path) -> StoredVerdicts:
-        """The verdicts in a file. Raises UserError for a file that is wrong."""
+        """Return the verdicts in a file. Raises UserError for a file that is wrong."""
 
     @abstractmethod
     def score(self, path: Path) -> Mapping[str, Any]:
-        """The scores of the verdicts in a file, and what they are of. Raises UserError for a file that is wrong."""
+        """Return the scores of the verdicts in a file, and what they are of.
+
+        Raises UserError for a file that is wrong.
+        """

@@ -1,4 +1,4 @@
-"""What the files that an evaluation saves must hold, whoever wrote it: looked at when they are read.
+"""The contracts of the files that an evaluation saves, whoever wrote it, checked when they are read.
 
 `docs/add-a-benchmark.md` has the contract with a complete example.
 """
@@ -46,13 +46,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in words; short ones as they are."""
+    """Describe a JSON value in words; short ones as they are."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return f"the plain number {value}"
-    shown = f"{value!r}"
+    text = f"{value!r}"
     what = "the text" if isinstance(value, str) else "the list" if isinstance(value, list) else "the object"
-    return f"{what} {shown if len(shown) <= 40 else shown[:37] + '...'}"
+    return f"{what} {text if len(text) <= 40 else text[:37] + '...'}"

@@ -32,7 +32,7 @@ class ItemValues(ItemResults):
         return list(set.intersection(*(set(self.values[metric.name]) for metric in self.metrics)))
 
     def statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
-        """The mean on items, each with a value."""
+        """Return the mean on items, each with a value."""
         import numpy as np
 
         from evals.stats.means import mean_statistic
@@ -51,7 +51,7 @@ class ItemBenchmark(Benchmark[Setting]):
     """
 
     def run(self, setting: Setting, checkpoint: Artifact, seed: int) -> Artifact:
-        """The rows about a checkpoint, or its answers to the instructions."""
+        """Return the rows about a checkpoint, or its answers to the instructions."""
         given: dict[str, Artifact] = {}
         if "model" in self.needs:
             given["model"] = checkpoint
@@ -62,15 +62,15 @@ class ItemBenchmark(Benchmark[Setting]):
         return self.rows(setting, **{name: given[name] for name in self.needs})
 
     def answers(self, setting: Setting, checkpoint: Artifact, prompts: Artifact, seed: int) -> Artifact:
-        """What is evaluated: `Response` rows to the prompts, by default the checkpoint's."""
+        """Write what is evaluated: `Response` rows to the prompts, by default the checkpoint's."""
         return respond(model=checkpoint, prompts=prompts, sampling=setting.sampling, seed=seed)
 
     def score(self, setting: Setting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """The means."""
+        """Return the means."""
         return score_items(rows=rows, metrics=self.metrics, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def compare(self, setting: Setting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """The paired differences of the means."""
+        """Return the paired differences of the means."""
         return compare_items(
             better=better,
             worse=worse,
@@ -80,7 +80,7 @@ class ItemBenchmark(Benchmark[Setting]):
         )
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """Values by item."""
+        """Return the values by item."""
         return [_read(rows, self.metrics)[0] for each in scored for rows in each.rows]
 
 
@@ -88,7 +88,7 @@ class ItemBenchmark(Benchmark[Setting]):
 def score_items(
     out: Output, *, rows: Sequence[Artifact], metrics: tuple[Metric, ...], allow_missing: bool, resamples: int
 ) -> None:
-    """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
+    """Write `scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     sets = [_read(each, metrics) for each in rows]
     asked = max(n_rows for _, n_rows in sets)
     write_scores(out, rows, [each for each, _ in sets], asked, allow_missing=allow_missing, resamples=resamples)
@@ -126,13 +126,13 @@ def compare_items(
     allow_missing: bool,
     resamples: int,
 ) -> None:
-    """`comparison.json`: for each metric the paired difference between two methods on the same items."""
+    """Write `comparison.json`: for each metric the paired difference between two methods on the same items."""
     first, second = ([_read(rows, metrics)[0] for rows in side] for side in (better, worse))
     scoring.write_comparison(out, first, second, metrics, allow_missing=allow_missing, resamples=resamples)
 
 
 def _read(rows: Artifact, metrics: Sequence[Metric]) -> tuple[ItemValues, int]:
-    """The values in rows, and how many rows there are.
+    """Return the values in rows, and how many rows there are.
 
     Raises UserError for a row without an `id` or a metric, a value that is no number, and an id that comes twice.
     """
@@ -151,7 +151,7 @@ def _read(rows: Artifact, metrics: Sequence[Metric]) -> tuple[ItemValues, int]:
 
 
 def _rows(rows: Artifact) -> Iterator[dict[str, Any]]:
-    """The rows as they are stored, whatever their class."""
+    """Yield the rows as they are stored, whatever their class."""
     with (rows.folder / ROWS).open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

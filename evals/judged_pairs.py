@@ -32,19 +32,20 @@ class JudgedPairs(Benchmark[PairSetting]):
     """In which orders pairs are shown, and how a reply is read."""
 
     def answers(self, setting: PairSetting, checkpoint: Artifact, seed: int) -> Artifact:
-        """The checkpoint's `Response` rows to the instructions."""
+        """Return the checkpoint's `Response` rows to the instructions."""
         return respond(model=checkpoint, prompts=setting.baselines, sampling=self.sampling(setting.sampling), seed=seed)
 
     def sampling(self, sampling: Sampling) -> Sampling:
-        """How answers are sampled, of what is said for all benchmarks."""
+        """Return the sampling of answers, of what is said for all benchmarks."""
         return sampling
 
     def with_files(self, setting: PairSetting, calibration: Path | None, data: str | None) -> PairSetting:
-        """The setting with what files of the user's say: a length `calibration`, `data` in the place of the hub's."""
+        """Return the setting with what files of the user's say: a length `calibration`, `data` in the place of the
+        hub's."""
         return setting
 
     def rows(self, setting: PairSetting, **given: Artifact) -> Artifact:
-        """`Judgment` rows of `outputs` against the baseline."""
+        """Build `Judgment` rows of `outputs` against the baseline."""
         return judge_pairs(
             judge=setting.judge,
             prompt=setting.prompt,
@@ -55,9 +56,9 @@ class JudgedPairs(Benchmark[PairSetting]):
         )
 
     def run(self, setting: PairSetting, checkpoint: Artifact, seed: int) -> Artifact:
-        """`Judgment` rows of the checkpoint's answers."""
+        """Build `Judgment` rows of the checkpoint's answers."""
         return self.rows(setting, outputs=self.answers(setting, checkpoint, seed))
 
     def fingerprint(self, setting: PairSetting) -> str:
-        """What identifies judge, judging prompt and parser."""
+        """Return the identity of judge, judging prompt and parser."""
         return judge_fingerprint(setting.judge, setting.prompt, self.protocol)

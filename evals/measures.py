@@ -1,4 +1,4 @@
-"""What is measured of responses without a judge, such as edit distance: scored and compared where less is better."""
+"""The comparison of two sets of responses by a measurement, such as edit distance, on the same prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ LOG_PERPLEXITY = Metric("log_perplexity", unit="nats", higher_is_better=False)
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How a metric is read of rows: its value by the prompt's id."""
+    """A measurement of each response, and its unit."""
 
     metric: Metric
     read: Callable[[Artifact], Mapping[str, float]]
 
     def results(self, rows: Artifact) -> ItemResults:
-        """The values by prompt."""
+        """Return the values by prompt."""
         return ItemValues([self.metric], {self.metric.name: self.read(rows)})
 
 
@@ -34,7 +34,7 @@ def _tokens(distances: Artifact) -> Mapping[str, float]:
 
 
 def _log_perplexity(perplexities: Artifact) -> Mapping[str, float]:
-    """The mean negative log-likelihood of a token of each response, its closing token included."""
+    """Return the mean negative log-likelihood of a token of each response, its closing token included."""
     return {id: row.nats_per_token for id, row in measured(perplexities.rows(Perplexity)).items()}
 
 
@@ -45,23 +45,23 @@ class Measurement(ItemBenchmark):
     """A benchmark of one of the `MEASURES`."""
 
     def score(self, setting: Setting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """The mean."""
+        """Return the mean."""
         [metric] = self.metrics
         return score_measurements(
             metric=metric.name, rows=rows, allow_missing=setting.allow_missing, resamples=RESAMPLES
         )
 
     def compare(self, setting: Setting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """The paired difference of the means."""
+        """Return the paired difference of the means."""
         return measured_less(metric=self.metrics[0].name, better=better, worse=worse)
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """Values by prompt."""
+        """Return the values by prompt."""
         return [MEASURES[self.metrics[0].name].results(rows) for each in scored for rows in each.rows]
 
 
 def measured_less(*, metric: str, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-    """`comparison.json` of two sets of measurements, one artifact a training seed: has `better` less?
+    """Write `comparison.json` of two sets of measurements, one artifact a training seed: has `better` less?
 
     Raises UserError for an unknown metric.
     """
@@ -74,7 +74,7 @@ def measured_less(*, metric: str, better: Sequence[Artifact], worse: Sequence[Ar
 def score_measurements(
     out: Output, *, metric: str, rows: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
+    """Write `scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     counts = [each.json(RECORD)["counts"] for each in rows]
     asked = max(each["rows"] + each.get("missing", 0) for each in counts)
     sets = [MEASURES[metric].results(each) for each in rows]
@@ -85,7 +85,7 @@ def score_measurements(
 def compare_measurements(
     out: Output, *, metric: str, better: Sequence[Artifact], worse: Sequence[Artifact], resamples: int
 ) -> None:
-    """`comparison.json`: by how much the mean of `better` is less than that of `worse`, on the same prompts."""
+    """Write `comparison.json`: by how much the mean of `better` is less than that of `worse`, on the same prompts."""
     measure = MEASURES[metric]
     first, second = ([measure.results(artifact) for artifact in side] for side in (better, worse))
     scoring.write_comparison(out, first, second, [measure.metric], allow_missing=None, resamples=resamples)

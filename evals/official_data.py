@@ -51,7 +51,7 @@ class BenchData:
 
 
 def load_baseline(bench: str, source: str | None = None, baseline: str | None = None) -> BenchData:
-    """The instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
+    """Return the instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
 
     `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its own: it takes
     those of a file `source`, else those of a file `baseline` without a source, of a folder with Arena-Hard's questions,
@@ -65,7 +65,8 @@ def load_baseline(bench: str, source: str | None = None, baseline: str | None = 
 
 
 def alpaca_eval2_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
-    """AlpacaEval 2.0's 805 instructions, each with its place in the official order as id, answered by `baseline`.
+    """Return AlpacaEval 2.0's 805 instructions, each with its place in the official order as id, answered by
+    `baseline`.
 
     `source` is a folder or a model_outputs.json; None is the hub, which has the official baseline alone. `baseline` may
     also be a file. Rows are recognised by their instruction. Raises UserError for what cannot be read, for outputs of
@@ -79,7 +80,8 @@ def alpaca_eval2_baseline(source: str | None = None, baseline: str | None = None
 
 
 def arena_hard_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
-    """Arena-Hard v0.1's 500 questions in the order of question.jsonl, answered by `baseline`, by default gpt-4-0314.
+    """Return Arena-Hard v0.1's 500 questions in the order of question.jsonl, answered by `baseline`, by default
+    gpt-4-0314.
 
     `source` is a folder with question.jsonl and model_answer/<baseline>.jsonl; None is the hub. `baseline` may also be
     a file. Raises UserError for what cannot be read, for a baseline without a file, with the names most like it, and
@@ -98,7 +100,8 @@ def arena_hard_baseline(source: str | None = None, baseline: str | None = None) 
 
 
 def length_calibration(source: str) -> Path | None:
-    """The official df_gamed.csv, on which AlpacaEval 2.0's length control is calibrated; None where it is not there.
+    """Return the official df_gamed.csv, on which AlpacaEval 2.0's length control is calibrated; None where it is not
+    there.
 
     `source` is a folder, or a file beside it.
     """
@@ -107,14 +110,17 @@ def length_calibration(source: str) -> Path | None:
 
 
 def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
-    """The official df_gamed.csv on the hub, at a commit or the newest. Raises UserError where it cannot be fetched."""
+    """Return the official df_gamed.csv on the hub, at a commit or the newest.
+
+    Raises UserError where it cannot be fetched.
+    """
     return fetch_file(repository, _CALIBRATION, commit)
 
 
 def read_outputs(
     bench: str, path: Path, prompts: Sequence[Prompt], *, allow_missing: bool = False
 ) -> tuple[Response, ...]:
-    """A model's stored outputs in the official format of `bench`, in the order of `prompts`.
+    """Return a model's stored outputs in the official format of `bench`, in the order of `prompts`.
 
     AlpacaEval 2.0's model outputs are joined by the text of the instruction, Arena-Hard's answers by the question's id;
     "pairwise" takes either, told apart by their fields. Outputs for other prompts are left out, so that a whole file
@@ -127,7 +133,7 @@ def read_outputs(
 
 
 def outputs_model(bench: str, path: Path) -> str:
-    """The model that a file of stored outputs for `bench` says it is of; the file's name where it says nothing.
+    """Return the model that a file of stored outputs for `bench` says it is of; the file's name where it says nothing.
 
     Measurements take the files of either benchmark, as "pairwise" does. Raises UserError for a file that cannot be
     read, and for outputs of several models.
@@ -136,12 +142,12 @@ def outputs_model(bench: str, path: Path) -> str:
 
 
 def fingerprint(responses: Iterable[Response]) -> str:
-    """The SHA-256 of the rows."""
+    """Return the SHA-256 of the rows."""
     return hashlib.sha256("".join(map(to_line, responses)).encode()).hexdigest()
 
 
 def _pairwise_baseline(source: str | None, baseline: str | None) -> BenchData:
-    """Any set of answers: a file brings its own instructions, unless it knows them by a number alone."""
+    """Load any set of answers: a file brings its own instructions, unless it knows them by a number alone."""
     path = _as_file(source if source is not None else baseline)
     if path is not None:
         instructions = read_answer_file("pairwise", path)
@@ -154,7 +160,7 @@ def _pairwise_baseline(source: str | None, baseline: str | None) -> BenchData:
 
 
 def _file_as_baseline(instructions: AnswerFile, baseline: str | None) -> BenchData:
-    """The instructions of a file, answered there or in the file `baseline`."""
+    """Return the instructions of a file, answered there or in the file `baseline`."""
     named = _as_file(baseline)
     answers = read_answer_file("pairwise", named) if named else instructions
     responses = answers.join(instructions.prompts())
@@ -166,7 +172,7 @@ def _file_as_baseline(instructions: AnswerFile, baseline: str | None) -> BenchDa
 
 
 def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, str]:
-    """The file with the baseline's outputs, and what to call it."""
+    """Return the file with the baseline's outputs, and what to call it."""
     path = _as_file(baseline) or _as_file(source)
     if path is None and source is not None:
         names = [pattern.format(baseline) for pattern in _ALPACA_EVAL_NAMED] if baseline else []
@@ -180,7 +186,7 @@ def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, s
 
 
 def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
-    """The file with the questions, and what to call it."""
+    """Return the file with the questions, and what to call it."""
     if source is None:
         file = fetch_file(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}")
         return file.path, file.source
@@ -191,7 +197,7 @@ def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
 
 
 def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
-    """The file with the baseline's answers, in model_answer/ of `folder` or on the hub."""
+    """Return the file with the baseline's answers, in model_answer/ of `folder` or on the hub."""
     named = _as_file(baseline)
     if named is not None:
         return named
@@ -209,7 +215,10 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
 
 
 def _as_file(name: str | None) -> Path | None:
-    """The file that `name` is the path of, if it is. Raises UserError for the name of a file that is not there."""
+    """Return the file that `name` is the path of, if it is.
+
+    Raises UserError for the name of a file that is not there.
+    """
     if name is None or Path(name).is_file():
         return Path(name) if name is not None else None
     if Path(name.removesuffix(".gz")).suffix in FILE_KINDS:
@@ -223,7 +232,7 @@ def _first_file(source: Path, folders: Sequence[str], names: Sequence[str]) -> P
 
 
 def _no_answers(baseline: str, where: str, names: Iterable[str]) -> UserError:
-    """The error for a baseline without a file, with the most similar names, upper and lower case alike."""
+    """Return the error for a baseline without a file, with the most similar names, upper and lower case alike."""
     models = {name.removesuffix(".jsonl").lower(): name.removesuffix(".jsonl") for name in names}
     similar = get_close_matches(baseline.lower(), models, n=3) or sorted(models)[:5]
     hint = f"; there are {', '.join(models[name] for name in similar)}" if similar else ""
@@ -234,7 +243,7 @@ def _no_answers(baseline: str, where: str, names: Iterable[str]) -> UserError:
 
 
 def _official_instructions(answers: AnswerFile) -> list[Prompt]:
-    """AlpacaEval's instructions, whose texts are in `answers`."""
+    """Return AlpacaEval's instructions, whose texts are in `answers`."""
     keys = instruction_set.OFFICIAL_INSTRUCTION_KEYS
     texts = {instruction_key(answer.key): answer.key for answer in answers.answers}
     missing = sum(key not in texts for key in keys)
@@ -247,7 +256,7 @@ def _official_instructions(answers: AnswerFile) -> list[Prompt]:
 
 
 def _check_writer(path: Path, writer: str, baseline: str | None) -> None:
-    """Raises UserError where `baseline` names a model and `path` holds the outputs of another."""
+    """Raise UserError where `baseline` names a model and `path` holds the outputs of another."""
     if baseline not in (None, writer) and _as_file(baseline) is None:
         raise UserError(
             f"{path}: outputs of {writer!r}, not of {baseline!r}; pass --baseline with a file of its outputs"

@@ -19,7 +19,7 @@ N_INSTRUCTIONS = {"alpaca_eval2": ALPACA_EVAL2.n_items, "arena_hard": ARENA_HARD
 
 
 def official_baseline(bench: str, source: str | None, baseline: str | None) -> tuple[Artifact, str]:
-    """The bench's instructions, answered by a baseline, and the baseline's name.
+    """Return the bench's instructions, answered by a baseline, and the baseline's name.
 
     `source` is a folder or file with the official data (None: the hub), `baseline` a model's name or a file of outputs;
     a pairwise comparison is between any two files. Raises UserError for what is not there.
@@ -42,7 +42,8 @@ def _baseline_rows(context: CostContext) -> RowEstimate:
     cost=lambda context: Fetch("dataset", f"{OFFICIAL_DATA}{context.params['bench']}"),
 )
 def baseline_responses(out: Output, *, bench: str, source: str | None, baseline: str | None, fingerprint: str) -> None:
-    """The bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the rows."""
+    """Write the bench's instructions in their official order, answered by the baseline; `fingerprint` is that of the
+    rows."""
     found = load_baseline(bench, source, baseline)
     if found.fingerprint != fingerprint:
         raise UserError(f"{found.source} has changed since this run looked at it; run the same command again")
@@ -50,7 +51,7 @@ def baseline_responses(out: Output, *, bench: str, source: str | None, baseline:
 
 
 def stored_outputs(bench: str, path: Path, prompts: Artifact) -> Artifact:
-    """The outputs in the file `path` to `prompts`. Raises UserError for a file that cannot be read."""
+    """Return the outputs in the file `path` to `prompts`. Raises UserError for a file that cannot be read."""
     return read_stored_outputs(
         bench=bench,
         path=str(path.absolute()),
@@ -61,7 +62,7 @@ def stored_outputs(bench: str, path: Path, prompts: Artifact) -> Artifact:
 
 @step(version=1, rows=lambda context: context.rows("prompts"))
 def read_stored_outputs(out: Output, *, bench: str, path: str, digest: str, prompts: Artifact) -> None:
-    """A model's stored outputs as `Response` rows; `digest` is the SHA-256 of the file.
+    """Write a model's stored outputs as `Response` rows; `digest` is the SHA-256 of the file.
 
     A prompt without an output is missing from every score, and counted there.
     """
@@ -74,7 +75,7 @@ def read_stored_outputs(out: Output, *, bench: str, path: str, digest: str, prom
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises UserError where it cannot be read."""
+    """Return the SHA-256 of a file's bytes. Raises UserError where it cannot be read."""
     try:
         return sha256(path.read_bytes()).hexdigest()
     except OSError as error:

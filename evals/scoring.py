@@ -1,4 +1,4 @@
-"""How every benchmark is scored and compared: over training seeds, on shared items, withheld where too few are there.
+"""The scores and comparisons of all benchmarks: over training seeds, on shared items, withheld where too few are there.
 
 What a benchmark adds is its `ItemResults`: each metric as a `Statistic` on items. The results are JSON values. Failed
 and absent results are counted, never scored.
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def shared_items(sets: Sequence[ItemResults]) -> list[Any]:
-    """The items that every set has a result on, sorted."""
+    """Return the items that every set has a result on, sorted."""
     return sorted(set.intersection(*(set(each.items) for each in sets)))
 
 
 def all_items(sets: Sequence[ItemResults]) -> list[Any]:
-    """The items that any set has a result on, sorted."""
+    """Return the items that any set has a result on, sorted."""
     return sorted({item for each in sets for item in each.items})
 
 
 def fewest(sets: Sequence[ItemResults]) -> ItemResults:
-    """The set with the fewest results."""
+    """Return the set with the fewest results."""
     return min(sets, key=lambda each: each.n_results)
 
 
@@ -43,7 +43,7 @@ def fewest(sets: Sequence[ItemResults]) -> ItemResults:
 def intervals(
     statistics: Mapping[Metric, Statistic], n_items: int, *, resamples: int, seed: int = 0
 ) -> dict[str, list[float] | None]:
-    """95 % interval of each score, by name, by a bootstrap over items; None for a single item.
+    """Return the 95 % interval of each score, by name, by a bootstrap over items; None for a single item.
 
     Raises ValueError where there is no item.
     """
@@ -72,7 +72,7 @@ def score(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Scores of one method, one set of results a training seed: `per_seed` (lists), `mean` and `ci95`, each by metric.
+    """Score one method, one set of results a training seed: `per_seed` (lists), `mean` and `ci95`, each by metric.
 
     `asked` results are wanted of each seed. Below 99 % of them in one seed all is None and `withheld` says why, unless
     `allow_missing`; a metric that a benchmark withholds by itself is None. The interval is that of the mean, over items
@@ -102,7 +102,7 @@ def score(
 
 
 def score_one(results: ItemResults, **rules: Any) -> dict[str, Any]:
-    """Scores of one set of results, by the rules of `score`: each metric by its name, `ci95` by metric, the counts.
+    """Score one set of results, by the rules of `score`: each metric by its name, `ci95` by metric, the counts.
 
     One item alone has no interval.
     """
@@ -115,7 +115,8 @@ def score_one(results: ItemResults, **rules: Any) -> dict[str, Any]:
 def _statistics(
     nested: Sequence[Sequence[ItemResults]], items: Sequence[Any], metrics: Sequence[Metric], allow_missing: bool
 ) -> dict[Metric, list[list[Statistic]]]:
-    """Each metric as statistics, nested as the sets are; none of one that the set with the fewest results withholds."""
+    """Compute each metric as statistics, nested as the sets are; none of one that the set with the fewest results
+    withholds."""
     least = fewest([each for sets in nested for each in sets])
     return {
         metric: [[each.statistic(metric.name, items) for each in sets] for sets in nested]
@@ -125,7 +126,7 @@ def _statistics(
 
 
 def _mean_interval(metric: Metric, of: Sequence[Statistic], n_items: int, resamples: int, seed: int) -> list[float]:
-    """95 % interval of the mean of statistics, one a training seed."""
+    """Return the 95 % interval of the mean of statistics, one a training seed."""
     from evals.stats.bootstrap import resampled
     from evals.stats.comparison import interval, mean_interval, paired_difference
 
@@ -145,7 +146,7 @@ def uncertainty(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Where each metric's uncertainty comes from: `UncertaintyComponents` by metric, in its unit.
+    """Split each metric's uncertainty into its components: `UncertaintyComponents` by metric, in its unit.
 
     `sets` [training seeds][repeats]. Empty for one set, whose uncertainty has no parts, and where there is no item.
     """
@@ -177,7 +178,7 @@ class SharedItems:
 
 
 def on_shared_items(sets: Sequence[ItemResults], metric: str, *, allow_missing: bool | None = False) -> SharedItems:
-    """The metric of every set, on the items that all have a result on.
+    """Return the metric of every set, on the items that all have a result on.
 
     Withheld where these are less than 99 % of what a set has, unless `allow_missing`, which is None where nobody can
     choose it. Raises UserError for an unknown metric.
@@ -192,7 +193,7 @@ def on_shared_items(sets: Sequence[ItemResults], metric: str, *, allow_missing: 
 
 
 def better_is_more(shared: SharedItems, sets: Sequence[ItemResults], metric: str) -> SharedItems:
-    """The statistics as they are, or, of a metric of which less is better, with the opposite sign."""
+    """Return the statistics as they are, or, of a metric of which less is better, with the opposite sign."""
     if _metric(sets, metric).higher_is_better:
         return shared
     return replace(shared, statistics=tuple(map(_opposite, shared.statistics)))
@@ -211,7 +212,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Paired comparison of two methods, one set of results a training seed, as `comparison` gives it.
+    """Compare two methods, one set of results a training seed, as `comparison` gives it.
 
     `difference` is positive where the first is better: first minus second, or, of a metric of which less is better,
     second minus first. `withheld` says why there is none (`on_shared_items`). Raises UserError for an unknown metric.
@@ -257,7 +258,7 @@ def comparison(
     seed: int,
     least_p_value: float = 0.0,
 ) -> dict[str, Any]:
-    """The difference of two methods, one statistic a training seed, or of a method and a constant, by itself.
+    """Return the difference of two methods, one statistic a training seed, or of a method and a constant, by itself.
 
     `difference`, `ci95` and `p_value` are of this comparison alone; `measured` holds the `PairedDifference` that a
     family of comparisons is tested from (`measured_difference`).
@@ -279,12 +280,12 @@ def comparison(
 
 
 def no_comparison(metric: str, reason: str, n_items: int) -> dict[str, Any]:
-    """What stands in the place of a comparison that is `withheld` for a reason."""
+    """Return the record in the place of a comparison that is `withheld` for a reason."""
     return {"metric": metric, "withheld": reason, "n_prompts": n_items}
 
 
 def measured_difference(result: Mapping[str, Any]) -> PairedDifference:
-    """The `PairedDifference` of what `comparison` returned."""
+    """Return the `PairedDifference` of what `comparison` returned."""
     from evals.stats.comparison import PairedDifference, SeedSpread
 
     measured = dict(result["measured"])

@@ -1,4 +1,5 @@
-"""What a method is: a frozen dataclass of its settings that says what it needs, and builds its checkpoint of steps."""
+"""The interface of a method: a frozen dataclass of settings that names its needs, and builds its checkpoint of
+steps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,7 +12,7 @@ from harness.training.settings import PreferenceSettings, TrainingSettings
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Where a method comes from, and where each of its hyper-parameters does."""
+    """The source of a method, and of each of its hyper-parameters."""
 
     summary: str
     paper: str
@@ -30,7 +31,7 @@ class Needs:
 
 
 class Inputs(Protocol):
-    """What a recipe gives to a method, for one base model and training seed."""
+    """The inputs that a recipe hands to a method, for one base model and training seed."""
 
     @property
     def base(self) -> Artifact:
@@ -38,7 +39,7 @@ class Inputs(Protocol):
 
     @property
     def sampling(self) -> Sampling:
-        """How completions to train on are drawn."""
+        """The sampling of completions to train on."""
 
     @property
     def seed(self) -> int:

@@ -76,7 +76,7 @@ class SGPO(PreferenceMethod):
         return policy
 
     def train_improver(self, inputs: Inputs) -> Artifact:
-        """Step 1: return π_θ*, the initial policy trained to improve its own drafts."""
+        """Train step 1: π_θ*, the initial policy trained to improve its own drafts."""
         responses = improver_responses(inputs)
         targets = [responses.answers]
         if self.improved_targets:
@@ -92,7 +92,7 @@ class SGPO(PreferenceMethod):
         ).append_label("improver")  # Eq. 4
 
     def optimize_preferences(self, inputs: Inputs, policy: Artifact, improver: Artifact) -> Artifact:
-        """Step 2: return the policy trained to prefer the improver's version of its answers to the answers."""
+        """Train step 2: the policy trained to prefer the improver's version of its answers to the answers."""
         answers = policy_answers(inputs, policy)  # ŷ, Eq. 5
         if self.chosen == "reference":
             chosen = references(inputs)
@@ -157,7 +157,8 @@ class SGPO(PreferenceMethod):
 
 @dataclass(frozen=True, slots=True)
 class ImproverResponses:
-    """What step 1 learns from: the initial policy's drafts ŷ_θ0, the teacher's versions of them, its own answers."""
+    """The responses that step 1 learns from: the initial policy's drafts ŷ_θ0, the teacher's versions of them, its own
+    answers."""
 
     drafts: Artifact
     improved: Artifact

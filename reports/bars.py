@@ -61,7 +61,8 @@ def bar_figure(chart: BarChart, ink: str) -> "Figure":
 
 
 def _limits(chart: BarChart, panels: Sequence[BarPanel]) -> tuple[float, float]:
-    """Of the axis that `panels` share: from 0, where bars begin, over all that is drawn on any of them."""
+    """Return the limits of the axis that `panels` share: from 0, where bars begin, over all that is drawn on any of
+    them."""
     drawn = [0.0, *(end for panel in panels for bar in panel.bars for end in _ends(bar))]
     if chart.win_rates:
         drawn.append(100.0)
@@ -110,7 +111,7 @@ def _draw(axes: "Axes", panel: BarPanel, ink: str) -> None:
 
 
 def _mark(axes: "Axes", published: float, rounding: float, position: int) -> None:
-    """Mark the paper's number, with a line over all that would be rounded to it where that can be seen.
+    """Draw the paper's number, with a line over all that would be rounded to it where that can be seen.
 
     Both lie in the lower part of the bar, so that they hide no interval.
     """
@@ -123,7 +124,7 @@ def _mark(axes: "Axes", published: float, rounding: float, position: int) -> Non
 
 
 def _say_no_value(axes: "Axes", bar: Bar, position: int, ink: str) -> None:
-    """On the side of the paper's mark on which there is room."""
+    """Write "no value" on the side of the paper's mark on which there is space."""
     ends = list(_ends(bar)) or [0.0]
     on_the_left = max(ends) > sum(axes.get_xlim()) / 2
     axes.annotate(

@@ -1,4 +1,4 @@
-"""What a report is made of: a few kinds of block, which every format knows how to print.
+"""The blocks that a report is made of: a few kinds, which every format knows how to print.
 
 Exhibits of all kinds, claims, ledger and provenance become these blocks; formats know no exhibit.
 """
@@ -252,7 +252,7 @@ class ClaimEntry:
     id: str
     exhibit: str
     label: str
-    says: str
+    text: str
     where: str
     outcome: Outcome
     tally: str
@@ -289,12 +289,12 @@ class ExhibitView:
 
     @property
     def name(self) -> str:
-        """What its files are named after."""
+        """The name of its files."""
         return self.section.id
 
     @property
     def figures(self) -> list[Figure]:
-        """What is drawn."""
+        """The figures among its blocks."""
         return [block for block in self.section.blocks if isinstance(block, Figure)]
 
 

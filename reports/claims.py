@@ -80,7 +80,7 @@ def _on_checkpoints(manifest: Manifest) -> str:
 
 
 def _counts(verdicts: Sequence[str], words: Mapping[str, tuple[str, str]]) -> list[str]:
-    """``3 hold``, ``1 is undecided``: how many of each there are, of those that there are."""
+    """Format counts as ``3 hold``, ``1 is undecided``: how many of each there are, of those that there are."""
     found = {verdict: verdicts.count(verdict) for verdict in words if verdict in verdicts}
     return [f"{count} {words[verdict][count != 1]}" for verdict, count in found.items()]
 
@@ -110,7 +110,7 @@ def _claim(claim: ClaimResult, exhibit: AnyExhibit) -> ClaimEntry:
         id=claim.id,
         exhibit=exhibit.name,
         label=exhibit.label,
-        says=claim.says,
+        text=claim.says,
         where=claim.where,
         outcome=Outcome(claim.verdict),
         tally=tally(claim, exhibit),
@@ -241,13 +241,14 @@ def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
 
 
 def ordering(exhibit: AnyExhibit, comparison: ComparisonResult) -> str:
-    """``SGPO > DPO`` in the paper's names; ``<`` where less is better."""
+    """Format an ordering as ``SGPO > DPO`` in the paper's names; ``<`` where less is better."""
     sign = "<" if exhibit.less_is_better else ">"
     return f"{exhibit.subject(comparison.better)} {sign} {exhibit.subject(comparison.worse)}"
 
 
 def tally(claim: ClaimResult, exhibit: AnyExhibit) -> str:
-    """``4 hold, 1 undecided of 5 orderings``; of a claim that was run on some of its base models, on which."""
+    """Format results as ``4 hold, 1 undecided of 5 orderings``; of a claim that was run on some of its base models, on
+    which."""
     if claim.only_models:
         models = " and ".join(exhibit.paper.model(model) for model in claim.only_models)
         run = [each for each in claim.comparisons if each.model in claim.only_models]
@@ -267,7 +268,7 @@ def _tally(comparisons: Sequence[ComparisonResult]) -> str:
 
 
 def difference(comparison: ComparisonResult) -> str:
-    """``+3.2 [1.0, 5.4]`` in points, with the unit behind it where it is another, or a dash."""
+    """Format a difference as ``+3.2 [1.0, 5.4]`` in points, with the unit behind it where it is another, or a dash."""
     if comparison.difference is None:
         return DASH
     decimals = 1 if comparison.unit == "points" else 2
@@ -283,7 +284,7 @@ def _unit(comparison: ComparisonResult) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """``0.012``, ``< 0.001``, or a dash."""
+    """Format a p-value as ``0.012``, ``< 0.001``, or a dash."""
     if value is None:
         return DASH
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

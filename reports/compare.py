@@ -23,7 +23,7 @@ def verdict(
     decimals: int,
     obstacle: str | None,
 ) -> str:
-    """`within`, `outside` or `not comparable: <why>`.
+    """Return `within`, `outside` or `not comparable: <why>`.
 
     Within means that our 95 % interval meets the interval of numbers that the paper's figure, printed to `decimals`
     places, can stand for. All figures are in the same unit.

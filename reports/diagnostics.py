@@ -1,4 +1,4 @@
-"""What the judge cannot see of the answers behind a table."""
+"""The properties of the answers behind a table that the judge cannot see."""
 
 from collections.abc import Sequence
 from dataclasses import fields

@@ -79,7 +79,7 @@ def _style(axes: "Axes", histograms: HistogramChart, edges: Sequence[float], ink
 
 
 def bin_edges(histograms: HistogramChart) -> list[float]:
-    """`BINS` bins from the smallest to the largest of all values; a single value stands in the middle.
+    """Return `BINS` bins from the smallest to the largest of all values; a single value stands in the middle.
 
     Counts get bins of equally many whole numbers, at most `BINS`: others would hold now one, now two of them.
     Raises UserError as `histogram_figure`.

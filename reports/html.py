@@ -7,7 +7,8 @@ from reports.templating import templates
 
 
 def html_report(report: Report, drawings: Mapping[str, str], pairs: str = "") -> str:
-    """`index.html`: everything there is. `drawings` are `<svg>` elements by figure, `pairs` is the viewer's fragment.
+    """Render `index.html`: everything there is. `drawings` are `<svg>` elements by figure, `pairs` is the viewer's
+    fragment.
 
     The page loads nothing: style, figures and viewer are inside it.
     """

@@ -96,7 +96,7 @@ _ALONE_FOOT = r"""
 
 
 def latex_text(text: str) -> str:
-    """`text` safe for pdfLaTeX; a character it has no glyph for is printed by its code point."""
+    """Escape `text` for pdfLaTeX; a character it has no glyph for is printed by its code point."""
     # Two hyphens, as in the name of an option, would be printed as one dash.
     return "{}".join("".join(map(_latex_character, part)) for part in re.split(r"(?<=-)(?=-)", text))
 
@@ -261,7 +261,7 @@ def _interval(cell: Measured) -> str:
 
 
 def _notes(table: Table) -> Iterator[str]:
-    """Small print below a table."""
+    """Yield the small print below a table."""
     lines = [f"{_sup(mark)} {latex_text(text)}. " for mark, text in table.footnotes]
     if table.source:
         lines.append(latex_text(table.source))
@@ -308,7 +308,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
 
 
 def _piece(piece: Piece) -> str:
-    """Bold where it is added; in brackets, behind a minus sign, where it is missing."""
+    """Mark a word as bold where it is added; in brackets, behind a minus sign, where it is missing."""
     if piece.kind == "missing":
         return rf"{{\footnotesize[$-$\,{latex_text(piece.text)}]}} "
     if piece.kind == "added":

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from harness.config.rate_text import rate_text
-from harness.papers import Column as PaperColumn
-from harness.papers import ScoreTable
+from harness.papers import ScoreColumn, ScoreTable
 from harness.results.exhibits import RowRate
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.measured import number
@@ -43,7 +42,7 @@ def table(rates: Sequence[RowRate], exhibit: ScoreTable) -> Table | None:
     )
 
 
-def _row(rate: RowRate, columns: Iterable[PaperColumn], exhibit: ScoreTable) -> Row:
+def _row(rate: RowRate, columns: Iterable[ScoreColumn], exhibit: ScoreTable) -> Row:
     moves = {(move.bench, move.metric): f"{_signed(move.half)} / {_signed(move.twice)}" for move in rate.moves}
     names = (exhibit.paper.model(rate.model), exhibit.subject(rate.method), rate_text(rate.rate), rate.chosen)
     return Row((*names, *(moves.get((column.bench, column.metric), DASH) for column in columns)))

@@ -27,12 +27,12 @@ from reports.blocks import (
 
 
 def markdown_report(report: Report) -> str:
-    """`report.md`: everything but the pairs of answers. Figures are linked by their file names."""
+    """Render `report.md`: everything but the pairs of answers. Figures are linked by their file names."""
     lead = f"{_text(report.lead)} (arXiv:{report.arxiv})."
     contents = "\n".join(f"- [{_text(_heading(section))}](#{section.id})" for section in report.all_sections)
     sections = [text for section in report.all_sections for text in _section(section)]
-    said = [f"**{_text(text)}**" for text in (report.warning, report.answer) if text]
-    return "\n\n".join([f"# {_text(report.title)}", lead, *said, contents, *sections]) + "\n"
+    emphasised = [f"**{_text(text)}**" for text in (report.warning, report.answer) if text]
+    return "\n\n".join([f"# {_text(report.title)}", lead, *emphasised, contents, *sections]) + "\n"
 
 
 def _heading(section: Section) -> str:
@@ -58,7 +58,7 @@ def markdown(block: Block) -> Iterator[str]:
         yield from _samples(block)
     elif isinstance(block, Entries):
         words = [word for word, _ in block.entries[0][1]]
-        yield _rows(["", *words], ([term, *(text for _, text in said)] for term, said in block.entries))
+        yield _rows(["", *words], ([term, *(text for _, text in facts)] for term, facts in block.entries))
     else:
         yield from _claims(block)
 
@@ -122,7 +122,7 @@ def _cell(cell: Cell) -> str:
 def _claims(block: Claims) -> Iterator[str]:
     yield _rows(
         ("", "claim", "where", "here", "comparisons"),
-        ((claim.label, claim.says, claim.where, claim.outcome.verdict, claim.tally) for claim in block.claims),
+        ((claim.label, claim.text, claim.where, claim.outcome.verdict, claim.tally) for claim in block.claims),
     )
     for label, claims in block.by_exhibit():
         columns = claims[0].comparisons.columns
@@ -161,7 +161,7 @@ def _piece(piece: Piece) -> str:
 
 
 def _inline(text: str) -> str:
-    """On one line, since a mark does not reach over two."""
+    """Return `text` escaped and on one line, since a mark does not reach over two."""
     return _escaped(" ".join(text.split()))
 
 
@@ -179,12 +179,13 @@ def _sup(mark: str) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, safe in Markdown and in a table of it."""
+    """Return `text` on one line, safe in Markdown and in a table of it."""
     return _escaped(text).replace("\n", " ")
 
 
 def _escaped(text: str) -> str:
-    """`text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal obey."""
+    """Return `text` with the characters escaped that Markdown or a table in it would take as markup, or a terminal
+    obey."""
     text = visible(text)
     for character in "\\`*_[]<>|~#":
         text = text.replace(character, "\\" + character)

@@ -27,7 +27,7 @@ class Compared:
 
     @property
     def note(self) -> str:
-        """What a reader must know of ours, mostly empty: why it was withheld, its n/N where verdicts are missing."""
+        """A reader's note on ours, mostly empty: why it was withheld, its n/N where verdicts are missing."""
         counts = f"n/N = {n_of_asked(self.score)} verdicts" if self.score.n_missing else ""
         withheld = "withheld" if self.score.value is None and not self.score.note else self.score.note
         return "; ".join(part for part in (withheld, counts) if part)
@@ -58,7 +58,7 @@ class Marks:
         return str(self.notes.index(cell.note) + 1) if cell.note else ""
 
     def footnotes(self, added: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
-        """(mark, text): verdicts by letter, notes by number, and what the `added` rows, (label, text), are."""
+        """Return (mark, text): verdicts by letter, notes by number, and what the `added` rows, (label, text), are."""
         numbered = [(str(number), note) for number, note in enumerate(self.notes, start=1)]
         rows = dict(added)
         ours = [
@@ -94,12 +94,12 @@ def _tooltip(cell: Compared) -> tuple[str, ...]:
 
 
 def number(value: float | None, decimals: int) -> str:
-    """`value` with that many decimals; a dash where there is none."""
+    """Format `value` with that many decimals; a dash where there is none."""
     return DASH if value is None else f"{value:.{decimals}f}"
 
 
 def n_of_asked(score: Estimate) -> str:
-    """``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
+    """Format ``802/805``: the verdicts that are there, of those asked for; nothing where that is not known."""
     return "" if score.n_asked is None else f"{score.n_asked - score.n_missing}/{score.n_asked}"
 
 
@@ -121,13 +121,13 @@ def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
 
 
 def all_seeds(manifest: Manifest) -> str:
-    """``seeds 0, 1, 2 (mean of 3)``."""
+    """Format ``seeds 0, 1, 2 (mean of 3)``."""
     seeds = ", ".join(map(str, manifest.seeds))
     return f"seeds {seeds} (mean of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else f"seed {seeds}"
 
 
 def first_seed(manifest: Manifest) -> str:
-    """``seed 0 (the first of 3)``: what is shown of one training seed alone."""
+    """Format ``seed 0 (the first of 3)``: what is shown of one training seed alone."""
     others = f" (the first of {len(manifest.seeds)})" if len(manifest.seeds) > 1 else ""
     return f"seed {manifest.seeds[0]}{others}"
 

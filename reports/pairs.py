@@ -32,14 +32,14 @@ class _VerdictSet:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPairs:
+class ViewerPairs:
     """Pairs for the viewer, and in words which ones they are."""
 
     pairs: tuple[Pair, ...]
     note: str
 
 
-def judged_pairs(manifest: Manifest, folder: Path) -> JudgedPairs:
+def judged_pairs(manifest: Manifest, folder: Path) -> ViewerPairs:
     """Read every judged pair of the first training seed once, however many exhibits rest on it, in their order.
 
     `folder` is the manifest's. Sets whose verdicts are no longer in it are left out, and the note says so.
@@ -50,7 +50,7 @@ def judged_pairs(manifest: Manifest, folder: Path) -> JudgedPairs:
     pairs = [[_pair(each, rows) for rows in _by_prompt(read_verdicts(folder, each.place)).values()] for each in there]
     share = min(1.0, MAX_CHARACTERS / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
     pairs_of_page = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
-    return JudgedPairs(pairs_of_page, " ".join(_note(manifest, sets, there, share)))
+    return ViewerPairs(pairs_of_page, " ".join(_note(manifest, sets, there, share)))
 
 
 def _characters(pair: Pair) -> int:
@@ -125,7 +125,7 @@ def _by_prompt(rows: Iterable[Judgment]) -> dict[str, list[Judgment]]:
 
 
 def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:
-    """All verdicts on one prompt's two answers."""
+    """Return all verdicts on one prompt's two answers."""
     verdicts = tuple(_verdict(one, row) for row in rows)
     facets = {
         "model": one.model_label,

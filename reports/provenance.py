@@ -1,4 +1,4 @@
-"""Where the numbers of a report come from: the run, its versions, and what each kind of step cost."""
+"""The origin of a report's numbers: the run, its versions, and the cost of each kind of step."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ EMBEDDED = "mini:"
 
 
 def section(manifest: Manifest) -> Section:
-    """Versions, seeds, judge, machine."""
+    """List versions, seeds, judge, machine."""
     rows = tuple(Row((name, value)) for name, value in facts(manifest))
     table = Table((Column(""), Column("", wraps=0.75)), (Group(rows),), name="provenance")
     return Section("provenance", "Provenance", (table,))
@@ -99,7 +99,8 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def work(manifest: Manifest) -> str:
-    """``223 steps, 13 min 32 s of work; 200 found in the store, 23 run now``: the recorded time of all of them."""
+    """Format ``223 steps, 13 min 32 s of work; 200 found in the store, 23 run now``: the recorded time of all of
+    them."""
     found = sum(step.found for step in manifest.steps)
     seconds = sum(step.seconds for step in manifest.steps)
     total = len(manifest.steps)
@@ -107,7 +108,7 @@ def work(manifest: Manifest) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``1 h 02 min``, ``3 min 20 s`` or ``4.2 s``."""
+    """Format ``1 h 02 min``, ``3 min 20 s`` or ``4.2 s``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

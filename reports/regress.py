@@ -15,7 +15,7 @@ from reports.viewer import Pair, viewer_page
 
 PAGE, FIGURES = "regress.html", "regress.json"
 
-Verdict = Literal["worse", "better", "cannot tell", "rescored", "same"]
+ScoreVerdict = Literal["worse", "better", "cannot tell", "rescored", "same"]
 """On a score, in the order in which they are counted up."""
 
 
@@ -42,7 +42,7 @@ class ComparedScore:
     bench: str
     metric: str
     label: str
-    verdict: Verdict
+    verdict: ScoreVerdict
     baseline: float | None
     candidate: float | None
     difference: float | None = None
@@ -57,7 +57,7 @@ class ComparedScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Two runs compared. `only_baseline` and `only_candidate` name the cells that one run alone has."""
 
     baseline: ComparedRun
@@ -85,14 +85,14 @@ class Comparison:
 
     def conclusion(self) -> str:
         """Say what came of it, in one line."""
-        counts = [(len(self.of(verdict)), verdict) for verdict in get_args(Verdict)]
-        said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
+        counts = [(len(self.of(verdict)), verdict) for verdict in get_args(ScoreVerdict)]
+        tally = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + "."
         if any(score.verdict not in ("same", "rescored") for score in self.scores):
-            return said
-        return f"{said} Nothing was tested: all that both runs have is of the same answers."
+            return tally
+        return f"{tally} Nothing was tested: all that both runs have is of the same answers."
 
 
-def write_comparison(comparison: Comparison, pairs: Sequence[Pair], folder: Path) -> Path:
+def write_comparison(comparison: RunComparison, pairs: Sequence[Pair], folder: Path) -> Path:
     """Write the page and the same numbers as JSON; return where the page is.
 
     Both are made before either is written, and each is replaced as a whole. Raises UserError for a folder that cannot
@@ -141,7 +141,7 @@ def _p_value(value: float | None) -> str:
 
 
 def _signed(value: float) -> str:
-    """With its sign, and nothing with that of less than nothing."""
+    """Format a number with its sign, and nothing with that of less than nothing."""
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
@@ -149,13 +149,13 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def heading(comparison: Comparison) -> str:
+def heading(comparison: RunComparison) -> str:
     """Say what is compared, in one line."""
     fast = ", --fast" if comparison.fast else ""
     return f"{comparison.candidate.folder} against {comparison.baseline.folder} (scale {comparison.scale}{fast})"
 
 
-def seeds_line(comparison: Comparison) -> str:
+def seeds_line(comparison: RunComparison) -> str:
     """Say how many training seeds the runs have, and how many tests were made of them."""
     runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
     seeds = "; ".join(f"{what}: seed{'s' * (len(run.seeds) > 1)} {_ranges(run.seeds)}" for what, run in runs)
@@ -164,13 +164,13 @@ def seeds_line(comparison: Comparison) -> str:
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """``0–2, 7``."""
+    """Format numbers as ``0–2, 7``."""
     runs = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
     ends = [[seed for _, seed in run] for _, run in runs]
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
 
 
-def same_line(comparison: Comparison) -> str:
+def same_line(comparison: RunComparison) -> str:
     """Return the cells whose outputs are the same in both runs, by method where all of its are; "" for none."""
     others = {(score.model, score.method) for score in comparison.scores if score.verdict != "same"}
     names = dict.fromkeys(
@@ -180,7 +180,7 @@ def same_line(comparison: Comparison) -> str:
     return f"same outputs in both runs, not tested: {', '.join(names)}" if names else ""
 
 
-def comparison_table(comparison: Comparison) -> str:
+def comparison_table(comparison: RunComparison) -> str:
     """Format the comparison for a terminal, in lines of less than 100 characters."""
     from textwrap import wrap
 
@@ -193,14 +193,14 @@ def comparison_table(comparison: Comparison) -> str:
     return "\n".join([*wrapped, *[LEGEND] * bool(comparison.n_tests), comparison.conclusion()])
 
 
-def changed(comparison: Comparison) -> Iterator[tuple[str, list[ComparedScore]]]:
+def changed(comparison: RunComparison) -> Iterator[tuple[str, list[ComparedScore]]]:
     """Return the scores that are not the same in both runs, by base model and method."""
     tested = [score for score in comparison.scores if score.verdict != "same"]
     for (model, method), scores in groupby(tested, key=lambda score: (score.model, score.method)):
         yield f"{model} {method}", list(scores)
 
 
-def _rows(comparison: Comparison) -> Iterator[str]:
+def _rows(comparison: RunComparison) -> Iterator[str]:
     rows = [cells(score) for _, scores in changed(comparison) for score in scores]
     if not rows:
         return
@@ -222,8 +222,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return f"  {'  '.join(padded)}".rstrip()
 
 
-def comparison_page(comparison: Comparison, pairs: Sequence[Pair]) -> str:
-    """`regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
+def comparison_page(comparison: RunComparison, pairs: Sequence[Pair]) -> str:
+    """Render `regress.html`: the table, then the pairs whose verdict flipped; one file that loads nothing."""
     template = templates().get_template("regress.html.j2")
     table = template.render(
         comparison=comparison,

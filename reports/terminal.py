@@ -157,7 +157,7 @@ def _add_column(rich: "RichTable", column: Column, two_lines: bool) -> None:
 
 
 def _let_heading_wrap(column: "RichColumn", cells: Sequence[Cell]) -> None:
-    """Let the heading, where a table is too wide, give up what it takes beyond the numbers under it."""
+    """Let the heading of a table that is too wide give up what it takes beyond the numbers under it."""
     column.min_width, column.no_wrap = max(len(_plain(cell)) for cell in cells), False
 
 
@@ -207,7 +207,7 @@ def _claims(block: Claims, with_exhibit: bool) -> "RichTable":
         label = [claim.label] if with_exhibit else []
         verdict = claim.outcome.verdict
         rich.add_row(
-            *map(Text, [*label, claim.says]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
+            *map(Text, [*label, claim.text]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
         )
     return rich
 

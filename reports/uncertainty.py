@@ -1,4 +1,4 @@
-"""Where the uncertainty of the scores comes from."""
+"""The components of the scores' uncertainty."""
 
 from collections.abc import Iterable, Iterator
 

@@ -32,14 +32,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge said of a pair in one order.
+    """The judge's verdict on a pair in one order.
 
-    `shown` says in words which answer stood first, or whose run the verdict is of. `label` is the judge's own, such as
-    ``A>>B`` or ``m``. `preference` is the probability that the right answer beats the left one, where the judge gives
-    one; `outcome` is the right answer's. `reply` is the judge's raw reply, or the error in place of one.
+    `heading` says in words which answer stood first, or whose run the verdict is of. `label` is the judge's own, such
+    as ``A>>B`` or ``m``. `preference` is the probability that the right answer beats the left one, where the judge
+    gives one; `outcome` is the right answer's. `reply` is the judge's raw reply, or the error in place of one.
     """
 
-    shown: str
+    heading: str
     label: str
     preference: float | None
     outcome: Literal["win", "tie", "loss", "failed"]
@@ -144,7 +144,7 @@ def _entry(pair: Pair, facets: Sequence[str], texts: _Texts) -> dict[str, Any]:
         "right": {"label": pair.right.label, "text": texts.number(pair.right.text)},
         "verdicts": [
             {
-                "shown": verdict.shown,
+                "heading": verdict.heading,
                 "label": verdict.label,
                 "preference": verdict.preference,
                 "outcome": verdict.outcome,
@@ -156,7 +156,7 @@ def _entry(pair: Pair, facets: Sequence[str], texts: _Texts) -> dict[str, Any]:
 
 
 def _packed(value: Any) -> str:
-    """JSON in ASCII, which keeps even half of a surrogate pair; the same bytes at any time."""
+    """Encode as JSON in ASCII, which keeps even half of a surrogate pair; the same bytes at any time."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")
 

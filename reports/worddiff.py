@@ -1,4 +1,4 @@
-"""What differs between two texts, word by word."""
+"""The differences between two texts, word by word."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,8 @@ _WORD = re.compile(r"\S+\s*")
 
 
 def pieces(first: str, second: str) -> tuple[Piece, ...]:
-    """`second` beside `first`: what is in both, what only `second` has, and, where it is missing, what `first` has.
+    """Compare `second` with `first`: what is in both, what only `second` has, and, where it is missing, what `first`
+    has.
 
     Joined without the missing ones the pieces are `second`. A longest common sequence of words counts as the same; a
     missing piece has no white space at its ends, an added one none at its end.
@@ -38,14 +39,14 @@ def _changed(missing: str, added: str) -> list[Piece]:
 
 
 def _merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Without empty pieces, and with neighbours that are the same joined."""
-    kept = Piece("")
+    """Yield the pieces without empty ones, and with neighbours that are the same joined."""
+    last = Piece("")
     for piece in filter(lambda piece: piece.text, pieces):
-        if kept.text and kept.kind == piece.kind == "same":
-            kept = Piece(kept.text + piece.text)
+        if last.text and last.kind == piece.kind == "same":
+            last = Piece(last.text + piece.text)
             continue
-        if kept.text:
-            yield kept
-        kept = piece
-    if kept.text:
-        yield kept
+        if last.text:
+            yield last
+        last = piece
+    if last.text:
+        yield last

@@ -52,7 +52,7 @@ def _viewer(manifest: Manifest, folder: Path) -> str:
 
 
 def _texts(report: Report) -> dict[str, str]:
-    """File name -> content, without the page."""
+    """Return the files by name, without the page."""
     texts = {"report.md": markdown_report(report)}
     for view in report.exhibits:
         texts |= {f"{view.name}.csv": csv_text(view.records), f"{view.name}.tex": latex_exhibit(view)}

@@ -15,51 +15,11 @@ EMBEDDED_WORLD = {
 }
 """Their code is part of every key, so their names stay."""
 
-UNREVISED = (
-    "methods/",
-    "evals/",
-    "reports/",
-    "harness/run/",
-    "harness/experiments/",
-    "harness/recipes/",
-    "harness/regress/",
-    "harness/commands/",
-    "harness/cli/",
-    "harness/papers/",
-    "harness/engine/code.py",
-    "harness/engine/staleness.py",
-    "harness/engine/ray_",
-)
+UNREVISED = ("harness/cli/",)
 """Where docstrings and identifiers are still to be revised."""
 
-SHARED_CLASS_NAMES = {
-    "Cell",
-    "Claim",
-    "Column",
-    "Comparison",
-    "DataRole",
-    "Forecast",
-    "Game",
-    "HistogramPanel",
-    "Histograms",
-    "Judge",
-    "Measured",
-    "Names",
-    "Need",
-    "Note",
-    "Outcome",
-    "Record",
-    "Request",
-    "Row",
-    "Sample",
-    "Samples",
-    "Scores",
-    "Source",
-    "Statement",
-    "Verdict",
-    "WinRate",
-}
-"""Classes and type aliases of one name in several modules that are still to be told apart."""
+SHARED_CLASS_NAMES = {"Experiment", "Request"}
+"""Classes of one name in several modules: one of each is of the command line, or part of every key."""
 
 QUESTION_WORDS = {"What", "Whether", "How", "Where", "Why", "Which", "Who"}
 
@@ -82,6 +42,21 @@ RIDDLES = {
     "whole_characters": "replace_lone_surrogates",
 }
 """Identifiers that nobody would search for, and what to write instead."""
+
+FIELDS_OF_FILES = {
+    ("harness/papers/claims.py", "says"),
+    ("harness/papers/consistency.py", "says"),
+    ("harness/papers/histograms.py", "kept"),
+    ("harness/papers/paper.py", "says"),
+    ("harness/results/claims.py", "says"),
+    ("harness/results/exhibits.py", "kept"),
+}
+"""Fields of a paper's YAML and of manifest.json: users have such files."""
+
+CALLED_BY_UNREVISED = {
+    ("harness/papers/consistency.py", "shown"),
+    ("evals/alpaca_eval2/judge_calibration_text.py", "shown"),
+}
 
 RIDDLE_PREFIXES = re.compile(r"(MOST|LONGEST|LARGEST|FEWEST)_|NARROWEST$")
 
@@ -136,7 +111,9 @@ def test_no_identifier_is_a_riddle(name: str) -> None:
     if name in EMBEDDED_WORLD:
         pytest.skip("its code is part of every key")
     found = {
-        f"{name}:{line}: {word}; write {riddle(word)}" for word, line in identifiers(SOURCES[name]) if riddle(word)
+        f"{name}:{line}: {word}; write {riddle(word)}"
+        for word, line in identifiers(SOURCES[name])
+        if riddle(word) and (name, word) not in FIELDS_OF_FILES | CALLED_BY_UNREVISED
     }
     assert not found
 

@@ -30,7 +30,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/endpoints/endpoint.py:_settings": ("reproduce", "doctor", "plan", "eval"),
     "harness/endpoints/batch/judge.py:BatchJudge": ("reproduce", "eval", "judge calibrate"),
     "harness/models/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
-    "harness/endpoints/refusals.py:Options": ASKS_JUDGES,
+    "harness/endpoints/refusals.py:CommandOptions": ASKS_JUDGES,
     "harness/recipes/benches.py:_limited_scale": ("eval",),
     "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
     "harness/commands/stored_verdicts.py:verdict_files": STORED,

@@ -35,13 +35,16 @@ class AnnotationFiles(VerdictFiles):
         return METRICS if self._calibration else tuple(metric for metric in METRICS if metric != LENGTH_CONTROLLED)
 
     def read(self, path: Path) -> StoredVerdicts:
-        """The verdicts in a file. Raises UserError for a file that is wrong, or of an unknown set of instructions."""
+        """Return the verdicts in a file.
+
+        Raises UserError for a file that is wrong, or of an unknown set of instructions.
+        """
         annotations = self._annotations(path)
         set_size(annotations, self._calibration)
         return StoredVerdicts(path, annotations.model, annotations.judge, Verdicts(annotations, self._calibration))
 
     def score(self, path: Path) -> Mapping[str, Any]:
-        """The scores of the verdicts in a file. Raises UserError for a file that is wrong.
+        """Return the scores of the verdicts in a file. Raises UserError for a file that is wrong.
 
         N is all instructions of the set where a calibration says so, or where the file has nearly all; else the file's.
         """

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from evals.alpaca_eval2 import instruction_set
 from evals.formats import fields
 from evals.formats.outputs import instruction_key, instruction_of, read_model_outputs
-from evals.formats.rows import Row, bare_name, read_rows, require_columns, write_json
+from evals.formats.rows import PlacedRow, bare_name, read_rows, require_columns, write_json
 from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.texts import format_names
@@ -53,16 +53,18 @@ class Annotations:
             raise ValueError("index must increase strictly")
 
     def only(self, indices: Iterable[int]) -> "Annotations":
-        """The verdicts on the instructions in `indices` alone."""
-        kept = set(indices)
-        rows = [row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in kept]
+        """Return the verdicts on the instructions in `indices` alone."""
+        selected = set(indices)
+        rows = [
+            row for row in zip(self.index, self.preference, self.len_1, self.len_2, strict=True) if row[0] in selected
+        ]
         index, preference, len_1, len_2 = _columns(rows)
-        missing = tuple(index for index in self.without_verdict if index in kept)
+        missing = tuple(index for index in self.without_verdict if index in selected)
         return replace(self, index=index, preference=preference, len_1=len_1, len_2=len_2, without_verdict=missing)
 
     @property
     def n_rows(self) -> int:
-        """How many instructions the origin has a row for, with a verdict or without."""
+        """The number of instructions that the origin has a row for, with a verdict or without."""
         return len(self.index) + len(self.without_verdict)
 
 
@@ -140,7 +142,10 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
 
 
 def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotations:
-    """The verdicts of annotation rows; rows without a preference are left out. Raises UserError as for a file."""
+    """Return the verdicts of annotation rows; rows without a preference are left out.
+
+    Raises UserError as for a file.
+    """
     verdicts = [
         _Verdict(f"{source}, row {number}", row.index, fields.to_float(row.preference), *_lengths(row))
         for number, row in enumerate(rows, start=1)
@@ -180,7 +185,7 @@ def _is_official(index: int, key: str) -> bool:
 
 
 def _require_table(path: Path, row: Mapping[str, Any]) -> None:
-    """Raises UserError unless a row has the columns of a table of verdicts."""
+    """Raise UserError unless a row has the columns of a table of verdicts."""
     if not any(name in row for name in ANNOTATION_COLUMNS):
         raise UserError(
             f"{path}: no verdicts: neither alpaca_eval's {', '.join((*_JUDGED_TEXTS, 'preference'))}, nor a table of "
@@ -198,16 +203,16 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> Annotations:
-    """The verdicts in ascending order of index. Raises UserError where there is none."""
-    kept = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
-    if not kept:
+    """Return the verdicts in ascending order of index. Raises UserError where there is none."""
+    selected = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
+    if not selected:
         raise UserError(f"{source}: no verdict in it; nothing can be scored")
     missing = tuple(sorted(verdict.index for verdict in verdicts if math.isnan(verdict.preference)))
-    index, preference, len_1, len_2 = _columns(kept)
+    index, preference, len_1, len_2 = _columns(selected)
     return Annotations(names.model, index, preference, len_1, len_2, source, names.judge, names.baseline, missing)
 
 
-def _names(path: Path, rows: Sequence[Row]) -> _Names:
+def _names(path: Path, rows: Sequence[PlacedRow]) -> _Names:
     def given(name: str) -> Iterator[str]:
         return (fields.name_of(row, name, where) for where, row in rows if not fields.is_none(row.get(name)))
 
@@ -231,16 +236,16 @@ def _of_lengths(row: Mapping[str, Any], where: str) -> _Verdict:
     return _Verdict(where, index, fields.number(row["preference"], where, "preference"), len_1, len_2)
 
 
-def _instruction_keys(rows: Sequence[Row]) -> list[str]:
-    """The key of each row's instruction; "" where all rows are numbered and one has no text."""
+def _instruction_keys(rows: Sequence[PlacedRow]) -> list[str]:
+    """Return the key of each row's instruction; "" where all rows are numbered and one has no text."""
     return [
         instruction_key(instruction_of(row, where)) if "instruction" in row or "index" not in row else ""
         for where, row in rows
     ]
 
 
-def _indices(rows: Sequence[Row], keys: Sequence[str], reference: _Reference | None) -> list[int]:
-    """The instruction's index of each row: its field "index", else the place of its text in the reference."""
+def _indices(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Reference | None) -> list[int]:
+    """Return the instruction's index of each row: its field "index", else the place of its text in the reference."""
     numbered = ["index" in row for _, row in rows]
     if all(numbered):
         indices = [fields.index(row["index"], where) for where, row in rows]
@@ -253,7 +258,7 @@ def _indices(rows: Sequence[Row], keys: Sequence[str], reference: _Reference | N
     return _places(rows, keys, reference or _official())
 
 
-def _places(rows: Sequence[Row], keys: Sequence[str], reference: _Reference) -> list[int]:
+def _places(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Reference) -> list[int]:
     position = {key: place for place, key in enumerate(reference.keys)}
     if len(position) < len(reference.keys):
         raise UserError(
@@ -268,14 +273,14 @@ def _places(rows: Sequence[Row], keys: Sequence[str], reference: _Reference) -> 
 
 
 def _require_places(verdicts: Sequence[_Verdict], reference: _Reference | None) -> None:
-    """Raises UserError for a verdict of a table on an instruction that the reference does not have."""
+    """Raise UserError for a verdict of a table on an instruction that the reference does not have."""
     if reference:
         for verdict in verdicts:
             _require_same(verdict.where, verdict.index, "", reference)
 
 
 def _require_same(where: str, index: int, key: str, reference: _Reference | None) -> None:
-    """Raises UserError where the reference has no instruction at `index`, or another than the one with `key`."""
+    """Raise UserError where the reference has no instruction at `index`, or another than the one with `key`."""
     if reference is None:
         return
     if index >= len(reference.keys):

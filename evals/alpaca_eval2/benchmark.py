@@ -8,7 +8,7 @@ from typing import Any
 from evals import scoring
 from evals.alpaca_eval2.annotation_files import AnnotationFiles
 from evals.alpaca_eval2.annotations import AnnotationRow, annotations_from_rows, write_annotations
-from evals.alpaca_eval2.judgments import Names, annotations_of, positions_of, repeats_of, rows_of
+from evals.alpaca_eval2.judgments import OfficialNames, annotations_of, positions_of, repeats_of, rows_of
 from evals.alpaca_eval2.leaderboard import write_leaderboard
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.length_calibration_steps import (
@@ -37,8 +37,8 @@ from harness.steps.data import DataRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(BaselineOptions):
-    """What a recipe says of AlpacaEval 2.0: the instructions, and what its length control is calibrated on.
+class AlpacaEvalOptions(BaselineOptions):
+    """The AlpacaEval 2.0 options of a recipe: the instructions, and the data of its length calibration.
 
     That is a finished calibration, a file like df_gamed.csv, or else verdicts of the embedded judge.
     """
@@ -57,30 +57,30 @@ class AlpacaEval2(JudgedPairs):
     source = "Dubois et al. 2024; SGPO, section 4.3"
     metrics = REPORTED
     protocol = "alpaca_eval2"
-    Options = Options
+    Options = AlpacaEvalOptions
     verdict_files = AnnotationFiles
     published = PUBLISHED
 
     def with_files(self, setting: PairSetting, calibration: Path | None, data: str | None) -> PairSetting:
-        """With the calibration of the user's, or that beside the official data of the user's."""
+        """Add the user's calibration, or that beside the official data of the user's."""
         if calibration is None and data is not None and setting.is_published:
             calibration = official_calibration_file(data)
         options = replace(setting.options, length_calibration=str(calibration)) if calibration else setting.options
         return replace(setting, options=options, is_published=setting.is_published and data is None)
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """Win rates, with each seed's files in alpaca_eval's own formats."""
+        """Write win rates, with each seed's files in alpaca_eval's own formats."""
         return score_alpaca_eval2(
             baselines=setting.baselines,
             calibration=self._calibration(setting),
             judgments=rows,
-            names=Names(setting.baseline_name, name, setting.judge.model),
+            names=OfficialNames(setting.baseline_name, name, setting.judge.model),
             allow_missing=setting.allow_missing,
             resamples=RESAMPLES,
         )
 
     def compare(self, setting: PairSetting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """Paired differences of the win rates."""
+        """Write paired differences of the win rates."""
         return compare_alpaca_eval2(
             baselines=setting.baselines,
             calibration=self._calibration(setting),
@@ -91,7 +91,10 @@ class AlpacaEval2(JudgedPairs):
         )
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """Verdicts by instruction. Raises UserError where length was controlled with different calibrations."""
+        """Return the verdicts by instruction.
+
+        Raises UserError where length was controlled with different calibrations.
+        """
         calibrations = [read_length_calibration(each.score_input("calibration")) for each in scored]
         if any(_content(each) != _content(calibrations[0]) for each in calibrations):
             raise UserError(
@@ -105,11 +108,12 @@ class AlpacaEval2(JudgedPairs):
         return found
 
     def _calibration(self, setting: PairSetting) -> Artifact | None:
-        """What the length control is fitted with: a file, the published calibration, or the embedded judge's verdicts.
+        """Return the calibration of the length control: a file, the published calibration, or the embedded judge's
+        verdicts.
 
         None without any. Raises NotFetched where the published one cannot be had.
         """
-        options: Options = setting.options
+        options: AlpacaEvalOptions = setting.options
         if options.length_calibration:
             return calibration_from(Path(options.length_calibration))
         if setting.is_published:
@@ -137,11 +141,12 @@ def score_alpaca_eval2(
     baselines: Artifact,
     calibration: Artifact | None,
     judgments: Sequence[Artifact],
-    names: Names,
+    names: OfficialNames,
     allow_missing: bool,
     resamples: int,
 ) -> None:
-    """`scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in `seed-<n>/`."""
+    """Write `scores.json` over all training seeds, and each seed's files in alpaca_eval's own formats in
+    `seed-<n>/`."""
     positions, calibrated = positions_of(baselines), read_length_calibration(calibration)
     rules: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     sets, repeated = [], []
@@ -162,7 +167,7 @@ def score_alpaca_eval2(
 def score_training_seeds(
     sets: Sequence[Verdicts], *, asked: int, allow_missing: bool = False, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """`scoring.score` of one method, on the instructions that any training seed has a verdict on."""
+    """Return `scoring.score` of one method, on the instructions that any training seed has a verdict on."""
     items = scoring.all_items(sets)
     fewest = scoring.fewest(sets)
     withheld = fewest.withheld(LENGTH_CONTROLLED.name, fewest.items, allow_missing=allow_missing)
@@ -171,7 +176,10 @@ def score_training_seeds(
 
 
 def _uncertainty(repeated: Sequence[Sequence[Verdicts]], rules: dict[str, Any]) -> dict[str, Any]:
-    """Of each metric but the discrete win rate: over repeats that is of the mean preference, and no mean of theirs."""
+    """Return the uncertainty of each metric but the discrete win rate.
+
+    Over repeats, it is that of the mean preference.
+    """
     items = scoring.all_items([each for repeats in repeated for each in repeats])
     metrics = [metric for metric in METRICS if metric != DISCRETE]
     return scoring.uncertainty(repeated, items=items, metrics=metrics, **rules)
@@ -196,14 +204,14 @@ def compare_alpaca_eval2(
     allow_missing: bool,
     resamples: int,
 ) -> None:
-    """`comparison.json`: for each metric the paired difference between two methods on the same instructions."""
+    """Write `comparison.json`: for each metric the paired difference between two methods on the same instructions."""
     positions, calibrated = positions_of(baselines), read_length_calibration(calibration)
     first, second = (_verdicts(side, positions, calibrated) for side in (better, worse))
     scoring.write_comparison(out, first, second, REPORTED, allow_missing=allow_missing, resamples=resamples)
 
 
 def _content(calibration: Calibration | None) -> str | None:
-    """The calibration without where it was read from; NaN, for a failed verdict, is equal to itself."""
+    """Return the calibration without where it was read from; NaN, for a failed verdict, is equal to itself."""
     return repr(astuple(replace(calibration, source=""))) if calibration else None
 
 

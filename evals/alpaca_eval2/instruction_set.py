@@ -118,5 +118,5 @@ _DATASET_BY_KEY = dict(
 
 
 def official_dataset(key: str) -> str | None:
-    """The data set that the official instruction with this key is from; None for any other key."""
+    """Return the data set that the official instruction with this key is from; None for any other key."""
     return _DATASET_BY_KEY.get(key)

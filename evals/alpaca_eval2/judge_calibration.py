@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DISCLAIMER = "not AlpacaEval 2.0"
 SCORES = {"win_rate": "win rate", "length_controlled_winrate": "length-controlled win rate"}
 
-Pairs = Mapping[str, tuple[Annotations, Annotations]]
+VerdictPairs = Mapping[str, tuple[Annotations, Annotations]]
 """By calibration model: the reference's verdicts and the judge's, on the same instructions."""
 Points = Mapping[str, tuple[float, float]]
 """By calibration model: the score in per cent by the reference, and by the judge."""
@@ -98,7 +98,7 @@ def bridge(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What the reference judge would score a model of which only `judge` has given verdicts, `annotations`.
+    """Estimate what the reference judge would score a model of which only `judge` has given verdicts, `annotations`.
 
     For each of `SCORES`: `judge` (its own score), `estimate` (`value` and `ci95`) of the reference's score on the
     same instructions, on which the calibration models are scored too, and `bridge`, how good such estimates are for
@@ -139,8 +139,8 @@ def bridge(
     return _without_nan(result)
 
 
-def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, Annotations]) -> Pairs:
-    """The verdicts on instructions that both judged, of models that have at least two of them."""
+def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, Annotations]) -> VerdictPairs:
+    """Return the verdicts on instructions that both judged, of models that have at least two of them."""
     pairs = {}
     for model in sorted(reference.keys() & other.keys()):
         common = set(reference[model].index) & set(other[model].index)
@@ -157,7 +157,7 @@ def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, A
 def _agreement(
     pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Agreement of the verdicts of one or several models, resampled by instruction."""
+    """Measure the agreement of the verdicts of one or several models, resampled by instruction."""
     import numpy as np
 
     from evals.stats.agreement import agreement_statistic, kappa_statistic, kendall, outcome_tables, spearman
@@ -182,7 +182,8 @@ def _within_orders(
     pair: tuple[Annotations, Annotations],
     shown_first: Collection[int],
 ) -> float:
-    """The mean of the correlations in either order of the outputs, weighted by instructions; NaN where neither is."""
+    """Return the mean of the correlations in either order of the outputs, weighted by instructions; NaN where neither
+    is."""
     import numpy as np
 
     with_model_first = set(shown_first)
@@ -208,7 +209,7 @@ def _with_interval(statistic: Statistic, counts: FloatArray) -> dict[str, Any]:
 # Scores
 
 
-def _points(pairs: Pairs, metric: str, calibration: Calibration | None) -> Points:
+def _points(pairs: VerdictPairs, metric: str, calibration: Calibration | None) -> Points:
     return {
         model: (_score(first, metric, calibration), _score(second, metric, calibration))
         for model, (first, second) in pairs.items()
@@ -224,7 +225,7 @@ def _score(annotations: Annotations, metric: str, calibration: Calibration | Non
 def _shift(
     pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """The judge's score minus the reference's, on the same resampled instructions."""
+    """Return the judge's score minus the reference's, on the same resampled instructions."""
     first, second = (Verdicts(each, calibration) for each in pair)
     difference = compare([second], [first], metric, allow_missing=True, resamples=resamples, seed=seed)
     return {"value": difference["difference"], "ci95": difference["ci95"], "p_value": difference["p_value"]}
@@ -246,8 +247,8 @@ def _ranking(points: Points) -> dict[str, float]:
 # The bridge
 
 
-def _estimate(points: Points, pairs: Pairs, score: float, n: int) -> dict[str, Any]:
-    """The reference's score where the judge's is `score` on `n` instructions, from these calibration models."""
+def _estimate(points: Points, pairs: VerdictPairs, score: float, n: int) -> dict[str, Any]:
+    """Return the reference's score where the judge's is `score` on `n` instructions, from these calibration models."""
     import numpy as np
 
     from evals.stats.bridge import logits, scores
@@ -257,7 +258,7 @@ def _estimate(points: Points, pairs: Pairs, score: float, n: int) -> dict[str, A
     return {"value": float(scores(line.estimate(at), n)), "ci95": scores(np.array(line.interval(at)), n).tolist()}
 
 
-def _line(points: Points, pairs: Pairs) -> Line:
+def _line(points: Points, pairs: VerdictPairs) -> Line:
     import numpy as np
 
     from evals.stats.bridge import fit_line, logits
@@ -267,8 +268,8 @@ def _line(points: Points, pairs: Pairs) -> Line:
     return fit_line(by_judge, by_reference)
 
 
-def _left_out(points: Points, pairs: Pairs) -> dict[str, dict[str, Any]]:
-    """By model, its estimate from all other models; empty where they are too few."""
+def _left_out(points: Points, pairs: VerdictPairs) -> dict[str, dict[str, Any]]:
+    """Estimate each model, by name, from all other models; empty where they are too few."""
     from evals.stats.bridge import MIN_MODELS
 
     if len(points) <= MIN_MODELS:
@@ -284,8 +285,9 @@ def _left_out(points: Points, pairs: Pairs) -> dict[str, dict[str, Any]]:
     }
 
 
-def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: Pairs) -> dict[str, Any] | None:
-    """How good estimates of left-out models are: errors (root mean square) and widths of the intervals, in points.
+def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: VerdictPairs) -> dict[str, Any] | None:
+    """Measure how good estimates of left-out models are: errors (root mean square) and widths of the intervals, in
+    points.
 
     `error_without_judge` is that of the other models' mean, which takes no judge. `says_something` is false where
     that is no larger, or where the line through all models may as well be level. None where models are too few.
@@ -320,8 +322,9 @@ def _error(points: Points, estimates: Mapping[str, Mapping[str, Any]]) -> float:
     return float((sum(squares) / len(squares)) ** 0.5)
 
 
-def _moves_with_instructions(pairs: Pairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
-    """95 % interval of the estimated win rate over resampled instructions, calibration models and new one alike."""
+def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
+    """Return the 95 % interval of the estimated win rate over resampled instructions, calibration models and new one
+    alike."""
     import numpy as np
 
     from evals.stats.bootstrap import percentile_interval, resample_counts
@@ -342,7 +345,7 @@ def _moves_with_instructions(pairs: Pairs, annotations: Annotations, resamples: 
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with None in the place of NaN, which JSON does not have."""
+    """Return the same with None in the place of NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     return None if value != value else value

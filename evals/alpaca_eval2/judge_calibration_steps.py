@@ -29,7 +29,7 @@ def calibrate_judge(
     length_calibration: Artifact | None,
     resamples: int,
 ) -> None:
-    """`calibration.json`: what `judge_calibration` finds of `judge`, and the bridged estimate of one more model.
+    """Write `calibration.json`: what `judge_calibration` finds of `judge`, and the bridged estimate of one more model.
 
     `published` are files with the reference judge's verdicts by model (`digests` their content), `judgments` the
     judge's own on the outputs of `models`, `bridged` those on `bridged_model`, which has no published verdicts.

@@ -1,4 +1,4 @@
-"""What a calibration found of a judge, as text to read. How it is found: `evals.alpaca_eval2.judge_calibration`."""
+"""The result of a judge's calibration (`evals.alpaca_eval2.judge_calibration`) as text to read."""
 
 import textwrap
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from harness.terminal import one_line
 
 
 def shown(result: Mapping[str, Any]) -> str:
-    """What `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`.
+    """Format what `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`.
 
     So are `unjudged`, by model how many instructions have no verdict, and `other_models`, how many replies they gave.
     """
@@ -32,7 +32,7 @@ def shown(result: Mapping[str, Any]) -> str:
         if metric in overall:
             lines += ["", *_metric_lines(name, metric, result)]
     if "bridged" in result:
-        lines += ["", shown_bridge(result["bridged"]).rstrip()]
+        lines += ["", format_bridge(result["bridged"]).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -47,8 +47,8 @@ def _gap_lines(result: Mapping[str, Any]) -> list[str]:
     return [one_line(line) for line in lines]
 
 
-def shown_bridge(result: Mapping[str, Any]) -> str:
-    """What `bridge` found, as text to read."""
+def format_bridge(result: Mapping[str, Any]) -> str:
+    """Format what `bridge` found, as text to read."""
     lines = [one_line(f"Bridged estimate for {result['model']} by the judge {result['judge']}: {result['note']}")]
     if result["withheld"]:
         lines.append(f"Withheld: {result['withheld']}.")

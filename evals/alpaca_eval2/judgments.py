@@ -17,8 +17,8 @@ OTHER_DATASET = "alpaca_eval2"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What the official files call the baseline, the model and the judge."""
+class OfficialNames:
+    """The names of the baseline, the model and the judge in the official files."""
 
     baseline: str = "baseline"
     model: str = "model"
@@ -26,24 +26,24 @@ class Names:
 
 
 def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "") -> Annotations:
-    """The verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
-    rows = rows_of(artifact.rows(Judgment), positions, Names(model=model or artifact.key[:12]))
+    """Return the verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
+    rows = rows_of(artifact.rows(Judgment), positions, OfficialNames(model=model or artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
 
 
-def repeats_of(artifact: Artifact, positions: dict[str, int], names: Names) -> list[Annotations]:
-    """The verdicts of each repeat by themselves."""
+def repeats_of(artifact: Artifact, positions: dict[str, int], names: OfficialNames) -> list[Annotations]:
+    """Return the verdicts of each repeat by themselves."""
     repeats = by_repeat(artifact.rows(Judgment))
     return [annotations_from_rows(rows_of(rows, positions, names), str(artifact)) for rows in repeats]
 
 
 def positions_of(baselines: Artifact) -> dict[str, int]:
-    """Each instruction's index: its position in the official order. Everything is joined by it."""
+    """Return each instruction's index: its position in the official order. Everything is joined by it."""
     return {row.prompt.id: index for index, row in enumerate(baselines.rows(Response))}
 
 
-def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Names) -> list[AnnotationRow]:
-    """Judgments as alpaca_eval's annotations, in the official order.
+def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: OfficialNames) -> list[AnnotationRow]:
+    """Convert judgments to alpaca_eval's annotations, in the official order.
 
     The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where
     all of them failed there is none.
@@ -70,6 +70,6 @@ def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Nam
 
 
 def _mean_preference(verdicts: Sequence[Judgment]) -> float | None:
-    """In [1, 2], as alpaca_eval counts."""
+    """Return the mean preference in [1, 2], as alpaca_eval counts."""
     known = [row.preference for row in verdicts if row.preference is not None]
     return 1 + fmean(known) if known else None

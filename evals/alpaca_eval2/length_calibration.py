@@ -37,7 +37,7 @@ class Calibration:
     source: str
 
     def difficulty(self) -> dict[int, float]:
-        """Instruction difficulty by index, in ascending order of index."""
+        """Return the difficulty of instructions by index, in ascending order of index."""
         return dict(sorted(zip(self.index, self.instruction_difficulty, strict=True)))
 
 

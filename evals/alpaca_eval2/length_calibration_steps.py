@@ -1,4 +1,4 @@
-"""What AlpacaEval's length control is fitted with, as artifacts: made, from a file, or the published one."""
+"""The calibration of AlpacaEval's length control as artifacts: made, from a file, or the published one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,15 @@ CALIBRATION_FILE = "df_gamed.csv"
 
 
 def calibration_from(path: Path) -> Artifact:
-    """A finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
+    """Return a finished length calibration, from a file like df_gamed.csv. Raises UserError where it cannot be read."""
     return given_calibration(path=str(path.absolute()), digest=file_digest(path)).with_label(path.name)
 
 
 def published_calibration() -> Artifact:
-    """What AlpacaEval 2.0's length control is calibrated on, from the hub. Raises NotFetched where it cannot be had."""
+    """Fetch what AlpacaEval 2.0's length control is calibrated on, from the hub.
+
+    Raises NotFetched where it cannot be had.
+    """
     name = "official:df_gamed.csv"
     commit = resolved(name, lambda: calibration_on_hub().commit)
     digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
@@ -32,7 +35,7 @@ def published_calibration() -> Artifact:
 def length_calibration(
     out: Output, *, baselines: Artifact, gamed: Sequence[Artifact], pool: Sequence[Artifact]
 ) -> None:
-    """What the length control is fitted with, in the format of alpaca_eval's df_gamed.csv.
+    """Write the calibration of the length control, in the format of alpaca_eval's df_gamed.csv.
 
     `gamed` are verdicts on longer and shorter versions of the baseline's answers; `pool` are verdicts on other writers,
     from which the instructions' difficulty is estimated.
@@ -46,13 +49,14 @@ def length_calibration(
 
 @step(version=1)
 def given_calibration(out: Output, *, path: str, digest: str) -> None:
-    """A finished calibration in the format of df_gamed.csv, copied; `digest` is the SHA-256 of its content."""
+    """Write a finished calibration in the format of df_gamed.csv, copied; `digest` is the SHA-256 of its content."""
     _copy_calibration(Path(path), digest, out)
 
 
 @step(version=1)
 def official_calibration(out: Output, *, repository: str, commit: str, digest: str) -> None:
-    """The official df_gamed.csv, fetched from the hub's `repository` at `commit`; `digest` is the file's SHA-256."""
+    """Write the official df_gamed.csv, fetched from the hub's `repository` at `commit`; `digest` is the file's
+    SHA-256."""
     _copy_calibration(calibration_on_hub(repository, commit).path, digest, out)
 
 
@@ -63,5 +67,5 @@ def _copy_calibration(path: Path, digest: str, out: Output) -> None:
 
 
 def read_length_calibration(calibration: Artifact | None) -> Calibration | None:
-    """The calibration that an artifact holds; None for None."""
+    """Return the calibration that an artifact holds; None for None."""
     return read_calibration(calibration.folder / CALIBRATION_FILE) if calibration else None

@@ -14,7 +14,7 @@ from evals import scoring, withholding
 from evals.alpaca_eval2 import instruction_set
 from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
-from evals.base import ItemResults, Metric, Published
+from evals.base import ItemResults, Metric, PublishedMetric
 from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -28,7 +28,7 @@ DISCRETE = Metric("discrete_win_rate")
 LENGTH_CONTROLLED = Metric("length_controlled_winrate")
 METRICS = (WIN_RATE, DISCRETE, LENGTH_CONTROLLED)
 REPORTED = (LENGTH_CONTROLLED, WIN_RATE)
-PUBLISHED = Published(
+PUBLISHED = PublishedMetric(
     title="AlpacaEval 2.0",
     n_items=len(instruction_set.OFFICIAL_INSTRUCTION_KEYS),
     items="instructions",
@@ -87,8 +87,8 @@ def score_annotations(
 
 
 def set_size(annotations: Annotations, calibration: Calibration | None) -> int | None:
-    """How many instructions the set of stored verdicts has: those of its reference outputs, of the calibration, or, of
-    a file with neither, AlpacaEval's; None where its instructions are others.
+    """Count the instructions that the set of stored verdicts has: those of its reference outputs, of the calibration,
+    or, of a file with neither, AlpacaEval's; None where its instructions are others.
 
     Raises UserError for an index that AlpacaEval has not, where it is not known which other set it is of.
     """
@@ -117,7 +117,7 @@ class Verdicts(ItemResults):
         return self.annotations.index
 
     def statistic(self, metric: str, items: Sequence[int]) -> Statistic:
-        """The metric on instructions; the length control is fitted on those of them that have a verdict."""
+        """Return the metric on instructions; the length control is fitted on those of them that have a verdict."""
         import numpy as np
 
         place = {index: position for position, index in enumerate(items)}
@@ -126,7 +126,7 @@ class Verdicts(ItemResults):
         return _statistic(metric, annotations, self.calibration).at(positions)
 
     def withheld(self, metric: str, items: Sequence[int], *, allow_missing: bool) -> str | None:
-        """Why there is no length-controlled win rate on these instructions; None of any other metric.
+        """Return why there is no length-controlled win rate on these instructions; None of any other metric.
 
         Raises UserError for an index that the calibration does not have.
         """
@@ -136,7 +136,8 @@ class Verdicts(ItemResults):
 
 
 def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, float], source: str) -> Calibration:
-    """A calibration from verdicts on gamed versions of the baseline (verbose, concise) and instruction difficulties.
+    """Return a calibration from verdicts on gamed versions of the baseline (verbose, concise) and instruction
+    difficulties.
 
     `difficulty` covers the whole set of instructions. Length differences are divided by their standard deviation within
     each version. Raises UserError for an index without a difficulty.
@@ -157,7 +158,7 @@ def build_calibration(gamed: Sequence[Annotations], difficulty: Mapping[int, flo
 
 
 def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]:
-    """Instruction difficulty by index from several models' verdicts: see `fit_instruction_difficulty`."""
+    """Estimate instruction difficulty by index from several models' verdicts: see `fit_instruction_difficulty`."""
     from evals.stats.length_control import fit_instruction_difficulty
 
     axis = sorted({index for each in pool for index in each.index})
@@ -165,7 +166,7 @@ def difficulty_from_annotations(pool: Sequence[Annotations]) -> dict[int, float]
 
 
 def preference_table(annotations: Sequence[Annotations], axis: Sequence[int]) -> FloatArray:
-    """Preferences in [0, 1] as a table [models, instructions of `axis`]; NaN where there is no verdict."""
+    """Return the preferences in [0, 1] as a table [models, instructions of `axis`]; NaN where there is no verdict."""
     import numpy as np
 
     place = {index: column for column, index in enumerate(axis)}
@@ -176,12 +177,13 @@ def preference_table(annotations: Sequence[Annotations], axis: Sequence[int]) ->
 
 
 def whole_set(calibration: Calibration | None) -> int:
-    """How many instructions the calibration has; 0 without one."""
+    """Count the instructions that the calibration has; 0 without one."""
     return len(calibration.difficulty()) if calibration else 0
 
 
 def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
-    """Instructions of the calibration without a verdict; raises UserError for verdicts it has no instruction for."""
+    """Return the instructions of the calibration without a verdict; raises UserError for verdicts it has no instruction
+    for."""
     known = calibration.difficulty()
     stray = [index for index in annotations.index if index not in known]
     if stray:
@@ -195,21 +197,21 @@ def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
 def _length_control_withheld(
     annotations: Annotations, calibration: Calibration | None, allow_missing: bool
 ) -> str | None:
-    """Why there is no length-controlled win rate, or None when there is."""
+    """Return why there is no length-controlled win rate, or None when there is."""
     if calibration is None:
         return NO_CALIBRATION
     missing, judged = _missing(annotations, calibration), len(annotations.index)
     if withholding.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
         return None
-    shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+    examples = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (
-        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {shown}); "
+        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {examples}); "
         f"{ALLOW_MISSING_FLAG} fits on the others"
     )
 
 
 def _preferences(annotations: Annotations) -> FloatArray:
-    """In [0, 1], the probability that the model beats the baseline."""
+    """Return the preferences in [0, 1], the probability that the model beats the baseline."""
     import numpy as np
 
     return np.asarray(annotations.preference, dtype=np.float64) - 1
@@ -253,7 +255,8 @@ def _fit(annotations: Annotations, calibration: Calibration) -> LengthControlled
 def _statistic(
     metric: str, annotations: Annotations, calibration: Calibration | None, fitted: LengthControlledFit | None = None
 ) -> Statistic:
-    """A metric on the instructions of `annotations`; `fitted` is their length-controlled fit, where it is known."""
+    """Return a metric on the instructions of `annotations`; `fitted` is their length-controlled fit, where it is
+    known."""
     from evals.stats.length_control import length_controlled_statistic
     from evals.stats.win_rate import discrete_win_rate_statistic, win_rate_statistic
 

@@ -33,11 +33,11 @@ class ArenaHard(JudgedPairs):
     published = PUBLISHED
 
     def sampling(self, sampling: Sampling) -> Sampling:
-        """Greedy (section 4.3)."""
+        """Sample greedily (section 4.3)."""
         return sampling.greedy()
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """The score, with each seed's files in Arena-Hard's own formats."""
+        """Return the score, with each seed's files in Arena-Hard's own formats."""
         return score_arena_hard(
             baselines=setting.baselines,
             judgments=rows,
@@ -50,11 +50,11 @@ class ArenaHard(JudgedPairs):
         )
 
     def compare(self, setting: PairSetting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """The paired difference of the scores."""
+        """Return the paired difference of the scores."""
         return compare_arena_hard(better=better, worse=worse, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """Verdicts by question."""
+        """Return the verdicts by question."""
         return [Games(verdicts_of(rows)) for each in scored for rows in each.rows]
 
 
@@ -74,7 +74,7 @@ def score_arena_hard(
     allow_missing: bool,
     resamples: int,
 ) -> None:
-    """`scores.json` over all training seeds, and each seed's files in Arena-Hard's own formats in `seed-<n>/`.
+    """Write `scores.json` over all training seeds, and each seed's files in Arena-Hard's own formats in `seed-<n>/`.
 
     A judge asked repeatedly gives one `model_judgment` file each time. `prompt` is what it was asked with.
     """
@@ -96,13 +96,13 @@ def score_arena_hard(
 def score_training_seeds(
     sets: Sequence[Sequence[ArenaJudgment]], *, n_questions: int, repeats: int = 1, **rules: Any
 ) -> dict[str, Any]:
-    """`scoring.score` of one method, on the questions that any training seed has a judgment on."""
+    """Return `scoring.score` of one method, on the questions that any training seed has a judgment on."""
     asked, items = verdicts_asked(n_questions, repeats), asked_questions(sets)
     return scoring.score(list(map(Games, sets)), asked=asked, items=items, **rules)
 
 
 def _uncertainty(sets: Sequence[Sequence[Sequence[ArenaJudgment]]], resamples: int) -> dict[str, Any]:
-    """Of verdicts [training seeds][repeats][questions]."""
+    """Return the uncertainty of verdicts [training seeds][repeats][questions]."""
     items = asked_questions([each for repeats in sets for each in repeats])
     return scoring.uncertainty([list(map(Games, repeats)) for repeats in sets], items=items, resamples=resamples)
 
@@ -119,7 +119,7 @@ def _export(folder: Path, repeats: Sequence[Sequence[ArenaJudgment]], answers: S
 def compare_arena_hard(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`comparison.json`: the paired difference between two methods on the same questions."""
+    """Write `comparison.json`: the paired difference between two methods on the same questions."""
     first, second = ([Games(verdicts_of(artifact)) for artifact in side] for side in (better, worse))
     scoring.write_comparison(out, first, second, METRICS, allow_missing=allow_missing, resamples=resamples)
 
@@ -129,12 +129,14 @@ def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:
 
 
 def verdicts_of(judgments: Artifact) -> list[ArenaJudgment]:
-    """The games of all repeats of a judgments artifact, without names and prompts, which a comparison needs none of."""
+    """Return the games of all repeats of a judgments artifact, without names and prompts, which a comparison needs none
+    of."""
     return _flat([_games(rows, "model", "judge", None) for rows in judge.by_repeat(judgments.rows(Judgment))])
 
 
 def _games(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePrompt | None) -> list[ArenaJudgment]:
-    """The two games of each question, the one with the baseline as A first; with what was asked, given the `prompt`."""
+    """Return the two games of each question, the one with the baseline as A first; with what was asked, given the
+    `prompt`."""
     games: dict[str, dict[str, Game]] = defaultdict(dict)
     for row in rows:
         asked = _asked(row, prompt) if prompt else ""
@@ -146,12 +148,12 @@ def _games(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePr
 
 
 def _asked(row: Judgment, prompt: JudgePrompt) -> str:
-    """The user's message that the judge was asked with first."""
-    return judge.Game(row.prompt, row.baseline, row.output, row.order).request(prompt).messages[-1].content
+    """Return the user's message that the judge was asked with first."""
+    return judge.OrderedPair(row.prompt, row.baseline, row.output, row.order).request(prompt).messages[-1].content
 
 
 def _answers_given(judgments: Artifact, name: str) -> list[ArenaAnswer]:
-    """With their lengths in tokens, where the tokenizer is installed."""
+    """Add their lengths in tokens, where the tokenizer is installed."""
     count = text_token_counter(ANSWER_TOKENIZER)
     answers = {row.prompt.id: row.output for row in judgments.rows(Judgment)}
     return [ArenaAnswer(question, name, text, count(text) if count else None) for question, text in answers.items()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evals.formats import fields
-from evals.formats.rows import Row, read_rows, write_lines
+from evals.formats.rows import PlacedRow, read_rows, write_lines
 from harness.errors import UserError, nearest
 from harness.records import WIN_OF_FIRST, Prompt, official_label
 from harness.texts import format_names
@@ -101,13 +101,13 @@ def read_answers(path: Path) -> list[ArenaAnswer]:
     return answers_in(read_rows(path))
 
 
-def answers_in(rows: Sequence[Row]) -> list[ArenaAnswer]:
-    """The answers in the rows of a file. Raises UserError for missing fields and answers of several turns."""
+def answers_in(rows: Sequence[PlacedRow]) -> list[ArenaAnswer]:
+    """Return the answers in the rows of a file. Raises UserError for missing fields and answers of several turns."""
     return [_answer(row, where) for where, row in rows]
 
 
-def holds_answers(rows: Sequence[Row]) -> bool:
-    """Whether rows are Arena-Hard's answers, which go by a question's identifier and not by its text."""
+def holds_answers(rows: Sequence[PlacedRow]) -> bool:
+    """Return whether rows are Arena-Hard's answers, which go by a question's identifier and not by its text."""
     return any(name in rows[0][1] for name in _IDENTIFIERS) and "instruction" not in rows[0][1]
 
 
@@ -133,7 +133,7 @@ def write_answers(path: Path, answers: Sequence[ArenaAnswer]) -> None:
 def _of_distinct_questions(
     path: Path, read: Callable[[Mapping[str, Any], str], T], question: Callable[[T], str]
 ) -> list[T]:
-    """The rows of a file as `read` has them. Raises UserError for two on one question."""
+    """Return the rows of a file as `read` has them. Raises UserError for two on one question."""
     found: list[T] = []
     places: dict[str, str] = {}
     for where, row in read_rows(path):
@@ -165,10 +165,10 @@ def _judgment(row: Mapping[str, Any], where: str) -> ArenaJudgment:
 
 
 def _require_arena_judgment(row: Mapping[str, Any], where: str) -> None:
-    """Raises UserError for judgments that look alike and are of another benchmark."""
+    """Raise UserError for judgments that look alike and are of another benchmark."""
     category = row.get("category", CATEGORY)
     if category != CATEGORY:
-        raise UserError(f"{where}: the question is of category {fields.shown(category)}, not of {CATEGORY}")
+        raise UserError(f"{where}: the question is of category {fields.format_value(category)}, not of {CATEGORY}")
     for marks, of in ((_PAIR_JUDGMENT, "two answers"), (_GRADE, "one answer")):
         if "games" not in row and all(name in row for name in marks):
             raise UserError(f"{where}: a judgment of {of} to a question of MT-Bench; Arena-Hard's are read, with games")
@@ -183,23 +183,24 @@ def _game(game: Any, where: str) -> Game:
 
 
 def _label(score: Any, where: str) -> str | None:
-    """One of `ARENA_LABELS`, however it is spelled."""
+    """Return the one of `ARENA_LABELS`, however it is spelled."""
     label = official_label(score) if isinstance(score, str) else score
     if label is None or label in ARENA_LABELS:
         return label
     guess = nearest(score, ARENA_LABELS) if isinstance(score, str) else None
     hint = f"; did you mean {guess!r}?" if guess else ""
-    raise UserError(f"{where}: unknown verdict {fields.shown(score)}{hint} (known: {', '.join(ARENA_LABELS)}, or null)")
+    known = ", ".join(ARENA_LABELS)
+    raise UserError(f"{where}: unknown verdict {fields.format_value(score)}{hint} (known: {known}, or null)")
 
 
 def _reply(game: Mapping[str, Any]) -> str:
-    """What the judge said: a text, or an object with its answer."""
+    """Return the judge's reply: a text, or an object with its answer."""
     judgment = game.get("judgment")
     return str((judgment.get("answer") if isinstance(judgment, dict) else judgment) or "")
 
 
 def _asked(game: Mapping[str, Any]) -> str:
-    """The user's message to the judge: a text, or the last of a conversation."""
+    """Return the user's message to the judge: a text, or the last of a conversation."""
     messages = game.get("prompt")
     if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
         return str(messages[-1].get("content") or "")
@@ -251,7 +252,7 @@ def _answer_of_messages(question_id: str, row: Mapping[str, Any], where: str) ->
 
 
 def _only_turn(turns: Any, what: str, where: str) -> Mapping[str, Any]:
-    """The only turn, as an object with its content: in FastChat's files a turn is a text."""
+    """Return the only turn, as an object with its content: in FastChat's files a turn is a text."""
     if not isinstance(turns, list) or not turns:
         raise UserError(f"{where}: not {what}: its turns must be a list with one turn")
     if len(turns) > 1:

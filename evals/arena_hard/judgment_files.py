@@ -19,12 +19,12 @@ class JudgmentFiles(VerdictFiles):
         return METRICS
 
     def read(self, path: Path) -> StoredVerdicts:
-        """The verdicts in a file. Raises UserError for a file that is wrong."""
+        """Return the verdicts in a file. Raises UserError for a file that is wrong."""
         rows = read_judgments(path)
         return StoredVerdicts(path, rows[0].model, rows[0].judge, Games(rows))
 
     def score(self, path: Path) -> Mapping[str, Any]:
-        """The score of the verdicts in a file. Raises UserError for a file that is wrong."""
+        """Return the score of the verdicts in a file. Raises UserError for a file that is wrong."""
         rows = read_judgments(path)
         judge = rows[0].judge
         baseline = next((row.baseline for row in rows if row.baseline), "")  # the one that any of them names

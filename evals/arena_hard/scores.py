@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals import scoring, withholding
 from evals.arena_hard.files import ARENA_GAMES, ArenaJudgment
-from evals.base import ItemResults, Metric, Published
+from evals.base import ItemResults, Metric, PublishedMetric
 from harness.errors import UserError
 from harness.records import share_by_label
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCORE = Metric("score")
 METRICS = (SCORE,)
-PUBLISHED = Published(
+PUBLISHED = PublishedMetric(
     title="Arena-Hard v0.1",
     n_items=500,
     items="questions",
@@ -61,13 +61,13 @@ def score_judgments(
     statistic = _aligned_statistic(judgments, axis)
     interval = scoring.intervals({SCORE: statistic}, len(axis), resamples=resamples, seed=seed)["score"]
     several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
-    shown = {
+    headlines = {
         "score": statistic.value,
         "ci95": interval if several else None,
         "ci95_official": list(official_interval(judgments)),
     }
     return {
-        **(dict.fromkeys(shown) if too_few else shown),
+        **(dict.fromkeys(headlines) if too_few else headlines),
         "n_battles": len(_battles(judgments)),
         "n_asked": asked,
         "n_missing": missing,
@@ -91,16 +91,16 @@ class Games(ItemResults):
 
     @property
     def n_results(self) -> int:
-        """How many verdicts have a label."""
+        """The number of verdicts with a label."""
         return sum(len(_verdicts(judgment)) for judgment in self.judgments)
 
     def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
-        """The score on questions."""
+        """Return the score on questions."""
         return _aligned_statistic(self.judgments, items)
 
 
 def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:
-    """The v0.1 scorer's interval: 2.5 and 97.5 percentiles over 100 bootstrap samples of the battles, seed 42.
+    """Return the v0.1 scorer's interval: 2.5 and 97.5 percentiles over 100 bootstrap samples of the battles, seed 42.
 
     It draws battles one by one, the three copies of a decisive verdict among them, in the order of the judgment file.
     Both verdicts on a question and all copies of one are alike, so this is no interval for new questions: `ci95` is.
@@ -116,7 +116,7 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
 
 
 def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
-    """The model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
+    """Return the model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
     verdicts = []
     for game, reply in enumerate(judgment.games):
         if reply.score is not None:
@@ -126,33 +126,37 @@ def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
 
 
 def _battles(judgments: Sequence[ArenaJudgment]) -> list[float]:
-    """The model's share of the win in each battle: a verdict stands as often as its weight says, in the order given."""
+    """Return the model's share of the win in each battle: a verdict stands as often as its weight says, in the order
+    given."""
     return [win for judgment in judgments for win, weight in _verdicts(judgment) for _ in range(weight)]
 
 
 def verdicts_asked(n_questions: int, repeats: int) -> int:
-    """How many verdicts are wanted: one a game."""
+    """Count the verdicts that are wanted: one a game."""
     return ARENA_GAMES * n_questions * repeats
 
 
 def asked_questions(judgments: Sequence[Sequence[ArenaJudgment]]) -> list[str]:
-    """The questions that any set has a judgment on, with a label or without, sorted."""
+    """Return the questions that any set has a judgment on, with a label or without, sorted."""
     return sorted({judgment.question_id for each in judgments for judgment in each})
 
 
 def _scorable(judgments: Sequence[ArenaJudgment], n_questions: int) -> int:
-    """How many verdicts have a label. Raises UserError for none at all, and for more questions than there are."""
+    """Count the verdicts that have a label.
+
+    Raises UserError for none at all, and for more questions than there are.
+    """
     model = judgments[0].model if judgments else "the model"
-    labelled = Games(judgments).n_results
-    if not labelled:
+    n_labelled = Games(judgments).n_results
+    if not n_labelled:
         raise UserError(f"no verdict on {model} has a label; nothing can be scored")
     if (judged := len(asked_questions([judgments]))) > n_questions:
         raise UserError(f"{judged} questions judged for {model}, but the set has {n_questions}")
-    return labelled
+    return n_labelled
 
 
 def _score(won: FloatArray, lost: FloatArray) -> FloatArray:
-    """100 · P(model beats baseline) by Bradley–Terry for weighted wins and losses of the model, both [batch]."""
+    """Return 100 · P(model beats baseline) by Bradley–Terry for weighted wins and losses of the model, both [batch]."""
     import numpy as np
 
     from evals.stats.bradley_terry import bradley_terry, win_probability
@@ -163,7 +167,7 @@ def _score(won: FloatArray, lost: FloatArray) -> FloatArray:
 
 
 def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
-    """The score as a statistic on the questions of `axis`; judgments on other questions are left out.
+    """Return the score as a statistic on the questions of `axis`; judgments on other questions are left out.
 
     A question judged repeatedly counts with all its verdicts.
     """

@@ -14,7 +14,7 @@ MEASURES = ("characters", "characters_normalised", "tokens", "tokens_normalised"
 
 
 class EditDistanceBenchmark(Measurement):
-    """How far answers depart from a baseline's, to the same prompts."""
+    """The distance of answers from a baseline's, to the same prompts."""
 
     summary = "edit distance of answers from the baseline's: characters and tokens, raw and normalised"
     source = "SGPO, section 3.1.1, figures 3 and 4"
@@ -23,11 +23,11 @@ class EditDistanceBenchmark(Measurement):
     counts_tokens = True
 
     def rows(self, setting: Setting, **given: Artifact) -> Artifact:
-        """`EditDistance` rows; tokens of the model `tokenizer`, or words where there is none."""
+        """Build `EditDistance` rows; tokens of the model `tokenizer`, or words where there is none."""
         return edit_distance(outputs=given["outputs"], baselines=given["baselines"], tokenizer=given.get("tokenizer"))
 
     def summarise(self, rows: Artifact) -> Artifact:
-        """Mean and quartiles of each measure."""
+        """Return the mean and quartiles of each measure."""
         return summarise_edit_distance(distances=rows, resamples=RESAMPLES)
 
 
@@ -36,8 +36,8 @@ BENCHMARK = EditDistanceBenchmark()
 
 @step(version=1)
 def summarise_edit_distance(out: Output, *, distances: Artifact, resamples: int) -> None:
-    """The `EditDistance` rows again, and `summary.json`: `n` prompts, `n_missing` without both texts, and by measure
-    mean and quartiles, each a `value` with `ci95` from a bootstrap over prompts (null for a single prompt).
+    """Write the `EditDistance` rows again, and `summary.json`: `n` prompts, `n_missing` without both texts, and by
+    measure mean and quartiles, each a `value` with `ci95` from a bootstrap over prompts (null for a single prompt).
 
     A measure is null where no prompt has both texts.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.formats import fields
-from evals.formats.rows import Row, bare_name, read_rows, write_json
+from evals.formats.rows import PlacedRow, bare_name, read_rows, write_json
 from harness.errors import UserError
 from harness.models.row_layouts import HISTORY, MATERIAL, SYSTEM, UNREAD
 
@@ -34,8 +34,8 @@ def read_model_outputs(path: Path) -> list[ModelOutput]:
     return outputs_in(path, read_rows(path))
 
 
-def outputs_in(path: Path, rows: Sequence[Row]) -> list[ModelOutput]:
-    """The model outputs in rows of the file `path`, as `read_model_outputs`."""
+def outputs_in(path: Path, rows: Sequence[PlacedRow]) -> list[ModelOutput]:
+    """Return the model outputs in rows of the file `path`, as `read_model_outputs`."""
     outputs = [_output(row, where) for where, row in rows]
     names = {output.generator for output in outputs if output.generator}
     name = names.pop() if len(names) == 1 else "" if names else bare_name(path)
@@ -48,12 +48,13 @@ def write_model_outputs(path: Path, outputs: Sequence[ModelOutput]) -> None:
 
 
 def instruction_key(instruction: str) -> str:
-    """What instructions are recognised by: 12 hexadecimal digits of the SHA-256 of the text."""
+    """Return the key of an instruction: 12 hexadecimal digits of the SHA-256 of the text."""
     return hashlib.sha256(instruction.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def instruction_of(row: Mapping[str, Any], where: str) -> str:
-    """What a row asks: its instruction and, after an empty line, its input, as AlpacaEval's own set joins the two.
+    """Return the prompt of a row: its instruction and, after an empty line, its input, as AlpacaEval's own set joins
+    the two.
 
     An input that is the instruction's last lines is joined already. Raises UserError for a filled column that changes
     what is asked and that an instruction has no place for.

@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.models.row_files import NotJson, parsed, table_rows, text_lines
 from harness.texts import format_names
 
-Row = tuple[str, dict[str, Any]]
+PlacedRow = tuple[str, dict[str, Any]]
 """(place, fields)."""
 
 MAX_DIGITS = 15  # of an index or a length: such a number is exact as a float too
@@ -23,8 +23,8 @@ FILE_KINDS = (*_NAMED_JSON, ".csv", ".tsv")
 """How names of files end that hold rows, but for .gz."""
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a file that holds a JSON array of objects, one JSON object a line, JSON columns, or a table.
+def read_rows(path: Path) -> list[PlacedRow]:
+    """Return the rows of a file that holds a JSON array of objects, one JSON object a line, JSON columns, or a table.
 
     Raises UserError for a file that cannot be read, that is none of these or has no row, and for a field given twice.
     """
@@ -41,8 +41,8 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a table that has `columns`, and perhaps others. Raises UserError as `read_rows`."""
+def read_table(path: Path, columns: Sequence[str]) -> list[PlacedRow]:
+    """Return the rows of a table that has `columns`, and perhaps others. Raises UserError as `read_rows`."""
     rows = list(_table(path, _read_text(path)))
     if not rows:
         raise UserError(f"{path}: no rows under the header")
@@ -51,7 +51,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def _read_text(path: Path) -> str:
-    """The text of a file. Raises UserError if that cannot be read, or nothing is in it."""
+    """Return the text of a file. Raises UserError if that cannot be read, or nothing is in it."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
     text = "".join(line for _, line in text_lines(path, str(path)))
@@ -61,7 +61,8 @@ def _read_text(path: Path) -> str:
 
 
 def bare_name(path: Path) -> str:
-    """The file's name without the suffixes that say how it is laid out: what a file that names no model is called by.
+    """Return the file's name without the suffixes that say how it is laid out: what a file that names no model is
+    called by.
 
     Dots in the name stay: gpt-4.1.json is of gpt-4.1.
     """
@@ -70,7 +71,7 @@ def bare_name(path: Path) -> str:
 
 
 def require_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -> None:
-    """Raises UserError unless all `columns` are in the header."""
+    """Raise UserError unless all `columns` are in the header."""
     names = list(header)
     missing = [column for column in columns if column not in names]
     if missing:
@@ -92,11 +93,11 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _kind(path: Path) -> str:
-    """The suffix, without .gz."""
+    """Return the suffix, without .gz."""
     return Path(path.name.removesuffix(".gz")).suffix
 
 
-def _array(path: Path, text: str) -> Iterator[Row]:
+def _array(path: Path, text: str) -> Iterator[PlacedRow]:
     rows = parsed(text, str(path), 1)
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{path}: expected a JSON array of objects, with at least one")
@@ -104,8 +105,8 @@ def _array(path: Path, text: str) -> Iterator[Row]:
         yield _object(row, f"{path}, row {number}")
 
 
-def _objects(path: Path, text: str) -> Iterator[Row]:
-    """The rows of one object alone, which holds columns or is the only row, or of one object a line."""
+def _objects(path: Path, text: str) -> Iterator[PlacedRow]:
+    """Return the rows of one object alone, which holds columns or is the only row, or of one object a line."""
     try:
         value = parsed(text, str(path), 1)
     except NotJson:
@@ -113,25 +114,25 @@ def _objects(path: Path, text: str) -> Iterator[Row]:
     return _columns(path, value) if _holds_columns(value) else iter([(f"{path}:1", value)])
 
 
-def _lines(path: Path, text: str) -> Iterator[Row]:
-    """One JSON object a line; empty lines are passed over."""
+def _lines(path: Path, text: str) -> Iterator[PlacedRow]:
+    """Read one JSON object a line; empty lines are passed over."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _object(parsed(line, str(path), number), f"{path}:{number}")
 
 
-def _object(row: Any, where: str) -> Row:
+def _object(row: Any, where: str) -> PlacedRow:
     if not isinstance(row, dict):
         raise UserError(f"{where}: not a JSON object")
     return where, row
 
 
 def _holds_columns(value: Mapping[str, Any]) -> bool:
-    """Whether an object holds columns: lists, or objects by row as pandas writes them, and nothing else."""
+    """Return whether an object holds columns: lists, or objects by row as pandas writes them, and nothing else."""
     return {type(column) for column in value.values()} in ({list}, {dict})
 
 
-def _columns(path: Path, columns: Mapping[str, Any]) -> Iterator[Row]:
+def _columns(path: Path, columns: Mapping[str, Any]) -> Iterator[PlacedRow]:
     cells = [column if isinstance(column, dict) else dict(enumerate(column)) for column in columns.values()]
     keys = list(cells[0])
     if not keys or any(set(column) != set(keys) for column in cells):
@@ -140,8 +141,8 @@ def _columns(path: Path, columns: Mapping[str, Any]) -> Iterator[Row]:
         yield f"{path}, row {number}", {name: column[key] for name, column in zip(columns, cells, strict=True)}
 
 
-def _table(path: Path, text: str) -> Iterator[Row]:
-    """The rows of a table, parted by tabs where its header has any, and else by commas; an empty cell is None."""
+def _table(path: Path, text: str) -> Iterator[PlacedRow]:
+    """Yield the rows of a table, parted by tabs where its header has any, and else by commas; an empty cell is None."""
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     lines = enumerate(io.StringIO(text, newline=""), start=1)
     for where, row in table_rows(lines, str(path), delimiter):

@@ -22,21 +22,21 @@ class Pairwise(JudgedPairs):
     protocol = "pairwise"
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """The win rate."""
+        """Return the win rate."""
         return score_pairwise(
             baselines=setting.baselines, judgments=rows, allow_missing=setting.allow_missing, resamples=RESAMPLES
         )
 
     def compare(self, setting: PairSetting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """The paired difference of the win rates."""
+        """Return the paired difference of the win rates."""
         return compare_pairwise(better=better, worse=worse, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def compare_with_even(self, setting: PairSetting, rows: Sequence[Artifact]) -> Artifact:
-        """`comparison.json` of one win rate, one artifact of rows a training seed, against 50 %."""
+        """Build `comparison.json` of one win rate, one artifact of rows a training seed, against 50 %."""
         return compare_pairwise_with_even(judgments=rows, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
-        """Verdicts by prompt."""
+        """Return the verdicts by prompt."""
         return [_pairs(rows.rows(Judgment)) for each in scored for rows in each.rows]
 
 
@@ -47,7 +47,7 @@ BENCHMARK = Pairwise()
 def score_pairwise(
     out: Output, *, baselines: Artifact, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
+    """Write `scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     n_prompts = len(baselines.rows(Response))
     rules: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     sets, repeated = [], []
@@ -68,7 +68,7 @@ def score_pairwise(
 def compare_pairwise(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`comparison.json`: the paired difference between two methods on the same prompts."""
+    """Write `comparison.json`: the paired difference between two methods on the same prompts."""
     first, second = ([_pairs(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
     scoring.write_comparison(out, first, second, [WIN_RATE], allow_missing=allow_missing, resamples=resamples)
 
@@ -77,7 +77,7 @@ def compare_pairwise(
 def compare_pairwise_with_even(
     out: Output, *, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
-    """`comparison.json`: how far above 50 % the win rate of a set over another is."""
+    """Write `comparison.json`: how far above 50 % the win rate of a set over another is."""
     sets = [_pairs(artifact.rows(Judgment)) for artifact in judgments]
     result = compare_with_even(sets, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"win_rate": result})

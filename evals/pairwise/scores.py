@@ -50,7 +50,7 @@ def score_pairs(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Win rate of the outputs over the baselines, in per cent, and what it rests on.
+    """Return the win rate of the outputs over the baselines, in per cent, and what it rests on.
 
     Returns `win_rate`; `consistency`, the share of prompts whose two orders have the same winner (or both a tie);
     `first_shown_win_rate`, the points of whichever answer stood first: 50 for a judge without position bias, and
@@ -97,13 +97,13 @@ class Pairs(ItemResults):
         return [pair.prompt_id for pair in self.pairs if pair.is_complete]
 
     def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
-        """The win rate on prompts."""
+        """Return the win rate on prompts."""
         from evals.stats.win_rate import win_rate_statistic
 
         return win_rate_statistic(self.points(items))
 
     def points(self, prompts: Sequence[str]) -> FloatArray:
-        """The output's points on each of `prompts`."""
+        """Return the output's points on each of `prompts`."""
         by_prompt = {pair.prompt_id: pair for pair in self.pairs}
         return _points([by_prompt[id] for id in prompts])
 
@@ -115,7 +115,7 @@ def compare_with_even(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
+    """Return whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
 
     The keys are those of `scoring.comparison`; `difference` is the win rate minus 50, in points. The p-value is at
     least that of the exact sign test on the prompts, each with its mean points over the training seeds: few prompts
@@ -147,7 +147,7 @@ def compare_with_even(
 
 
 def _unanimous_interval(n_prompts: int, *, is_above: bool) -> list[float]:
-    """95 % interval of a win rate of 0 or 100 %, less 50.
+    """Return the 95 % interval of a win rate of 0 or 100 %, less 50.
 
     Resampled prompts that are all won cannot show that others might not be: the exact binomial interval of as many
     alike outcomes stands in for theirs, as for a score.
@@ -161,13 +161,13 @@ def _unanimous_interval(n_prompts: int, *, is_above: bool) -> list[float]:
 
 
 def _points(pairs: Sequence[PairVerdicts]) -> FloatArray:
-    """The output's points on each prompt [prompts], both orders with the same weight."""
+    """Return the output's points on each prompt [prompts], both orders with the same weight."""
     second, first = _points_by_order(pairs)
     return (first + second) / 2
 
 
 def _points_by_order(pairs: Sequence[PairVerdicts]) -> tuple[FloatArray, FloatArray]:
-    """The output's points on each prompt, shown second and shown first."""
+    """Return the output's points on each prompt, shown second and shown first."""
     import numpy as np
 
     second = np.array([np.mean(pair.shown_second) for pair in pairs])

@@ -18,7 +18,7 @@ ESTIMATES = ("perplexity", "negative_log_likelihood_per_token", "corpus_perplexi
 
 
 class PerplexityBenchmark(Measurement):
-    """How likely answers are under a checkpoint, given their prompts."""
+    """The likelihood of answers under a checkpoint, given their prompts."""
 
     summary = "perplexity of answers under a checkpoint, given their prompts"
     source = "SGPO, section 3.1.2, figures 5 and 9"
@@ -26,15 +26,15 @@ class PerplexityBenchmark(Measurement):
     needs = ("model", "outputs")
 
     def answers(self, setting: Setting, checkpoint: Artifact, prompts: Artifact, seed: int) -> Artifact:
-        """The baseline's, for every checkpoint: its own would say nothing of what it has learnt."""
+        """Return the baseline's, for every checkpoint: its own would say nothing of what it has learnt."""
         return prompts
 
     def rows(self, setting: Setting, **given: Artifact) -> Artifact:
-        """`Perplexity` rows of `outputs` under the checkpoint `model`."""
+        """Build `Perplexity` rows of `outputs` under the checkpoint `model`."""
         return perplexity(model=given["model"], responses=given["outputs"])
 
     def summarise(self, rows: Artifact) -> Artifact:
-        """Perplexities of a response, and of all of them as one text."""
+        """Return the perplexities of a response, and of all of them as one text."""
         return summarise_perplexity(perplexities=rows, resamples=RESAMPLES)
 
 
@@ -43,8 +43,8 @@ BENCHMARK = PerplexityBenchmark()
 
 @step(version=1)
 def summarise_perplexity(out: Output, *, perplexities: Artifact, resamples: int) -> None:
-    """The `Perplexity` rows again, and `summary.json`: every estimate is a `value` with `ci95` from a bootstrap over
-    prompts (null for a single prompt).
+    """Write the `Perplexity` rows again, and `summary.json`: every estimate is a `value` with `ci95` from a bootstrap
+    over prompts (null for a single prompt).
 
     - `perplexity` and `negative_log_likelihood_per_token` (nats): mean and quartiles over responses, all alike;
     - `corpus_perplexity`: exp of all nats over all tokens, so that long responses weigh more.

@@ -13,7 +13,7 @@ OUTCOMES = 3  # loss, draw, win
 
 
 def outcome_tables(first: FloatArray, second: FloatArray) -> FloatArray:
-    """How often each pair of outcomes came up on each prompt: [prompts, outcomes of the first, of the second].
+    """Count how often each pair of outcomes came up on each prompt: [prompts, outcomes of the first, of the second].
 
     Outcomes are loss, draw and win. All models' verdicts on a prompt are in its table, so that they stay together when
     prompts are resampled. Raises ValueError for tables of different shape.
@@ -30,12 +30,12 @@ def outcome_tables(first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def agreement_statistic(tables: FloatArray) -> Statistic:
-    """The share of verdicts with the same outcome, in per cent; a draw agrees with a draw alone."""
+    """Return the share of verdicts with the same outcome, in per cent; a draw agrees with a draw alone."""
     return ratio_statistic(np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2)))
 
 
 def kappa_statistic(tables: FloatArray) -> Statistic:
-    """Cohen's kappa of the outcomes (Cohen 1960): (observed - expected) / (1 - expected agreement).
+    """Return Cohen's kappa of the outcomes (Cohen 1960): (observed - expected) / (1 - expected agreement).
 
     1 for judges that always agree, 0 for agreement as by chance; NaN where both know one and the same outcome only.
     """
@@ -48,12 +48,13 @@ def kappa_statistic(tables: FloatArray) -> Statistic:
 
 
 def spearman(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation of two lists [n], equal values sharing their mean rank; NaN where one is constant."""
+    """Return Spearman's rank correlation of two lists [n], equal values sharing their mean rank; NaN where one is
+    constant."""
     return _pearson(_ranks(first), _ranks(second))
 
 
 def kendall(first: FloatArray, second: FloatArray) -> float:
-    """Kendall's tau-b of two lists [n], corrected for equal values (Kendall 1945); NaN where one is constant."""
+    """Return Kendall's tau-b of two lists [n], corrected for equal values (Kendall 1945); NaN where one is constant."""
     concordance, first_untied, second_untied = 0.0, 0.0, 0.0
     for place in range(len(first) - 1):
         one, other = np.sign(first[place] - first[place + 1 :]), np.sign(second[place] - second[place + 1 :])
@@ -72,13 +73,15 @@ def _kappa(tables: FloatArray) -> FloatArray:
     totals = tables.sum(axis=(1, 2))
     observed = np.trace(tables, axis1=1, axis2=2) * totals
     expected = np.einsum("ti,ti->t", tables.sum(axis=1), tables.sum(axis=2))
-    room = totals**2 - expected
-    kappa: FloatArray = np.divide(observed - expected, room, out=np.full(len(tables), np.nan), where=room > 0)
+    largest_gain = totals**2 - expected
+    kappa: FloatArray = np.divide(
+        observed - expected, largest_gain, out=np.full(len(tables), np.nan), where=largest_gain > 0
+    )
     return kappa
 
 
 def _ranks(values: FloatArray) -> FloatArray:
-    """Ranks from 1 on [n]; equal values share their mean rank."""
+    """Rank from 1 on [n]; equal values share their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     mean_ranks: FloatArray = (last - (counts - 1) / 2)[place]

@@ -30,12 +30,13 @@ class Statistic:
     resample: Callable[[FloatArray], FloatArray]
 
     def at(self, positions: IntArray) -> "Statistic":
-        """The same statistic among more prompts: its own prompts are the `positions` of a longer prompt axis."""
+        """Return the same statistic among more prompts: its own prompts are the `positions` of a longer prompt axis."""
         return Statistic(self.value, lambda counts: self.resample(counts[:, positions]))
 
 
 def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic:
-    """100 · Σᵢ numeratorᵢ / Σᵢ denominatorᵢ over prompts i, for example a mean: the denominator is then all ones.
+    """Return 100 · Σᵢ numeratorᵢ / Σᵢ denominatorᵢ over prompts i, for example a mean: the denominator is then all
+    ones.
 
     A resample with an empty denominator (only prompts without a verdict) is NaN.
     """
@@ -51,7 +52,8 @@ def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic
 
 
 def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
-    """How often each prompt is drawn when `n_prompts` prompts are drawn with replacement: [resamples, n_prompts].
+    """Count how often each prompt is drawn when `n_prompts` prompts are drawn with replacement: [resamples,
+    n_prompts].
 
     Every row sums to `n_prompts`. Raises ValueError when there is nothing to draw from.
     """
@@ -60,7 +62,7 @@ def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
 
 
 def resampled(statistics: Sequence[Statistic], n_prompts: int, resamples: int, seed: int) -> FloatArray:
-    """The values of `statistics` on the same resampled prompts: [statistics, resamples].
+    """Return the values of `statistics` on the same resampled prompts: [statistics, resamples].
 
     The draws are those of `resample_counts`, made and used in blocks, so that memory does not grow with the resamples.
     Raises ValueError when there is nothing to draw from.
@@ -74,15 +76,15 @@ def resampled(statistics: Sequence[Statistic], n_prompts: int, resamples: int, s
 
 
 def _blocks_of_counts(n_prompts: int, resamples: int, seed: int, block: int) -> Iterator[FloatArray]:
-    """The rows of `resample_counts`, `block` of them at a time."""
+    """Yield the rows of `resample_counts`, `block` of them at a time."""
     if n_prompts < 1 or resamples < 1:
         raise ValueError(f"cannot draw {resamples} resamples of {n_prompts} prompts")
     rng = np.random.default_rng([seed, _PROMPT_STREAM])
-    at_once = max(1, _DRAWN_AT_ONCE // n_prompts)
+    batch_size = max(1, _DRAWN_AT_ONCE // n_prompts)
     for first in range(0, resamples, block):
         counts: FloatArray = np.empty((min(block, resamples - first), n_prompts))
-        for start in range(0, len(counts), at_once):
-            rows = counts[start : start + at_once]
+        for start in range(0, len(counts), batch_size):
+            rows = counts[start : start + batch_size]
             drawn = rng.integers(0, n_prompts, size=rows.shape)
             drawn += n_prompts * np.arange(len(rows))[:, None]
             rows[:] = np.bincount(drawn.ravel(), minlength=rows.size).reshape(rows.shape)
@@ -90,19 +92,19 @@ def _blocks_of_counts(n_prompts: int, resamples: int, seed: int, block: int) -> 
 
 
 def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
-    """The central `level` interval of resampled values (percentile method); NaN resamples are left out."""
+    """Return the central `level` interval of resampled values (percentile method); NaN resamples are left out."""
     tail = (1 - level) / 2
     lower, upper = np.nanquantile(values, [tail, 1 - tail])
     return float(lower), float(upper)
 
 
 def score_interval(scores: FloatArray, n_prompts: int) -> tuple[float, float]:
-    """95 % interval of a score in per cent from its values on resampled prompts; see `within_bounds`."""
+    """Return the 95 % interval of a score in per cent from its values on resampled prompts; see `within_bounds`."""
     return within_bounds(percentile_interval(scores), n_prompts)
 
 
 def within_bounds(interval: tuple[float, float], n_prompts: int) -> tuple[float, float]:
-    """The interval of a score in per cent, ended at 0 and 100.
+    """Return the interval of a score in per cent, ended at 0 and 100.
 
     Where it is 0, or 100, alone, the prompts agree, and nothing of them can show that others might not: the exact
     binomial interval of `n_prompts` alike outcomes stands in for it (Clopper and Pearson 1934).

@@ -6,7 +6,7 @@ from evals.stats.bootstrap import FloatArray
 
 
 def bradley_terry(wins: FloatArray, *, tolerance: float = 1e-10, max_iterations: int = 10_000) -> FloatArray:
-    """Maximum-likelihood strengths π, P(i beats j) = πᵢ / (πᵢ + πⱼ), for a batch of win tables.
+    """Fit maximum-likelihood strengths π, P(i beats j) = πᵢ / (πᵢ + πⱼ), for a batch of win tables.
 
     `wins` [..., models, models]: wins[i, j] is the weighted number of times i beat j; a tie is half a win for each
     side. Returns [..., models], each summing to 1. A model that never won has strength 0. Hunter's MM step, πᵢ ← Wᵢ /
@@ -32,7 +32,8 @@ def bradley_terry(wins: FloatArray, *, tolerance: float = 1e-10, max_iterations:
 
 
 def win_probability(strengths: FloatArray, anchor: int) -> FloatArray:
-    """P(i beats the anchor) for strengths [..., models]: ½ for the anchor, and for what never won if it never did."""
+    """Return P(i beats the anchor) for strengths [..., models]: ½ for the anchor, and for what never won if it never
+    did."""
     pair = strengths + strengths[..., anchor, None]
     probability: FloatArray = np.divide(strengths, pair, out=np.full_like(strengths, 0.5), where=pair > 0)
     return probability

@@ -39,17 +39,17 @@ class Line:
     spread: float
 
     def estimate(self, by_judge: float) -> float:
-        """The logit that the reference judge would give where the judge gives the logit `by_judge`."""
+        """Return the logit that the reference judge would give where the judge gives the logit `by_judge`."""
         return self.intercept + self.slope * by_judge
 
     def interval(self, by_judge: float) -> tuple[float, float]:
-        """The 95 % prediction interval of that logit, for one new model."""
+        """Return the 95 % prediction interval of that logit, for one new model."""
         leverage = (by_judge - self.centre) ** 2 / self.spread if self.spread > FLAT else 0.0
         reach = student_t_975(self.degrees_of_freedom) * self.error * np.sqrt(1 + 1 / self.n_models + leverage)
         return float(self.estimate(by_judge) - reach), float(self.estimate(by_judge) + reach)
 
     def slope_interval(self) -> tuple[float, float]:
-        """The 95 % interval of the slope: one that holds 0 cannot be told from a judge that tells nothing."""
+        """Return the 95 % interval of the slope: one that holds 0 cannot be told from a judge that tells nothing."""
         if self.spread <= FLAT:
             return -np.inf, np.inf
         reach = student_t_975(self.degrees_of_freedom) * self.error / np.sqrt(self.spread)
@@ -57,7 +57,7 @@ class Line:
 
 
 def fit_line(by_judge: FloatArray, by_reference: FloatArray) -> Line:
-    """The line through the calibration models' scores, both [models] in logits.
+    """Return the line through the calibration models' scores, both [models] in logits.
 
     Where the judge gives all models the same score there is nothing to regress on: the slope is 0, and the estimate the
     mean of the reference's scores. Raises ValueError for fewer than `MIN_MODELS`.
@@ -75,7 +75,8 @@ def fit_line(by_judge: FloatArray, by_reference: FloatArray) -> Line:
 
 
 def line_coefficients(by_judge: FloatArray, by_reference: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(slope, intercept) of least squares along the last axis [..., models]; slope 0 where `by_judge` is constant."""
+    """Return (slope, intercept) of least squares along the last axis [..., models]; slope 0 where `by_judge` is
+    constant."""
     centred = by_judge - by_judge.mean(axis=-1, keepdims=True)
     spread = np.sum(centred**2, axis=-1)
     shared = np.sum(centred * by_reference, axis=-1)
@@ -84,21 +85,21 @@ def line_coefficients(by_judge: FloatArray, by_reference: FloatArray) -> tuple[F
 
 
 def logits(scores: FloatArray, n_prompts: FloatArray | float) -> FloatArray:
-    """Scores in per cent as logits, half a verdict added on either side so that 0 and 100 stay finite."""
+    """Return scores in per cent as logits, half a verdict added on either side so that 0 and 100 stay finite."""
     won = scores / 100 * n_prompts
     found: FloatArray = np.log((won + 0.5) / (n_prompts - won + 0.5))
     return found
 
 
 def scores(logits: FloatArray | float, n_prompts: float) -> FloatArray:
-    """The inverse of `logits`, kept within 0 and 100 per cent."""
+    """Return the inverse of `logits`, kept within 0 and 100 per cent."""
     won = (n_prompts + 1) / (1 + np.exp(-np.asarray(logits, dtype=np.float64))) - 0.5
     return np.clip(100 * won / n_prompts, 0, 100)
 
 
 @cache
 def student_t_975(degrees_of_freedom: int) -> float:
-    """The 97.5 % quantile of Student's t, to six digits.
+    """Return the 97.5 % quantile of Student's t, to six digits.
 
     With t = √ν · tan θ the density is proportional to cos^(ν - 1) θ, which is summed up on a grid over [0, π/2].
     """

@@ -42,7 +42,7 @@ MIN_SEEDS = MIN_DEGREES_OF_FREEDOM + 1
 
 @dataclass(frozen=True, slots=True)
 class SeedSpread:
-    """How far the training seeds of one cell differ, as variances in the score's unit squared.
+    """The spread of the training seeds of one cell, as variances in the score's unit squared.
 
     `between` is the variance between the scores of `n_seeds` training seeds, with `degrees_of_freedom`; `by_prompts`
     what of it the draw of prompts would make by itself. One training seed has 0 degrees of freedom.
@@ -93,7 +93,8 @@ class PairedDifference:
         return max(0.0, self.by_prompts - sum(side.by_prompts / side.n_seeds for side in self.sides))
 
     def error(self, variance: Callable[[SeedSpread], tuple[float, float]]) -> tuple[float, float]:
-        """Standard error and Satterthwaite's degrees of freedom, with `variance` and degrees of freedom of a spread."""
+        """Return the standard error and Satterthwaite's degrees of freedom, with `variance` and degrees of freedom of a
+        spread."""
         by_side = [(part / side.n_seeds, freedom) for side in self.sides for part, freedom in [variance(side)]]
         if self.is_pooled:
             by_side = [(sum(part for part, _ in by_side), by_side[0][1])]
@@ -146,13 +147,13 @@ def paired_difference(
 
 
 def seed_spread(statistics: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int) -> SeedSpread:
-    """How far training seeds differ, one statistic each, on `n_prompts` resampled prompts."""
+    """Measure how far training seeds differ, one statistic each, on `n_prompts` resampled prompts."""
     values = resampled(statistics, n_prompts, resamples, seed)
     return _spread(statistics, values[:, ~np.isnan(values).any(axis=0)])
 
 
 def _spread(statistics: Sequence[Statistic], values: FloatArray) -> SeedSpread:
-    """Of statistics with their `values` [training seeds, resamples]."""
+    """Return the spread of statistics with their `values` [training seeds, resamples]."""
     n_seeds = len(statistics)
     if n_seeds == 1:
         return SeedSpread(1, 0.0, 0.0, 0)
@@ -162,7 +163,8 @@ def _spread(statistics: Sequence[Statistic], values: FloatArray) -> SeedSpread:
 
 
 def with_pooled_spread(difference: PairedDifference) -> PairedDifference:
-    """The difference of two runs of one method, which has one spread: that of both runs' training seeds together."""
+    """Return the difference of two runs of one method, which has one spread: that of both runs' training seeds
+    together."""
     sides = difference.sides
     degrees_of_freedom = sum(side.degrees_of_freedom for side in sides)
     divisor = max(1, degrees_of_freedom)
@@ -173,14 +175,15 @@ def with_pooled_spread(difference: PairedDifference) -> PairedDifference:
 
 
 def interval(difference: PairedDifference, level: float = 0.95) -> tuple[float, float]:
-    """The `level` interval of a difference by itself, over prompts and, from two a side on, over training seeds."""
+    """Return the `level` interval of a difference by itself, over prompts and, from two a side on, over training
+    seeds."""
     error, degrees_of_freedom = _of_itself(difference)
     reach = float(stats.t.isf((1 - level) / 2, degrees_of_freedom)) * error
     return difference.difference - reach, difference.difference + reach
 
 
 def mean_interval(statistics: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int) -> tuple[float, float]:
-    """95 % interval of a score in per cent: of the mean of `statistics`, one for each training seed.
+    """Return the 95 % interval of a score in per cent: of the mean of `statistics`, one for each training seed.
 
     All are on the same `n_prompts` prompts. With one training seed it is the bootstrap's, over prompts alone.
     """
@@ -227,7 +230,7 @@ def family_tests(
 
 
 class Family:
-    """What the spreads of a family have in common: the smallest variance that one of its cells can have."""
+    """The common part of the spreads of a family: the smallest variance that one of its cells can have."""
 
     def __init__(self, spreads: Sequence[SeedSpread]) -> None:
         telling = [spread for spread in spreads if spread.degrees_of_freedom and spread.by_prompts > 0]
@@ -237,7 +240,7 @@ class Family:
         self._total = sum(spread.degrees_of_freedom for spread in telling)
 
     def variance(self, spread: SeedSpread) -> tuple[float, float]:
-        """The variance between a cell's training seeds, not below what is common, and its degrees of freedom."""
+        """Return the variance between a cell's training seeds, not below what is common, and its degrees of freedom."""
         own = spread.degrees_of_freedom
         lent = min(self._prior.degrees_of_freedom, self._total - own) if spread.by_prompts > 0 else 0.0
         common = self._prior.variance * spread.by_prompts  # of too few cells: what prompts alone would make
@@ -247,7 +250,8 @@ class Family:
 
 
 def _of_itself(difference: PairedDifference) -> tuple[float, float]:
-    """Standard error and degrees of freedom of a difference, by nothing but its own training seeds and prompts."""
+    """Return the standard error and degrees of freedom of a difference, by nothing but its own training seeds and
+    prompts."""
     if not all(side.degrees_of_freedom for side in difference.sides):
         return _of_checkpoints(difference)
     return difference.error(lambda side: (side.between, side.degrees_of_freedom))
@@ -258,7 +262,7 @@ def _of_checkpoints(difference: PairedDifference) -> tuple[float, float]:
 
 
 def _test(difference: PairedDifference, error: float, degrees_of_freedom: float) -> TTest:
-    """The t test, with a p-value not below that of a sign test on prompts which all say the same."""
+    """Return the t test, with a p-value not below that of a sign test on prompts which all say the same."""
     if difference.difference == 0:
         return TTest(error, degrees_of_freedom, 1.0)
     p_value = 2 * float(stats.t.sf(abs(difference.difference) / error, degrees_of_freedom)) if error else 0.0

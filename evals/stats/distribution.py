@@ -1,4 +1,4 @@
-"""Where the values of a measurement lie: mean and quartiles, with bootstrap intervals (Efron 1979).
+"""The distribution of a measurement: mean and quartiles, with bootstrap intervals (Efron 1979).
 
 Unlike win rates, measurements come by the ten thousand: resamples are drawn in blocks, so that memory is bounded
 whatever the number of values.
@@ -18,7 +18,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PointEstimate:
     """A value with its 95 % interval; one observation alone has no interval."""
 
     value: float
@@ -29,14 +29,14 @@ class Estimate:
 class Distribution:
     """Mean and quartiles of a sample; quartiles by linear interpolation."""
 
-    mean: Estimate
-    first_quartile: Estimate
-    median: Estimate
-    third_quartile: Estimate
+    mean: PointEstimate
+    first_quartile: PointEstimate
+    median: PointEstimate
+    third_quartile: PointEstimate
 
 
 def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) -> Distribution:
-    """Mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
+    """Return the mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
 
     def statistics(drawn: IntArray) -> FloatArray:
         sample = values[drawn]
@@ -47,8 +47,8 @@ def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) ->
 
 def estimates(
     n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int = 1000, seed: int = 0
-) -> list[Estimate]:
-    """Statistics of `n` prompts, each with its percentile interval.
+) -> list[PointEstimate]:
+    """Return the statistics of `n` prompts, each with its percentile interval.
 
     `statistics` maps positions of drawn prompts [resamples, n] to values [statistics, resamples]. Raises ValueError
     where there is no prompt.
@@ -57,9 +57,9 @@ def estimates(
         raise ValueError("nothing was measured; there is no distribution")
     points = statistics(np.arange(n)[None, :])[:, 0]
     if n == 1:
-        return [Estimate(float(point), None) for point in points]
+        return [PointEstimate(float(point), None) for point in points]
     rng = np.random.default_rng([seed, n])
     block = max(1, DRAWN_AT_ONCE // n)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     resampled = np.hstack([statistics(rng.integers(0, n, size=(size, n))) for size in sizes])
-    return [Estimate(float(point), percentile_interval(row)) for point, row in zip(points, resampled, strict=True)]
+    return [PointEstimate(float(point), percentile_interval(row)) for point, row in zip(points, resampled, strict=True)]

@@ -66,11 +66,12 @@ class GamedBaselines:
     n_baselines: int
 
     def features(self) -> FloatArray:
-        """The rows' features [rows, 3] in the order of `COEFFICIENTS`."""
+        """Return the rows' features [rows, 3] in the order of `COEFFICIENTS`."""
         return np.column_stack([np.tanh(self.standardized_length_difference), self.difficulty, self.not_gamed])
 
     def weights(self) -> FloatArray:
-        """The rows' weights [rows]: 1 where the row is not of a gamed baseline, else its share of `GAMED_WEIGHT`."""
+        """Return the rows' weights [rows]: 1 where the row is not of a gamed baseline, else its share of
+        `GAMED_WEIGHT`."""
         return np.where(self.not_gamed, 1.0, GAMED_WEIGHT / self.n_baselines)
 
 
@@ -113,7 +114,7 @@ def fit(model: ModelVerdicts, gamed: GamedBaselines) -> LengthControlledFit:
 def length_controlled_statistic(
     model: ModelVerdicts, gamed: GamedBaselines, fitted: LengthControlledFit | None = None
 ) -> Statistic:
-    """The length-controlled win rate as a statistic on prompts; `fitted` saves fitting the point estimate again.
+    """Return the length-controlled win rate as a statistic on prompts; `fitted` saves fitting the point estimate again.
 
     In each resample of prompts the lengths are standardised and the model fitted anew. Three things are held fixed,
     being part of the metric's definition or without influence: the gamed baselines, the instruction difficulties, and
@@ -141,7 +142,8 @@ def _sigmoid(logits: FloatArray) -> FloatArray:
 
 
 def _standardized_tanh(length_difference: FloatArray, counts: FloatArray) -> FloatArray:
-    """tanh(Δ / sd(Δ)) [resamples, prompts], with the sample sd of each resample's prompts; 0 where Δ does not vary."""
+    """Return tanh(Δ / sd(Δ)) [resamples, prompts], with the sample sd of each resample's prompts; 0 where Δ does not
+    vary."""
     n = counts.sum(axis=1)
     mean = counts @ length_difference / n
     squares = counts @ length_difference**2
@@ -156,13 +158,14 @@ def _standardized_tanh(length_difference: FloatArray, counts: FloatArray) -> Flo
 
 
 def _solver_seeds() -> list[int]:
-    """Seeds of the coordinate order along the grid of penalties: one stream for each value, the same in every fold."""
+    """Return the seeds of the coordinate order along the grid of penalties: one stream for each value, the same in
+    every fold."""
     stream = np.random.RandomState(RANDOM_STATE)
     return [int(stream.randint(np.iinfo("i").max)) for _ in INVERSE_PENALTIES]
 
 
 def _cross_validated_inverse_penalty(features: FloatArray, target: FloatArray, weight: FloatArray) -> float:
-    """The C with the highest held-out log-likelihood (mean over folds of the weighted mean over rows)."""
+    """Return the C with the highest held-out log-likelihood (mean over folds of the weighted mean over rows)."""
     rows = len(target)
     fold = (rows - 1 - np.arange(rows)) % FOLDS
     seeds = _solver_seeds()
@@ -179,7 +182,8 @@ def _cross_validated_inverse_penalty(features: FloatArray, target: FloatArray, w
 def fit_early_stopped(
     features: FloatArray, target: FloatArray, weight: FloatArray, inverse_penalty: float, seed: int
 ) -> FloatArray:
-    """L1-penalised logistic regression on soft labels, stopped where liblinear's solver stops (Yuan, Ho and Lin 2012).
+    """Fit an L1-penalised logistic regression on soft labels, stopped where liblinear's solver stops (Yuan, Ho and Lin
+    2012).
 
     `features` [rows, k], `target` [rows] in [0, 1] and `weight` [rows]; returns the k coefficients (no intercept). A
     soft label y stands for two rows, labelled 1 with weight y and 0 with weight 1 - y. Stops when the L1 norm of the
@@ -220,7 +224,7 @@ def fit_early_stopped(
 
 
 def _violation(gradient: float, coefficient: float) -> float:
-    """How far a coordinate is from optimal: the size of the smallest subgradient of |w| + loss."""
+    """Measure how far a coordinate is from optimal: the size of the smallest subgradient of |w| + loss."""
     if coefficient == 0:
         return max(abs(gradient) - 1, 0.0)
     return abs(gradient + math.copysign(1, coefficient))
@@ -270,7 +274,8 @@ def _step_length(
     positive: FloatArray,
     total: FloatArray,
 ) -> float:
-    """The longest step among 1, 1/2, 1/4, … that decreases the objective by 1 % of what its slope promises; else 0."""
+    """Return the longest step among 1, 1/2, 1/4, … that decreases the objective by 1 % of what its slope promises; else
+    0."""
     norm = np.abs(coefficients).sum()
     promise = gradient @ direction + np.abs(coefficients + direction).sum() - norm
     loss = total @ np.logaddexp(0, logits)
@@ -285,14 +290,14 @@ def _step_length(
 
 
 def _raw_draws(seed: int) -> Iterator[int]:
-    """The 32-bit outputs of a Mersenne twister."""
+    """Yield the 32-bit outputs of a Mersenne twister."""
     generator = np.random.RandomState(seed)
     while True:
         yield from generator.randint(0, 2**32, size=64, dtype=np.uint32).tolist()
 
 
 def _bounded(draws: Iterator[int], n: int) -> int:
-    """An unbiased integer in [0, n) (Lemire 2019, "Fast Random Integer Generation in an Interval")."""
+    """Return an unbiased integer in [0, n) (Lemire 2019, "Fast Random Integer Generation in an Interval")."""
     while True:
         product = next(draws) * n
         if product % 2**32 >= 2**32 % n:
@@ -355,7 +360,7 @@ def minimize_quadratic_l1(hessian: FloatArray, linear: FloatArray, penalty: floa
 def _resampled_win_rates(
     counts: FloatArray, model: ModelVerdicts, gamed: GamedBaselines, point: LengthControlledFit
 ) -> FloatArray:
-    """Length-controlled win rates [resamples] of resampled prompts, counts [resamples, prompts]."""
+    """Return the length-controlled win rates [resamples] of resampled prompts, counts [resamples, prompts]."""
     loss = _log_loss(counts, model, gamed)
     start = np.tile(point.coefficients, (len(counts), 1))
     coefficients = minimize_l1(loss, start, 1 / point.inverse_penalty)
@@ -365,7 +370,8 @@ def _resampled_win_rates(
 
 
 def _log_loss(counts: FloatArray, model: ModelVerdicts, gamed: GamedBaselines) -> Callable[[FloatArray], Derivatives]:
-    """Log-loss of the resampled prompts and the gamed baselines, with derivatives, for a batch of coefficients."""
+    """Return the log-loss of the resampled prompts and the gamed baselines, with derivatives, for a batch of
+    coefficients."""
     length = _standardized_tanh(model.length_difference, counts)
     difficulty = model.difficulty
     basis = np.column_stack([np.ones_like(difficulty), difficulty, difficulty**2])
@@ -401,7 +407,8 @@ def _log_loss(counts: FloatArray, model: ModelVerdicts, gamed: GamedBaselines) -
 
 
 def _bernoulli(logits: FloatArray, target: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weighted log-loss [batch], its first [batch, rows] and second [batch, rows] derivative in the logits."""
+    """Return the weighted log-loss [batch], its first [batch, rows] and second [batch, rows] derivative in the
+    logits."""
     small = np.exp(-np.abs(logits))
     probability = np.where(logits >= 0, 1.0, small) / (1 + small)
     loss = weight * (np.log1p(small) + np.maximum(logits, 0) - target * logits)
@@ -412,7 +419,8 @@ def _bernoulli(logits: FloatArray, target: FloatArray, weight: FloatArray) -> tu
 
 
 def fit_instruction_difficulty(preferences: FloatArray, *, ridge: float = 0.1, tolerance: float = 1e-8) -> FloatArray:
-    """Instruction difficulties γ [instructions] from preferences [models, instructions] in [0, 1]; NaN: no verdict.
+    """Fit instruction difficulties γ [instructions] from preferences [models, instructions] in [0, 1]; NaN: no
+    verdict.
 
     The joint model of Dubois et al. 2024 (section 3) with the length term left out and one ψ for all models:
     logit P(m wins on i) = αₘ + γᵢ, with the penalty ½ · ridge · Σγᵢ² (and a thousandth of it on α, so that a model that
@@ -445,7 +453,7 @@ def fit_instruction_difficulty(preferences: FloatArray, *, ridge: float = 0.1, t
 
 
 def _newton_step(residual: FloatArray, curvature: FloatArray, penalty: FloatArray, point: FloatArray) -> FloatArray:
-    """Newton step for two crossed effects: the instruction block is diagonal and is eliminated first."""
+    """Return the Newton step for two crossed effects: the instruction block is diagonal and is eliminated first."""
     n_models = len(residual)
     gradient = np.concatenate([residual.sum(axis=1), residual.sum(axis=0)]) + penalty * point
     instruction = curvature.sum(axis=0) + penalty[n_models:]

@@ -4,5 +4,5 @@ from evals.stats.bootstrap import FloatArray, Statistic
 
 
 def mean_statistic(values: FloatArray) -> Statistic:
-    """The mean of `values` [prompts]."""
+    """Return the mean of `values` [prompts]."""
     return Statistic(float(values.mean()), lambda counts: counts @ values / len(values))

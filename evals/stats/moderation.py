@@ -21,7 +21,7 @@ _SMALLEST_SHARE = 1e-5
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a variance before it is observed: as much as `degrees_of_freedom` observations of `variance`."""
+    """The prior knowledge of a variance: as much as `degrees_of_freedom` observations of `variance`."""
 
     variance: float
     degrees_of_freedom: float
@@ -32,7 +32,8 @@ UNKNOWN = Prior(1.0, 0.0)
 
 
 def fit_prior(variances: Sequence[float], degrees_of_freedom: Sequence[float]) -> Prior:
-    """The common distribution of variances, all in units that make them comparable; `UNKNOWN` for too few of them.
+    """Return the common distribution of variances, all in units that make them comparable; `UNKNOWN` for too few of
+    them.
 
     Where they differ no more than chance makes them, its degrees of freedom are infinite.
     """
@@ -50,15 +51,15 @@ def fit_prior(variances: Sequence[float], degrees_of_freedom: Sequence[float]) -
 
 
 def _log_bias(degrees_of_freedom: float) -> float:
-    """How far log s² lies below log σ² in the mean."""
+    """Return how far log s² lies below log σ² in the mean."""
     return math.log(degrees_of_freedom / 2) - float(special.digamma(degrees_of_freedom / 2))
 
 
 def trigamma(x: float) -> float:
-    """The second derivative of log Γ at x > 0."""
+    """Return the second derivative of log Γ at x > 0."""
     return float(special.polygamma(1, x))
 
 
 def inverse_trigamma(value: float) -> float:
-    """The x > 0 whose trigamma is `value` > 0, by its logarithm: trigamma falls from ∞ to 0."""
+    """Return the x > 0 whose trigamma is `value` > 0, by its logarithm: trigamma falls from ∞ to 0."""
     return math.exp(optimize.brentq(lambda log_x: trigamma(math.exp(log_x)) - value, -60.0, 60.0, xtol=1e-12))

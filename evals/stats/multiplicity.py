@@ -32,15 +32,15 @@ def holm(p_values: Sequence[float], family_size: int | None = None) -> list[floa
 
 
 def level_left(adjusted: Sequence[float], family_size: int | None = None) -> float:
-    """The level that Holm's method leaves to the first of the undecided tests, given all its adjusted p-values: 5 %, or
-    the share of a part of a larger family, over how many of these are undecided."""
+    """Return the level that Holm's method leaves to the first of the undecided tests, given all its adjusted p-values:
+    5 %, or the share of a part of a larger family, over how many of these are undecided."""
     n_undecided = sum(p_value >= SIGNIFICANCE for p_value in adjusted)
     share = max(1.0, (family_size or 0) / max(1, len(adjusted)))
     return SIGNIFICANCE / share / max(1, n_undecided)
 
 
 def partial_conjunction(p_values: Iterable[float], at_least: int) -> float:
-    """The p-value of "at least so many of these n alternatives are true", from the p-value of each.
+    """Return the p-value of "at least so many of these n alternatives are true", from the p-value of each.
 
     (n - u + 1) times the u-th smallest, for u = `at_least`: with u = n the largest (an intersection-union test; Berger
     1982), with u = 1 Bonferroni's n times the smallest. It holds however the tests depend on each other.
@@ -53,7 +53,7 @@ def partial_conjunction(p_values: Iterable[float], at_least: int) -> float:
 
 
 def evidence(p_values: Sequence[float], are_found: Sequence[bool], at_least: int) -> tuple[float, float]:
-    """The p-values of "at least so many of these orderings hold" and of "they do not": so many are reversed.
+    """Return the p-values of "at least so many of these orderings hold" and of "they do not": so many are reversed.
 
     `p_values` are of two-sided tests, `are_found` whether each ordering is the one observed, `at_least` how many must
     hold. Both are partial conjunctions; with all required, the first is the largest p-value of the orderings found, the

@@ -1,4 +1,4 @@
-"""Where a score's uncertainty comes from: the draw of prompts, the judge's own noise, the draw of training seeds.
+"""The components of a score's uncertainty: the draw of prompts, the judge's own noise, the draw of training seeds.
 
 For scores x of training seed s, prompt p and repeated verdict r the model is that of a crossed analysis of variance
 (Searle, Casella and McCulloch 1992, "Variance Components", chapter 4),
@@ -73,7 +73,7 @@ def training_seed_variance(values: FloatArray) -> float:
 
 
 def _judge_variance(values: FloatArray) -> float | None:
-    """Variance of the mean score by judge noise, from values [training seeds, repeats, resamples]."""
+    """Return the variance of the mean score by judge noise, from values [training seeds, repeats, resamples]."""
     n_seeds, n_repeats, _ = values.shape
     if n_repeats == 1:
         return None

@@ -1,4 +1,4 @@
-"""What an undecided comparison could have found, and what would decide it: more prompts, or more training seeds.
+"""The power of an undecided comparison, and what would decide it: more prompts, or more training seeds.
 
 By the t quantiles of the very test that is undecided, at its own level (Cohen 1988, "Statistical Power Analysis",
 chapter 2; for evaluations: Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error
@@ -21,7 +21,7 @@ MAX_SEEDS, MAX_PROMPTS = 1000, 1_000_000
 
 
 def detectable(significance: float, degrees_of_freedom: float) -> float:
-    """How many standard errors a true difference must be for a two-sided t test to decide it in 80 % of repeats.
+    """Return the true difference, in standard errors, that a two-sided t test decides in 80 % of repeats.
 
     By the normal approximation to noncentral t (Abramowitz and Stegun 1964, "Handbook of Mathematical Functions",
     26.7.10), whose power is within 0.02 of that. It takes in that the standard error is itself an estimate. It is never
@@ -34,7 +34,7 @@ def detectable(significance: float, degrees_of_freedom: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What an undecided test could have found, and what would decide a difference of the size observed.
+    """The power of an undecided test, and what would decide a difference of the size observed.
 
     `minimum_detectable_effect` is the true difference that the test decides in 80 % of repeats, in the score's unit;
     None where nothing varies, and where it is the sign test that sets the p-value, of whose power nothing is told.
@@ -75,7 +75,7 @@ def _needed(difference: PairedDifference, prompts: int | None, seeds: int | None
 
 
 def _prompts_needed(difference: PairedDifference, test: TTest, effect: float) -> int | None:
-    """The part of the variance that prompts make falls with their number; what else training seeds make stays."""
+    """Find how many prompts decide it: their part of the variance falls with their number, the rest stays."""
     total = test.standard_error**2
     by_prompts = min(total, difference.by_prompts)
     wanted = total * (difference.difference / effect) ** 2
@@ -87,7 +87,7 @@ def _prompts_needed(difference: PairedDifference, test: TTest, effect: float) ->
 
 
 def _seeds_needed(difference: PairedDifference, test: TTest, significance: float) -> int | None:
-    """The part of the variance that training seeds make falls with their number, and is known better."""
+    """Find how many training seeds decide it: with more, their part of the variance falls, and is known better."""
     if not difference.difference or not difference.covers_training_seeds:
         return None
     had = min(side.n_seeds for side in difference.sides)
@@ -102,7 +102,8 @@ def _seeds_needed(difference: PairedDifference, test: TTest, significance: float
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The smallest number from `low` to `high` from which on it `holds`, by bisection; None where it does not."""
+    """Return the smallest number from `low` to `high` from which on it `holds`, by bisection; None where it does
+    not."""
     if not holds(high):
         return None
     while low < high:

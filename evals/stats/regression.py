@@ -25,7 +25,7 @@ from evals.stats.comparison import (
 from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
 from evals.stats.power import power
 
-Outcome = Literal["better", "worse", "cannot tell"]
+RegressionOutcome = Literal["better", "worse", "cannot tell"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Change:
     """
 
     difference: float
-    outcome: Outcome
+    outcome: RegressionOutcome
     standard_error: float | None = None
     degrees_of_freedom: float | None = None
     ci95: tuple[float, float] | None = None
@@ -105,7 +105,7 @@ def _change(difference: PairedDifference, test: TTest, p_holm: float, level: flo
     )
 
 
-def _outcome(difference: float, p_holm: float) -> Outcome:
+def _outcome(difference: float, p_holm: float) -> RegressionOutcome:
     if p_holm >= SIGNIFICANCE:
         return "cannot tell"
     return "better" if difference > 0 else "worse"

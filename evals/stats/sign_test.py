@@ -9,7 +9,8 @@ _TIE = 1e-9
 
 
 def sign_test(differences: FloatArray) -> float:
-    """Two-sided p-value of "as many above 0 as below" for the mean of `differences` [prompts]; those of 0 are left out.
+    """Return the two-sided p-value of "as many above 0 as below" for the mean of `differences` [prompts]; those of 0
+    are left out.
 
     Dixon and Mood 1946, "The Statistical Sign Test". Where the signs do not side with the mean it is 1: they are no
     evidence for it then.

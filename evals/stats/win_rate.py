@@ -8,7 +8,7 @@ from evals.stats.bootstrap import FloatArray, Statistic, ratio_statistic
 
 
 @dataclass(frozen=True)
-class WinRate:
+class WinRateSummary:
     """Summary of one model's preferences, in alpaca_eval's column names; rates and errors in per cent.
 
     `win_rate` is the mean preference, `standard_error` its standard error, `discrete_win_rate` the share of prompts
@@ -24,12 +24,12 @@ class WinRate:
     discrete_win_rate: float
 
 
-def win_rate(preferences: FloatArray) -> WinRate:
+def win_rate(preferences: FloatArray) -> WinRateSummary:
     """Summarise preferences [prompts] in [0, 1], the probability that the model beats the baseline on each prompt."""
     wins, losses = int(np.sum(preferences > 0.5)), int(np.sum(preferences < 0.5))
     n = len(preferences)
     error = 100 * float(np.std(preferences, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return WinRate(
+    return WinRateSummary(
         win_rate=100 * float(np.mean(preferences)),
         standard_error=error,
         n_wins=wins,
@@ -41,10 +41,10 @@ def win_rate(preferences: FloatArray) -> WinRate:
 
 
 def win_rate_statistic(preferences: FloatArray) -> Statistic:
-    """The win rate of preferences [prompts] in [0, 1], in per cent."""
+    """Return the win rate of preferences [prompts] in [0, 1], in per cent."""
     return ratio_statistic(preferences, np.ones_like(preferences))
 
 
 def discrete_win_rate_statistic(preferences: FloatArray) -> Statistic:
-    """The discrete win rate of preferences [prompts] in [0, 1]: 1, ½ or 0 a prompt, in per cent."""
+    """Return the discrete win rate of preferences [prompts] in [0, 1]: 1, ½ or 0 a prompt, in per cent."""
     return win_rate_statistic((1 + np.sign(preferences - 0.5)) / 2)

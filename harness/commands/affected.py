@@ -21,7 +21,7 @@ from harness.engine.artifacts import Artifact, ancestry, input_keys
 from harness.engine.code import code_of
 from harness.engine.locks import locked_at_once
 from harness.engine.pipeline import checked_plan, run
-from harness.engine.staleness import listed
+from harness.engine.staleness import Record, listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
@@ -33,8 +33,6 @@ from harness.run.options import Choice
 STORE = "rerun-store"
 """In a candidate's folder. No run has a store of that name, so that what a candidate removes is its own."""
 
-Record = Mapping[str, Any]
-
 AFTER = "after those"
 UNKNOWN = "recorded without their code, so run again"
 FAILED = "with failed rows, tried again"
@@ -43,7 +41,7 @@ OTHER_INPUTS = "made from inputs that the baseline no longer has"
 
 
 def make_candidate(baseline: Path, candidate: Path) -> None:
-    """Makes the run in the folder `baseline` again, as far as it is affected, and writes it into `candidate`.
+    """Make the run in the folder `baseline` again, as far as it is affected, and write it into `candidate`.
 
     Killed and called again it goes on. No file of the baseline is changed. Prints to stderr what is run and why.
     Raises UserError where the baseline cannot be read or `candidate` is the folder of another run.
@@ -65,7 +63,7 @@ def make_candidate(baseline: Path, candidate: Path) -> None:
 
 
 def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old: Path, store: Store) -> frozenset[str]:
-    """Fills `store` with all `targets` and what is behind them, from the store at `old` where that has the same.
+    """Fill `store` with all `targets` and what is behind them, from the store at `old` where that has the same.
 
     `before` are the steps of the run that filled it. Returns the keys of the artifacts that were run.
     """
@@ -74,7 +72,7 @@ def run_affected(targets: Sequence[Artifact], before: Sequence[StepRecord], old:
     store = _CandidateStore(store.root)
     rerun = _Rerun(ancestry(targets), before, old, store)
     missing = rerun.settle()
-    _tell(rerun, missing)
+    _report(rerun, missing)
     while missing:
         first = [artifact for artifact in missing if rerun.may_come_out_as_before(artifact)]
         to_run = checked_plan(first or targets, store).missing
@@ -96,7 +94,7 @@ class _CandidateStore(Store):
         """Keys."""
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether it is there and not to be made again by this command."""
+        """Return whether it is there and not to be made again by this command."""
         return artifact.key in self.ran or super().has(artifact)
 
 
@@ -112,7 +110,7 @@ class _Rerun:
         self._known = {step.key for step in before}
 
     def settle(self) -> list[Artifact]:
-        """Takes over what is as in the baseline, removes what is not right any more. Returns what is missing."""
+        """Take over what is as in the baseline, and remove what is not right any more. Return what is missing."""
         self.settled, missing = {}, []
         for artifact in self.graph:
             record = self._right(self.store.root, artifact)
@@ -126,21 +124,21 @@ class _Rerun:
         return missing
 
     def may_come_out_as_before(self, artifact: Artifact) -> bool:
-        """Whether the baseline made a missing artifact from the same inputs, by other code."""
+        """Return whether the baseline made a missing artifact from the same inputs, by other code."""
         record = self.in_baseline(artifact)
         return record is not None and "code" in record and record.get("made_from") == self._inputs(artifact)
 
     def is_as_before(self, artifact: Artifact) -> bool:
-        """Whether the content of a settled artifact is what the baseline has."""
+        """Return whether the content of a settled artifact is what the baseline has."""
         record = self.in_baseline(artifact)
         return record is not None and record["content"] == self.settled[artifact.key]["content"]
 
     def in_baseline(self, artifact: Artifact) -> Record | None:
-        """Its record there."""
+        """Read its record there."""
         return read_record(self.old / place(artifact), artifact.key)
 
     def cause(self, artifact: Artifact) -> str:
-        """Why it is missing."""
+        """Return why it is missing."""
         record = self.in_baseline(artifact)
         if record is None:
             return self._why_new(artifact)
@@ -176,7 +174,7 @@ class _Rerun:
         return record if record["made_from"] == self._inputs(artifact) else None
 
     def _inputs(self, artifact: Artifact) -> dict[str, str] | None:
-        """What its inputs contain; None while one is missing."""
+        """Return the content of its inputs; None while one is missing."""
         if any(parent.key not in self.settled for parent in artifact.parents()):
             return None
         return {parent.key: self.settled[parent.key]["content"] for parent in artifact.parents()}
@@ -192,7 +190,7 @@ class _Rerun:
 
 
 def _changes(artifact: Artifact, record: Record) -> str:
-    """In what the artifact differs from one that had its place."""
+    """Describe in what the artifact differs from one that had its place."""
     if record["version"] != artifact.version:
         return f"version {artifact.version} instead of {record['version']}"
     settings = _differing(record["params"], artifact.params)
@@ -207,7 +205,7 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> set[str]:
 # What is printed
 
 
-def _tell(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
+def _report(rerun: _Rerun, missing: Sequence[Artifact]) -> None:
     groups: dict[str, list[Artifact]] = {}
     for artifact in missing:
         groups.setdefault(rerun.cause(artifact), []).append(artifact)
@@ -231,7 +229,7 @@ def _tell_outcome(rerun: _Rerun, first: Sequence[Artifact], missing: Sequence[Ar
 
 
 def _tell_versions(records: Iterable[Record]) -> None:
-    """Packages are no part of a step's code: a result made with other versions is kept, and said to be."""
+    """Report results that are kept though made with other package versions, which are no part of a step's code."""
     here = _versions(provenance())
     differences = Counter(
         f"{name} {version}, here {here.get(name, 'not installed')}"
@@ -244,7 +242,7 @@ def _tell_versions(records: Iterable[Record]) -> None:
 
 
 def _versions(origin: Mapping[str, Any]) -> dict[str, str]:
-    """Of packages and Python; the harness itself is left out: its code is compared."""
+    """Return the versions of packages and Python; the harness itself is left out: its code is compared."""
     packages = {name: version for name, version in origin["packages"].items() if name != "preference-harness"}
     return {**packages, "python": origin["python"]}
 
@@ -287,7 +285,7 @@ def _alone(candidate: Path) -> Iterator[None]:
 
 
 def _copy_replies(old: Path, store: Store) -> None:
-    """Paid replies, so that none is paid for again; copied, since they are appended to."""
+    """Copy paid replies, so that none is paid for again; they are not linked, since they are appended to."""
     replies = old / store.reply_cache.name
     if replies.is_dir() and not store.reply_cache.exists():
         aside = store.root / f"{store.reply_cache.name}-copy"

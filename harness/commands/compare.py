@@ -43,7 +43,7 @@ def compare_files(
     allow_missing: bool = False,
     code_changes: CodeChanges = "warn",
 ) -> dict[str, Any]:
-    """Compares the first model with each of the others on the same prompts, by every metric of the bench.
+    """Compare the first model with each of the others on the same prompts, by every metric of the bench.
 
     All tests are one family: `p_value` is that of the test in it (`evals.stats.comparison.family_tests`), `p_holm` is
     adjusted over the `n_tests` of them, and `verdict` ("better", "worse" or "undecided", of the first) goes by that, at
@@ -81,7 +81,7 @@ def compare_files(
 
 
 def _require_distinct(first: Files, others: Sequence[Files]) -> None:
-    """A file given twice would pass for a further training seed, or for a further test."""
+    """Raise UserError for a file given twice: it would pass for a further training seed, or for a further test."""
     for files in (first, *others):
         if len(set(files)) < len(files):
             raise UserError(f"{','.join(map(str, files))}: a file is named twice; a training seed has one of its own")
@@ -100,7 +100,7 @@ def _require_one_judge(verdicts: Sequence[StoredVerdicts]) -> None:
 
 
 def _named(models: Sequence[tuple[StoredVerdicts, ...]]) -> list[_Model]:
-    """The models under their names, or under their files where names alone do not tell them apart."""
+    """Return the models under their names, or under their files where names alone do not tell them apart."""
     names = [", ".join(dict.fromkeys(each.model for each in seeds)) for seeds in models]
     if len(set(names)) < len(names):
         names = [", ".join(str(each.path) for each in seeds) for seeds in models]
@@ -108,14 +108,14 @@ def _named(models: Sequence[tuple[StoredVerdicts, ...]]) -> list[_Model]:
 
 
 def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_missing: bool) -> dict[str, Any]:
-    """The comparisons of one pair of models by metric, each by itself, and what they rest on."""
+    """Return the comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import MIN_SEEDS
 
     results = {}
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
-            said = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
-            print(said, file=sys.stderr, flush=True)
+            message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
+            print(message, file=sys.stderr, flush=True)
         results[metric] = compare(first.results(), second.results(), metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
@@ -131,7 +131,7 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
 
 
 def _decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
-    """Gives each comparison that is not withheld its test and verdict in the family; returns how many these are."""
+    """Give each comparison that is not withheld its test and verdict in the family; return how many these are."""
     from evals.stats.comparison import family_tests
     from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
     from evals.stats.power import power
@@ -171,7 +171,7 @@ _WIDTH = 100
 
 
 def comparison_table(found: Mapping[str, Any]) -> str:
-    """What `compare_files` returns, as a table with a part for each of the other models."""
+    """Format what `compare_files` returns as a table with a part for each of the other models."""
     return joined(_lines(found))
 
 
@@ -190,7 +190,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _results(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
-    """(other model, metric, result) of every test, withheld ones too."""
+    """Return (other model, metric, result) of every test, withheld ones too."""
     return ((other, metric, each) for other in found["against"] for metric, each in other["metrics"].items())
 
 
@@ -199,7 +199,7 @@ def _seeds(model: Mapping[str, Any]) -> str:
 
 
 def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row of the table, in the columns of `_HEAD`; empty for a withheld test."""
+    """Return a row of the table, in the columns of `_HEAD`; empty for a withheld test."""
     if "withheld" in result:
         return ()
     lower, upper = result["ci95"]
@@ -216,7 +216,7 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _p_value(value: float) -> str:
-    """No p is 0: one that is too small for the column is told as that, as wide as others."""
+    """Format a p-value, none as 0: one that is too small for the column is told as that, as wide as others."""
     return f"{value:.4f}" if value >= 0.0001 else "<.0001"
 
 
@@ -238,17 +238,17 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:
-    said = {result.get("verdict") for *_, result in _results(found)}
+    verdicts = {result.get("verdict") for *_, result in _results(found)}
     if found["n_tests"]:
         yield from _LEGEND.splitlines()
     if of_checkpoints := _legend_of_checkpoints(found):
         yield from of_checkpoints.splitlines()
-    if "undecided" in said:
+    if "undecided" in verdicts:
         yield from _LEGEND_OF_UNDECIDED.splitlines()
 
 
 def _legend_of_checkpoints(found: Mapping[str, Any]) -> str:
-    """On which tests are not on methods; empty where all are."""
+    """Explain verdicts on checkpoints, and on which models; empty where all are on methods."""
     from evals.stats.comparison import MIN_SEEDS
 
     on = {other["model"]: other["on"] for other, _, result in _results(found) if "withheld" not in result}

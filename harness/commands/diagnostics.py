@@ -34,7 +34,7 @@ class ResponseSet:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is looked at: responses by what they are called, pairs of these, and some under the checkpoint `policy`."""
+    """The subjects of the diagnostics: responses by name, pairs of these, and some under the checkpoint `policy`."""
 
     policy: str
     responses: dict[str, ResponseSet]
@@ -43,7 +43,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Diagnostics:
+class DiagnosticArtifacts:
     """Artifacts by the name of the figure each one holds."""
 
     gold: dict[str, Artifact]
@@ -55,7 +55,7 @@ class Diagnostics:
         return [*self.gold.values(), *self.judged.values(), *self.perplexities.values()]
 
 
-def diagnostics(recipe: Recipe, model_name: str, seed: int) -> Diagnostics:
+def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifacts:
     """Return the diagnostics of one base model, as promises."""
     figures = load_yaml(config_path(f"papers/{recipe.paper}/diagnostics.yaml"), Figures)
     with labels(f"{model_name} diagnostics"):
@@ -76,7 +76,7 @@ def diagnostics(recipe: Recipe, model_name: str, seed: int) -> Diagnostics:
         name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
         for name, rows in responses.items()
     }
-    return Diagnostics(gold, judged, perplexities)
+    return DiagnosticArtifacts(gold, judged, perplexities)
 
 
 def _responses(recipe: Recipe, model_name: str, seed: int, figures: Figures) -> dict[str, Artifact]:
@@ -87,7 +87,7 @@ def _responses(recipe: Recipe, model_name: str, seed: int, figures: Figures) -> 
 
 
 def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Artifact]:
-    """The policy's answers on each bench, and the baseline's."""
+    """Return the policy's answers on each bench, and the baseline's."""
     found = {}
     for bench, role in baseline_roles(recipe).items():
         baselines = role.artifact()
@@ -96,7 +96,7 @@ def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Art
     return found
 
 
-def report(found: Diagnostics, store: Store) -> list[str]:
+def report(found: DiagnosticArtifacts, store: Store) -> list[str]:
     """Return the figures, one line each. All targets must be in the store."""
     lines = []
     for name, artifact in found.gold.items():

@@ -54,7 +54,7 @@ SHOWN_CHARACTERS = 50
 
 @dataclass(frozen=True)
 class Source:
-    """What is evaluated: a checkpoint, or outputs that are stored in a file.
+    """The subject of an evaluation: a checkpoint, or outputs that are stored in a file.
 
     Perplexity takes both, and the edit distance of stored outputs counts the tokens of a checkpoint, if one is given.
     """
@@ -64,7 +64,7 @@ class Source:
 
     @cached_property
     def name(self) -> str:
-        """What official files call it: the model that stored outputs name themselves."""
+        """The name in official files: the model that stored outputs name themselves."""
         if self.outputs:
             return outputs_model("pairwise", self.outputs)
         return str(self.model).rstrip("/").rpartition("/")[2]
@@ -76,7 +76,7 @@ class Source:
         return [path for path in named if path and path.exists()]
 
     def checkpoint(self) -> Artifact:
-        """The model. Raises UserError where none is given, or it is no checkpoint."""
+        """Return the model. Raises UserError where none is given, or it is no checkpoint."""
         if self.model is None:
             raise UserError("this evaluation needs a checkpoint: pass --model")
         return model_artifact(located(self.model))
@@ -102,7 +102,7 @@ def evaluate(
     limits: Limits,
     code_changes: CodeChanges = "warn",
 ) -> list[Scores]:
-    """Scores of `source` on each bench; what is in the run directory is not made, or asked for, again.
+    """Score `source` on each bench; what is in the run directory is not made, or asked for, again.
 
     But for what is damaged, and, with `code_changes` as "rerun", what is stale. What is stale of a checkpoint or of
     outputs that lie in a store is said.
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:
-    """Reads stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
+    """Read stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
     run([each.outputs for each in judged], store)
     for each in judged:
         counts = store.record(each.outputs)["counts"]
@@ -165,15 +165,15 @@ def _beginning(text: str) -> str:
 
 
 def _named(prompts: Sequence[Prompt]) -> str:
-    """The first few of the instructions, by id and beginning."""
+    """Return the first few of the instructions, by id and beginning."""
     named = [f"{prompt.id} ({_beginning(prompt.text)!r})" for prompt in prompts[:SHOWN_INSTRUCTIONS]]
     more = f" and {len(prompts) - len(named)} more" if len(prompts) > len(named) else ""
     return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """What judging one bench would cost; `assumes_answers` where the baseline's stand in for answers to come."""
+class JudgingForecast:
+    """The estimated cost of judging one bench; `assumes_answers` where the baseline's stand in for answers to come."""
 
     bench: str
     cost: CostEstimate
@@ -184,7 +184,7 @@ class Forecast:
         return f"{self.bench}\n{describe(self.cost)}{assumed if self.assumes_answers else ''}"
 
     def as_json(self) -> dict[str, Any]:
-        """The same figures; dollars are None where the price is unknown."""
+        """Return the same figures; dollars are None where the price is unknown."""
         cost = self.cost
         return {
             "bench": self.bench,
@@ -204,8 +204,8 @@ class Forecast:
         }
 
 
-def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[Forecast]:
-    """What judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
+def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[JudgingForecast]:
+    """Estimate what judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
 
     Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
     """
@@ -245,7 +245,8 @@ def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoi
 
 
 def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> Artifact:
-    """Scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's answers."""
+    """Build scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's
+    answers."""
     given = {}
     if "model" in benchmark.needs:
         given["model"] = source.checkpoint()
@@ -266,7 +267,8 @@ def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: 
 
 
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
-    """Stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's answers."""
+    """Build stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's
+    answers."""
     if source.outputs and alone:
         return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).with_label(
             source.outputs.name
@@ -307,7 +309,7 @@ def other_models(judgments: Artifact, store: Store) -> Scores:
 
 
 def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
-    """What was found without a judge, of what, against what or under what."""
+    """Describe what was found without a judge, of what, against what or under what."""
     benchmark, folder = load_benchmark(name), store.folder(artifact)
     of: dict[str, Any] = {"bench": name, "model": source.name}
     if "baselines" in benchmark.needs:
@@ -324,7 +326,7 @@ def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact,
 
 
 def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
-    """The content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
+    """Return the content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
     bound = store.bind(artifact)
     with suppress(ValueError):
         if (bound.folder / file).is_file():
@@ -335,13 +337,13 @@ def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
     )
 
 
-def _forecast(judged: Judged, store: Store) -> Forecast:
+def _forecast(judged: Judged, store: Store) -> JudgingForecast:
     baselines = store.bind(judged.bench.baselines).rows(Response)
     known = store.has(judged.outputs)
     outputs = store.bind(judged.outputs).rows(Response) if known else baselines
     games = pair_up(judged.benchmark.protocol, outputs, baselines, judged.bench.judge_repeats)
     requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.benchmark.protocol, game)]
     judge = judged.bench.judge
-    return Forecast(
+    return JudgingForecast(
         judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known
     )

@@ -40,7 +40,7 @@ class Published:
     data: str | None = None
 
     def files(self, wanted: Sequence[str]) -> dict[str, tuple[Path, Path]]:
-        """By model, its verdicts and its outputs: of all models with both, or of those `wanted`.
+        """Return, by model, its verdicts and its outputs: of all models with both, or of those `wanted`.
 
         Raises UserError for a folder that is none, and for a wanted model without both.
         """
@@ -71,7 +71,7 @@ def calibrate(
     bridge: Path | None = None,
     length_calibration: Path | None = None,
 ) -> Mapping[str, Any]:
-    """What `calibrate_judge` finds of `judge` on the published models, or on those named; `bridge` is one more.
+    """Build what `calibrate_judge` finds of `judge` on the published models, or on those named; `bridge` is one more.
 
     Every file is read before the judge is asked anything. Raises UserError for files that are not there or wrong, for a
     `bridge` that is one of the published models, and for a judge that cannot be asked.
@@ -114,8 +114,8 @@ def calibrate(
 
 
 def _gaps(judgments: Mapping[str, Artifact], store: Store) -> dict[str, Any]:
-    """What the comparison lacks: `unjudged` instructions by model, and replies of `other_models`; nothing where nothing
-    does. Why verdicts failed is told."""
+    """Describe what the comparison lacks: `unjudged` instructions by model, and replies of `other_models`; nothing
+    where nothing does. Why verdicts failed is told."""
     unjudged, others = {}, Counter[str]()
     for model, artifact in judgments.items():
         print_failures(model, artifact, store)
@@ -131,7 +131,7 @@ def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> lis
 
 
 def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:
-    """The name of the model to estimate. Raises UserError where its own published score would help to do so."""
+    """Return the name of the model to estimate. Raises UserError where its own published score would help to do so."""
     model = outputs_model("alpaca_eval2", bridge)
     if model in files or model in {outputs_model("alpaca_eval2", outputs) for _, outputs in files.values()}:
         raise UserError(
@@ -142,5 +142,5 @@ def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:
 
 
 def _model(path: Path) -> str:
-    """A table's file is called after its model."""
+    """Return the model that a table's file is named after."""
     return next(path.name.removesuffix(ending) for ending in reversed(_TABLES) if path.name.endswith(ending))

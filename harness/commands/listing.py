@@ -79,7 +79,7 @@ def _experiments() -> Iterator[tuple[str, str]]:
 
 
 def _models_of(exhibit: AnyExhibit) -> str:
-    """What tells two of a paper's figures apart that have the same caption."""
+    """Describe what tells two of a paper's figures apart that have the same caption."""
     return f"; {', '.join(exhibit.models)}" if exhibit.models else ""
 
 
@@ -93,7 +93,7 @@ def _of_evaluation(name: str) -> str:
 
 
 def _summary(of: Callable[[str], str], name: str) -> str:
-    """The line on one thing, or why it cannot be used: one that is broken hides no other."""
+    """Return the line on one thing, or why it cannot be used: one that is broken hides no other."""
     try:
         return of(name)
     except UserError as error:
@@ -101,14 +101,14 @@ def _summary(of: Callable[[str], str], name: str) -> str:
 
 
 def _recipes() -> Iterator[tuple[str, Recipe]]:
-    """The packaged recipes, of other papers than the default one with the paper's name."""
+    """Yield the packaged recipes, of other papers than the default one with the paper's name."""
     for paper in papers():
         for name in recipe_names(paper):
             yield name if paper == DEFAULT_PAPER else f"{paper}/{name}", load_recipe(name, paper=paper)
 
 
 def _models() -> Iterator[tuple[str, str]]:
-    """What `--model` takes, and `--models` calls by the scale's own names."""
+    """Describe what `--model` takes, and `--models` calls by the scale's own names."""
     for paper in papers():
         for scale in recipe_names(paper):
             for name, role in load_recipe(scale, paper=paper).base_models.items():
@@ -135,12 +135,12 @@ def _judge_line(model: JudgeModel) -> str:
 
 
 def _dollars(price: float) -> str:
-    """As prices are written: $10, $2.50, $0.125."""
+    """Format a price as prices are written: $10, $2.50, $0.125."""
     return f"${price:g}" if price == int(price) or round(price, 2) != price else f"${price:.2f}"
 
 
 def _end(day: str | None) -> str:
-    """What a vendor announced of a model's end; empty where it announced none."""
+    """Format what a vendor announced of a model's end; empty where it announced none."""
     if not day:
         return ""
     return f"{'was' if day <= date.today().isoformat() else 'will be'} shut down on {day}, as announced"

@@ -34,14 +34,14 @@ class Download:
         return f"{self.repository.name}{f' ({self.split})' if self.split else ''} @ {self.repository.commit[:12]}"
 
     def sizes(self) -> Mapping[str, int]:
-        """The bytes of each file. Raises UserError where the hub does not tell, or lacks what is needed."""
+        """Return the bytes of each file. Raises UserError where the hub does not tell, or lacks what is needed."""
         if self.repository.kind == "model":
             return model_files(self.repository)
         return split_sizes(self.repository, self.split)
 
 
-def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
-    """Fetches every model and data set that `harness reproduce` of the same would fetch; `tell` hears a line of each.
+def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
+    """Fetch every model and data set that `harness reproduce` of the same would fetch; `report` hears a line of each.
 
     Raises UserError for unknown names, and, when all else is fetched, where something cannot be.
     """
@@ -54,31 +54,31 @@ def prefetch(name: str, choice: Choice, tell: Callable[[str], None]) -> None:
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))
     official = list(_official_lines(known))
-    failed = {**unresolved, **_fetch_all(downloads, tell)}
+    failed = {**unresolved, **_fetch_all(downloads, report)}
     for line in (*official, *_endpoint_lines(graph)):
-        tell(line)
+        report(line)
     for what, why in failed.items():
-        tell(f"missing   {what}: {why}")
+        report(f"missing   {what}: {why}")
     if downloads or official:
-        tell(f"kept in {cache_folder()}")
+        report(f"kept in {cache_folder()}")
     elif not failed:
-        tell("nothing of the hub is needed")
+        report("nothing of the hub is needed")
     if failed:
         raise UserError(f"{len(failed)} could not be fetched, of which the first: {next(iter(failed.values()))}")
 
 
-def _fetch_all(downloads: Collection[Download], tell: Callable[[str], None]) -> dict[str, str]:
-    """Why those that could not be fetched could not."""
+def _fetch_all(downloads: Collection[Download], report: Callable[[str], None]) -> dict[str, str]:
+    """Describe why those that could not be fetched could not."""
     failed = {}
-    with display(len(downloads)) as shown:
+    with display(len(downloads)) as progress:
         for download in downloads:
             key = str(download)
-            shown.start(key, key)
+            progress.start(key, key)
             try:
-                tell(_fetch(download, partial(shown.show, key)))
+                report(_fetch(download, partial(progress.show, key)))
             except UserError as error:
                 failed[key] = str(error)
-            shown.end(key, True, None)
+            progress.end(key, True, None)
     return failed
 
 
@@ -100,7 +100,7 @@ def _fetch(download: Download, report: EventHandler) -> str:
 
 
 def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
-    """The benches' own instructions and baselines, which building the graph has fetched."""
+    """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
     benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
     for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
@@ -111,13 +111,13 @@ def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
 
 
 def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:
-    """What no prefetching brings here."""
+    """Describe what no prefetching brings here."""
     for endpoint in dict.fromkeys(each for artifact in graph for each in _endpoints(artifact)):
         yield f"endpoint  {endpoint}: cannot be fetched; the run asks it"
 
 
 def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
-    """The judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
+    """Yield the judge that a step asks, or the teacher that it stands for, where they are at an endpoint."""
     for value in artifact.arguments.values():
         if isinstance(value, EndpointReference) and value.base_url:
             yield value
@@ -126,5 +126,5 @@ def _endpoints(artifact: Artifact) -> Iterator[EndpointReference]:
 
 
 def _line(what: str, kind: RepositoryKind, size: int, state: str) -> str:
-    shown = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-    return f"{HUB_NAMES[kind]:8}  {what}  {shown}  {state}"
+    amount = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    return f"{HUB_NAMES[kind]:8}  {what}  {amount}  {state}"

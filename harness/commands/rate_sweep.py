@@ -40,7 +40,7 @@ class Tried:
     figures: Artifact
 
     def trial(self, store: Store) -> Trial:
-        """What was measured, rounded as the table has it, so that the choice can be repeated from the table."""
+        """Return the measurements, rounded as the table has it, so that the choice can be repeated from the table."""
         found = store.bind(self.figures).json(FIGURES)
         shortest, longest = allowed_tokens(found["chosen_tokens"], found["rejected_tokens"])
         return Trial(
@@ -53,7 +53,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRate:
     """One method on one base model at a multiple of its rate, as promises of its scores by bench."""
 
     model: str
@@ -63,7 +63,7 @@ class Scored:
     scores: Mapping[str, Artifact]
 
     def sensitivity(self, store: Store) -> Sensitivity:
-        """The scores in per cent; None for one that was withheld."""
+        """Return the scores in per cent; None for one that was withheld."""
         found = {
             f"{bench}/{metric}": store.bind(artifact).json("scores.json")["mean"][metric]
             for bench, artifact in self.scores.items()
@@ -74,8 +74,8 @@ class Scored:
 
 
 def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """The methods whose rate is chosen by base model: rows of published tables that have a preference stage of their
-    own, and, of these, `models` and `methods` where any are named.
+    """Return the methods whose rate is chosen by base model: rows of published tables that have a preference stage of
+    their own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
     """
@@ -103,7 +103,8 @@ def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()
 
 
 def _stage(scale: Recipe, model: str, method: str) -> Artifact | None:
-    """The method's preference stage; None where it has none, or starts from another one, whose rate it shares."""
+    """Return the method's preference stage; None where it has none, or starts from another one, whose rate it
+    shares."""
     if not isinstance(scale.method(model, method), PreferenceMethod):
         return None
     last = scale.inputs(model, 0).checkpoint(method)
@@ -112,13 +113,13 @@ def _stage(scale: Recipe, model: str, method: str) -> Artifact | None:
 
 
 def _grid(scale: Recipe, model: str, method: str) -> tuple[float, ...]:
-    """The rates to try, from that of the method's first training, which is SFT."""
+    """Return the rates to try, from that of the method's first training, which is SFT."""
     trainings = (each for each in ancestry([scale.inputs(model, 0).checkpoint(method)]) if each.step == "train_sft")
     return grid(next(trainings).arguments["settings"].learning_rate)
 
 
 def sweep(scale: Recipe, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
-    """All rates of the grid for each method of each base model."""
+    """Return all rates of the grid for each method of each base model."""
     return [
         _tried(scale, model, method, rate, seed)
         for model, of in methods.items()
@@ -153,7 +154,8 @@ def _tried(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Tr
 
 
 def trained_at(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Artifact:
-    """The checkpoint of a method whose preference stage is trained at `rate`, on all rows but the held-out ones."""
+    """Return the checkpoint of a method whose preference stage is trained at `rate`, on all rows but the held-out
+    ones."""
     inputs, own = scale.inputs(model, seed), scale.method(model, method)
     assert isinstance(own, PreferenceMethod)  # no other ends with a preference stage of its own
     with labels(f"{model} {method} rate {rate_text(rate)}"):
@@ -163,7 +165,10 @@ def trained_at(scale: Recipe, model: str, method: str, rate: float, seed: int) -
 
 
 def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifact]:
-    """The role of the method's pairs, and those that are held out or before these. Raises UserError for too few."""
+    """Return the role of the method's pairs, and those that are held out or before these.
+
+    Raises UserError for too few.
+    """
     roles, needed = inputs.recipe.data, inputs.recipe.method(inputs.base_model, method).needs.data
     role, size = next((name, roles[name].size) for name in needed if roles[name].kind == "pairs")
     middle = size - held_out(size)
@@ -174,8 +179,8 @@ def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifa
     return role, rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
-def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[Scored]:
-    """The scores at multiples of the chosen rates (base model -> method -> rate)."""
+def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[ScoredRate]:
+    """Return the scores at multiples of the chosen rates (base model -> method -> rate)."""
     return [
         _scored(scale, model, method, times, rate, seed)
         for model, of in chosen.items()
@@ -184,11 +189,11 @@ def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: 
     ]
 
 
-def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> Scored:
+def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> ScoredRate:
     policy, scores = trained_at(scale, model, method, times * rate, seed), {}
     for name in SCORES:
         benchmark, bench = load_benchmark(name), bench_on(scale, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
             rows = benchmark.run(bench, policy, seed)
             scores[name] = benchmark.score(bench, [rows], f"{model}-{method}-{times:g}")
-    return Scored(model, method, times, times * rate, scores)
+    return ScoredRate(model, method, times, times * rate, scores)

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
-    """Runs the sweep and writes the table of chosen rates: of a part, or with another seed, into `run_dir` alone.
+    """Run the sweep and write the table of chosen rates: of a part, or with another seed, into `run_dir` alone.
 
     Raises UserError for names that have no rate to choose, and where nothing can be written.
     """
@@ -70,7 +70,7 @@ def _choices(tried: list[Tried], store: Store) -> dict[str, dict[str, RateChoice
 
 
 def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
-    """Scores the methods at half, the same and twice the chosen rate, and adds that to the table of chosen rates.
+    """Score the methods at half, the same and twice the chosen rate, and add that to the table of chosen rates.
 
     Raises UserError where no rates were chosen yet.
     """
@@ -103,7 +103,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
 
 
 def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
-    """The store, which makes again what other code has made, and the table's file.
+    """Return the store, which makes again what other code has made, and the table's file.
 
     The table says which commit it is of. Raises UserError where that cannot be written.
     """
@@ -113,7 +113,8 @@ def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
 
 
 def table_path(choice: Choice, run_dir: Path) -> Path:
-    """Where the table goes: a part of the rule's sweep sets no scale and stays in the run directory, which is said."""
+    """Choose where the table goes: a part of the rule's sweep sets no scale and stays in the run directory, which is
+    said."""
     if not (choice.models or choice.methods or choice.limit) and choice.seeds == (SEED,):
         return rates_path(choice.scale, choice.paper)
     path = run_dir / "rates.yaml"

@@ -62,7 +62,7 @@ def reproduce(
 
 
 def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:
-    """Methods are the rows of score tables; other exhibits show what they show."""
+    """Report the exhibits that `--methods` does not select from: methods are the rows of score tables alone."""
     others = [each.exhibit.name for each in experiments if not isinstance(each.exhibit, ScoreTable)]
     if request.methods and others:
         print(f"--methods selects rows of score tables; {', '.join(others)} as without it", file=sys.stderr)
@@ -104,8 +104,8 @@ def write_run(
             store=os.path.relpath(store.root, folder),
         ),
     )
-    if kept := keep_fuller_report(folder, manifest):
-        print(f"{folder} had a report with what this one leaves out: it is kept as {kept}", file=sys.stderr)
+    if former := keep_fuller_report(folder, manifest):
+        print(f"{folder} had a report with what this one leaves out: it is kept as {former}", file=sys.stderr)
     link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)
     write_manifest(folder, manifest)
     report = write_report(folder)

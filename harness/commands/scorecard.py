@@ -20,7 +20,7 @@ _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 
 
 def scorecard(scores: Mapping[str, Any]) -> str:
-    """The headlines, each with its 95 % interval, what they rest on and what they are not."""
+    """Return the headlines, each with its 95 % interval, what they rest on and what they are not."""
     return joined(_lines(scores))
 
 
@@ -55,7 +55,7 @@ def _row(name: str, number: str, tail: str, width: int) -> str:
 
 
 def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
-    """(name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
+    """Yield (name, value, interval and what it is made of) of each headline, and of each estimate of a measurement."""
     intervals, uncertainty = scores.get("ci95"), scores.get("uncertainty") or {}
     for name in dict.fromkeys((*HEADLINES, *scores.get("metrics", ()))):
         if isinstance(value := scores.get(name), int | float):
@@ -66,7 +66,8 @@ def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
 
 
 def _estimates(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What a measurement estimates: objects with a `value`, at whatever depth, under the names that lead there."""
+    """Yield the estimates of a measurement: objects with a `value`, at whatever depth, under the names that lead
+    there."""
     for name, content in sorted(scores.items(), key=lambda item: _QUARTILES.get(item[0], 0)):  # others as they are
         if isinstance(content, Mapping) and "value" in content:
             yield f"{prefix}{name}", content
@@ -79,7 +80,7 @@ def _interval(interval: Any) -> str:
 
 
 def _parts(uncertainty: Mapping[str, float | None]) -> str:
-    """What the standard error is made of, where that is known."""
+    """Describe what the standard error is made of, where that is known."""
     parts = {"prompts": "prompts", "judge": "judge's noise", "training_seeds": "training seeds"}
     known = [f"{text} {uncertainty[name]:.2f}" for name, text in parts.items() if uncertainty.get(name) is not None]
     return f"  standard error: {', '.join(known)}" if known else ""

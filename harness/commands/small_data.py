@@ -38,7 +38,7 @@ def load_split() -> Split:
 
 
 def split(source: Path, out: Path) -> dict[str, int]:
-    """Writes one ``.jsonl`` a role, and ``teacher.jsonl``, into `out`; returns how many rows each has.
+    """Write one ``.jsonl`` a role, and ``teacher.jsonl``, into `out`; return how many rows each has.
 
     `source` holds AlpacaEval's outputs: ``baseline*.json`` and ``model_outputs/<model>.json``, lists of objects with
     `instruction` and `output`. Rows stand in the order of their hashes, so that the first N are a draw. An instruction
@@ -76,19 +76,19 @@ class _Folder:
         """All of them, in the order of their hashes."""
 
     def by(self, model: str) -> Outputs:
-        """The outputs of a model, or of the baseline. Raises UserError where there are none."""
+        """Return the outputs of a model, or of the baseline. Raises UserError where there are none."""
         if model not in self._outputs:
             path = self._baseline if model == BASELINE else self._source / "model_outputs" / f"{model}.json"
             self._outputs[model] = _read(path)
         return self._outputs[model]
 
     def generator(self, model: str) -> str:
-        """What the model is called."""
+        """Return the name of the model."""
         return self._baseline.stem.removeprefix("baseline_") if model == BASELINE else model
 
 
 def _rows(folder: _Folder, split: Split, role: str, written: Mapping[str, str]) -> list[dict[str, str]]:
-    """The rows of one file: instruction, and each column as its writer answers."""
+    """Return the rows of one file: instruction, and each column as its writer answers."""
     rows, roles = [], list(split.roles)
     for instruction in folder.instructions:
         texts = {column: folder.by(model).get(instruction, "") for column, model in written.items()}
@@ -100,7 +100,10 @@ def _rows(folder: _Folder, split: Split, role: str, written: Mapping[str, str]) 
 
 
 def _read(path: Path) -> Outputs:
-    """The answers by instruction, empty where the model gave none. Raises UserError for what is not AlpacaEval's."""
+    """Return the answers by instruction, empty where the model gave none.
+
+    Raises UserError for what is not AlpacaEval's.
+    """
     if not path.is_file():
         raise UserError(
             f"cannot read {path} (no such file); configs/papers/sgpo/splits/small.yaml says who answers in which role"

@@ -10,7 +10,10 @@ from harness.recipes.registries import load_benchmark
 
 
 def verdict_files(bench: str, options: FileOptions) -> VerdictFiles:
-    """The reader of a benchmark's stored verdicts. Raises UserError for a benchmark that has no format of them."""
+    """Return the reader of a benchmark's stored verdicts.
+
+    Raises UserError for a benchmark that has no format of them.
+    """
     reader = load_benchmark(bench).verdict_files
     if reader is None:
         raise UserError(f"{bench} has no format of stored verdicts; those of a run are compared by `harness regress`")
@@ -21,5 +24,5 @@ def verdict_files(bench: str, options: FileOptions) -> VerdictFiles:
 
 
 def score_file(bench: str, path: Path, options: FileOptions) -> Mapping[str, Any]:
-    """The scores of the verdicts in a file, and what they are of. Raises UserError for what is wrong with it."""
+    """Return the scores of the verdicts in a file, and what they are of. Raises UserError for what is wrong with it."""
     return {"bench": bench, **verdict_files(bench, options).score(path)}

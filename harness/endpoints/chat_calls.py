@@ -19,7 +19,7 @@ from harness.endpoints.endpoint import (
 from harness.endpoints.error_text import why_not_json
 from harness.endpoints.protocol import ChatRequest
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.refusals import NO_ROOM, Options, advice_on, refused_parameter, refused_prompt
+from harness.endpoints.refusals import NO_ROOM, CommandOptions, advice_on, refused_parameter, refused_prompt
 from harness.endpoints.retries import retry_after
 from harness.endpoints.wire_format import PromptRefused, request_body
 from harness.errors import UserError
@@ -53,7 +53,12 @@ class ChatCalls:
     """The calls to an endpoint's /chat/completions, through the SDK's `client`."""
 
     def __init__(
-        self, client: "AsyncOpenAI", reference: EndpointReference, key: str, timeout_seconds: float, options: Options
+        self,
+        client: "AsyncOpenAI",
+        reference: EndpointReference,
+        key: str,
+        timeout_seconds: float,
+        options: CommandOptions,
     ) -> None:
         self._client, self._reference, self._key = client, reference, key
         self._timeout_seconds, self._options = timeout_seconds, options

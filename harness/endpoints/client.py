@@ -19,7 +19,7 @@ from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.refusals import Options
+from harness.endpoints.refusals import CommandOptions
 from harness.endpoints.reply_cache import RecordedReplies
 from harness.endpoints.reply_faults import FailureTally, usable
 from harness.endpoints.retries import Retries
@@ -43,14 +43,14 @@ class OpenAIJudge:
         limits: Limits,
         reply_cache: Path,
         retries: Retries | None = None,
-        options: Options | None = None,
+        options: CommandOptions | None = None,
         note: Callable[[str], None] = print_note,
     ) -> None:
         """Prepare to ask; `note` receives lines for the user while replies are waited for.
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
-        self.name, self._options, self._note = reference.model, options or Options(), note
+        self.name, self._options, self._note = reference.model, options or CommandOptions(), note
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
         self._model_note = ModelNote(reference, note)
@@ -118,7 +118,7 @@ class _Asking:
         retries: Retries,
         record: RecordedReplies,
         budget: Budget,
-        options: Options,
+        options: CommandOptions,
         tally: FailureTally,
     ) -> None:
         self._reference, self._key, self._limits = reference, key, limits

@@ -10,7 +10,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
-    from harness.endpoints.refusals import Options
+    from harness.endpoints.refusals import CommandOptions
 
 
 def print_note(line: str) -> None:
@@ -22,7 +22,7 @@ def load_judge(
     reference: EndpointReference,
     limits: Limits,
     reply_cache: Path,
-    options: "Options | None" = None,
+    options: "CommandOptions | None" = None,
     note: Callable[[str], None] = print_note,
 ) -> Judge:
     """Return the judge behind `reference`, which records paid replies in the folder `reply_cache` and finds them there.

@@ -100,7 +100,7 @@ _SYSTEM_TURN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CommandOptions:
     """The command-line options that named the model that is asked: what errors advise to check."""
 
     model: str = "--judge-model"
@@ -170,7 +170,7 @@ def _refused(status: int, parameter: str | None, message: str) -> Refusable | No
     return None if is_too_much else refused
 
 
-def advice_on(refused: Refusable, message: str, options: Options) -> str:
+def advice_on(refused: Refusable, message: str, options: CommandOptions) -> str:
     """Return how to mend that a parameter is refused."""
     if refused == "logprobs" and _ABOVE.search(message):
         return f"{options.leave_out(refused)}; or have its server allow as many (vLLM: --max-logprobs)"

@@ -8,10 +8,10 @@ from harness.endpoints.answer_parts import FILTER, REFUSAL, THOUGHTS, TOOL_CALL,
 from harness.endpoints.known_models import Refusable
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.refusals import Options
+from harness.endpoints.refusals import CommandOptions
 from harness.errors import UserError
 
-OF_A_JUDGE = Options()
+OF_A_JUDGE = CommandOptions()
 
 _FAULTS = {
     REFUSAL: "the model refuses to answer",
@@ -34,7 +34,7 @@ def without_thinking(reply: str) -> str:
 
 
 def usable(
-    reference: EndpointReference, request: ChatRequest, reply: ChatReply, options: Options = OF_A_JUDGE
+    reference: EndpointReference, request: ChatRequest, reply: ChatReply, options: CommandOptions = OF_A_JUDGE
 ) -> ChatReply | CallFailure:
     """Return the reply as it may be read, or why it may not be: asked again, there would most likely be no other.
 
@@ -60,12 +60,12 @@ def asks_log_probabilities(reference: EndpointReference, request: ChatRequest) -
     return request.top_logprobs > 0 and "logprobs" not in reference.without
 
 
-def no_log_probabilities(options: Options) -> str:
+def no_log_probabilities(options: CommandOptions) -> str:
     """Format the failure of log-probabilities that were asked for and not given."""
     return f"the endpoint gave no log-probabilities, which were asked for: {options.leave_out('logprobs')}"
 
 
-def odd_log_probabilities(options: Options) -> str:
+def odd_log_probabilities(options: CommandOptions) -> str:
     """Format the failure of numbers that cannot be log-probabilities."""
     return (
         "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty:"
@@ -78,7 +78,7 @@ def is_cut_off(reply: ChatReply) -> bool:
     return reply.finish_reason == "length" and not without_thinking(reply.text).strip()
 
 
-def cut_off(reference: EndpointReference, request: ChatRequest, options: Options = OF_A_JUDGE) -> str:
+def cut_off(reference: EndpointReference, request: ChatRequest, options: CommandOptions = OF_A_JUDGE) -> str:
     """Format the failure of a reply that `is_cut_off`."""
     text = "the reply was cut off while thinking, before its first word"
     refused: list[Refusable] = ["max_tokens"]

@@ -127,7 +127,7 @@ def closure(starts: Iterable[Symbol]) -> set[Symbol]:
 
 
 def is_counted(symbol: Symbol) -> bool:
-    """Whether a result can depend on the symbol."""
+    """Return whether a result can depend on the symbol."""
     return not EXCLUDED & {symbol.module, f"{symbol.module}.{symbol.name}"}
 
 
@@ -188,7 +188,7 @@ class _Module:
         return self.imports.get(name.partition(".")[0], set())
 
     def may_use(self, target: str) -> bool:
-        """Whether the code of a target counts for this module."""
+        """Return whether the code of a target counts for this module."""
         return target.partition(".")[0] in OURS | {self.name.partition(".")[0]}
 
 
@@ -351,7 +351,7 @@ def _resolve_import(node: ast.AST, module: _Module) -> set[Symbol]:
 
 
 def _has_effects(statement: ast.stmt, module: _Module) -> bool:
-    """Whether a statement at the top of a module may do more than to define its own names."""
+    """Return whether a statement at the top of a module may do more than to define its own names."""
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return False
     if isinstance(statement, _BODIES):
@@ -362,14 +362,14 @@ def _has_effects(statement: ast.stmt, module: _Module) -> bool:
 
 
 def _is_pure(decorator: ast.expr, module: _Module) -> bool:
-    """Whether a decorator does nothing but to what it decorates: those of the standard library, and of steps."""
+    """Return whether a decorator does nothing but to what it decorates: those of the standard library, and of steps."""
     targets = module.targets(_dotted_name(decorator.func if isinstance(decorator, ast.Call) else decorator))
     standard = {target for target in targets if target.partition(".")[0] in sys.stdlib_module_names}
     return bool(targets) and targets <= standard | EXCLUDED
 
 
 def _runs_hooks(statement: ast.stmt, module: _Module) -> bool:
-    """Whether a class definition may run code of its metaclass or of a base class."""
+    """Return whether a class definition may run code of its metaclass or of a base class."""
     if not isinstance(statement, ast.ClassDef):
         return False
     nodes = [node for base in statement.bases for each in _definitions(base, module) for node in ast.walk(each)]
@@ -377,12 +377,12 @@ def _runs_hooks(statement: ast.stmt, module: _Module) -> bool:
 
 
 def _is_assigned_part(node: ast.AST) -> bool:
-    """Whether a node is the ``a.b`` or ``a[b]`` on the left of an assignment."""
+    """Return whether a node is the ``a.b`` or ``a[b]`` on the left of an assignment."""
     return isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store)
 
 
 def _calls_ours(node: ast.AST, module: _Module) -> bool:
-    """Whether a node is a call of a function of ours."""
+    """Return whether a node is a call of a function of ours."""
     return isinstance(node, ast.Call) and any(isinstance(each, _FUNCTIONS) for each in _definitions(node.func, module))
 
 

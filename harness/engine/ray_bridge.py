@@ -1,4 +1,4 @@
-"""What Ray does of a run: it gives each step to a node that has room, and runs those of lost nodes again.
+"""The use of Ray: it gives each step to a node that has room, and runs those of lost nodes again.
 
 `Cluster` is the command's connection to it, `make` the task that runs on a node.
 """
@@ -38,7 +38,7 @@ MAX_FOR_SOCKETS = 38
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What every task of a run has."""
+    """The context that every task of a run is given."""
 
     store: Store
     marker: Path
@@ -60,17 +60,17 @@ class EventQueue:
         self._begun: set[str] = set()
 
     def begin(self, key: str, node: str) -> None:
-        """The step `key` begins on `node`, for the first time or once more."""
+        """Note that the step `key` begins on `node`, for the first time or once more."""
         if key in self._begun:
             self.put(key, Note(f"its node was lost, or its process killed; it starts again on {node}"))
         self._begun.add(key)
 
     def put(self, key: str, event: Event) -> None:
-        """The step `key` says `event`."""
+        """Queue an event of the step `key`."""
         self._events.append((key, event))
 
     def drain(self) -> list[tuple[str, Event]]:
-        """What has come since the last time."""
+        """Return the events since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -79,7 +79,7 @@ class Cluster:
     """The command's connection to a Ray cluster."""
 
     def __init__(self, address: str, jobs: int, context: TaskContext) -> None:
-        """Connects to the cluster at `address`; else to one that runs on this machine; else to a new one with `jobs`
+        """Connect to the cluster at `address`; else to one that runs on this machine; else to a new one with `jobs`
         processors.
 
         Raises UserError where that fails.
@@ -101,7 +101,7 @@ class Cluster:
         self._seen_at = self._look_at = time.monotonic()
 
     def close(self) -> None:
-        """Ends all tasks, and the cluster if it was started here."""
+        """End all tasks, and the cluster if it was started here."""
         import ray
 
         ray.shutdown()
@@ -112,7 +112,10 @@ class Cluster:
         return list(self._running.values())
 
     def nodes(self) -> list[ResourcePool]:
-        """The nodes that are up, idle or not, as seen not long ago. Raises UserError when the cluster has gone away."""
+        """Return the nodes that are up, idle or not, as seen not long ago.
+
+        Raises UserError when the cluster has gone away.
+        """
         import ray
 
         now = time.monotonic()
@@ -126,7 +129,7 @@ class Cluster:
         return self._nodes
 
     def submit(self, artifact: Artifact, needs: Resources, threads: int) -> None:
-        """Has Ray run the step on a node with room for it, as soon as there is one."""
+        """Let Ray run the step on a node with room for it, as soon as there is one."""
         task = (self._make_on_gpus if needs.gpus else self._make).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
@@ -138,7 +141,7 @@ class Cluster:
         self._running[task.remote(artifact.key, pickle.dumps(artifact), self._context, self._events)] = artifact
 
     def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
-        """What running steps say, once one has ended or after `timeout` seconds.
+        """Yield the messages of running steps, once one has ended or after `timeout` seconds.
 
         Raises WorkerDied for a step whose node or process was lost too often, UserError when the cluster has gone away.
         """
@@ -148,23 +151,23 @@ class Cluster:
             return
         ended, _ = ray.wait(list(self._running), timeout=timeout)
         by_key = {artifact.key: artifact for artifact in self.running}
-        for key, event in self._said():  # an ended step has said everything before
+        for key, event in self._drain():  # an ended step has said everything before
             if key in by_key:
                 yield by_key[key], event
         for reference in ended:
             artifact = self._running.pop(reference)
             yield artifact, self._outcome(artifact, reference)
 
-    def _said(self) -> list[tuple[str, Event]]:
+    def _drain(self) -> list[tuple[str, Event]]:
         import ray
 
         try:
-            said: list[tuple[str, Event]] = ray.get(self._events.drain.remote(), timeout=GONE_SECONDS)
+            events: list[tuple[str, Event]] = ray.get(self._events.drain.remote(), timeout=GONE_SECONDS)
         except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):  # it starts, perhaps again
             return []
         except ray.exceptions.RayError:
             raise self._gone() from None
-        return said
+        return events
 
     def _outcome(self, artifact: Artifact, reference: Any) -> Done | Failed:
         import ray
@@ -223,7 +226,7 @@ def _init(address: str, jobs: int) -> None:
 
 
 def _listens(address: str) -> bool:
-    """Whether a connection to ``host:port`` is taken, within some seconds."""
+    """Return whether a connection to ``host:port`` is taken, within some seconds."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
@@ -241,7 +244,7 @@ def _machine(node: Mapping[str, float]) -> ResourcePool:
 
 
 def make(key: str, task: bytes, context: TaskContext, events: Any) -> Done | Failed:
-    """Makes the artifact that `task` is the pickle of, and says on the way how far it is to `events`, an EventQueue."""
+    """Make the artifact that `task` is the pickle of, and tell on the way how far it is to `events`, an EventQueue."""
     import ray
 
     os.environ.update(context.environment)
@@ -262,7 +265,7 @@ def make(key: str, task: bytes, context: TaskContext, events: Any) -> Done | Fai
 
 
 def enter(folder: Path) -> None:
-    """Makes `folder` the working directory of this process. Raises UserError where the node does not have it."""
+    """Make `folder` the working directory of this process. Raises UserError where the node does not have it."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -273,8 +276,10 @@ def enter(folder: Path) -> None:
 
 
 def store_here(context: TaskContext) -> Store:
-    """The run directory, or what this node has of the shared store. Raises UserError where it sees neither, or cannot
-    write there."""
+    """Return the run directory, or what this node has of the shared store.
+
+    Raises UserError where it sees neither, or cannot write there.
+    """
     import ray
 
     root, shared, node = context.store.root, context.store.shared, ray.get_runtime_context().get_node_id()

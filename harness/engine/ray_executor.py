@@ -55,7 +55,8 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, store: Store, jobs: int, limits: Limits | None = None, compute: Compute | None = None) -> None:
-        """`jobs`: how many processors of this machine may be used, by steps that ask and by a cluster started here.
+        """Connect on first use; `jobs` processors of this machine may be used, by steps that ask and by a cluster
+        started here.
 
         Raises UserError where Ray is not installed.
         """
@@ -92,7 +93,7 @@ class RayExecutor(Executor):
         self._exit.__exit__(kind, error, at)
 
     def prepare(self, steps: Sequence[Artifact]) -> float:
-        """Raises UserError, naming what the cluster has, where no node has what a step needs."""
+        """Raise UserError, naming what the cluster has, where no node has what a step needs."""
         wanted = [step for step in steps if not _asks(step)]
         deadline = time.monotonic() + JOIN_SECONDS
         while unplaceable := self._unplaceable(wanted):
@@ -102,14 +103,14 @@ class RayExecutor(Executor):
         return side_by_side(self._whole().share_of(self._needs(step)) for step in wanted)
 
     def pick(self, ready: Sequence[Artifact]) -> Artifact | None:
-        """Which of `ready` has room now: beside the command, or on the cluster."""
+        """Choose the one of `ready` that has room now: beside the command, or on the cluster."""
         asking = [artifact for artifact in ready if _asks(artifact)]
         if picked := self._beside.pick(asking):
             return picked
         return in_turn([artifact for artifact in ready if not _asks(artifact)], self._needs, self._fits)
 
     def start(self, artifact: Artifact) -> None:
-        """Gives the step to Ray, or to a process of this machine where it asks an endpoint."""
+        """Give the step to Ray, or to a process of this machine where it asks an endpoint."""
         if _asks(artifact):
             self._beside.start(artifact)
         else:
@@ -117,7 +118,7 @@ class RayExecutor(Executor):
             self._cluster.submit(artifact, needs, threads_for(artifact, needs, self._compute))
 
     def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
-        """What running steps say within `timeout` seconds.
+        """Yield the messages of running steps within `timeout` seconds.
 
         Raises WorkerDied for a step whose node or process was lost too often; UserError when the cluster has gone
         away, or no node has had room for a step for long.
@@ -130,7 +131,7 @@ class RayExecutor(Executor):
             yield artifact, message
 
     def _fail_unplaceable(self) -> None:
-        """Nodes that were there when the run started may be lost. They may be replaced, but need not be."""
+        """Raise UserError where a lost node was not replaced in time, and a running step fits on none that is left."""
         unplaceable = self._unplaceable(self._cluster.running)
         if unplaceable is None:
             self._placed_at = time.monotonic()
@@ -138,19 +139,20 @@ class RayExecutor(Executor):
             raise self._too_small(unplaceable)
 
     def _refresh_directory_cache(self, artifact: Artifact) -> None:
-        """A network file system may remember for a while that a file was not there; listing its folder mends that."""
+        """List the folder: a network file system may remember for a while that a file was not there."""
         with suppress(OSError):
             os.listdir(self._store.folder(artifact).parent)
 
     def _unplaceable(self, steps: Sequence[Artifact]) -> Artifact | None:
-        """The first of `steps` that fits on no node, however idle."""
+        """Return the first of `steps` that fits on no node, however idle."""
         return next((step for step in steps if not self._is_placeable(self._needs(step))), None)
 
     def _is_placeable(self, needs: Resources) -> bool:
         return any(node.has(needs) for node in self._cluster.nodes())
 
     def _fits(self, needs: Resources) -> bool:
-        """Whether the cluster has room for such a step beside those that run; Ray waits for a node where none could."""
+        """Return whether the cluster has room for such a step beside those that run; Ray waits for a node where none
+        could."""
         free = self._whole()
         for other in map(self._needs, self._cluster.running):
             if self._is_placeable(other):
@@ -158,7 +160,7 @@ class RayExecutor(Executor):
         return free.fits(needs) or not self._is_placeable(needs)
 
     def _whole(self) -> ResourcePool:
-        """All nodes as one machine, on which nothing runs."""
+        """Return all nodes as one machine, on which nothing runs."""
         nodes = self._cluster.nodes()
         gpus = [str(number) for number in range(sum(len(node.gpus) for node in nodes))]
         return ResourcePool("", sum(node.cpus for node in nodes), gpus, sum(node.memory_gb for node in nodes))

@@ -1,4 +1,4 @@
-"""Which artifacts the code, or their inputs, as they are now would not have given: evidence of another state of things.
+"""The artifacts that today's code and inputs would not have given.
 
 A step that is changed without another version keeps its keys, so that what it made before is still found. It is then
 named, and so is what follows from it, by the digests that every artifact's record holds (`harness.engine.code`).
@@ -36,7 +36,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """What is stale among some artifacts. `unknown` are those whose code cannot be compared."""
+    """The stale artifacts among some. `unknown` are those whose code cannot be compared."""
 
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By key, the modules whose code changed since an artifact was made."""
@@ -54,7 +54,7 @@ class Staleness:
         return self.remade | self.following | frozenset(self.changed)
 
     def why(self, key: str) -> str:
-        """Why an artifact is stale, in a few words; empty where it is not."""
+        """Return why an artifact is stale, in a few words; empty where it is not."""
         if key in self.changed:
             return f"code changed since: {listed(self.changed[key])}"
         if key in self.remade:
@@ -63,7 +63,8 @@ class Staleness:
 
     @property
     def lines(self) -> list[str]:
-        """What is stale and why, a line for changed code and one for changed inputs; none where nothing is."""
+        """The stale artifacts and why, a line for changed code and one for changed inputs; empty where there are
+        none."""
         found = []
         follow = f"; {len(self.following)} more follow from them" if self.following else ""
         if self.changed:
@@ -106,7 +107,7 @@ class Staleness:
 def staleness(
     made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: Set[str] = frozenset()
 ) -> Staleness:
-    """What is stale among artifacts, in an order in which inputs come first.
+    """Find what is stale among artifacts, in an order in which inputs come first.
 
     `code` gives the digests of the code of functions as it is now. What has an input among `again`, the keys of
     artifacts that are to be made again anyhow, follows from it.

@@ -21,7 +21,7 @@ UNITS = {"edit_distance": "tokens", "perplexity": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredSet:
     """One set of values on one base model, over all seeds."""
 
     model: str
@@ -29,7 +29,7 @@ class Measured:
     set: ValueSet
     measurements: tuple[Artifact, ...]
     """`EditDistance` or `Perplexity` rows, one artifact a training seed."""
-    kept: Artifact | None
+    filtered: Artifact | None
     """What the filter keeps, of the first training seed; None for a whole set."""
 
 
@@ -38,7 +38,7 @@ class HistogramsExperiment(Experiment):
     """A figure of histograms on a scale, as promises."""
 
     exhibit: HistogramFigure
-    sets: tuple[Measured, ...]
+    sets: tuple[MeasuredSet, ...]
     filters: Mapping[str, tuple[Artifact, ...]]
     """By model, what the filter keeps of each set that the improver learns from; empty where none is shown filtered."""
     tests: Mapping[tuple[str, str, str], Artifact]
@@ -61,19 +61,19 @@ class HistogramsExperiment(Experiment):
             models=self.models,
             unit=UNITS[self.exhibit.quantity],
             values=tuple(self._values(each, store) for each in self.sets),
-            kept=tuple(_kept(model, filters, store) for model, filters in self.filters.items()),
+            kept=tuple(_filter_count(model, filters, store) for model, filters in self.filters.items()),
         )
 
-    def _values(self, measured: Measured, store: Store) -> SetValues:
+    def _values(self, measured: MeasuredSet, store: Store) -> SetValues:
         values = _read(store.bind(measured.measurements[0]), self.exhibit.quantity)
-        if measured.kept:
-            inside = {row.prompt.id for row in store.bind(measured.kept).rows(Response)}
+        if measured.filtered:
+            inside = {row.prompt.id for row in store.bind(measured.filtered).rows(Response)}
             values = {id: value for id, value in values.items() if id in inside}
         return SetValues(measured.model, measured.panel, measured.set.id, tuple(values.values()))
 
 
 def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperiment:
-    """The figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
+    """Return the figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
     models = request.models_of(exhibit)
     of_seeds = {model: [responses_of(request.scale, model, seed) for seed in request.seeds] for model in models}
     sets = tuple(
@@ -93,18 +93,18 @@ def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperime
 
 
 def _measured(
-    exhibit: HistogramFigure, model: str, panel: int, shown: ValueSet, of_seeds: Sequence[MethodResponses]
-) -> Measured:
+    exhibit: HistogramFigure, model: str, panel: int, value_set: ValueSet, of_seeds: Sequence[MethodResponses]
+) -> MeasuredSet:
     measurements = []
     for sets in of_seeds:
         with labels(f"{model} seed {sets.inputs.seed}"):
-            measurements.append(_measurement(exhibit, sets, shown.responses))
-    kept = _filter(exhibit, model, of_seeds[0], shown) if shown.filtered else None
-    return Measured(model, panel, shown, tuple(measurements), kept)
+            measurements.append(_measurement(exhibit, sets, value_set.responses))
+    filtered = _filter(exhibit, model, of_seeds[0], value_set) if value_set.filtered else None
+    return MeasuredSet(model, panel, value_set, tuple(measurements), filtered)
 
 
 def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> Artifact:
-    """The figure's quantity of the responses to the drawn prompts."""
+    """Return the figure's quantity of the responses to the drawn prompts."""
     responses = sets.drawn(exhibit.data, name, exhibit.prompts)
     if exhibit.quantity == "edit_distance":
         origin = sets.drawn(exhibit.data, exhibit.distance_from or "", exhibit.prompts)
@@ -112,24 +112,27 @@ def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> 
     return perplexity(model=sets.inputs.checkpoint(exhibit.under or ""), responses=responses).append_label(name)
 
 
-def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, shown: ValueSet) -> Artifact:
-    """What the method's filter keeps of a set. Raises UserError for a set that it does not filter."""
+def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, value_set: ValueSet) -> Artifact:
+    """Return the artifact that the method's filter keeps of a set.
+
+    Raises UserError for a set that it does not filter.
+    """
     with labels(f"{model} seed {sets.inputs.seed}"):
-        return sets.filtered(exhibit.data, shown.responses)
+        return sets.filtered(exhibit.data, value_set.responses)
 
 
 def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tuple[Artifact, ...]:
-    """What the method's filter keeps of each set that it filters."""
+    """Return the artifact that the method's filter keeps of each set that it filters."""
     with labels(f"{model} seed {sets.inputs.seed}"):
         return sets.all_filtered(exhibit.data)
 
 
-def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: HistogramFigure, sets: Sequence[MeasuredSet]) -> dict[tuple[str, str, str], Artifact]:
     by_place = {(each.model, each.set.id): each for each in sets}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in sets}):
         better, worse = by_place[model, comparison.better], by_place[model, comparison.worse]
-        if filtered := next((each.set.id for each in (better, worse) if each.kept), None):
+        if filtered := next((each.set.id for each in (better, worse) if each.filtered), None):
             raise UserError(f"{exhibit.name}: a claim compares whole sets, not the filtered {filtered!r}")
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
             test = measured_less(metric=comparison.metric, better=better.measurements, worse=worse.measurements)
@@ -137,15 +140,15 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[Measured]) -> dict[tuple[str
     return tests
 
 
-def _kept(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
-    """Of the examples from all sets together."""
+def _filter_count(model: str, filters: Sequence[Artifact], store: Store) -> FilterCount:
+    """Count the examples that the filter kept, of all sets together."""
     counts = [store.record(each)["counts"] for each in filters]
-    kept = sum(each["rows"] for each in counts)
-    return FilterCount(model, kept, kept + sum(each["outliers"] for each in counts))
+    passed = sum(each["rows"] for each in counts)
+    return FilterCount(model, passed, passed + sum(each["outliers"] for each in counts))
 
 
 def _read(measured: Artifact, quantity: str) -> dict[str, float]:
-    """The value of each prompt's response: the distance in tokens, or the perplexity."""
+    """Return the value of each prompt's response: the distance in tokens, or the perplexity."""
     if quantity == "edit_distance":
         return {row.prompt_id: row.tokens for row in measured.rows(EditDistance)}
     return {id: row.value for id, row in with_likelihood(measured.rows(Perplexity)).items()}

@@ -1,4 +1,4 @@
-"""What every experiment is asked for, and what every experiment gives."""
+"""The interface of an experiment: its request, and what it returns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ Checkpoints = Mapping[tuple[str, str, int], Artifact]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is run: a scale, training seeds, and a selection of base models and methods, empty for all.
+    """A request for a run: a scale, training seeds, and a selection of base models and methods, empty for all.
 
     `asked` is the user's choice that it came of, if it did of one: it is written down, so that it can be made again.
     """
@@ -30,7 +30,7 @@ class Request:
     asked: Mapping[str, Any] | None = None
 
     def models_of(self, exhibit: AnyExhibit) -> tuple[str, ...]:
-        """The exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.
+        """Return the exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.
 
         Raises UserError where the scale has none of the exhibit's.
         """
@@ -43,13 +43,13 @@ class Request:
         return selected if selected or self.models else known
 
     def checkpoint(self, model: str, method: str, seed: int) -> Artifact:
-        """What `method` ends with on a base model. Raises UserError for an unknown one of either."""
+        """Return the last artifact of `method` on a base model. Raises UserError for an unknown one of either."""
         with labels(f"{model} {method} seed {seed}"):
             return self.scale.inputs(model, seed).checkpoint(method)
 
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:
-    """Each ordering of the exhibit's claims, with each of `models` that it is stated for."""
+    """Yield each ordering of the exhibit's claims, with each of `models` that it is stated for."""
     known = set(models)
     for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
         for model in comparison.models:

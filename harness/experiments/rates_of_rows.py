@@ -37,13 +37,14 @@ def _rate(scale: Recipe, model: str, method: str, rate: float) -> RowRate:
 
 
 def _at_full_size(scale: Recipe, table: RateTable) -> str:
-    """What to know where fewer pairs are trained on than the rate was chosen for, as with `--fast` and `--limit`."""
+    """Return a note where fewer pairs are trained on than the rate was chosen for, as with `--fast` and
+    `--limit`."""
     here, there = scale.n_pairs, table.trained_on + table.held_out
     return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
 
 
 def _moves(table: RateTable, model: str, method: str) -> Iterator[RateMove]:
-    """How far each score is, in points, at half and at twice the rate from where it is at the rate itself."""
+    """Yield how far each score is, in points, at half and at twice the rate from where it is at the rate itself."""
     measured = {each.times: each for each in table.sensitivity.get(model, {}).get(method, ())}
     if 1.0 in measured:
         for name in measured[1.0].scores:
@@ -52,7 +53,7 @@ def _moves(table: RateTable, model: str, method: str) -> Iterator[RateMove]:
 
 
 def _difference(measured: Mapping[float, Sensitivity], name: str, times: float) -> float | None:
-    """None where one of the two was not scored, or was withheld."""
+    """Return the difference of two scores, None where one of the two was not scored, or was withheld."""
     if times not in measured:
         return None
     there, here = measured[times].scores.get(name), measured[1.0].scores[name]

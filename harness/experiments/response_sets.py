@@ -40,7 +40,10 @@ class MethodResponses:
         return drawn.append_label(f"{name}, {size} drawn")
 
     def filtered(self, data: str, name: str) -> Artifact:
-        """Return what the method's filter keeps of a set. Raises UserError for a set that it does not filter."""
+        """Return the artifact that the method's filter keeps of a set.
+
+        Raises UserError for a set that it does not filter.
+        """
         return self._made("filtered_sets", data, name)
 
     def all_filtered(self, data: str) -> tuple[Artifact, ...]:

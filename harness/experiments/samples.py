@@ -43,7 +43,8 @@ class SamplesExperiment(Experiment):
 
 
 def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
-    """The samples of the first training seed on the request's scale, of the groups whose base model is selected."""
+    """Return the samples of the first training seed on the request's scale, of the groups whose base model is
+    selected."""
     models, seed = request.models_of(exhibit), request.seeds[0]
     groups = [(number, each) for number, each in enumerate(exhibit.groups) if each.model in models]
     checkpoints = _checkpoints(request, [group for _, group in groups], seed)
@@ -59,15 +60,15 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
 
 
 def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
-    """Those whose answers are shown."""
-    shown = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
-    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in shown}
+    """Return the checkpoints whose answers are shown."""
+    columns = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
+    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in columns}
 
 
 def _responses(
     exhibit: SampleTable, group: SampleGroup, scale: Recipe, seed: int, checkpoints: Checkpoints
 ) -> dict[str, Artifact]:
-    """Sets of responses to training prompts, or the answers that the score tables judge."""
+    """Return the sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
             sets = responses_of(scale, group.model, seed, exhibit.method)
@@ -80,7 +81,7 @@ def _responses(
 
 
 def _samples(columns: Columns, store: Store) -> tuple[Sample, ...]:
-    """Prompts drawn from those that every column answers."""
+    """Draw prompts from those that every column answers."""
     by_prompt = {
         label: {row.prompt.id: row for row in store.bind(artifact).rows(Response)}
         for label, artifact in columns.responses.items()

@@ -21,7 +21,7 @@ from harness.steps.gold import GoldQuality, gold_quality
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class BenchCell:
     """One method on one base model and one bench, over all seeds: all metrics of that bench."""
 
     model: str
@@ -50,7 +50,7 @@ class ScoresExperiment(Experiment):
     exhibit: ScoreTable
     scale: Recipe
     methods: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[BenchCell, ...]
     tests: Tests
 
     def targets(self) -> list[Artifact]:
@@ -79,7 +79,7 @@ class ScoresExperiment(Experiment):
             learning_rates=rates_of_rows(self.scale, self.checkpoints),
         )
 
-    def _scores(self, cell: Cell, store: Store) -> Iterator[Score]:
+    def _scores(self, cell: BenchCell, store: Store) -> Iterator[Score]:
         """Yield one for each metric of the table's columns."""
         scores = store.bind(cell.score).json("scores.json")
         for column in self.exhibit.columns:
@@ -96,7 +96,7 @@ class ScoresExperiment(Experiment):
                     judgments=tuple(place(judged) for judged in cell.judgments),
                 )
 
-    def _diagnostics(self, cell: Cell, store: Store) -> Diagnostics:
+    def _diagnostics(self, cell: BenchCell, store: Store) -> Diagnostics:
         place = (cell.model, cell.method)
         checkpoints = [made for (*made_for, _), made in self.checkpoints.items() if tuple(made_for) == place]
         trainings = [one for one in ancestry(checkpoints) if find_step(one).work == "training" and store.has(one)]
@@ -113,7 +113,7 @@ class ScoresExperiment(Experiment):
 
 
 def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
-    """The table on the request's scale."""
+    """Return the table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
     benches = {bench: (load_benchmark(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
@@ -155,7 +155,7 @@ def _cells(
     checkpoints: Checkpoints,
     model_name: str,
     method_name: str,
-) -> Iterable[Cell]:
+) -> Iterable[BenchCell]:
     place = (model_name, method_name)
     by_seed = {seed: made for (*made_for, seed), made in checkpoints.items() if tuple(made_for) == place}
     for bench, (benchmark, setting) in benches.items():
@@ -167,11 +167,11 @@ def _cells(
                     gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):
             score = benchmark.score(setting, judgments, f"{model_name}-{method_name}")
-        yield Cell(model_name, method_name, bench, tuple(judgments), score, tuple(gold), is_judged)
+        yield BenchCell(model_name, method_name, bench, tuple(judgments), score, tuple(gold), is_judged)
 
 
-def _tests(table: ScoreTable, benches: Benches, cells: Sequence[Cell]) -> Tests:
-    """One test for each pair that a claim compares, whichever of the bench's metrics it is about."""
+def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> Tests:
+    """Test each pair that a claim compares, whichever of the bench's metrics it is about."""
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
     for model_name, comparison in stated(table, {cell.model for cell in cells}):
@@ -184,12 +184,12 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[Cell]) -> Tests:
     return tests
 
 
-def _answers(cell: Cell) -> list[Artifact]:
+def _answers(cell: BenchCell) -> list[Artifact]:
     return [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
 
 
-def _gold(cell: Cell, store: Store) -> dict[str, float]:
-    """`Diagnostics`, as far as it takes the truth."""
+def _gold(cell: BenchCell, store: Store) -> dict[str, float]:
+    """Return `Diagnostics`, as far as it takes the truth."""
     if not cell.gold:
         return {}
     rows = [row for artifact in cell.gold for row in store.bind(artifact).rows(GoldQuality)]

@@ -1,4 +1,4 @@
-"""How each benchmark is evaluated on a scale (Table 2), from the scale's and the benches' own configuration."""
+"""The settings of each benchmark on a scale (Table 2), from the scale's and the benches' own configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class SettingsExperiment(Experiment):
 
 
 def settings(exhibit: SettingsTable, request: Request) -> SettingsExperiment:
-    """The table on the request's scale. Raises UserError for a bench that the scale does not have."""
+    """Return the table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
     benches = {name: (judged_pairs(name), bench_on(request.scale, name)) for name in names}
     fingerprints = {name: benchmark.fingerprint(bench) for name, (benchmark, bench) in benches.items()}

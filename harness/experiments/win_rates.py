@@ -60,7 +60,7 @@ class WinRatesExperiment(Experiment):
 
 
 def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
-    """The exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
+    """Return the exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
     models, bench = request.models_of(exhibit), bench_on(request.scale, BENCH)
     played = tuple(
         _play(exhibit, match, request.scale, model, request.seeds, bench)
@@ -84,7 +84,10 @@ def _play(
     seeds: Sequence[int],
     bench: PairSetting,
 ) -> Played:
-    """The match with the sets of each seed. Prompts are drawn by drawing the baselines: verdicts are on these alone."""
+    """Return the match with the sets of each seed.
+
+    Prompts are drawn by drawing the baselines: verdicts are on these alone.
+    """
     judgments, settings = [], []
     for seed in seeds:
         sets = responses_of(scale, model, seed, exhibit.method_of(match))
@@ -111,7 +114,7 @@ def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) 
 
 
 def _matches(comparison: Comparison) -> Iterator[str]:
-    """The matches that a comparison is of: one where it is compared with an even win rate."""
+    """Return the matches that a comparison is of: one where it is compared with an even win rate."""
     return (id for id in (comparison.better, comparison.worse) if id != EVEN)
 
 
@@ -140,7 +143,8 @@ def _win_rate(played: Played, store: Store, judge: str) -> WinRate:
 
 
 def _by_prompt(score: Artifact, n_seeds: int) -> dict[str, Any]:
-    """Prompts won, drawn and lost, added up over the training seeds, and the mean share of them whose orders agree."""
+    """Count prompts won, drawn and lost, added up over the training seeds, and the mean share of them whose orders
+    agree."""
     each = [score.json(f"seed-{number}/scores.json") for number in range(n_seeds)]
     return {
         "wins": sum(scores["n_wins"] for scores in each),

@@ -8,7 +8,7 @@ from harness.endpoints.credentials import require_no_key_in
 from harness.endpoints.judges import load_judge, print_note
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference, endpoint_reference
-from harness.endpoints.refusals import Options
+from harness.endpoints.refusals import CommandOptions
 from harness.endpoints.reply_faults import without_thinking
 from harness.engine.limits import Limits
 from harness.errors import UserError
@@ -17,7 +17,7 @@ from harness.models.generator import Completion, Conversation, ProgressCallback,
 OPENAI = "openai:"
 
 _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
-TEACHER_OPTIONS = Options(
+TEACHER_OPTIONS = CommandOptions(
     "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
 )
 _BATCH_SIZE = 4096

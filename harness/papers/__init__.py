@@ -13,7 +13,7 @@ from harness.papers.loading import exhibit_names, load_deviations, load_exhibit,
 from harness.papers.names import ALL, ExhibitName, find_exhibit, list_names
 from harness.papers.paper import Deviation, Number, Paper
 from harness.papers.samples import SampleGroup, SampleTable
-from harness.papers.scores import Column, Row, ScoreTable
+from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
 from harness.papers.settings import BenchSettings, SettingsTable
 from harness.papers.win_rates import Match, WinRateTable
 
@@ -24,7 +24,6 @@ __all__ = [
     "AnyExhibit",
     "BenchSettings",
     "Claim",
-    "Column",
     "Comparison",
     "Deviation",
     "Exhibit",
@@ -32,11 +31,12 @@ __all__ = [
     "HistogramFigure",
     "HistogramPanel",
     "Match",
+    "MethodRow",
     "Number",
     "Paper",
-    "Row",
     "SampleGroup",
     "SampleTable",
+    "ScoreColumn",
     "ScoreTable",
     "SettingsTable",
     "ValueSet",

@@ -1,4 +1,4 @@
-"""What a paper claims about its tables and figures: orderings of their rows."""
+"""The claims of a paper about its tables and figures: orderings of their rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ class Claim:
     quantifier: Literal["all", "most"] = "all"
 
     def orderings(self) -> Iterator[tuple[str, Comparison]]:
-        """Each ordering with each base model that it is stated for."""
+        """Return each ordering with each base model that it is stated for."""
         return ((model, each) for each in self.comparisons for model in each.models)
 
     @property
     def n_orderings(self) -> int:
-        """How many tests the claim rests on."""
+        """The number of tests that the claim rests on."""
         return sum(1 for _ in self.orderings())
 
     @property
     def at_least(self) -> int:
-        """How many of its orderings have to hold."""
+        """The number of its orderings that have to hold."""
         return self.n_orderings if self.quantifier == "all" else self.n_orderings // 2 + 1

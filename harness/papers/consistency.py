@@ -1,4 +1,4 @@
-"""Where a paper disagrees with itself: its text with its tables, one table with another, a claim with both.
+"""The contradictions of a paper with itself: its text with its tables, one table with another, a claim with both.
 
 A printed number stands for all that would be rounded to it. Two numbers disagree only where no values behind the
 rounding could make both right; of a quantity that several tables print, the one with most decimals counts.
@@ -13,7 +13,7 @@ from harness.errors import unknown
 from harness.papers.claims import Claim
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibits, load_paper
-from harness.papers.paper import Number, Paper, Statement
+from harness.papers.paper import Number, Paper, TextStatement
 
 SLACK = 1e-9
 """Of sums of decimal fractions in binary."""
@@ -37,7 +37,7 @@ class Finding:
 
 
 def check_paper(name: str) -> list[Finding]:
-    """Every place known where the paper disagrees with itself.
+    """Return every place known where the paper disagrees with itself.
 
     Raises UserError where the data on it is wrong: an unknown paper, or a statement about a cell that does not exist.
     """
@@ -45,7 +45,7 @@ def check_paper(name: str) -> list[Finding]:
 
 
 def findings(paper: Paper, exhibits: Sequence[AnyExhibit]) -> list[Finding]:
-    """As `check_paper`: text against tables, tables against tables, claims against tables, then what was read."""
+    """Do as `check_paper`: text against tables, tables against tables, claims against tables, then what was read."""
     printed = {f"{exhibit.name}/{place}": each for exhibit in exhibits for place, each in exhibit.numbers().items()}
     read = (Finding(each.where, each.text, each.table, each.note, read=True) for each in paper.disagreements)
     return [
@@ -57,7 +57,10 @@ def findings(paper: Paper, exhibits: Sequence[AnyExhibit]) -> list[Finding]:
 
 
 def shown(name: str) -> str:
-    """The findings of a paper, one block each, and how many there are. Raises UserError as `check_paper` does."""
+    """Return the findings of a paper, one block each, and how many there are.
+
+    Raises UserError as `check_paper` does.
+    """
     paper, found = load_paper(name), check_paper(name)
     read = sum(finding.read for finding in found)
     total = (
@@ -76,8 +79,8 @@ def _paragraph(name: str, text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=f"  {name:7}", subsequent_indent=" " * 9)
 
 
-def _of_text(statements: Iterable[Statement], printed: Mapping[str, Number]) -> Iterator[Finding]:
-    """Statements that their cells cannot be rounded from."""
+def _of_text(statements: Iterable[TextStatement], printed: Mapping[str, Number]) -> Iterator[Finding]:
+    """Yield statements that their cells cannot be rounded from."""
     for statement in statements:
         subtrahend = [_best(statement.minus, printed)] if statement.minus else []
         terms = [(_best(cell, printed), *subtrahend) for cell in statement.of]
@@ -86,7 +89,10 @@ def _of_text(statements: Iterable[Statement], printed: Mapping[str, Number]) -> 
 
 
 def _best(cell: str, printed: Mapping[str, Number]) -> Number:
-    """The number in the cell, from wherever it is printed with most decimals. Raises UserError for an unknown cell."""
+    """Return the number in the cell, from wherever it is printed with most decimals.
+
+    Raises UserError for an unknown cell.
+    """
     if cell not in printed:
         exhibit = cell.split("/")[0]
         same = [each for each in printed if each.startswith(f"{exhibit}/")]
@@ -95,15 +101,16 @@ def _best(cell: str, printed: Mapping[str, Number]) -> Number:
     return max(same_quantity, key=lambda number: number.decimals)
 
 
-def _agrees(statement: Statement, terms: Sequence[Number]) -> bool:
-    """Whether some values behind the rounding of the terms, first minus the others, can be rounded to the statement."""
-    room = _half_unit(statement.decimals) + sum(_half_unit(term.decimals) for term in terms) + SLACK
+def _agrees(statement: TextStatement, terms: Sequence[Number]) -> bool:
+    """Return whether some values behind the rounding of the terms, first minus the others, can be rounded to the
+    statement."""
+    tolerance = _half_unit(statement.decimals) + sum(_half_unit(term.decimals) for term in terms) + SLACK
     above = _difference(terms) - statement.says
-    return above <= room if statement.bound else abs(above) <= room
+    return above <= tolerance if statement.bound else abs(above) <= tolerance
 
 
 def _half_unit(decimals: int) -> float:
-    """How far rounding can move a number."""
+    """Return the most that rounding can move a number."""
     return 0.5 * 10.0**-decimals
 
 
@@ -120,19 +127,19 @@ def _worked_out(terms: Sequence[Number]) -> str:
 
 
 def _between_tables(numbers: Iterable[Number]) -> Iterator[Finding]:
-    """Quantities printed twice, where one print is not the other, rounded."""
+    """Yield quantities printed twice, where one print is not the other, rounded."""
     for one, other in combinations(numbers, 2):
         if one.quantity == other.quantity and not _same(one, other):
             yield Finding(one.label, str(one), f"{other} ({other.label})")
 
 
 def _same(one: Number, other: Number) -> bool:
-    room = 0.0 if one.decimals == other.decimals else _half_unit(min(one.decimals, other.decimals))
-    return abs(one.value - other.value) <= room + SLACK
+    tolerance = 0.0 if one.decimals == other.decimals else _half_unit(min(one.decimals, other.decimals))
+    return abs(one.value - other.value) <= tolerance + SLACK
 
 
 def _of_claims(exhibits: Iterable[AnyExhibit]) -> Iterator[Finding]:
-    """The orderings that the printed numbers do not have, of each claim that too few others are left of.
+    """Yield the orderings that the printed numbers do not have, of each claim that too few others are left of.
 
     One that both numbers are not printed of may hold; a number that stands for several base models is found once.
     """
@@ -144,7 +151,7 @@ def _of_claims(exhibits: Iterable[AnyExhibit]) -> Iterator[Finding]:
 
 
 def _missing(exhibit: AnyExhibit, claim: Claim) -> Iterator[Finding]:
-    """The orderings of a claim that the printed numbers do not have, with what they have instead."""
+    """Yield the orderings of a claim that the printed numbers do not have, with what they have instead."""
     for model, stated in claim.orderings():
         better, worse = (
             exhibit.number(model, each, stated.bench, stated.metric) for each in (stated.better, stated.worse)

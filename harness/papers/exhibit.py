@@ -27,27 +27,27 @@ class Exhibit:
         return False
 
     def subject(self, id: str) -> str:
-        """The paper's label of what a claim compares. Raises UserError for an unknown one."""
+        """Return the paper's label of what a claim compares. Raises UserError for an unknown one."""
         raise UserError(f"{self.name} has nothing that a claim could compare, such as {id!r}")
 
     def measure(self, bench: str, metric: str) -> str:
-        """What a claim compares by, in the paper's words. Raises UserError for an unknown one."""
+        """Return the column that a claim compares by, in the paper's words. Raises UserError for an unknown one."""
         raise UserError(f"{self.name} has nothing that a claim could compare by, such as {bench}/{metric}")
 
     def numbers(self) -> dict[str, Number]:
-        """The printed numbers, by their place in the exhibit."""
+        """Return the printed numbers, by their place in the exhibit."""
         return {}
 
     def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
-        """The printed number of what a claim compares, or None where nothing is printed."""
+        """Return the printed number of what a claim compares, or None where nothing is printed."""
         return None
 
     def check(self) -> None:
-        """Raises UserError where the exhibit contradicts itself."""
+        """Raise UserError where the exhibit contradicts itself."""
 
 
 def require_distinct(kind: str, ids: Iterable[str]) -> None:
-    """Raises UserError that names the first id which is there twice."""
+    """Raise UserError that names the first id which is there twice."""
     seen: set[str] = set()
     for id in ids:
         if id in seen:

@@ -1,4 +1,4 @@
-"""Where papers are: in the package, and in the folders that the environment variable `HARNESS_PAPERS` names."""
+"""The folders of papers: in the package, and those that the environment variable `HARNESS_PAPERS` names."""
 
 import os
 from collections.abc import Iterator

@@ -55,14 +55,14 @@ class HistogramFigure(Exhibit):
         return True
 
     def subject(self, id: str) -> str:
-        """The label of one set of values. Raises UserError with the nearest id."""
+        """Return the label of one set of values. Raises UserError with the nearest id."""
         sets = {each.id: each.label for panel in self.panels for each in panel.sets}
         if id in sets:
             return sets[id]
         raise unknown(f"set of {self.paper.name} {self.name}", id, sets)
 
     def measure(self, bench: str, metric: str) -> str:
-        """``edit distance`` or ``log-perplexity``, both better when less."""
+        """Name the panel, ``edit distance`` or ``log-perplexity``, both better when less."""
         names = {"edit_distance/tokens": "edit distance", "perplexity/log_perplexity": "log-perplexity"}
         name = f"{bench}/{metric}"
         if name in names and bench == self.quantity:
@@ -70,14 +70,14 @@ class HistogramFigure(Exhibit):
         raise unknown(f"measure of {self.paper.name} {self.name}", name, names)
 
     def numbers(self) -> dict[str, Number]:
-        """The published number of kept examples, by base model."""
+        """Return the published number of kept examples, by base model."""
         return {
             model: Number(count, 0, (self.name, model), f"examples kept for {self.paper.model(model)}")
             for model, count in self.kept.items()
         }
 
     def check(self) -> None:
-        """Raises UserError where the figure lacks what its quantity is measured from or under, or repeats an id."""
+        """Raise UserError where the figure lacks what its quantity is measured from or under, or repeats an id."""
         needed = "distance_from" if self.quantity == "edit_distance" else "under"
         if getattr(self, needed) is None:
             raise UserError(f"a figure of {self.quantity} needs {needed!r}")

@@ -55,7 +55,10 @@ def load_exhibit(paper: str, name: str) -> AnyExhibit:
 
 @cache
 def _exhibit(about_paper: Path, path: Path) -> AnyExhibit:
-    """`load_exhibit` from its two files. A report asks for each exhibit many times; none changes during a run."""
+    """Load an exhibit as `load_exhibit` does, from its two files.
+
+    A report asks for each exhibit many times; none changes during a run.
+    """
     content = read_yaml(path)
     if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
         raise UserError(f"{path}: needs a kind, one of {', '.join(KINDS)}")
@@ -84,7 +87,7 @@ def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
 
 
 def _check(exhibit: AnyExhibit) -> None:
-    """Raises UserError where a name leads nowhere."""
+    """Raise UserError where a name leads nowhere."""
     for model in exhibit.models:
         exhibit.paper.model(model)
     exhibit.check()

@@ -77,7 +77,7 @@ def _shortest(names: list[ExhibitName]) -> list[str]:
 
 
 def _is_between(name: str, names: list[str]) -> bool:
-    """Whether a table or figure has a number below the largest there is of its kind."""
+    """Return whether a table or figure has a number below the largest there is of its kind."""
     found = re.fullmatch("(table|fig)([0-9]{1,3})", name)
     alike = [known for known in names if found and re.fullmatch(f"{found[1]}[0-9]+", known)]
     largest = max((int(re.sub("[a-z]", "", known)) for known in alike), default=0)

@@ -20,7 +20,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class TextStatement:
     """A number in the paper's text that can be worked out from its own tables, and what we make of it.
 
     `says` is the number as printed, rounded to `decimals`. It is that of each cell in `of`, less the one in `minus`
@@ -59,11 +59,11 @@ class Paper:
     """The scale that its own numbers are of: a run on another one is not comparable by value."""
     judge: str
     models: dict[str, str]
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[TextStatement, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
     def model(self, name: str) -> str:
-        """The paper's name of one of our base models. Raises UserError with the nearest name."""
+        """Return the paper's name of one of our base models. Raises UserError with the nearest name."""
         if name in self.models:
             return self.models[name]
         raise unknown(f"model of {self.name}", name, self.models)
@@ -71,7 +71,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What the paper says (or leaves open), what we do, and why."""
+    """A deviation from the paper: what it says (or leaves open), what we do, and why."""
 
     id: str
     paper_says: str

@@ -33,7 +33,7 @@ class SampleTable(Exhibit):
     groups: tuple[SampleGroup, ...]
 
     def check(self) -> None:
-        """Raises UserError where a group has neither sets of responses nor methods, or a model it cannot have."""
+        """Raise UserError where a group has neither sets of responses nor methods, or a model it cannot have."""
         for group in self.groups:
             if group.model not in self.models:
                 raise unknown(f"model of {self.name}", group.model, self.models)

@@ -9,7 +9,7 @@ from harness.papers.paper import Number
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScoreColumn:
     """One metric of a table, with the judge and the baseline the paper used for it, where anything is judged."""
 
     id: str
@@ -22,7 +22,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MethodRow:
     """One method: our name and the paper's label. `added` says what a row is that the paper does not have.
 
     `described` holds the paper's words on it, one for each of the table's `descriptions`.
@@ -41,47 +41,48 @@ class ScoreTable(Exhibit):
     decimals: int
     descriptions: tuple[str, ...] = ()
     """Heads of the columns that say in words what each row is, as in Tables 4, 5 and 7."""
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[ScoreColumn, ...]
+    rows: tuple[MethodRow, ...]
     cells: dict[str, dict[str, dict[str, float]]]
 
     def subject(self, id: str) -> str:
-        """The paper's label of one of our methods."""
+        """Return the paper's label of one of our methods."""
         return self.row(id).label
 
     def measure(self, bench: str, metric: str) -> str:
-        """``AlpacaEval 2.0 LC``."""
+        """Return ``AlpacaEval 2.0 LC``."""
         column = self.column(bench, metric)
         return f"{column.bench_label} {column.label.removesuffix(' (%)')}"
 
-    def column(self, bench: str, metric: str) -> Column:
-        """The column of one metric. Raises UserError with the nearest name."""
+    def column(self, bench: str, metric: str) -> ScoreColumn:
+        """Return the column of one metric. Raises UserError with the nearest name."""
         columns = {f"{column.bench}/{column.metric}": column for column in self.columns}
         name = f"{bench}/{metric}"
         if name in columns:
             return columns[name]
         raise unknown(f"column of {self.paper.name} {self.name}", name, columns)
 
-    def row(self, method: str) -> Row:
-        """The row of one of our methods. Raises UserError with the nearest name."""
+    def row(self, method: str) -> MethodRow:
+        """Return the row of one of our methods. Raises UserError with the nearest name."""
         rows = {row.method: row for row in self.rows}
         if method in rows:
             return rows[method]
         raise unknown(f"row of {self.paper.name} {self.name}", method, rows)
 
     def with_rows(self, added: Mapping[str, str]) -> "ScoreTable":
-        """The table with a row for each method in `added` (method -> what it is) that the paper does not have."""
+        """Return the table with a row for each method in `added` (method -> what it is) that the paper does not
+        have."""
         known = {row.method for row in self.rows}
         empty = ("",) * len(self.descriptions)
-        rows = (Row(method, method, what, empty) for method, what in added.items() if method not in known)
+        rows = (MethodRow(method, method, what, empty) for method, what in added.items() if method not in known)
         return replace(self, rows=(*self.rows, *rows))
 
-    def published(self, model: str, method: str, column: Column) -> float | None:
-        """The printed number, or None where the paper has none."""
+    def published(self, model: str, method: str, column: ScoreColumn) -> float | None:
+        """Return the printed number, or None where the paper has none."""
         return self.cells.get(model, {}).get(method, {}).get(column.id)
 
     def numbers(self) -> dict[str, Number]:
-        """By ``model/method/column id``."""
+        """Return the numbers by ``model/method/column id``."""
         cells = ((model, row, column) for model in self.models for row in self.rows for column in self.columns)
         return {
             f"{model}/{row.method}/{column.id}": number
@@ -90,7 +91,7 @@ class ScoreTable(Exhibit):
         }
 
     def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
-        """The printed cell of a method."""
+        """Return the printed cell of a method."""
         value = self.published(model, id, self.column(bench, metric))
         if value is None:
             return None
@@ -98,7 +99,7 @@ class ScoreTable(Exhibit):
         return Number(value, self.decimals, (model, id, bench, metric), label)
 
     def check(self) -> None:
-        """Raises UserError where a cell or a claim names a model, method or column that the table does not have."""
+        """Raise UserError where a cell or a claim names a model, method or column that the table does not have."""
         columns = tuple(column.id for column in self.columns)
         for model, methods in self.cells.items():
             self.paper.model(model)

@@ -8,7 +8,7 @@ from harness.papers.paper import Number
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """What the paper's Table 2 says of one benchmark: its `metrics` by our names, and in its words."""
+    """The paper's settings of one benchmark (its Table 2): `metrics` by our names, and in its words."""
 
     bench: str
     label: str
@@ -22,12 +22,12 @@ class BenchSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsTable(Exhibit):
-    """How each benchmark is evaluated."""
+    """The settings of each benchmark's evaluation."""
 
     benches: tuple[BenchSettings, ...]
 
     def numbers(self) -> dict[str, Number]:
-        """The number of examples, by bench."""
+        """Return the number of examples, by bench."""
         return {
             each.bench: Number(each.examples, 0, (self.name, each.bench), f"{self.label}: {each.label}, # Exs.")
             for each in self.benches

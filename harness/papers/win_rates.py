@@ -43,20 +43,20 @@ class WinRateTable(Exhibit):
     matches: tuple[Match, ...]
 
     def subject(self, id: str) -> str:
-        """The label of one match with its group, or of an even win rate."""
+        """Return the label of one match with its group, or of an even win rate."""
         if id == EVEN:
             return "50 %"
         match = self.match(id)
         return f"{match.group}: {match.label}" if match.group else match.label
 
     def measure(self, bench: str, metric: str) -> str:
-        """``judge win rate``."""
+        """Return ``judge win rate``."""
         if (bench, metric) != ("pairwise", "win_rate"):
             raise unknown(f"measure of {self.paper.name} {self.name}", f"{bench}/{metric}", ["pairwise/win_rate"])
         return "judge win rate"
 
     def match(self, id: str) -> Match:
-        """One match. Raises UserError with the nearest id."""
+        """Return the match with an id. Raises UserError with the nearest id."""
         matches = {match.id: match for match in self.matches}
         if id in matches:
             return matches[id]
@@ -67,12 +67,12 @@ class WinRateTable(Exhibit):
         return match.method or self.method
 
     def numbers(self) -> dict[str, Number]:
-        """By the match's id."""
+        """Return the numbers by the match's id."""
         printed = ((match.id, self._number(match)) for match in self.matches)
         return {id: number for id, number in printed if number}
 
     def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
-        """The printed win rate, which is of all base models where the exhibit has several."""
+        """Return the printed win rate, which is of all base models where the exhibit has several."""
         return Number(50, 0, (EVEN,), self.subject(EVEN)) if id == EVEN else self._number(self.match(id))
 
     def _number(self, match: Match) -> Number | None:
@@ -82,5 +82,5 @@ class WinRateTable(Exhibit):
         return Number(match.published, decimals, (self.name, match.id), f"{self.label}: {self.subject(match.id)}")
 
     def check(self) -> None:
-        """Raises UserError where two matches have one id."""
+        """Raise UserError where two matches have one id."""
         require_distinct("match", [EVEN, *(match.id for match in self.matches)])

@@ -1,4 +1,4 @@
-"""The speeds of one device of the machine at hand: training, drawing and scoring with a model, in two minutes."""
+"""The speed of one device of this machine with one model of the scale, measured in two minutes."""
 
 import gc
 import json
@@ -44,7 +44,7 @@ class _Enough(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """The material of a measurement: rows like the scale's, in length and number, and how it trains and draws."""
+    """The workload of a measurement: rows like the scale's, in length and number, and its training and sampling."""
 
     folder: Path
     reference: str
@@ -122,7 +122,8 @@ def _micro_batch(scale: Recipe, settings: TrainingSettings) -> int:
 
 
 def _compute(scale: Recipe) -> Compute:
-    """As the scale trains, where there are devices for its processes; else one process that uses memory alike."""
+    """Return the scale's compute settings, where there are devices for its processes; else one process that uses memory
+    alike."""
     import torch
 
     if 1 < scale.compute.processes <= torch.cuda.device_count():
@@ -218,18 +219,18 @@ class _Steps:
         self._times: list[float] = []
 
     def track(self, work: int, unit: str, done: int = 0) -> Progress:
-        """As `Output.track`."""
+        """Start to count, as `Output.track` does."""
         return self
 
     def advance(self, count: int = 1) -> None:
-        """One more step has been taken."""
+        """Record the time of one more step, and stop the training once there are enough."""
         self._times.append(time.monotonic())
         if len(self._times) > 1 and self._times[-1] - self._times[0] > SECONDS:
             raise _Enough
 
     @contextmanager
     def until_enough(self, out: Path) -> Iterator[None]:
-        """Training stops in here."""
+        """Train in this context, which ends once there are enough steps."""
         out.mkdir()
         with suppress(_Enough):
             yield
@@ -244,7 +245,7 @@ class _Steps:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On processors a step has one thread."""
+    """Use one thread on processors, as a step does."""
     import torch
 
     before = torch.get_num_threads()
@@ -257,7 +258,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _free() -> None:
-    """Free the memory of the last measurement for the next."""
+    """Free the memory of the last measurement for the next one."""
     import torch
 
     gc.collect()
@@ -278,7 +279,7 @@ def _device_name() -> str:
 
 
 def _measured(scale: Recipe, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
-    """As configs/hardware.yaml has it."""
+    """Return the measurement in the form of configs/hardware.yaml."""
     import torch
 
     has_gpu = torch.cuda.is_available()

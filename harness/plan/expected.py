@@ -1,4 +1,4 @@
-"""The time that each step of a run is expected to take, so that a run can say from its start how long it has left."""
+"""The expected time of each step of a run, for its forecast of the time left."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The totals of a run: steps and what is there of them, time, memory, disk, calls of endpoints, money."""
+"""The forecast of a run: its steps, time, memory, disk, calls of endpoints, money."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ class WorkTotal:
 
 @dataclass(frozen=True, slots=True)
 class ApiTotal:
-    """Requests to one endpoint model for one purpose, and their price; None where that is not known."""
+    """The calls of one endpoint model for one purpose, and their cost; None where the price is not known."""
 
     purpose: str
     model: str

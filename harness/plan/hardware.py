@@ -33,8 +33,8 @@ WITH_GPUS, WITHOUT_GPUS = "paper", "mini"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The place where a number stands, and what stands there."""
+class NumberSource:
+    """The source of a number, and what stands there."""
 
     at: str
     text: str
@@ -93,7 +93,7 @@ class Devices:
 class Hardware:
     """configs/hardware.yaml."""
 
-    sources: dict[str, Source]
+    sources: dict[str, NumberSource]
     devices: dict[str, Device]
     machines: dict[str, Devices]
     throughput: tuple[Throughput, ...]

@@ -1,4 +1,4 @@
-"""The assumptions of a forecast, and the warnings of a plan."""
+"""The assumptions and warnings of a forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,40 +27,42 @@ _KINDS = {"sft": "training", "preference": "training on pairs"}
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class PlanNote:
     """One sentence. `about` is what it is about, for programs."""
 
     about: str
     text: str
 
 
-def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[Note]:
+def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[PlanNote]:
     """Give each number that is not from the run's own configuration, with its source."""
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
         starts = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
-        yield Note("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
+        yield PlanNote("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
     assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
-    yield from (Note(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
+    yield from (PlanNote(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
     if any(step.cost.asking for step in forecast.to_run):
         asking = estimates.asking
         seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
-        yield Note("asking", f"a reply of one token takes {seconds}: {asking.source}")
-        yield Note("asking", "a judge's explanation has 400 tokens, as harness eval --dry-run supposes (280 to 800)")
+        yield PlanNote("asking", f"a reply of one token takes {seconds}: {asking.source}")
+        yield PlanNote(
+            "asking", "a judge's explanation has 400 tokens, as harness eval --dry-run supposes (280 to 800)"
+        )
     if forecast.hours_are_your_price:
-        yield Note("price", "price of a device: yours, --gpu-usd-per-hour")
+        yield PlanNote("price", "price of a device: yours, --gpu-usd-per-hour")
     elif price := forecast.device.usd_per_hour:
         source = hardware.sources[price.source]
-        yield Note("price", f"price of a device: {source.text} [{source.at}]; --gpu-usd-per-hour takes yours")
-    yield Note(
+        yield PlanNote("price", f"price of a device: {source.text} [{source.at}]; --gpu-usd-per-hour takes yours")
+    yield PlanNote(
         "schedule",
         "the clock: a step starts when its inputs are there and its devices are free, the longest chain first; a slow"
         " disk, a queue and steps that have to be run again are not in it",
     )
-    yield Note("bounds", "low and high: all of these off to the same side at once")
+    yield PlanNote("bounds", "low and high: all of these off to the same side at once")
 
 
-def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
+def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[PlanNote]:
     """Group by source and by what was made of it the rate of each model."""
     rates: dict[tuple[str, str, str], dict[str, Speed]] = {}
     for step in forecast.to_run:
@@ -75,7 +77,7 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[Note]:
         origin = "as above" if source in cited else f"{where.text} [{where.at}]"
         cited.add(source)
         how = f" ({scaled})" if scaled else ""
-        yield Note(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {origin}")
+        yield PlanNote(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {origin}")
 
 
 def _rate(known: Speed) -> str:
@@ -85,11 +87,11 @@ def _rate(known: Speed) -> str:
 
 def warnings(
     forecast: Forecast, scale: Recipe, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
-) -> Iterator[Note]:
+) -> Iterator[PlanNote]:
     """List what a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
     accelerate_config(scale.compute.accelerate)
     if forecast.machine.is_supposed:
-        yield Note(
+        yield PlanNote(
             "machine",
             f"configs/hardware.yaml has no machine for the scale {scale.name!r}: estimated for"
             f" {forecast.machine.devices} x {forecast.device.description}; --device and --devices take yours",
@@ -99,31 +101,31 @@ def warnings(
     yield from _misfits(forecast, scale, stages)
     unknown = {step.cost.artifact.step: step.cost.unknown for step in forecast.to_run if step.cost.unknown}
     for step, why in unknown.items():
-        yield Note("unknown", f"{step} is not in the forecast: {why}")
+        yield PlanNote("unknown", f"{step} is not in the forecast: {why}")
     for model in sorted({api.model for api in forecast.apis if api.usd is None}):
-        yield Note(
+        yield PlanNote(
             "price", f"configs/judges.yaml has no price for {model} at its endpoint: tokens are counted, not cost"
         )
     if forecast.usd_per_hour is None and forecast.device.is_gpu:
-        yield Note("price", "no price of a device hour is known: pass --gpu-usd-per-hour")
+        yield PlanNote("price", "no price of a device hour is known: pass --gpu-usd-per-hour")
     sources = {step.cost.speed.row.source for step in forecast.to_run if step.cost.speed}
     if sources - {MEASURED_HERE}:
         part = "some of the speeds" if MEASURED_HERE in sources else "the speeds"
-        yield Note(
+        yield PlanNote(
             "calibration",
             f"not calibrated: {part} are those of other programs or machines; on the machine that is going to be used"
             " --calibrate measures them, in two minutes",
         )
 
 
-def _asked(scale: Recipe, today: date) -> Iterator[Note]:
+def _asked(scale: Recipe, today: date) -> Iterator[PlanNote]:
     """Warn of a judge and of models at endpoints that are not the paper's, or no longer served."""
     judge, roles = scale.judge.reference(), baseline_roles(scale).values()
     withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
     is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in roles)
     if is_official and judge.model != OFFICIAL_JUDGE:
         changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
-        yield Note("judge", f"{changed}, and {withheld} that judge's")
+        yield PlanNote("judge", f"{changed}, and {withheld} that judge's")
     consequence = f"then no number is the paper's metric, and {withheld} this judge's"
     yield from _retired("judge", judge, consequence, today)
     for role, reference in scale.models.items():
@@ -131,39 +133,39 @@ def _asked(scale: Recipe, today: date) -> Iterator[Note]:
             yield from _asked_model(role, teacher_endpoint(reference), is_official, today)
 
 
-def _asked_model(role: str, endpoint: EndpointReference, is_official: bool, today: date) -> Iterator[Note]:
+def _asked_model(role: str, endpoint: EndpointReference, is_official: bool, today: date) -> Iterator[PlanNote]:
     if is_official and endpoint.model != OFFICIAL_JUDGE:
-        yield Note(role, f"the {role} is {endpoint.model}, the paper's {OFFICIAL_JUDGE}")
+        yield PlanNote(role, f"the {role} is {endpoint.model}, the paper's {OFFICIAL_JUDGE}")
     yield from _retired(role, endpoint, "what learns from it then learns from another model than the paper's", today)
 
 
-def _retired(role: str, endpoint: EndpointReference, consequence: str, today: date) -> Iterator[Note]:
+def _retired(role: str, endpoint: EndpointReference, consequence: str, today: date) -> Iterator[PlanNote]:
     option = "--judge-model" if role == "judge" else f"--{role}"
     if (ends := shutdown_date(endpoint)) and ends <= today:
         gone = f"the {role} {endpoint.model} was shut down by its vendor on {ends}; the price is its last."
-        yield Note(role, f"{gone} {option} replaces it; {consequence}")
+        yield PlanNote(role, f"{gone} {option} replaces it; {consequence}")
 
 
-def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[Note]:
+def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[PlanNote]:
     roles = [role.reference for role in scale.data.values()]
     roles += [role.reference for role in scale.base_models.values()]
     unpinned = [each for each in roles if is_repository(each) and "@" not in each]
     for reference in unpinned:
-        yield Note("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
+        yield PlanNote("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
     if official := [each for each in unresolved if each.startswith("official:")]:
         names = ", ".join(each.removeprefix("official:") for each in official)
-        yield Note("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
+        yield PlanNote("revision", f"unpinned: the official data of {names}, the hub's newest at first use")
     missing = [each for each in unresolved if each not in (*unpinned, *official)]
     if missing:
-        yield Note("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
+        yield PlanNote("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
-def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[Note]:
+def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[PlanNote]:
     """List what does not fit on the machine."""
     limit = forecast.device.memory_gb
     for need in forecast.memory:
         if forecast.device.is_gpu and need.memory.total > FULL * limit * GB:
-            yield Note(
+            yield PlanNote(
                 "memory",
                 f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {limit:g} GB a device"
                 f" ({need.at}): take a smaller --micro-batch-size, gradient checkpointing or more --processes",
@@ -171,7 +173,7 @@ def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iter
     processes, devices = scale.compute.processes, forecast.machine.devices
     if stages and forecast.device.is_gpu and processes > devices:
         fitting = most_processes((stage.settings.global_batch_size for stage in stages), scale.compute, devices)
-        yield Note(
+        yield PlanNote(
             "devices",
             f"trainings run in {processes} processes, and there are {devices} devices: pass --processes {fitting}; the"
             " batch stays the same",

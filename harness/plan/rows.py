@@ -1,4 +1,4 @@
-"""Rows and costs of a graph's artifacts, as their steps declare them; rows that are there already are counted."""
+"""The number and length of each step's rows: counted where they are there, else followed from the data."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The time that a run takes on so many devices, if steps are started as they can be, the longest chain first."""
+"""The time of a run on so many devices, if steps are started as they can be, the longest chain first."""
 
 import heapq
 from collections import defaultdict

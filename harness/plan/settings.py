@@ -1,4 +1,4 @@
-"""The settings of a run, exactly: those of each stage behind each cell, read off the graph itself."""
+"""The settings of each stage behind each cell, read off the graph itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

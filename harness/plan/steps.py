@@ -32,7 +32,7 @@ NOTHING = Range(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """Time and tokens of one step. `devices` are those it occupies for `seconds`; 0 for one that needs none."""
+    """The cost of one step. `devices` are those it occupies for `seconds`; 0 for one that needs none."""
 
     artifact: Artifact
     work: Work
@@ -55,17 +55,17 @@ class StepCost:
 
     @property
     def asking(self) -> Asking | None:
-        """What an endpoint is asked."""
+        """The requests to an endpoint that the step declares; None for none."""
         return self.declared if isinstance(self.declared, Asking) else None
 
     @property
     def fetch(self) -> Fetch | None:
-        """What is fetched."""
+        """The download that the step declares; None for none."""
         return self.declared if isinstance(self.declared, Fetch) else None
 
 
 class StepCosts:
-    """Forecasts of the steps of one run on one machine."""
+    """The costs of the steps of one run on one machine."""
 
     def __init__(
         self,

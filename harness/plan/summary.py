@@ -9,7 +9,7 @@ from harness.engine.graph import input_of
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.plan.forecast import Forecast, PlannedStep
-from harness.plan.notes import Note
+from harness.plan.notes import PlanNote
 from harness.plan.rows import GraphEstimates
 from harness.plan.settings import Stage, decoding, resolved_cells
 from harness.recipes.recipe import Recipe
@@ -42,8 +42,8 @@ class Summary:
     stages: Sequence[Stage]
     benches: Sequence[BenchRow]
     forecast: Forecast
-    assumptions: Sequence[Note]
-    warnings: Sequence[Note]
+    assumptions: Sequence[PlanNote]
+    warnings: Sequence[PlanNote]
 
     def as_json(self) -> dict[str, Any]:
         """Give everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""

@@ -12,7 +12,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
-from harness.plan.notes import Note
+from harness.plan.notes import PlanNote
 from harness.plan.settings import Stage, common_settings
 from harness.plan.summary import Summary
 from harness.steps.cost import Range
@@ -325,7 +325,7 @@ def _money(forecast: Forecast) -> Iterator[Block]:
         yield _table("lrrr", ("what", "expected", "low", "high"), rows)
 
 
-def _notes(notes: Sequence[Note]) -> Iterator[Block]:
+def _notes(notes: Sequence[PlanNote]) -> Iterator[Block]:
     if notes:
         yield _list(("-", note.text) for note in notes)
 

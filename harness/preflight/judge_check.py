@@ -16,7 +16,7 @@ from harness.engine.scratch import temporary_folder
 from harness.errors import UserError, nearest
 from harness.preflight.check import Check
 from harness.records import Judgment, Prompt
-from harness.steps.judge import Game, Protocol, by_reason, play
+from harness.steps.judge import OrderedPair, Protocol, by_reason, play
 from harness.steps.judge_prompt import official_prompt
 
 NOTICE = timedelta(days=60)
@@ -164,10 +164,10 @@ def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: Chat
     return reply.reason if reply.is_final else f"{reply.reason}; check the server"
 
 
-def _games() -> list[Game]:
+def _games() -> list[OrderedPair]:
     """Return each pair in both orders, the right answer as output and the wrong one as baseline."""
     return [
-        Game(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
+        OrderedPair(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
         for number, pair in enumerate(OBVIOUS_PAIRS)
         for order in ("baseline_first", "output_first")
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.base import Published, Setting
+from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_data import load_baseline
 from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
@@ -30,7 +30,7 @@ OFFICIAL = "official"
 
 @dataclass(frozen=True, slots=True)
 class BenchChoice:
-    """What a user chooses about an evaluation set.
+    """The options of an evaluation set.
 
     `scale` is a scale's name, or "official"; `data` a folder or file with official data instead of the hub; `baseline`
     the name of a model or a file of outputs; `limit` how many instructions are used, the first ones; `judge` the judge
@@ -56,12 +56,12 @@ class OfficialSettings:
 
 
 def official_settings() -> OfficialSettings:
-    """What the official evaluation sets use beside their data."""
+    """Return the data that the official evaluation sets use beside their data."""
     return load_yaml(config_path("official/answers.yaml"), OfficialSettings)
 
 
 def choose_bench(name: str, choice: BenchChoice) -> PairSetting:
-    """The judged benchmark `name` as chosen.
+    """Return the judged benchmark `name` as chosen.
 
     Raises UserError for names that are unknown, data that is not there, and choices that do not go together.
     """
@@ -76,7 +76,7 @@ def choose_bench(name: str, choice: BenchChoice) -> PairSetting:
 
 
 def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
-    """What a benchmark without a judge is run with: the scale's options for it, if the scale has any."""
+    """Return the setting of a benchmark without a judge: the scale's options for it, if the scale has any."""
     scale = None if choice.scale == OFFICIAL else _limited_scale(choice)
     return Setting(
         options=scale.benches.get(name) if scale else None,
@@ -87,7 +87,7 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
 
 
 def bench_on(scale: Recipe, name: str) -> Any:
-    """The `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
+    """Return the `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
 
     A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
     """
@@ -111,13 +111,16 @@ def bench_on(scale: Recipe, name: str) -> Any:
 
 
 def baseline_roles(scale: Recipe) -> dict[str, DataRole]:
-    """By benchmark, the data set of its instructions and baseline's answers; without those that have none."""
+    """Return, by benchmark, the data set of its instructions and baseline's answers; without those that have none."""
     found = {name: getattr(options, "baselines", None) for name, options in scale.benches.items()}
     return {name: role for name, role in found.items() if isinstance(role, DataRole)}
 
 
 def baselines_on(scale: Recipe, name: str) -> Artifact:
-    """The instructions of the benchmark `name`, answered by its baseline. Raises UserError for an unknown one."""
+    """Return the instructions of the benchmark `name`, answered by its baseline.
+
+    Raises UserError for an unknown one.
+    """
     roles = baseline_roles(scale)
     if name not in roles:
         raise unknown("bench", name, roles)
@@ -125,19 +128,23 @@ def baselines_on(scale: Recipe, name: str) -> Artifact:
 
 
 def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
-    """The instructions and the baseline's answers of the evaluation set alone. Raises UserError as `choose_bench`."""
+    """Return the instructions and the baseline's answers of the evaluation set alone.
+
+    Raises UserError as `choose_bench`.
+    """
     if choice.scale == OFFICIAL:
         return _official_baselines(name, choice)[0]
     return baselines_on(_limited_scale(choice), name)
 
 
 def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | None:
-    """What keeps the score from being the bench's own metric, in words to print beside it; None if nothing does."""
+    """Describe what keeps the score from being the bench's own metric, in words to print beside it; None if nothing
+    does."""
     metric = load_benchmark(name).published
     return metric.departure(_reasons(metric, setting, choice)) if metric else None
 
 
-def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
+def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
     official = judge(OFFICIAL_JUDGE)
     if choice.scale != OFFICIAL:
         yield f"the instructions are those of scale {choice.scale}"
@@ -151,8 +158,8 @@ def _reasons(metric: Published, setting: PairSetting, choice: BenchChoice) -> It
         yield f"against {setting.baseline_name}, not {metric.baseline}"
 
 
-def published_metric(bench: str) -> Published:
-    """The metric that official data is of. Raises UserError for a bench without official data."""
+def published_metric(bench: str) -> PublishedMetric:
+    """Return the metric that official data is of. Raises UserError for a bench without official data."""
     known = {name: metric for name in EVALS.builtin if (metric := load_benchmark(name).published)}
     if bench not in known:
         raise unknown("bench with official data", bench, known)
@@ -160,7 +167,7 @@ def published_metric(bench: str) -> Published:
 
 
 def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
-    """A scale's instructions with the baseline's answers, and the baseline's name."""
+    """Return a scale's instructions with the baseline's answers, and the baseline's name."""
     if not role.reference.startswith(OFFICIAL_DATA):
         return role.artifact(), role.reference
     bench = role.reference.removeprefix(OFFICIAL_DATA)
@@ -174,7 +181,7 @@ def _baselines_of(role: DataRole) -> tuple[Artifact, str]:
 
 
 def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bool:
-    """Whether a scale's bench is the published metric: all of its own instructions, and its judge."""
+    """Return whether a scale's bench is the published metric: all of its own instructions, and its judge."""
     metric = load_benchmark(name).published
     own = role.reference == f"{OFFICIAL_DATA}{name}"
     return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
@@ -188,7 +195,7 @@ def _limited_scale(choice: BenchChoice) -> Recipe:
 
 
 def judged_pairs(name: str) -> JudgedPairs:
-    """The benchmark `name`. Raises UserError for one that judges no pairs."""
+    """Return the benchmark `name`. Raises UserError for one that judges no pairs."""
     benchmark = load_benchmark(name)
     if not isinstance(benchmark, JudgedPairs):
         raise UserError(f"{name} judges no pairs of answers")
@@ -219,7 +226,7 @@ def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
 
 @contextmanager
 def or_passed(option: str) -> Iterator[None]:
-    """Names an option of `harness eval` where a file of the hub cannot be had."""
+    """Name an option of `harness eval` where a file of the hub cannot be had."""
     try:
         yield
     except NotFetched as error:

@@ -1,4 +1,4 @@
-"""What a user changes of a recipe: by ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
+"""Changes of a recipe by the user: ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -42,25 +42,25 @@ class ModelRole:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRole:
-    """Who judges: "mini:judge", or a model at an OpenAI-compatible endpoint, by default the OpenAI API."""
+    """The judge: "mini:judge", or a model at an OpenAI-compatible endpoint, by default the OpenAI API."""
 
     model: str
     base_url: str | None = None
     without: tuple[str, ...] = ()
 
     def reference(self) -> EndpointReference:
-        """The judge as steps take it. Raises UserError for one that there cannot be."""
+        """Return the judge as steps take it. Raises UserError for one that there cannot be."""
         return judge(self.model, self.base_url, self.without)
 
     @classmethod
     def of(cls, reference: EndpointReference) -> "JudgeRole":
-        """The role that is filled by the judge `reference`."""
+        """Return the role that is filled by the judge `reference`."""
         return cls(reference.model, reference.base_url or None, reference.without)
 
 
 @dataclass(frozen=True, slots=True)
 class Fast:
-    """What `--fast` makes smaller: the base models run unless others are asked for, and the size of each role."""
+    """The reductions of `--fast`: the base models run unless others are asked for, and the size of each role."""
 
     base_models: tuple[str, ...]
     sizes: dict[str, int]
@@ -80,7 +80,7 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeFile:
-    """What stands in the file of a recipe.
+    """The content of a recipe's file.
 
     Roles of data and models are named as the paper's methods name them (`methods.base.Needs`). `methods` holds the
     settings of each method's own class by its name; an entry with a `method` is another method with other settings.
@@ -134,7 +134,7 @@ class Recipe(RecipeFile):
 
     @property
     def n_pairs(self) -> int:
-        """How many preference pairs there are to train on, in the largest set of them."""
+        """The number of preference pairs to train on, in the largest set of them."""
         return max((role.size for role in self.data.values() if role.kind == "pairs"), default=0)
 
     def faster(self) -> "Recipe":
@@ -243,7 +243,7 @@ CARD = tuple(each.name for each in fields(Card))
 
 @dataclass(frozen=True, slots=True)
 class RecipeInputs:
-    """What a recipe gives to its methods (`methods.base.Inputs`); `replaced` fills data roles otherwise."""
+    """The inputs that a recipe hands to its methods (`methods.base.Inputs`); `replaced` fills data roles otherwise."""
 
     recipe: Recipe
     base_model: str
@@ -257,7 +257,7 @@ class RecipeInputs:
 
     @property
     def sampling(self) -> Sampling:
-        """How completions are drawn."""
+        """The sampling of completions."""
         return self.recipe.sampling
 
     def data(self, role: str) -> Artifact:

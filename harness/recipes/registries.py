@@ -36,7 +36,7 @@ EVALS = Registry(
 
 
 def packages_used() -> dict[str, dict[str, Any]]:
-    """The packages that brought a method or an evaluation that this process loaded, by ``method mine``."""
+    """Return the packages that brought a method or an evaluation that this process loaded, by ``method mine``."""
     return {
         f"{registry.kind} {name}": package
         for registry in (METHODS, EVALS)

@@ -15,16 +15,16 @@ from harness.recipes.registries import load_benchmark
 from harness.records import Judgment
 from harness.regress.flips import flipped_pairs
 from harness.regress.runs import (
-    Cell,
     CellName,
     FinishedRun,
+    RunCell,
     input_of,
     read_run,
     require_comparable,
     require_same_prompts,
 )
 from harness.run.evidence import tell_stale_folders
-from reports.regress import ComparedRun, ComparedScore, Comparison, Verdict, write_comparison
+from reports.regress import ComparedRun, ComparedScore, RunComparison, ScoreVerdict, write_comparison
 from reports.viewer import Pair
 
 ROUNDING = 1e-9
@@ -53,8 +53,8 @@ def regress(
     out: Path | None = None,
     make: Callable[[Path, Path], None] | None = None,
     code_changes: CodeChanges = "warn",
-) -> tuple[Comparison, Path]:
-    """Compares the run in the folder `candidate` with that in `baseline`; returns what was found, and the page's place.
+) -> tuple[RunComparison, Path]:
+    """Compare the run in the folder `candidate` with that in `baseline`; return what was found, and the page's place.
 
     `make` makes the candidate, once the baseline is found fit, which is compared as it was then. Writes `regress.html`
     and `regress.json` into `out`, by default the candidate's folder. Says what is stale in either run; where the
@@ -81,8 +81,8 @@ class _Compared:
     """A cell that both runs have."""
 
     name: CellName
-    before: Cell
-    after: Cell
+    before: RunCell
+    after: RunCell
 
     @cached_property
     def is_same(self) -> bool:
@@ -94,7 +94,10 @@ class _Compared:
         return [metric for metric in self.before.scores if metric in self.after.scores]
 
     def is_rescored(self, metric: str) -> bool:
-        """Whether the same answers have another score. Of other training seeds the score is another by itself."""
+        """Return whether the same answers have another score.
+
+        Of other training seeds the score is another by itself.
+        """
         if not self.is_same or self.before.verdicts.keys() != self.after.verdicts.keys():
             return False
         before, after = self.before.scores[metric].value, self.after.scores[metric].value
@@ -109,13 +112,13 @@ class _Compared:
 
 
 def _by_game(rows: Sequence[Judgment]) -> dict[tuple[str, str, int], tuple[str, str, float | None]]:
-    """What the judge said, by prompt, order and repeat."""
+    """Return the judge's verdicts by prompt, order and repeat."""
     return {(row.prompt.id, row.order, row.repeat): (row.state, row.verdict, row.preference) for row in rows}
 
 
-def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> Comparison:
+def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> RunComparison:
     scores = _scores(cells)
-    return Comparison(
+    return RunComparison(
         baseline=_run(before),
         candidate=_run(after),
         scale=before.manifest.scale,
@@ -135,7 +138,7 @@ def _run(run: FinishedRun) -> ComparedRun:
 
 
 def _missing(run: FinishedRun, other: FinishedRun) -> tuple[str, ...]:
-    """The cells that `run` alone has."""
+    """Return the cells that `run` alone has."""
     return tuple(" ".join(name) for name in run.cells if name not in other.cells)
 
 
@@ -185,16 +188,21 @@ def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
 
 
 def _measured(each: _Compared) -> Iterator[_Measured]:
-    """Of a cell that is the same in both runs the one with more training seeds tells more of how far they differ."""
+    """Measure each metric of a cell.
+
+    Of one that is the same in both runs, the one with more training seeds tells more of how far they differ.
+    """
     larger = max((each.before, each.after), key=lambda cell: len(cell.verdicts))
     sets = results_of(each.name[2], [larger] if each.is_same else [each.before, each.after])
     for metric in each.metrics:
         yield _Measured(each, metric, better_is_more(on_shared_items(sets, metric), sets, metric))
 
 
-def results_of(bench: str, cells: Sequence[Cell]) -> list[ItemResults]:
-    """The results of the training seeds of the first cell, then of the second. Raises UserError where the cells are
-    not measured alike."""
+def results_of(bench: str, cells: Sequence[RunCell]) -> list[ItemResults]:
+    """Return the results of the training seeds of the first cell, then of the second.
+
+    Raises UserError where the cells are not measured alike.
+    """
     scored = [Scored(list(cell.verdicts.values()), partial(input_of, cell.score)) for cell in cells]
     return load_benchmark(bench).results(scored)
 
@@ -212,8 +220,8 @@ def _untested(each: _Compared, metric: str, withheld: str | None = None) -> Comp
     )
 
 
-def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[Verdict, str]:
-    """Verdict and note of a score that is not tested."""
+def _plain_verdict(each: _Compared, metric: str, withheld: str | None) -> tuple[ScoreVerdict, str]:
+    """Return the verdict and note of a score that is not tested."""
     if each.is_rescored(metric):
         return "rescored", f"{SCORING if each.has_same_verdicts else VERDICTS} changed, not the answers"
     if each.is_same:
@@ -229,7 +237,7 @@ def _tested(one: _Measured, change: Change) -> ComparedScore:
 
 
 def _flips(cells: Sequence[_Compared]) -> list[Pair]:
-    """Wins that were lost first."""
+    """Count the wins that were lost first."""
     pairs = [
         pair
         for each in cells

@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.records import Judgment, outcome
-from harness.regress.runs import Cell, CellName
+from harness.regress.runs import CellName, RunCell
 from reports.viewer import Pair, Side, Verdict
 
 
-def flipped_pairs(name: CellName, before: Cell, after: Cell) -> Iterator[Pair]:
-    """The flipped pairs of one cell. Seeds that both runs have are compared with themselves, others in their order."""
+def flipped_pairs(name: CellName, before: RunCell, after: RunCell) -> Iterator[Pair]:
+    """Yield the flipped pairs of one cell.
+
+    Seeds that both runs have are compared with themselves, others in their order.
+    """
     shared = before.shared_seeds(after)
     seeds = [(seed, seed) for seed in shared] if shared else list(zip(before.verdicts, after.verdicts, strict=False))
     for of_baseline, of_candidate in seeds:

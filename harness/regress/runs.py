@@ -20,7 +20,7 @@ CellName = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunCell:
     """One method on one base model and bench: its scores by metric, its verdicts by training seed."""
 
     scores: Mapping[str, Score]
@@ -39,19 +39,20 @@ class Cell:
 
     @cached_property
     def questions(self) -> dict[str, tuple[str, str]]:
-        """What was asked and compared with, by prompt id: the prompt's text, the answer of the bench's baseline."""
+        """The questions by prompt id: the prompt's text, and the answer of the bench's baseline."""
         return {row.prompt.id: (row.prompt.text, row.baseline) for rows in self.rows.values() for row in rows}
 
     def outputs(self, seed: int) -> dict[str, str]:
-        """The answers of one training seed, by prompt id."""
+        """Return the answers of one training seed, by prompt id."""
         return {row.prompt.id: row.output for row in self.rows[seed]}
 
-    def shared_seeds(self, other: "Cell") -> list[int]:
-        """The training seeds that both have."""
+    def shared_seeds(self, other: "RunCell") -> list[int]:
+        """Return the training seeds that both have."""
         return [seed for seed in self.verdicts if seed in other.verdicts]
 
-    def has_same_outputs(self, other: "Cell") -> bool:
-        """Whether all training seeds that both have gave the same answers; without a common seed that is not known."""
+    def has_same_outputs(self, other: "RunCell") -> bool:
+        """Return whether all training seeds that both have gave the same answers; without a common seed that is not
+        known."""
         shared = self.shared_seeds(other)
         return bool(shared) and all(
             (self.verdicts[seed].folder / ROWS).samefile(other.verdicts[seed].folder / ROWS)
@@ -66,7 +67,7 @@ class FinishedRun:
 
     folder: Path
     manifest: Manifest
-    cells: Mapping[CellName, Cell]
+    cells: Mapping[CellName, RunCell]
 
     @property
     def judged(self) -> list[Path]:
@@ -92,10 +93,10 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, manifest, cells)
 
 
-def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels: Mapping[str, str]) -> Cell:
+def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels: Mapping[str, str]) -> RunCell:
     any_score = next(iter(scores.values()))
     verdicts = [_artifact(folder, place) for place in any_score.judgments]
-    return Cell(
+    return RunCell(
         scores,
         labels,
         any_score.judge,
@@ -105,7 +106,8 @@ def _cell(folder: Path, manifest: Manifest, scores: Mapping[str, Score], labels:
 
 
 def _artifact(run: Path, place: str) -> Artifact:
-    """What the run's folder has from `place` in the store. Its own inputs are found by `input_of`."""
+    """Return the artifact that the run's folder has from `place` in the store. Its own inputs are found by
+    `input_of`."""
     folder = run / ARTIFACTS / place
     if not (folder / RECORD).is_file():
         raise UserError(
@@ -132,7 +134,7 @@ def input_of(artifact: Artifact, name: str) -> Artifact | None:
 
 
 def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
-    """Raises UserError, naming the first reason, for runs that differ in more than their methods and seeds."""
+    """Raise UserError, naming the first reason, for runs that differ in more than their methods and seeds."""
     before, after = baseline.manifest, candidate.manifest
     if (before.paper.name, before.scale) != (after.paper.name, after.scale):
         raise UserError(
@@ -156,7 +158,7 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
         _require_one_judge(name[2], baseline.cells[name], candidate.cells[name])
 
 
-def _require_one_judge(bench: str, before: Cell, after: Cell) -> None:
+def _require_one_judge(bench: str, before: RunCell, after: RunCell) -> None:
     if before.judge != after.judge:
         raise UserError(
             f"{bench} was judged by {before.judge} in the baseline, by {after.judge} in the candidate (fingerprints of "
@@ -164,8 +166,8 @@ def _require_one_judge(bench: str, before: Cell, after: Cell) -> None:
         )
 
 
-def require_same_prompts(bench: str, before: Cell, after: Cell) -> None:
-    """Raises UserError where two cells were not asked the same, or not compared with the same answers."""
+def require_same_prompts(bench: str, before: RunCell, after: RunCell) -> None:
+    """Raise UserError where two cells were not asked the same, or not compared with the same answers."""
     shared = before.questions.keys() & after.questions.keys()
     different = sorted(id for id in shared if before.questions[id] != after.questions[id])
     largest = max(len(before.questions), len(after.questions))

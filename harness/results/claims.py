@@ -1,4 +1,4 @@
-"""What became of the paper's claims in a run: the outcome of each, and of the paired tests that it rests on."""
+"""The verdicts on the paper's claims in a run: the outcome of each, and of the paired tests that it rests on."""
 
 from dataclasses import dataclass
 

@@ -88,7 +88,7 @@ class RowRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
-    """What the judge cannot see of a method's answers on a bench, over all training seeds.
+    """The properties of a method's answers on a bench that the judge cannot see, over all training seeds.
 
     Mean gold quality in [0, 1] and mean length in words, None where the truth is not known; answers, and those of them
     that the token limit cut off; rows of all trainings behind them of which an answer had been cut off, so that its end
@@ -147,7 +147,7 @@ class SetValues:
 
 @dataclass(frozen=True, slots=True)
 class FilterCount:
-    """How many improver examples the filter kept of how many, on one base model."""
+    """The number of improver examples that the filter kept, and of how many, on one base model."""
 
     model: str
     kept: int
@@ -168,7 +168,7 @@ class HistogramsResult(ExhibitResult):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSetting:
-    """How one benchmark was evaluated in this run, in the terms of `harness.papers.BenchSettings`.
+    """The evaluation of one benchmark in this run, in the terms of `harness.papers.BenchSettings`.
 
     `orders` says in how many orders the judge is shown a pair.
     """

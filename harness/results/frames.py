@@ -71,7 +71,7 @@ def _frame(rows: Iterator[dict[str, Any]], columns: tuple[str, ...]) -> "DataFra
 
 
 def _cells(manifest: Manifest) -> Iterator[tuple[dict[str, Any], Estimate, float | None]]:
-    """Where each number stands (`_CELL`), the number, and what the paper printed there."""
+    """Yield the place of each number (`_CELL`), the number, and what the paper printed there."""
     for result in manifest.results:
         if isinstance(result, ScoresResult):
             for score in result.cells:

@@ -22,7 +22,7 @@ MAX_NOTE = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class JudgeRecord:
     """The judge of a run; `fingerprint` covers model, prompt, parser and parameters."""
 
     name: str
@@ -42,7 +42,7 @@ class Model:
 
     @property
     def label(self) -> str:
-        """How a report names it."""
+        """The name in a report."""
         return self.description or self.reference
 
 
@@ -83,7 +83,7 @@ class Manifest:
     seconds: float
     store: str
     """Where the store is, as seen from the manifest's folder."""
-    judge: Judge
+    judge: JudgeRecord
     teacher: str
     provenance: dict[str, Any]
     stale: tuple[str, ...]
@@ -110,12 +110,12 @@ class Manifest:
 
     @property
     def limit(self) -> int | None:
-        """How many rows of each data set were used at most, where that was asked for."""
+        """The most rows of each data set that were used, where that was asked for."""
         return self.options.get("limit")
 
     @property
     def stale_note(self) -> str:
-        """What a reader must know before any number, where artifacts are stale; else empty."""
+        """The warning before any number where artifacts are stale; else empty."""
         if not self.stale:
             return ""
         of = f"{sum(bool(step.stale) for step in self.steps)} of {len(self.steps)} steps"
@@ -124,14 +124,14 @@ class Manifest:
 
     @property
     def reduced(self) -> str:
-        """What the run has less of than its scale; empty where nothing."""
+        """The reduction of the run against its scale; empty where there is none."""
         if self.limit:
             return f"at most {self.limit} rows of each data set"
         return "fast: reduced counts" if self.fast else ""
 
     @property
     def selection(self) -> str:
-        """Which base models and methods alone were asked for; empty for all."""
+        """The base models and methods that alone were asked for; empty for all."""
         selected = ((name, self.options.get(name) or ()) for name in ("models", "methods"))
         return "; ".join(f"{name} {', '.join(values)} alone" for name, values in selected if values)
 
@@ -173,7 +173,7 @@ def parse_manifest(content: Any, where: str = MANIFEST) -> Manifest:
 
 
 def _encoded(manifest: Manifest) -> dict[str, Any]:
-    """As JSON. The paper stands once, not in each of its exhibits."""
+    """Encode a manifest as JSON. The paper stands once, not in each of its exhibits."""
     content: dict[str, Any] = encode(manifest)
     for result in content["results"]:
         del result["exhibit"]["paper"]

@@ -28,14 +28,14 @@ OrderingKey = tuple[str, frozenset[str], str, str]
 
 @dataclass(frozen=True, slots=True)
 class Families:
-    """How many claims, and how many different orderings, a paper has in all."""
+    """The number of claims, and of different orderings, that a paper has in all."""
 
     claims: int
     orderings: int
 
     @classmethod
     def of(cls, paper: str) -> "Families":
-        """Those of a paper, over all its exhibits."""
+        """Count those of a paper, over all its exhibits."""
         exhibits = load_exhibits(paper)
         return cls(sum(len(each.claims) for each in exhibits), sum(len(_orderings(each)) for each in exhibits))
 
@@ -72,7 +72,7 @@ def _key(model: str, stated: Comparison) -> OrderingKey:
 
 
 def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, tuple[str, ...]]:
-    """By claim, the claims of the paper that say all that it says, and more."""
+    """Return, by claim, the claims of the paper that say all that it says, and more."""
     orderings = {
         claim.id: {(model, one.better, one.worse, one.bench, one.metric) for model, one in claim.orderings()}
         for each in exhibits
@@ -118,7 +118,7 @@ class _Ordering:
 
 
 def _decided_orderings(experiment: Experiment, store: Store, family_size: int) -> dict[OrderingKey, _Ordering]:
-    """All orderings of an exhibit, those that are run with their tests, as a part of the paper's."""
+    """Return all orderings of an exhibit, those that are run with their tests, as a part of the paper's."""
     from evals.stats.comparison import family_tests
     from evals.stats.multiplicity import holm, level_left
     from evals.stats.power import power
@@ -168,7 +168,10 @@ def _measured_ordering(experiment: Experiment, store: Store, model: str, stated:
 
 
 def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Comparison) -> str:
-    """Where a test lies in the store. It is one test with its reverse, where an exhibit states it both ways round."""
+    """Return the folder of a test in the store.
+
+    It is one test with its reverse, where an exhibit states it both ways round.
+    """
     reverse = experiment.test(model, replace(stated, better=stated.worse, worse=stated.better))
     return min(place(each) for each in (test, reverse) if each is not None)
 
@@ -206,8 +209,8 @@ def _decided_claims(
 
 
 def _evidence(claim: Claim, orderings: Mapping[OrderingKey, _Ordering]) -> tuple[float, float] | None:
-    """(p of "it holds", p of "it fails"), two-sided; None where a claim gets no verdict: not all of it was run, or with
-    too few training seeds."""
+    """Return (p of "it holds", p of "it fails"), two-sided; None where a claim gets no verdict: not all of it was run,
+    or with too few training seeds."""
     from evals.stats.multiplicity import evidence
 
     tests = [(orderings[_key(model, each)], each) for model, each in claim.orderings()]
@@ -289,7 +292,7 @@ def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verd
 
 
 def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> ComparisonResult:
-    """One ordering of a claim; `with_claim` is its verdict where it is decided with the claim."""
+    """Test one ordering of a claim; `with_claim` is its verdict where it is decided with the claim."""
     not_tested = ComparisonResult(
         model=ordering.model,
         better=stated.better,
@@ -318,7 +321,8 @@ def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> Com
 
 
 def _verdict_on_ordering(ordering: _Ordering, stated: Comparison) -> str:
-    """As one of all orderings. On checkpoints: which of the two is above, as far as prompts tell."""
+    """Return the verdict on an ordering as one of all; on checkpoints, which of the two is above as far as prompts
+    tell."""
     from evals.stats.multiplicity import SIGNIFICANCE
 
     if ordering.p_adjusted >= SIGNIFICANCE:

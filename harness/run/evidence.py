@@ -40,7 +40,8 @@ def look_at_files(paths: Iterable[Path], code_changes: CodeChanges) -> Staleness
 
 
 def tell_stale_folders(folders: Sequence[Path], code_changes: CodeChanges, of: str = "") -> Staleness:
-    """As `tell_stale`, of the artifacts in folders of a store and all these were made from; lines begin with `of`."""
+    """Do as `tell_stale`, of the artifacts in folders of a store and all these were made from; lines begin with
+    `of`."""
     if not folders:
         return Staleness()
     codes = CodeCache(folders[0].parent.parent / CODES)

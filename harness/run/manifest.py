@@ -1,4 +1,4 @@
-"""Makes the manifest of a finished run, and keeps the report that another run left in its folder."""
+"""The manifest of a finished run: `manifest.json`, the one file that reports read."""
 
 import itertools
 import json
@@ -21,13 +21,13 @@ from harness.recipes.changes import leaves, split_row
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.results.exhibits import ScoresResult
-from harness.results.manifest import MANIFEST, Judge, Manifest, Model, StepRecord, read_manifest
+from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, StepRecord, read_manifest
 from harness.run.claims import decide_claims
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How and when a run was made; `ran` holds the keys of the artifacts it made.
+    """The way and time a run was made; `ran` holds the keys of the artifacts it made.
 
     `store` is where the store is, as seen from the manifest's folder.
     """
@@ -84,7 +84,7 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
 
 
 def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
-    """What the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
+    """Describe what the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
     rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
     asked = [f"{path} = {value}, by --set" for path, value in leaves(scale.changes)]
     asked += [f"{path} = {value} in the row {row}" for row in rows for path, value in leaves(split_row(row)[1])]
@@ -97,9 +97,9 @@ def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
     return ancestry(target for experiment in experiments for target in experiment.targets())
 
 
-def _judge(experiments: Sequence[Experiment], scale: Recipe) -> Judge:
+def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
-    return Judge(
+    return JudgeRecord(
         name=scale.judge.model,
         fingerprint=", ".join(f"{bench} {fingerprint}" for bench, fingerprint in fingerprints.items()),
         prompt=path_text(scale.prompts_path) if scale.truth_is_known else "the benches' own",
@@ -114,7 +114,7 @@ def _commits(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str], stale: str) -> StepRecord:
-    """One step behind the table, with the time it took when it was run, and why it is stale if it is."""
+    """Describe one step behind the table, with the time it took when it was run, and why it is stale if it is."""
     return StepRecord(
         step=artifact.step,
         label=artifact.label,
@@ -140,13 +140,13 @@ def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
     except UserError:
         pass
     places = (folder.with_name(f"{folder.name}-{count}") for count in itertools.count(1))
-    kept = next(place for place in places if not place.exists())
+    moved = next(place for place in places if not place.exists())
     try:
-        folder.rename(kept)
+        folder.rename(moved)
     except OSError as error:
         mend = "fix that, or name another --run-dir"
-        raise UserError(f"cannot keep the report in {folder} as {kept} ({error.strerror}); {mend}") from None
-    return kept
+        raise UserError(f"cannot keep the report in {folder} as {moved} ({error.strerror}); {mend}") from None
+    return moved
 
 
 def _is_json(path: Path) -> bool:

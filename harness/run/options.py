@@ -1,4 +1,4 @@
-"""What a user chooses of a run, and the request that it comes to."""
+"""The options of a run, and the request that they come to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -39,11 +39,14 @@ class Choice:
     compute: Mapping[str, Any] = field(default_factory=dict)
 
     def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
-        """The same choice with another judge, or with the recipe's for None."""
+        """Return the same choice with another judge, or with the recipe's for None."""
         return replace(self, judge=JudgeRole.of(judge) if judge else None, allow_missing=allow_missing)
 
     def request(self) -> Request:
-        """What is run. Raises UserError for an unknown scale, and for compute settings that there are not."""
+        """Return the request of the run.
+
+        Raises UserError for an unknown scale, and for compute settings that there are not.
+        """
         return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
 
     def _scale(self) -> Recipe:
@@ -63,7 +66,8 @@ class Choice:
         return {"teacher": self.teacher} if self.teacher else {}
 
     def _compute(self, usual: Compute) -> Compute:
-        """What the recipe has, with what is chosen instead. Each chosen training process has one GPU."""
+        """Return the recipe's compute settings, with what is chosen instead. Each chosen training process has one
+        GPU."""
         chosen = replace(usual, **self.compute)
         accelerate_config(chosen.accelerate)
         if chosen.ray_address and chosen.executor != "ray":
@@ -76,7 +80,7 @@ class Choice:
 
 
 def most_processes(batches: Iterable[int], compute: Compute, devices: int) -> int:
-    """How many training processes `devices` have room for, so that each global batch can be spread over them."""
+    """Choose how many training processes `devices` have room for, so that each global batch can be spread over them."""
     sizes = set(batches)
     return next((count for count in range(devices, 1, -1) if _spreads(sizes, replace(compute, processes=count))), 1)
 

@@ -1,4 +1,4 @@
-"""Runs a graph, and prints what it asked of endpoints and what that cost."""
+"""The requests of a run to endpoints, and their cost."""
 
 import sys
 from collections.abc import Iterable, Mapping

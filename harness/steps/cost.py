@@ -120,11 +120,11 @@ class CostContext:
         return input_of(self.artifact, name)
 
     def rows(self, name: str) -> RowEstimate:
-        """NumberEstimate the rows of the input `name`. Raises UnknownCost."""
+        """Estimate the rows of the input `name`. Raises UnknownCost."""
         return self.rows_of(self.input(name))
 
     def rows_of_each(self, name: str) -> list[RowEstimate]:
-        """NumberEstimate the rows of each artifact of the input `name`. Raises UnknownCost."""
+        """Estimate the rows of each artifact of the input `name`. Raises UnknownCost."""
         return [self.rows_of(each) for each in inputs_of(self.artifact, name)]
 
     def data_set(self, reference: str, size: int) -> RowEstimate:

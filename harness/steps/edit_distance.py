@@ -15,7 +15,7 @@ Tokenize = Callable[[str], Sequence[str] | Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class EditDistance:
-    """The number of insertions, deletions and substitutions that turn a prompt's baseline into its output.
+    """The insertions, deletions and substitutions that turn a prompt's baseline into its output.
 
     Counted in characters (Unicode code points) and in tokens; a normalised distance is divided by the length of the
     longer text and lies in [0, 1], 0 for two empty texts.

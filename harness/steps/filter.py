@@ -1,4 +1,4 @@
-"""The filter of SGPO's improver data: the IQR rule on perplexity (section 3.1.2)."""
+"""SGPO's filter of improver data: the IQR rule on perplexity (section 3.1.2)."""
 
 from collections.abc import Sequence
 from dataclasses import replace

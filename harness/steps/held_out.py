@@ -1,4 +1,4 @@
-"""Figures of a trained policy on preference prompts that its training did not see (docs/rates.md)."""
+"""The behaviour of a trained policy on preference prompts that its training did not see (docs/rates.md)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def pairs_between(out: Output, *, preference_data: Artifact, start: int, stop: i
 def held_out_figures(
     out: Output, *, model: Artifact, answers: Artifact, pairs: Artifact, log_probabilities: Artifact
 ) -> None:
-    """``figures.json`` of the policy `model` on held-out prompts: what the rule for learning rates looks at.
+    """Write ``figures.json`` of the policy `model` on held-out prompts: what the rule for learning rates looks at.
 
     `cut_off` is the share of its `answers` that reach the token limit; `tokens`, `chosen_tokens` and `rejected_tokens`
     are mean lengths of its answers and of both sides of the `pairs`, in its tokenizer's tokens without the closing one;

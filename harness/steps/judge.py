@@ -50,7 +50,7 @@ OTHER_MODELS = "other_models.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Game:
+class OrderedPair:
     """Two answers to one prompt, shown in one order; `repeat` counts how often the judge is asked about it."""
 
     prompt: Prompt
@@ -161,14 +161,14 @@ def judge_pairs(
 
 def pair_up(
     protocol: Protocol, outputs: Sequence[Response], baselines: Sequence[Response], repeats: int = 1
-) -> Iterator[Game]:
+) -> Iterator[OrderedPair]:
     """Yield the games to be judged, in the order of `baselines`; a prompt without an output has none."""
     output_by_prompt = {row.prompt.id: row.text for row in outputs}
     for row in baselines:
         if row.prompt.id in output_by_prompt:
             for order in orders(protocol, row.prompt):
                 for repeat in range(repeats):
-                    yield Game(row.prompt, row.text, output_by_prompt[row.prompt.id], order, repeat)
+                    yield OrderedPair(row.prompt, row.text, output_by_prompt[row.prompt.id], order, repeat)
 
 
 def orders(protocol: Protocol, prompt: Prompt) -> Iterator[Order]:
@@ -188,13 +188,13 @@ def order_count(protocol: Protocol) -> int:
     return len(list(orders(protocol, Prompt("0", "any"))))
 
 
-def needs_judge(protocol: Protocol, game: Game) -> bool:
+def needs_judge(protocol: Protocol, game: OrderedPair) -> bool:
     """Return False for equal answers in AlpacaEval 2.0: alpaca_eval calls that a draw and does not ask."""
     return protocol != "alpaca_eval2" or game.baseline != game.output
 
 
 def play(
-    games: Sequence[Game], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
+    games: Sequence[OrderedPair], judge: Judge, prompt: JudgePrompt, protocol: Protocol, advance: Callable[[], None]
 ) -> list[Judgment]:
     """Return the verdict on each game, in their order; `advance` is called as first replies come.
 
@@ -241,7 +241,7 @@ def _ask(
 
 
 def _judgment(
-    game: Game,
+    game: OrderedPair,
     protocol: Protocol,
     first: ChatReply | CallFailure,
     second: ChatReply | CallFailure | None,

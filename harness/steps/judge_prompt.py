@@ -26,7 +26,7 @@ _CHAT_TURN = re.compile(r"<\|im_start\|>(system|user)\n(.*?)<\|im_end\|>", re.DO
 
 @dataclass(frozen=True, slots=True)
 class JudgePrompt:
-    """The question to a judge: its text, and how the reply is drawn. The one place that knows either.
+    """The question to a judge: the text, and how its reply is drawn. The one place that knows either.
 
     `user` is a message with the fields {request}, {first} and {second} (other braces stand for themselves), after the
     message `system` if there is one. `second_attempt` is what a judge is told whose reply has no label; without it, it

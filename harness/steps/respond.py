@@ -143,7 +143,7 @@ def _answer(
     sampling: Sampling,
     seed: int,
 ) -> None:
-    """Write the answers: the same rows however often a run was killed, each batch appended as a whole.
+    """Answer the prompts in whole batches, so that the rows are the same however often a run was killed.
 
     What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
     """

@@ -1,4 +1,4 @@
-"""The verdict in a judge's reply.
+"""The reading of a judge's reply.
 
 Each reading follows the benchmark's own tool; where that is wrong, the comment at the place says how and what we do.
 tests/steps/nasty_replies.yaml lists replies of many kinds with their reading.

@@ -37,7 +37,7 @@ def histograms(manifest: Manifest, result: HistogramsResult) -> tuple[list[Block
     figures = [_figure(manifest, result, model, values) for model in measured]
     found: list[Block] = [*figures, _summary(manifest, result, values)]
     if result.kept:
-        found.append(_kept(result))
+        found.append(_filter_counts(result))
     return found, _records(result, values)
 
 
@@ -45,7 +45,7 @@ _Place = tuple[str, int, str]
 
 
 def _values(result: HistogramsResult) -> dict[_Place, tuple[float, ...]]:
-    """(model, panel, set) -> values, in the order of the exhibit."""
+    """Return (model, panel, set) -> values, in the order of the exhibit."""
     exhibit = result.exhibit
     given: dict[_Place, tuple[float, ...]] = {}
     for each in result.values:
@@ -103,7 +103,7 @@ def _with_unit(name: str, unit: str) -> str:
 
 
 def _summary(manifest: Manifest, result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Table:
-    """n, median and quartiles of each set."""
+    """Tabulate n, median and quartiles of each set."""
     exhibit = result.exhibit
     titled = any(panel.title for panel in exhibit.panels)
     heads = ("n", "first quartile", "median", "third quartile")
@@ -135,14 +135,14 @@ def _rows(exhibit: HistogramFigure, values: dict[_Place, tuple[float, ...]], tit
 
 
 def quartiles(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Q1, median, Q3, by linear interpolation between the values (as numpy.percentile); None without values."""
+    """Return Q1, median, Q3, by linear interpolation between the values (as numpy.percentile); None without values."""
     if len(values) < 2:
         return (values[0],) * 3 if values else (None, None, None)
     first, median, third = quantiles(values, n=4, method="inclusive")
     return first, median, third
 
 
-def _kept(result: HistogramsResult) -> Table:
+def _filter_counts(result: HistogramsResult) -> Table:
     """Show how many improver examples the filter kept, ours beside the paper's."""
     exhibit = result.exhibit
     rows = []
@@ -164,9 +164,9 @@ def _count(published: int | None) -> str:
     return number(None, 0) if published is None else f"{published:,}"
 
 
-def _share(kept: int | None, of: int | None) -> str:
-    """In per cent; a dash where one of the two is not known."""
-    return number(100 * kept / of if kept is not None and of else None, 1)
+def _share(count: int | None, of: int | None) -> str:
+    """Return the share in per cent; a dash where one of the two is not known."""
+    return number(100 * count / of if count is not None and of else None, 1)
 
 
 def _records(result: HistogramsResult, values: dict[_Place, tuple[float, ...]]) -> Records:

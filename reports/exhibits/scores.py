@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.errors import UserError
-from harness.papers import Column, ScoreTable
-from harness.papers import Row as PaperRow
+from harness.papers import MethodRow, ScoreColumn, ScoreTable
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest
 from reports import blocks, diagnostics, learning_rates, uncertainty
@@ -20,7 +19,7 @@ class _Line:
     """One method on one base model, with a cell for each column."""
 
     model: str
-    row: PaperRow
+    row: MethodRow
     cells: tuple[Compared, ...]
 
 
@@ -44,7 +43,7 @@ def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Recor
     return found, _records(exhibit, columns, lines)
 
 
-def _columns(result: ScoresResult) -> list[Column]:
+def _columns(result: ScoresResult) -> list[ScoreColumn]:
     """Return the columns that were scored."""
     exhibit = result.exhibit
     scored: dict[tuple[str, str], list[str]] = {}
@@ -57,7 +56,7 @@ def _columns(result: ScoresResult) -> list[Column]:
     return [column for column in exhibit.columns if (column.bench, column.metric) in scored]
 
 
-def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[Column]) -> Iterator[_Line]:
+def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[ScoreColumn]) -> Iterator[_Line]:
     exhibit = result.exhibit
     for model in result.models:
         exhibit.paper.model(model)
@@ -83,7 +82,12 @@ def _by_cell(cells: Iterable[Score]) -> dict[_CellName, Score]:
 
 
 def _compared(
-    manifest: Manifest, exhibit: ScoreTable, scores: Mapping[_CellName, Score], model: str, method: str, column: Column
+    manifest: Manifest,
+    exhibit: ScoreTable,
+    scores: Mapping[_CellName, Score],
+    model: str,
+    method: str,
+    column: ScoreColumn,
 ) -> Compared:
     missing = Score(model=model, method=method, bench=column.bench, metric=column.metric, value=None, note="not run")
     score = scores.get((model, method, column.bench, column.metric), missing)
@@ -93,7 +97,7 @@ def _compared(
     return Compared(score, published, verdict(score.value, score.ci95, published, exhibit.decimals, why_not))
 
 
-def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], lines: Sequence[_Line]) -> Table:
+def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[ScoreColumn], lines: Sequence[_Line]) -> Table:
     exhibit = result.exhibit
     marking = marks([cell for line in lines for cell in line.cells])
     judges = dict.fromkeys(f"{score.bench} {score.judge}" for score in result.cells if score.judge)
@@ -128,14 +132,14 @@ def _table(manifest: Manifest, result: ScoresResult, columns: Sequence[Column], 
     )
 
 
-def _head(column: Column, mark: str) -> blocks.Column:
+def _head(column: ScoreColumn, mark: str) -> blocks.Column:
     tooltip = f"the paper's judge: {column.judge}; baseline: {column.baseline}" if column.judge else ""
     return blocks.Column(
         column.label, over=column.bench_label, measured=True, paper_mark=mark, number=True, tooltip=tooltip
     )
 
 
-def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines: Sequence[_Line]) -> Figure:
+def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[ScoreColumn], lines: Sequence[_Line]) -> Figure:
     """Draw base models down, metrics across, a bar for each method."""
     headings = {group.heading: f"{group.heading}, here {group.detail}" for group in table.groups}
     panels = []
@@ -154,12 +158,12 @@ def _figure(exhibit: ScoreTable, table: Table, columns: Sequence[Column], lines:
     )
 
 
-def _bar(row: PaperRow, cell: Compared) -> Bar:
+def _bar(row: MethodRow, cell: Compared) -> Bar:
     label = f"{row.label} (ours)" if row.added else row.label
     return Bar(label, cell.score.value, cell.score.ci95, cell.published, added=bool(row.added))
 
 
-def _records(exhibit: ScoreTable, columns: Sequence[Column], lines: Sequence[_Line]) -> Records:
+def _records(exhibit: ScoreTable, columns: Sequence[ScoreColumn], lines: Sequence[_Line]) -> Records:
     """Make one line for each cell; numbers unrounded."""
     fields = (
         "model", "model_label", "method", "label", *exhibit.descriptions, "added", "bench", "metric",

@@ -1,4 +1,4 @@
-"""How each benchmark was evaluated (Table 2 of SGPO)."""
+"""The settings of each benchmark (Table 2 of SGPO)."""
 
 from harness.errors import unknown
 from harness.papers import BenchSettings
@@ -18,7 +18,10 @@ SETTINGS = {
 
 
 def settings(manifest: Manifest, result: SettingsResult) -> tuple[list[Block], Records]:
-    """Ours above the paper's for each benchmark, what differs marked. Raises UserError for an unknown benchmark."""
+    """Tabulate ours above the paper's for each benchmark, what differs marked.
+
+    Raises UserError for an unknown benchmark.
+    """
     exhibit = result.exhibit
     published = {each.bench: each for each in exhibit.benches}
     groups, records = [], []
@@ -46,7 +49,10 @@ def settings(manifest: Manifest, result: SettingsResult) -> tuple[list[Block], R
 
 
 def _ours(setting: EvaluationSetting, paper: BenchSettings, name: str) -> str:
-    """Our setting in words, the same metrics in the paper's. Of orders the paper says nothing: they are only told."""
+    """Describe our setting in words, the same metrics in the paper's.
+
+    Of orders the paper says nothing: they are only told.
+    """
     if name == "metrics":
         same = setting.metrics == paper.metrics
         return paper.metrics_label if same else " & ".join(metric.replace("_", " ") for metric in setting.metrics)

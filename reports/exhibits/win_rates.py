@@ -40,7 +40,7 @@ READING = "win rates are means over both orders, a tie counting half; a prompt i
 
 
 def win_rates(manifest: Manifest, result: WinRatesResult) -> tuple[list[Block], Records]:
-    """Ours beside the paper's, match by match, drawn too where the paper draws them.
+    """Show ours beside the paper's, match by match, drawn too where the paper draws them.
 
     Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two
     judges.
@@ -58,7 +58,7 @@ def win_rates(manifest: Manifest, result: WinRatesResult) -> tuple[list[Block], 
 
 
 def _lines(manifest: Manifest, result: WinRatesResult) -> Iterator[_Line]:
-    """In the order of the exhibit's models and matches."""
+    """Yield the lines in the order of the exhibit's models and matches."""
     exhibit = result.exhibit
     rates: dict[tuple[str, str], WinRate] = {}
     for rate in result.cells:
@@ -129,7 +129,7 @@ def _rows(lines: Sequence[_Line], exhibit: WinRateTable, marking: Marks, grouped
 
 
 def _figure(manifest: Manifest, exhibit: WinRateTable, lines: Sequence[_Line]) -> Figure:
-    """Win rates, base models down. Wins, ties and losses are in the table: they are another quantity."""
+    """Tabulate win rates, base models down. Wins, ties and losses are in the table: they are another quantity."""
     panels = []
     for model, of_model in groupby(lines, key=lambda line: line.model):
         about = manifest.models[model].label

@@ -341,7 +341,7 @@
   }
 
   function card(pair, verdict, reply) {
-    const head = element("p", "", chip(verdict.outcome), element("strong", "", verdict.shown));
+    const head = element("p", "", chip(verdict.outcome), element("strong", "", verdict.heading));
     if (verdict.label) head.append(element("span", "", "label ", element("code", "", verdict.label)));
     if (verdict.preference !== null) {
       head.append(element("span", "", `${pair.right.label} better with probability ${verdict.preference.toFixed(3)}`));
@@ -350,7 +350,7 @@
     raw.classList.add("pv-reply");
     raw.tabIndex = 0;
     raw.setAttribute("role", "region");
-    raw.setAttribute("aria-label", `The judge's reply, ${verdict.shown}`);
+    raw.setAttribute("aria-label", `The judge's reply, ${verdict.heading}`);
     return element("section", "pv-card", head, raw);
   }
 

@@ -11,7 +11,7 @@ from harness.endpoints.refusals import (
     FILTERED,
     NO_ROOM,
     TOO_LONG,
-    Options,
+    CommandOptions,
     advice_on,
     refused_parameter,
     refused_prompt,
@@ -211,9 +211,9 @@ def test_what_can_be_left_out_is_found_in_what_vendors_say(
 
 
 def test_a_limit_of_log_probabilities_can_also_be_raised() -> None:
-    raised = advice_on("logprobs", "logprobs of 5, which is greater than max allowed: 3", Options())
+    raised = advice_on("logprobs", "logprobs of 5, which is greater than max allowed: 3", CommandOptions())
     assert "pass --judge-without logprobs" in raised and "--max-logprobs" in raised
-    assert "--max-logprobs" not in advice_on("logprobs", "logprobs are not supported", Options())
+    assert "--max-logprobs" not in advice_on("logprobs", "logprobs are not supported", CommandOptions())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from evals.alpaca_eval2.annotations import Annotations, read_annotations
 from evals.alpaca_eval2.judge_calibration import bridge, calibrate
-from evals.alpaca_eval2.judge_calibration_text import shown, shown_bridge
+from evals.alpaca_eval2.judge_calibration_text import format_bridge, shown
 from evals.alpaca_eval2.scores import score_annotations
 from harness.errors import UserError
 from harness.mini.judge import MiniJudge
@@ -187,7 +187,7 @@ def test_a_bridged_estimate_is_that_of_a_left_out_model() -> None:
     low, high = result["win_rate"]["ci95_instructions"]
     assert low < result["win_rate"]["estimate"]["value"] < high
     assert result["win_rate"]["judge"] == whole["models"]["model-3"]["win_rate"]["judge"]
-    text = shown_bridge(result)
+    text = format_bridge(result)
     assert "model-3" in text and "not AlpacaEval 2.0" in text
     assert shown({**whole, "bridged": result}).startswith(shown(whole))
     assert shown({**whole, "bridged": result}).endswith(text)
@@ -222,7 +222,7 @@ def test_fewer_than_three_models_give_no_estimate_and_few_a_wide_one() -> None:
         widths.append(high - low)
     assert widths[0] > 2 * widths[1]
     result = bridge(reference, {"model-0": other["model-0"], "model-1": other["model-1"]}, None, new, "j")
-    assert "win_rate" not in result and "needs 3 models" in shown_bridge(result)
+    assert "win_rate" not in result and "needs 3 models" in format_bridge(result)
 
 
 def test_on_published_verdicts_a_noisier_judge_keeps_the_ranking(alpaca_data: Path) -> None:

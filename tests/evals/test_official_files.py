@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evals.alpaca_eval2.benchmark import Names, score_alpaca_eval2
+from evals.alpaca_eval2.benchmark import OfficialNames, score_alpaca_eval2
 from evals.alpaca_eval2.instruction_set import official_dataset
 from evals.arena_hard import benchmark as arena_hard_benchmark
 from evals.arena_hard.benchmark import score_arena_hard
@@ -80,7 +80,7 @@ def alpaca_datasets(store: Store, instructions: Sequence[str]) -> tuple[list[str
         baselines=given_responses(rows=tuple(map(baseline, prompts))),
         calibration=None,
         judgments=[given_judgments(rows=rows)],
-        names=Names(),
+        names=OfficialNames(),
         allow_missing=True,
         resamples=5,
     )

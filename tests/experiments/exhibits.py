@@ -7,14 +7,14 @@ from harness.papers import (
     EVEN,
     BenchSettings,
     Claim,
-    Column,
     Comparison,
     HistogramFigure,
     HistogramPanel,
     Match,
-    Row,
+    MethodRow,
     SampleGroup,
     SampleTable,
+    ScoreColumn,
     ScoreTable,
     SettingsTable,
     ValueSet,
@@ -150,13 +150,13 @@ def sample_table(second: str = "improver", model: str = MODEL) -> SampleTable:
     return SampleTable(**common("samples"), models=("qwen", "llama"), method="sgpo", groups=groups)
 
 
-def score_table(*columns: Column, rows: tuple[str, ...] = ("sft", "dpo"), **changes: Any) -> ScoreTable:
+def score_table(*columns: ScoreColumn, rows: tuple[str, ...] = ("sft", "dpo"), **changes: Any) -> ScoreTable:
     """Of two methods on one base model, the second better by each metric."""
     fields = {
         "decimals": 1,
         "models": ("llama",),
         "columns": columns,
-        "rows": tuple(Row(method, method) for method in rows),
+        "rows": tuple(MethodRow(method, method) for method in rows),
         "cells": {},
         "claims": claims(*(ordering(rows[1], rows[0], column.bench, column.metric) for column in columns)),
     }

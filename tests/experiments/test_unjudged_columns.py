@@ -13,7 +13,7 @@ from harness.engine.pipeline import run
 from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.experiments.scores import scores
-from harness.papers import Column
+from harness.papers import ScoreColumn
 from harness.recipes.registries import load_benchmark
 from harness.steps.data import DataRole
 from harness.steps.edit_distance import EditDistance
@@ -21,7 +21,7 @@ from harness.steps.perplexity import Perplexity
 from tests.experiments.exhibits import SCALE, request, score_table
 
 COLUMNS = tuple(
-    Column(bench, bench, metric, bench, metric, "", "")
+    ScoreColumn(bench, bench, metric, bench, metric, "", "")
     for bench, metric in (("perplexity", "log_perplexity"), ("edit_distance", "tokens"))
 )
 BENCHES = {

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from harness.errors import UserError
 from harness.papers import (
     Claim,
-    Column,
     Comparison,
+    MethodRow,
     Paper,
-    Row,
+    ScoreColumn,
     ScoreTable,
     WinRateTable,
     load_exhibit,
@@ -23,13 +23,13 @@ from harness.papers import (
     load_paper,
 )
 from harness.papers.consistency import Finding, check_paper, findings, shown
-from harness.papers.paper import Disagreement, Statement
+from harness.papers.paper import Disagreement, TextStatement
 from harness.run.claims import Families
 from tests.command import Harness
 
 DOCS = Path(__file__).parents[2] / "docs" / "papers"
 MADE_UP = Paper("made-up", "A made-up paper", "0000.00000", "paper", "judge", {"base": "Base (7B)"})
-COLUMN = Column("wr", "bench", "win_rate", "Bench", "WR (%)", "judge", "baseline")
+COLUMN = ScoreColumn("wr", "bench", "win_rate", "Bench", "WR (%)", "judge", "baseline")
 
 
 def table(name: str, decimals: int, *claims: Claim, **cells: float) -> ScoreTable:
@@ -44,16 +44,16 @@ def table(name: str, decimals: int, *claims: Claim, **cells: float) -> ScoreTabl
         claims=claims,
         decimals=decimals,
         columns=(COLUMN,),
-        rows=tuple(Row(method, method.upper()) for method in cells),
+        rows=tuple(MethodRow(method, method.upper()) for method in cells),
         cells={"base": {method: {"wr": value} for method, value in cells.items()}},
     )
 
 
-def statement(says: float, decimals: int, *of: str, **others: Any) -> Statement:
-    return Statement("section 9", "as the text has it", says, decimals, of, **others)
+def statement(says: float, decimals: int, *of: str, **others: Any) -> TextStatement:
+    return TextStatement("section 9", "as the text has it", says, decimals, of, **others)
 
 
-def stated(one: Statement, *tables: ScoreTable) -> list[Finding]:
+def stated(one: TextStatement, *tables: ScoreTable) -> list[Finding]:
     return findings(replace(MADE_UP, statements=(one,)), tables)
 
 

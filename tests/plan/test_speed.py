@@ -12,7 +12,7 @@ from harness.plan.hardware import (
     Device,
     Devices,
     Hardware,
-    Source,
+    NumberSource,
     Throughput,
     load_hardware,
     speed,
@@ -27,7 +27,7 @@ CORE = Device("a core", 4, tflops=0.05, bandwidth_gb=10, is_gpu=False)
 
 def hardware(*rows: Throughput) -> Hardware:
     devices = {"gpu": GPU, "slow-gpu": SLOW_GPU, "cpu": CORE, MEASURED_HERE: GPU}
-    return Hardware({"somewhere": Source("there", "so")}, devices, {"mini": Devices("cpu", 2)}, rows)
+    return Hardware({"somewhere": NumberSource("there", "so")}, devices, {"mini": Devices("cpu", 2)}, rows)
 
 
 def row(device: str, work: str, parameters: float, rate: float) -> Throughput:

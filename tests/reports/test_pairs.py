@@ -10,12 +10,12 @@ from harness.errors import UserError
 from harness.results.manifest import parse_manifest
 from harness.results.verdicts import ARTIFACTS
 from reports import pairs as module
-from reports.pairs import JudgedPairs, judged_pairs
+from reports.pairs import ViewerPairs, judged_pairs
 from reports.viewer import Pair, Side, Verdict
 from tests.reports.conftest import made_up_manifest, with_judgments
 
 
-def judged(folder: Path, manifest: dict[str, Any]) -> JudgedPairs:
+def judged(folder: Path, manifest: dict[str, Any]) -> ViewerPairs:
     return judged_pairs(parse_manifest(manifest), folder)
 
 
@@ -58,7 +58,7 @@ def test_win_rates_are_named_after_their_matches(tmp_path: Path) -> None:
     assert first.facets["method"] == "SGPO (All Ref): B vs A (improved by the initial policy)"
     assert first.facets["bench"] == "Figure 10"
     assert (first.left.label, first.right.label) == ("initial improvement", "self improvement")
-    assert [verdict.shown for verdict in first.verdicts] == ["initial improvement first", "self improvement first"]
+    assert [verdict.heading for verdict in first.verdicts] == ["initial improvement first", "self improvement first"]
 
 
 def test_a_pair_that_two_tables_show_stands_once_under_the_first_label(tmp_path: Path) -> None:
@@ -106,4 +106,4 @@ def test_a_large_run_has_the_first_prompts_of_every_set(
 
 
 def test_a_run_without_verdicts_has_no_pairs(tmp_path: Path) -> None:
-    assert judged(tmp_path, made_up_manifest("table2", seeds=[0])) == JudgedPairs((), "")
+    assert judged(tmp_path, made_up_manifest("table2", seeds=[0])) == ViewerPairs((), "")

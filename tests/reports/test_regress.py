@@ -15,7 +15,7 @@ from reports.regress import (
     PAGE,
     ComparedRun,
     ComparedScore,
-    Comparison,
+    RunComparison,
     comparison_page,
     comparison_table,
     write_comparison,
@@ -44,8 +44,8 @@ UNTESTED = replace(TESTED, method="sft", verdict="same", difference=None, ci95=N
 WITHHELD = replace(UNTESTED, method="dpo", verdict="cannot tell", note="withheld: <b>few</b>")
 
 
-def comparison(*scores: ComparedScore, notes: tuple[str, ...] = ()) -> Comparison:
-    return Comparison(
+def comparison(*scores: ComparedScore, notes: tuple[str, ...] = ()) -> RunComparison:
+    return RunComparison(
         baseline=ComparedRun("runs/<old>", "table3", (0, 1, 2, 7)),
         candidate=ComparedRun("runs/new & better", "table3", (4,)),
         scale="mini",

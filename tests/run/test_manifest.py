@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from harness.engine.store import Store
-from harness.experiments.scores import Cell, ScoresExperiment
+from harness.experiments.scores import BenchCell, ScoresExperiment
 from harness.results.exhibits import Score
 from harness.results.manifest import Manifest, parse_manifest, write_manifest
 from harness.run.manifest import keep_fuller_report
@@ -43,7 +43,7 @@ def score(**changes: Any) -> Score:
         **changes,
     }
     bench = "alpaca_eval2"
-    cell = Cell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), (), is_judged=True)
+    cell = BenchCell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), (), is_judged=True)
     columns = [SimpleNamespace(bench=bench, metric="win_rate")]
     scale = SimpleNamespace(benches={bench: SimpleNamespace(size=805)})
     exhibit = cast(Any, SimpleNamespace(name="table3", columns=columns, rows=()))

@@ -15,7 +15,7 @@ from harness.mini.roles import read_role
 from harness.recipes.loading import load_recipe
 from harness.records import Judgment, Prompt, Response
 from harness.steps.data import data
-from harness.steps.judge import Game, Protocol, judge, judge_fingerprint, judge_pairs, orders
+from harness.steps.judge import OrderedPair, Protocol, judge, judge_fingerprint, judge_pairs, orders
 from harness.steps.judge_prompt import JudgePrompt
 from tests.steps.given import answers, made
 
@@ -112,7 +112,7 @@ def test_arena_hard_asks_in_both_orders_and_alpaca_eval_in_one_fixed_by_the_prom
 
 
 def test_the_prompt_shows_the_answers_in_the_order_said() -> None:
-    game = Game(Prompt("1", "why?"), "base", "out", "baseline_first")
+    game = OrderedPair(Prompt("1", "why?"), "base", "out", "baseline_first")
     assert game.request(PLAIN).messages[0].content == "why? | base | out"
     assert replace(game, order="output_first").request(PLAIN).messages[0].content == "why? | out | base"
 
