@@ -11,12 +11,12 @@ COMPLETE_FILE = "complete the file"
 
 
 def is_whole(there: int, wanted: int) -> bool:
-    """Whether `there` of `wanted` are enough to pass for all: from 99 % on."""
+    """Return whether `there` of `wanted` are enough to pass for all: from 99 % on."""
     return there >= REQUIRED_SHARE * wanted
 
 
 def withheld(judged: int, asked: int, *, allow_missing: bool, mend: str = ASK_AGAIN) -> str | None:
-    """Why no headline is shown for `judged` of `asked` verdicts, or None when one is: from 99 % on, or if allowed.
+    """Return why no headline is shown for `judged` of `asked` verdicts; None for 99 % of them or more, or if allowed.
 
     `mend` says how the others come to be there; it is empty for results that are no verdicts.
     """
@@ -27,7 +27,7 @@ def withheld(judged: int, asked: int, *, allow_missing: bool, mend: str = ASK_AG
 
 
 def comparison_withheld(shared: int, largest: int, allow_missing: bool | None) -> str | None:
-    """Why sets are not compared that have `shared` items in common, the largest one `largest`."""
+    """Return why sets are not compared that have `shared` items in common, the largest one `largest`."""
     if shared and (allow_missing or is_whole(shared, largest)):
         return None
     reason = f"the sets share {shared} of {largest} prompts"

@@ -15,10 +15,8 @@ EMBEDDED_WORLD = {
 }
 """Their code is part of every key, so their names stay."""
 
-UNREVISED = ("harness/cli/",)
-"""Where docstrings and identifiers are still to be revised."""
 
-SHARED_CLASS_NAMES = {"Experiment", "Request"}
+SHARED_CLASS_NAMES = {"Request"}
 """Classes of one name in several modules: one of each is of the command line, or part of every key."""
 
 QUESTION_WORDS = {"What", "Whether", "How", "Where", "Why", "Which", "Who"}
@@ -53,11 +51,6 @@ FIELDS_OF_FILES = {
 }
 """Fields of a paper's YAML and of manifest.json: users have such files."""
 
-CALLED_BY_UNREVISED = {
-    ("harness/papers/consistency.py", "shown"),
-    ("evals/alpaca_eval2/judge_calibration_text.py", "shown"),
-}
-
 RIDDLE_PREFIXES = re.compile(r"(MOST|LONGEST|LARGEST|FEWEST)_|NARROWEST$")
 
 
@@ -69,7 +62,6 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 
 
 SOURCES = dict(sources())
-REVISED = sorted(name for name in SOURCES if not name.startswith(UNREVISED))
 
 
 def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -106,19 +98,19 @@ def class_names(tree: ast.Module) -> Iterator[str]:
                 yield name
 
 
-@pytest.mark.parametrize("name", REVISED)
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_no_identifier_is_a_riddle(name: str) -> None:
     if name in EMBEDDED_WORLD:
         pytest.skip("its code is part of every key")
     found = {
         f"{name}:{line}: {word}; write {riddle(word)}"
         for word, line in identifiers(SOURCES[name])
-        if riddle(word) and (name, word) not in FIELDS_OF_FILES | CALLED_BY_UNREVISED
+        if riddle(word) and (name, word) not in FIELDS_OF_FILES
     }
     assert not found
 
 
-@pytest.mark.parametrize("name", REVISED)
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_docstrings_are_no_questions(name: str) -> None:
     """Functions begin with a verb (ruff's D401 looks at that, too), classes and modules with a noun phrase."""
     found = []

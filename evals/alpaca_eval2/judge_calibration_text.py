@@ -8,7 +8,7 @@ from evals.alpaca_eval2.judge_calibration import SCORES
 from harness.terminal import one_line
 
 
-def shown(result: Mapping[str, Any]) -> str:
+def format_calibration(result: Mapping[str, Any]) -> str:
     """Format what `calibrate` found, as text to read, with the result of `bridge` where it is added as `bridged`.
 
     So are `unjudged`, by model how many instructions have no verdict, and `other_models`, how many replies they gave.

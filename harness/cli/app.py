@@ -9,7 +9,7 @@ from harness.cli.embedded import mini
 from harness.cli.help import Commands
 from harness.cli.inventory import data, list_, paper
 from harness.cli.judges import judge
-from harness.cli.parameters import shown
+from harness.cli.parameters import format_message
 from harness.cli.runs import doctor, plan, prefetch, rates, report, reproduce
 from harness.cli.scores import compare, eval_, regress
 from harness.engine.signals import endings_interrupt, interrupted_code
@@ -62,5 +62,5 @@ def _run_command(interrupted: Callable[[], int]) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"error: {shown(message)}", err=True)
+    click.echo(f"error: {format_message(message)}", err=True)
     sys.exit(exit_code)

@@ -1,4 +1,4 @@
-"""Which options of `harness eval` go with what is scored: an option that would change nothing is refused."""
+"""The options of `harness eval` that go with what is scored: an option that would change nothing is refused."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Need = Literal["a bench with a judge", "a bench with a baseline", "--bench alpac
 
 @dataclass(frozen=True, slots=True)
 class Applies:
-    """Where an option matters: to which subjects, and to benches with what."""
+    """The reach of an option: to which subjects, and to benches with what."""
 
     to: tuple[Subject, ...]
     needs: Need | None = None
@@ -62,8 +62,10 @@ APPLIES: Mapping[str, Applies] = {
 
 
 def subject_of(given: Mapping[str, object]) -> Subject:
-    """What is scored, of the options by parameter name. Raises click.UsageError for nothing, and for stored verdicts
-    beside anything else."""
+    """Return what is scored, of the options by parameter name.
+
+    Raises click.UsageError for nothing, and for stored verdicts beside anything else.
+    """
     named: list[Subject] = [name for name in _EVERYTHING if given.get(name)]
     if not named:
         raise click.UsageError("give --model or --outputs, or stored verdicts: --annotations or --judgments")
@@ -73,7 +75,7 @@ def subject_of(given: Mapping[str, object]) -> Subject:
 
 
 def require_applicable(context: click.Context, subject: Subject, benches: Sequence[str]) -> None:
-    """Raises click.UsageError for an option of the command line that changes nothing of what is scored."""
+    """Raise click.UsageError for an option of the command line that changes nothing of what is scored."""
     given = [name for name in _given(context) if name in APPLIES]
     for name in given:
         if subject not in APPLIES[name].to:
@@ -87,7 +89,7 @@ def require_applicable(context: click.Context, subject: Subject, benches: Sequen
 
 
 def _given(context: click.Context) -> list[str]:
-    """The options of the command line, in its order of definition; also with their values, as in the table."""
+    """List the options of the command line, in its order of definition; also with their values, as in the table."""
     given = []
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
@@ -97,7 +99,7 @@ def _given(context: click.Context) -> list[str]:
 
 
 def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
-    """What the benches have between them."""
+    """Return what the benches have between them."""
     from evals.judged_pairs import JudgedPairs
     from harness.recipes.registries import load_benchmark
 
@@ -112,5 +114,5 @@ def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
 
 
 def _listed(names: Sequence[str], last: str) -> str:
-    """``a, b or c``."""
+    """Write ``a, b or c``."""
     return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -48,7 +48,7 @@ def paper() -> None:
 def check_paper(name: str | None) -> None:
     """Show where the paper NAME disagrees with itself; all there are if no name is given."""
     from harness.papers import papers
-    from harness.papers.consistency import shown
+    from harness.papers.consistency import format_findings
 
     for each in [name] if name else papers():
-        click.echo(shown(each))
+        click.echo(format_findings(each))

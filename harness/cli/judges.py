@@ -62,7 +62,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Compare a judge with the published verdicts in the folder ANNOTATIONS, on the same outputs."""
-    from evals.alpaca_eval2.judge_calibration_text import shown
+    from evals.alpaca_eval2.judge_calibration_text import format_calibration
     from harness.commands.judge_calibrate import Published
     from harness.commands.judge_calibrate import calibrate as run
 
@@ -79,4 +79,4 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        click.echo(shown(found))
+        click.echo(format_calibration(found))

@@ -28,7 +28,7 @@ class Whole(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises click.BadParameter for text that is none, or one outside the range."""
         if isinstance(value, str) and not _WHOLE.fullmatch(value):
-            self.fail(f"{_shown(value)} is not a valid integer of up to 18 digits.", param, ctx)
+            self.fail(f"{_quoted(value)} is not a valid integer of up to 18 digits.", param, ctx)
         return int(super().convert(value, param, ctx))
 
 
@@ -41,10 +41,10 @@ class FiniteFloat(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises click.BadParameter for text that is none, or one outside the range."""
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
-            self.fail(f"{_shown(value)} is not a valid number.", param, ctx)
+            self.fail(f"{_quoted(value)} is not a valid number.", param, ctx)
         number = float(value)
         if not math.isfinite(number):
-            self.fail(f"{_shown(value)} is not a finite number.", param, ctx)
+            self.fail(f"{_quoted(value)} is not a finite number.", param, ctx)
         return float(super().convert(number, param, ctx))
 
 
@@ -59,11 +59,11 @@ class Text(click.ParamType):
         if not text.strip():
             self.fail("it is empty", param, ctx)
         if _UNPRINTABLE.search(text):
-            self.fail(f"{_shown(text)} holds characters that cannot be printed", param, ctx)
+            self.fail(f"{_quoted(text)} holds characters that cannot be printed", param, ctx)
         return text
 
 
-class Experiment(Text):
+class ExhibitArgument(Text):
     """The name of an exhibit, such as ``sgpo/table3``, or a bare one, ``table3``."""
 
     name = "experiment"
@@ -89,7 +89,7 @@ class NamedPath(click.Path):
         if value == "":
             self.fail("the path is empty", param, ctx)
         if "\0" in str(value):
-            self.fail(f"{_shown(str(value))} holds a character that no path can have", param, ctx)
+            self.fail(f"{_quoted(str(value))} holds a character that no path can have", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -106,7 +106,7 @@ class Names(click.ParamType):
         if not all(names):
             self.fail("a name is empty; leave the option out for all", param, ctx)
         if twice := next((name for name in names if names.count(name) > 1), None):
-            self.fail(f"{_shown(twice)} is named twice", param, ctx)
+            self.fail(f"{_quoted(twice)} is named twice", param, ctx)
         return tuple(TEXT.convert(name, param, ctx) for name in names)
 
 
@@ -123,16 +123,16 @@ class TrainingSeeds(click.ParamType):
         return files or self.fail(f"{value!r} names no file", param, ctx)
 
 
-TEXT, EXPERIMENT, PATH, NAMES, SEED = Text(), Experiment(), NamedPath(), Names(), Whole(0, MAX_SEED)
+TEXT, EXPERIMENT, PATH, NAMES, SEED = Text(), ExhibitArgument(), NamedPath(), Names(), Whole(0, MAX_SEED)
 
 
-def shown(message: str) -> str:
+def format_message(message: str) -> str:
     """Return a message that a terminal can print, in which what was typed does not drown the rest."""
     visible = _UNPRINTABLE.sub(lambda found: found[0] if found[0] in "\n\t" else ascii(found[0])[1:-1], message)
     return _LONG_WORD.sub(lambda found: f"{found[0][:MAX_WORD]}...", visible)
 
 
-def _shown(text: str) -> str:
-    """A value in a message: what is wrong with a long one shows at its beginning."""
+def _quoted(text: str) -> str:
+    """Quote a value in a message: what is wrong with a long one shows at its beginning."""
     quoted = ascii(text) if _UNPRINTABLE.search(text) else repr(text)
     return quoted if len(quoted) <= 80 else f"{quoted[:77]}..."

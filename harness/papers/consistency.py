@@ -56,7 +56,7 @@ def findings(paper: Paper, exhibits: Sequence[AnyExhibit]) -> list[Finding]:
     ]
 
 
-def shown(name: str) -> str:
+def format_findings(name: str) -> str:
     """Return the findings of a paper, one block each, and how many there are.
 
     Raises UserError as `check_paper` does.

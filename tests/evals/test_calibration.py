@@ -11,7 +11,7 @@ import pytest
 
 from evals.alpaca_eval2.annotations import Annotations, read_annotations
 from evals.alpaca_eval2.judge_calibration import bridge, calibrate
-from evals.alpaca_eval2.judge_calibration_text import format_bridge, shown
+from evals.alpaca_eval2.judge_calibration_text import format_bridge, format_calibration
 from evals.alpaca_eval2.scores import score_annotations
 from harness.errors import UserError
 from harness.mini.judge import MiniJudge
@@ -105,10 +105,10 @@ def test_a_good_judge_is_told_from_a_useless_one() -> None:
     assert good_bridge["says_something"] and not useless_bridge["says_something"]
     assert good_bridge["width"] < good_bridge["width_without_judge"]
     assert useless_bridge["width"] > 0.9 * useless_bridge["width_without_judge"]
-    assert "no more than by chance" in shown(useless).replace("\n", " ") and "cannot be shown to say" in shown(
-        useless
-    ).replace("\n", " ")
-    assert "chance" not in shown(good) and "cannot" not in shown(good)
+    assert "no more than by chance" in format_calibration(useless).replace(
+        "\n", " "
+    ) and "cannot be shown to say" in format_calibration(useless).replace("\n", " ")
+    assert "chance" not in format_calibration(good) and "cannot" not in format_calibration(good)
 
 
 def test_a_judge_agrees_with_itself() -> None:
@@ -143,7 +143,7 @@ def test_scores_and_shift_are_those_of_the_evaluation() -> None:
             low, high = each[metric]["shift"]["ci95"]
             assert low < second - first < high
     assert json.loads(json.dumps(result, allow_nan=False)) == result
-    text = shown(result)
+    text = format_calibration(result)
     assert "another" in text and "not AlpacaEval 2.0" in text and "Length-controlled win rate" in text
 
 
@@ -162,7 +162,7 @@ def test_models_of_one_judge_are_named_and_none_in_common_is_refused() -> None:
     result = calibrate(reference, other, None, "j", resamples=20)
     assert result["models_left_out"] == ["model-0", "model-3"]
     assert result["overall"]["win_rate"]["bridge"] is None
-    assert "Too few models" in shown(result)
+    assert "Too few models" in format_calibration(result)
     with pytest.raises(UserError, match="no model with two instructions"):
         calibrate(reference, {"stranger": other["model-3"]}, None, "j")
 
@@ -174,7 +174,7 @@ def test_a_judge_of_one_opinion_has_no_correlation_and_no_power() -> None:
     assert result["overall"]["spearman"] is None
     assert result["overall"]["kappa"]["value"] == pytest.approx(0)
     assert not result["overall"]["win_rate"]["bridge"]["says_something"]
-    assert "no more than by chance" in shown(result).replace("\n", " ")
+    assert "no more than by chance" in format_calibration(result).replace("\n", " ")
 
 
 def test_a_bridged_estimate_is_that_of_a_left_out_model() -> None:
@@ -189,8 +189,8 @@ def test_a_bridged_estimate_is_that_of_a_left_out_model() -> None:
     assert result["win_rate"]["judge"] == whole["models"]["model-3"]["win_rate"]["judge"]
     text = format_bridge(result)
     assert "model-3" in text and "not AlpacaEval 2.0" in text
-    assert shown({**whole, "bridged": result}).startswith(shown(whole))
-    assert shown({**whole, "bridged": result}).endswith(text)
+    assert format_calibration({**whole, "bridged": result}).startswith(format_calibration(whole))
+    assert format_calibration({**whole, "bridged": result}).endswith(text)
 
 
 def test_the_estimate_moves_with_the_instructions_as_a_second_draw_of_them_does() -> None:

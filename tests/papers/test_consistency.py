@@ -22,7 +22,7 @@ from harness.papers import (
     load_exhibits,
     load_paper,
 )
-from harness.papers.consistency import Finding, check_paper, findings, shown
+from harness.papers.consistency import Finding, check_paper, findings, format_findings
 from harness.papers.paper import Disagreement, TextStatement
 from harness.run.claims import Families
 from tests.command import Harness
@@ -227,7 +227,7 @@ def test_no_statement_on_sgpo_agrees_with_everything() -> None:
 
 def test_the_docs_list_what_is_found() -> None:
     text = (DOCS / "sgpo.md").read_text(encoding="utf-8")
-    assert f"```\n{shown('sgpo')}\n```\n" in text, (
+    assert f"```\n{format_findings('sgpo')}\n```\n" in text, (
         "put the output of `harness paper check sgpo` into docs/papers/sgpo.md"
     )
 
@@ -247,7 +247,7 @@ def test_the_docs_list_exhibits_and_claims() -> None:
 def test_the_command_prints_the_findings(harness: Harness) -> None:
     outcome = harness("paper", "check", "sgpo")
     assert (outcome.exit_code, outcome.err) == (0, "")
-    assert outcome.out == shown("sgpo") + "\n"
+    assert outcome.out == format_findings("sgpo") + "\n"
     blocks = outcome.out.split("\n\n")
     assert len(blocks) == len(check_paper("sgpo")) + 1
     assert blocks[-1].startswith(f"sgpo: {len(blocks) - 1} disagreements, 4 found by arithmetic")
