@@ -29,7 +29,6 @@ from evals.scoring import on_shared_items
 from evals.stats.bootstrap import FloatArray, Statistic
 from evals.stats.regression import Change, Sides
 from harness.engine.progress import format_duration
-from harness.papers import load_exhibit
 from harness.regress import compare
 from harness.regress.compare import results_of
 from harness.regress.runs import read_run
@@ -114,7 +113,7 @@ def reproduce(run_dir: Path, seeds: int) -> Path:
 def scores_of(run: Path) -> list[SeedScore]:
     """Every score of a finished run, as `harness regress` reads it. Raises UserError where the run is not complete."""
     finished, scores = read_run(run), []
-    table = load_exhibit(finished.manifest.paper, "table3")
+    table = finished.manifest.exhibits["table3"]
     for (model, method, bench), cell in finished.cells.items():
         sets = results_of(bench, [cell])
         for metric, label in cell.labels.items():
