@@ -79,7 +79,7 @@ def test_a_table_is_read_and_sorted_by_index(tmp_path: Path) -> None:
 
 def test_a_packed_table_is_read(tmp_path: Path) -> None:
     path = tmp_path / "my-model.csv.gz"
-    path.write_bytes(gzip.compress(TABLE.encode()))
+    path.write_bytes(gzip.compress(TABLE.encode(), mtime=0))
     assert read_annotations(path).model == "my-model"
     assert read_annotations(path).index == (0, 1, 2)
 
@@ -143,10 +143,10 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         r"plain\.csv\.gz: not a whole gzip file \(.*\); fetch it again, or drop \.gz",
     )
     path = tmp_path / "cut.csv.gz"
-    path.write_bytes(gzip.compress(TABLE.encode())[:-10])
+    path.write_bytes(gzip.compress(TABLE.encode(), mtime=0)[:-10])
     refuse(read_annotations, path, "not a whole gzip file")
     path = tmp_path / "packed.csv"
-    path.write_bytes(gzip.compress(TABLE.encode()))
+    path.write_bytes(gzip.compress(TABLE.encode(), mtime=0))
     refuse(read_annotations, path, r"end its name in \.gz")
     path = tmp_path / "folder.csv"
     path.mkdir()

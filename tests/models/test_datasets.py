@@ -116,7 +116,7 @@ def test_rows_that_all_ask_the_same_are_numbered(tmp_path: Path) -> None:
 
 def test_a_compressed_file_is_called_as_if_it_were_not(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"prompt": "ask", "output": "say"}\n'))
+    path.write_bytes(gzip.compress(b'{"prompt": "ask", "output": "say"}\n', mtime=0))
     assert only(str(path)).writer == "set"
 
 
