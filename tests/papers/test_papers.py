@@ -89,6 +89,7 @@ def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_paper
         ("two/tabel2", r"unknown experiment 'two/tabel2'; did you mean 'two/table2'\?"),
         ("tow/table2", r"unknown experiment 'tow/table2'; did you mean 'two/table2'\?"),
         ("two/", "unknown experiment 'two/'"),
+        ("/table3", "unknown experiment '/table3'; did you mean 'table3'"),
         ("../sgpo/table3", r"unknown experiment '../sgpo/table3'; did you mean 'sgpo/table3'\?"),
         ("two", r"two is a paper; name an exhibit of it, or two/all for all of them$"),
         ("two/table4", "there is no experiment 'two/table4': a table or figure without results of a run has none"),
