@@ -111,6 +111,25 @@ def test_a_paper_that_cannot_be_read_breaks_no_other(others: Path) -> None:
     assert str(others / "one" / "exhibits" / "fig7.yaml") in lines["one/fig7"]
 
 
+def test_a_recipe_that_cannot_be_read_hides_no_model(others: Path) -> None:
+    (others / "one" / "recipes").mkdir()
+    (others / "one" / "recipes" / "mini.yaml").write_text("judge: [")
+    lines = dict(listing("models"))
+    assert "mini:llama" in lines and "mini.yaml:1: " in lines["one/mini"]
+
+
+def test_all_of_a_paper_without_exhibits_is_refused(others: Path) -> None:
+    shutil.rmtree(others / "one" / "exhibits")
+    with pytest.raises(UserError, match="one/all is empty: its paper has no exhibits; "):
+        build_experiments("one/all", Request(MINI, (0,)))
+
+
+def test_a_scale_without_the_models_of_an_exhibit_is_named_with_its_paper() -> None:
+    other = Request(replace(MINI, base_models={"one": MINI.base_models["llama"]}), (0,))
+    with pytest.raises(UserError, match="scale mini of sgpo has no model for table3, which is on qwen, llama; choose"):
+        build_experiments("table3", other)
+
+
 def test_two_papers_of_one_name_are_refused(others: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(others / "one", tmp_path / "elsewhere" / "two")
     monkeypatch.setenv("HARNESS_PAPERS", f"{others}:{tmp_path / 'elsewhere'}")
