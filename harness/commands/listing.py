@@ -18,7 +18,6 @@ from harness.papers import (
     papers,
 )
 from harness.recipes.loading import load_recipe, load_variants, recipe_names
-from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 
 BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it, else of {DEFAULT_PAPER}"
@@ -100,18 +99,16 @@ def _summary(of: Callable[[str], str], name: str) -> str:
         return str(error)
 
 
-def _recipes() -> Iterator[tuple[str, Recipe]]:
-    """Yield the packaged recipes, of other papers than the default one with the paper's name."""
-    for paper in papers():
-        for name in recipe_names(paper):
-            yield name if paper == DEFAULT_PAPER else f"{paper}/{name}", load_recipe(name, paper=paper)
-
-
 def _models() -> Iterator[tuple[str, str]]:
-    """Describe what `--model` takes, and `--models` calls by the scale's own names."""
+    """Describe what `--model` takes, and `--models` calls by the scale's own names; a broken recipe hides no other."""
     for paper in papers():
         for scale in recipe_names(paper):
-            for name, role in load_recipe(scale, paper=paper).base_models.items():
+            try:
+                roles = load_recipe(scale, paper=paper).base_models
+            except UserError as error:
+                yield f"{paper}/{scale}", str(error)
+                continue
+            for name, role in roles.items():
                 yield role.reference, f"{name} of the scale {scale} of {paper}: {role.description}"
 
 

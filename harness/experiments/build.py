@@ -40,6 +40,8 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
     """
     exhibits = _with_added_rows(_exhibits(find_exhibit(str(name))), request)
+    if not exhibits:
+        raise UserError(f"{name} is empty: its paper has no exhibits; write one to its folder exhibits")
     if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
         raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
     _require_known(exhibits, request)

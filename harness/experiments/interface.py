@@ -37,7 +37,8 @@ class Request:
         known = tuple(model for model in exhibit.models if model in self.scale.base_models)
         if not known:
             models = ", ".join(exhibit.models)
-            raise UserError(f"scale {self.scale.name} has no model for {exhibit.name}, which is on {models}")
+            where = f"the scale {self.scale.name} of {self.scale.paper}"
+            raise UserError(f"{where} has no model for {exhibit.name}, which is on {models}; choose another scale")
         wanted = self.models or (self.scale.fast.base_models if self.scale.is_reduced else ())
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known

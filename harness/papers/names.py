@@ -55,7 +55,7 @@ def _not_there(text: str) -> UserError:
         return unknown("experiment", text, candidates, f"; {OWN_PAPER}")
     if samples := _samples_with(paper, name):
         return UserError(f"{text} shows examples, drawn anew; it is part of the experiment {samples!r}")
-    if not _is_between(name, exhibit_names(paper)):
+    if name in exhibit_names(paper) or not _is_between(name, exhibit_names(paper)):
         return unknown("experiment", text, candidates)
     why = f"a table or figure without results of a run has none (known: {', '.join(candidates)})"
     return UserError(f"there is no experiment {text!r}: {why}")

@@ -212,7 +212,7 @@ def _scale_setting(name: str, choice: BenchChoice) -> PairSetting:
 
 def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
     baselines, baseline_name = _official_baselines(name, choice)
-    role = DataRole(f"{OFFICIAL_DATA}{name}", choice.limit or 0)
+    role = DataRole(f"{OFFICIAL_DATA}{name}", choice.limit or published_metric(name).n_items)
     setting = PairSetting(
         options=judged_pairs(name).Options(baselines=role),
         baselines=baselines,

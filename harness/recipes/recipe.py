@@ -65,6 +65,12 @@ class Fast:
     base_models: tuple[str, ...]
     sizes: dict[str, int]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size of no rows."""
+        for role, size in self.sizes.items():
+            if size < 1:
+                raise ValueError(f"the size of {role} must be 1 or more, not {size}")
+
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:

@@ -86,6 +86,11 @@ class DataRole:
     split: str = ""
     kind: RowKind = "responses"
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size of no rows."""
+        if self.size < 1:
+            raise ValueError(f"size must be 1 or more, not {self.size}")
+
     def artifact(self) -> Artifact:
         """Return the rows as an artifact."""
         return data(self.reference, self.size, split=self.split, kind=self.kind)

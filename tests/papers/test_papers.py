@@ -89,6 +89,7 @@ def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_paper
         ("two/tabel2", r"unknown experiment 'two/tabel2'; did you mean 'two/table2'\?"),
         ("tow/table2", r"unknown experiment 'tow/table2'; did you mean 'two/table2'\?"),
         ("two/", "unknown experiment 'two/'"),
+        ("/table3", "unknown experiment '/table3'; did you mean 'table3'"),
         ("../sgpo/table3", r"unknown experiment '../sgpo/table3'; did you mean 'sgpo/table3'\?"),
         ("two", r"two is a paper; name an exhibit of it, or two/all for all of them$"),
         ("two/table4", "there is no experiment 'two/table4': a table or figure without results of a run has none"),
@@ -108,6 +109,25 @@ def test_a_paper_that_cannot_be_read_breaks_no_other(others: Path) -> None:
     assert lines["two"].startswith("SGPO: ") and lines["two/fig7"].startswith("Table 2: ")
     assert str(others / "one" / "paper.yaml") in lines["one"]
     assert str(others / "one" / "exhibits" / "fig7.yaml") in lines["one/fig7"]
+
+
+def test_a_recipe_that_cannot_be_read_hides_no_model(others: Path) -> None:
+    (others / "one" / "recipes").mkdir()
+    (others / "one" / "recipes" / "mini.yaml").write_text("judge: [")
+    lines = dict(listing("models"))
+    assert "mini:llama" in lines and "mini.yaml:1: " in lines["one/mini"]
+
+
+def test_all_of_a_paper_without_exhibits_is_refused(others: Path) -> None:
+    shutil.rmtree(others / "one" / "exhibits")
+    with pytest.raises(UserError, match="one/all is empty: its paper has no exhibits; "):
+        build_experiments("one/all", Request(MINI, (0,)))
+
+
+def test_a_scale_without_the_models_of_an_exhibit_is_named_with_its_paper() -> None:
+    other = Request(replace(MINI, base_models={"one": MINI.base_models["llama"]}), (0,))
+    with pytest.raises(UserError, match="scale mini of sgpo has no model for table3, which is on qwen, llama; choose"):
+        build_experiments("table3", other)
 
 
 def test_two_papers_of_one_name_are_refused(others: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def test_what_is_set_takes_effect_and_is_on_record() -> None:
         ("methods.dpo.beta", "write a setting as in methods.dpo.beta=0.1, not 'methods.dpo.beta'"),
         ("methods..beta=1", "write a setting as in"),
         ("methods.dpo.beta=[", "--set: cannot read '\\['"),
+        ("data.demonstrations.size=0", "--set: data.demonstrations: size must be 1 or more, not 0"),
+        ("data.demonstrations.size=-5", "--set: data.demonstrations: size must be 1 or more, not -5"),
         ("sampling.temprature=1", "--set: sampling: unknown key 'temprature'; did you mean 'temperature'"),
     ],
 )
@@ -135,8 +137,16 @@ def test_a_recipe_need_not_fill_what_its_methods_do_not_need(write: Write, harne
         ({"overrides": {"llama": {"dop": {}}}}, "unknown method with overrides in mine.yaml: 'dop'"),
         ({"overrides": {"llama": {"dpo": {"bta": 1}}}}, "mine.yaml: methods.dpo: unknown key 'bta'"),
         ({"prompts": None}, "which sgpo needs: 'target' .known: none"),
-        ({"machine": "node"}, "unknown configuration 'machines/node.yaml'"),
+        ({"machine": "two-core"}, "unknown machine 'two-core'; did you mean 'two-cores'. .known: node-8x80gb, two-c"),
         ({"where": "here"}, "unknown key 'where'"),
+        (
+            {"benches": {"arena_hard": {"baselines": {"reference": "mini:arena_hard", "size": -3}}}},
+            "mine.yaml: benches.arena_hard: baselines: size must be 1 or more, not -3",
+        ),
+        (
+            {"fast": {"base_models": ["llama"], "sizes": {"arena_hard": 0}}},
+            "mine.yaml: fast: the size of arena_hard must be 1 or more, not 0",
+        ),
     ],
 )
 def test_a_recipe_that_lacks_something_says_so_when_it_is_read(write: Write, parts: Any, complaint: str) -> None:
