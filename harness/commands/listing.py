@@ -18,7 +18,6 @@ from harness.papers import (
     papers,
 )
 from harness.recipes.loading import load_recipe, load_variants, recipe_names
-from harness.recipes.recipe import Recipe
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 
 BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it, else of {DEFAULT_PAPER}"
@@ -98,13 +97,6 @@ def _summary(of: Callable[[str], str], name: str) -> str:
         return of(name)
     except UserError as error:
         return str(error)
-
-
-def _recipes() -> Iterator[tuple[str, Recipe]]:
-    """Yield the packaged recipes, of other papers than the default one with the paper's name."""
-    for paper in papers():
-        for name in recipe_names(paper):
-            yield name if paper == DEFAULT_PAPER else f"{paper}/{name}", load_recipe(name, paper=paper)
 
 
 def _models() -> Iterator[tuple[str, str]]:
