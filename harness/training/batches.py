@@ -26,15 +26,15 @@ def spread(global_batch_size: int, compute: Compute) -> Spread:
     processes = compute.processes
     if processes < 1 or global_batch_size % processes:
         raise UserError(
-            f"a global batch of {global_batch_size} cannot be spread over {processes} processes; in the scale's "
-            f"compute, set processes to {_divisors(global_batch_size)}"
+            f"a global batch of {global_batch_size} cannot be spread over {processes} processes; in the file "
+            f"of the recipe's machine, set processes to {_divisors(global_batch_size)}"
         )
     share = global_batch_size // processes
     micro = share if compute.micro_batch_size is None else compute.micro_batch_size
     if micro < 1 or share % micro:
         raise UserError(
             f"micro_batch_size {micro} does not divide a process's share of the global batch, {share} of "
-            f"{global_batch_size}; in the scale's compute, set it to {_divisors(share)}"
+            f"{global_batch_size}; in the file of the recipe's machine, set it to {_divisors(share)}"
         )
     return Spread(processes, micro, share // micro)
 
