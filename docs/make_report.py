@@ -1,6 +1,6 @@
 """Writes what the documentation shows of a run: docs/report/, docs/table3.png, and the marked blocks of three pages.
 
-    .venv/bin/python docs/make_report.py runs/report/all [--alarms runs/report/regress_alarms.json]
+    .venv/bin/python docs/make_report.py runs/report/sgpo/all [--alarms runs/report/alarms.json]
 
 All of it comes from the run's manifest by the report's own renderer, so that README.md and docs/report/ say the same.
 The alarms are those of benchmarks/regress_alarms.py, counted at the commit of the run. A block stands between two

@@ -124,7 +124,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineOptions(Options):
-    """Of a benchmark on instructions that a baseline answers."""
+    """The options of a benchmark on instructions that a baseline answers."""
 
     baselines: DataRole
 

@@ -62,15 +62,15 @@ class ItemBenchmark(Benchmark[Setting]):
         return self.rows(setting, **{name: given[name] for name in self.needs})
 
     def answers(self, setting: Setting, checkpoint: Artifact, prompts: Artifact, seed: int) -> Artifact:
-        """Write what is evaluated: `Response` rows to the prompts, by default the checkpoint's."""
+        """Return what is evaluated: `Response` rows to the prompts, by default the checkpoint's."""
         return respond(model=checkpoint, prompts=prompts, sampling=setting.sampling, seed=seed)
 
     def score(self, setting: Setting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """Return the means."""
+        """Build `scores.json` of the means."""
         return score_items(rows=rows, metrics=self.metrics, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def compare(self, setting: Setting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """Return the paired differences of the means."""
+        """Build `comparison.json` of the paired differences of the means."""
         return compare_items(
             better=better,
             worse=worse,

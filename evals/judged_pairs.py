@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from evals.base import BaselineOptions, Benchmark, Setting
+from evals.base import Benchmark, Setting
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
 from harness.steps.judge import Protocol, judge_fingerprint, judge_pairs
@@ -27,7 +27,6 @@ class PairSetting(Setting):
 class JudgedPairs(Benchmark[PairSetting]):
     """A benchmark whose rows are `Judgment`s: scores are made of them alone."""
 
-    Options: ClassVar[Any] = BaselineOptions
     protocol: ClassVar[Protocol]
     """In which orders pairs are shown, and how a reply is read."""
 
@@ -36,12 +35,11 @@ class JudgedPairs(Benchmark[PairSetting]):
         return respond(model=checkpoint, prompts=setting.baselines, sampling=self.sampling(setting.sampling), seed=seed)
 
     def sampling(self, sampling: Sampling) -> Sampling:
-        """Return the sampling of answers, of what is said for all benchmarks."""
+        """Return the sampling of answers; by default that of all benchmarks."""
         return sampling
 
     def with_files(self, setting: PairSetting, calibration: Path | None, data: str | None) -> PairSetting:
-        """Return the setting with what files of the user's say: a length `calibration`, `data` in the place of the
-        hub's."""
+        """Return the setting with the user's files: a length `calibration`, and `data` in the place of the hub's."""
         return setting
 
     def rows(self, setting: PairSetting, **given: Artifact) -> Artifact:

@@ -27,7 +27,7 @@ def counted(number: float, one: str, several: str = "") -> str:
 
 
 def gigabytes(size: float) -> str:
-    """Write bytes on a disk as they are sold: ``4.2 MB``, ``29 MB``, ``1.5 GB``, ``728 GB``."""
+    """Format bytes on a disk, in decimal units: ``4.2 MB``, ``29 MB``, ``1.5 GB``, ``728 GB``."""
     if size < 1e9:
         return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
     return f"{size / 1e9:.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"

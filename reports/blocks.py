@@ -194,7 +194,7 @@ class Figure:
 
     @property
     def path(self) -> str:
-        """From the folder of the report. In a folder of their own, since a PDF made from <name>.tex is <name>.pdf."""
+        """The path in the report's folder; not beside <name>.tex, whose own PDF is <name>.pdf."""
         return f"figures/{self.name}"
 
 
@@ -321,7 +321,7 @@ class Report:
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
-        """In the order in which they are printed."""
+        """The sections of exhibits, then the others, in the order in which they are printed."""
         return (*(view.section for view in self.exhibits), *self.sections)
 
     @property

@@ -85,7 +85,7 @@ def _grid(table: Table, group: Group) -> str:
         head += _heads(column)
         ruler += ["---:" if column.number else "---"] * (2 if column.measured else 1)
     lines = [_line(head), _line(ruler)]
-    lines += [_line(cell for cell in _cells(row, table.columns)) for row in group.rows]
+    lines += [_line(cell for cell in _cells(row)) for row in group.rows]
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def _heads(column: Column) -> list[str]:
     return [head, "paper" + _sup(column.paper_mark)] if column.measured else [head]
 
 
-def _cells(row: Row, columns: Sequence[Column]) -> Iterator[str]:
+def _cells(row: Row) -> Iterator[str]:
     for place, cell in enumerate(row.cells):
         if isinstance(cell, Measured):
             yield _ours(cell) + _sup(cell.mark)

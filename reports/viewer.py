@@ -121,7 +121,7 @@ def _values(pairs: Sequence[Pair]) -> Iterator[Any]:
 
 
 def _facets(pairs: Sequence[Pair]) -> list[str]:
-    """Return the names of the facets, once the pairs are found to be in order."""
+    """Return the names of the facets, after checking the pairs."""
     facets = list(pairs[0].facets) if pairs else []
     seen: set[str] = set()
     for pair in pairs:

@@ -69,7 +69,7 @@ class AlpacaEval2(JudgedPairs):
         return replace(setting, options=options, is_published=setting.is_published and data is None)
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
-        """Write win rates, with each seed's files in alpaca_eval's own formats."""
+        """Build the win rates, with each seed's files in alpaca_eval's own formats."""
         return score_alpaca_eval2(
             baselines=setting.baselines,
             calibration=self._calibration(setting),
@@ -80,7 +80,7 @@ class AlpacaEval2(JudgedPairs):
         )
 
     def compare(self, setting: PairSetting, better: Sequence[Artifact], worse: Sequence[Artifact]) -> Artifact:
-        """Write paired differences of the win rates."""
+        """Build paired differences of the win rates."""
         return compare_alpaca_eval2(
             baselines=setting.baselines,
             calibration=self._calibration(setting),

@@ -115,7 +115,7 @@ def compare_with_even(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
-    """Return whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
+    """Test whether one win rate, one set of verdicts a training seed, is above 50 %: a test of one sample.
 
     The keys are those of `scoring.comparison`; `difference` is the win rate minus 50, in points. The p-value is at
     least that of the exact sign test on the prompts, each with its mean points over the training seeds: few prompts

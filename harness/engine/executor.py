@@ -90,7 +90,7 @@ class ResourcePool:
         return needs.gpus <= len(self.gpus) and needs.cpus <= self.cpus and needs.memory_gb <= self.memory_gb
 
     def fits(self, needs: Resources) -> bool:
-        """Return whether it fits now."""
+        """Return whether a step of these needs fits now."""
         enough = needs.cpus <= self._free_cpus and needs.memory_gb <= self._free_memory
         return enough and needs.gpus <= len(self._free_gpus)
 
@@ -112,11 +112,6 @@ class ResourcePool:
         """Return the part of the machine that a step of these needs occupies, by what it is shortest of."""
         parts = [(needs.cpus, self.cpus), (needs.gpus, len(self.gpus)), (needs.memory_gb, self.memory_gb)]
         return max(need / there for need, there in parts if need)
-
-    @property
-    def free_capacity(self) -> tuple[int, float]:
-        """Smaller for a machine that has less left: small steps go there, so that large ones find room elsewhere."""
-        return len(self._free_gpus), self._free_cpus
 
 
 def format_resources(needs: Resources) -> str:

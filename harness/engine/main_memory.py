@@ -12,7 +12,7 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 @dataclass(frozen=True, slots=True)
 class MainMemory:
-    """In bytes; `free` includes what the system can free."""
+    """The memory of this machine in bytes; `free` includes what the system can free."""
 
     total: int
     free: int

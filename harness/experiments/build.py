@@ -69,7 +69,7 @@ def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
 
 
 def _is_selected(exhibit: AnyExhibit, request: Request) -> bool:
-    """Return an exhibit without base models is always shown, one without methods of its own whichever are selected."""
+    """Return whether the selection leaves something of an exhibit; it does not touch one without models or methods."""
     if exhibit.models and not request.models_of(exhibit):
         return False
     if not isinstance(exhibit, ScoreTable) or not request.methods:

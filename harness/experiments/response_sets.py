@@ -70,9 +70,9 @@ def _words(kind: str) -> str:
 
 
 def responses_of(recipe: Recipe, base_model: str, seed: int, method: str = "") -> MethodResponses:
-    """Return the sets of responses of a method, by default of the paper's own, which bears the paper's name.
+    """Return the sets of responses of a method, by default of the paper's own.
 
     Raises UserError for an unknown method.
     """
-    name = method or recipe.paper
+    name = method or recipe.own_method
     return MethodResponses(name, recipe.method(base_model, name), recipe.inputs(base_model, seed))

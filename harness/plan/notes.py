@@ -15,9 +15,9 @@ from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
-from harness.run.options import most_processes
 from harness.steps.estimates import Estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
+from harness.training.batches import most_processes
 from harness.training.launch import accelerate_config
 
 FULL = 0.9

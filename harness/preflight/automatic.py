@@ -49,7 +49,7 @@ def preflight(
 
 
 def summary(found: Sequence[Check]) -> str:
-    """Return summarise checks in a line: how many, and of what they warn; `harness doctor` prints them in full."""
+    """Summarise checks in a line: how many there are, and what they warn of; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
     text = f"preflight: {len(found) - len(warnings)} checks ok"
     if not warnings:

@@ -18,11 +18,10 @@ from harness.plan.expected import disk_bytes
 from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
 from harness.preflight.context import ModelStep, PreflightContext, model_steps, training_settings
-from harness.run.options import most_processes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.steps.estimates import load_estimates
 from harness.texts import counted, gigabytes
-from harness.training.batches import spread
+from harness.training.batches import most_processes, spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
 from harness.training.settings import TrainingSettings

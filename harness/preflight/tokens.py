@@ -153,7 +153,7 @@ def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
 
 def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
     """Check for what training and generation need: a chat template, a closing token, a token to pad with."""
-    what, where = f"tokenizer of {name}", f"models.{name} in the scale's file"
+    what, where = f"tokenizer of {name}", f"base_models.{name} in the recipe"
     if not tokenizer.chat_template:
         return Check("failure", what, f"no chat template: name one as chat_template of {where}")
     if tokenizer.eos_token_id is None:
@@ -222,7 +222,7 @@ def check_closing(name: str, tokenizer: Any, folder: Path, rows: Sequence[Tokens
     if closes not in (None, end):
         token = tokenizer.convert_ids_to_tokens(closes)
         detail = f"the chat template closes answers with {token!r}, training with {tokenizer.eos_token!r}"
-        return Check("warning", what, f"{detail}: set closing_token of models.{name} in the scale's file")
+        return Check("warning", what, f"{detail}: set closing_token of base_models.{name} in the recipe")
     others = tokenizer.convert_ids_to_tokens([each for each in closing_ids(tokenizer, folder) if each != end])
     also = f"; generation also stops at {', '.join(map(repr, others))}" if others else ""
     return Check("ok", what, f"exactly one {tokenizer.eos_token!r}, at the end of {len(answers)} answers{also}")
@@ -244,7 +244,7 @@ def check_parity(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
         return Check("failure", what, f"{detail}: report it as a bug")
     if unlike := sum(row.generation_prompt != _rendered(tokenizer, row.row) for row in rows):
         detail = f"{unlike} of {len(rows)} differ from the tokenizer's own rendering of its chat template"
-        return Check("failure", what, f"{detail}: name another chat_template of models.{name} in the scale's file")
+        return Check("failure", what, f"{detail}: name another chat_template of base_models.{name} in the recipe")
     return Check("ok", what, f"the same tokens in training, in generation and by its own template, in {len(rows)} rows")
 
 

@@ -56,7 +56,7 @@ class OfficialSettings:
 
 
 def official_settings() -> OfficialSettings:
-    """Return the data that the official evaluation sets use beside their data."""
+    """Return how models answer on the official evaluation sets."""
     return load_yaml(config_path("official/answers.yaml"), OfficialSettings)
 
 
@@ -138,8 +138,7 @@ def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
 
 
 def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | None:
-    """Describe what keeps the score from being the bench's own metric, in words to print beside it; None if nothing
-    does."""
+    """Describe, to print beside the score, what keeps it from being the bench's own metric; None if nothing does."""
     metric = load_benchmark(name).published
     return metric.departure(_reasons(metric, setting, choice)) if metric else None
 

@@ -39,7 +39,7 @@ def asked_changes(texts: Iterable[str]) -> Settings:
 
 
 def nested(texts: Iterable[str], mend: str, where: str) -> dict[str, Any]:
-    """Return ``a.b=1`` as {"a": {"b": 1}}, values as YAML reads them. Raises UserError: `mend` for a wrong form."""
+    """Return ``a.b=1`` as {"a": {"b": 1}}, values as YAML reads them. Raises UserError; `mend` for a wrong form."""
     found: dict[str, Any] = {}
     seen: set[str] = set()
     for text in texts:

@@ -14,7 +14,7 @@ from harness.errors import UserError, unknown
 from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
 from harness.recipes.changes import Settings, asked_changes, merged
 from harness.recipes.recipe import Recipe, RecipeFile
-from harness.recipes.registries import EVALS, METHODS, load_benchmark
+from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS
 
 
@@ -63,22 +63,19 @@ def recipe_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
             raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
         return paper_file(paper, f"recipes/{reference}.yaml")
     path = Path(reference)
-    if (
-        path.exists()
-        and path.stem in known
-        and path.resolve() != paper_file(paper, f"recipes/{path.stem}.yaml").resolve()
-    ):
+    packaged = paper_folder(paper) / f"recipes/{path.stem}.yaml"
+    if path.exists() and path.stem in known and path.resolve() != packaged.resolve():
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
 
 
 def _own_file(name: str) -> str:
-    """Return the file that a name may stand for which is no packaged recipe's: one of the working folder, if there."""
+    """Return the file of one's own that a name may be meant for: that of the working folder, if there is one."""
     return next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), "mine.yaml")
 
 
 def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
-    """Return where the learning rates are that were chosen for a recipe, if they were: beside a file of one's own."""
+    """Return the file of a recipe's chosen learning rates, which may be missing; beside a recipe of one's own."""
     if is_path(reference):
         return Path(reference).with_suffix(".rates.yaml")
     return paper_folder(paper) / f"rates/{reference}.yaml"
@@ -131,8 +128,8 @@ def _check_method(recipe: Recipe, name: str) -> None:
     if recipe.parent(name) not in recipe.methods:  # of the paper, and not in this recipe
         return
     for base_model in recipe.base_models:
-        needs = recipe.method(base_model, name).needs
-    where = f"in {recipe.where}, which {name} needs:"
+        recipe.method(base_model, name)  # raises UserError for its settings
+    needs, where = load_method(recipe.parent(name)).needs, f"in {recipe.where}, which {name} needs:"
     _require_known(f"data role {where}", needs.data, recipe.data)
     _require_known(f"model role {where}", needs.models, recipe.models)
     _require_known(f"prompt {where}", needs.prompts, recipe.prompt_set().methods)

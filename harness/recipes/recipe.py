@@ -116,7 +116,7 @@ class RecipeFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(RecipeFile):
-    """Everything that a paper's experiment needs and the paper's own hardware had."""
+    """A recipe as read from its file, with what does not stand there."""
 
     name: str
     """That of the file."""
@@ -127,7 +127,7 @@ class Recipe(RecipeFile):
     is_reduced: bool = False
     """Whether the counts are those of `fast`."""
     rates: RateTable | None = None
-    """What was chosen as learning rates of preference stages, where it was."""
+    """The learning rates that were chosen for preference stages, if any were."""
     variants: Mapping[str, Settings] = field(default_factory=dict)
     """The paper's variants of methods, written as entries of `methods` that have a `method`."""
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -137,6 +137,11 @@ class Recipe(RecipeFile):
     def truth_is_known(self) -> bool:
         """Whether responses have a gold quality: in the embedded world only."""
         return self.judge.model == EMBEDDED
+
+    @property
+    def own_method(self) -> str:
+        """The paper's own method, which bears the paper's name."""
+        return self.paper
 
     @property
     def n_pairs(self) -> int:
@@ -234,12 +239,12 @@ class Recipe(RecipeFile):
     def chosen_rate(self, base_model: str, row: str) -> tuple[str, float] | None:
         """Return the learning rate that was chosen for a row's preference stage, and the method that it is of.
 
-        That of the row's method; else of the method that it is a variant of; else of the paper's own method, which
-        bears the paper's name. None where none was chosen, so that the recipe's entry stands.
+        That of the row's method; else of the method that it is a variant of; else of the paper's own method. None where
+        none was chosen, so that the recipe's entry stands.
         """
         name, _ = split_row(row)
         rates = self.rates.rates(base_model) if self.rates else {}
-        owners = (name, self.parent(name), self.paper)
+        owners = (name, self.parent(name), self.own_method)
         return next(((owner, rates[owner]) for owner in owners if owner in rates), None)
 
 
@@ -292,12 +297,12 @@ class RecipeInputs:
 
 @cache
 def _prompts(path: Path) -> PromptSet:
-    """Read the prompts in a file, which every building of a graph asks for."""
+    """Read the prompts in a file, once a process: every graph that is built asks for them."""
     return load_yaml(path, PromptSet)
 
 
 def _settings(entry: Settings) -> Settings:
-    """Return what of an entry is a setting of the method."""
+    """Return the settings in a method's entry, without its card and `method`."""
     return {name: value for name, value in entry.items() if name not in (*CARD, "method")}
 
 

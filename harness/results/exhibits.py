@@ -67,7 +67,7 @@ class WinRate(Estimate):
 
 @dataclass(frozen=True, slots=True)
 class RateMove:
-    """By how many points a score moves at half and at twice a learning rate; None where that is not known."""
+    """The points by which a score moves at half and at twice a learning rate; None where that is not known."""
 
     bench: str
     metric: str

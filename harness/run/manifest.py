@@ -127,7 +127,7 @@ def _step(artifact: Artifact, record: Mapping[str, Any], ran: frozenset[str], st
 
 
 def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
-    """Move a report out of `folder` that has something in it which the one with this manifest has not.
+    """Move the report in `folder` aside where it has something that the one with this manifest lacks.
 
     Returns where it is kept, beside the folder, so that it still finds its store; None where nothing would be lost.
     A report of another version, of which that cannot be told, is kept. Raises UserError where it cannot be moved.
@@ -150,7 +150,7 @@ def keep_fuller_report(folder: Path, manifest: Manifest) -> Path | None:
 
 
 def _is_json(path: Path) -> bool:
-    """Look whether there is a manifest, of whichever version."""
+    """Return whether there is a manifest, of whichever version."""
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
     except (OSError, ValueError):

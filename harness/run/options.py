@@ -1,6 +1,6 @@
 """The options of a run, and the request that they come to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from harness.experiments import Request
 from harness.papers import DEFAULT_PAPER
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole, Recipe
-from harness.training.batches import spread
 from harness.training.launch import accelerate_config
 
 
@@ -77,16 +76,3 @@ class Choice:
             return chosen
         own = {"training": replace(training, gpus=chosen.processes)}
         return replace(chosen, resources={**chosen.resources, **own})
-
-
-def most_processes(batches: Iterable[int], compute: Compute, devices: int) -> int:
-    """Choose how many training processes `devices` have room for, so that each global batch can be spread over them."""
-    sizes = set(batches)
-    return next((count for count in range(devices, 1, -1) if _spreads(sizes, replace(compute, processes=count))), 1)
-
-
-def _spreads(batches: Iterable[int], compute: Compute) -> bool:
-    try:
-        return all(spread(size, compute) for size in batches)
-    except UserError:
-        return False

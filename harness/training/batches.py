@@ -1,7 +1,7 @@
 """The split of a global batch over processes and forward passes."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness.engine.compute import Compute
 from harness.errors import UserError
@@ -26,15 +26,15 @@ def spread(global_batch_size: int, compute: Compute) -> Spread:
     processes = compute.processes
     if processes < 1 or global_batch_size % processes:
         raise UserError(
-            f"a global batch of {global_batch_size} cannot be spread over {processes} processes; in the scale's "
-            f"compute, set processes to {_divisors(global_batch_size)}"
+            f"a global batch of {global_batch_size} cannot be spread over {processes} processes; in the file "
+            f"of the recipe's machine, set processes to {_divisors(global_batch_size)}"
         )
     share = global_batch_size // processes
     micro = share if compute.micro_batch_size is None else compute.micro_batch_size
     if micro < 1 or share % micro:
         raise UserError(
             f"micro_batch_size {micro} does not divide a process's share of the global batch, {share} of "
-            f"{global_batch_size}; in the scale's compute, set it to {_divisors(share)}"
+            f"{global_batch_size}; in the file of the recipe's machine, set it to {_divisors(share)}"
         )
     return Spread(processes, micro, share // micro)
 
@@ -42,6 +42,19 @@ def spread(global_batch_size: int, compute: Compute) -> Spread:
 def _divisors(number: int) -> str:
     *others, last = (str(each) for each in range(1, number + 1) if number % each == 0)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def most_processes(batches: Iterable[int], compute: Compute, devices: int) -> int:
+    """Choose how many training processes `devices` have room for, so that each global batch can be spread over them."""
+    sizes = set(batches)
+    return next((count for count in range(devices, 1, -1) if _spreads(sizes, replace(compute, processes=count))), 1)
+
+
+def _spreads(batches: Iterable[int], compute: Compute) -> bool:
+    try:
+        return all(spread(size, compute) for size in batches)
+    except UserError:
+        return False
 
 
 def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, process: int) -> list[list[int]]:

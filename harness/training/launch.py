@@ -30,7 +30,7 @@ EVENT_PREFIX = "\x1eharness "
 """Start of an output line that is an event for the step: a JSON object follows."""
 LAST_LINES = 20
 OUT_OF_MEMORY = (
-    "training ran out of memory on {place}; in the scale's compute, set a smaller micro_batch_size,"
+    "training ran out of memory on {place}; in the file of the recipe's machine, set a smaller micro_batch_size,"
     " gradient_checkpointing: true, or accelerate: fsdp with more processes"
 )
 
@@ -48,7 +48,8 @@ def require_launchable(accelerate: str, processes: int) -> None:
     accelerate_config(accelerate)
     if accelerate == SINGLE and processes != 1:
         raise UserError(
-            f"accelerate: {SINGLE} trains in one process, not {processes}; in the scale's compute, set accelerate: fsdp"
+            f"accelerate: {SINGLE} trains in one process, not {processes}; in the file of the recipe's machine, set"
+            " accelerate: fsdp"
         )
     if accelerate.startswith("deepspeed") and find_spec("deepspeed") is None:
         raise UserError(f"accelerate: {accelerate} needs DeepSpeed; install deepspeed, or set accelerate to fsdp")

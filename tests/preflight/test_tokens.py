@@ -102,7 +102,7 @@ def test_a_template_that_closes_otherwise_than_training_is_warned_of(tmp_path: P
     found = check_closing("it", tokenizer, tmp_path, tokenized(PAIRS, tokenizer))
     assert found.state == "warning"
     assert "the chat template closes answers with '<|im_end|>', training with '<|endoftext|>'" in found.detail
-    assert "set closing_token of models.it" in found.detail
+    assert "set closing_token of base_models.it" in found.detail
 
 
 def test_other_tokens_that_end_a_generation_are_named(tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_a_sample_is_spread_over_the_rows() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"template": ""}, "no chat template: name one as chat_template of models.llama"),
-        ({"tokenizer": {"eos_token": None}}, "no closing token (EOS): name one as closing_token of models.llama"),
+        ({"template": ""}, "no chat template: name one as chat_template of base_models.llama"),
+        ({"tokenizer": {"eos_token": None}}, "no closing token (EOS): name one as closing_token of base_models.llama"),
         ({"template": "{{ raise_exception('not like this') }}"}, "not like this"),
         ({"config": {"vocab_size": 100}}, "245 tokens, and the model knows 100: take its own tokenizer"),
     ],

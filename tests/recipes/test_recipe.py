@@ -154,6 +154,15 @@ def test_a_recipe_that_lacks_something_says_so_when_it_is_read(write: Write, par
         load_recipe(write(**parts))
 
 
+def test_a_recipe_without_base_models_has_none_for_a_table(write: Write, harness: Harness) -> None:
+    own = write(base_models={}, overrides={}, fast={"base_models": [], "sizes": dict(MINI.fast.sizes)})
+    refused = harness("plan", "table3", "--recipe", own)
+    assert (refused.exit_code, refused.err) == (
+        2,
+        "error: scale mine has no model for table3, which is on qwen, llama\n",
+    )
+
+
 def test_a_recipe_can_make_a_baseline_of_a_method(write: Write) -> None:
     gentle = {"method": "dpo", "beta": 0.5, "summary": "DPO with a larger β"}
     recipe = load_recipe(write(methods={**MINI.methods, "dpo-gentle": gentle}))
