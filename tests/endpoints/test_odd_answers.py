@@ -440,7 +440,7 @@ GZIP, DEFLATE = (zlib.compressobj(9, zlib.DEFLATED, bits) for bits in (31, 15))
     [
         ("gzip", bomb(GZIP)),
         ("deflate", bomb(DEFLATE)),
-        ("gzip, gzip", gzip.compress(gzip.compress(b"[" + b" " * 100_000_000), mtime=0)),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"[" + b" " * 100_000_000, mtime=0), mtime=0)),
     ],
     ids=["gzip", "deflate", "gzip twice"],
 )
