@@ -14,9 +14,10 @@ from harness.errors import UserError
 from harness.recipes.benches import bench_on
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole
-from harness.run.options import Choice, most_processes
+from harness.run.options import Choice
 from harness.steps.judge import judge
 from harness.steps.judge_prompt import official_prompt
+from harness.training.batches import most_processes
 
 URL = "http://127.0.0.1:8000/v1"
 
