@@ -1,5 +1,6 @@
 """The evaluation sets: as a scale fills them, or the official ones."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -211,7 +212,7 @@ def _scale_setting(name: str, choice: BenchChoice) -> PairSetting:
 
 def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
     baselines, baseline_name = _official_baselines(name, choice)
-    role = DataRole(f"{OFFICIAL_DATA}{name}", choice.limit or published_metric(name).n_items)
+    role = DataRole(f"{OFFICIAL_DATA}{name}", choice.limit or sys.maxsize)  # all there are
     setting = PairSetting(
         options=judged_pairs(name).Options(baselines=role),
         baselines=baselines,

@@ -159,7 +159,7 @@ def test_a_recipe_without_base_models_has_none_for_a_table(write: Write, harness
     refused = harness("plan", "table3", "--recipe", own)
     assert (refused.exit_code, refused.err) == (
         2,
-        "error: scale mine has no model for table3, which is on qwen, llama\n",
+        "error: the scale mine of sgpo has no model for table3, which is on qwen, llama; choose another scale\n",
     )
 
 
