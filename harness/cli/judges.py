@@ -1,6 +1,5 @@
 """Commands that find out whether a judge can be trusted."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.help import Commands, HeadedCommand
-from harness.cli.options import all_by_default, judge_options
+from harness.cli.options import all_by_default, as_json_option, judge_options, print_result
 from harness.cli.parameters import NAMES, PATH, TEXT, Whole
 from harness.engine.limits import Limits
 
@@ -47,7 +46,7 @@ def check(judge: "EndpointReference", limits: Limits) -> None:
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @judge_options(required=True)
 @click.option("--run-dir", type=PATH, default=Path("runs/official"), show_default=True, help="The folder of artifacts.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+@as_json_option
 def calibrate(
     annotations: Path,
     outputs: Path | None,
@@ -76,7 +75,4 @@ def calibrate(
         bridge=bridge,
         length_calibration=lc_calibration,
     )
-    if as_json:
-        click.echo(json.dumps(found, indent=1))
-    else:
-        click.echo(format_calibration(found))
+    print_result(found, format_calibration, as_json)

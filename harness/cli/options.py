@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -25,6 +26,14 @@ MAX_TIMEOUT = 7 * 86400
 of_judge, pace, cost = under("The judge"), under("Request rate"), under("Cost")
 of_run, execution = under("The run"), under("Execution")
 of_scores, evidence = under("The scores"), under("Earlier results")
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+
+
+def print_result(found: Any, as_text: Callable[[Any], str], as_json: bool) -> None:
+    """Print what a command found, as JSON or as text."""
+    click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
 def all_by_default(

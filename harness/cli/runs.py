@@ -12,6 +12,7 @@ from harness.cli.options import (
     RECIPE,
     SCALE,
     all_by_default,
+    as_json_option,
     choice_options,
     code_changes_option,
     judge_options,
@@ -97,7 +98,7 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointRef
 @assumed("--devices", type=Whole(1, 100_000), help="The number of devices.  [default: the scale's]")
 @assumed("--gpu-usd-per-hour", type=FiniteFloat(), help="The price of one device, in dollars per hour.")
 @assumed("--calibrate", is_flag=True, help="Measure this machine first, with one base model, in two minutes.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+@as_json_option
 def plan(
     experiment: str,
     choice: "Choice",

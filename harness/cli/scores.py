@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.help import Command, HeadedCommand, under
-from harness.cli.options import RECIPE, SCALE, code_changes_option, cost, judge_options, of_judge, of_scores, offline
+from harness.cli.options import (
+    RECIPE,
+    SCALE,
+    as_json_option,
+    code_changes_option,
+    cost,
+    judge_options,
+    of_judge,
+    of_scores,
+    offline,
+    print_result,
+)
 from harness.cli.parameters import PATH, TEXT, TrainingSeeds, Whole
 from harness.config.yaml_files import name_in
 from harness.engine.limits import Limits
@@ -44,7 +55,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @code_changes_option("warn", "rerun", "ignore")
 @offline
 @click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+@as_json_option
 def eval_(
     benches: tuple[str, ...],
     model: str | None,
@@ -98,7 +109,7 @@ def eval_(
     if dry_run:
         costs = forecast(benches, Source(model, outputs), choice, where)
         if as_json:
-            print_json([cost.as_json() for cost in costs])
+            _print_json([cost.as_json() for cost in costs])
         else:
             click.echo("\n".join(map(str, costs)) or "nothing is judged, so nothing is paid for")
     else:
@@ -124,16 +135,15 @@ def _score_stored(
     return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
 
 
-def print_json(results: list[dict[str, Any]]) -> None:
+def _print_json(results: list[dict[str, Any]]) -> None:
     """Print one object: of one bench, or by bench."""
-
     one = results[0] if len(results) == 1 else {result["bench"]: result for result in results}
     click.echo(json.dumps(one, indent=1))
 
 
 def _show(results: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print_json(results)
+        _print_json(results)
     else:
         from harness.commands.scorecard import scorecard
 
@@ -148,7 +158,7 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
 @code_changes_option("warn", "ignore")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+@as_json_option
 def compare(
     first: tuple[Path, ...],
     others: tuple[tuple[Path, ...], ...],
@@ -175,10 +185,7 @@ def compare(
         allow_missing=allow_missing,
         code_changes=code_changes,
     )
-    if as_json:
-        click.echo(json.dumps(found, indent=1))
-    else:
-        click.echo(comparison_table(found))
+    print_result(found, comparison_table, as_json)
 
 
 @click.command(cls=Command)

@@ -6,11 +6,12 @@ They look at what ``configs/papers/<paper>/diagnostics.yaml`` names.
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.config.yaml_files import config_path, load_yaml
+from harness.config.yaml_files import load_yaml
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.response_sets import responses_of
 from harness.mini.identity import world_digest
+from harness.papers import paper_file
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
 from harness.records import Judgment
@@ -57,7 +58,7 @@ class DiagnosticArtifacts:
 
 def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifacts:
     """Return the diagnostics of one base model, as promises."""
-    figures = load_yaml(config_path(f"papers/{recipe.paper}/diagnostics.yaml"), Figures)
+    figures = load_yaml(paper_file(recipe.paper, "diagnostics.yaml"), Figures)
     with labels(f"{model_name} diagnostics"):
         policy = recipe.inputs(model_name, seed).checkpoint(figures.policy)
         responses = _responses(recipe, model_name, seed, figures) | _bench_answers(recipe, policy, seed)

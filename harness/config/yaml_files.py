@@ -29,6 +29,17 @@ def config_path(name: str) -> Path:
     return path
 
 
+def named_config(kind: str, name: str, files: str, hint: str = "") -> Path:
+    """Return the packaged file of a `kind` by its name; `files` is a pattern, such as ``accelerate/*.yaml``.
+
+    Raises UserError for an unknown name, with the nearest one, and `hint` after it.
+    """
+    known = {path.stem: path for path in CONFIGS.glob(files)}
+    if name not in known:
+        raise unknown(kind, name, known, hint)
+    return known[name]
+
+
 def path_text(path: Path) -> str:
     """Return how messages call a file: ``configs/judges.yaml`` for one of the package, its path for any other."""
     return str(path.relative_to(CONFIGS.parent)) if path.is_relative_to(CONFIGS) else str(path)

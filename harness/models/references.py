@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from harness.config.yaml_files import CONFIGS
+from harness.config.yaml_files import named_config
 from harness.engine.artifacts import Tracker
 from harness.engine.compute import Compute
 from harness.engine.store import RECORD
@@ -87,10 +87,7 @@ def needs_preparation(reference: str) -> bool:
 
 def chat_template_text(name: str) -> str:
     """Return the chat template ``configs/chat_templates/<name>.jinja``. Raises UserError for an unknown name."""
-    templates = {path.stem: path for path in (CONFIGS / "chat_templates").glob("*.jinja")}
-    if name not in templates:
-        raise unknown("chat template", name, templates)
-    return templates[name].read_text(encoding="utf-8")
+    return named_config("chat template", name, "chat_templates/*.jinja").read_text(encoding="utf-8")
 
 
 def prepare(reference: str, folder: Path, chat_template: str, closing_token: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from evals.base import Options
 from evals.judged_pairs import JudgedPairs
 from harness.config.learning_rates import RateTable, read_rate_table
-from harness.config.yaml_files import CONFIGS, from_mapping, is_path, load_yaml, path_text, read_yaml
+from harness.config.yaml_files import from_mapping, is_path, load_yaml, named_config, path_text, read_yaml
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
@@ -107,10 +107,9 @@ def _compute(machine: str) -> Compute:
         return Compute()
     if is_path(machine):
         return load_yaml(Path(machine), Compute)
-    known = {path.stem: path for path in (CONFIGS / "machines").glob("*.yaml")}
-    if machine not in known:
-        raise unknown("machine", machine, known, "; yours is a file, such as ./mine.yaml")
-    return load_yaml(known[machine], Compute)
+    return load_yaml(
+        named_config("machine", machine, "machines/*.yaml", "; yours is a file, such as ./mine.yaml"), Compute
+    )
 
 
 def _chosen_rates(recipe: Recipe, path: Path, where: str) -> RateTable | None:

@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config.yaml_files import CONFIGS
-from harness.errors import UserError, unknown
+from harness.config.yaml_files import named_config
+from harness.errors import UserError
 from harness.files import disk_full_error
 from harness.records import from_json, to_json
 from harness.training.job import LOSSES, SINGLE, Job, Progress, Track
@@ -37,10 +37,7 @@ OUT_OF_MEMORY = (
 
 def accelerate_config(name: str) -> Path:
     """Return the path of ``configs/accelerate/<name>.yaml``. Raises UserError for an unknown name."""
-    configs = {path.stem: path for path in (CONFIGS / "accelerate").glob("*.yaml")}
-    if name not in configs:
-        raise unknown("accelerate config", name, configs)
-    return configs[name]
+    return named_config("accelerate config", name, "accelerate/*.yaml")
 
 
 def require_launchable(accelerate: str, processes: int) -> None:
