@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.steps.train import optimize_preferences
+from harness.training.losses import PreferenceLoss
+from harness.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,21 @@ class PreferenceMethod:
     A base class for such methods; a chosen rate takes the place of `training.learning_rate`.
     """
 
-    beta: float
+    loss: PreferenceLoss
     training: TrainingSettings
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a β that there cannot be."""
-        self.preference  # noqa: B018
-
-    @property
-    def preference(self) -> PreferenceSettings:
-        """The settings of the preference stage, as its step takes them."""
-        return PreferenceSettings(self.beta, self.training)
+    def preference_stage(self, inputs: Inputs, policy: Artifact, pairs: Artifact) -> Artifact:
+        """Return `policy` trained on `pairs` with the loss, with its start as the reference where one is needed."""
+        revises = any(each.revises for each in self.loss.sequences)
+        return optimize_preferences(
+            policy=policy,
+            reference=policy,
+            pairs=pairs,
+            loss=self.loss,
+            settings=self.training,
+            seed=inputs.seed,
+            revision_prompt=inputs.prompt("revision") if revises else "",
+        )
 
 
 ResponseSets = Mapping[str, Mapping[str, Callable[[Any, Inputs], Artifact]]]

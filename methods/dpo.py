@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.engine.artifacts import Artifact
-from harness.steps.train import direct_preference_optimization
 from methods.base import Card, Inputs, Needs, PreferenceMethod
 
 
@@ -28,6 +27,4 @@ class DPO(PreferenceMethod):
     def build(self, inputs: Inputs) -> Artifact:
         """Return the initial policy trained to prefer the data's chosen answers to its rejected ones."""
         policy, pairs = inputs.checkpoint("sft"), inputs.data("preference_data")
-        return direct_preference_optimization(
-            policy=policy, reference=policy, pairs=pairs, settings=self.preference, seed=inputs.seed
-        ).append_label("DPO")
+        return self.preference_stage(inputs, policy, pairs).append_label("DPO")

@@ -8,7 +8,7 @@ from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import perplexity
 from harness.steps.respond import refine, respond
-from harness.steps.train import direct_preference_optimization, improver_examples, train_sft
+from harness.steps.train import improver_examples, train_sft
 from harness.training.settings import TrainingSettings
 from methods.base import Card, Inputs, Needs, PreferenceMethod, ResponseSets
 
@@ -58,8 +58,7 @@ class SGPO(PreferenceMethod):
     )
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a β or a number of rounds that there cannot be; each round deepens the graph."""
-        PreferenceMethod.__post_init__(self)
+        """Raise ValueError for a number of rounds that there cannot be; each round deepens the graph."""
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ValueError(f"rounds must be 1 to {MAX_ROUNDS}, not {self.rounds}")
 
@@ -99,9 +98,7 @@ class SGPO(PreferenceMethod):
         else:
             chosen = self.improvements(inputs, improver, answers).append_label("self-improvements")  # ỹ, Eq. 5
         pairs = preference_pairs(chosen=chosen, rejected=answers)  # D_P
-        return direct_preference_optimization(
-            policy=policy, reference=policy, pairs=pairs, settings=self.preference, seed=inputs.seed
-        ).append_label("preference stage")  # Eq. 6
+        return self.preference_stage(inputs, policy, pairs).append_label("preference stage")  # Eq. 6
 
     def improvements(self, inputs: Inputs, improver: Artifact, answers: Artifact) -> Artifact:
         """Return ỹ: `improver`'s versions of `answers` to the prompts of the preference data (Eq. 5)."""

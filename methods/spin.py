@@ -6,7 +6,6 @@ from typing import ClassVar
 from harness.engine.artifacts import Artifact
 from harness.steps.data import chosen_responses, preference_pairs
 from harness.steps.respond import respond
-from harness.steps.train import direct_preference_optimization
 from methods.base import Card, Inputs, Needs, PreferenceMethod
 
 
@@ -33,6 +32,4 @@ class SPIN(PreferenceMethod):
         references = chosen_responses(preference_data=inputs.data("preference_data"))
         answers = respond(model=policy, prompts=references, sampling=inputs.sampling, seed=inputs.seed)
         pairs = preference_pairs(chosen=references, rejected=answers.append_label("SFT's answers"))
-        return direct_preference_optimization(
-            policy=policy, reference=policy, pairs=pairs, settings=self.preference, seed=inputs.seed
-        ).append_label("SPIN")
+        return self.preference_stage(inputs, policy, pairs).append_label("SPIN")

@@ -22,7 +22,7 @@ from harness.steps.respond import respond
 from harness.steps.train import reference_log_probabilities
 from methods.base import PreferenceMethod
 
-STAGE = "train_dpo"
+STAGE = "train_preferences"
 """The step of a preference stage."""
 MULTIPLES = (0.5, 1.0, 2.0)
 """Of the chosen rate: where `sensitivity` looks."""
@@ -133,7 +133,7 @@ def _tried(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Tr
     with labels(f"{model} {method} held out"):
         role, prompts = _rows(inputs, method, held=True)
         stage = replace(inputs, replaced={role: prompts}).checkpoint(method)
-        pairs, training = stage.inputs["pairs"], stage.arguments["settings"].training
+        pairs, training = stage.inputs["pairs"], stage.arguments["settings"]
         assert isinstance(pairs, Artifact)
     policy = trained_at(scale, model, method, rate, seed)
     with labels(f"{model} {method} rate {rate_text(rate)}"):

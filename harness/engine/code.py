@@ -2,7 +2,7 @@
 
 A step depends on its own definition and on every definition that this refers to by name, through imports too, in the
 packages of this repository and in the step's own. Other definitions of the same modules do not count: a change of
-`train_dpo` is none of `train_sft`. Comments, docstrings and layout do not count either.
+`train_preferences` is none of `train_sft`. Comments, docstrings and layout do not count either.
 
 In doubt a definition counts: a name stands for all that it could mean, a module that is passed around counts whole, and
 so does what a module does while it is imported (bare statements, decorators, calls of our functions). Not seen are

@@ -23,9 +23,9 @@ from harness.plan.hardware import MEASURED_HERE, Device, Kind, Throughput, load_
 from harness.recipes.recipe import Recipe
 from harness.records import PreferencePair, Prompt, Response
 from harness.steps.estimates import load_estimates
-from harness.steps.train import SEQUENCES_PER_PAIR
 from harness.training.job import Progress
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.losses import Dpo
+from harness.training.settings import TrainingSettings
 from methods.base import training_settings
 
 SECONDS = 20.0
@@ -142,25 +142,26 @@ def _sft(trial: _Trial, out: Path) -> float:
 
 
 def _preference(trial: _Trial, out: Path) -> float:
-    from harness.training.dpo import run_dpo
-    from harness.training.rows import ReferenceLogProbability
+    from harness.training.preferences import run_preferences
+    from harness.training.rows import ReferenceLogProbabilities
 
     count = _rows(trial)
     pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
-    references = [ReferenceLogProbability(str(i), -1.0, -1.0) for i in range(count)]
-    settings, steps = PreferenceSettings(0.1, trial.settings), _Steps()
+    references = [ReferenceLogProbabilities(str(i), (-1.0, -1.0)) for i in range(count)]
+    loss, steps = Dpo(beta=0.1), _Steps()
     with steps.until_enough(out):
-        run_dpo(
+        run_preferences(
             trial.folder,
             pairs,
             references,
-            settings,
+            loss,
+            trial.settings,
             seed=0,
             out=out,
             track=steps.track,
             compute=trial.compute,
         )
-    return steps.rate * trial.settings.global_batch_size * trial.tokens * SEQUENCES_PER_PAIR / trial.compute.processes
+    return steps.rate * trial.settings.global_batch_size * trial.tokens * len(loss.sequences) / trial.compute.processes
 
 
 def _rows(trial: _Trial) -> int:

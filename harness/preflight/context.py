@@ -24,7 +24,7 @@ from harness.recipes.benches import baseline_roles, baselines_on
 from harness.recipes.recipe import DataRole, Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from harness.steps.estimates import model_shape
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 RUNS_A_MODEL: tuple[Work, ...] = ("training", "generation", "likelihood")
 EXPENSIVE: tuple[Work, ...] = (*RUNS_A_MODEL, "asking")
@@ -280,5 +280,5 @@ def preflight_context(
 
 def training_settings(training: Artifact) -> TrainingSettings:
     """Return the settings of a training stage, on preferences or not."""
-    settings: TrainingSettings | PreferenceSettings = training.arguments["settings"]
-    return settings.training if isinstance(settings, PreferenceSettings) else settings
+    settings: TrainingSettings = training.arguments["settings"]
+    return settings

@@ -19,7 +19,7 @@ from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, training_settings
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
-from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
+from harness.training.rows import PairEncoding, TrainingRows, preference_rows, sft_rows
 
 SAMPLE = 256
 """Rows of each data set whose tokens are looked at, evenly spread."""
@@ -118,8 +118,7 @@ def training_rows(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) 
     """Return the rows as a trainer gets them, by the functions that training itself uses."""
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:
-        unknown = [ReferenceLogProbability(row.prompt.id, 0.0, 0.0) for row in pairs]
-        return preference_rows(pairs, unknown, tokenizer, max_length)
+        return preference_rows(pairs, None, PairEncoding(tokenizer, max_length))
     return sft_rows([row for row in rows if isinstance(row, Response)], tokenizer, max_length)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.engine.artifacts import Artifact, Tracker
 from harness.engine.compute import Compute
@@ -16,9 +16,10 @@ from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext
 from harness.preflight.machine import MAX_CPU_PARAMETERS, LocalMachine, gib, local_machine
 from harness.records import PreferencePair, Response, read_rows
-from harness.training.job import LOSSES, StepLoss
+from harness.training.job import CURVES, TrainingStep
+from harness.training.losses import Dpo
 from harness.training.memory import resume_bytes
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.settings import TrainingSettings
 
 R = TypeVar("R", Response, PreferencePair)
 
@@ -54,20 +55,15 @@ def training_checks(context: PreflightContext, machine: LocalMachine | None = No
 
 def _try(context: PreflightContext, name: str) -> Iterator[Check]:
     """Make the checks that the run's own rows allow: a run of SFT alone has no pairs."""
-    folder, settings = context.checkpoint(context.base(name)), _settings(context, name)
-    preference, supervised = settings.get(PreferenceSettings), settings.get(TrainingSettings)
+    folder, trainings = context.checkpoint(context.base(name)), context.trainings(name)
+    preference, supervised = (
+        next((each.arguments["settings"] for each in trainings if ("loss" in each.arguments) is on_pairs), None)
+        for on_pairs in (True, False)
+    )
     if preference and (pairs := _rows(context, PreferencePair)):
         yield check_first_loss(name, folder, pairs[:ROWS], preference)
     if supervised and (answers := _rows(context, Response)):
         yield check_gradients(name, folder, spread_by_length(answers), supervised)
-
-
-def _settings(context: PreflightContext, name: str) -> dict[type, Any]:
-    """Return the settings of the run's first training of each kind, by their class."""
-    found: dict[type, Any] = {}
-    for each in context.trainings(name):
-        found.setdefault(type(each.arguments["settings"]), each.arguments["settings"])
-    return found
 
 
 def _rows(context: PreflightContext, kind: type[R]) -> list[R]:
@@ -101,20 +97,19 @@ def spread_by_length(rows: Sequence[Response]) -> list[Response]:
     return [ordered[number * (len(ordered) - 1) // (ROWS - 1)] for number in range(ROWS)] if ordered else []
 
 
-def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: PreferenceSettings) -> Check:
+def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], settings: TrainingSettings) -> Check:
     """Check that DPO starts at a loss of ln 2 where the policy is its own reference (Eq. 6), whatever the pairs."""
-    from harness.training.dpo import run_dpo
+    from harness.training.preferences import run_preferences
     from harness.training.reference import ReferenceScorer
 
-    what, precision = f"first DPO loss of {name}", settings.training.precision
-    still = _still(settings.training)
+    what, precision = f"first DPO loss of {name}", settings.precision
+    still = _still(settings)
     with temporary_folder() as out:
-        references = None  # in half precision the policy scores the pairs itself (`direct_preference_optimization`)
+        references = None  # in half precision the policy scores the pairs itself (`optimize_preferences`)
         if precision == "float32":
             references = ReferenceScorer(folder, still.max_length, precision).log_probabilities(pairs)
-        job = PreferenceSettings(settings.beta, still)
-        run_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
-        loss = read_rows(out / LOSSES, StepLoss)[0].loss
+        run_preferences(folder, pairs, references, Dpo(beta=1.0), still, seed=0, out=out, track=_untracked)
+        loss = read_rows(out / CURVES, TrainingStep)[0].loss
     detail = (
         f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
     )

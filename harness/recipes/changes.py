@@ -1,6 +1,7 @@
 """Changes of a recipe by the user: ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from harness.config.yaml_files import parse_yaml
@@ -69,10 +70,29 @@ def merged(*layers: Settings) -> dict[str, Any]:
     for layer in layers:
         for name, value in layer.items():
             before = whole.get(name)
-            if isinstance(value, Mapping) and isinstance(before, Mapping):
+            if isinstance(value, Mapping) and isinstance(before, Mapping) and _are_of_one_kind(before, value):
                 value = merged(before, value)
             whole[name] = value
     return whole
+
+
+def _are_of_one_kind(before: Settings, later: Settings) -> bool:
+    """Return whether both can be of the same class: another kind of loss has nothing of the one before."""
+    return "kind" not in later or later["kind"] == before.get("kind")
+
+
+def in_full(kind: type, settings: Settings, changes: Settings) -> dict[str, Any]:
+    """Return changed settings of a method, those named by their last part alone with their whole path.
+
+    ``beta`` is ``loss.beta`` for a class `kind` that has no β of its own, where `loss` alone of its `settings` has one.
+    """
+    own = {each.name for each in fields(kind)}
+    full: dict[str, Any] = {}
+    for name, value in changes.items():
+        groups = [group for group, inner in settings.items() if isinstance(inner, Mapping) and name in inner]
+        is_short = name not in own and len(groups) == 1
+        full = merged(full, {groups[0]: {name: value}} if is_short else {name: value})
+    return full
 
 
 def without(settings: Settings, others: Settings) -> dict[str, Any]:

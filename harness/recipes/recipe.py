@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
 from harness.models.generator import Sampling
 from harness.papers import paper_file
-from harness.recipes.changes import Settings, leaves, merged, split_row, without
+from harness.recipes.changes import Settings, in_full, leaves, merged, split_row, without
 from harness.recipes.registries import METHODS, load_method
 from harness.steps.data import DataRole, model
 from harness.steps.judge import judge
@@ -219,14 +219,16 @@ class Recipe(RecipeFile):
         name, own = split_row(row)
         parent = self.parent(name)
         kind = load_method(parent)
-        variant = _settings(self._definition(name)) if name != parent else {}
+        in_file = self._in_file(base_model, parent)
+        full = partial(in_full, kind, in_file)
+        variant = full(_settings(self._definition(name))) if name != parent else {}
         rate = self.chosen_rate(base_model, row) if issubclass(kind, PreferenceMethod) else None
         chosen = {"training": {"learning_rate": rate[1]}} if rate else {}
-        settings = merged(self._in_file(base_model, parent), variant, self._in_file(base_model, name), chosen)
+        settings = merged(in_file, variant, full(self._in_file(base_model, name)), chosen)
         changes = self.changes.get("methods", {})
-        asked = merged(without(changes.get(parent, {}), variant), changes.get(name, {}))
+        asked = merged(without(full(changes.get(parent, {})), variant), full(changes.get(name, {})))
         method = _decoded(kind, settings, f"{self.where}: methods.{name}")
-        for where, layer in ((f"--set methods.{name}", asked), (row, own)):
+        for where, layer in ((f"--set methods.{name}", asked), (row, full(own))):
             if layer:
                 settings = merged(settings, layer)
                 method = _decoded(kind, settings, where)

@@ -9,7 +9,7 @@ from harness.errors import UserError
 from harness.records import PreferencePair, Response
 from harness.steps.cost import CostContext, RowEstimate
 from harness.steps.edit_distance import Tokenize, checkpoint_tokens
-from harness.training.rows import ReferenceLogProbability
+from harness.training.rows import ReferenceLogProbabilities
 
 FIGURES = "figures.json"
 
@@ -33,7 +33,7 @@ def held_out_figures(
 
     `cut_off` is the share of its `answers` that reach the token limit; `tokens`, `chosen_tokens` and `rejected_tokens`
     are mean lengths of its answers and of both sides of the `pairs`, in its tokenizer's tokens without the closing one;
-    `log_probability` is the mean of log π(chosen | prompt) in nats an answer, from `ReferenceLogProbability` rows.
+    `log_probability` is the mean of log π(chosen | prompt) in nats an answer, from `ReferenceLogProbabilities` rows.
     Raises UserError where there is no pair.
     """
     own, sides = answers.rows(Response), pairs.rows(PreferencePair)
@@ -47,7 +47,7 @@ def held_out_figures(
             "tokens": _mean_length(tokenize, (row.text for row in own)),
             "chosen_tokens": _mean_length(tokenize, (row.chosen for row in sides)),
             "rejected_tokens": _mean_length(tokenize, (row.rejected for row in sides)),
-            "log_probability": fmean(row.chosen for row in log_probabilities.rows(ReferenceLogProbability)),
+            "log_probability": fmean(row.sums[0] for row in log_probabilities.rows(ReferenceLogProbabilities)),
         },
     )
 

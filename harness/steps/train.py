@@ -8,14 +8,12 @@ from harness.engine.graph import input_of
 from harness.records import PreferencePair, Prompt, Response
 from harness.steps.cost import CostContext, Likelihood, RowEstimate, Training
 from harness.steps.respond import refine_prompt_tokens, render
-from harness.training.rows import ReferenceLogProbability
-from harness.training.settings import Precision, PreferenceSettings, TrainingSettings
+from harness.training.losses import CHOSEN, REJECTED, PreferenceLoss, ScoredSequence
+from harness.training.rows import ReferenceLogProbabilities
+from harness.training.settings import Precision, TrainingSettings
 
 PAIRS = 64
 """How many pairs are appended at once by `reference_log_probabilities`."""
-
-SEQUENCES_PER_PAIR = 2
-"""The prompt with either answer."""
 
 
 def _sft_cost(context: CostContext) -> Training:
@@ -40,47 +38,79 @@ def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: Tra
     out.counts.update(metrics)
 
 
-def direct_preference_optimization(
-    *, policy: Artifact, reference: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
+def optimize_preferences(
+    *,
+    policy: Artifact,
+    reference: Artifact,
+    pairs: Artifact,
+    loss: PreferenceLoss,
+    settings: TrainingSettings,
+    seed: int,
+    revision_prompt: str = "",
 ) -> Artifact:
-    """Train `policy` on `pairs` against the frozen `reference` (Eq. 6).
+    """Train `policy` on `pairs` with `loss`, against the frozen `reference` where the loss needs one.
 
     What the reference thinks of the pairs is an artifact of its own: methods with the same reference and pairs share
     it, and training holds one model in memory. In half precision, where it depends on the batch, a policy that is its
     own reference scores the pairs itself, in the training's batches: it then starts level with its reference.
+    `revision_prompt` is how a loss shows an answer in context.
     """
-    training = settings.training
-    if training.precision != "float32" and policy == reference:
-        return train_dpo(policy=policy, references=policy, pairs=pairs, settings=settings, seed=seed)
-    references = reference_log_probabilities(
-        model=reference, pairs=pairs, max_length=training.max_length, precision=training.precision
+    references: Artifact | None = None
+    if loss.needs_reference and settings.precision != "float32" and policy == reference:
+        references = policy
+    elif loss.needs_reference:
+        references = reference_log_probabilities(
+            model=reference,
+            pairs=pairs,
+            max_length=settings.max_length,
+            precision=settings.precision,
+            sequences=loss.sequences,
+            revision_prompt=revision_prompt,
+        )
+    return train_preferences(
+        policy=policy,
+        references=references,
+        pairs=pairs,
+        loss=loss,
+        settings=settings,
+        seed=seed,
+        revision_prompt=revision_prompt,
     )
-    return train_dpo(policy=policy, references=references, pairs=pairs, settings=settings, seed=seed)
 
 
 def _reference_cost(context: CostContext) -> Likelihood:
-    return Likelihood(context.input("pairs"), PAIRS * SEQUENCES_PER_PAIR, SEQUENCES_PER_PAIR)
+    sequences = len(context.artifact.arguments["sequences"])
+    return Likelihood(context.input("pairs"), PAIRS * sequences, sequences)
 
 
-@step(version=1, resumable=True, work="likelihood", cost=_reference_cost)
+@step(version=2, resumable=True, work="likelihood", cost=_reference_cost)
 def reference_log_probabilities(
-    out: Output, *, model: Artifact, pairs: Artifact, max_length: int, precision: Precision
+    out: Output,
+    *,
+    model: Artifact,
+    pairs: Artifact,
+    max_length: int,
+    precision: Precision,
+    sequences: tuple[ScoredSequence, ...] = (CHOSEN, REJECTED),
+    revision_prompt: str = "",
 ) -> None:
-    """Write `ReferenceLogProbability` rows: log π_ref of both answers of each pair, cut and computed as in training."""
+    """Write `ReferenceLogProbabilities` rows: log π_ref of each pair's `sequences`, cut and computed as in training."""
     from harness.models.references import checkpoint_of
     from harness.training.reference import ReferenceScorer
 
     rows = pairs.rows(PreferencePair)
-    log = out.append_rows(ReferenceLogProbability, key=lambda row: row.prompt_id)
+    log = out.append_rows(ReferenceLogProbabilities, key=lambda row: row.prompt_id)
     progress = out.track(len(rows), "rows", done=len(log.done))
-    references = None
+    scorer = None
     by_length = sorted(rows, key=_length, reverse=True)  # where memory runs out, it does at once
     for start in range(0, len(rows), PAIRS):
         batch = by_length[start : start + PAIRS]
         if batch[0].prompt.id in log.done:
             continue
-        references = references or ReferenceScorer(checkpoint_of(model.folder), max_length, precision)
-        log.append(references.log_probabilities(batch))
+        scorer = scorer or ReferenceScorer(
+            checkpoint_of(model.folder), max_length, precision, sequences, revision_prompt
+        )
+        log.append(scorer.log_probabilities(batch))
         progress.advance(len(batch))
 
 
@@ -88,40 +118,53 @@ def _length(pair: PreferencePair) -> tuple[int, str]:
     return len(pair.prompt.text) + max(len(pair.chosen), len(pair.rejected)), pair.prompt.id
 
 
-def _dpo_cost(context: CostContext) -> Training:
-    settings: PreferenceSettings = context.artifact.arguments["settings"]
-    policy, references = context.input("policy"), context.input("references")
+def _preference_cost(context: CostContext) -> Training:
+    loss: PreferenceLoss = context.artifact.arguments["loss"]
+    policy = context.input("policy")
+    references = context.artifact.inputs.get("references")
+    own_reference = references == policy
+    reference = policy if own_reference else input_of(references, "model") if isinstance(references, Artifact) else None
     return Training(
         data=context.input("pairs"),
         start=policy,
-        settings=settings.training,
-        sequences=SEQUENCES_PER_PAIR,
-        beta=settings.beta,
-        reference=policy if references == policy else input_of(references, "model"),
-        scores_reference=references == policy,
+        settings=context.artifact.arguments["settings"],
+        sequences=len(loss.sequences),
+        beta=getattr(loss, "beta", None),
+        reference=reference,
+        scores_reference=own_reference,
     )
 
 
-@step(version=2, resumable=True, work="training", cost=_dpo_cost)
-def train_dpo(
-    out: Output, *, policy: Artifact, references: Artifact, pairs: Artifact, settings: PreferenceSettings, seed: int
+@step(version=1, resumable=True, work="training", cost=_preference_cost)
+def train_preferences(
+    out: Output,
+    *,
+    policy: Artifact,
+    references: Artifact | None,
+    pairs: Artifact,
+    loss: PreferenceLoss,
+    settings: TrainingSettings,
+    seed: int,
+    revision_prompt: str = "",
 ) -> None:
-    """Minimise the DPO loss (Eq. 6) over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
+    """Minimise `loss` over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
 
     With `policy` in their place it is its own reference.
     """
     from harness.models.references import checkpoint_of
-    from harness.training.dpo import run_dpo
+    from harness.training.preferences import run_preferences
 
-    metrics = run_dpo(
+    metrics = run_preferences(
         checkpoint_of(policy.folder),
         pairs.rows(PreferencePair),
-        None if references == policy else references.rows(ReferenceLogProbability),
+        None if references in (None, policy) else references.rows(ReferenceLogProbabilities),
+        loss,
         settings,
         seed=seed,
         out=out.folder,
         track=out.track,
         compute=out.compute,
+        revision_prompt=revision_prompt,
     )
     out.counts.update(metrics)
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from harness.engine.compute import Compute
 from harness.errors import UserError
+
+ROWS_OF_LIKE_LENGTH = 8
+"""Rows of a forward pass where nobody says how many: more are padded more, fewer leave a processor waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,19 @@ def spread(global_batch_size: int, compute: Compute) -> Spread:
             f"of the recipe's machine, set processes to {_divisors(global_batch_size)}"
         )
     share = global_batch_size // processes
-    micro = share if compute.micro_batch_size is None else compute.micro_batch_size
+    micro = _like_length(share, processes) if compute.micro_batch_size is None else compute.micro_batch_size
     if micro < 1 or share % micro:
         raise UserError(
             f"micro_batch_size {micro} does not divide a process's share of the global batch, {share} of "
             f"{global_batch_size}; in the file of the recipe's machine, set it to {_divisors(share)}"
         )
     return Spread(processes, micro, share // micro)
+
+
+def _like_length(share: int, processes: int) -> int:
+    """Choose the rows of a forward pass: few, so that they are of like length, where no other process waits for it."""
+    most = share if processes > 1 else ROWS_OF_LIKE_LENGTH
+    return max(size for size in range(1, share + 1) if share % size == 0 and size <= most)
 
 
 def _divisors(number: int) -> str:
@@ -57,14 +67,21 @@ def _spreads(batches: Iterable[int], compute: Compute) -> bool:
         return False
 
 
-def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, process: int) -> list[list[int]]:
-    """Return the rows that `process` takes of an epoch in this `order`, one list per forward pass.
+class ForwardPass(NamedTuple):
+    """The rows of one forward pass of a process, and the rows of its optimizer step, over all processes."""
+
+    rows: list[int]
+    rows_of_step: int
+
+
+def forward_passes(order: Sequence[int], lengths: Sequence[int], how: Spread, process: int) -> list[ForwardPass]:
+    """Return the forward passes that `process` makes of an epoch in this `order`.
 
     Each run of `how.global_batch_size` rows of `order` is one optimizer step, however it is spread; where a step takes
     several forward passes, rows of like length go through the same one. In the last, smaller step every process makes
-    equally many passes, some of them with an empty list.
+    equally many passes, some of them without a row.
     """
-    taken: list[list[int]] = []
+    taken: list[ForwardPass] = []
     for start in range(0, len(order), how.global_batch_size):
         batch = list(order[start : start + how.global_batch_size])
         if how.processes * how.accumulation > 1:
@@ -72,12 +89,12 @@ def micro_batches(order: Sequence[int], lengths: Sequence[int], how: Spread, pro
         rows_per_pass = how.processes * how.micro_batch_size
         for first in range(0, len(batch), rows_per_pass):
             mine = first + process * how.micro_batch_size
-            taken.append(batch[mine : mine + how.micro_batch_size])
+            taken.append(ForwardPass(batch[mine : mine + how.micro_batch_size], len(batch)))
     return taken
 
 
 class EpochBatches:
-    """`micro_batches` of one process as a batch sampler, in the order that seed and epoch give."""
+    """`forward_passes` of one process as a batch sampler, in the order that seed and epoch give."""
 
     def __init__(self, lengths: Sequence[int], how: Spread, process: int, seed: int) -> None:
         self._lengths, self._how, self._process, self._seed = lengths, how, process, seed
@@ -92,9 +109,9 @@ class EpochBatches:
         passes = -(-(rows % size) // (self._how.processes * self._how.micro_batch_size))
         return rows // size * self._how.accumulation + passes
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[ForwardPass]:
         import torch
 
         random = torch.Generator().manual_seed(self._seed + self._epoch)
         order = torch.randperm(len(self._lengths), generator=random).tolist()
-        return iter(micro_batches(order, self._lengths, self._how, self._process))
+        return iter(forward_passes(order, self._lengths, self._how, self._process))

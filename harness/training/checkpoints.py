@@ -3,9 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.training.job import REFERENCE, Job
 
@@ -13,23 +11,20 @@ COMPLETE_MARKER = "complete.json"
 """Written into a checkpoint once everything else of it is on the disk."""
 
 
-def commit_checkpoint(checkpoint: Path, job: Job, log_state: Mapping[str, Any]) -> None:
-    """Flush `checkpoint` to the disk, mark it complete, and remove the others.
-
-    `log_state` are the trainer's counters since it last logged, which it does not save itself.
-    """
+def commit_checkpoint(checkpoint: Path, job: Job) -> None:
+    """Flush `checkpoint` to the disk, mark it complete, and remove the others."""
     for path in sorted(checkpoint.rglob("*")):
         _sync(path)
     aside = checkpoint / f".{COMPLETE_MARKER}"
-    aside.write_text(json.dumps({"splitting": job.splitting, "log_state": log_state}), encoding="utf-8")
+    aside.write_text(json.dumps({"splitting": job.splitting}), encoding="utf-8")
     _sync(aside)
     aside.replace(checkpoint / COMPLETE_MARKER)
     _sync(checkpoint)
     _remove_others(job, checkpoint)
 
 
-def latest_checkpoint(job: Job) -> tuple[Path, dict[str, Any]] | None:
-    """Return the checkpoint to resume from and its log state, None without one; incomplete ones do not count."""
+def latest_checkpoint(job: Job) -> Path | None:
+    """Return the checkpoint to resume from, None without one; incomplete ones do not count."""
     found = sorted(job.trainer_folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for checkpoint in reversed(found):
         try:
@@ -37,7 +32,7 @@ def latest_checkpoint(job: Job) -> tuple[Path, dict[str, Any]] | None:
         except (OSError, ValueError):
             continue
         if mark["splitting"] == job.splitting:
-            return checkpoint, mark["log_state"]
+            return checkpoint
     return None
 
 

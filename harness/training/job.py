@@ -2,25 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from harness.training.batches import Spread
+from harness.training.losses import PreferenceLoss
 from harness.training.settings import TrainingSettings
 
 SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
-LOSSES = "losses.jsonl"
-"""File beside a trained checkpoint: the loss of every optimizer step."""
+CURVES = "train.jsonl"
+"""File beside a trained checkpoint: `TrainingStep` rows."""
 REFERENCE = "reference-"
 """Start of the files, one a process, with the log-probabilities of its batches under the initial weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class StepLoss:
-    """The mean loss of one optimizer step, over its whole global batch; None where it was no finite number."""
+class TrainingStep:
+    """One optimizer step; means are over its whole global batch, and None stands for no finite number."""
 
     step: int
     loss: float | None
+    learning_rate: float | None
+    gradient_norm: float | None
+    """Before it is clipped."""
+    reward_margin: float | None = None
+    """Of a preference loss, as all below: the reward of the chosen answer minus that of the rejected one."""
+    reward_accuracy: float | None = None
+    """The share of pairs whose chosen answer has the higher reward; a tie counts half."""
+    chosen_log_probability: float | None = None
+    """log π of an answer, in nats."""
+    rejected_log_probability: float | None = None
 
 
 class Progress(Protocol):
@@ -41,21 +52,22 @@ class Track(Protocol):
 class Job:
     """One training: model, settings, and how its batches are spread over processes."""
 
-    kind: Literal["sft", "dpo"]
     model: str
     """The checkpoint folder to start from."""
     out: str
     """The folder that becomes the trained checkpoint."""
     settings: TrainingSettings
-    beta: float
-    """Of DPO; 0 elsewhere."""
     seed: int
     spread: Spread
     accelerate: str
     gradient_checkpointing: bool
     save_every: int | None
+    loss: PreferenceLoss | None = None
+    """Of a training on pairs; None for supervised fine-tuning."""
     is_own_reference: bool = False
-    """Of DPO: whether the reference is what it starts from, scored in the training's own batches."""
+    """Of a training on pairs: whether the reference is what it starts from, scored in the training's own batches."""
+    track_with: str = ""
+    """The tracker that the curves are handed to as well, by transformers' name for it."""
 
     @property
     def trainer_folder(self) -> Path:

@@ -19,7 +19,7 @@ from harness.config.yaml_files import named_config
 from harness.errors import UserError
 from harness.files import disk_full_error
 from harness.records import from_json, to_json
-from harness.training.job import LOSSES, SINGLE, Job, Progress, Track
+from harness.training.job import CURVES, SINGLE, Job, Progress, Track
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -93,7 +93,7 @@ def _follow(job: Job, command: list[str], track: Track) -> dict[str, float]:
 
 
 def _is_saved(checkpoint: Path) -> bool:
-    """Return whether a trained checkpoint is complete: `LOSSES` is written last, and no weight file is cut short."""
+    """Return whether a trained checkpoint is complete: `CURVES` is written last, and no weight file is cut short."""
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(checkpoint.glob("*.safetensors"))
@@ -103,7 +103,7 @@ def _is_saved(checkpoint: Path) -> bool:
                 pass
     except (OSError, SafetensorError):
         return False
-    return bool(weights) and (checkpoint / LOSSES).exists()
+    return bool(weights) and (checkpoint / CURVES).exists()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from harness.models.hf import load_pretrained, silence_libraries
 from harness.records import write_rows
 from harness.training.batches import spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
-from harness.training.job import LOSSES, SINGLE, Job, Progress, StepLoss, Track
+from harness.training.job import CURVES, SINGLE, Job, Progress, Track, TrainingStep
 from harness.training.launch import launch, mendable_errors, require_launchable
+from harness.training.losses import PreferenceLoss
 from harness.training.rows import TrainingRows
 from harness.training.settings import TrainingSettings
+from harness.training.trainer import merged_model, require_packages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -22,31 +25,39 @@ MakeTrainer = Callable[[Job, "Dataset"], Any]
 
 
 def make_job(
-    kind: Any, model: Path, settings: TrainingSettings, beta: float, seed: int, out: Path, compute: Compute
+    model: Path,
+    settings: TrainingSettings,
+    seed: int,
+    out: Path,
+    compute: Compute,
+    loss: PreferenceLoss | None = None,
+    *,
+    is_own_reference: bool = False,
 ) -> Job:
     """Return the job, with its batch spread as `compute` says. Raises UserError where it cannot train that way."""
     require_launchable(compute.accelerate, compute.processes)
+    require_packages(settings)
     return Job(
-        kind=kind,
         model=str(model),
         out=str(out),
         settings=settings,
-        beta=beta,
         seed=seed,
         spread=spread(settings.global_batch_size, compute),
         accelerate=compute.accelerate,
         gradient_checkpointing=compute.gradient_checkpointing,
         save_every=compute.save_every,
+        loss=loss,
+        is_own_reference=is_own_reference,
     )
 
 
 def train(job: Job, rows: TrainingRows, track: Track, make_trainer: MakeTrainer) -> dict[str, float]:
     """Train in this process or in several; leave the trained checkpoint and no intermediate files.
 
-    Returns TRL's last logged metrics and the counts of `rows`.
+    Returns the metrics of the last step and the counts of `rows`.
     """
     found = latest_checkpoint(job)
-    prune_checkpoints(job, found[0] if found else None)
+    prune_checkpoints(job, found)
     if job.accelerate == SINGLE:
         with mendable_errors(Path(job.out)):
             metrics = run(job, rows.dataset, track, make_trainer)
@@ -59,98 +70,58 @@ def train(job: Job, rows: TrainingRows, track: Track, make_trainer: MakeTrainer)
 
 
 def run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> dict[str, float]:
-    """Train as one of the job's processes, of which the first one saves. Returns TRL's last logged metrics."""
+    """Train as one of the job's processes, of which the first one saves. Returns the metrics of the last step."""
     from transformers import PrinterCallback
 
     silence_libraries()
     trainer = make_trainer(job, rows)
-    record = _TrainerRecord(trainer)
-    trainer.add_callback(_record_callback(record, job, track))
+    trainer.add_callback(_course_callback(trainer, track))
     trainer.remove_callback(PrinterCallback)
     found = latest_checkpoint(job)
-    if found is not None:
-        record.log_state = found[1]
-    trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
+    trainer.train(resume_from_checkpoint=str(found) if found else None)
     _save(trainer, job)
+    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
-        write_rows(Path(job.out) / LOSSES, record.losses)
-    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return {name: float(value) for name, value in (logged[-1] if logged else {}).items()}
+        write_rows(Path(job.out) / CURVES, [_training_step(entry) for entry in steps])
+    return {name: float(value) for name, value in (steps[-1] if steps else {}).items()}
+
+
+def _training_step(entry: Mapping[str, float]) -> TrainingStep:
+    """Return one entry of a trainer's log as a row."""
+    renamed = {"gradient_norm": entry.get("grad_norm"), **entry}
+    finite = {name: value for name, value in renamed.items() if value is not None and math.isfinite(value)}
+    return TrainingStep(
+        int(entry["step"]), **{each.name: finite.get(each.name) for each in fields(TrainingStep) if each.name != "step"}
+    )
 
 
 def _save(trainer: Any, job: Job) -> None:
     """Save the trained weights, gathered by the first process, and the tokenizer beside them."""
-    if job.accelerate == SINGLE:
-        trainer.model.save_pretrained(job.out)
-    else:
-        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes take part
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if trainer.is_world_process_zero():
-            model.save_pretrained(job.out, state_dict=weights)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes take part
     if trainer.is_world_process_zero():
+        if job.settings.lora is None:
+            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(job.out, state_dict=weights)
+        else:
+            merged_model(job, weights).save_pretrained(job.out)
         trainer.processing_class.save_pretrained(job.out)
 
 
-class _TrainerRecord:
-    """The losses so far and TRL's counters since it last logged, neither of which its own checkpoints have."""
-
-    def __init__(self, trainer: Any) -> None:
-        self._trainer = trainer
-        self.losses: list[StepLoss] = []
-
-    def end_step(self) -> None:
-        """Record the mean loss of a step's forward passes."""
-        loss = self._mean(sum(self._trainer.pass_losses))
-        self._trainer.pass_losses.clear()
-        step = self._trainer.state.global_step
-        self.losses.append(StepLoss(step, loss if math.isfinite(loss) else None))
-
-    @property
-    def log_state(self) -> dict[str, Any]:
-        """Trainer counters since the last log, as JSON, saved with a checkpoint."""
-        trainer = self._trainer
-        return {
-            "losses": [[each.step, each.loss] for each in self.losses],
-            "loss": self._mean(trainer._tr_loss),
-            "logged": trainer._globalstep_last_logged,
-            "metrics": dict(trainer._metrics["train"]),
-            "tokens": trainer._total_train_tokens,
-        }
-
-    @log_state.setter
-    def log_state(self, saved: Mapping[str, Any]) -> None:
-        self.losses = [StepLoss(step, loss) for step, loss in saved["losses"]]
-        self._trainer._metrics["train"].update(saved["metrics"])
-        self._trainer._total_train_tokens = saved["tokens"]
-        self._since = saved["logged"], saved["loss"]
-
-    def begin(self, job: Job, track: Track) -> None:
-        """Restore the counters, and score the own reference, once the trainer has set up its loop."""
-        if job.is_own_reference:
-            self._trainer.take_own_reference(track)
-        if self.losses:
-            self._trainer._globalstep_last_logged = self._since[0]
-            self._trainer._tr_loss += self._since[1]
-
-    def _mean(self, loss: Any) -> float:
-        return float(self._trainer.accelerator.gather(loss.reshape(1)).mean())
-
-
-def _record_callback(record: _TrainerRecord, job: Job, track: Track) -> Any:
+def _course_callback(trainer: Any, track: Track) -> Any:
+    """Return the callback that reports progress, and makes checkpoints ones that can be resumed."""
     from transformers import TrainerCallback
 
-    class RecordCallback(TrainerCallback):
+    class CourseCallback(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            record.begin(job, track)
+            if trainer.job.is_own_reference:
+                trainer.take_own_reference(track)
             self.progress: Progress = track(state.max_steps, "steps", state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            record.end_step()
             self.progress.advance()
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            log_state = record.log_state  # all processes take part, and all have written when they have
+            trainer.accelerator.wait_for_everyone()  # all have written when all are here
             if state.is_world_process_zero:
-                commit_checkpoint(job.trainer_folder / f"checkpoint-{state.global_step}", job, log_state)
+                commit_checkpoint(trainer.job.trainer_folder / f"checkpoint-{state.global_step}", trainer.job)
 
-    return RecordCallback()
+    return CourseCallback()

@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.errors import UserError
 from harness.models.chat import answer_ids, conversation, prompt_ids
 from harness.records import Message, PreferencePair, Response
+from harness.training.losses import CHOSEN, REJECTED, Answer, ScoredSequence
+from harness.training.token_tree import TokenTree, token_tree
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -14,16 +18,17 @@ if TYPE_CHECKING:
 UNSCORED = -100
 """The label of a token that bears no loss."""
 LENGTH = "length"
-"""The column with the number of tokens of a row's longest sequence."""
+"""The column with the number of tokens that a row has the model compute."""
+REFERENCE = "reference"
+"""The column with the reference's log-probabilities of a row's sequences."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceLogProbability:
-    """log π_ref of both answers of a pair, with closing tokens and cut as in training; in nats."""
+class ReferenceLogProbabilities:
+    """log π_ref of the scored sequences of a pair, with closing tokens and cut as in training; in nats."""
 
     prompt_id: str
-    chosen: float
-    rejected: float
+    sums: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,14 @@ class TrainingRows:
         }
 
 
-def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> TrainingRows:
+def sft_rows(
+    examples: Sequence[Response], tokenizer: Any, max_length: int, max_prompt_length: int | None = None
+) -> TrainingRows:
     """Return `input_ids` and `labels` of conversations, with the loss on every answer, also of earlier turns.
 
-    Raises UserError where the chat template hides which tokens an earlier answer is.
+    Raises UserError where the chat template hides which tokens an earlier answer is, and for a prompt that is too long.
     """
-    count = _Count(max_length)
+    count = _Count(max_length, max_prompt_length)
     rows = []
     for example in examples:
         messages = conversation(example.prompt)
@@ -68,62 +75,110 @@ def sft_rows(examples: Sequence[Response], tokenizer: Any, max_length: int) -> T
         labels = [*_earlier_labels(tokenizer, messages, prompt, example.prompt.id), *answer]
         ids, labels = [*prompt, *answer][:max_length], labels[:max_length]
         is_scored = any(label != UNSCORED for label in labels)
+        count.prompt(example.prompt.id, len(prompt))
         if count.keeps([len(prompt) + len(answer)], is_scored, example.is_ended):
-            rows.append(_packed({"input_ids": ids, "labels": labels, LENGTH: len(ids)}))
+            packed = {"input_ids": np.asarray(ids, np.int32), "labels": np.asarray(labels, np.int32)}
+            rows.append({**packed, LENGTH: len(ids)})  # Python's integers would take tens of gigabytes of UltraChat
     return count.of(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PairSequences:
+    """The token ids of the sequences of a pair that a loss scores."""
+
+    sequences: list[list[int]]
+    """Context and target of each, cut at the length allowed."""
+    starts: list[int]
+    """Where each target starts."""
+    lengths: list[int]
+    """Tokens of each before it was cut."""
+
+    @property
+    def are_scored(self) -> bool:
+        """Whether something is left of every target."""
+        return all(start < len(ids) for start, ids in zip(self.starts, self.sequences, strict=True))
+
+    @property
+    def tree(self) -> TokenTree:
+        """The sequences as a forward pass takes them."""
+        return token_tree(self.sequences, self.starts)
+
+
+@dataclass(frozen=True, slots=True)
+class PairEncoding:
+    """The way from a preference pair to the token ids of its scored sequences."""
+
+    tokenizer: Any
+    max_length: int
+    sequences: Sequence[ScoredSequence] = (CHOSEN, REJECTED)
+    max_prompt_length: int | None = None
+    revision_prompt: str = ""
+    """The user's turn that shows an answer as a draft, with the fields {request} and {draft}."""
+
+    def __call__(self, pair: PreferencePair) -> PairSequences:
+        """Return the pair's sequences. Raises UserError as `prompt_ids` does."""
+        answers = {
+            side: answer_ids(self.tokenizer, each.text, is_ended=each.is_ended)
+            for side, each in zip(("chosen", "rejected"), pair.responses, strict=True)
+        }
+        contexts = {revises: self._context(pair, revises) for revises in {each.revises for each in self.sequences}}
+        parts = [
+            ([], contexts[each.revises]) if each.target == "prompt" else (contexts[each.revises], answers[each.target])
+            for each in self.sequences
+        ]
+        return PairSequences(
+            [[*context, *target][: self.max_length] for context, target in parts],
+            [len(context) or 1 for context, _ in parts],  # nothing predicts the first token of a prompt
+            [len(context) + len(target) for context, target in parts],
+        )
+
+    def _context(self, pair: PreferencePair, revises: Answer | None) -> list[int]:
+        if revises is None:
+            return prompt_ids(self.tokenizer, conversation(pair.prompt))
+        draft = pair.chosen if revises == "chosen" else pair.rejected
+        message = self.revision_prompt.format(request=pair.prompt.text, draft=draft)
+        return prompt_ids(self.tokenizer, conversation(pair.prompt, message))
 
 
 def preference_rows(
     pairs: Sequence[PreferencePair],
-    references: Sequence[ReferenceLogProbability] | None,
-    tokenizer: Any,
-    max_length: int,
+    references: Sequence[ReferenceLogProbabilities] | None,
+    encoding: PairEncoding,
 ) -> TrainingRows:
-    """Return `prompt_ids`, `chosen_ids`, `rejected_ids` of pairs, with the reference's log-probabilities if given.
+    """Return the token trees of pairs, with the reference's log-probabilities if given.
 
     A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text. A
-    pair of equal answers stays, and is counted.
+    pair of equal answers stays, and is counted. Raises UserError for a prompt that is too long.
     """
     by_prompt = {row.prompt_id: row for row in references or ()}
-    count = _Count(max_length)
+    count = _Count(encoding.max_length, encoding.max_prompt_length)
     rows = []
     for pair in pairs:
-        prompt, chosen, rejected = pair_ids(pair, tokenizer)
-        lengths = [len(prompt) + len(answer) for answer in (chosen, rejected)]
-        are_scored = len(prompt) < min(max_length, *lengths)
-        if count.keeps(lengths, are_scored, all(answer.is_ended for answer in pair.responses)):
-            row: dict[str, Any] = {
-                "prompt_ids": prompt,
-                "chosen_ids": cut(prompt, chosen, max_length),
-                "rejected_ids": cut(prompt, rejected, max_length),
-                LENGTH: min(max(lengths), max_length),
-            }
-            count.identical += row["chosen_ids"] == row["rejected_ids"]
+        encoded = encoding(pair)
+        count.prompt(pair.prompt.id, max(encoded.starts))
+        if count.keeps(encoded.lengths, encoded.are_scored, all(answer.is_ended for answer in pair.responses)):
+            tree = encoded.tree
+            count.identical += encoded.sequences[0] == encoded.sequences[1]
+            row: dict[str, Any] = {**vars(tree), LENGTH: len(tree.ids)}
             if references is not None:
-                reference = by_prompt[pair.prompt.id]
-                row |= {"ref_chosen_logps": reference.chosen, "ref_rejected_logps": reference.rejected}
-            rows.append(_packed(row))
+                row[REFERENCE] = list(by_prompt[pair.prompt.id].sums)
+            rows.append(row)
     return count.of(rows)
-
-
-def pair_ids(pair: PreferencePair, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """Return the token ids of the prompt, of the chosen and of the rejected answer."""
-    chosen, rejected = (answer_ids(tokenizer, each.text, is_ended=each.is_ended) for each in pair.responses)
-    return prompt_ids(tokenizer, conversation(pair.prompt)), chosen, rejected
-
-
-def cut(prompt: Sequence[int], answer: Sequence[int], max_length: int) -> list[int]:
-    """Cut an answer's ids so that prompt and answer together have `max_length` tokens at most."""
-    return list(answer[: max(max_length - len(prompt), 0)])
 
 
 class _Count:
     """Counts of the rows that `max_length` cuts, drops or leaves."""
 
-    def __init__(self, max_length: int) -> None:
-        self._max_length = max_length
+    def __init__(self, max_length: int, max_prompt_length: int | None) -> None:
+        self._max_length, self._max_prompt_length = max_length, max_prompt_length
+        self._too_long: list[tuple[int, str]] = []
         self._truncated = self._dropped = self._closed = self._unclosed = 0
         self.identical = 0
+
+    def prompt(self, prompt_id: str, length: int) -> None:
+        """Note a prompt that is longer than allowed."""
+        if self._max_prompt_length is not None and length > self._max_prompt_length:
+            self._too_long.append((length, prompt_id))
 
     def keeps(self, lengths: Sequence[int], is_scored: bool, is_ended: bool) -> bool:
         """Count a row of sequences with these lengths, and return whether it stays: if something of it `is_scored`.
@@ -138,16 +193,15 @@ class _Count:
         return is_scored
 
     def of(self, rows: Sequence[Mapping[str, Any]]) -> TrainingRows:
+        if self._too_long:
+            longest, name = max(self._too_long)
+            raise UserError(
+                f"{len(self._too_long)} prompts are longer than max_prompt_length, {self._max_prompt_length} tokens;"
+                f" the longest, {name}, has {longest}: raise max_prompt_length, or leave such prompts out of the data"
+            )
         return TrainingRows(
             _dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed, self.identical
         )
-
-
-def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Pack the row into four bytes a token: as Python's integers, those of UltraChat would take tens of gigabytes."""
-    import numpy as np
-
-    return {name: np.asarray(value, np.int32) if isinstance(value, list) else value for name, value in row.items()}
 
 
 def _dataset(rows: Sequence[Mapping[str, Any]]) -> "Dataset":

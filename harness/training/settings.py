@@ -5,8 +5,32 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Precision = Literal["float32", "bfloat16"]
-Optimizer = Literal["adamw", "rmsprop"]
-LearningRateSchedule = Literal["cosine", "linear"]
+Optimizer = Literal["adamw", "rmsprop", "adamw_8bit"]
+LearningRateSchedule = Literal["cosine", "linear", "constant", "inverse_sqrt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters (Hu et al. 2021): trained in the place of the weights, and merged into them at the end.
+
+    The defaults are those of TRL's scripts. Without `target_modules`, peft chooses by architecture: the query and value
+    projections of Llama, Qwen2 and Mistral.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    target_modules: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for settings that no adapter can have."""
+        for name in ("rank", "alpha"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} of lora must be 1 or more, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout of lora must be from 0 to below 1, not {self.dropout:g}")
+        if self.target_modules == ():
+            raise ValueError("target_modules of lora must name a module; leave it out for those of the architecture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,44 +38,46 @@ class TrainingSettings:
     """Optimisation settings (section 4.2). `global_batch_size` is the effective one, whatever it is spread over.
 
     `precision` is that of the forward and backward passes; weights and optimizer are kept in float32. The optimizers
-    are torch's AdamW without weight decay and RMSprop without momentum; `schedule` is how the learning rate goes to
-    zero after `warmup_share` of the steps.
+    are torch's AdamW, RMSprop without momentum, and AdamW of bitsandbytes with moments in 8 bits. The learning rate
+    rises over `warmup_share` of the steps, or over `warmup_steps`; then `schedule` says how it falls: by a cosine to
+    `final_rate_share` of the learning rate, by a line to 0, not at all, or with the inverse square root of the steps.
+    No prompt may have more than `max_prompt_length` tokens.
     """
 
     learning_rate: float
     epochs: int
     global_batch_size: int
     max_length: int
-    warmup_share: float
+    warmup_share: float = 0.0
     precision: Precision = "float32"
     optimizer: Optimizer = "adamw"
     schedule: LearningRateSchedule = "cosine"
+    warmup_steps: int = 0
+    final_rate_share: float = 0.0
+    weight_decay: float = 0.0
+    max_prompt_length: int | None = None
+    lora: Lora | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for settings that no training can have. A rate of 0 is allowed, and changes nothing.
-
-        The trainer would read a share of 1 or more as a number of steps.
-        """
+        """Raise ValueError for settings that no training can have. A rate of 0 is allowed, and changes nothing."""
         for name in ("epochs", "global_batch_size", "max_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.learning_rate < 0:
-            raise ValueError(f"learning_rate must not be negative, but is {self.learning_rate:g}")
+        for name in ("learning_rate", "weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name):g}")
         if not 0 <= self.warmup_share < 1:
             raise ValueError(f"warmup_share is a share of all steps, from 0 to below 1, not {self.warmup_share:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class PreferenceSettings:
-    """Settings of a DPO stage: `beta` is Eq. 6's."""
-
-    beta: float
-    training: TrainingSettings
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a β that makes the loss a constant, or turns it round."""
-        if not self.beta > 0:
-            raise ValueError(f"beta must be above 0, not {self.beta:g}")
+        if self.warmup_share and self.warmup_steps:
+            raise ValueError("give warmup_share or warmup_steps, not both")
+        if not 0 <= self.final_rate_share <= 1:
+            raise ValueError(f"final_rate_share is a share of the learning rate, not {self.final_rate_share:g}")
+        if self.final_rate_share and self.schedule != "cosine":
+            raise ValueError(f"final_rate_share is where a cosine ends; the schedule is {self.schedule}")
+        if self.max_prompt_length is not None and not 1 <= self.max_prompt_length < self.max_length:
+            raise ValueError(
+                f"max_prompt_length must be from 1 to below max_length, {self.max_length}: not {self.max_prompt_length}"
+            )
 
 
 def autocast(precision: Precision, device: str) -> AbstractContextManager[Any]:

@@ -11,7 +11,13 @@ from harness.training.job import Job, Track
 from harness.training.loop import make_job, train
 from harness.training.rows import UNSCORED, sft_rows
 from harness.training.settings import TrainingSettings
-from harness.training.trainer import even_batches, load_policy, load_training_tokenizer, trainer_arguments
+from harness.training.trainer import (
+    even_batches,
+    load_policy,
+    load_training_tokenizer,
+    on_one_device,
+    trainer_arguments,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +36,13 @@ def run_sft(
 ) -> dict[str, float]:
     """Fine-tune on (conversation, response) examples, with the loss on the assistant's turns only; save to `out`.
 
-    Goes on from the checkpoints that a killed run left in `out`. Returns TRL's last logged metrics, and how many rows
-    were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
+    Goes on from the checkpoints that a killed run left in `out`. Returns the metrics of the last step, and how many
+    rows were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
     """
-    job = make_job("sft", model_folder, settings, 0.0, seed, out, compute or Compute())
+    job = make_job(model_folder, settings, seed, out, compute or Compute())
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)
-    return train(job, sft_rows(examples, tokenizer, settings.max_length), track, sft_trainer)
+    rows = sft_rows(examples, tokenizer, settings.max_length, settings.max_prompt_length)
+    return train(job, rows, track, sft_trainer)
 
 
 def sft_gradient(
@@ -56,7 +63,7 @@ def sft_gradient(
             self.gradient = torch.cat([grad.detach().flatten().float().cpu() for grad in grads])
 
     silence_libraries()
-    job = make_job("sft", model_folder, settings, 0.0, 0, out, compute)
+    job = make_job(model_folder, settings, 0, out, compute)
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)
     trainer = sft_trainer(job, sft_rows(examples, tokenizer, settings.max_length).dataset)
     trainer.args.max_grad_norm = 0.0
@@ -72,8 +79,12 @@ def sft_trainer(job: Job, rows: "Dataset") -> Any:
     """Return TRL's SFTTrainer for rows of token ids (`sft_rows`)."""
     from trl import SFTConfig, SFTTrainer
 
-    prepared = {"skip_prepare_dataset": True}
-    arguments = SFTConfig(**trainer_arguments(job), shuffle_dataset=False, dataset_kwargs=prepared)
+    arguments = on_one_device(SFTConfig)(
+        **trainer_arguments(job),
+        max_length=job.settings.max_length,
+        shuffle_dataset=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
     model, tokenizer = load_policy(job, arguments)
     trainer = even_batches(SFTTrainer)(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
     trainer.take_batches(job, {"input_ids": [tokenizer.pad_token_id] * 2, "labels": [UNSCORED] * 2})

@@ -1,25 +1,42 @@
-"""The parts that all trainers share: arguments, model and tokenizer, and global batches that ignore their spread."""
+"""The parts that both trainers share: arguments, model and tokenizer, and global batches that ignore their spread."""
 
 from collections.abc import Mapping
-from functools import wraps
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UserError
 from harness.models.checkpoint_files import reading
 from harness.models.context_length import require_max_length
 from harness.models.hf import load_checkpoint, load_config, load_tokenizer, prepare_tokenizer
-from harness.training.batches import EpochBatches
+from harness.training.batches import EpochBatches, ForwardPass
 from harness.training.job import SINGLE, Job
 from harness.training.rows import LENGTH
-from harness.training.settings import autocast
+from harness.training.settings import Lora, TrainingSettings, autocast
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset
 
-STEPS_BETWEEN_LOGS = 10
-_OPTIMIZERS = {"adamw": "adamw_torch_fused", "rmsprop": "rmsprop"}
+_OPTIMIZERS = {"adamw": "adamw_torch_fused", "rmsprop": "rmsprop", "adamw_8bit": "adamw_bnb_8bit"}
+_SCHEDULES = {
+    "cosine": "cosine_with_min_lr",
+    "linear": "linear",
+    "constant": "constant_with_warmup",
+    "inverse_sqrt": "inverse_sqrt",
+}
 """As transformers calls them."""
+
+
+def require_packages(settings: TrainingSettings) -> None:
+    """Raise UserError where a package is missing that the settings ask for."""
+    needed = {
+        "lora": ("peft", settings.lora is not None),
+        "optimizer: adamw_8bit": ("bitsandbytes", settings.optimizer == "adamw_8bit"),
+    }
+    for setting, (package, is_needed) in needed.items():
+        if is_needed and find_spec(package) is None:
+            raise UserError(f"{setting} needs the package {package}: pip install {package}, or leave the setting out")
 
 
 def trainer_arguments(job: Job) -> dict[str, Any]:
@@ -27,28 +44,40 @@ def trainer_arguments(job: Job) -> dict[str, Any]:
     import torch
 
     settings = job.settings
+    floor = {"min_lr_rate": settings.final_rate_share} if settings.schedule == "cosine" else None
     return {
         "output_dir": str(job.trainer_folder),
         "learning_rate": settings.learning_rate,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": job.spread.micro_batch_size,
         "gradient_accumulation_steps": job.spread.accumulation,
-        "max_length": settings.max_length,
         "optim": _OPTIMIZERS[settings.optimizer],
-        "lr_scheduler_type": settings.schedule,
-        "warmup_steps": settings.warmup_share,  # below 1, it is a share of all steps
+        "weight_decay": settings.weight_decay,
+        "lr_scheduler_type": _SCHEDULES[settings.schedule],
+        "lr_scheduler_kwargs": floor,
+        "warmup_steps": settings.warmup_steps or settings.warmup_share,  # below 1, it is a share of all steps
         "seed": job.seed,
         "data_seed": job.seed,
         "save_strategy": "no" if job.save_every is None else "steps",
         "save_steps": job.save_every or 0,
-        "report_to": "none",
-        "logging_steps": STEPS_BETWEEN_LOGS,
+        "report_to": job.track_with or "none",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
         "disable_tqdm": True,
-        "bf16": False,  # see _round_passes; TRL's default is True
+        "bf16": False,  # see round_passes; TRL's default is True
         "gradient_checkpointing": job.gradient_checkpointing,
         "dataloader_pin_memory": False,
         "use_cpu": not torch.cuda.is_available(),
     }
+
+
+def on_one_device(arguments_class: Any) -> Any:
+    """Extend `arguments_class`: a process trains on one device, where the trainer would copy the model to all."""
+
+    class OneDevice(arguments_class):
+        n_gpu = property(lambda self: min(1, super().n_gpu))
+
+    return OneDevice
 
 
 def load_policy(job: Job, arguments: Any) -> tuple[Any, Any]:
@@ -56,27 +85,61 @@ def load_policy(job: Job, arguments: Any) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    attention = _attention(job)
     if job.accelerate == SINGLE:
-        arguments._n_gpu = 1  # else the trainer would copy the model to every GPU in sight
         model, tokenizer = load_checkpoint(Path(job.model))
-        if attention != model.config._attn_implementation:
-            model.set_attn_implementation(attention)
-        return model.to(torch.float32), tokenizer
-    if arguments.use_cpu:
-        _allow_sharding_on_processors()
-    with reading(f"the model in {job.model}"):
-        model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation=attention)
-    return model, load_training_tokenizer(Path(job.model), job.settings.max_length)
+        model = model.to(torch.float32)
+    else:
+        if arguments.use_cpu:
+            _allow_sharding_on_processors()
+        with reading(f"the model in {job.model}"):
+            model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
+        tokenizer = load_training_tokenizer(Path(job.model), job.settings.max_length)
+    if job.settings.precision == "bfloat16":
+        round_passes(model, arguments.device.type)
+    return (with_adapters(model, job.settings.lora) if job.settings.lora else model), tokenizer
 
 
-def _attention(job: Job) -> str:
-    """Choose flash attention, which has no single precision, where its package and a CUDA device are present."""
+def with_adapters(model: Any, lora: Lora) -> Any:
+    """Return the model with adapters, which alone are trained. Raises UserError where it lacks the named modules."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = None if lora.target_modules is None else list(lora.target_modules)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        named = "the modules of its architecture" if targets is None else ", ".join(targets)
+        raise UserError(
+            f"lora: {type(model).__name__} has no modules that adapters can be put on among {named};"
+            f" name some in target_modules, such as {', '.join(_linear_layers(model))} ({error})"
+        ) from None
+    adapted.enable_input_require_grads()  # else nothing would reach the adapters through checkpointed layers
+    return adapted
+
+
+def _linear_layers(model: Any) -> list[str]:
+    from torch.nn import Linear
+
+    head = model.get_output_embeddings()
+    layers = [name for name, module in model.named_modules() if isinstance(module, Linear) and module is not head]
+    return sorted({name.rpartition(".")[2] for name in layers})
+
+
+def merged_model(job: Job, weights: Mapping[str, Any]) -> Any:
+    """Return the model that a training started from with the trained adapters, from their `weights`, merged in."""
     import torch
-    from transformers.utils import is_flash_attn_2_available
+    from transformers import AutoModelForCausalLM
 
-    flashes = job.settings.precision == "bfloat16" and torch.cuda.is_available() and is_flash_attn_2_available()
-    return "flash_attention_2" if flashes else "sdpa"
+    assert job.settings.lora is not None
+    model = with_adapters(AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32), job.settings.lora)
+    model.load_state_dict(dict(weights), strict=False)
+    return model.merge_and_unload()
 
 
 def _allow_sharding_on_processors() -> None:
@@ -109,35 +172,28 @@ def even_batches(trainer_class: Any) -> Any:
 
     class EvenBatches(trainer_class):
         def take_batches(self, job: Job, nothing: Mapping[str, Any]) -> None:
-            """Take the job, and `nothing`: a row without a scored token, which fills up the last batch of a process."""
-            self._job, self._nothing = job, nothing
-            if job.settings.precision == "bfloat16":
-                _round_passes(self.model, self.args.device.type)
-            self.pass_losses: list[torch.Tensor] = []
-            """Losses of the forward passes since the record last took them."""
+            """Take the job, and `nothing`: a row without a scored token, which fills up a pass of several processes."""
+            self.job, self._nothing = job, nothing
 
         def get_train_dataloader(self) -> Any:
             lengths = self.train_dataset[LENGTH][:]
             process = self.accelerator.process_index
-            batches = EpochBatches(lengths, self._job.spread, process, self._job.seed)
-            return _loader_class()(
-                _rows_or_none(self._remove_unused_columns(self.train_dataset, description="training")),
-                batch_sampler=batches,
-                collate_fn=self._collate,
-            )
-
-        def training_step(self, *args: Any, **kwargs: Any) -> "torch.Tensor":
-            loss = super().training_step(*args, **kwargs)
-            self.pass_losses.append(loss)
-            return loss
+            batches = EpochBatches(lengths, self.job.spread, process, self.job.seed)
+            rows = _rows_of_passes(self.train_dataset.remove_columns(LENGTH))
+            return _loader_class()(rows, batch_sampler=batches, collate_fn=self._collate)
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: checkpoints on the way need no card."""
 
-        def _collate(self, rows: list[Any]) -> Any:
-            """Fill up the rows: TRL gathers numbers a row, for which all processes must have equally many."""
-            size = self._job.spread.micro_batch_size if self._job.spread.processes > 1 else len(rows)
-            return self.data_collator(rows + [self._nothing] * (size - len(rows)))
+        def _collate(self, taken: tuple[list[Any], int]) -> Any:
+            """Fill up the rows: where processes gather numbers a row, all must have equally many."""
+            rows, rows_of_step = taken
+            size = self.job.spread.micro_batch_size if self.job.spread.processes > 1 else len(rows)
+            return self.collate(rows + [self._nothing] * (size - len(rows)), len(rows), rows_of_step)
+
+        def collate(self, rows: list[Any], count: int, rows_of_step: int) -> Any:
+            """Return the inputs of a forward pass; `count` of the `rows` are of the data."""
+            return self.data_collator(rows)
 
     def _loader_class() -> Any:
         class Loader(DataLoader):
@@ -149,7 +205,7 @@ def even_batches(trainer_class: Any) -> Any:
     return EvenBatches
 
 
-def _round_passes(model: Any, device: str) -> None:
+def round_passes(model: Any, device: str) -> None:
     """Make `model` compute in bfloat16 where autocast would; weights, gradients and what it returns stay in float32.
 
     accelerate would do so in one process alone. Elsewhere it would have weights, returned log-probabilities and sums
@@ -158,28 +214,27 @@ def _round_passes(model: Any, device: str) -> None:
     """
     from accelerate.utils import convert_to_fp32
 
-    forward = model.forward
+    context = ExitStack()
+    model.register_forward_pre_hook(lambda *_: context.enter_context(autocast("bfloat16", device)) and None)
 
-    @wraps(forward)
-    def rounded(*args: Any, **kwargs: Any) -> Any:
-        with autocast("bfloat16", device):
-            returned = forward(*args, **kwargs)
+    def end(module: Any, arguments: Any, returned: Any) -> Any:
+        context.close()
         return convert_to_fp32(returned)
 
-    model.forward = rounded
+    model.register_forward_hook(end, always_call=True)
 
 
-def _rows_or_none(dataset: "Dataset") -> Any:
-    """Wrap the data set so that a batch of it may be empty."""
+def _rows_of_passes(dataset: "Dataset") -> Any:
+    """Wrap the data set so that forward passes of it can be had, also one without rows."""
 
-    class RowsOrNone:
+    class Rows:
         def __len__(self) -> int:
             return len(dataset)
 
         def __getitem__(self, index: int) -> Any:
             return dataset[index]
 
-        def __getitems__(self, indices: list[int]) -> list[Any]:
-            return list(dataset.__getitems__(indices)) if indices else []
+        def __getitems__(self, taken: ForwardPass) -> tuple[list[Any], int]:
+            return list(dataset.__getitems__(taken.rows)) if taken.rows else [], taken.rows_of_step
 
-    return RowsOrNone()
+    return Rows()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from harness.engine.artifacts import Tracker
 from harness.engine.progress import silent
-from harness.training.dpo import dpo_trainer
 from harness.training.job import Progress
 from harness.training.launch import Reporter, die_with_parent, emit, end, mendable_errors, read_job, reported_errors
 from harness.training.loop import run
+from harness.training.preferences import preference_trainer
 from harness.training.sft import sft_trainer
 
 
@@ -20,7 +20,7 @@ def _main(file: str) -> None:
     job, rows = read_job(file)
     with reported_errors(Path(job.out)), mendable_errors(Path(job.out)):
         first = _process() == 0
-        make_trainer = sft_trainer if job.kind == "sft" else dpo_trainer
+        make_trainer = sft_trainer if job.loss is None else preference_trainer
         metrics = run(job, rows, Reporter if first else _silent_reporter, make_trainer)
         torch.distributed.barrier()
         if first:

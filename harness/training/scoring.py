@@ -1,0 +1,175 @@
+"""Log-probabilities of the sequences of token trees under a causal language model, without logits of whole batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UserError
+from harness.training.losses import LogProbabilities
+from harness.training.token_tree import TokenTree
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LOGITS_AT_ONCE = 2**25
+"""Logits that are held at once: 128 MiB in single precision. Of more, the backward pass computes them again."""
+
+
+@dataclass(frozen=True)
+class TreeBatch:
+    """Token trees of a forward pass, filled up on the right to the longest."""
+
+    input_ids: "Tensor"
+    """[rows, width]"""
+    depths: "Tensor"
+    """[rows, width]: positions."""
+    members: "Tensor"
+    """[rows, width]: 0 where filled up."""
+    places: "Tensor"
+    """[scored]: which token predicts each scored one, counted over all rows."""
+    targets: "Tensor"
+    """[scored]: the ids of the scored tokens."""
+    owners: "Tensor"
+    """[scored]: which sequence each is scored for, counted over all rows."""
+    sequences: int
+    """Sequences of a row."""
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> "TreeBatch":
+        """Return the batch among the inputs of a forward pass."""
+        return cls(**{each.name: inputs[each.name] for each in fields(cls)})
+
+    def to(self, device: "torch.device") -> "TreeBatch":
+        """Return the batch on a device."""
+        tensors = {name: each.to(device) for name, each in vars(self).items() if name != "sequences"}
+        return TreeBatch(**tensors, sequences=self.sequences)
+
+
+def tree_batch(trees: Sequence[TokenTree], sequences: int, pad: int) -> TreeBatch:
+    """Return the trees, of `sequences` sequences each, as the tensors of one forward pass."""
+    import numpy as np
+    import torch
+
+    width = max(len(tree.ids) for tree in trees)
+
+    def filled(name: str, filler: int) -> "Tensor":
+        table = np.full((len(trees), width), filler, np.int64)
+        for row, tree in enumerate(trees):
+            values = getattr(tree, name)
+            table[row, : len(values)] = values
+        return torch.from_numpy(table)
+
+    def joined(name: str, step: int) -> "Tensor":
+        parts = [np.asarray(getattr(tree, name), np.int64) + row * step for row, tree in enumerate(trees)]
+        return torch.from_numpy(np.concatenate(parts))
+
+    return TreeBatch(
+        input_ids=filled("ids", pad),
+        depths=filled("depths", 0),
+        members=filled("members", 0),
+        places=joined("places", width),
+        targets=joined("targets", 0),
+        owners=joined("owners", sequences),
+        sequences=sequences,
+    )
+
+
+class SequenceScorer:
+    """A causal language model that returns the log-probabilities of scored tokens in the place of logits.
+
+    Its output layer is applied to the tokens that predict a scored one alone, and a chunk of them at a time. All is
+    done in hooks of that layer, inside the model's own forward pass: so it is where the weights of a sharded model are
+    gathered.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Raise UserError for a model without a linear output layer."""
+        from torch.nn import Linear
+
+        head = model.get_output_embeddings()
+        if not isinstance(head, Linear):
+            raise UserError(f"cannot train {type(model).__name__} on pairs: its output layer is not linear")
+        head.register_forward_pre_hook(self._take_hidden)
+        head.register_forward_hook(self._score)
+        self._config = model.config.get_text_config()
+        self._scored: TreeBatch | None = None
+
+    def __call__(self, model: Any, batch: TreeBatch) -> LogProbabilities:
+        """Return what `model`, the one given before or a wrapper of it, says of the batch."""
+        import torch
+
+        self._scored = batch
+        masks = attention_masks(batch, self._config, next(model.parameters()).dtype)
+        try:
+            scores = model(
+                input_ids=batch.input_ids, attention_mask=masks, position_ids=batch.depths, use_cache=False
+            ).logits.float()
+        finally:
+            self._scored = None
+        size = len(batch.input_ids) * batch.sequences
+        sums = torch.zeros(size, device=scores.device).index_add(0, batch.owners, scores)
+        tokens = torch.bincount(batch.owners, minlength=size)
+        shape = (len(batch.input_ids), batch.sequences)
+        return LogProbabilities(sums.view(shape), tokens.clamp(min=1).view(shape))
+
+    def _take_hidden(self, head: Any, arguments: tuple["Tensor"]) -> tuple["Tensor"] | None:
+        """Keep the hidden states of the predicting tokens, and leave the layer itself nothing to compute."""
+        if self._scored is None:
+            return None
+        (hidden,) = arguments
+        self._hidden = hidden.flatten(0, 1)[self._scored.places]
+        return (hidden[:, :0],)
+
+    def _score(self, head: Any, _: tuple["Tensor"], logits: "Tensor") -> "Tensor":
+        """Return the log-probabilities of the targets, [scored], in the place of logits."""
+        if self._scored is None:
+            return logits
+        hidden, self._hidden = self._hidden, logits  # no longer kept than needed
+        return target_log_probabilities(hidden, head.weight, head.bias, self._scored.targets)
+
+
+def target_log_probabilities(hidden: "Tensor", weight: "Tensor", bias: "Tensor | None", targets: "Tensor") -> "Tensor":
+    """Return log softmax(hidden · weightᵀ + bias) of the targets, a chunk of them at a time.
+
+    hidden [scored, width], weight [vocabulary, width], targets [scored]; the result is [scored], in float32.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy, linear
+    from torch.utils.checkpoint import checkpoint
+
+    def chunk(some_hidden: "Tensor", some_targets: "Tensor") -> "Tensor":
+        return -cross_entropy(linear(some_hidden, weight, bias).float(), some_targets, reduction="none")
+
+    size = max(1, LOGITS_AT_ONCE // len(weight))
+    if len(targets) <= size:
+        return chunk(hidden, targets)
+    chunks = zip(hidden.split(size), targets.split(size), strict=True)
+    return torch.cat([checkpoint(chunk, *each, use_reentrant=False) for each in chunks])
+
+
+def attention_masks(batch: TreeBatch, config: Any, dtype: "torch.dtype") -> Any:
+    """Return what is added to attention scores, [rows, 1, width, width]: 0 above a token in its tree, else the least.
+
+    Where layers look back over a window only, tokens further above are left out; where only some layers do, the result
+    is by the names that the model's configuration gives its layers.
+    """
+    import torch
+
+    distance = batch.depths[:, :, None] - batch.depths[:, None, :]
+    together = (batch.members[:, :, None] & batch.members[:, None, :]) != 0
+    itself = torch.eye(distance.shape[-1], dtype=torch.bool, device=distance.device)  # what is filled in sees something
+    above = (together & (distance >= 0)) | itself
+    window = getattr(config, "sliding_window", None)
+    near = above if window is None else above & (distance < window)
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        return {"full_attention": _added(above, dtype), "sliding_attention": _added(near, dtype)}
+    return _added(near, dtype)
+
+
+def _added(allowed: "Tensor", dtype: "torch.dtype") -> "Tensor":
+    import torch
+
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(
+        ~allowed, torch.finfo(dtype).min
+    )[:, None]
