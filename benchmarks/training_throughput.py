@@ -1,200 +1,318 @@
-"""What our training costs beside a bare loop in torch: tokens per second of SFT and DPO, on the same batches.
+"""How fast training is beside TRL's trainers as they come: the same rows, from the same weights, on one core.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/training_throughput.py [--model FOLDER] [--precision bfloat16] ...
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/training_throughput.py [--work dpo-mini ...] [--repeats 3] [--json]
 
-Both train the same rows from the same weights, in the same order and the same forward passes, with AdamW and clipped
-gradients; the loop computes the loss from the logits with torch alone and logs nothing. Loading, rendering, the
-reference's log-probabilities and saving are left out of both. Tokens are those of the rows, padding left out; DPO's
-are of both answers. The target is a ratio of 0.9 or more. `--json` prints what a table of speeds needs.
+A stage is measured whole, from rows of text to a trained model: tokens, the reference's log-probabilities, all optimizer
+steps. TRL's settings are its defaults but for what both must have alike: batch, length, learning rate, float32, no
+gradient checkpointing, nothing logged or saved. SRPO, which TRL does not have, is measured beside the same trainer with
+six plain sequences a pair, each with its own prompt and all its logits. Every measurement is a process of its own; the
+seconds are processor time, the least of the repeats, and the memory is the peak above what the process had before.
 """
 
 import argparse
 import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
-
-import torch
 
 from harness.engine.compute import Compute
 from harness.mini.roles import read_role
-from harness.models.hf import load_checkpoint
 from harness.models.references import checkpoint_folder
-from harness.records import PreferencePair, Response
-from harness.training.batches import EpochBatches, Spread, spread
-from harness.training.dpo import run_dpo
-from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
-from harness.training.settings import PreferenceSettings, TrainingSettings
-from harness.training.sft import run_sft
+from harness.records import PreferencePair, Prompt, Response
+from harness.training.losses import Dpo, LogProbabilities, Orpo, PreferenceLoss, Srpo
+from harness.training.settings import TrainingSettings
 
-WARM_UP = 2
-"""Optimizer steps before the clock starts."""
-BETA = 0.1
-LEARNING_RATE = 1e-6
+WORDS = 32_000
+ANSWER = 200
+"""Words of a prompt, and of each answer, in the work on 10 million parameters."""
+REVISION = "{request} {draft}"
+CHAT = (
+    "{% for message in messages %}[{{ message.role }}] {{ message.content }} </s> {% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
 
 
-class Clock:
-    """Seconds from the end of the warm-up to the last step."""
+@dataclass(frozen=True)
+class Work:
+    """A stage to measure: its loss (none for SFT), rows and batch, and what it should reach beside the other side."""
 
-    def __init__(self) -> None:
-        self._steps, self._started, self.seconds = 0, 0.0, 0.0
+    loss: PreferenceLoss | None
+    mini: bool
+    rows: int
+    batch: int
+    ratio: float
+    memory: float | None = None
+
+
+WORKS = {
+    "dpo-mini": Work(Dpo(beta=0.1), mini=True, rows=640, batch=32, ratio=1.7),
+    "dpo-10m": Work(Dpo(beta=0.1), mini=False, rows=48, batch=16, ratio=2.0, memory=0.5),
+    "orpo-10m": Work(Orpo(weight=0.1), mini=False, rows=48, batch=16, ratio=1.7),
+    "srpo-10m": Work(Srpo(beta=0.1, alpha=0.5), mini=False, rows=32, batch=8, ratio=2.5),
+    "sft-mini": Work(None, mini=True, rows=1280, batch=32, ratio=1.2),
+}
+
+
+def settings(work: Work) -> TrainingSettings:
+    """Return the settings of both sides."""
+    length = 256 if work.mini else 4 * ANSWER
+    return TrainingSettings(1e-6, epochs=1, global_batch_size=work.batch, max_length=length)
+
+
+def rows_of(work: Work) -> list[PreferencePair] | list[Response]:
+    """Return the rows of the embedded world, or of random words."""
+    if work.loss is None:
+        return [row for row in read_role("demonstrations", work.rows) if isinstance(row, Response)]
+    if work.mini:
+        return [row for row in read_role("preference_data", work.rows) if isinstance(row, PreferencePair)]
+    random = Random(0)
+
+    def text() -> str:
+        return " ".join(f"w{random.randrange(WORDS)}" for _ in range(ANSWER))
+
+    return [PreferencePair(Prompt(str(number), text()), text(), text()) for number in range(work.rows)]
+
+
+def model_of(work: Work, folder: Path) -> Path:
+    """Return the checkpoint to train: the embedded Llama, or a random one with 10 million parameters in `folder`."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    if work.mini:
+        return checkpoint_folder("mini:llama")
+    special = ["<pad>", "<s>", "</s>", "<unk>", "[user]", "[assistant]", "[system]"]
+    names = [*special, *(f"w{number}" for number in range(WORDS))]
+    tokenizer = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    wrapped.chat_template = CHAT
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(names),
+        hidden_size=256,
+        intermediate_size=640,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def train_ours(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None:
+    """Train as a run does: the reference's pass, then the stage."""
+    from harness.training.preferences import run_preferences
+    from harness.training.reference import ReferenceScorer
+    from harness.training.sft import run_sft
+
+    same: dict[str, Any] = {"seed": 0, "out": out, "track": lambda *_: Silent(), "compute": compute()}
+    if work.loss is None:
+        run_sft(model, rows, settings(work), **same)
+        return
+    references = None
+    if work.loss.needs_reference:
+        scorer = ReferenceScorer(model, settings(work).max_length, "float32", work.loss.sequences, REVISION)
+        by_length = sorted(rows, key=lambda pair: len(pair.prompt.text) + max(len(pair.chosen), len(pair.rejected)))
+        references = [
+            row for start in range(0, len(rows), 64) for row in scorer.log_probabilities(by_length[start : start + 64])
+        ]
+    run_preferences(model, rows, references, work.loss, settings(work), revision_prompt=REVISION, **same)
+
+
+class Silent:
+    """A receiver of progress that shows none."""
 
     def advance(self, count: int = 1) -> None:
-        """`count` more steps are done."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self._steps += count
-        now = time.perf_counter()
-        if self._steps == WARM_UP:
-            self._started = now
-        self.seconds = now - self._started
+        """Do nothing."""
 
 
-def bare(
-    folder: Path, rows: TrainingRows, settings: TrainingSettings, how: Spread, loss_of: Callable[..., Any]
-) -> float:
-    """Seconds of the bare loop after its warm-up."""
-    model, tokenizer = load_checkpoint(folder)
-    model = model.float().train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
-    batches = list(EpochBatches(rows.dataset[LENGTH][:], how, 0, seed=0))
-    clock = Clock()
-    for start in range(0, len(batches), how.accumulation):
-        passes = [[rows.dataset[i] for i in batch] for batch in batches[start : start + how.accumulation]]
-        whole = sum(scored(row) for batch in passes for row in batch)
-        for batch in passes:
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                loss = loss_of(model, batch, tokenizer.pad_token_id)
-            (loss / whole).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        clock.advance()
-    return clock.seconds
+def compute() -> Compute:
+    """Return what a run on a machine without a GPU has."""
+    return Compute(gradient_checkpointing=False)
 
 
-def scored(row: dict[str, Any]) -> int:
-    """What a row counts in the mean: its scored tokens, or one pair."""
-    return sum(label != UNSCORED for label in row["labels"]) if "labels" in row else 1
+def train_theirs(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None:
+    """Train with TRL's trainer as it comes; SRPO with plain sequences in ours."""
+    if isinstance(work.loss, Srpo):
+        train_plain(work, model, rows, out)
+        return
+    trainer, config, extra = trl_classes(work.loss)
+    arguments = config(
+        output_dir=str(out),
+        learning_rate=1e-6,
+        num_train_epochs=1,
+        per_device_train_batch_size=work.batch,
+        max_length=settings(work).max_length,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        **extra,
+    )
+    from transformers import AutoModelForCausalLM
+
+    from harness.models.hf import load_tokenizer
+
+    trainer(
+        model=AutoModelForCausalLM.from_pretrained(model),
+        args=arguments,
+        train_dataset=conversations(rows),
+        processing_class=load_tokenizer(model),
+    ).train()
 
 
-def padded(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> torch.Tensor:
-    """[rows, longest row]."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows], device=device)
+def trl_classes(loss: PreferenceLoss | None) -> tuple[Any, Any, dict[str, Any]]:
+    """Return TRL's trainer, its configuration class, and the settings of the loss."""
+    if loss is None:
+        from trl import SFTConfig, SFTTrainer
+
+        return SFTTrainer, SFTConfig, {}
+    if isinstance(loss, Dpo):
+        from trl import DPOConfig, DPOTrainer
+
+        return DPOTrainer, DPOConfig, {"beta": loss.beta}
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    assert isinstance(loss, Orpo)
+    return ORPOTrainer, ORPOConfig, {"beta": loss.weight}
 
 
-def token_log_probabilities(model: Any, ids: list[list[int]], labels: list[list[int]], pad: int) -> torch.Tensor:
-    """Log-probabilities of the labels, 0 elsewhere: [rows, longest row - 1]."""
-    device = model.device
-    mask = padded([[1] * len(row) for row in ids], 0, device)
-    logits = model(input_ids=padded(ids, pad, device), attention_mask=mask, use_cache=False).logits[:, :-1].float()
-    wanted = padded(labels, UNSCORED, device)[:, 1:]
-    return -torch.nn.functional.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=UNSCORED, reduction="none")
+def conversations(rows: Sequence[PreferencePair | Response]) -> Any:
+    """Return the rows as TRL's trainers take them."""
+    from datasets import Dataset
+
+    def turns(prompt: Prompt) -> list[dict[str, str]]:
+        earlier = [{"role": turn.role, "content": turn.content} for turn in prompt.history]
+        return [*earlier, {"role": "user", "content": prompt.text}]
+
+    def said(text: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": text}]
+
+    return Dataset.from_list(
+        [
+            {"prompt": turns(row.prompt), "completion": said(row.text)}
+            if isinstance(row, Response)
+            else {"prompt": turns(row.prompt), "chosen": said(row.chosen), "rejected": said(row.rejected)}
+            for row in rows
+        ]
+    )
 
 
-def sft_loss(model: Any, batch: list[dict[str, Any]], pad: int) -> torch.Tensor:
-    """Summed over scored tokens."""
-    ids, labels = ([row[name] for row in batch] for name in ("input_ids", "labels"))
-    return -token_log_probabilities(model, ids, labels, pad).sum()
+def train_plain(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None:
+    """Train in our trainer with every sequence of a pair by itself, in the reference's pass too."""
+    from harness.training import preferences, reference, scoring
+
+    def plain(scorer: Any, policy: Any, batch: Any) -> LogProbabilities:
+        return plain_scores(policy, batch)
+
+    scoring.SequenceScorer.__call__ = plain  # type: ignore[method-assign]
+    assert preferences.SequenceScorer is reference.SequenceScorer is scoring.SequenceScorer
+    train_ours(work, model, rows, out)
 
 
-def dpo_loss(model: Any, batch: list[dict[str, Any]], pad: int) -> torch.Tensor:
-    """Summed over pairs."""
-    sides = [(row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids") for row in batch]
-    ids = [[*prompt, *answer] for prompt, answer in sides]
-    labels = [[*[UNSCORED] * len(prompt), *answer] for prompt, answer in sides]
-    chosen, rejected = token_log_probabilities(model, ids, labels, pad).sum(dim=1).chunk(2)
-    reference = torch.tensor([row["ref_chosen_logps"] - row["ref_rejected_logps"] for row in batch])
-    return -torch.nn.functional.logsigmoid(BETA * (chosen - rejected - reference.to(chosen.device))).sum()
+def plain_scores(policy: Any, batch: Any) -> LogProbabilities:
+    """Return the log-probabilities of a batch's sequences, each a row of its own with all its logits."""
+    import torch
+
+    members = [(batch.members >> number) & 1 for number in range(batch.sequences)]
+    lengths = torch.stack([each.sum(1) for each in members], 1).flatten()
+    ids = torch.zeros(len(lengths), int(lengths.max()), dtype=torch.long)
+    for number, each in enumerate(members):
+        row, place = each.nonzero(as_tuple=True)
+        ids[row * batch.sequences + number, batch.depths[row, place]] = batch.input_ids[row, place]
+    mask = (torch.arange(ids.shape[1])[None] < lengths[:, None]).long()
+    logits = policy(input_ids=ids, attention_mask=mask, use_cache=False).logits.log_softmax(-1)
+    scores = logits[batch.owners, batch.depths.flatten()[batch.places], batch.targets]
+    sums = torch.zeros(len(lengths)).index_add(0, batch.owners, scores)
+    tokens = torch.bincount(batch.owners, minlength=len(lengths))
+    return LogProbabilities(sums.view(-1, batch.sequences), tokens.view(-1, batch.sequences))
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One record for SFT and one for DPO."""
-    folder = checkpoint_folder(options.model)
-    _, tokenizer = load_checkpoint(folder)
-    compute = Compute(micro_batch_size=options.micro_batch, gradient_checkpointing=False)
-    settings = TrainingSettings(LEARNING_RATE, 1, options.batch, options.length, 0.0, options.precision)
-    how = spread(options.batch, compute)
-    count = options.batch * (options.steps + WARM_UP)
-    examples = [row for row in read_role("demonstrations", count) if isinstance(row, Response)]
-    pairs = [row for row in read_role("preference_data", count) if isinstance(row, PreferencePair)]
-    references = [ReferenceLogProbability(pair.prompt.id, -20.0, -20.0) for pair in pairs]
-    with tempfile.TemporaryDirectory(prefix="training-") as out:
-        given: dict[str, Any] = {"seed": 0, "compute": compute}
-
-        def sft(clock: Clock) -> None:
-            run_sft(folder, examples, settings, out=Path(out, "sft"), track=lambda *_: clock, **given)
-
-        def dpo(clock: Clock) -> None:
-            preference = PreferenceSettings(BETA, settings)
-            run_dpo(folder, pairs, references, preference, out=Path(out, "dpo"), track=lambda *_: clock, **given)
-
-        kinds = {
-            "sft": (sft, sft_rows(examples, tokenizer, options.length), sft_loss),
-            "dpo": (dpo, preference_rows(pairs, references, tokenizer, options.length), dpo_loss),
-        }
-        results = []
-        for kind, (train, rows, loss_of) in kinds.items():
-            ours, theirs = [], []
-            for _ in range(options.repeats):  # in turns, so that what else the machine does falls on both
-                clock = Clock()
-                train(clock)
-                ours.append(clock.seconds)
-                theirs.append(bare(folder, rows, settings, how, loss_of))
-            tokens = sum(map(tokens_of, rows.dataset)) * options.steps / (options.steps + WARM_UP)
-            results.append(record(kind, options, tokens, min(ours), min(theirs)))
-    return results
+SIDES: dict[str, Callable[[Work, Path, Sequence[Any], Path], None]] = {"ours": train_ours, "theirs": train_theirs}
 
 
-def tokens_of(row: dict[str, Any]) -> int:
-    """Tokens that go through the model, padding left out."""
-    if "input_ids" in row:
-        return len(row["input_ids"])
-    return 2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])
+def measure(name: str, side: str) -> dict[str, float]:
+    """Return the processor seconds and the bytes above before of one side, in this process."""
+    import torch
+
+    from harness.models.hf import silence_libraries
+
+    silence_libraries()
+    torch.set_num_threads(1)
+    work, train = WORKS[name], SIDES[side]
+    trl_classes(work.loss) if not isinstance(work.loss, Srpo) else None  # imports are no part of the work
+    with tempfile.TemporaryDirectory(prefix="training-") as scratch:
+        model, rows = model_of(work, Path(scratch, "model")), rows_of(work)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started = time.process_time()
+        train(work, model, rows, Path(scratch, "out"))
+        seconds = time.process_time() - started
+    return {"seconds": seconds, "bytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024}
 
 
-def record(kind: str, options: argparse.Namespace, tokens: float, ours: float, theirs: float) -> dict[str, Any]:
-    """What was measured, and on what."""
+def compare(name: str, repeats: int) -> dict[str, Any]:
+    """Return what was measured of one work, both sides in turns."""
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    for _ in range(repeats):
+        for side, measured in found.items():
+            command = [sys.executable, __file__, "--one", name, side]
+            answer = subprocess.run(
+                command, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+            )
+            measured.append(json.loads(answer.stdout.splitlines()[-1]))
+    least = {side: min(each["seconds"] for each in measured) for side, measured in found.items()}
+    memory = {side: min(each["bytes"] for each in measured) for side, measured in found.items()}
     return {
-        "work": kind,
-        "model": options.model,
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"cpu, {torch.get_num_threads()} threads",
-        "precision": options.precision,
-        "batch": options.batch,
-        "micro_batch": options.micro_batch or options.batch,
-        "tokens": round(tokens),
-        "tokens_per_second": round(tokens / ours, 1),
-        "bare_tokens_per_second": round(tokens / theirs, 1),
-        "ratio": round(theirs / ours, 3),
+        "work": name,
+        "seconds": round(least["ours"], 2),
+        "their_seconds": round(least["theirs"], 2),
+        "times_as_fast": round(least["theirs"] / least["ours"], 2),
+        "to_reach": WORKS[name].ratio,
+        "mebibytes": round(memory["ours"] / 2**20),
+        "their_mebibytes": round(memory["theirs"] / 2**20),
+        "memory_ratio": round(memory["ours"] / memory["theirs"], 2),
+        "memory_to_reach": WORKS[name].memory,
     }
 
 
 def main() -> None:
-    """Prints a line for each kind of training."""
+    """Print a line for each work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mini:llama", help="a model reference, or a checkpoint folder")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--batch", type=int, default=32, help="the global batch")
-    parser.add_argument("--micro-batch", type=int, help="what one forward pass takes; the whole batch by default")
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--work", choices=WORKS, nargs="+", default=list(WORKS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", nargs=2, metavar=("WORK", "SIDE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for result in measure(options):
+    if options.one:
+        print(json.dumps(measure(*options.one)))
+        return
+    for name in options.work:
+        result = compare(name, options.repeats)
         if options.json:
-            print(json.dumps(result))
+            print(json.dumps(result), flush=True)
         else:
             print(
-                f"{result['work']}: {result['tokens_per_second']:,.0f} tokens/s, bare loop"
-                f" {result['bare_tokens_per_second']:,.0f}: ratio {result['ratio']:.2f}"
-                f" ({result['model']}, {result['precision']}, batch {result['batch']} in passes of"
-                f" {result['micro_batch']}, {result['device']})"
+                "{work}: {seconds} s, theirs {their_seconds} s: {times_as_fast} times as fast (to reach {to_reach});"
+                " {mebibytes} MiB, theirs {their_mebibytes} MiB: {memory_ratio}".format(**result),
+                flush=True,
             )
 
 
