@@ -46,7 +46,7 @@ class LogProbabilities(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loss:
-    """What the losses share: two sequences, against a reference."""
+    """The common part of the losses against a reference, of the two answers unless a loss names other sequences."""
 
     sequences: ClassVar[tuple[ScoredSequence, ...]] = (CHOSEN, REJECTED)
     needs_reference: ClassVar[bool] = True
@@ -94,7 +94,8 @@ class Dpo(_Loss):
 class Ipo(_Loss):
     """Identity preference optimization (Azar et al. 2023, Eq. 17; their τ is β).
 
-    (log π/π_ref(y_w|x) − log π/π_ref(y_l|x) − 1/(2β))².
+    (log π/π_ref(y_w|x) − log π/π_ref(y_l|x) − 1/(2β))². The equation has sums; TRL's `ipo` has means over an
+    answer's tokens, and says that the paper's results have too. A β suits only one of the two.
     """
 
     kind: ClassVar = "ipo"
@@ -108,7 +109,8 @@ class Ipo(_Loss):
 class Rpo(_Loss):
     """Regularized preference optimization (Liu et al. 2024): DPO plus the weighted negative log-likelihood of y_w.
 
-    −log σ(β [log π/π_ref(y_w|x) − log π/π_ref(y_l|x)]) − `nll_weight` log π(y_w|x).
+    −log σ(β [log π/π_ref(y_w|x) − log π/π_ref(y_l|x)]) − `nll_weight` log π(y_w|x). Where a paper scales
+    the weight by β (SRPO, appendix D), `nll_weight` is the product. With `average`, both terms have means over tokens.
     """
 
     kind: ClassVar = "rpo"
@@ -131,8 +133,8 @@ class Rpo(_Loss):
 class SimPo:
     """Simple preference optimization (Meng et al. 2024, Eq. 6).
 
-    −log σ(β [log π(y_w|x)/|y_w| − log π(y_l|x)/|y_l|] − γ): the margin γ is one of rewards, so that it stays the same
-    when β changes; the difference of log-probabilities that it asks for is γ/β.
+    −log σ(β [log π(y_w|x)/|y_w| − log π(y_l|x)/|y_l|] − γ). The margin γ is between rewards, not scaled by β; the
+    difference of mean log-probabilities that it asks for is γ/β, the ratio that SimPO's authors tune.
     """
 
     kind: ClassVar = "simpo"
@@ -165,8 +167,8 @@ class Orpo:
     """Odds ratio preference optimization (Hong et al. 2024, Eqs. 6 and 7).
 
     −log π(y_w|x)/|y_w| − `weight` log σ(log odds(y_w|x) − log odds(y_l|x)), where odds = p/(1 − p) and log p is the
-    mean over an answer's tokens. `nll_over` says what the first term is the mean over: the paper's equation has the
-    chosen answer, its code (github.com/xfactlab/orpo) prompt and answer.
+    mean over an answer's tokens; `weight` is the paper's λ, and TRL's `beta`. `nll_over` says what the first term is
+    the mean over: the paper's equation has the chosen answer, its code (github.com/xfactlab/orpo) prompt and answer.
     """
 
     kind: ClassVar = "orpo"
@@ -202,10 +204,11 @@ class Orpo:
 class Srpo(_Loss):
     """Self-improving robust preference optimization (arXiv 2406.01660, Eqs. 15 to 17).
 
-    With h(y|·) = β log π/π_ref(y|·), and the other answer in context as a draft to revise:
+    With h(y|·) = β log π/π_ref(y|·), where h(y|y',x) has y' in context as a draft to revise:
     (1 − α) [h(y_w|y_l,x) + h(y_w|x) − h(y_l|y_w,x) − h(y_l|x) − 1]²                                (Eq. 16)
     + α {[1/2 − h(y_w|y_l,x) + h(y_l|y_l,x)]² + [1/2 − h(y_w|y_w,x) + h(y_l|y_w,x)]²}                 (Eq. 15)
-    The signs are Eq. 16's: Eqs. 4 and 14 have π(y|x) and π(y'|x) the other way round.
+    The signs are Eq. 16's: Eqs. 4 and 14 have π(y|x) and π(y'|x) the other way round. α is Eq. 17's, and weighs the
+    improvement; section 4.2.3 has α and 1 − α the other way round.
     """
 
     kind: ClassVar = "srpo"
@@ -244,7 +247,10 @@ def _difference(sides: "Tensor") -> "Tensor":
 
 
 def _log_odds(log_probability: "Tensor") -> "Tensor":
-    """Return log p/(1 − p) of log p; a probability that rounds to 1 is taken to be the largest below."""
+    """Return log p/(1 − p) of log p, where log p is at most −ε of its type: at p = 1 the odds would be infinite.
+
+    Above that the gradient is 0: nothing is learnt from odds that cannot be told apart.
+    """
     import torch
 
     below_1 = log_probability.clamp(max=-torch.finfo(log_probability.dtype).eps)
