@@ -193,7 +193,7 @@ def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Check for exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
     what, start = f"BOS of {name}", tokenizer.bos_token_id
-    puts_one = start_ids(tokenizer) != []
+    puts_one = bool(start_ids(tokenizer))
     wrong = sum(
         (ids[0] != start or ids.count(start) != 1) if puts_one else start is not None and ids[:2] == [start, start]
         for ids in (row.training_prompt for row in rows)
@@ -255,7 +255,7 @@ def _rendered(tokenizer: Any, row: TrainingRow) -> list[int]:
         turns, chat_template=template, add_generation_prompt=True, return_dict=False
     )
     start = start_ids(tokenizer)
-    return ids if ids[: len(start)] == start else [*start, *ids]
+    return ids if tuple(ids[: len(start)]) == start else [*start, *ids]
 
 
 def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
