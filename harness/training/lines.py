@@ -11,21 +11,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+BESIDE_ATTENTION = 512
+"""What a token costs beside attention, in tokens that it attends to: of the order of six hidden widths."""
+
+
 class Lines:
-    """The places of rows in lines, found by first fit, the longest row first."""
+    """The places of rows in lines of one width, by first fit, the longest row first."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
-        self.width = max(lengths)
-        self.starts = [0] * len(lengths)
-        """Of each row, where its first token stands, counted over all lines."""
-        room: list[int] = []
-        for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-            line = next((line for line, left in enumerate(room) if left >= lengths[row]), len(room))
-            if line == len(room):
-                room.append(self.width)
-            self.starts[row] = (line + 1) * self.width - room[line]
-            room[line] -= lengths[row]
-        self.count = len(room)
+        """Lay out rows of these lengths in the width, of the longest row or up to twice it, that costs least."""
+        longest = max(lengths)
+        layouts = [
+            (width, *_first_fit(lengths, width)) for width in range(longest, 2 * longest + 1, max(1, longest // 4))
+        ]
+        self.width, self.count, self.starts = min(
+            layouts, key=lambda each: each[0] * each[1] * (each[0] + BESIDE_ATTENTION)
+        )
+        """`starts`: of each row, where its first token stands, counted over all lines."""
 
     def filled(self, values: "Sequence[NDArray[np.int32] | Sequence[int]]", filler: int) -> "Tensor":
         """Return what each row has a token, in lines: [lines, width]."""
@@ -39,6 +41,18 @@ class Lines:
     def rows(self, lengths: Sequence[int]) -> "Tensor":
         """Return which row each token is of, -1 where a line is filled up: [lines, width]."""
         return self.filled([[row] * length for row, length in enumerate(lengths)], -1)
+
+
+def _first_fit(lengths: Sequence[int], width: int) -> tuple[int, list[int]]:
+    """Return (lines, the start of each row counted over all lines)."""
+    starts, room = [0] * len(lengths), list[int]()
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        line = next((line for line, left in enumerate(room) if left >= lengths[row]), len(room))
+        if line == len(room):
+            room.append(width)
+        starts[row] = (line + 1) * width - room[line]
+        room[line] -= lengths[row]
+    return len(room), starts
 
 
 def attention_masks(allowed: "Tensor", depths: "Tensor", config: Any, dtype: "torch.dtype") -> Any:
