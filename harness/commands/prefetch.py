@@ -20,7 +20,6 @@ from harness.papers import find_exhibit
 from harness.plan.rows import GraphEstimates
 from harness.run.options import Choice
 from harness.steps.cost import Fetch
-from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _fetch_all(downloads: Collection[Download], report: Callable[[str], None]) -
 
 def _download(artifact: Artifact) -> Download | None:
     """Return what a step fetches of the hub, if it does."""
-    cost = GraphEstimates(None, load_estimates()).known_cost(artifact)
+    cost = GraphEstimates(None).known_cost(artifact)
     if not isinstance(cost, Fetch):
         return None
     on_hub = hub_repository(cost.kind, cost.reference)

@@ -78,6 +78,11 @@ class Throughput:
     source: str
     usual: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for bounds that are none."""
+        if not 0 < self.low <= self.usual <= self.high or self.tokens_per_second <= 0:
+            raise ValueError(f"speed of {self.work} on {self.device}: 0 < low <= usual <= high does not hold")
+
 
 @dataclass(frozen=True, slots=True)
 class Devices:
@@ -125,38 +130,26 @@ class Speed:
     """How the row was turned into this; empty where it is of this device and a model of this size."""
 
 
-def load_hardware() -> Hardware:
-    """Read what the package knows. Raises UserError where it is not in order."""
-    known = load_yaml(config_path("hardware.yaml"), Hardware)
-    _check(known)
-    return known
+def load_hardware(run_dir: Path | None = None) -> Hardware:
+    """Read what the package knows, after what was measured on this machine, where `run_dir` has that.
 
-
-def _check(hardware: Hardware) -> None:
-    """Raise UserError for a row without its device or source, and for bounds that are none."""
+    Raises UserError where either is not in order.
+    """
+    hardware = load_yaml(config_path("hardware.yaml"), Hardware)
+    if run_dir and (run_dir / CALIBRATION).is_file():
+        measured = load_yaml(run_dir / CALIBRATION, Hardware)
+        hardware = Hardware(
+            {**hardware.sources, **measured.sources},
+            {**hardware.devices, **measured.devices},
+            {**hardware.machines, **measured.machines},
+            (*measured.throughput, *hardware.throughput),
+        )
     for row in hardware.throughput:
         if row.device not in hardware.devices:
             raise unknown("device with a measured speed", row.device, hardware.devices)
         if row.source not in hardware.sources:
             raise unknown("source of a measured speed", row.source, hardware.sources)
-        if not 0 < row.low <= row.usual <= row.high or row.tokens_per_second <= 0:
-            raise UserError(f"speed of {row.work} on {row.device}: 0 < low <= usual <= high does not hold")
-
-
-def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
-    """Add what was measured on this machine, where `folder` has it. Raises UserError for a file not ours."""
-    path = folder / CALIBRATION
-    if not path.is_file():
-        return hardware
-    measured = load_yaml(path, Hardware)
-    both = Hardware(
-        {**hardware.sources, **measured.sources},
-        {**hardware.devices, **measured.devices},
-        {**hardware.machines, **measured.machines},
-        (*measured.throughput, *hardware.throughput),
-    )
-    _check(both)
-    return both
+    return hardware
 
 
 def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed:
@@ -185,9 +178,8 @@ def _comparable(hardware: Hardware, measured_on: str, device: str) -> bool:
 
 
 def _scaled(hardware: Hardware, row: Throughput, device: str, parameters: int) -> Speed:
-    rate = row.tokens_per_second * row.parameters / parameters
-    low, high, how = row.low, row.high, []
     ratio = row.parameters / parameters
+    rate, low, high, how = row.tokens_per_second * row.parameters / parameters, row.low, row.high, []
     if not 1 / ALIKE <= ratio <= ALIKE:
         low, high = low * 0.6, high * 1.2
         how.append(f"from a model of {row.parameters / 1e9:.2g}B parameters by size")

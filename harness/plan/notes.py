@@ -1,7 +1,6 @@
 """The assumptions and warnings of a forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from evals.official_steps import OFFICIAL_DATA
@@ -15,7 +14,7 @@ from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
-from harness.steps.estimates import Estimates
+from harness.steps.estimates import PlanNote, load_estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 from harness.training.batches import most_processes
 from harness.training.launch import accelerate_config
@@ -26,24 +25,16 @@ FULL = 0.9
 _KINDS = {"sft": "training", "preference": "training on pairs"}
 
 
-@dataclass(frozen=True, slots=True)
-class PlanNote:
-    """One sentence. `about` is what it is about, for programs."""
-
-    about: str
-    text: str
-
-
-def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[PlanNote]:
+def assumptions(forecast: Forecast, hardware: Hardware) -> Iterator[PlanNote]:
     """Give each number that is not from the run's own configuration, with its source."""
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
         starts = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
         yield PlanNote("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
     assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
-    yield from (PlanNote(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
+    yield from sorted(assumed, key=lambda each: each.about)
     if any(step.cost.asking for step in forecast.to_run):
-        asking = estimates.asking
+        asking = load_estimates().asking
         seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
         yield PlanNote("asking", f"a reply of one token takes {seconds}: {asking.source}")
         yield PlanNote(

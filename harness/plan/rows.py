@@ -9,15 +9,14 @@ from harness.engine.graph import short_label
 from harness.engine.store import Store
 from harness.records import ROWS
 from harness.steps.cost import COUNTED_ROWS, Cost, CostContext, RowEstimate, UnknownCost, counted_rows, is_embedded
-from harness.steps.estimates import Estimates
 
 
 class GraphEstimates:
     """Rows and costs that the steps of a graph declare of their artifacts."""
 
-    def __init__(self, store: Store | None, estimates: Estimates) -> None:
+    def __init__(self, store: Store | None) -> None:
         """Count in `store` the rows that are there already; None for a store that does not exist."""
-        self._store, self._estimates = store, estimates
+        self._store = store
         self._found: dict[tuple[str, str], RowEstimate] = {}
         self._counted: dict[str, RowEstimate | None] = {}
 
@@ -44,7 +43,7 @@ class GraphEstimates:
         step = find_step(artifact)
         if step.cost is None and step.work_of(artifact) != "light":
             raise UnknownCost("its step declares no cost")
-        found: Cost | None = step.cost(self._context(artifact)) if step.cost else None
+        found: Cost | None = step.cost(CostContext(artifact, self.rows)) if step.cost else None
         return found
 
     def known_cost(self, artifact: Artifact) -> Cost | None:
@@ -54,14 +53,11 @@ class GraphEstimates:
         except UnknownCost:
             return None
 
-    def _context(self, artifact: Artifact) -> CostContext:
-        return CostContext(artifact, self._estimates, self.rows)
-
     def _declared(self, artifact: Artifact) -> RowEstimate:
         declared = find_step(artifact).rows
         if declared is None:
             raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
-        rows: RowEstimate = declared(self._context(artifact))
+        rows: RowEstimate = declared(CostContext(artifact, self.rows))
         return replace(rows, content=rows.content or short_label(artifact).partition("@")[0])
 
     def _count(self, artifact: Artifact) -> RowEstimate | None:

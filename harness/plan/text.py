@@ -12,10 +12,10 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
-from harness.plan.notes import PlanNote
 from harness.plan.settings import Stage, common_settings
 from harness.plan.summary import Summary
 from harness.steps.cost import Range
+from harness.steps.estimates import PlanNote
 from harness.terminal import console
 from harness.texts import counted, gigabytes
 from reports.blocks import Block, Column, Group, Prose, Row, Section, Table

@@ -19,7 +19,6 @@ from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
 from harness.preflight.context import ModelStep, PreflightContext, model_steps, training_settings
 from harness.steps.cost import Cost, Generation, Likelihood, Training
-from harness.steps.estimates import load_estimates
 from harness.texts import counted, gigabytes
 from harness.training.batches import most_processes, spread
 from harness.training.launch import require_launchable
@@ -244,7 +243,7 @@ def _training_settings(context: PreflightContext) -> list[TrainingSettings]:
 
 
 def _estimates(context: PreflightContext) -> GraphEstimates:
-    return GraphEstimates(context.store, load_estimates())
+    return GraphEstimates(context.store)
 
 
 def _disk(context: PreflightContext) -> Check:

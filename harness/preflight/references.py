@@ -17,7 +17,6 @@ from harness.preflight.context import PreflightContext, hub_sizes, is_data
 from harness.preflight.judge_check import check_endpoint
 from harness.records import Message
 from harness.steps.cost import Asking
-from harness.steps.estimates import load_estimates
 
 SEVERITY = ("ok", "warning", "failure")
 _QUESTION = ChatRequest((Message("user", "Answer with the one word: ready"),), max_tokens=16, temperature=0.0)
@@ -68,7 +67,7 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
-    declared = map(GraphEstimates(context.store, load_estimates()).known_cost, context.missing)
+    declared = map(GraphEstimates(context.store).known_cost, context.missing)
     user_turns = {str(cost.role): cost.endpoint for cost in declared if isinstance(cost, Asking)}
     return {role: user_turns.get(role) for role in ("judge", *context.scale.models)}
 
