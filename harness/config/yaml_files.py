@@ -14,8 +14,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 MAX_BYTES = 2**20
 """Bytes of a configuration."""
-MAX_NODES = 100_000
-"""Values in one, with what aliases stand for written out."""
 
 
 def config_path(name: str) -> Path:
@@ -75,7 +73,7 @@ def name_in(reference: str) -> str:
 def read_yaml(path: Path) -> Any:
     """Read the plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
 
-    Raises UserError for what cannot be read, is no YAML, or is too much for a configuration.
+    Raises UserError for what cannot be read, is no YAML, or has more than `MAX_BYTES`.
     """
     import yaml
 
@@ -110,26 +108,10 @@ def parse_yaml(text: str, where: str) -> Any:
         raise UserError(f"{where}: cannot read {text!r}: {str(error).splitlines()[0]}") from None
 
 
-def _size(node: Any, known: dict[int, int]) -> int:
-    """Count the nodes below a YAML node, each as often as aliases repeat it; `known` holds those counted."""
-    if id(node) not in known:
-        known[id(node)] = MAX_NODES  # until it is counted: one that holds itself is too much
-        parts = node.value if isinstance(node.value, list) else []
-        inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
-        known[id(node)] = 1 + sum(_size(each, known) for each in inner)
-    return known[id(node)]
-
-
 def _strict_loader() -> Any:
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
-        def get_single_node(self) -> Any:
-            node = super().get_single_node()
-            if node is not None and _size(node, {}) > MAX_NODES:
-                raise yaml.MarkedYAMLError(problem="too much for a configuration, with all aliases written out")
-            return node
-
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             for index, (key, (key_node, _)) in enumerate(zip(keys, node.value, strict=True)):

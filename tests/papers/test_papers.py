@@ -92,8 +92,6 @@ def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_paper
         ("/table3", "unknown experiment '/table3'; did you mean 'table3'"),
         ("../sgpo/table3", r"unknown experiment '../sgpo/table3'; did you mean 'sgpo/table3'\?"),
         ("two", r"two is a paper; name an exhibit of it, or two/all for all of them$"),
-        ("two/table4", "there is no experiment 'two/table4': a table or figure without results of a run has none"),
-        ("sgpo/table8", "sgpo/table8 shows examples, drawn anew; it is part of the experiment 'samples'$"),
     ],
 )
 def test_what_no_exhibit_is_called_is_answered_with_the_nearest(others: Path, text: str, complaint: str) -> None:
