@@ -1,7 +1,7 @@
 """The planned run, and how preflight checks read its models and data."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
 from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
+from harness.plan.rows import GraphEstimates
 from harness.recipes.benches import baseline_roles, baselines_on
 from harness.recipes.recipe import DataRole, Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
@@ -34,15 +35,6 @@ PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
 TrainingRow = Response | PreferencePair
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStep:
-    """One kind of step that runs a model: the step, and the artifact that its model began as."""
-
-    artifact: Artifact
-    base: Artifact
-    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +74,20 @@ class PreflightContext:
     def missing(self) -> tuple[Artifact, ...]:
         """The artifacts that the run would make."""
         return plan(self.targets, self.store).missing
+
+    @cached_property
+    def graph(self) -> GraphEstimates:
+        """What steps declare of their rows and costs."""
+        return GraphEstimates(self.store)
+
+    def model_runs(self) -> dict[Artifact, list[Artifact]]:
+        """Return the missing steps that run a model with weights, by what it began as; those of one work together."""
+        found: dict[Artifact, list[Artifact]] = {}
+        for work, steps in by_work(self.missing).items():
+            for each in steps if work in RUNS_A_MODEL else ():
+                if not str(origin(each).params.get("reference")).startswith(WITHOUT_WEIGHTS):
+                    found.setdefault(origin(each), []).append(each)
+        return found
 
     def origins(self) -> list[Artifact]:
         """Return the models and data sets that the graph begins with."""
@@ -130,9 +136,12 @@ class PreflightContext:
                 return known
             raise
 
-    def is_here(self, start: Artifact) -> bool:
-        """Return whether nothing need be fetched of a model or data set that the graph begins with."""
-        return start.params["reference"] not in self.lacking and not hub_sizes(start)
+    def known_shape(self, base: Artifact) -> ModelShape | None:
+        """Return `shape`; None where nothing tells it."""
+        try:
+            return self.shape(base)
+        except UserError:
+            return None
 
     def _formatted(self, base: Artifact, folder: Path) -> Path:
         """Return a copy without weights, with the chat format that the run gives the model."""
@@ -154,10 +163,19 @@ class PreflightContext:
         """Return the artifact that a base model begins as."""
         return self.scale.base_models[model].artifact()
 
+    def all_trainings(self) -> list[Artifact]:
+        """Return the trainings of the run, in the order in which they can be done."""
+        return by_work(ancestry(self.targets)).get("training", [])
+
     def trainings(self, model: str) -> list[Artifact]:
-        """Return the trainings of the run that begin with a base model, in the order in which they can be done."""
+        """Return those that begin with a base model."""
         base = self.base(model)
-        return [each for each in by_work(ancestry(self.targets)).get("training", []) if origin(each) == base]
+        return [each for each in self.all_trainings() if origin(each) == base]
+
+    def settings(self, training: Artifact) -> TrainingSettings:
+        """Return the settings of a training, on preferences or not."""
+        settings: TrainingSettings | PreferenceSettings = training.arguments["settings"]
+        return settings.training if isinstance(settings, PreferenceSettings) else settings
 
     def first_training(self, model: str, data: Artifact) -> Artifact | None:
         """Return the first training that learns from a data set, or from what was made of it; None without any."""
@@ -253,22 +271,6 @@ def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     return where.folder(artifact)
 
 
-def model_steps(artifacts: Iterable[Artifact]) -> Iterator[ModelStep]:
-    """Find the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
-    seen: set[tuple[str, str, str]] = set()
-    for work, steps in by_work(artifacts).items():
-        if work not in RUNS_A_MODEL:
-            continue
-        for each in steps:
-            base = origin(each)
-            if str(base.params.get("reference")).startswith(WITHOUT_WEIGHTS):
-                continue
-            kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
-            if kind not in seen:
-                seen.add(kind)
-                yield ModelStep(each, base, work)
-
-
 def preflight_context(
     request: Request, experiments: Sequence[Experiment], store: Store, aside: Store
 ) -> PreflightContext:
@@ -276,9 +278,3 @@ def preflight_context(
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
     return PreflightContext(request, targets, models, store, aside)
-
-
-def training_settings(training: Artifact) -> TrainingSettings:
-    """Return the settings of a training stage, on preferences or not."""
-    settings: TrainingSettings | PreferenceSettings = training.arguments["settings"]
-    return settings.training if isinstance(settings, PreferenceSettings) else settings

@@ -11,7 +11,6 @@ from harness.engine.artifacts import Artifact
 from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.models.openai_teacher import TEACHER_OPTIONS
-from harness.plan.rows import GraphEstimates
 from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, hub_sizes, is_data
 from harness.preflight.judge_check import check_endpoint
@@ -67,9 +66,9 @@ def _served(role: str, endpoint: EndpointReference | None, limits: Limits) -> Ch
 
 def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
-    declared = map(GraphEstimates(context.store).known_cost, context.missing)
-    user_turns = {str(cost.role): cost.endpoint for cost in declared if isinstance(cost, Asking)}
-    return {role: user_turns.get(role) for role in ("judge", *context.scale.models)}
+    declared = map(context.graph.known_cost, context.missing)
+    asked = {str(cost.role): cost.endpoint for cost in declared if isinstance(cost, Asking)}
+    return {role: asked.get(role) for role in ("judge", *context.scale.models)}
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:

@@ -16,7 +16,7 @@ from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
 from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, training_settings
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
 from harness.training.rows import ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
@@ -91,7 +91,7 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             rows = evenly_spaced(context.rows(data))
             if template := _template(stage):
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, short_label(stage), training_settings(stage).max_length, rows))
+            found.append(Examples(name, short_label(stage), context.settings(stage).max_length, rows))
     return found
 
 
@@ -172,7 +172,7 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
 
 def check_context(context: PreflightContext, name: str, folder: Path) -> Iterator[Check]:
     """Check that the model holds the longest rows that the run trains it on, if it trains it."""
-    what, lengths = f"context of {name}", [training_settings(each).max_length for each in context.trainings(name)]
+    what, lengths = f"context of {name}", [context.settings(each).max_length for each in context.trainings(name)]
     if not lengths:
         return
     longest, config = max(lengths), load_config(folder)
