@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.preflight.check import Check
@@ -70,9 +69,9 @@ def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str,
         role: overlap(prompts, [turn for row in each for turn in user_turns(row.prompt)])
         for role, each in training.items()
     }
-    counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
+    counts = ", ".join(f"{role} {same} and {near}" for role, (same, near) in found.items())
     detail = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
-    if any(one.same or one.near for one in found.values()):
+    if any(map(any, found.values())):
         return Check("warning", f"{name} in training", f"{detail}: its score may be contaminated")
     return Check("ok", f"{name} in training", detail)
 
@@ -82,16 +81,8 @@ def user_turns(prompt: Prompt) -> list[str]:
     return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """The evaluation prompts among training prompts: `same` after normalising, `near` of the others."""
-
-    same: int
-    near: int
-
-
-def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
-    """Find the evaluation `prompts` that are also in `training`, letter case and blanks apart.
+def overlap(prompts: Sequence[str], training: Sequence[str]) -> tuple[int, int]:
+    """Count the evaluation `prompts` that are also in `training`, letter case and blanks apart, and those near one.
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
@@ -107,7 +98,7 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
     for each in seen:
         shared = Counter(number for part in sequences(each) for number in holders.get(part, ()))
         near |= {number for number, count in shared.items() if count >= NEAR_SHARE * len(parts[number])}
-    return Overlap(len(same), len(near))
+    return len(same), len(near)
 
 
 def lower_case_words(text: str) -> list[str]:
