@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.config.codec import decode
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 
 T = TypeVar("T")
 
@@ -32,10 +32,7 @@ def named_config(kind: str, name: str, files: str, hint: str = "") -> Path:
 
     Raises UserError for an unknown name, with the nearest one, and `hint` after it.
     """
-    known = {path.stem: path for path in CONFIGS.glob(files)}
-    if name not in known:
-        raise unknown(kind, name, known, hint)
-    return known[name]
+    return named(kind, name, {path.stem: path for path in CONFIGS.glob(files)}, hint)
 
 
 def path_text(path: Path) -> str:
@@ -90,12 +87,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {error}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply for a configuration") from None
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # of a tag that its value does not fit
-        raise UserError(f"{path}: {error}") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"{path}: {error}") from None  # the last four of a tag that its value does not fit
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -18,17 +18,17 @@ class GraphEstimates:
         """Count in `store` the rows that are there already; None for a store that does not exist."""
         self._store = store
         self._found: dict[tuple[str, str], RowEstimate] = {}
-        self._counted: dict[str, RowEstimate | None] = {}
 
     def rows(self, artifact: Artifact) -> RowEstimate:
         """Return the rows that `artifact` has or is expected to have. Raises UnknownCost."""
         place = artifact.key, artifact.label  # what rows are called depends on who asks for them
         if place not in self._found:
-            declared = self._declared(artifact)
-            if artifact.key not in self._counted:
-                self._counted[artifact.key] = self._count(artifact)
-            counted = self._counted[artifact.key]
-            self._found[place] = replace(counted, content=declared.content) if counted else declared
+            declared = find_step(artifact).rows
+            if declared is None:
+                raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
+            rows: RowEstimate = declared(CostContext(artifact, self.rows))
+            content = rows.content or short_label(artifact).partition("@")[0]
+            self._found[place] = replace(self._count(artifact) or rows, content=content)
         return self._found[place]
 
     def most_rows(self, artifact: Artifact) -> int | None:
@@ -52,13 +52,6 @@ class GraphEstimates:
             return self.cost(artifact)
         except UnknownCost:
             return None
-
-    def _declared(self, artifact: Artifact) -> RowEstimate:
-        declared = find_step(artifact).rows
-        if declared is None:
-            raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
-        rows: RowEstimate = declared(CostContext(artifact, self.rows))
-        return replace(rows, content=rows.content or short_label(artifact).partition("@")[0])
 
     def _count(self, artifact: Artifact) -> RowEstimate | None:
         """Count rows that are in the store; None for those that are not."""

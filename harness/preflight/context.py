@@ -22,7 +22,7 @@ from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_ch
 from harness.network import is_offline
 from harness.plan.rows import GraphEstimates
 from harness.recipes.benches import baseline_roles, baselines_on
-from harness.recipes.recipe import DataRole, Recipe
+from harness.recipes.recipe import Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from harness.steps.estimates import model_shape
 from harness.training.settings import PreferenceSettings, TrainingSettings
@@ -104,7 +104,7 @@ class PreflightContext:
         return {reference: reason for reference, reason in found.items() if reason}
 
     def checkpoint(self, base: Artifact) -> Path:
-        """Return the folder of a model that the graph begins with, fetched or prepared as in the run. Raises UserError.
+        """Return the folder of a model that the graph begins with, fetched or prepared as in the run.
 
         Raises UserError.
         """
@@ -192,15 +192,12 @@ class PreflightContext:
 
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
-        used = {_source(each) for each in self.origins()}
-        roles = {
-            name: Data(self._first(role).artifact(), PreferencePair if role.kind == "pairs" else Response)
-            for name, role in self.scale.data.items()
-        }
-        return {name: each for name, each in roles.items() if _source(each.artifact) in used}
-
-    def _first(self, role: DataRole) -> DataRole:
-        return role if self.most_rows is None else replace(role, size=min(role.size, self.most_rows))
+        used, found = {_source(each) for each in self.origins()}, {}
+        for name, role in self.scale.data.items():
+            data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
+            if _source(data) in used:
+                found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
+        return found
 
     def bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
