@@ -20,6 +20,7 @@ from harness.models.hf import silence_libraries
 from harness.preflight.check import Check
 from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context
 from harness.preflight.doctor import FREE, run_checks
+from harness.texts import counted
 
 MAX_ROWS = 2000
 """Of each data set: more would take longer than a run should be held up."""
@@ -52,10 +53,8 @@ def summary(found: Sequence[Check]) -> str:
     """Summarise checks in a line: how many there are, and what they warn of; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
     text = f"preflight: {len(found) - len(warnings)} checks ok"
-    if not warnings:
-        return text
-    counted = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return f"{text}, {counted} (harness doctor says more): {listed([each.what for each in warnings])}"
+    said = f", {counted(len(warnings), 'warning')} (harness doctor says more): {listed([e.what for e in warnings])}"
+    return text + said if warnings else text
 
 
 def _apart(context: PreflightContext) -> list[Check]:

@@ -100,15 +100,27 @@ class PreflightContext:
     @cached_property
     def lacking(self) -> dict[str, str]:
         """Reasons why models and data sets are not available, by reference; what the hub would give is available."""
-        found = {each.params["reference"]: _lack(each, self.unresolved) for each in self.origins()}
-        return {reference: reason for reference, reason in found.items() if reason}
+        found = {}
+        for each in self.origins():
+            reference = each.params["reference"]
+            try:
+                if reference in self.unresolved:
+                    raise UserError(self.unresolved[reference])
+                hub_sizes(each)
+            except UserError as error:
+                found[reference] = str(error)
+        return found
+
+    def _require(self, reference: str) -> None:
+        if reference in self.lacking:
+            raise NotAtHand(f"{reference} is not available")
 
     def checkpoint(self, base: Artifact) -> Path:
         """Return the folder of a model that the graph begins with, fetched or prepared as in the run.
 
         Raises UserError.
         """
-        _require(self, base.params["reference"])
+        self._require(base.params["reference"])
         if base.step == PREPARED:
             return _made(base, self.store, self.store)
         return checkpoint_folder(base.params["reference"])
@@ -116,7 +128,7 @@ class PreflightContext:
     def described(self, base: Artifact) -> Path:
         """Return a folder with its configuration and tokenizer, for which no weights are fetched. Raises UserError."""
         reference = base.params["reference"]
-        _require(self, reference)
+        self._require(reference)
         if self.has_weights(base):
             return self.checkpoint(base)
         on_hub = hub_repository("model", reference)
@@ -184,7 +196,7 @@ class PreflightContext:
     def rows(self, data: Data) -> Sequence[TrainingRow]:
         """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
         for each in ancestry([data.artifact]):
-            _require(self, each.params.get("reference", ""))
+            self._require(each.params.get("reference", ""))
         if data.artifact.key not in self._read:
             folder = _made(data.artifact, self.store, self.aside)
             self._read[data.artifact.key] = read_rows(folder / ROWS, data.type)
@@ -241,22 +253,6 @@ def _source(data: Artifact) -> tuple[str, str | None]:
 
 class NotAtHand(UserError):
     """A model or data set cannot be had, which a check of its own says."""
-
-
-def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
-    reference = origin.params["reference"]
-    if reference in unresolved:
-        return unresolved[reference]
-    try:
-        hub_sizes(origin)
-    except UserError as error:
-        return str(error)
-    return ""
-
-
-def _require(context: PreflightContext, reference: str) -> None:
-    if reference in context.lacking:
-        raise NotAtHand(f"{reference} is not available")
 
 
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
