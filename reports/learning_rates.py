@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import rate_text
 from harness.papers import ScoreColumn, ScoreTable
 from harness.results.exhibits import RowRate
 from reports.blocks import DASH, Column, Group, Row, Table

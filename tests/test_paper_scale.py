@@ -18,8 +18,8 @@ import pytest
 
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
-from harness.plan.rows import GraphEstimates
 from harness.plan.settings import resolved_cells
+from harness.plan.steps import GraphEstimates
 from harness.recipes.loading import load_recipe
 from harness.run.options import Choice
 

@@ -7,8 +7,7 @@ scores them at multiples of the chosen rates.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out, rate_text
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError

@@ -14,8 +14,8 @@ from harness.engine.store import Store, open_store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
 from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
-from harness.plan.expected import expected_seconds
-from harness.preflight.automatic import preflight
+from harness.plan.forecast import expected_seconds
+from harness.preflight.doctor import preflight
 from harness.results.manifest import write_manifest
 from harness.run.evidence import tell_stale
 from harness.run.links import link_checkpoints, link_scores

@@ -13,8 +13,7 @@ from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
 from harness.papers import find_exhibit
-from harness.plan.expected import step_costs
-from harness.plan.forecast import forecast, planned_steps
+from harness.plan.forecast import forecast, planned_steps, step_costs
 from harness.plan.hardware import CALIBRATION
 from harness.plan.notes import assumptions, warnings
 from harness.plan.settings import stages

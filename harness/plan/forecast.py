@@ -3,23 +3,26 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from harness.endpoints.known_models import Price, price_of
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.graph import model_reference
+from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
 from harness.engine.unresolved import has_placeholder
+from harness.errors import UserError
 from harness.models.gguf import GGUF
 from harness.models.hf import LOGITS_AT_ONCE
 from harness.models.hub import is_repository
 from harness.models.memory import Memory, ModelShape, checkpoint_bytes, generation_memory, likelihood_memory
-from harness.plan.hardware import Device, Devices, Kind
+from harness.plan.hardware import Device, Devices, Kind, load_hardware
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
-from harness.plan.steps import StepCost, StepCosts
+from harness.plan.steps import GraphEstimates, StepCost, StepCosts
 from harness.recipes.recipe import Recipe
 from harness.steps.cost import Asking, Likelihood, Range, at_each_bound, total
 from harness.steps.estimates import load_estimates, model_shape, without_revision
@@ -178,7 +181,7 @@ def forecast(
         steps=steps,
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=costs.limits.batch),
-        memory=tuple(_memory(stages, costs.scale, _likelihood_batch_size(steps), on_gpu=costs.device.is_gpu)),
+        memory=tuple(_memory(stages, steps, costs)),
         disk=tuple(disk_needs(to_run, costs.scale)),
         wall=_times(to_run, lambda tasks: makespan(tasks, costs.machine.devices)),
         longest_chain=_times(to_run, critical_path),
@@ -237,35 +240,26 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
     return at_each_bound(lambda of: price.usd(int(of(prompt)), int(of(completion)), batch=batch) or 0.0)
 
 
-def _likelihood_batch_size(steps: Iterable[PlannedStep]) -> int:
-    """Return how many sequences are scored at once, at most; 0 where none are."""
-    declared = (step.cost.declared for step in steps)
-    return max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
-
-
-def _memory(
-    stages: Sequence[Stage], scale: Recipe, likelihood_batch_size: int, *, on_gpu: bool
-) -> Iterator[MemoryNeed]:
+def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCosts) -> Iterator[MemoryNeed]:
     """Find the largest need of each kind of work, by base model."""
-    compute = scale.compute
-    by_model: defaultdict[str, list[Stage]] = defaultdict(list)
-    for stage in stages:
-        by_model[stage.model].append(stage)
-    for model, own in by_model.items():
+    compute, on_gpu = costs.scale.compute, costs.device.is_gpu
+    declared = [step.cost.declared for step in steps]
+    scored_at_once = max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
+    for model in dict.fromkeys(stage.model for stage in stages):
+        own = [stage for stage in stages if stage.model == model]
         shape = model_shape(model_reference(own[0].artifact) or "")
         if shape is None:
             continue
         needs = [stage_memory(shape, each.settings, compute, sequences=each.sequences, on_gpu=on_gpu) for each in own]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
-        batch = spread(stage.settings.global_batch_size, compute)
-        rows = batch.micro_batch_size * stage.sequences
+        rows = spread(stage.settings.global_batch_size, compute).micro_batch_size * stage.sequences
         length = stage.settings.max_length
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} sequences of {length:,}")
-        tokens = length + scale.sampling.max_new_tokens
+        tokens = length + costs.scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
-        if likelihood_batch_size:
-            scoring = likelihood_memory(shape, rows=likelihood_batch_size, length=length, most_logits=LOGITS_AT_ONCE)
+        if scored_at_once:
+            scoring = likelihood_memory(shape, rows=scored_at_once, length=length, most_logits=LOGITS_AT_ONCE)
             largest = f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once"
             yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
 
@@ -284,16 +278,15 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     if trained:
         what = f"trained checkpoints, weights in float32 ({len(trained)})"
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
-    fetches = [cost.fetch for cost in costs if cost.fetch]
-    bases = {each.reference for each in fetches if each.kind == "model"}
-    known = {reference: shape for reference in bases if (shape := model_shape(reference))}
-    fetched = [shape for reference, shape in known.items() if is_repository(reference)]
-    if fetched:
-        yield DiskNeed(f"base models as they are on the hub ({len(fetched)})", sum(map(_stored_bytes, fetched)))
-    converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]
+    fetched = {cost.fetch.reference: cost.fetch.kind for cost in costs if cost.fetch}
+    shapes = {each: shape for each, kind in fetched.items() if kind == "model" and (shape := model_shape(each))}
+    on_hub = [shape.parameters * shape.stored_bytes for each, shape in shapes.items() if is_repository(each)]
+    if on_hub:
+        yield DiskNeed(f"base models as they are on the hub ({len(on_hub)})", sum(map(float, on_hub)))
+    converted = [shape.parameters * shape.stored_bytes for each, shape in shapes.items() if each.startswith(GGUF)]
     if converted:
-        yield DiskNeed(f"converted base models ({len(converted)})", sum(map(_stored_bytes, converted)))
-    named = {without_revision(each.reference) for each in fetches if each.kind == "dataset"}
+        yield DiskNeed(f"converted base models ({len(converted)})", sum(map(float, converted)))
+    named = {without_revision(each) for each, kind in fetched.items() if kind == "dataset"}
     if data := [size for each in named if (size := load_estimates().of_data(each).download_mb)]:
         yield DiskNeed(f"data sets ({len(data)})", sum(size * 1e6 for size in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))
@@ -302,10 +295,6 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     if trained and scale.compute.save_every:
         what = "while a training runs: weights and optimizer to go on from, two at the moment of saving"
         yield DiskNeed(what, 2.0 * max(map(resume_bytes, trained)), stays=False)
-
-
-def _stored_bytes(shape: ModelShape) -> float:
-    return float(shape.parameters * shape.stored_bytes)
 
 
 def _times(costs: Sequence[StepCost], measure: Callable[[Sequence[Task]], float]) -> Range:
@@ -318,3 +307,40 @@ def _hourly(device: Device, usd_per_hour: float | None) -> Range | None:
         return Range(usd_per_hour, usd_per_hour, usd_per_hour)
     price = device.usd_per_hour
     return Range(price.low, (price.low + price.high) / 2, price.high) if price else None
+
+
+def step_costs(
+    scale: Recipe,
+    run_dir: Path,
+    store: Store | None,
+    limits: Limits,
+    device: str | None = None,
+    devices: int | None = None,
+) -> StepCosts:
+    """Reckon on the scale's machine, or what is named in its place, as it was measured in `run_dir`, if it was.
+
+    Raises UserError for an unknown device, and for a table that is not in order.
+    """
+    hardware = load_hardware(run_dir)
+    machine = hardware.machine(scale.name, scale.compute, device, devices)
+    return StepCosts(scale, machine, hardware, GraphEstimates(store), limits)
+
+
+def expected_seconds(targets: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> dict[str, float]:
+    """Reckon the seconds of each step behind the targets, by key, as `harness plan` does on the scale's machine.
+
+    Steps of which nothing is known are left out; so are all where nothing can be reckoned, which is no reason not to
+    run.
+    """
+    try:
+        costs = step_costs(scale, store.root.parent, store, limits)
+        found = {artifact.key: costs.of(artifact) for artifact in ancestry(targets)}
+    except UserError:
+        return {}
+    return {key: cost.seconds.expected for key, cost in found.items() if not cost.unknown}
+
+
+def disk_bytes(missing: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> tuple[float, float]:
+    """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
+    costs = step_costs(scale, store.root.parent, store, limits)
+    return disk_totals(disk_needs([costs.of(each) for each in missing], scale))

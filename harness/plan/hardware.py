@@ -108,16 +108,13 @@ class Hardware:
 
         Raises UserError for an unknown device.
         """
-        usual = self.machines.get(scale) or self._like(compute)
+        gpus = max((each.gpus for each in compute.resources.values()), default=0)
+        like = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
+        usual = self.machines.get(scale) or replace(like, devices=gpus or like.devices, is_supposed=True)
         if device is not None and device not in self.devices:
             raise unknown("device", device, self.devices)
         is_supposed = usual.is_supposed and (device is None or devices is None)
         return Devices(device or usual.device, devices or usual.devices, is_supposed)
-
-    def _like(self, compute: Compute) -> Devices:
-        gpus = max((each.gpus for each in compute.resources.values()), default=0)
-        usual = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
-        return replace(usual, devices=gpus or usual.devices, is_supposed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from harness.engine.graph import input_of, model_reference, short_label
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
-from harness.plan.rows import GraphEstimates
-from harness.plan.steps import optimizer_steps
+from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import Recipe
 from harness.steps.cost import Training, UnknownCost
 from harness.steps.judge import order_count
@@ -106,9 +105,8 @@ def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     compute, settings = scale.compute, [stage.settings for stage in stages]
     for batch in sorted({each.global_batch_size for each in settings}):
         how = spread(batch, compute)
-        processes = counted(how.processes, "process", "processes")
-        passes = counted(how.accumulation, "accumulation step")
-        yield f"batch {batch} = {processes} x {counted(how.micro_batch_size, 'row')} at once x {passes}"
+        rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
+        yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
     warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
     precisions, schedules, optimizers = (

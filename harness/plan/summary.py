@@ -11,8 +11,8 @@ from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
 from harness.plan.forecast import Forecast, PlannedStep
-from harness.plan.rows import GraphEstimates
 from harness.plan.settings import Stage, decoding, resolved_cells
+from harness.plan.steps import GraphEstimates
 from harness.recipes.recipe import Recipe
 from harness.steps.estimates import PlanNote
 from harness.steps.judge import order_count

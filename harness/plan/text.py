@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import rate_text
 from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment

@@ -20,7 +20,7 @@ from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
 from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
-from harness.plan.rows import GraphEstimates
+from harness.plan.steps import GraphEstimates
 from harness.recipes.benches import baseline_roles, baselines_on
 from harness.recipes.recipe import Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows

@@ -14,7 +14,7 @@ from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
-from harness.plan.expected import disk_bytes
+from harness.plan.forecast import disk_bytes
 from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, hub_sizes
 from harness.steps.cost import Cost, Generation, Likelihood, Training

@@ -19,10 +19,10 @@ from harness.config.learning_rates import (
     Sensitivity,
     choose,
     grid,
+    rate_text,
     read_rate_table,
     write_rate_table,
 )
-from harness.config.rate_text import rate_text
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Request

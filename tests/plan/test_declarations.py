@@ -15,9 +15,8 @@ from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.experiments import Request, build_experiments
 from harness.experiments.scores import ScoresExperiment
-from harness.plan.expected import step_costs
-from harness.plan.rows import GraphEstimates
-from harness.plan.steps import optimizer_steps
+from harness.plan.forecast import step_costs
+from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import JudgeRole
 from harness.records import Message
 from harness.steps.cost import Asking, Likelihood, Training, UnknownCost, chat_tokens

@@ -10,8 +10,7 @@ import pytest
 
 from harness.engine.compute import Compute, Resources
 from harness.models.memory import GIB
-from harness.plan.expected import step_costs
-from harness.plan.forecast import disk_needs
+from harness.plan.forecast import disk_needs, step_costs
 from harness.preflight import machine as module
 from harness.preflight.machine import LocalMachine, local_machine, machine_checks
 from harness.recipes.recipe import ModelRole, Recipe
