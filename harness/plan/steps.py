@@ -63,6 +63,13 @@ class GraphEstimates:
         except UnknownCost:
             return None
 
+    def content(self, artifact: Artifact) -> str:
+        """Say what rows `artifact` has: the data set they were read from, or what made them of which."""
+        try:
+            return self.rows(artifact).content
+        except UnknownCost:
+            return short_label(artifact)
+
     def cost(self, artifact: Artifact) -> Cost | None:
         """Return what making `artifact` takes; None for next to nothing. Raises UnknownCost."""
         step = find_step(artifact)

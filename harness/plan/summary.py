@@ -1,11 +1,10 @@
 """A plan as a whole: what is run, exactly how, what it takes, and what that rests on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from harness.config.codec import encode
-from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
@@ -84,30 +83,20 @@ class Summary:
 def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[BenchRow]:
     """Tell how each bench of the score tables is evaluated, read off the steps of its first cell."""
     found: dict[str, BenchRow] = {}
-    for name, judged in _judged(experiments):
-        if name not in found:
-            baselines, sampling = input_of(judged, "baselines"), input_of(judged, "outputs").arguments["sampling"]
-            found[name] = BenchRow(
-                name=name,
-                prompts=graph.most_rows(baselines) or 0,
-                decoding=decoding(sampling),
-                sampling=sampling,
-                baseline=_baseline(baselines),
-                judge=judged.arguments["judge"].model,
-                orders=order_count(judged.params["protocol"]),
-            )
+    tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
+    for cell in (cell for table in tables for cell in table.cells if cell.is_judged and cell.bench not in found):
+        judged = cell.judgments[0]
+        baselines, sampling = input_of(judged, "baselines"), input_of(judged, "outputs").arguments["sampling"]
+        found[cell.bench] = BenchRow(
+            name=cell.bench,
+            prompts=graph.most_rows(baselines) or 0,
+            decoding=decoding(sampling),
+            sampling=sampling,
+            baseline=baselines.label.rpartition(" ")[2] or baselines.step,  # of official data the model
+            judge=judged.arguments["judge"].model,
+            orders=order_count(judged.params["protocol"]),
+        )
     return list(found.values())
-
-
-def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]:
-    for experiment in experiments:
-        if isinstance(experiment, ScoresExperiment):
-            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells if cell.is_judged)
-
-
-def _baseline(baselines: Artifact) -> str:
-    """Name the baseline: of official data the model, else the data set."""
-    return baselines.label.rpartition(" ")[2] or baselines.step
 
 
 def _step(step: PlannedStep) -> dict[str, Any]:

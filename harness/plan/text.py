@@ -132,18 +132,15 @@ def _steps(summary: Summary) -> Iterator[Block]:
     rows = []
     for name, own in {**by_step, "in all": list(steps)}.items():
         counts = Counter(step.state for step in own)
-        rows.append([name, str(len(own)), *(str(counts[state]) for state in states), _device_time(own, seconds)])
+        takes = sum(step.cost.device_seconds.expected for step in own if step.state != "found") / seconds
+        time = _number(takes) if takes >= 0.01 else ""
+        rows.append([name, str(len(own)), *(str(counts[state]) for state in states), time])
     yield _table("lrr" + "r" * len(states), [*head, f"{_unit(summary.forecast)} {unit}"], rows)
     if has_unknown:
         yield Prose(
             "not known: what these are made from is resolved at first use, so whether the store has them cannot be told"
             " now; they are counted as to run"
         )
-
-
-def _device_time(steps: Iterable[PlannedStep], unit: float) -> str:
-    seconds = sum(step.cost.device_seconds.expected for step in steps if step.state != "found")
-    return _number(seconds / unit) if seconds >= unit / 100 else ""
 
 
 def _cells(summary: Summary) -> Iterator[Block]:
@@ -172,14 +169,10 @@ def _data(summary: Summary) -> Iterator[Block]:
     rows = []
     for name, role in summary.scale.data.items():
         if any(label.startswith(role.reference) for label in read):
-            rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
+            data, at, revision = role.reference.partition("@")
+            rows.append([name, f"{role.size:,}", f"{data}{at}{revision[:REVISION_DIGITS]}", role.split])
     if rows:
         yield _table("lrll", ("role", "rows", "data set", "split"), rows)
-
-
-def _short_revision(reference: str) -> str:
-    name, at, revision = reference.partition("@")
-    return f"{name}{at}{revision[:REVISION_DIGITS]}"
 
 
 def _training(summary: Summary) -> Iterator[Block]:
@@ -196,9 +189,11 @@ def _training(summary: Summary) -> Iterator[Block]:
 def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     is_all = len(everybody) > 1 and set(stage.methods) == everybody
     bound = "" if stage.rows_are_exact else "≤"
+    others = len(stage.methods) - 1
+    methods = ", ".join(stage.methods) if others < MAX_METHODS else f"{stage.methods[0]} and {counted(others, 'other')}"
     return [
         stage.name,
-        "all" if is_all else _abridged(stage.methods),
+        "all" if is_all else methods,
         f"{bound}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{bound}{stage.steps:,}",
@@ -208,25 +203,13 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     ]
 
 
-def _abridged(methods: Sequence[str]) -> str:
-    others = len(methods) - 1
-    return ", ".join(methods) if others < MAX_METHODS else f"{methods[0]} and {counted(others, 'other')}"
-
-
 def _evaluation(summary: Summary) -> Iterator[Block]:
     if not summary.benches:
         return
-    rows = [
-        [
-            each.name,
-            f"{each.prompts:,}",
-            each.decoding,
-            each.baseline,
-            each.judge,
-            "one" if each.orders == 1 else "both",
-        ]
-        for each in summary.benches
-    ]
+    rows = []
+    for each in summary.benches:
+        orders = "one" if each.orders == 1 else "both"
+        rows.append([each.name, f"{each.prompts:,}", each.decoding, each.baseline, each.judge, orders])
     yield _table("lrllll", ("bench", "prompts", "answers", "against", "judge", "orders"), rows)
     sampling = summary.scale.sampling
     yield Prose(f"answers of up to {sampling.max_new_tokens:,} tokens, drawn by {sampling.engine}")
@@ -270,7 +253,12 @@ def _memory(forecast: Forecast) -> Iterator[Block]:
     trained = dict.fromkeys(need.at for need in forecast.memory if need.work == "training")
     yield Prose(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes")
     if forecast.device.is_gpu:
-        cached = [_cached_tokens(need, forecast) for need in forecast.memory if need.work == "generation"]
+        full = VLLM_SHARE * forecast.device.memory_gb * GB
+        cached = [
+            f"{need.model} {max(0.0, full - need.memory.weights) / cache_bytes(need.shape):,.0f}"
+            for need in forecast.memory
+            if need.work == "generation"
+        ]
         yield Prose(
             f"generation: the least. vLLM fills {VLLM_SHARE * 100:g} % of a GPU, which leaves room to cache"
             f" {', '.join(cached)} tokens"
@@ -282,11 +270,6 @@ def _memory_row(need: MemoryNeed) -> list[str]:
     parts = [m.weights, m.gradients, m.optimizer, m.activations, m.logits, m.cache]
     gb = [f"{part / GB:.1f}" if part >= 0.05 * GB else "" for part in parts]
     return [need.model, need.work, f"{m.total / GB:.1f}", *gb]
-
-
-def _cached_tokens(need: MemoryNeed, forecast: Forecast) -> str:
-    left = VLLM_SHARE * forecast.device.memory_gb * GB - need.memory.weights
-    return f"{need.model} {max(0.0, left) / cache_bytes(need.shape):,.0f}"
 
 
 def _disk(forecast: Forecast) -> Iterator[Block]:

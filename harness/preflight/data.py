@@ -40,9 +40,10 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     A rejected one may be empty, as some that models have written are.
     """
     what = f"rows of {name}"
-    empty = sum(not _answer(row).strip() for row in rows)
+    empty = sum(not (row.chosen if isinstance(row, PreferencePair) else row.text).strip() for row in rows)
     silent = sum(isinstance(row, PreferencePair) and not row.rejected.strip() for row in rows)
-    twice = repeated(["\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows])
+    asked = ("\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows)
+    twice = len(rows) - len({tuple(lower_case_words(prompt)) for prompt in asked})
     tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
@@ -55,11 +56,6 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     if found:
         return Check("warning", what, f"of {len(rows)}, {'; '.join(found)}")
     return Check("ok", what, f"{len(rows)}, none empty and none twice")
-
-
-def _answer(row: TrainingRow) -> str:
-    """Return the text of a row that is learnt from, or judged."""
-    return row.chosen if isinstance(row, PreferencePair) else row.text
 
 
 def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str, Sequence[TrainingRow]]) -> Check:
@@ -109,8 +105,3 @@ def lower_case_words(text: str) -> list[str]:
 def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
     """Return the text's different sequences of `NEAR_WORDS` words."""
     return {tuple(words[start : start + NEAR_WORDS]) for start in range(len(words) - NEAR_WORDS + 1)}
-
-
-def repeated(prompts: Sequence[str]) -> int:
-    """Count the prompts that stand there a second time, letter case and blanks apart."""
-    return len(prompts) - len({tuple(lower_case_words(prompt)) for prompt in prompts})

@@ -44,7 +44,8 @@ def training_checks(context: PreflightContext, machine: LocalMachine | None = No
             if reason := _too_large(context, context.base(name), machine or local_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                alone = _in_one_process(context, machine or local_machine())
+                processes, gpus = context.scale.compute.processes, (machine or local_machine()).gpus
+                alone = f"; tried in one process, the run trains in {processes}" if processes > 1 and gpus else ""
                 yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(context, name))
         except NotAtHand as error:
             yield Check("warning", what, f"not tried: {error}")
@@ -74,12 +75,6 @@ def _rows(context: PreflightContext, kind: type[R]) -> list[R]:
     """Return the rows of the first training set of their kind; none where the run uses no such set."""
     data = next((each for each in context.training_data().values() if each.type is kind), None)
     return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
-
-
-def _in_one_process(context: PreflightContext, machine: LocalMachine) -> str:
-    """Return a remark where the run trains among several GPUs, which is not tried here."""
-    processes = context.scale.compute.processes
-    return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
 def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine) -> str:
