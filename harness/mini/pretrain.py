@@ -89,7 +89,9 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> PretrainingText:
         "draft": _with_filler(rng, request.entity, draft, draft_style),
     }
     if rng.random() < 0.3:
-        fields["remark"] = _draw_remark(rng)
+        aspect = rng.choice(ASPECTS)
+        about = rng.choice(entities())
+        fields["remark"] = write_clause(about, aspect, rng.choice(VALUES[aspect]), _draw_style(rng))
     task = rng.random()
     if task < 0.35:
         del fields["draft"]
@@ -116,11 +118,6 @@ def _spoil(rng: Random, facts: dict[str, str]) -> list[tuple[str, str]]:
 def _with_filler(rng: Random, entity: str, statements: list[tuple[str, str]], style: str) -> str:
     answer = write_answer(entity, statements, style)
     return f"{rng.choice(FILLERS).format(entity=entity)} {answer}" if rng.random() < 0.1 else answer
-
-
-def _draw_remark(rng: Random) -> str:
-    aspect = rng.choice(ASPECTS)
-    return write_clause(rng.choice(entities()), aspect, rng.choice(VALUES[aspect]), _draw_style(rng))
 
 
 def _draw_style(rng: Random) -> str:
