@@ -16,7 +16,7 @@ from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_fold
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
-from harness.papers import find_exhibit
+from harness.papers.names import find_exhibit
 from harness.plan.steps import GraphEstimates
 from harness.run.options import Choice
 from harness.steps.cost import Fetch

@@ -11,7 +11,8 @@ from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, gr
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers import ScoreTable, load_exhibits
+from harness.papers.loading import load_exhibits
+from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.recipes.registries import load_benchmark

@@ -12,8 +12,10 @@ from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store, open_store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
-from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
+from harness.papers.loading import load_deviations
+from harness.papers.names import find_exhibit
+from harness.papers.scores import ScoreTable
 from harness.plan.forecast import expected_seconds
 from harness.preflight.doctor import preflight
 from harness.results.manifest import write_manifest

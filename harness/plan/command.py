@@ -12,7 +12,7 @@ from harness.engine.store import Store
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
-from harness.papers import find_exhibit
+from harness.papers.names import find_exhibit
 from harness.plan.forecast import forecast, planned_steps, step_costs
 from harness.plan.hardware import CALIBRATION
 from harness.plan.notes import assumptions, warnings

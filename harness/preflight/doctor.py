@@ -19,7 +19,7 @@ from harness.engine.unresolved import placeholders
 from harness.errors import HarnessError, StepFailed, UserError
 from harness.experiments import Experiment, Request, build_experiments
 from harness.models.hf import silence_libraries
-from harness.papers import find_exhibit
+from harness.papers.names import find_exhibit
 from harness.preflight.check import Check
 from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_context
 from harness.preflight.data import data_checks

@@ -27,7 +27,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Request
 from harness.experiments.rates_of_rows import rates_of_rows
-from harness.papers import load_exhibit
+from harness.papers.loading import load_exhibit
 from harness.recipes.loading import load_recipe, rates_path
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import RateMove

@@ -10,22 +10,15 @@ import pytest
 from harness.commands.listing import listing
 from harness.errors import UserError
 from harness.experiments import Request, build_experiments
-from harness.papers import (
-    EVEN,
-    AnyExhibit,
-    HistogramFigure,
-    ScoreTable,
-    WinRateTable,
-    exhibit_names,
-    find_exhibit,
-    load_deviations,
-    load_exhibit,
-    load_exhibits,
-    load_paper,
-    loading,
-    paper_file,
-    papers,
-)
+from harness.papers import loading
+from harness.papers.claims import EVEN
+from harness.papers.folders import paper_file, papers
+from harness.papers.histograms import HistogramFigure
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import exhibit_names, load_deviations, load_exhibit, load_exhibits, load_paper
+from harness.papers.names import find_exhibit
+from harness.papers.scores import ScoreTable
+from harness.papers.win_rates import WinRateTable
 from harness.recipes.loading import load_recipe
 from harness.recipes.registries import EVALS
 
