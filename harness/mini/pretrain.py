@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engine.progress import Advance
 from harness.mini.language import FILLERS, REQUESTS, STYLES, write_answer, write_clause, write_request
+from harness.mini.tokenizer import build_tokenizer
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value, unit_hash
 
 if TYPE_CHECKING:
@@ -208,8 +209,6 @@ def pretrain(
     """
     import torch
     import transformers
-
-    from harness.mini.tokenizer import build_tokenizer
 
     torch.set_num_threads(1)  # a second one brings nothing at this size, and the sums would differ
     tokenizer = build_tokenizer()

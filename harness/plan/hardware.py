@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.config.yaml_files import config_path, load_yaml
 from harness.engine.compute import Compute
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 from harness.steps.cost import Range
 
 Kind = Literal["sft", "preference", "generation", "likelihood"]
@@ -142,10 +142,8 @@ def load_hardware(run_dir: Path | None = None) -> Hardware:
             (*measured.throughput, *hardware.throughput),
         )
     for row in hardware.throughput:
-        if row.device not in hardware.devices:
-            raise unknown("device with a measured speed", row.device, hardware.devices)
-        if row.source not in hardware.sources:
-            raise unknown("source of a measured speed", row.source, hardware.sources)
+        named("device with a measured speed", row.device, hardware.devices)
+        named("source of a measured speed", row.source, hardware.sources)
     return hardware
 
 

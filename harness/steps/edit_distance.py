@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
+from harness.models.hf import load_tokenizer
+from harness.models.references import checkpoint_of
 from harness.records import ROWS, Response, from_json
 
 Tokenize = Callable[[str], Sequence[str] | Sequence[int]]
@@ -88,9 +90,6 @@ def _text(file: BinaryIO, place: int) -> str:
 
 def checkpoint_tokens(folder: Path) -> Tokenize:
     """Tell how the tokenizer of a model artifact's folder splits a text, without special tokens of its own."""
-    from harness.models.hf import load_tokenizer
-    from harness.models.references import checkpoint_of
-
     tokenizer = load_tokenizer(checkpoint_of(folder))
 
     def tokenize(text: str) -> list[int]:

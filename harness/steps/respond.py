@@ -11,6 +11,8 @@ from harness.engine.graph import is_trained, model_reference
 from harness.errors import UserError
 from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
+from harness.models.openai_teacher import NO_ANSWER, OPENAI, OpenAITeacher, teacher_endpoint
+from harness.models.references import WITHOUT_WEIGHTS, load_generator, resolve
 from harness.records import Prompt, Response
 from harness.steps.cost import Asking, CostContext, Generation, RowEstimate, about, count_tokens, is_embedded
 
@@ -23,8 +25,6 @@ CUT_OFF_SHARE = 0.02
 
 def is_at_endpoint(artifact: Artifact) -> bool:
     """Tell whether the `model` that is to answer is behind an endpoint."""
-    from harness.models.openai_teacher import OPENAI
-
     model = artifact.inputs["model"]
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
 
@@ -61,9 +61,6 @@ def refine_prompt_tokens(template: str, drafts: RowEstimate, reference: float) -
 
 def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     """Forecast a model's run or a teacher's requests; the embedded oracle and a stored teacher take nothing."""
-    from harness.models.openai_teacher import teacher_endpoint
-    from harness.models.references import WITHOUT_WEIGHTS
-
     reference = model_reference(context.artifact) or ""
     if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
         return Generation(context.artifact.arguments["sampling"])
@@ -179,8 +176,6 @@ def _answer(
 
 def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
     """Say why there is no answer to some prompts, by their ids."""
-    from harness.models.openai_teacher import NO_ANSWER
-
     return {
         prompt.id: done.finish_reason.removeprefix(NO_ANSWER)
         for prompt, done in zip(prompts, completions, strict=True)
@@ -189,9 +184,6 @@ def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> di
 
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
-    from harness.models.openai_teacher import OPENAI, OpenAITeacher
-    from harness.models.references import load_generator, resolve
-
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
         return OpenAITeacher(reference, out.limits, out.reply_cache, out.note)

@@ -13,7 +13,7 @@ from harness.engine.progress import Event, Note
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.roles import read_role
-from harness.models import hf, references
+from harness.models import hf
 from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.openai_teacher import NO_ANSWER
 from harness.recipes.loading import load_recipe
@@ -61,7 +61,7 @@ class FakeGenerator:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, generator: FakeGenerator) -> None:
-    monkeypatch.setattr(references, "load_generator", lambda reference, engine, compute: generator)
+    monkeypatch.setattr("harness.steps.respond.load_generator", lambda reference, engine, compute: generator)
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_a_turn_before_the_prompt_is_shown_and_the_engine_is_the_samplings(
         loaded.append((reference, engine, compute))
         return generator
 
-    monkeypatch.setattr(references, "load_generator", load)
+    monkeypatch.setattr("harness.steps.respond.load_generator", load)
     before = (Message("user", "hello"), Message("assistant", "yes?"))
     prompts = given_responses(rows=(Response(Prompt("a", "and now?", before), "", "nobody"),))
     sampling = Sampling(0.7, 0.9, 40, "vllm")
