@@ -182,16 +182,12 @@ def rate_table_text(table: RateTable) -> list[str]:
 
 
 def _line(line: RatedTrial) -> str:
-    trial, meets = line.trial, line.meets
+    trial, met = line.trial, {True: "yes", False: "NO "}
     return " · ".join(
         (
             f"{rate_text(trial.rate):<7}",
-            f"(a) {100 * trial.cut_off:5.1f} % cut off {_mark(meets.ends)}",
-            f"(b) {trial.tokens:6.2f} tokens of {trial.allowed[0]:.2f}–{trial.allowed[1]:.2f} {_mark(meets.length)}",
-            f"(c) log p {trial.log_probability:8.3f} {_mark(meets.likelihood)}",
+            f"(a) {100 * trial.cut_off:5.1f} % cut off {met[line.meets.ends]}",
+            f"(b) {trial.tokens:6.2f} tokens of {trial.allowed[0]:.2f}–{trial.allowed[1]:.2f} {met[line.meets.length]}",
+            f"(c) log p {trial.log_probability:8.3f} {met[line.meets.likelihood]}",
         )
     )
-
-
-def _mark(meets: bool) -> str:
-    return "yes" if meets else "NO "

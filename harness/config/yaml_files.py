@@ -12,9 +12,6 @@ T = TypeVar("T")
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
-MAX_BYTES = 2**20
-"""Bytes of a configuration."""
-
 
 def config_path(name: str) -> Path:
     """Return the packaged configuration file `name`, such as ``judges.yaml``.
@@ -70,15 +67,11 @@ def name_in(reference: str) -> str:
 def read_yaml(path: Path) -> Any:
     """Read the plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
 
-    Raises UserError for what cannot be read, is no YAML, or has more than `MAX_BYTES`.
+    Raises UserError for what cannot be read, and for what is no YAML.
     """
     import yaml
 
     try:
-        if not path.is_file() and path.exists():
-            raise UserError(f"{path} is not a file")
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is not a configuration file: it has more than {MAX_BYTES:,} bytes")
         return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

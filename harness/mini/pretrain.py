@@ -37,15 +37,8 @@ CONTENT_WEIGHT = 5.0  # loss weight of a value or aspect in what has to be writt
 PROMPT_WEIGHT = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A base model's architecture and width."""
-
-    architecture: str
-    hidden_size: int
-
-
-SHAPES = {"qwen2": Shape("qwen2", 64), "llama": Shape("llama", 64), "qwen2-small": Shape("qwen2", 48)}
+SHAPES = {"qwen2": ("qwen2", 64), "llama": ("llama", 64), "qwen2-small": ("qwen2", 48)}
+"""Architecture and width of each base model."""
 FAMILIES = tuple(SHAPES)
 """The base models; each is pretrained on texts of its own, about facts that it alone is told."""
 
@@ -183,7 +176,7 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    architecture, hidden_size = SHAPES[family].architecture, SHAPES[family].hidden_size
+    architecture, hidden_size = SHAPES[family]
     settings = {
         "vocab_size": vocabulary_size,
         "hidden_size": hidden_size,

@@ -25,7 +25,7 @@ from harness.plan.settings import Stage
 from harness.plan.steps import GraphEstimates, StepCost, StepCosts
 from harness.recipes.recipe import Recipe
 from harness.steps.cost import Asking, Likelihood, Range, at_each_bound, total
-from harness.steps.estimates import load_estimates, model_shape, without_revision
+from harness.steps.estimates import load_estimates, model_shape
 from harness.training.batches import spread
 from harness.training.memory import resume_bytes, stage_memory
 
@@ -216,22 +216,18 @@ def _api_totals(costs: Iterable[StepCost], *, batch: bool) -> tuple[ApiTotal, ..
     by_purpose: defaultdict[tuple[str, str, EndpointReference], list[Asking]] = defaultdict(list)
     for asking in filter(None, (cost.asking for cost in costs)):
         by_purpose[asking.role, asking.purpose, asking.endpoint].append(asking)
-    return tuple(_api_total(calls, batch) for calls in by_purpose.values())
-
-
-def _api_total(calls: Sequence[Asking], batch: bool) -> ApiTotal:
-    """Sum up the `calls`, all for one purpose and of one endpoint."""
-    prompt, completion = total(each.prompt_tokens for each in calls), total(each.completion_tokens for each in calls)
-    price, is_judge = price_of(calls[0].endpoint), calls[0].role == "judge"
-    return ApiTotal(
-        purpose=f"{calls[0].role}, {calls[0].purpose}",
-        model=calls[0].endpoint.model,
-        calls=sum(each.calls for each in calls),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        usd=_usd(price, prompt, completion, batch=batch and is_judge),
-        usd_batch=_usd(price, prompt, completion, batch=True) if is_judge else None,
-    )
+    found = []
+    for (role, purpose, endpoint), calls in by_purpose.items():
+        prompt, completion = (
+            total(each.prompt_tokens for each in calls),
+            total(each.completion_tokens for each in calls),
+        )
+        price, is_judge = price_of(endpoint), role == "judge"
+        usd = _usd(price, prompt, completion, batch=batch and is_judge)
+        usd_batch = _usd(price, prompt, completion, batch=True) if is_judge else None
+        n_calls = sum(each.calls for each in calls)
+        found.append(ApiTotal(f"{role}, {purpose}", endpoint.model, n_calls, prompt, completion, usd, usd_batch))
+    return tuple(found)
 
 
 def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) -> Range | None:
@@ -286,7 +282,7 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     converted = [shape.parameters * shape.stored_bytes for each, shape in shapes.items() if each.startswith(GGUF)]
     if converted:
         yield DiskNeed(f"converted base models ({len(converted)})", sum(map(float, converted)))
-    named = {without_revision(each) for each, kind in fetched.items() if kind == "dataset"}
+    named = {each.partition("@")[0] for each, kind in fetched.items() if kind == "dataset"}
     if data := [size for each in named if (size := load_estimates().of_data(each).download_mb)]:
         yield DiskNeed(f"data sets ({len(data)})", sum(size * 1e6 for size in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))

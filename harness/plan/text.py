@@ -70,11 +70,6 @@ def _table(alignment: str, head: Sequence[str], rows: Iterable[Sequence[str]], h
     return Table(columns, (Group(tuple(Row(tuple(row)) for row in rows), heading),))
 
 
-def _list(entries: Iterable[tuple[str, str]]) -> Table:
-    """Make a table without a head: a mark or a name, and what is said of it."""
-    return _table("ll", ("", ""), entries)
-
-
 def _headline(summary: Summary) -> str:
     scale, forecast = summary.scale, summary.forecast
     found = f"{summary.experiment} on the scale {scale.name!r}: {scale.description}\n{_extent(summary)}"
@@ -96,7 +91,7 @@ def _extent(summary: Summary) -> str:
 def _answer(summary: Summary) -> Iterator[Block]:
     """Say what the run comes to, in a few lines."""
     forecast = summary.forecast
-    yield _list(_totals(forecast) if forecast.to_run else ())
+    yield _table("ll", ("", ""), _totals(forecast) if forecast.to_run else ())
     if summary.warnings and forecast.to_run:
         subjects = ", ".join(dict.fromkeys(each.about for each in summary.warnings))
         yield Prose(f"{counted(len(summary.warnings), 'warning')} at the end, of {subjects}")
@@ -310,7 +305,7 @@ def _money(forecast: Forecast) -> Iterator[Block]:
 
 def _notes(notes: Sequence[PlanNote]) -> Iterator[Block]:
     if notes:
-        yield _list(("-", note.text) for note in notes)
+        yield _table("ll", ("", ""), (("-", note.text) for note in notes))
 
 
 def _time_unit(forecast: Forecast) -> tuple[float, str]:

@@ -43,7 +43,7 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     empty = sum(not (row.chosen if isinstance(row, PreferencePair) else row.text).strip() for row in rows)
     silent = sum(isinstance(row, PreferencePair) and not row.rejected.strip() for row in rows)
     asked = ("\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows)
-    twice = len(rows) - len({tuple(lower_case_words(prompt)) for prompt in asked})
+    twice = len(rows) - len({tuple(prompt.casefold().split()) for prompt in asked})
     tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
@@ -82,8 +82,8 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> tuple[int, int]:
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
-    words = [lower_case_words(prompt) for prompt in prompts]
-    seen = {tuple(each) for each in map(lower_case_words, training)}
+    words = [prompt.casefold().split() for prompt in prompts]
+    seen = {tuple(prompt.casefold().split()) for prompt in training}
     same = {number for number, each in enumerate(words) if tuple(each) in seen}
     parts = {number: sequences(each) for number, each in enumerate(words) if number not in same}
     holders = defaultdict(list)
@@ -95,11 +95,6 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> tuple[int, int]:
         shared = Counter(number for part in sequences(each) for number in holders.get(part, ()))
         near |= {number for number, count in shared.items() if count >= NEAR_SHARE * len(parts[number])}
     return len(same), len(near)
-
-
-def lower_case_words(text: str) -> list[str]:
-    """Return the text's words in lower case."""
-    return text.casefold().split()
 
 
 def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:

@@ -99,8 +99,8 @@ def summary(found: Sequence[Check]) -> str:
     """Summarise checks in a line: how many there are, and what they warn of; `harness doctor` prints them in full."""
     warnings = [each for each in found if each.state == "warning"]
     text = f"preflight: {len(found) - len(warnings)} checks ok"
-    said = f", {counted(len(warnings), 'warning')} (harness doctor says more): {listed([e.what for e in warnings])}"
-    return text + said if warnings else text
+    detail = f", {counted(len(warnings), 'warning')} (harness doctor says more): {listed([e.what for e in warnings])}"
+    return text + detail if warnings else text
 
 
 def _apart(context: PreflightContext) -> list[Check]:

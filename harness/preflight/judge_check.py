@@ -133,7 +133,11 @@ def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protoc
         yield Check("warning", protocol, f"not checked: {missing}")
         return
     prompt = replace(official, max_tokens=min(official.max_tokens, MAX_REPLY))
-    games = _games()
+    games = [  # each pair in both orders, the right answer as output and the wrong one as baseline
+        OrderedPair(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
+        for number, pair in enumerate(OBVIOUS_PAIRS)
+        for order in ("baseline_first", "output_first")
+    ]
     first = games[0].request(prompt)
     ((_, reply),) = judge.replies([first])
     if isinstance(reply, CallFailure) or not reply.text.strip():
@@ -149,15 +153,6 @@ def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: Chat
     if isinstance(reply, ChatReply):
         return cut_off(reference, request) if is_cut_off(reply) else "the reply is empty; choose another judge"
     return reply.reason if reply.is_final else f"{reply.reason}; check the server"
-
-
-def _games() -> list[OrderedPair]:
-    """Return each pair in both orders, the right answer as output and the wrong one as baseline."""
-    return [
-        OrderedPair(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
-        for number, pair in enumerate(OBVIOUS_PAIRS)
-        for order in ("baseline_first", "output_first")
-    ]
 
 
 def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:

@@ -88,8 +88,9 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             continue
         with suppress(UserError):  # the checks of the data say it
             rows = evenly_spaced(context.rows(data))
-            shown = stage.inputs.get("examples")
-            if isinstance(shown, Artifact) and (template := shown.params.get("template")):  # else the data's own
+            made_from = stage.inputs.get("examples")
+            template = made_from.params.get("template") if isinstance(made_from, Artifact) else None
+            if template:  # else the prompts are the data's own
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
             found.append(Examples(name, short_label(stage), context.settings(stage).max_length, rows))
     return found

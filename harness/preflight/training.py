@@ -108,7 +108,15 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
         if precision == "float32":
             references = ReferenceScorer(folder, still.max_length, precision).log_probabilities(pairs)
         job = PreferenceSettings(settings.beta, still)
-        run_dpo(folder, pairs, references, job, seed=0, out=out, track=_untracked)
+        run_dpo(
+            folder,
+            pairs,
+            references,
+            job,
+            seed=0,
+            out=out,
+            track=lambda work, unit, done=0: Tracker(work, unit, done, silent),
+        )
         loss = read_rows(out / LOSSES, StepLoss)[0].loss
     detail = (
         f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
@@ -140,7 +148,3 @@ def _still(settings: TrainingSettings) -> TrainingSettings:
     """Return settings of one step that changes no weight."""
     length = min(settings.max_length, MAX_TOKENS)
     return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
-
-
-def _untracked(work: int, unit: str, done: int = 0) -> Tracker:
-    return Tracker(work, unit, done, silent)

@@ -31,7 +31,7 @@ class DataEstimate:
 
     def assumption(self, reference: str) -> PlanNote:
         """Say what is assumed of the data set `reference`."""
-        name = without_revision(reference)
+        name = reference.partition("@")[0]
         lengths = f"{self.prompt:g} tokens of prompt and {self.answer:g} of answer a row, ±{self.spread:.0%}"
         return PlanNote(f"data: {name}", f"{name}: {lengths}. {self.source}")
 
@@ -104,10 +104,5 @@ def model_shape(reference: str) -> ModelShape | None:
     try:
         return shape_in(checkpoint_folder(reference))
     except UserError:
-        stated = load_estimates().models.get(reference) or load_estimates().models.get(without_revision(reference))
+        stated = load_estimates().models.get(reference) or load_estimates().models.get(reference.partition("@")[0])
         return shape_of(stated.config) if stated else None
-
-
-def without_revision(reference: str) -> str:
-    """Return the reference up to its revision."""
-    return reference.partition("@")[0]

@@ -6,7 +6,7 @@ from contextlib import closing
 from hashlib import sha256
 
 from harness.endpoints.cost import MESSAGE_TOKENS
-from harness.engine.artifacts import Artifact, Output, Tracker, step
+from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.graph import is_trained, model_reference
 from harness.errors import UserError
 from harness.models.chat import conversation
@@ -150,15 +150,22 @@ def _answer(
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
     if left:
         progress = out.track(len(prompts), "rows", done=len(log.done))
+        ended = 0
+
+        def advance(count: int) -> None:  # of rows that end before the others of their batch
+            nonlocal ended
+            ended += count
+            progress.advance(count)
+
         with closing(_generator(out, model, sampling)) as generator:
             size = generator.preferred_batch_size(sampling.max_new_tokens)
             for batch in (left[start : start + size] for start in range(0, len(left), size)):
-                within = _BatchProgress(progress, len(batch))
+                ended = 0
                 completions = generator.complete(
                     [conversations[i] for i in batch],
                     sampling,
                     [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
-                    within.advance,
+                    advance,
                 )
                 asked = [prompts[i] for i in batch]
                 unanswered |= _reasons(asked, completions)
@@ -169,7 +176,7 @@ def _answer(
                         if prompt.id not in unanswered
                     ]
                 )
-                within.finish()
+                progress.advance(len(batch) - ended)
     _count_cut_off(out, list(log.done.values()), sampling)
     _count_unanswered(out, model, len(prompts), unanswered)
 
@@ -207,23 +214,6 @@ def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapp
         raise UserError(f"{model} answers none of {asked} prompts ({reason}): take another teacher, or other prompts")
     names = ", ".join(list(unanswered)[:SHOWN_PROMPTS]) + (", …" if len(unanswered) > SHOWN_PROMPTS else "")
     out.note(f"{len(unanswered)} of {asked} prompts have no answer ({names}): {reason} ({count} of them)")
-
-
-class _BatchProgress:
-    """Progress within a batch: rows that have ended before the others, then all that are left."""
-
-    def __init__(self, progress: Tracker, rows: int) -> None:
-        self._progress, self._left = progress, rows
-
-    def advance(self, count: int) -> None:
-        """Count `count` more rows that have ended."""
-        self._progress.advance(count)
-        self._left -= count
-
-    def finish(self) -> None:
-        """Count all rows that are left."""
-        self._progress.advance(self._left)
-        self._left = 0
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:
