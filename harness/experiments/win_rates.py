@@ -91,7 +91,7 @@ def _play(
     """
     judgments, settings = [], []
     for seed in seeds:
-        sets = responses_of(scale, model, seed, exhibit.method_of(match))
+        sets = responses_of(scale, model, seed, match.method or exhibit.method)
         with labels(f"{model} {sets.name} seed {seed}"):
             outputs = sets.all(match.data, match.outputs)
             baselines = sets.drawn(match.data, match.baselines, exhibit.prompts)

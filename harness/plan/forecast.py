@@ -140,11 +140,6 @@ class Forecast:
         return total(known) if known else None
 
     @property
-    def disk_bytes(self) -> tuple[float, float]:
-        """(Bytes at the end, bytes at the peak.)"""
-        return disk_totals(self.disk)
-
-    @property
     def looked_back(self) -> tuple[float, Range] | None:
         """(Device seconds that the steps took that are there, what would have been forecast for them.)"""
         done = [step for step in self.steps if step.took is not None and not step.cost.unknown and step.cost.devices]

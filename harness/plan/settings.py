@@ -113,7 +113,9 @@ def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     elif preferring:
         pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
         yield f"reference policy of each preference loss: {'; '.join(pairs)}"
-    yield f"answers to train on, and to filter: {sampling_in_words(scale.sampling)}"
+    drawn = scale.sampling
+    how_drawn = f"{decoding(drawn)}, up to {drawn.max_new_tokens:,} tokens, {drawn.engine}"
+    yield f"answers to train on, and to filter: {how_drawn}"
     if any(not stage.rows_are_exact for stage in stages):
         yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
 
@@ -204,8 +206,3 @@ def decoding(sampling: Sampling) -> str:
     if sampling.temperature == 0:
         return "greedy"
     return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
-
-
-def sampling_in_words(sampling: Sampling) -> str:
-    """Say how completions are drawn."""
-    return f"{decoding(sampling)}, up to {sampling.max_new_tokens:,} tokens, {sampling.engine}"

@@ -11,7 +11,7 @@ from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
-from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
+from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State, disk_totals
 from harness.plan.settings import Stage, common_settings
 from harness.plan.summary import Summary
 from harness.steps.cost import Range
@@ -107,7 +107,7 @@ def _totals(forecast: Forecast) -> Iterator[tuple[str, str]]:
         named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
         parts = [f"{who} {_usd(each.expected)}" for who, each in named.items() if each and each.high]
         yield "money", f"{_span(usd, _usd)}{': ' if parts else ''}{', '.join(parts)}"
-    at_end, peak = forecast.disk_bytes
+    at_end, peak = disk_totals(forecast.disk)
     yield "disk", f"{gigabytes(peak)} at the peak, {gigabytes(at_end)} at the end"
     if forecast.memory:
         most = max(need.memory.total for need in forecast.memory)
@@ -269,7 +269,7 @@ def _memory_row(need: MemoryNeed) -> list[str]:
 
 def _disk(forecast: Forecast) -> Iterator[Block]:
     rows = [[need.what, gigabytes(need.bytes)] for need in forecast.disk if need.bytes > 1e5]
-    at_end, peak = forecast.disk_bytes
+    at_end, peak = disk_totals(forecast.disk)
     if rows:
         rows += [["in all, at the end", gigabytes(at_end)], ["in all, at the peak", gigabytes(peak)]]
         yield _table("lr", ("what", "size"), rows)

@@ -155,12 +155,11 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
 
 def _packages(context: PreflightContext) -> Iterator[Check]:
     scale = context.scale
-    wanted = dict.fromkeys(PACKAGES, "")
-    if scale.sampling.engine == "vllm":
-        wanted["vllm"] = f"{scale.where} generates with it"
-    lacking = {name: why for name, why in wanted.items() if find_spec(name) is None}
-    for name, why in lacking.items():
-        yield Check("failure", f"package {name}", f"not installed{f', and {why}' if why else ''}: pip install {name}")
+    wanted = (*PACKAGES, "vllm") if scale.sampling.engine == "vllm" else PACKAGES
+    lacking = [name for name in wanted if find_spec(name) is None]
+    for name in lacking:
+        why = f", and {scale.where} generates with it" if name == "vllm" else ""
+        yield Check("failure", f"package {name}", f"not installed{why}: pip install {name}")
     if not lacking:
         yield Check("ok", "packages", ", ".join(wanted))
 
