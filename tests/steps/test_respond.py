@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.artifacts import Artifact, Tracker, ancestry
 from harness.engine.compute import Compute
 from harness.engine.progress import Event, Note
 from harness.engine.store import Store
@@ -18,7 +18,6 @@ from harness.models.generator import Completion, Conversation, ProgressCallback,
 from harness.models.openai_teacher import NO_ANSWER
 from harness.recipes.loading import load_recipe
 from harness.records import Message, Prompt, Response
-from harness.steps import respond as module
 from harness.steps.data import data, model
 from harness.steps.respond import longest_first, prompt_seed, refine, respond
 from harness.steps.train import improver_examples
@@ -222,7 +221,7 @@ def test_progress_counts_each_row_once_though_some_end_before_their_batch(
     store: Store, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
-    monkeypatch.setattr(module.Tracker, "advance", lambda self, count=1: heard.append(count))
+    monkeypatch.setattr(Tracker, "advance", lambda self, count=1: heard.append(count))
     made(store, respond(model=model("mini:teacher"), prompts=asked(10), sampling=PAPER, seed=0))
     assert heard == [1, 3, 1, 3, 1, 1]
 
