@@ -9,6 +9,8 @@ from typing import Literal
 
 from harness.endpoints.cost import TYPICAL_REPLY_TOKENS
 from harness.endpoints.credentials import require_no_key_in
+from harness.endpoints.judges import load_judge
+from harness.endpoints.model_note import CountedJudge
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
 from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.engine.artifacts import Artifact, Output, step
@@ -137,9 +139,6 @@ def judge_pairs(
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
     UserError where the judge was asked and no verdict came of it, or nearly none of the first ones did.
     """
-    from harness.endpoints.judges import load_judge
-    from harness.endpoints.model_note import CountedJudge
-
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)

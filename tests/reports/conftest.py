@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from harness.config.codec import encode
-from harness.papers import ScoreTable, load_exhibit, load_paper
 from harness.papers.consistency import check_paper
+from harness.papers.loading import load_exhibit, load_paper
+from harness.papers.scores import ScoreTable
 from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
 from harness.results.manifest import parse_manifest
 from harness.results.verdicts import ARTIFACTS

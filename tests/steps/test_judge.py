@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.endpoints import judges
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
@@ -79,7 +78,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
     """Puts a fake in the place of every judge."""
 
     def put(fake: FakeJudge) -> FakeJudge:
-        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept, note: fake)
+        monkeypatch.setattr("harness.steps.judge.load_judge", lambda reference, limits, kept, note: fake)
         return fake
 
     return put
