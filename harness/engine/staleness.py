@@ -7,13 +7,13 @@ named, and so is what follows from it, by the digests that every artifact's reco
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.engine.artifacts import Artifact, ancestry
-from harness.engine.code import functions_of
+from harness.engine.code import code_digests, functions_of
 from harness.engine.shared_store import RECORD
 
 CodeChanges = Literal["warn", "rerun", "ignore"]
@@ -65,16 +65,11 @@ class Staleness:
     def lines(self) -> list[str]:
         """The stale artifacts and why, a line for changed code and one for changed inputs; empty where there are
         none."""
-        found = []
-        follow = f"; {len(self.following)} more follow from them" if self.following else ""
-        if self.changed:
-            modules = sorted({module for each in self.changed.values() for module in each})
-            made = self._made(self.changed)
-            found.append(f"code of {self._named(self.changed)} changed since {made}: {listed(modules)}{follow}")
-        if self.remade:
-            again = "" if self.changed else follow
-            made = self._made(self.remade)
-            found.append(f"inputs of {self._named(self.remade)} came out otherwise since {made}{again}")
+        modules = sorted({module for each in self.changed.values() for module in each})
+        found = [f"{self._since('code of', self.changed, 'changed')}: {listed(modules)}"] if self.changed else []
+        found += [self._since("inputs of", self.remade, "came out otherwise")] if self.remade else []
+        if found and self.following:
+            found[0] += f"; {len(self.following)} more follow from them"
         return found
 
     @property
@@ -83,41 +78,29 @@ class Staleness:
         if not self.unknown:
             return ""
         return (
-            f"whether the code of {self._named(self.unknown)} changed since {self._made(self.unknown)} cannot be told:"
-            " it is not on record, has no source here, or was read by another Python"
+            f"{self._since('whether the code of', self.unknown, 'changed')} cannot be told: it is not on record, has no"
+            " source here, or was read by another Python"
         )
 
-    def _named(self, keys: Iterable[str]) -> str:
-        counts = self._counts(keys)
-        if len(counts) == 1:
-            return next(iter(counts))
-        return ", ".join(f"{step} ({count})" for step, count in counts.items())
-
-    def _made(self, keys: Iterable[str]) -> str:
-        counts = self._counts(keys)
-        total = sum(counts.values())
-        whose = "its" if len(counts) == 1 else "their"
-        return f"{total} of {whose} artifacts {'was' if total == 1 else 'were'} made"
-
-    def _counts(self, keys: Iterable[str]) -> Counter[str]:
-        wanted = frozenset(keys)
-        return Counter(step for key, step in self.steps.items() if key in wanted)
+    def _since(self, what: str, keys: Collection[str], happened: str) -> str:
+        """Format that something of artifacts `happened` since they were made; their steps are named and counted."""
+        counts = Counter(step for key, step in self.steps.items() if key in keys)
+        steps = ", ".join(f"{step} ({count})" for step, count in counts.items()) if len(counts) > 1 else min(counts)
+        made = f"{counts.total()} of {'its' if len(counts) == 1 else 'their'} artifacts"
+        return f"{what} {steps} {happened} since {made} {'was' if counts.total() == 1 else 'were'} made"
 
 
-def staleness(
-    made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: Set[str] = frozenset()
-) -> Staleness:
+def staleness(made: Sequence[Made], again: Set[str] = frozenset()) -> Staleness:
     """Find what is stale among artifacts, in an order in which inputs come first.
 
-    `code` gives the digests of the code of functions as it is now. What has an input among `again`, the keys of
-    artifacts that are to be made again anyhow, follows from it.
+    What has an input among `again`, the keys of artifacts that are to be made again anyhow, follows from it.
     """
     changed: dict[str, tuple[str, ...]] = {}
     remade, following, unknown = set(), set(), set()
     content = {each.key: each.record.get("content") for each in made}
     stale = set(again)
     for each in made:
-        modules = changed_modules(each.record, code(each.functions) if each.functions else None)
+        modules = changed_modules(each.record, code_digests(*each.functions) if each.functions else None)
         if modules is None:
             unknown.add(each.key)
         if modules:

@@ -23,7 +23,6 @@ from harness.engine.artifact_folder import (
 )
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.code import code_of
-from harness.engine.code_cache import CODES, CodeCache
 from harness.engine.compute import Compute
 from harness.engine.integrity import content_digest, damaged_file, incomplete_file
 from harness.engine.limits import Limits
@@ -95,11 +94,8 @@ class Store:
 
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
         """Return what is stale among `targets` and all they are made from, as far as it is there and not damaged."""
-        codes = CodeCache(self.root / CODES)
         made = in_graph(targets, self._read_record)
-        found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
-        codes.save()
-        return found
+        return staleness(made, self._discarded - {each.key for each in made})
 
     def damage(self, artifact: Artifact) -> str | None:
         """Return the first file of `artifact` that is not what was written, if it lies here. Read once for this object.
