@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, Teacher, ignore
 from harness.models.row_files import file_rows
 from harness.records import from_json
 from harness.texts import has_lone_surrogate
@@ -28,7 +28,7 @@ class TeacherRow:
     improvement: str
 
 
-class StoredTeacher:
+class StoredTeacher(Teacher):
     """A teacher with a stored answer for a request, and a stored improvement for a refine prompt, whatever its draft.
 
     Sampling settings and seeds do not touch it. A refine prompt must show its request between <request> and </request>.
@@ -52,13 +52,6 @@ class StoredTeacher:
     ) -> list[Completion]:
         """Return one stored text a conversation. Raises UserError for a request that the file does not have."""
         return [Completion(self._reply(turns[-1].content), (), "stop") for turns in conversations]
-
-    def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """Return a constant: answering takes no time."""
-        return 256
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""
 
     def _reply(self, message: str) -> str:
         if row := self._rows.get(message.strip()):
