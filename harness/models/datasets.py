@@ -22,7 +22,7 @@ from typing import Any
 from harness.engine.artifacts import Tracker
 from harness.errors import UserError, unknown
 from harness.files import file_digest
-from harness.models.hub import NotHere, Repository, hub_repository
+from harness.models.hub import NotFetched, Repository, hub_repository
 from harness.models.row_files import file_rows
 from harness.models.row_layouts import Exchange, RowKind, exchange
 from harness.records import PreferencePair, Prompt, Response
@@ -77,7 +77,7 @@ def split_sizes(on_hub: Repository, split: str) -> dict[str, int]:
     """
     try:
         splits = _splits(on_hub.files())
-    except NotHere:
+    except NotFetched:
         found = _files_of(split, _splits(on_hub.cached()))
         if not found or _lacks_parts(list(found)):
             raise

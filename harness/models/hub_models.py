@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.engine.artifacts import Tracker
 from harness.errors import UserError
 from harness.models.checkpoint_files import read_object
-from harness.models.hub import NotHere, Repository
+from harness.models.hub import NotFetched, Repository
 
 DESCRIPTION = ("config.json", "tokenizer_config.json")
 WEIGHTS = "model.safetensors"
@@ -63,7 +63,7 @@ def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None 
     """
     try:
         sizes = model_files(on_hub)
-    except NotHere:
+    except NotFetched:
         if lacking_files(on_hub.folder):
             raise
         return on_hub.folder
