@@ -13,7 +13,7 @@ from harness.endpoints.background import in_background
 from harness.endpoints.chat_calls import CallFailed, ChatCalls
 from harness.endpoints.cost import Budget, Reservation, TokenCounter
 from harness.endpoints.credentials import api_key
-from harness.endpoints.endpoint import async_endpoint_client, redacted_line
+from harness.endpoints.endpoint import endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
 from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Silence
@@ -142,7 +142,7 @@ class _Asking:
         """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
-        client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
+        client = endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
         async with client as sdk:
             self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
             self._workers = min(self._limits.concurrency, len(requests))

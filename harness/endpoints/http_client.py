@@ -1,20 +1,16 @@
-"""The SDK's HTTP clients, for endpoints that may be odd: an answer is bounded, and no other host is asked."""
+"""The SDK's HTTP client, for endpoints that may be odd: an answer is bounded, and no other host is asked."""
 
-import threading
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+from openai import DefaultAsyncHttpxClient
 
 from harness.endpoints.credentials import redact
 from harness.errors import UserError
 
 if TYPE_CHECKING:
     from httpx2 import URL, Request, Response
-
-T = TypeVar("T")
 
 _MAX_REDIRECTS = 5
 _MAX_ERROR_BYTES = 2**18
@@ -41,38 +37,7 @@ class Bounds:
     seconds: float | None = None
 
 
-class BoundedClient(DefaultHttpxClient):
-    """The SDK's synchronous client within `bounds`."""
-
-    def __init__(self, bounds: Bounds, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._bounds = bounds
-
-    def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """Send a request within the bounds, as `BoundedClient.send`."""
-        if self._bounds.seconds is None:
-            return self._send_all(request, settings)
-        seconds = self._bounds.seconds + int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
-        return _within(seconds, lambda: self._send_all(request, settings))
-
-    def _send_all(self, request: "Request", settings: dict[str, Any]) -> "Response":
-        settings["follow_redirects"] = False
-        for _ in range(_MAX_REDIRECTS):
-            response = super().send(request, stream=True, **settings)
-            try:
-                if response.next_request is None:
-                    body = _Body(response.status_code, self._bounds)
-                    for piece in response.iter_bytes():
-                        if not body.takes(piece):
-                            break
-                    return body.answer(response)
-                request = _next_request(response, self._bounds)
-            finally:
-                response.close()
-        raise _in_circles(self._bounds)
-
-
-class AsyncBoundedClient(DefaultAsyncHttpxClient):
+class BoundedClient(DefaultAsyncHttpxClient):
     """The SDK's asynchronous client within `bounds`."""
 
     def __init__(self, bounds: Bounds, **settings: Any) -> None:
@@ -80,7 +45,20 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
         self._bounds = bounds
 
     async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
-        """Send a request within the bounds, as `BoundedClient.send`."""
+        """Send a request; its answer is read whole. Raises UnboundedAnswer, and UserError for a redirect elsewhere.
+
+        A header that comes letter by letter passes every timeout of a socket; not that of the whole.
+        """
+        seconds = self._bounds.seconds
+        if seconds is not None:
+            seconds += int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._send_all(request, settings)
+        except TimeoutError:
+            raise UnboundedAnswer(f"no whole answer within {seconds:g} s") from None
+
+    async def _send_all(self, request: "Request", settings: dict[str, Any]) -> "Response":
         settings["follow_redirects"] = False
         for _ in range(_MAX_REDIRECTS):
             response = await super().send(request, stream=True, **settings)
@@ -94,30 +72,7 @@ class AsyncBoundedClient(DefaultAsyncHttpxClient):
                 request = _next_request(response, self._bounds)
             finally:
                 await response.aclose()
-        raise _in_circles(self._bounds)
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns; raise UnboundedAnswer where it takes longer, however busy it looks.
-
-    A header that comes letter by letter passes every timeout of a socket.
-    """
-    found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            found.put((work(), None))
-        except BaseException as error:
-            found.put((None, error))
-
-    threading.Thread(target=run, name="endpoint", daemon=True).start()
-    try:
-        value, error = found.get(timeout=seconds)
-    except Empty:
-        raise UnboundedAnswer(f"no whole answer within {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
+        raise UserError(f"{self._bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")
 
 
 class _Body:
@@ -168,7 +123,3 @@ def _redacted_origin(url: "URL", key: str) -> str:
 
 def _origin(url: "URL") -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii').rpartition('@')[2]}"
-
-
-def _in_circles(bounds: Bounds) -> UserError:
-    return UserError(f"{bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")
