@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.engine.artifacts import Artifact
 from harness.engine.integrity import sealed
 from harness.engine.shared_store import RECORD
+from harness.errors import UserError
 
 
 def read_record(folder: Path, key: str) -> dict[str, Any] | None:
@@ -61,6 +63,18 @@ def publish(partial: Path, folder: Path) -> None:
 def replaced_folder(folder: Path) -> Path:
     """Return where the old content of `folder` lies while it is replaced."""
     return folder.with_name(f".replaced-{folder.name}")
+
+
+class Removed(UserError):
+    """An artifact that is needed is not there."""
+
+
+def removed(artifact: Artifact, folder: Path) -> Removed:
+    """Return the error for `artifact`, which lay in `folder`, or was being made there."""
+    return Removed(
+        f"{folder} of step {artifact} is gone, or part of it, though this run needs it; do not remove what a run works"
+        " with, and run the same command again, which makes it anew"
+    )
 
 
 def payload_files(folder: Path) -> list[Path]:

@@ -150,20 +150,15 @@ def in_folders(folders: Iterable[Path]) -> list[Made]:
     """Return the artifacts in these folders of stores, and what they were made from as far as it is there; inputs
     first."""
     found: dict[str, Made] = {}
-    places: dict[Path, dict[str, Path]] = {}
 
     def visit(folder: Path) -> None:
         record = stored_record(folder)
         if record is None or folder.name in found:
             return
-        root = folder.parent.parent
-        if root not in places:
-            places[root] = {path.parent.name: path.parent for path in root.glob(f"*/*/{RECORD}")}
-        known = places[root]
         inputs = _keys(record.get("inputs") or {})
         for key in inputs:
-            if key in known:
-                visit(known[key])
+            for parent in folder.parents[1].glob(f"*/{key}"):
+                visit(parent)
         functions = tuple(record.get("functions") or ())
         found[folder.name] = Made(folder.parent.name, folder.name, record, inputs, functions)
 

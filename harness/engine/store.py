@@ -18,6 +18,7 @@ from harness.engine.artifact_folder import (
     payload_files,
     publish,
     read_record,
+    removed,
     replaced_folder,
     write_record,
 )
@@ -29,7 +30,6 @@ from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output
 from harness.engine.progress import EventHandler, Waiting, silent
-from harness.engine.removed import removed
 from harness.engine.shared_store import RECORD, SharedStore
 from harness.engine.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
 from harness.engine.step_record import identity, run_step

@@ -200,8 +200,7 @@ def attempt(
         print_to(log)
         built = store.build(artifact, report, limits, compute)
         log.unlink(missing_ok=True)
-        record = store.record(artifact)
-        return Done(built, record["seconds"], record["counts"])
+        return Done(built, store.record(artifact)["seconds"])
     except UserError as error:
         log.unlink(missing_ok=True)
         return Failed(str(error), by_user=True)

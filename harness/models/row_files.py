@@ -101,14 +101,6 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
-def _comma_separated(path: Path, name: str) -> FileRows:
-    return table_rows(text_lines(path, name), name, ",")
-
-
-def _tab_separated(path: Path, name: str) -> FileRows:
-    return table_rows(text_lines(path, name), name, "\t")
-
-
 def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the rows of a table with a header; a row's place is the line where it begins.
 
@@ -176,7 +168,7 @@ def _parquet_rows(path: Path, name: str) -> FileRows:
 _READERS: dict[str, Callable[[Path, str], FileRows]] = {
     "jsonl": _json_rows,
     "json": _json_rows,
-    "csv": _comma_separated,
-    "tsv": _tab_separated,
+    "csv": lambda path, name: table_rows(text_lines(path, name), name, ","),
+    "tsv": lambda path, name: table_rows(text_lines(path, name), name, "\t"),
     "parquet": _parquet_rows,
 }

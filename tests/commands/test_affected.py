@@ -351,7 +351,7 @@ MACHINERY = (
     "harness.provenance",
     *(
         f"harness.engine.{name}"
-        for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "sources", "step_record", "store")
+        for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "step_record", "store")
     ),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
