@@ -64,41 +64,29 @@ class BoundedClient(DefaultAsyncHttpxClient):
             response = await super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
-                    body = _Body(response.status_code, self._bounds)
-                    async for piece in response.aiter_bytes():
-                        if not body.takes(piece):
-                            break
-                    return body.answer(response)
+                    return await _whole(response, self._bounds)
                 request = _next_request(response, self._bounds)
             finally:
                 await response.aclose()
         raise UserError(f"{self._bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")
 
 
-class _Body:
-    """The body of an answer, as its decompressed pieces come."""
+async def _whole(response: "Response", bounds: Bounds) -> "Response":
+    """Return `response` with its body, decompressed; it is UTF-8, as JSON is, whatever the header says.
 
-    def __init__(self, status: int, bounds: Bounds) -> None:
-        self._is_error, self._bounds = status >= 400, bounds
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def takes(self, piece: bytes) -> bool:
-        """Take one more piece; return whether more are wanted. Raises UnboundedAnswer."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._is_error:
-            return self._size < _MAX_ERROR_BYTES
-        if self._size > self._bounds.most_bytes:
-            raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._bounds.most_bytes:,} bytes)")
-        return True
-
-    def answer(self, response: "Response") -> "Response":
-        """Return `response` with this body, decompressed; it is UTF-8, as JSON is, whatever the header says."""
-        headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_ENCODING}
-        headers["content-type"] = headers.get("content-type", "").partition(";")[0]
-        content = b"".join(self._pieces)
-        return type(response)(response.status_code, headers=headers, content=content, request=response.request)
+    Of an error answer the beginning is read. Raises UnboundedAnswer for another that is too long.
+    """
+    is_error = response.status_code >= 400
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if is_error and len(body) >= _MAX_ERROR_BYTES:
+            break
+        if not is_error and len(body) > bounds.most_bytes:
+            raise UnboundedAnswer(f"the answer is longer than any reply can be ({bounds.most_bytes:,} bytes)")
+    headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_ENCODING}
+    headers["content-type"] = headers.get("content-type", "").partition(";")[0]
+    return type(response)(response.status_code, headers=headers, content=bytes(body), request=response.request)
 
 
 def _next_request(response: "Response", bounds: Bounds) -> "Request":

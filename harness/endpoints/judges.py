@@ -1,11 +1,11 @@
 """From a judge reference to the judge."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.endpoints.protocol import Judge
+from harness.endpoints.protocol import ChatReply, ChatRequest, Judge
 from harness.endpoints.reference import EndpointReference
 from harness.engine.limits import Limits
 
@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 def print_note(line: str) -> None:
     """Tell the user a line on stderr."""
     print(line, file=sys.stderr)
+
+
+class EmbeddedJudge:
+    """The embedded world's judge as a chat model with log-probabilities."""
+
+    name = "mini:judge"
+
+    def __init__(self) -> None:
+        from harness.mini.judge import MiniJudge
+
+        self._judge = MiniJudge()
+
+    def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply]]:
+        """Yield the judge's replies, in order, to the user messages; see `harness.mini.judge`."""
+        for position, request in enumerate(requests):
+            yield position, ChatReply(*self._judge.reply(request.messages[-1].content, request.repeat))
+
+    def reject(self, request: ChatRequest) -> None:
+        """Do nothing: no reply is recorded."""
 
 
 def load_judge(
@@ -31,8 +50,6 @@ def load_judge(
     while replies are waited for. Raises UserError where the key of its endpoint is missing from the environment.
     """
     if reference.is_embedded:
-        from harness.endpoints.embedded_judge import EmbeddedJudge
-
         return EmbeddedJudge()
     if limits.batch:
         from harness.endpoints.batch.judge import BatchJudge

@@ -38,11 +38,11 @@ def damaged_file(folder: Path, record: Mapping[str, Any]) -> str | None:
     try:
         digests = {name: file_digest(folder / name) for name in record["files"]}
     except OSError:  # unreadable, or removed at this moment
-        return incomplete_file(folder, record) or _any_of(record["files"])
+        return incomplete_file(folder, record) or " or ".join(record["files"])
     if content_digest(digests, record["counts"]) == record["content"]:
         return None
     if "digests" not in record:
-        return _any_of(record["files"])
+        return " or ".join(record["files"])
     return next((name for name, digest in digests.items() if record["digests"].get(name) != digest), RECORD)
 
 
@@ -53,10 +53,6 @@ def incomplete_file(folder: Path, record: Mapping[str, Any]) -> str | None:
         if not path.is_file() or path.stat().st_size != size:
             return str(name)
     return None
-
-
-def _any_of(names: Mapping[str, Any]) -> str:
-    return " or ".join(names)
 
 
 def _digest(value: Any) -> str:

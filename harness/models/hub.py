@@ -69,10 +69,7 @@ class Repository:
 
         Raises NotFetched where the hub cannot be asked, has no such repository or commit, or does not give it.
         """
-        try:
-            info = _ask(self.kind, self.name, self.commit)
-        except _Unreachable as reason:
-            raise _not_here(self.title, reason) from None
+        info = _ask(self.kind, self.name, self.commit)
         return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
 
     def file(self, name: str) -> Path:
@@ -95,7 +92,7 @@ class Repository:
             if not (self.folder / name).is_file():
                 what = f"{name} of {self.title}"
                 if is_offline():
-                    raise _not_here(what, _Unreachable("offline"))
+                    raise _unreachable(what)
                 try:
                     hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
                 except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
@@ -103,9 +100,7 @@ class Repository:
                         raise full from None
                     if isinstance(error, OSError) and error.errno is not None:
                         raise _unwritable(error) from None
-                    raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
-                        what, _Unreachable(_cause(error))
-                    ) from None
+                    raise _refusal(self.kind, self.name, self.commit, error) or _unreachable(what, error) from None
             note(name)
         return self.folder
 
@@ -176,10 +171,10 @@ def _newest(kind: RepositoryKind, name: str, _hub: str | None, _cache: Path) -> 
     ref = _storage(kind, name) / "refs" / "main"
     try:
         commit = str(_ask(kind, name, None).sha)
-    except _Unreachable as reason:
+    except _Unreachable:
         if ref.is_file():
             return ref.read_text().strip()
-        raise _not_here(f"the {HUB_NAMES[kind]} {name}", reason) from None
+        raise
     try:  # where the hub's own library keeps it, for when the hub cannot be asked
         ref.parent.mkdir(parents=True, exist_ok=True)
         replace_file(ref, commit.encode())
@@ -202,8 +197,8 @@ class NotOnHub(NotFetched):
     """The hub answers, and has no such file."""
 
 
-class _Unreachable(Exception):
-    """The hub cannot be asked; the message is the reason in a word."""
+class _Unreachable(NotFetched):
+    """The hub cannot be asked."""
 
 
 def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
@@ -213,14 +208,15 @@ def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
     """
     from huggingface_hub import HfApi, constants
 
+    what = f"the {HUB_NAMES[kind]} {name}{f'@{revision[:12]}' if revision else ''}"
     if is_offline():
-        raise _Unreachable("offline")
+        raise _unreachable(what)
     try:
         return HfApi(endpoint=_endpoint()).repo_info(
             name, repo_type=kind, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
         )
     except Exception as error:  # of whichever HTTP library is in use
-        raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
+        raise _refusal(kind, name, revision, error) or _unreachable(what, error) from None
 
 
 def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Exception) -> NotFetched | None:
@@ -248,22 +244,19 @@ def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Excep
     return None
 
 
-def _not_here(what: str, reason: _Unreachable) -> NotFetched:
-    if str(reason) == "offline":
-        return NotFetched(
+def _unreachable(what: str, error: Exception | None = None) -> _Unreachable:
+    """Return the error for `what` that is not here: asking failed by `error`, or is ruled out."""
+    from huggingface_hub import constants
+
+    if error is None:
+        return _Unreachable(
             f"{what} is not completely in the local cache, and the hub is not asked offline; run `harness prefetch`"
             " with the same experiment and scale where there is a network"
         )
-    return NotFetched(
-        f"{what} is not completely in the local cache, and the hub at {_hub()} cannot be asked ({reason}); try"
-        " again, or run `harness prefetch` where it can"
+    return _Unreachable(
+        f"{what} is not completely in the local cache, and the hub at {_endpoint() or constants.ENDPOINT} cannot be"
+        f" asked ({_cause(error)}); try again, or run `harness prefetch` where it can"
     )
-
-
-def _hub() -> str:
-    from huggingface_hub import constants
-
-    return _endpoint() or constants.ENDPOINT
 
 
 def _storage(kind: RepositoryKind, name: str) -> Path:

@@ -38,7 +38,7 @@ class VllmGenerator:
         self.name = folder.name
         require_plausible(folder)
         self._tokenizer = load_tokenizer(folder)
-        prepare_tokenizer(self._tokenizer, _vocabulary(folder), folder)
+        prepare_tokenizer(self._tokenizer, shape_in(folder).vocabulary, folder)
         self._ends = closing_ids(self._tokenizer, folder)
         self._engine = _engine(folder, gpus)
         settings = self._engine.model_config
@@ -160,7 +160,3 @@ def _dtype(folder: Path) -> str:
     inner = config.get("text_config") or config
     stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
     return "float16" if "float16" in stored else "bfloat16"
-
-
-def _vocabulary(folder: Path) -> int:
-    return shape_in(folder).vocabulary

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.endpoints.embedded_judge import EmbeddedJudge
-from harness.endpoints.judges import load_judge
+from harness.endpoints.judges import EmbeddedJudge, load_judge
 from harness.endpoints.reference import endpoint_reference
 from harness.engine.limits import Limits
 from harness.errors import UserError

@@ -42,8 +42,8 @@ _MAX_BATCHES = 10_000
 """That are looked through, the latest first: some servers give the same page again and again."""
 _MAX_ANSWER_BYTES = 2**24
 """Of what is no file: a batch, a list of batches."""
-_SLOWEST_DOWNLOAD = 2**15
-"""Bytes a second, for which an answer has time besides."""
+_MAX_FILE_BYTES, _MAX_FILE_SECONDS = 2**31, 3600.0
+"""Of a batch's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,12 @@ class BatchApi:
 
         return self._with_retries(retrieve)
 
-    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, BatchRow], bool]:
-        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came.
-
-        Neither file is read beyond `most_bytes`.
-        """
+    def rows(self, batch: "Batch") -> tuple[dict[str, BatchRow], bool]:
+        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came."""
         completed = getattr(batch.request_counts, "completed", 0)
         at_least = completed if isinstance(completed, int) else 0
-        errors, errors_whole = self._lines(batch.error_file_id, 0, most_bytes)
-        output, output_whole = self._lines(batch.output_file_id, at_least, most_bytes)
+        errors, errors_whole = self._lines(batch.error_file_id, 0)
+        output, output_whole = self._lines(batch.output_file_id, at_least)
         rows = {line["custom_id"]: self._row(line) for line in (*errors, *output)}
         return rows, errors_whole and output_whole
 
@@ -138,11 +135,11 @@ class BatchApi:
             raise ValueError("no id")
         return made.id
 
-    def _lines(self, file_id: str | None, at_least: int, most_bytes: int) -> tuple[list[dict[str, Any]], bool]:
+    def _lines(self, file_id: str | None, at_least: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the lines of a file, and whether it came whole, which is tried as often as the retries say."""
         readable: list[dict[str, Any]] = []
         for attempt in range(1, self._retries.attempts + 1):
-            content = self._content(file_id, most_bytes) if file_id else b""
+            content = self._content(file_id) if file_id else b""
             # not splitlines(), which also splits at characters that stand in the replies
             texts = content.decode("utf-8", "replace").split("\n")
             lines = [self._parsed(text) for text in texts if text.strip()]
@@ -152,11 +149,11 @@ class BatchApi:
             time.sleep(self._retries.delay(attempt, None, random.random()))
         return readable, False
 
-    def _content(self, file_id: str, most_bytes: int) -> bytes:
+    def _content(self, file_id: str) -> bytes:
         async def load(client: "AsyncOpenAI") -> bytes:
             return (await client.files.content(file_id)).content
 
-        return self._with_retries(load, most_bytes)
+        return self._with_retries(load, is_file=True)
 
     def _parsed(self, line: str) -> dict[str, Any] | None:
         try:
@@ -178,8 +175,8 @@ class BatchApi:
         is_refusal = found.status >= 400 and not is_transient(found.status)
         return BatchRow(failure=reason, refusal=reason if is_refusal else "")
 
-    def _with_retries(self, call: Callable[["AsyncOpenAI"], Awaitable[T]], most_bytes: int = 0) -> T:
-        """Return what `call` gets, a file of `most_bytes` or a usual answer; repeat it while its failure is retryable.
+    def _with_retries(self, call: Callable[["AsyncOpenAI"], Awaitable[T]], *, is_file: bool = False) -> T:
+        """Return what `call` gets, repeating it while its failure is retryable.
 
         Raises UserError where it is refused, or goes on failing.
 
@@ -192,7 +189,7 @@ class BatchApi:
 
         failures = (APIStatusError, APIConnectionError, APIResponseValidationError, UnboundedAnswer)
         of_no_batch_api = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-        bounds = (most_bytes or _MAX_ANSWER_BYTES, self._timeout_seconds + most_bytes / _SLOWEST_DOWNLOAD)
+        bounds = (_MAX_FILE_BYTES, _MAX_FILE_SECONDS) if is_file else (_MAX_ANSWER_BYTES, self._timeout_seconds)
         started, attempt = time.monotonic(), 0
         silence = Silence(started)
         while True:

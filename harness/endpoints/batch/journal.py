@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 _SUFFIX = ".batches.jsonl"
-_MAX_BYTES = 2**31
 
 
 @dataclass(slots=True)
@@ -22,8 +21,6 @@ class Submission:
     most_usd: float
     open: set[str] = field(default_factory=set)
     batch_id: str = ""
-    most_bytes: int = _MAX_BYTES
-    """What its output can be; by default more than any that a line without it stands for."""
 
 
 class Journal:
@@ -43,11 +40,10 @@ class Journal:
                 _take(line, submissions)
         return [submission for submission in submissions.values() if submission.open]
 
-    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float, most_bytes: int) -> Submission:
+    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float) -> Submission:
         """Record that an input file is uploaded; nothing is charged for it."""
-        submission = Submission(file_id, run_id, most_usd, set(keys), most_bytes=most_bytes)
-        fields = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
-        self._append("uploaded", submission, keys=sorted(submission.open), **fields)
+        submission = Submission(file_id, run_id, most_usd, set(keys))
+        self._append("uploaded", submission, keys=sorted(submission.open), run_id=run_id, most_usd=most_usd)
         return submission
 
     def created(self, submission: Submission, batch_id: str) -> None:
@@ -85,10 +81,8 @@ def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
     """Add a line to the submissions by file. Raises the errors of reading a line of another layout."""
     file_id = str(line["file_id"])
     if line["kind"] == "uploaded":
-        most_bytes = int(line.get("most_bytes", _MAX_BYTES))
-        submissions[file_id] = Submission(
-            file_id, str(line["run_id"]), float(line["most_usd"]), set(map(str, line["keys"])), most_bytes=most_bytes
-        )
+        keys = set(map(str, line["keys"]))
+        submissions[file_id] = Submission(file_id, str(line["run_id"]), float(line["most_usd"]), keys)
     elif file_id not in submissions:  # somebody deleted its first line, to have it submitted anew
         return
     elif line["kind"] == "created":

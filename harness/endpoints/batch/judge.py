@@ -19,7 +19,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
 from harness.endpoints.retries import Retries
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, parse_reply, request_body
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, parse_reply, request_body
 from harness.engine.limits import Limits
 from harness.errors import UserError
 
@@ -123,8 +123,7 @@ class BatchJudge:
                 self._journal.created(submission, self._api.create(submission.file_id, first_attempt=False))
         for keys, content in _input_files(self._reference, new):
             usd = sum(most_usd[key] for key in keys)
-            most_bytes = sum(most_row_bytes(self._reference, new[key]) for key in keys)
-            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd, most_bytes)
+            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd)
             self._journal.created(submission, self._api.create(submission.file_id, first_attempt=True))
             submissions.append(submission)
         return submissions
@@ -203,7 +202,7 @@ class BatchJudge:
 
         Raises UserError where all were refused.
         """
-        rows, complete = self._api.rows(batch, submission.most_bytes)
+        rows, complete = self._api.rows(batch)
         keys = submission.open & missing.keys()
         with self._record:
             no_row = _NO_ROW[batch.status] if complete else _CUT_SHORT
