@@ -24,17 +24,6 @@ Digests = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A finished artifact: its record, the keys of its inputs, and the functions (``module:name``) behind it now."""
-
-    step: str
-    key: str
-    record: Record
-    inputs: tuple[str, ...]
-    functions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Staleness:
     """The stale artifacts among some. `unknown` are those whose code cannot be compared."""
 
@@ -90,29 +79,30 @@ class Staleness:
         return f"{what} {steps} {happened} since {made} {'was' if counts.total() == 1 else 'were'} made"
 
 
-def staleness(made: Sequence[Made], again: Set[str] = frozenset()) -> Staleness:
-    """Find what is stale among artifacts, in an order in which inputs come first.
+def staleness(made: Sequence[Record], again: Set[str] = frozenset()) -> Staleness:
+    """Find what is stale among artifacts by their records, in an order in which inputs come first.
 
     What has an input among `again`, the keys of artifacts that are to be made again anyhow, follows from it.
     """
     changed: dict[str, tuple[str, ...]] = {}
     remade, following, unknown = set(), set(), set()
-    content = {each.key: each.record.get("content") for each in made}
+    content = {record["key"]: record.get("content") for record in made}
     stale = set(again)
-    for each in made:
-        modules = changed_modules(each.record, code_digests(*each.functions) if each.functions else None)
+    for record in made:
+        key, functions = record["key"], record.get("functions")
+        modules = changed_modules(record, code_digests(*functions) if functions else None)
         if modules is None:
-            unknown.add(each.key)
+            unknown.add(key)
         if modules:
-            changed[each.key] = modules
-        elif has_other_inputs(each.record, content):
-            remade.add(each.key)
-        elif stale.intersection(each.inputs):
-            following.add(each.key)
+            changed[key] = modules
+        elif has_other_inputs(record, content):
+            remade.add(key)
+        elif stale.intersection(_input_keys(record)):
+            following.add(key)
         else:
             continue
-        stale.add(each.key)
-    steps = {each.key: each.step for each in made}
+        stale.add(key)
+    steps = {record["key"]: record["step"] for record in made}
     return Staleness(changed, frozenset(remade), frozenset(following), frozenset(unknown), steps)
 
 
@@ -137,30 +127,31 @@ def has_other_inputs(record: Record, content: Mapping[str, str | None]) -> bool:
 # Where finished artifacts are found
 
 
-def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Made]:
-    """Return those of a graph that `find` finds the record of, but for those to be made again for failed rows."""
+def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Record]:
+    """Return the records that `find` finds of a graph, but for those to be made again for failed rows.
+
+    `functions` (``module:name``) are those behind the artifact now.
+    """
     return [
-        Made(each.step, each.key, record, tuple(parent.key for parent in each.parents()), functions_of(each))
+        {**record, "functions": functions_of(each)}
         for each in ancestry(targets)
         if (record := find(each)) and not record["retry"]
     ]
 
 
-def in_folders(folders: Iterable[Path]) -> list[Made]:
-    """Return the artifacts in these folders of stores, and what they were made from as far as it is there; inputs
+def in_folders(folders: Iterable[Path]) -> list[Record]:
+    """Return the records in these folders of stores, and of what was made into them as far as it is there; inputs
     first."""
-    found: dict[str, Made] = {}
+    found: dict[str, Record] = {}
 
     def visit(folder: Path) -> None:
         record = stored_record(folder)
         if record is None or folder.name in found:
             return
-        inputs = _keys(record.get("inputs") or {})
-        for key in inputs:
+        for key in _input_keys(record):
             for parent in folder.parents[1].glob(f"*/{key}"):
                 visit(parent)
-        functions = tuple(record.get("functions") or ())
-        found[folder.name] = Made(folder.parent.name, folder.name, record, inputs, functions)
+        found[folder.name] = record
 
     for folder in folders:
         visit(folder.resolve())
@@ -183,8 +174,9 @@ def artifact_around(path: Path) -> Path | None:
     return next((folder for folder in (real, *real.parents) if stored_record(folder)), None)
 
 
-def _keys(inputs: Mapping[str, str | list[str]]) -> tuple[str, ...]:
-    return tuple(key for value in inputs.values() for key in ([value] if isinstance(value, str) else value))
+def _input_keys(record: Record) -> list[str]:
+    inputs = (record.get("inputs") or {}).values()
+    return [key for value in inputs for key in ([value] if isinstance(value, str) else value)]
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -95,7 +95,7 @@ class Store:
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
         """Return what is stale among `targets` and all they are made from, as far as it is there and not damaged."""
         made = in_graph(targets, self._read_record)
-        return staleness(made, self._discarded - {each.key for each in made})
+        return staleness(made, self._discarded - {record["key"] for record in made})
 
     def damage(self, artifact: Artifact) -> str | None:
         """Return the first file of `artifact` that is not what was written, if it lies here. Read once for this object.

@@ -350,6 +350,7 @@ def stored(tmp_path: Path) -> Path:
     path = annotated(folder / "annotations.csv", [1.0, 1.2, 1.9, 2.0])
     digests = {path.name: file_digest(path)}
     record = {
+        "step": folder.parent.name,
         "key": folder.name,
         "files": {path.name: path.stat().st_size},
         "digests": digests,

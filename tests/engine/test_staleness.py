@@ -214,7 +214,7 @@ def test_files_of_a_store_are_looked_at_without_the_graph(lab: Lab, tmp_path: Pa
     folder = artifact_around(link)
     assert folder == lab.store().folder(lab.targets[0])
     made = in_folders([folder])
-    assert [each.step for each in made] == ["their_count", "their_double", "their_negation"]
+    assert [each["step"] for each in made] == ["their_count", "their_double", "their_negation"]
     found = staleness(made)
     assert set(found.changed) == {lab.double.key}
     assert artifact_around(tmp_path) is None
