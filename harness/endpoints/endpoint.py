@@ -93,8 +93,8 @@ def problem(status: int, body: Any, key: str) -> Problem:
     if isinstance(body, str):
         with suppress(ValueError):
             body = read_json(body, key)
-    parameter = _parameter(body)
-    return Problem(status, error_message(body, key), redacted_line(parameter, key), body)
+    message = redacted_line(error_reason(body), key) or "no reason given"
+    return Problem(status, message, redacted_line(_parameter(body), key), body)
 
 
 def _parameter(body: Any) -> str:
@@ -135,14 +135,6 @@ def redacted_line(text: str, key: str) -> str:
     """Format what the endpoint says for messages and records: on one line, not too long, without the key."""
     line = " ".join(redact(replace_lone_surrogates(text), key).split())
     return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
-
-
-def error_message(body: Any, key: str) -> str:
-    """Return what the body of an error answer says is wrong, as `one_line` shows it.
-
-    `body` is the answer's text or the value of its JSON.
-    """
-    return redacted_line(error_reason(body), key) or "no reason given"
 
 
 def status_problem(error: "APIStatusError", key: str) -> Problem:

@@ -38,7 +38,7 @@ def data_fingerprint(reference: str) -> str:
 
     Raises UserError where there is no such data set.
     """
-    if on_hub := _on_hub(reference):
+    if on_hub := hub_repository("dataset", reference):
         return on_hub.commit
     try:
         return file_digest(Path(reference))
@@ -59,7 +59,7 @@ def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] 
     `track` opens a progress display for (amount of work, unit): `Output.track`. Raises UserError for a split that there
     is not, and for what cannot be fetched.
     """
-    on_hub = _on_hub(reference)
+    on_hub = hub_repository("dataset", reference)
     if on_hub is None:
         if split:
             raise UserError(f"the data set {reference} is one file, without splits; leave out split {split!r}")
@@ -136,36 +136,25 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     without what `kind` needs, naming its file and line, and for too few rows.
     """
     name = _short_name(reference)
-    ids = _Ids()
+    ids: dict[str, int] = {}
     count = 0
     for where, row in islice(_placed_rows(data_files(reference, split)), size):
         made = _row(row, kind, where, name)
         count += 1
-        yield replace(made, prompt=replace(made.prompt, id=ids.unseen(made.prompt.id)))
+        yield replace(made, prompt=replace(made.prompt, id=_unseen(made.prompt.id, ids)))
     if count < size:
         mend = "ask for fewer" if count else "is it the right file?"
         raise UserError(f"{reference} has {count or 'no'} rows, not {size}; {mend}")
 
 
-class _Ids:
-    """The ids that rows have got."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-        """By id, the last number that was given behind it."""
-
-    def unseen(self, id: str) -> str:
-        """Return the id, or the first of id-2, id-3, ... that no row has yet."""
-        candidate = id
-        while candidate in self._last:
-            self._last[id] += 1
-            candidate = f"{id}-{self._last[id]}"
-        self._last[candidate] = 1
-        return candidate
-
-
-def _on_hub(reference: str) -> Repository | None:
-    return hub_repository("dataset", reference)
+def _unseen(id: str, seen: dict[str, int]) -> str:
+    """Return the id, or the first of id-2, id-3, ... that no row has; `seen` has the last number given behind each."""
+    candidate = id
+    while candidate in seen:
+        seen[id] += 1
+        candidate = f"{id}-{seen[id]}"
+    seen[candidate] = 1
+    return candidate
 
 
 def _short_name(reference: str) -> str:
