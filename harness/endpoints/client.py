@@ -15,7 +15,6 @@ from harness.endpoints.cost import Budget, Reservation, TokenCounter
 from harness.endpoints.credentials import api_key
 from harness.endpoints.endpoint import endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
-from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
@@ -53,7 +52,6 @@ class OpenAIJudge:
         self.name, self._options, self._note = reference.model, options or CommandOptions(), note
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
-        self._model_note = ModelNote(reference, note)
         self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -67,8 +65,6 @@ class OpenAIJudge:
                 for request, reply in outcomes:
                     if isinstance(reply, ChatReply) or reply.is_of_model:
                         there += len(places[request])
-                    if isinstance(reply, ChatReply):
-                        self._model_note.hear(reply.served_model)
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:

@@ -43,12 +43,12 @@ def endpoint_client(
     """
     from openai import AsyncOpenAI, Timeout
 
-    from harness.endpoints.http_client import BoundedClient, Bounds
+    from harness.endpoints.http_client import BoundedClient
 
     if network_is_refused() and not is_local(reference):
         raise UserError(f"{reference} is on another machine, which --offline rules out; set HF_HUB_OFFLINE=1 instead")
     direct = {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
-    client = BoundedClient(Bounds(str(reference), key, most_bytes, whole_seconds), **direct)
+    client = BoundedClient(str(reference), key, most_bytes, whole_seconds, **direct)
     timeout = Timeout(timeout_seconds, connect=min(0.9 * timeout_seconds, CONNECT_SECONDS))
     return AsyncOpenAI(http_client=client, api_key=key, base_url=reference.base_url, max_retries=0, timeout=timeout)
 

@@ -1,7 +1,6 @@
 """The SDK's HTTP client, for endpoints that may be odd: an answer is bounded, and no other host is asked."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openai import DefaultAsyncHttpxClient
@@ -24,32 +23,23 @@ class UnboundedAnswer(Exception):
     """An answer that is longer, or takes longer, than a reply can; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The limits of an answer: `most_bytes` once decompressed, within `seconds` (None: the caller bounds the time).
+class BoundedClient(DefaultAsyncHttpxClient):
+    """The SDK's asynchronous client: an answer has at most `most_bytes` once decompressed, and comes within `seconds`.
 
-    `endpoint` and `key` are for errors: what it is called, and what they must not show.
+    None means that the caller bounds the time. `endpoint` and `key` are for errors: what it is called, and what they
+    must not show.
     """
 
-    endpoint: str
-    key: str
-    most_bytes: int
-    seconds: float | None = None
-
-
-class BoundedClient(DefaultAsyncHttpxClient):
-    """The SDK's asynchronous client within `bounds`."""
-
-    def __init__(self, bounds: Bounds, **settings: Any) -> None:
+    def __init__(self, endpoint: str, key: str, most_bytes: int, seconds: float | None, **settings: Any) -> None:
         super().__init__(**settings)
-        self._bounds = bounds
+        self._endpoint, self._key, self._most_bytes, self._seconds = endpoint, key, most_bytes, seconds
 
     async def send(self, request: "Request", *, stream: bool = False, **settings: Any) -> "Response":
         """Send a request; its answer is read whole. Raises UnboundedAnswer, and UserError for a redirect elsewhere.
 
         A header that comes letter by letter passes every timeout of a socket; not that of the whole.
         """
-        seconds = self._bounds.seconds
+        seconds = self._seconds
         if seconds is not None:
             seconds += int(request.headers.get("content-length", 0)) / _SLOWEST_UPLOAD
         try:
@@ -64,49 +54,44 @@ class BoundedClient(DefaultAsyncHttpxClient):
             response = await super().send(request, stream=True, **settings)
             try:
                 if response.next_request is None:
-                    return await _whole(response, self._bounds)
-                request = _next_request(response, self._bounds)
+                    return await self._whole(response)
+                request = self._next_request(response)
             finally:
                 await response.aclose()
-        raise UserError(f"{self._bounds.endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")
+        raise UserError(f"{self._endpoint} redirects more than {_MAX_REDIRECTS} times: check its base URL")
 
+    async def _whole(self, response: "Response") -> "Response":
+        """Return `response` with its body, decompressed; it is UTF-8, as JSON is, whatever the header says.
 
-async def _whole(response: "Response", bounds: Bounds) -> "Response":
-    """Return `response` with its body, decompressed; it is UTF-8, as JSON is, whatever the header says.
+        Of an error answer the beginning is read. Raises UnboundedAnswer for another that is too long.
+        """
+        is_error = response.status_code >= 400
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if is_error and len(body) >= _MAX_ERROR_BYTES:
+                break
+            if not is_error and len(body) > self._most_bytes:
+                raise UnboundedAnswer(f"the answer is longer than any reply can be ({self._most_bytes:,} bytes)")
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_ENCODING}
+        headers["content-type"] = headers.get("content-type", "").partition(";")[0]
+        return type(response)(response.status_code, headers=headers, content=bytes(body), request=response.request)
 
-    Of an error answer the beginning is read. Raises UnboundedAnswer for another that is too long.
-    """
-    is_error = response.status_code >= 400
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if is_error and len(body) >= _MAX_ERROR_BYTES:
-            break
-        if not is_error and len(body) > bounds.most_bytes:
-            raise UnboundedAnswer(f"the answer is longer than any reply can be ({bounds.most_bytes:,} bytes)")
-    headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_ENCODING}
-    headers["content-type"] = headers.get("content-type", "").partition(";")[0]
-    return type(response)(response.status_code, headers=headers, content=bytes(body), request=response.request)
+    def _next_request(self, response: "Response") -> "Request":
+        """Return the request that a redirect asks for.
 
-
-def _next_request(response: "Response", bounds: Bounds) -> "Request":
-    """Return the request that a redirect asks for.
-
-    Raises UserError for one to another host: the prompts would go there.
-    """
-    request = response.next_request
-    assert request is not None
-    if _origin(request.url) == _origin(response.request.url):
-        return request
-    raise UserError(
-        f"{bounds.endpoint} redirects to {_redacted_origin(request.url, bounds.key)}, and prompts are sent to no other"
-        " server than the one that is named: if that one is right, give its base URL"
-    )
-
-
-def _redacted_origin(url: "URL", key: str) -> str:
-    """Return the origin without the key, which may stand there in small letters, as hosts do."""
-    return redact(redact(_origin(url), key), key.lower())
+        Raises UserError for one to another host: the prompts would go there.
+        """
+        request = response.next_request
+        assert request is not None
+        there = _origin(request.url)
+        if there == _origin(response.request.url):
+            return request
+        shown = redact(redact(there, self._key), self._key.lower())  # hosts are in small letters
+        raise UserError(
+            f"{self._endpoint} redirects to {shown}, and prompts are sent to no other server than the one that is"
+            " named: if that one is right, give its base URL"
+        )
 
 
 def _origin(url: "URL") -> str:

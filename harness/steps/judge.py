@@ -138,16 +138,15 @@ def judge_pairs(
     UserError where the judge was asked and no verdict came of it, or nearly none of the first ones did.
     """
     from harness.endpoints.judges import load_judge
-    from harness.endpoints.model_note import CountedJudge
 
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    asking = CountedJudge(load_judge(judge, out.limits, out.reply_cache, note=out.note))
+    asking = load_judge(judge, out.limits, out.reply_cache, note=out.note)
     rows = play(games, asking, prompt, protocol, progress.advance)
-    if others := asking.others(judge):
-        out.write_json(OTHER_MODELS, others)
+    if asking.others:
+        out.write_json(OTHER_MODELS, asking.others)
     failed = [row for row in rows if row.state != "ok"]
     if failed:
         if len(failed) == asked:

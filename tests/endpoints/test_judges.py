@@ -12,7 +12,7 @@ from harness.mini.identity import world_digest
 def test_the_embedded_judge_is_identified_by_the_worlds_code(tmp_path: Path) -> None:
     reference = endpoint_reference("mini:judge")
     assert (reference.is_embedded, reference.content, reference.base_url) == (True, world_digest(), "")
-    assert isinstance(load_judge(reference, Limits(), tmp_path), EmbeddedJudge)
+    assert isinstance(load_judge(reference, Limits(), tmp_path)._judge, EmbeddedJudge)
 
 
 @pytest.mark.parametrize(("model", "url"), [("mini:juge", None), ("mini:judge", "http://127.0.0.1:8000/v1")])

@@ -28,6 +28,7 @@ from harness.endpoints import cost
 from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.credentials import redact
 from harness.endpoints.endpoint import CannotList, problem, problem_within, read_json, served_models
+from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import Price, is_same_model
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
@@ -578,7 +579,9 @@ def test_another_model_is_said_once_whether_asked_or_found_again(tmp_path: Path)
     with RawServer(whole(200, answer)) as server:
         for _ in range(2):
             said: list[str] = []
-            assert len(list(judge(server.base_url, tmp_path, note=said.append).replies(questions))) == 5
+            reference = EndpointReference("judge-1", server.base_url)
+            asked = load_judge(reference, Limits(), tmp_path, note=said.append)
+            assert len(list(asked.replies(questions))) == 5 and asked.others == {"cheap-1\n": 5}
             assert said == [f"judge-1 at {server.base_url} says that another model answers: cheap-1"]
         assert len(server.requests) == 5
 

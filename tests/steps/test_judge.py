@@ -79,7 +79,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
     """Puts a fake in the place of every judge."""
 
     def put(fake: FakeJudge) -> FakeJudge:
-        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept, note: fake)
+        monkeypatch.setattr(
+            judges, "load_judge", lambda reference, limits, kept, note: judges.CountedJudge(fake, reference, note)
+        )
         return fake
 
     return put

@@ -13,7 +13,6 @@ from harness.endpoints.batch.journal import Submission, journal_beside, journals
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
 from harness.endpoints.judges import print_note
-from harness.endpoints.model_note import ModelNote
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
@@ -67,7 +66,7 @@ class BatchJudge:
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
-        self.name, self._note = reference.model, ModelNote(reference, note)
+        self.name = reference.model
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
         self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
         self._journal = journal_beside(self._record.path)
@@ -92,8 +91,6 @@ class BatchJudge:
             missing = {key: request for key, request in distinct.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
         for key, outcome in recorded.items():
-            if isinstance(outcome, ChatReply):
-                self._note.hear(outcome.served_model)
             yield from ((place, outcome) for place in places[key])
         refusals = []
         for submission, batch in self._ended(submissions):
@@ -230,7 +227,6 @@ class BatchJudge:
                 self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
             return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
         self._record.add(request, reply, self._charge(request, reply))
-        self._note.hear(reply.served_model)
         return usable(self._reference, request, reply)
 
     def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
