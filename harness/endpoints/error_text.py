@@ -69,7 +69,10 @@ def _innermost(body: Any) -> tuple[Any, str]:
 def _plain_text(value: Any) -> str:
     if isinstance(value, str):
         return page_text(value) if is_page(value) else value
-    return _as_json(value)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return "an error that is nested too deep to be shown"
 
 
 def is_page(text: str) -> bool:
@@ -96,10 +99,3 @@ _MAX_PAGE = 20_000
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 _NOT_SHOWN = re.compile(r"<(script|style)\b.*?(</\1>?|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>?")
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (RecursionError, ValueError):
-        return "an error that is nested too deep to be shown"

@@ -90,11 +90,6 @@ class Durations:
 Pick = Callable[[Sequence[Artifact]], Artifact | None]
 
 
-def first(ready: Sequence[Artifact]) -> Artifact:
-    """Return the most urgent of the steps that can be started."""
-    return ready[0]
-
-
 class Schedule:
     """The order of steps whose inputs are there: the one that starts the longest chain first."""
 
@@ -114,7 +109,7 @@ class Schedule:
         """Whether everything has been made."""
         return not self._unfinished
 
-    def take(self, pick: Pick = first) -> Artifact | None:
+    def take(self, pick: Pick) -> Artifact | None:
         """Return the step to start next: the choice of `pick` among those whose inputs are there, longest chain first.
 
         None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
