@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.artifacts import Artifact
-from harness.engine.integrity import sealed
+from harness.engine.integrity import incomplete_file, sealed
 from harness.engine.shared_store import RECORD
 from harness.errors import UserError
 
@@ -20,24 +20,25 @@ def read_record(folder: Path, key: str) -> dict[str, Any] | None:
     its inputs by key and `content` its own, a digest of payload and counts; `digests` are those of its files. Records
     from before these were kept do not have them.
     """
+    record = written_record(folder)
+    record.setdefault("retry", False)  # as records from before failed rows were tried again
+    is_record = record.get("key") == key and isinstance(record.get("files"), dict)
+    return record if is_record and not incomplete_file(folder, record) else None
+
+
+def written_record(folder: Path) -> dict[str, Any]:
+    """Return the JSON object that ``artifact.json`` in a folder is; an empty one where it is none."""
     try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
-        record.setdefault("retry", False)  # as records from before failed rows were tried again
-        complete = record["key"] == key and all(
-            (folder / name).stat().st_size == size for name, size in record["files"].items()
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return record if complete else None
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def begun_with(partial: Path) -> dict[str, Any]:
     """Return the code and inputs with which a killed run began to fill a folder, as far as it says."""
-    try:
-        begun = json.loads((partial / RECORD).read_bytes())
-        return {name: begun[name] for name in ("code", "made_from")}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+    begun = written_record(partial)
+    return {name: begun[name] for name in ("code", "made_from") if name in begun}
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ A step that is changed without another version keeps its keys, so that what it m
 named, and so is what follows from it, by the digests that every artifact's record holds (`harness.engine.code`).
 """
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.engine.artifact_folder import written_record
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.code import code_digests, functions_of
-from harness.engine.shared_store import RECORD
 
 CodeChanges = Literal["warn", "rerun", "ignore"]
 """What is done where the code of a found artifact changed: said and gone on with, made again, or not even said."""
@@ -160,11 +159,8 @@ def in_folders(folders: Iterable[Path]) -> list[Record]:
 
 def stored_record(folder: Path) -> Record | None:
     """Return the record of the artifact that `folder` is; None where it is none."""
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("key") == folder.name and "files" in record else None
+    record = written_record(folder)
+    return record if record.get("key") == folder.name and "files" in record else None
 
 
 def artifact_around(path: Path) -> Path | None:

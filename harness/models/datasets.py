@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -98,7 +98,7 @@ Splits = Mapping[tuple[str, str], dict[str, int]]
 
 def _splits(there: Mapping[str, int]) -> Splits:
     splits: dict[tuple[str, str], dict[str, int]] = {}
-    for path in sorted(filter(_is_parquet, there)):
+    for path in sorted(path for path in there if path.endswith(".parquet")):
         splits.setdefault(_split_of(path), {})[path] = there[path]
     return splits
 
@@ -108,10 +108,6 @@ def _files_of(split: str, splits: Splits) -> dict[str, int]:
     config, _, name = split.rpartition("/")
     fitting = [files for (of, found), files in splits.items() if found == name and config in ("", of)]
     return fitting[0] if len(fitting) == 1 else {}
-
-
-def _is_parquet(path: str) -> bool:
-    return path.endswith(".parquet")
 
 
 def _split_of(path: str) -> tuple[str, str]:
@@ -138,7 +134,8 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     name = _short_name(reference)
     ids: dict[str, int] = {}
     count = 0
-    for where, row in islice(_placed_rows(data_files(reference, split)), size):
+    rows = chain.from_iterable(file_rows(path, file) for file, path in data_files(reference, split).items())
+    for where, row in islice(rows, size):
         made = _row(row, kind, where, name)
         count += 1
         yield replace(made, prompt=replace(made.prompt, id=_unseen(made.prompt.id, ids)))
@@ -162,11 +159,6 @@ def _short_name(reference: str) -> str:
     if Path(reference).is_file():
         return Path(reference.removesuffix(".gz")).stem
     return reference.partition("@")[0].rpartition("/")[2]
-
-
-def _placed_rows(files: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
-    for name, path in files.items():
-        yield from file_rows(path, name)
 
 
 def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | PreferencePair:

@@ -118,6 +118,7 @@ def _engine(folder: Path, gpus: int) -> Any:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ[OWNER] = str(os.getpid())
+    from torch import OutOfMemoryError
     from vllm import LLM
     from vllm.platforms import current_platform
 
@@ -138,20 +139,14 @@ def _engine(folder: Path, gpus: int) -> Any:
     except ValueError as error:  # pydantic's too: an architecture or a setting it does not know
         raise UserError(f"vLLM cannot run the model in {folder}: {error}") from None
     except RuntimeError as error:
-        if not _is_failed_start(error):
+        # vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours
+        if not (isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")):
             raise
         raise UserError(
             f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. If there is "
             "too little free memory (it takes nine tenths of a GPU, whatever the model): end what else takes it, take "
             "a smaller model, or more GPUs for a generation step (resources of the recipe's machine)"
         ) from None
-
-
-def _is_failed_start(error: RuntimeError) -> bool:
-    """Return whether vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours."""
-    from torch import OutOfMemoryError
-
-    return isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")
 
 
 def _dtype(folder: Path) -> str:

@@ -349,10 +349,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 MACHINERY = (
     "harness.provenance",
-    *(
-        f"harness.engine.{name}"
-        for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "step_record", "store")
-    ),
+    *(f"harness.engine.{name}" for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "store")),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 HASHED_BY_THE_STORE = code.Symbol("harness.files", "file_digest")
