@@ -90,8 +90,8 @@ def page_text(page: str) -> str:
     """Return the title of a web page, else the text that it shows; "a web page without text" where there is none."""
     beginning = page[:_MAX_PAGE]
     title, text = _TITLE.search(beginning), _TAG.sub(" ", _NOT_SHOWN.sub(" ", beginning))
-    shown = (" ".join(html.unescape(each).split()) for each in (title[1] if title else "", text.lstrip("\ufeff")))
-    return next(filter(None, shown), "a web page without text")
+    texts = (" ".join(html.unescape(each).split()) for each in (title[1] if title else "", text.lstrip("\ufeff")))
+    return next(filter(None, texts), "a web page without text")
 
 
 _MAX_PAGE = 20_000

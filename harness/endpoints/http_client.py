@@ -84,12 +84,12 @@ class BoundedClient(DefaultAsyncHttpxClient):
         """
         request = response.next_request
         assert request is not None
-        there = _origin(request.url)
-        if there == _origin(response.request.url):
+        origin = _origin(request.url)
+        if origin == _origin(response.request.url):
             return request
-        shown = redact(redact(there, self._key), self._key.lower())  # hosts are in small letters
+        redacted = redact(redact(origin, self._key), self._key.lower())  # hosts are in small letters
         raise UserError(
-            f"{self._endpoint} redirects to {shown}, and prompts are sent to no other server than the one that is"
+            f"{self._endpoint} redirects to {redacted}, and prompts are sent to no other server than the one that is"
             " named: if that one is right, give its base URL"
         )
 

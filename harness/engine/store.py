@@ -17,6 +17,9 @@ from typing import Any
 
 from harness.engine.artifact_folder import (
     begun_with,
+    content_digest,
+    damaged_file,
+    incomplete_file,
     payload_files,
     publish,
     read_record,
@@ -27,7 +30,6 @@ from harness.engine.artifact_folder import (
 from harness.engine.artifacts import Artifact, find_step, input_keys
 from harness.engine.code import OURS, code_of, functions_of
 from harness.engine.compute import Compute
-from harness.engine.integrity import content_digest, damaged_file, incomplete_file
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output

@@ -190,7 +190,7 @@ def _unwritable(error: OSError) -> UserError:
 
 
 class NotFetched(UserError):
-    """What is not on this machine cannot be had of the hub."""
+    """Something that is not on this machine, and that the hub does not give."""
 
 
 class NotOnHub(NotFetched):

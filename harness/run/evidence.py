@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.engine.artifact_folder import damaged_file
 from harness.engine.artifacts import Artifact
-from harness.engine.integrity import damaged_file
 from harness.engine.staleness import CodeChanges, Staleness, artifact_around, in_folders, staleness, stored_record
 from harness.engine.store import Store
 from harness.errors import UserError

@@ -18,7 +18,7 @@ from evals.alpaca_eval2.scores import Verdicts
 from evals.scoring import compare, measured_difference
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
-from harness.engine.integrity import content_digest, sealed
+from harness.engine.artifact_folder import content_digest, sealed
 from harness.files import file_digest
 from tests.cli.test_app import HEAVY, assert_refused, imported_by
 from tests.command import Harness, Outcome
