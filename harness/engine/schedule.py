@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engine.artifacts import Artifact
@@ -114,7 +114,9 @@ class Schedule:
 
         None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
         """
-        ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
+        ready = [
+            one for one in self._waiting.values() if not any(each.key in self._unfinished for each in one.parents())
+        ]
         if not ready:
             return None
         chains = self._chains()
@@ -155,7 +157,3 @@ class Schedule:
         for key in reversed(self._unfinished):
             chains[key] = self._expect(key) + max((chains[child] for child in self._needed_by[key]), default=0.0)
         return chains
-
-
-def _keys(artifacts: Iterable[Artifact]) -> set[str]:
-    return {artifact.key for artifact in artifacts}

@@ -41,9 +41,6 @@ class Repository:
     name: str
     commit: str
 
-    def __str__(self) -> str:
-        return f"{self.name}@{self.commit}"
-
     @property
     def title(self) -> str:
         """The name of the repository in errors."""

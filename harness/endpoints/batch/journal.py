@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_SUFFIX = ".batches.jsonl"
+SUFFIX = ".batches.jsonl"
+"""What stands behind the name of a record of replies in that of its journal."""
 
 
 @dataclass(slots=True)
@@ -89,13 +90,3 @@ def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
         submissions[file_id].batch_id = str(line["batch_id"])
     elif line["kind"] == "settled":
         submissions[file_id].open -= set(line["keys"])
-
-
-def journal_beside(record: Path) -> Journal:
-    """Return the journal of the judge whose replies are in the file `record`."""
-    return Journal(record.with_suffix(_SUFFIX))
-
-
-def journals_in(folder: Path) -> list[Journal]:
-    """Return the journals of all judges whose replies are in `folder`."""
-    return [Journal(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, BatchRow
-from harness.endpoints.batch.journal import Submission, journal_beside, journals_in
+from harness.endpoints.batch.journal import SUFFIX, Journal, Submission
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
 from harness.endpoints.judges import print_note
@@ -69,7 +69,7 @@ class BatchJudge:
         self.name = reference.model
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
         self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
-        self._journal = journal_beside(self._record.path)
+        self._journal = Journal(self._record.path.with_suffix(SUFFIX))
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -156,8 +156,8 @@ class BatchJudge:
         runs.
         """
         run_id = self._record.run_id
-        journals = journals_in(self._record.path.parent)
-        waiting = [submission for journal in journals for submission in journal.open_submissions()]
+        journals = sorted(self._record.path.parent.glob(f"*{SUFFIX}"))
+        waiting = [submission for journal in journals for submission in Journal(journal).open_submissions()]
         own = sum(submission.most_usd for submission in waiting if submission.run_id == run_id)
         others = [submission.open & missing.keys() for submission in open_ones if submission.run_id != run_id]
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
