@@ -37,7 +37,10 @@ def model_files(on_hub: Repository) -> dict[str, int]:
     Raises UserError where there are no weights as safetensors.
     """
     there = on_hub.files()
-    wanted = {name: size for name, size in there.items() if "/" not in name and _is_wanted(name)}
+    kinds = (".safetensors", ".json", ".jinja", ".txt", ".model")
+    flat = {name: size for name, size in there.items() if "/" not in name and name.endswith(kinds)}
+    # other formats of the same weights are left out: `consolidated*` is Mistral's own
+    wanted = {name: size for name, size in flat.items() if not name.startswith("consolidated")}
     missing = [name for name in DESCRIPTION if name not in wanted]
     if missing:
         raise UserError(f"{on_hub.title} is not a model that can be loaded: {', '.join(missing)} missing")
@@ -47,11 +50,6 @@ def model_files(on_hub: Repository) -> dict[str, int]:
             f"{on_hub.title} has no weights as .safetensors{others}; take another revision, or a converted folder"
         )
     return wanted
-
-
-def _is_wanted(name: str) -> bool:
-    """Return whether a file is needed, other formats of the same weights left out: `consolidated*` is Mistral's own."""
-    return name.endswith((".safetensors", ".json", ".jinja", ".txt", ".model")) and not name.startswith("consolidated")
 
 
 def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None = None) -> Path:

@@ -1,7 +1,7 @@
 """A teacher whose answers are stored: a stronger model's outputs in a file, in the place of the model."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class StoredTeacher(Teacher):
         """
         self.name = path.stem
         self._path = path
-        self._rows = _by_request(path)
+        rows = [_row(row, where) for where, row in file_rows(path, str(path))]
+        self._rows = {row.instruction.strip(): row for row in rows}
 
     def complete(
         self,
@@ -64,11 +65,6 @@ class StoredTeacher(Teacher):
             f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r};"
             " add one, or name another teacher"
         )
-
-
-def _by_request(path: Path) -> Mapping[str, TeacherRow]:
-    rows = [_row(row, where) for where, row in file_rows(path, str(path))]
-    return {row.instruction.strip(): row for row in rows}
 
 
 def _row(value: Any, where: str) -> TeacherRow:
