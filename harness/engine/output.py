@@ -4,9 +4,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 from harness.engine.compute import Compute
 from harness.engine.limits import Limits
@@ -15,11 +15,6 @@ from harness.errors import UserError
 from harness.records import ROWS, encoded, read_rows, write_rows
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
-    """An iterable of known length, which `Output.track` runs through."""
 
 
 class Output:
@@ -77,27 +72,12 @@ class Output:
         """Print a line on this step's result that the user should not miss; it is not stored."""
         self._report(Note(line))
 
-    @overload
-    def track(self, work: int, unit: str, done: int = 0) -> "Tracker": ...
+    def track(self, work: int, unit: str, done: int = 0) -> "Tracker":
+        """Show progress towards so much `work` in `unit`s (a plural: "rows"), as the tracker is advanced.
 
-    @overload
-    def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
-
-    def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
-        """Show progress in `unit`s (a plural: "rows"), with rate and time left.
-
-        Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
-        what an earlier run had finished.
+        `done` is what an earlier run had finished.
         """
-        if isinstance(work, int):
-            return Tracker(work, unit, done, self._report)
-        return _run_through(work, Tracker(len(work), unit, 0, self._report))
-
-
-def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
-    for item in items:
-        yield item
-        tracker.advance()
+        return Tracker(work, unit, done, self._report)
 
 
 class Tracker:

@@ -52,16 +52,11 @@ def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
     """
     paths = [folder / name for name in ("generation_config.json", "config.json")]
     path = next((path for path in paths if path.is_file()), None)  # the second stands in for the first
-    declared = _declared_ids(path) if path else []
-    return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))
-
-
-def _declared_ids(path: Path) -> list[int]:
-    declared = read_object(path).get("eos_token_id")
+    declared = read_object(path).get("eos_token_id") if path else None
     ids = declared if isinstance(declared, list) else [] if declared is None else [declared]
     if not all(type(each) is int for each in ids):
         raise UserError(f"cannot read which tokens end an answer from {path}: eos_token_id is {declared!r}, no number")
-    return ids
+    return list(dict.fromkeys([tokenizer.eos_token_id, *ids]))
 
 
 def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], limit: int) -> Completion:

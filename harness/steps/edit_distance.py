@@ -42,11 +42,14 @@ def edit_distance(out: Output, *, outputs: Artifact, baselines: Artifact, tokeni
     ours, theirs = _places(outputs), _places(baselines)
     out.counts["missing"] = len(ours.keys() ^ theirs.keys())
     both = [id for id in ours if id in theirs]
+    progress = out.track(len(both), "pairs")
     with (outputs.folder / ROWS).open("rb") as output_file, (baselines.folder / ROWS).open("rb") as baseline_file:
-        out.write_rows(
-            distance_between(id, _text(baseline_file, theirs[id]), _text(output_file, ours[id]), tokenize)
-            for id in out.track(both, "pairs")
-        )
+
+        def measured(id: str) -> EditDistance:
+            progress.advance()
+            return distance_between(id, _text(baseline_file, theirs[id]), _text(output_file, ours[id]), tokenize)
+
+        out.write_rows(map(measured, both))
 
 
 def distance_between(prompt_id: str, baseline: str, output: str, tokenize: Tokenize) -> EditDistance:
