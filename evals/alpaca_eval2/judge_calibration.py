@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evals.alpaca_eval2.annotations import Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.scores import Verdicts, preference_table, score_annotations
+from evals.base import RESAMPLES
 from evals.scoring import compare
 from harness.errors import UserError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from evals.stats.bridge import Line
 
 DISCLAIMER = "not AlpacaEval 2.0"
+SEED = 0
+"""Of the instructions that a bootstrap draws."""
 SCORES = {"win_rate": "win rate", "length_controlled_winrate": "length-controlled win rate"}
 
 VerdictPairs = Mapping[str, tuple[Annotations, Annotations]]
@@ -38,8 +41,7 @@ def calibrate(
     judge: str,
     *,
     shown_first: Collection[int] = (),
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Compare the verdicts of `judge`, `other`, with the `reference` judge's, both by model. The result is JSON.
 
@@ -56,10 +58,9 @@ def calibrate(
     pairs = _shared_verdicts(reference, other)
     metrics = [metric for metric in SCORES if calibration or metric == "win_rate"]
     models = {
-        model: {"n": len(pair[0].index), **_agreement([pair], shown_first, resamples, seed)}
-        for model, pair in pairs.items()
+        model: {"n": len(pair[0].index), **_agreement([pair], shown_first, resamples)} for model, pair in pairs.items()
     }
-    overall = _agreement(list(pairs.values()), shown_first, resamples, seed)
+    overall = _agreement(list(pairs.values()), shown_first, resamples)
     for metric in metrics:
         points = _points(pairs, metric, calibration)
         left_out = _left_out(points, pairs)
@@ -68,7 +69,7 @@ def calibrate(
             models[model][metric] = {
                 "reference": points[model][0],
                 "judge": points[model][1],
-                "shift": _shift(pair, metric, calibration, resamples, seed),
+                "shift": _shift(pair, metric, calibration, resamples),
                 "left_out": left_out.get(model),
             }
     result = {
@@ -83,7 +84,7 @@ def calibrate(
         "overall": overall,
         "models": models,
         "resamples": resamples,
-        "seed": seed,
+        "seed": SEED,
     }
     return _without_nan(result)
 
@@ -95,8 +96,7 @@ def bridge(
     annotations: Annotations,
     judge: str,
     *,
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Estimate what the reference judge would score a model of which only `judge` has given verdicts, `annotations`.
 
@@ -121,7 +121,7 @@ def bridge(
         "n_models": len(pairs),
         "withheld": None,
         "resamples": resamples,
-        "seed": seed,
+        "seed": SEED,
     }
     if len(pairs) < MIN_MODELS:
         reason = f"an estimate needs {MIN_MODELS} models with verdicts of both judges; there are {len(pairs)}"
@@ -135,7 +135,7 @@ def bridge(
                 "estimate": _estimate(points, pairs, score, len(annotations.index)),
                 "bridge": _quality(points, _left_out(points, pairs), pairs),
             }
-    result["win_rate"]["ci95_instructions"] = _moves_with_instructions(pairs, annotations, resamples, seed)
+    result["win_rate"]["ci95_instructions"] = _moves_with_instructions(pairs, annotations, resamples)
     return _without_nan(result)
 
 
@@ -155,7 +155,7 @@ def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, A
 
 
 def _agreement(
-    pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int, seed: int
+    pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int
 ) -> dict[str, Any]:
     """Measure the agreement of the verdicts of one or several models, resampled by instruction."""
     import numpy as np
@@ -166,7 +166,7 @@ def _agreement(
     axis = sorted({index for first, _ in pairs for index in first.index})
     first, second = (preference_table([pair[judge] for pair in pairs], axis) for judge in (0, 1))
     tables = outcome_tables(first, second)
-    counts = resample_counts(len(axis), resamples, seed)
+    counts = resample_counts(len(axis), resamples, SEED)
     found: dict[str, Any] = {
         "agreement": _with_interval(agreement_statistic(tables), counts),
         "kappa": _with_interval(kappa_statistic(tables), counts),
@@ -223,11 +223,11 @@ def _score(annotations: Annotations, metric: str, calibration: Calibration | Non
 
 
 def _shift(
-    pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int, seed: int
+    pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int
 ) -> dict[str, Any]:
     """Return the judge's score minus the reference's, on the same resampled instructions."""
     first, second = (Verdicts(each, calibration) for each in pair)
-    difference = compare([second], [first], metric, allow_missing=True, resamples=resamples, seed=seed)
+    difference = compare([second], [first], metric, allow_missing=True, resamples=resamples)
     return {"value": difference["difference"], "ci95": difference["ci95"], "p_value": difference["p_value"]}
 
 
@@ -322,7 +322,7 @@ def _error(points: Points, estimates: Mapping[str, Mapping[str, Any]]) -> float:
     return float((sum(squares) / len(squares)) ** 0.5)
 
 
-def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
+def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resamples: int) -> list[float]:
     """Return the 95 % interval of the estimated win rate over resampled instructions, calibration models and new one
     alike."""
     import numpy as np
@@ -330,7 +330,7 @@ def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resa
     from evals.stats.bootstrap import percentile_interval, resample_counts
     from evals.stats.bridge import line_coefficients, logits, scores
 
-    counts = resample_counts(len(annotations.index), resamples, seed)
+    counts = resample_counts(len(annotations.index), resamples, SEED)
 
     def resampled_logits(each: Sequence[Annotations]) -> FloatArray:
         table = preference_table(each, annotations.index)

@@ -14,7 +14,7 @@ from evals import scoring, withholding
 from evals.alpaca_eval2 import instruction_set
 from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
-from evals.base import ItemResults, Metric, PublishedMetric
+from evals.base import RESAMPLES, ItemResults, Metric, PublishedMetric
 from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -44,7 +44,7 @@ def score_annotations(
     calibration: Calibration | None,
     *,
     n_asked: int | None = None,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     allow_missing: bool = False,
     mend: str = withholding.ASK_AGAIN,

@@ -35,7 +35,7 @@ class Distribution:
     third_quartile: PointEstimate
 
 
-def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) -> Distribution:
+def distribution(values: FloatArray, *, resamples: int, seed: int = 0) -> Distribution:
     """Return the mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
 
     def statistics(drawn: IntArray) -> FloatArray:
@@ -46,7 +46,7 @@ def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) ->
 
 
 def estimates(
-    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int = 1000, seed: int = 0
+    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int, seed: int = 0
 ) -> list[PointEstimate]:
     """Return the statistics of `n` prompts, each with its percentile interval.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from evals.base import RESAMPLES, ItemResults, Scored
 from evals.scoring import SharedItems, better_is_more, on_shared_items
-from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM
-from evals.stats.regression import Change, Sides, Unchanged, compare_runs
+from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM, SeedSpread, seed_spread
+from evals.stats.regression import Change, Sides, compare_runs
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import require_writable
 from harness.recipes.registries import load_benchmark
@@ -171,13 +171,17 @@ class _Measured:
         statistics = self.shared.statistics
         return Sides(statistics[:n_before], statistics[n_before:], self.shared.n_items)
 
+    @property
+    def spread(self) -> SeedSpread:
+        return seed_spread(self.shared.statistics, self.shared.n_items, resamples=RESAMPLES)
+
 
 def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
     if all(each.is_same for each in cells):  # nothing to test, so nothing to learn from either
         return [_untested(each, metric) for each in cells for metric in each.metrics]
     measured = [one for each in cells for one in _measured(each)]
     known = [one for one in measured if not one.shared.withheld]
-    unchanged = [Unchanged(one.shared.statistics, one.shared.n_items) for one in known if one.cell.is_same]
+    unchanged = [one.spread for one in known if one.cell.is_same]
     changes = iter(compare_runs([one.sides for one in known if not one.cell.is_same], unchanged, resamples=RESAMPLES))
     return [
         _untested(one.cell, one.metric, one.shared.withheld)
