@@ -117,30 +117,6 @@ def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = N
     return fetch_file(repository, _CALIBRATION, commit)
 
 
-def read_outputs(
-    bench: str, path: Path, prompts: Sequence[Prompt], *, allow_missing: bool = False
-) -> tuple[Response, ...]:
-    """Return a model's stored outputs in the official format of `bench`, in the order of `prompts`.
-
-    AlpacaEval 2.0's model outputs are joined by the text of the instruction, Arena-Hard's answers by the question's id;
-    "pairwise" takes either, told apart by their fields. Outputs for other prompts are left out, so that a whole file
-    goes with the first prompts of a set; with `allow_missing`, prompts without an output are, too, a null being none.
-    Raises UserError for two outputs to one prompt, outputs of several models, and missing outputs.
-    """
-    if bench not in _BENCHES:
-        raise unknown("bench with stored outputs", bench, _BENCHES)
-    return read_answer_file(bench, path).join(prompts, allow_missing=allow_missing)
-
-
-def outputs_model(bench: str, path: Path) -> str:
-    """Return the model that a file of stored outputs for `bench` says it is of; the file's name where it says nothing.
-
-    Measurements take the files of either benchmark, as "pairwise" does. Raises UserError for a file that cannot be
-    read, and for outputs of several models.
-    """
-    return read_answer_file(bench, path).model
-
-
 def fingerprint(responses: Iterable[Response]) -> str:
     """Return the SHA-256 of the rows."""
     return hashlib.sha256("".join(map(to_line, responses)).encode()).hexdigest()

@@ -190,7 +190,7 @@ def _export(folder: Path, rows: Sequence[AnnotationRow], scores: dict[str, Any])
     folder.mkdir()
     write_annotations(folder / "annotations.json", rows)
     write_model_outputs(folder / "model_outputs.json", _model_outputs(rows))
-    write_leaderboard(folder / "leaderboard.csv", {rows[0].generator_2: scores})
+    write_leaderboard(folder / "leaderboard.csv", rows[0].generator_2, scores)
 
 
 @step(version=4)

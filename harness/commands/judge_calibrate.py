@@ -12,8 +12,8 @@ from evals.alpaca_eval2.benchmark import BENCHMARK
 from evals.alpaca_eval2.judge_calibration_steps import RESULT, calibrate_judge
 from evals.alpaca_eval2.length_calibration_steps import calibration_from
 from evals.alpaca_eval2.scores import set_size
+from evals.answer_files import read_answer_file
 from evals.base import RESAMPLES
-from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.commands.evaluate import failed_verdicts, other_models, print_failures
 from harness.endpoints.reference import EndpointReference
@@ -132,8 +132,9 @@ def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> lis
 
 def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:
     """Return the name of the model to estimate. Raises UserError where its own published score would help to do so."""
-    model = outputs_model("alpaca_eval2", bridge)
-    if model in files or model in {outputs_model("alpaca_eval2", outputs) for _, outputs in files.values()}:
+    model = read_answer_file("alpaca_eval2", bridge).model
+    others = (read_answer_file("alpaca_eval2", outputs).model for _, outputs in files.values())
+    if model in files or model in others:
         raise UserError(
             f"{bridge}: outputs of {model}, which is among the models to calibrate on; leave it out of --models"
             " (by default they are all that have verdicts and outputs)"
