@@ -59,6 +59,11 @@ offline = execution(
 )
 
 
+run_dir_option = of_run(
+    "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
+)
+
+
 def code_changes_option(*actions: str) -> Callable[..., Any]:
     """Return the option that says what is done with stale artifacts, which the command gets as `code_changes`."""
     return evidence(
@@ -77,57 +82,30 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("experiment", type=EXPERIMENT)(choice_options(command))
 
 
+_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
+_OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store")
+"""The options that are fields of `Choice` and of `Compute`, under their names there."""
+
+
 def choice_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what is run and on what, which the command gets as `choice` and `run_dir`."""
+    """Add the options that say what is run and on what, which the command gets as `choice`.
+
+    A command that has `run_dir_option` too gets the scale's folder where it is left out.
+    """
 
     @functools.wraps(command)
-    def with_choice(
-        scale: str,
-        fast: bool,
-        limit: int | None,
-        seed: int,
-        seeds: int,
-        models: tuple[str, ...],
-        methods: tuple[str, ...],
-        teacher: str | None,
-        settings: tuple[str, ...],
-        accelerate: str | None,
-        processes: int | None,
-        micro_batch_size: int | None,
-        executor: str | None,
-        ray_address: str | None,
-        store: str | None,
-        run_dir: Path | None,
-        **others: Any,
-    ) -> None:
+    def with_choice(seed: int, seeds: int, **given: Any) -> None:
         from harness.run.options import Choice
 
         if seed + seeds - 1 > MAX_SEED:
             raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
-        compute = {
-            "accelerate": accelerate,
-            "processes": processes,
-            "micro_batch_size": micro_batch_size,
-            "executor": executor,
-            "ray_address": ray_address,
-            "store": store,
-        }
-        choice = Choice(
-            scale=scale,
-            fast=fast,
-            limit=limit,
-            seeds=tuple(range(seed, seed + seeds)),
-            models=models,
-            methods=methods,
-            teacher=teacher,
-            settings=settings,
-            compute={name: value for name, value in compute.items() if value is not None},
-        )
-        command(
-            choice=choice,
-            run_dir=run_dir or Path("runs") / (f"{name_in(scale)}-fast" if fast else name_in(scale)),
-            **others,
-        )
+        compute = {name: value for name in _OF_COMPUTE if (value := given.pop(name)) is not None}
+        chosen = {name: given.pop(name) for name in _OF_THE_CHOICE}
+        choice = Choice(**chosen, seeds=tuple(range(seed, seed + seeds)), compute=compute)
+        if "run_dir" in given:
+            folder = name_in(choice.scale) + "-fast" * choice.fast
+            given["run_dir"] = given["run_dir"] or Path("runs") / folder
+        command(choice=choice, **given)
 
     for option in reversed(_OPTIONS_OF_A_RUN):
         with_choice = option(with_choice)
@@ -161,9 +139,6 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         help="Change a setting of the recipe, such as methods.dpo.beta=0.1; repeatable.",
     ),
     of_run("--teacher", type=TEXT, help="The teacher, in place of the scale's."),
-    of_run(
-        "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
-    ),
     execution(
         "--accelerate",
         type=TEXT,

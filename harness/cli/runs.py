@@ -18,6 +18,7 @@ from harness.cli.options import (
     judge_options,
     of_scores,
     offline,
+    run_dir_option,
     run_options,
 )
 from harness.cli.parameters import EXPERIMENT, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
@@ -35,6 +36,7 @@ assumed = under("Forecast assumptions")
 
 @click.command(cls=HeadedCommand)
 @run_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
@@ -71,6 +73,7 @@ def report(folder: Path) -> None:
 @click.command(cls=HeadedCommand)
 @click.argument("experiment", type=EXPERIMENT, default="table3")
 @choice_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointReference | None", limits: Limits) -> None:
@@ -90,6 +93,7 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointRef
 
 @click.command(cls=HeadedCommand)
 @run_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 @assumed(
@@ -123,7 +127,7 @@ def plan(
 
 @click.command(cls=HeadedCommand)
 @run_options
-def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
+def prefetch(experiment: str, choice: "Choice") -> None:
     """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline.
 
     Takes the options of the run as they are; those that need nothing of the hub change nothing here.

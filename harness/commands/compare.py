@@ -13,7 +13,7 @@ from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
 from harness.run.evidence import look_at_files
-from harness.terminal import joined
+from harness.terminal import aligned, joined
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -178,14 +178,12 @@ def comparison_table(found: Mapping[str, Any]) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     count = found["n_tests"]
     yield f"{found['bench']}: {found['model']}{_seeds(found)}, paired; Holm over {count} test{'s' * (count != 1)}"
-    rows = {(other["model"], metric): _cells(metric, result) for other, metric, result in _results(found)}
-    widths = [max(map(len, column)) for column in zip(_HEAD, *filter(None, rows.values()), strict=True)]
-    yield _line(_HEAD, widths)
-    for other, metric, result in _results(found):
+    head, *lines = aligned([_HEAD, *(_cells(metric, each) for _, metric, each in _results(found))], _WORDS)
+    yield head
+    for (other, metric, result), line in zip(_results(found), lines, strict=True):
         if metric == next(iter(other["metrics"])):
             yield f"against {other['model']}{_seeds(other)}, {other['n_prompts']} prompts"
-        cells = rows[other["model"], metric]
-        yield _line(cells, widths) if cells else f"  {metric} withheld: {result['withheld']}"
+        yield f"  {metric} withheld: {result['withheld']}" if "withheld" in result else line
     yield from _legend(found)
 
 
@@ -199,9 +197,9 @@ def _seeds(model: Mapping[str, Any]) -> str:
 
 
 def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row of the table, in the columns of `_HEAD`; empty for a withheld test."""
+    """Return a row of the table, in the columns of `_HEAD`; empty cells for a withheld test."""
     if "withheld" in result:
-        return ()
+        return ("",) * len(_HEAD)
     lower, upper = result["ci95"]
     return (
         metric,
@@ -227,14 +225,6 @@ def _detectable(result: Mapping[str, Any]) -> str:
 
 def _needed(result: Mapping[str, Any]) -> str:
     return result["needed"] or "–"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        f"{cell:{'<' if column in _WORDS else '>'}{width}}"
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return f"  {'  '.join(padded)}".rstrip()
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:

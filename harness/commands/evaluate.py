@@ -215,12 +215,12 @@ def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_di
 
 def _build(name: str, source: Source, choice: BenchChoice) -> Evaluation:
     benchmark = load_benchmark(name)
+    if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
+        raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
     with labels(f"{source.name} {name}"):
-        if not isinstance(benchmark, JudgedPairs):
-            return _measured(name, benchmark, source, choice)
-        if source.outputs and source.model:
-            raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
-        return _judged(name, benchmark, source, choice)
+        if isinstance(benchmark, JudgedPairs):
+            return _judged(name, benchmark, source, choice)
+        return _measured(name, benchmark, source, choice)
 
 
 def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> Evaluation:
