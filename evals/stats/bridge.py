@@ -69,23 +69,14 @@ def fit_line(by_judge: FloatArray, by_reference: FloatArray) -> Line:
     n = len(by_judge)
     if n < MIN_MODELS:
         raise ValueError(f"a bridge needs {MIN_MODELS} models that both judges scored, not {n}")
-    slope, intercept = (float(value) for value in line_coefficients(by_judge, by_reference))
     centre = float(by_judge.mean())
     spread = float(np.sum((by_judge - centre) ** 2))
+    slope = float(np.sum((by_judge - centre) * by_reference)) / spread if spread > FLAT else 0.0
+    intercept = float(by_reference.mean()) - slope * centre
     residuals = by_reference - intercept - slope * by_judge
     degrees_of_freedom = n - 2 if spread > FLAT else n - 1
     error = float(np.sqrt(residuals @ residuals / degrees_of_freedom))
     return Line(intercept, slope, error, degrees_of_freedom, n, centre, spread)
-
-
-def line_coefficients(by_judge: FloatArray, by_reference: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (slope, intercept) of least squares along the last axis [..., models]; slope 0 where `by_judge` is
-    constant."""
-    centred = by_judge - by_judge.mean(axis=-1, keepdims=True)
-    spread = np.sum(centred**2, axis=-1)
-    shared = np.sum(centred * by_reference, axis=-1)
-    slope: FloatArray = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > FLAT)
-    return slope, by_reference.mean(axis=-1) - slope * by_judge.mean(axis=-1)
 
 
 def logits(scores: FloatArray, n_prompts: FloatArray | float) -> FloatArray:

@@ -9,10 +9,10 @@ from evals.base import Benchmark, Setting
 from evals.judged_pairs import JudgedPairs
 from harness.engine.artifacts import Artifact, ancestry, find_step, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Checkpoints, Experiment, Request, metric_fields, stated
+from harness.experiments.interface import Checkpoints, Experiment, Request, Tests, metric_fields, stated, test_place
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
-from harness.papers import Comparison, ScoreTable
+from harness.papers import ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import load_benchmark
@@ -39,9 +39,6 @@ class BenchCell:
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
 """Each benchmark of a table, and what it is run with."""
 
-Tests = Mapping[tuple[str, str, str, str], Artifact]
-"""The paired test of each (model, better, worse, bench)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoresExperiment(Experiment):
@@ -51,7 +48,6 @@ class ScoresExperiment(Experiment):
     scale: Recipe
     methods: tuple[str, ...]
     cells: tuple[BenchCell, ...]
-    tests: Tests
 
     def targets(self) -> list[Artifact]:
         """List checkpoints, answers, verdicts, scores, tests."""
@@ -63,10 +59,6 @@ class ScoresExperiment(Experiment):
     def scores(self) -> Mapping[str, Artifact]:
         """Return the score of each cell: `<model>-<method>-<bench>`."""
         return {f"{cell.model}-{cell.method}-{cell.bench}": cell.score for cell in self.cells}
-
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """Return the paired test of two methods on a bench."""
-        return self.tests.get((model, comparison.better, comparison.worse, comparison.bench))
 
     def result(self, store: Store) -> ScoresResult:
         """Read scores, learning rates, and, where the truth is known, the gold quality behind them."""
@@ -175,7 +167,7 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> T
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
     for model_name, comparison in stated(table, {cell.model for cell in cells}):
-        name = (model_name, comparison.better, comparison.worse, comparison.bench)
+        name = test_place(model_name, comparison)
         pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
         if name not in tests and pair[0] and pair[1]:
             benchmark, setting = benches[comparison.bench]

@@ -9,7 +9,7 @@ from evals.judged_pairs import PairSetting
 from evals.pairwise.benchmark import BENCHMARK
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Experiment, Request, metric_fields, stated
+from harness.experiments.interface import Experiment, Request, Tests, metric_fields, stated, test_place
 from harness.experiments.response_sets import responses_of
 from harness.papers import EVEN, Comparison, Match, WinRateTable
 from harness.recipes.benches import bench_on
@@ -37,8 +37,6 @@ class WinRatesExperiment(Experiment):
 
     exhibit: WinRateTable
     played: tuple[Played, ...]
-    tests: Mapping[tuple[str, str, str], Artifact]
-    """The test of each (model, better, worse)."""
 
     def targets(self) -> list[Artifact]:
         """List verdicts, scores, tests."""
@@ -48,10 +46,6 @@ class WinRatesExperiment(Experiment):
     def scores(self) -> Mapping[str, Artifact]:
         """Return the score of each match: `<model>-<match>`."""
         return {f"{played.model}-{played.match.id}": played.score for played in self.played}
-
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """Return the test of a match against 50 %, or of two matches on the same prompts."""
-        return self.tests.get((model, comparison.better, comparison.worse))
 
     def result(self, store: Store) -> WinRatesResult:
         """Read the win rates."""
@@ -102,14 +96,13 @@ def _play(
     return Played(model, match, tuple(judgments), score)
 
 
-def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) -> Tests:
     by_place = {(each.model, each.match.id): each.judgments for each in played}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in played}):
         judgments = {id: by_place[model, id] for id in _matches(comparison)}
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
-            test = _test(bench, comparison, judgments)
-        tests[model, comparison.better, comparison.worse] = test
+            tests[test_place(model, comparison)] = _test(bench, comparison, judgments)
     return tests
 
 
