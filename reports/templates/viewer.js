@@ -252,26 +252,13 @@
 
   async function copyLink() {
     const button = find(".pv-copy");
-    button.textContent = (await copied(location.href)) ? "Copied" : "Copy it from the address bar";
-    setTimeout(() => (button.textContent = "Copy link"), 2000);
-  }
-
-  async function copied(value) {
     try {
-      await navigator.clipboard.writeText(value);
-      return true;
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Copied";
     } catch {
-      return copiedByHand(value);
+      button.textContent = "Copy it from the address bar"; // where a page may not
     }
-  }
-
-  function copiedByHand(value) {
-    const area = element("textarea", "", value);
-    dialog.append(area); // what is outside a modal dialog cannot be selected
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
+    setTimeout(() => (button.textContent = "Copy link"), 2000);
   }
 
   // ---- one pair -----------------------------------------------------------------------------------------------------
@@ -368,7 +355,7 @@
 
   // ---- differences --------------------------------------------------------------------------------------------------
 
-  const MOST_CELLS = 150e6; // words × words beyond which the differences are not looked for
+  const MOST_CELLS = 25e6; // words × words beyond which the differences are not looked for: two bytes each
   const QUICK_CELLS = 4e6; // up to which they are there at once, a few ms
 
   function answers(pair, left, right) {
@@ -437,66 +424,26 @@
     return [...nodes, content.slice(done)];
   }
 
-  // The places, in each of two lists of words, of a longest common subsequence, in memory linear in their lengths
-  // (Hirschberg, CACM 18(6), 1975).
+  // The places, in each of two lists of words, of a longest common subsequence.
   function common(left, right) {
-    const numbers = new Map();
-    const numbered = (words) =>
-      Int32Array.from(words, (word) => {
-        if (!numbers.has(word)) numbers.set(word, numbers.size);
-        return numbers.get(word);
-      });
-    const a = numbered(left);
-    const b = numbered(right);
-    const inLeft = new Set();
-    const inRight = new Set();
-    const keep = (i, j) => {
-      inLeft.add(i);
-      inRight.add(j);
-    };
-
-    // Halves a[from, to) where the lengths of the best subsequences of both halves with parts of b add up to the most.
-    const solve = (from, to, start, end) => {
-      while (from < to && start < end && a[from] === b[start]) keep(from++, start++);
-      while (from < to && start < end && a[to - 1] === b[end - 1]) keep(--to, --end);
-      if (from === to || start === end) return;
-      if (to - from === 1) {
-        const place = b.subarray(start, end).indexOf(a[from]);
-        if (place >= 0) keep(from, start + place);
-        return;
+    const width = right.length + 1;
+    const lengths = new Uint16Array((left.length + 1) * width); // of the longest one from a pair of places on
+    for (let i = left.length - 1; i >= 0; i -= 1) {
+      for (let j = right.length - 1; j >= 0; j -= 1) {
+        const at = i * width + j;
+        lengths[at] = left[i] === right[j] ? lengths[at + width + 1] + 1 : Math.max(lengths[at + width], lengths[at + 1]);
       }
-      const middle = (from + to) >> 1;
-      const before = lengths(from, middle, start, end, 1);
-      const after = lengths(middle, to, start, end, -1);
-      const width = end - start;
-      let best = 0;
-      for (let k = 1; k <= width; k += 1) {
-        if (before[k] + after[width - k] > before[best] + after[width - best]) best = k;
-      }
-      solve(from, middle, start, start + best);
-      solve(middle, to, start + best, end);
-    };
-
-    // Entry k: the length for a[from, to) and the first k words of b[start, end), or the last k where `step` is -1.
-    const lengths = (from, to, start, end, step) => {
-      const width = end - start;
-      const row = new Int32Array(width + 1);
-      const firstA = step > 0 ? from : to - 1;
-      const firstB = step > 0 ? start : end - 1;
-      for (let i = 0; i < to - from; i += 1) {
-        const word = a[firstA + step * i];
-        let diagonal = 0;
-        for (let k = 1; k <= width; k += 1) {
-          const above = row[k];
-          if (word === b[firstB + step * (k - 1)]) row[k] = diagonal + 1;
-          else if (row[k - 1] > above) row[k] = row[k - 1];
-          diagonal = above;
-        }
-      }
-      return row;
-    };
-
-    solve(0, a.length, 0, b.length);
+    }
+    const [inLeft, inRight] = [new Set(), new Set()];
+    let [i, j] = [0, 0];
+    while (i < left.length && j < right.length) {
+      const at = i * width + j;
+      if (left[i] === right[j]) {
+        inLeft.add(i++);
+        inRight.add(j++);
+      } else if (lengths[at + width] >= lengths[at + 1]) i += 1;
+      else j += 1;
+    }
     return [inLeft, inRight];
   }
 
