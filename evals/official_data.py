@@ -17,12 +17,12 @@ from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
 from harness.errors import UserError, unknown
-from harness.models.hub import HubFile, NotOnHub, fetch_file, file_names
+from harness.models.hub import NotOnHub, fetch_file, file_names
 from harness.records import Prompt, Response, to_line
 
 ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
-_CALIBRATION = "df_gamed.csv"
+CALIBRATION = "df_gamed.csv"
 _QUESTIONS = "question.jsonl"
 _ARENA_HARD_HUB = "lmarena-ai/arena-hard-auto"
 _ARENA_HARD_ON_HUB = "data/arena-hard-v0.1"
@@ -106,15 +106,7 @@ def length_calibration(source: str) -> Path | None:
     `source` is a folder, or a file beside it.
     """
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
-    return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
-
-
-def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
-    """Return the official df_gamed.csv on the hub, at a commit or the newest.
-
-    Raises UserError where it cannot be fetched.
-    """
-    return fetch_file(repository, _CALIBRATION, commit)
+    return _first_file(folder, _ALPACA_EVAL_FOLDERS, (CALIBRATION,))
 
 
 def fingerprint(responses: Iterable[Response]) -> str:

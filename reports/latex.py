@@ -118,11 +118,9 @@ def latex_exhibit(view: ExhibitView) -> str:
 
 
 def _is_essential(block: Block) -> bool:
-    return not (isinstance(block, Prose) or (isinstance(block, Table) and block.folded) or _is_beside(block))
-
-
-def _is_beside(block: Block) -> bool:
-    return isinstance(block, Figure) and block.beside
+    if isinstance(block, Figure):
+        return not block.beside
+    return not (isinstance(block, Prose) or (isinstance(block, Table) and block.folded))
 
 
 def latex_tests(report: Report) -> str:
@@ -291,20 +289,15 @@ def _samples(block: MarkedSamples) -> Iterator[str]:
     yield latex_text(block.detail) + "."
     for sample in block.samples:
         yield r"\begin{description}\raggedright\setlength{\itemsep}{1pt}"
-        yield rf"\item[Prompt] {_paragraphs(latex_text_lines(sample.prompt))}"
+        yield rf"\item[Prompt] {_paragraphs(sample.prompt)}"
         for label, pieces in sample.responses:
             yield rf"\item[{{{latex_text(label)}}}] {''.join(map(_piece, pieces))}"
         yield r"\end{description}"
         yield r"\medskip\hrule\medskip"
 
 
-def latex_text_lines(text: str) -> list[str]:
-    """Return each line of `text`, safe for pdfLaTeX."""
-    return [latex_text(line) for line in text.split("\n")]
-
-
-def _paragraphs(lines: Sequence[str]) -> str:
-    return r"\par ".join(lines)
+def _paragraphs(text: str) -> str:
+    return r"\par ".join(map(latex_text, text.split("\n")))
 
 
 def _piece(piece: Piece) -> str:
@@ -313,7 +306,7 @@ def _piece(piece: Piece) -> str:
         return rf"{{\footnotesize[$-$\,{latex_text(piece.text)}]}} "
     if piece.kind == "added":
         return rf"\textbf{{{latex_text(piece.text)}}}"
-    return _paragraphs(latex_text_lines(piece.text))
+    return _paragraphs(piece.text)
 
 
 def _alone(name: str, lines: Iterable[str]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from evals import scoring
 from evals.alpaca_eval2.annotation_files import AnnotationFiles
-from evals.alpaca_eval2.annotations import AnnotationRow, annotations_from_rows, write_annotations
-from evals.alpaca_eval2.judgments import OfficialNames, annotations_of, positions_of, repeats_of, rows_of
+from evals.alpaca_eval2.annotations import AnnotationRow, OfficialNames, annotations_from_rows, write_annotations
+from evals.alpaca_eval2.judgments import annotations_of, positions_of, repeats_of, rows_of
 from evals.alpaca_eval2.leaderboard import write_leaderboard
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.length_calibration_steps import (

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,21 @@ from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, Ste
 from harness.run.claims import decide_claims
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The way and time a run was made; `ran` holds the keys of the artifacts it made.
+def build_manifest(
+    name: str,
+    experiments: Sequence[Experiment],
+    request: Request,
+    store: Store,
+    folder: Path,
+    *,
+    started: datetime,
+    ran: frozenset[str],
+) -> Manifest:
+    """Build the manifest, for `folder`, of the run `name` of this command, which ends now.
 
-    `store` is where the store is, as seen from the manifest's folder.
+    All its artifacts are in the store; `ran` holds the keys of those that it made.
     """
-
-    command: str
-    started: datetime
-    ended: datetime
-    ran: frozenset[str]
-    store: str
-
-
-def build_manifest(name: str, experiments: Sequence[Experiment], request: Request, store: Store, run: Run) -> Manifest:
-    """Build the manifest of the run `name`, whose artifacts are all in the store."""
+    ended = datetime.now(UTC)
     scale, paper = request.scale, experiments[0].exhibit.paper
     made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
     stale = store.staleness(one for one, _ in made)
@@ -54,11 +54,11 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
         fast=scale.is_reduced,
         seeds=request.seeds,
         options=encode(request.asked or {}),
-        command=run.command,
-        started=run.started.isoformat(timespec="seconds"),
-        ended=run.ended.isoformat(timespec="seconds"),
-        seconds=round((run.ended - run.started).total_seconds(), 1),
-        store=run.store,
+        command=" ".join(["harness", *sys.argv[1:]]),
+        started=started.isoformat(timespec="seconds"),
+        ended=ended.isoformat(timespec="seconds"),
+        seconds=round((ended - started).total_seconds(), 1),
+        store=os.path.relpath(store.root, folder),
         judge=_judge(experiments, scale),
         teacher=scale.models.get("teacher", ""),
         provenance={
@@ -79,7 +79,7 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
         seeds_for_verdict=claims.seeds_for_verdict,
         deviations=(*_changed_settings(experiments, scale), *load_deviations(paper.name)),
         disagreements=tuple(check_paper(paper.name)),
-        steps=tuple(_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made),
+        steps=tuple(_step(artifact, record, ran, stale.why(artifact.key)) for artifact, record in made),
     )
 
 

@@ -18,15 +18,17 @@ from evals.answer_files import read_answer_file
 from evals.arena_hard.files import ArenaAnswer, read_questions, write_answers
 from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from evals.official_data import (
+    ALPACA_EVAL_HUB,
+    CALIBRATION,
     alpaca_eval2_baseline,
     arena_hard_baseline,
-    calibration_on_hub,
     fingerprint,
     length_calibration,
     load_baseline,
 )
 from harness.engine.store import Store
 from harness.errors import UserError
+from harness.models.hub import fetch_file
 from harness.recipes.benches import BenchChoice, choose_bench
 from harness.records import Prompt, Response
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
@@ -243,7 +245,7 @@ def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:
 
 
 def test_the_calibration_comes_from_the_hub(hub: HubServer) -> None:
-    assert calibration_on_hub().path.read_text() == "model,index\n"
+    assert fetch_file(ALPACA_EVAL_HUB, CALIBRATION).path.read_text() == "model,index\n"
 
 
 def test_the_key_of_the_official_calibration_is_its_content_and_commit_wherever_the_cache_is(
