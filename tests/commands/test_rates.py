@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from docs.rate_tables import rate_table_markdown, sensitivity_markdown
 from harness.commands import rate_sweep
 from harness.commands.rate_sweep import MULTIPLES, SCORES, STAGE, sensitivity, sweep, swept, trained_at
 from harness.commands.rates import choose_rates, measure_sensitivity, table_path
@@ -22,7 +23,6 @@ from harness.config.learning_rates import (
     read_rate_table,
     write_rate_table,
 )
-from harness.config.rate_text import rate_table_markdown, sensitivity_markdown
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Request
