@@ -57,13 +57,16 @@ def score_annotations(
     instructions: `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no
     interval. The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
+    from evals.stats.length_control import fit
     from evals.stats.win_rate import win_rate
 
     n_judged = len(annotations.index)
     asked = n_asked or whole_set(calibration) or n_judged
     too_few = withholding.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
     withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
-    fitted = _fit(annotations, calibration) if calibration and not withheld else None
+    fitted = None
+    if calibration and not withheld:
+        fitted = fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
     known = METRICS if fitted else (WIN_RATE, DISCRETE)
     statistics = {metric: _statistic(metric.name, annotations, calibration, fitted) for metric in known}
     names = [metric.name for metric in METRICS]
@@ -244,12 +247,6 @@ def _gamed_baselines(calibration: Calibration) -> GamedBaselines:
         not_gamed=np.array(calibration.not_gamed_baseline)[known],
         n_baselines=len(set(calibration.model)),
     )
-
-
-def _fit(annotations: Annotations, calibration: Calibration) -> LengthControlledFit:
-    from evals.stats.length_control import fit
-
-    return fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
 
 
 def _statistic(

@@ -355,7 +355,7 @@
 
   // ---- differences --------------------------------------------------------------------------------------------------
 
-  const MOST_CELLS = 25e6; // words × words beyond which the differences are not looked for: two bytes each
+  const MOST_CELLS = 150e6; // words × words, a byte each, beyond which the differences are not looked for
   const QUICK_CELLS = 4e6; // up to which they are there at once, a few ms
 
   function answers(pair, left, right) {
@@ -426,22 +426,27 @@
 
   // The places, in each of two lists of words, of a longest common subsequence.
   function common(left, right) {
-    const width = right.length + 1;
-    const lengths = new Uint16Array((left.length + 1) * width); // of the longest one from a pair of places on
-    for (let i = left.length - 1; i >= 0; i -= 1) {
-      for (let j = right.length - 1; j >= 0; j -= 1) {
-        const at = i * width + j;
-        lengths[at] = left[i] === right[j] ? lengths[at + width + 1] + 1 : Math.max(lengths[at + width], lengths[at + 1]);
+    const numbers = new Map();
+    for (const word of [...left, ...right]) if (!numbers.has(word)) numbers.set(word, numbers.size);
+    const [a, b] = [left, right].map((words) => Int32Array.from(words, (word) => numbers.get(word)));
+    const skipsLeft = new Uint8Array(a.length * b.length); // whether, at a pair of places, the left word goes first
+    let below = new Int32Array(b.length + 1); // the lengths from a pair of places on, of the row before
+    for (let i = a.length - 1; i >= 0; i -= 1) {
+      const row = new Int32Array(b.length + 1);
+      for (let j = b.length - 1; j >= 0; j -= 1) {
+        const isLeft = below[j] >= row[j + 1];
+        skipsLeft[i * b.length + j] = isLeft ? 1 : 0;
+        row[j] = a[i] === b[j] ? below[j + 1] + 1 : isLeft ? below[j] : row[j + 1];
       }
+      below = row;
     }
     const [inLeft, inRight] = [new Set(), new Set()];
     let [i, j] = [0, 0];
-    while (i < left.length && j < right.length) {
-      const at = i * width + j;
-      if (left[i] === right[j]) {
+    while (i < a.length && j < b.length) {
+      if (a[i] === b[j]) {
         inLeft.add(i++);
         inRight.add(j++);
-      } else if (lengths[at + width] >= lengths[at + 1]) i += 1;
+      } else if (skipsLeft[i * b.length + j]) i += 1;
       else j += 1;
     }
     return [inLeft, inRight];
