@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -52,7 +53,7 @@ class ScoresExperiment(Experiment):
     def targets(self) -> list[Artifact]:
         """List checkpoints, answers, verdicts, scores, tests."""
         judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
-        answers = [parent for artifact in judged for parent in artifact.parents() if parent.step == "respond"]
+        answers = [answer for cell in self.cells for answer in _answers(cell)]
         results = [*(cell.score for cell in self.cells), *self.tests.values()]
         return [*self.checkpoints.values(), *answers, *judged, *results]
 
@@ -108,8 +109,11 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """Return the table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
-    benches = {bench: (load_benchmark(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
-    checkpoints = _checkpoints(request, models, methods)
+    benches = {
+        bench: (load_benchmark(bench), bench_on(scale, bench))
+        for bench in dict.fromkeys(column.bench for column in exhibit.columns)
+    }
+    checkpoints = {place: request.checkpoint(*place) for place in product(models, methods, request.seeds)}
     cells = tuple(
         cell
         for model_name in models
@@ -126,19 +130,6 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
         tests=_tests(exhibit, benches, cells),
         fingerprints={bench: benchmark.fingerprint(setting) for bench, (benchmark, setting) in benches.items()},
     )
-
-
-def _benches(table: ScoreTable) -> list[str]:
-    return list(dict.fromkeys(column.bench for column in table.columns))
-
-
-def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]) -> Checkpoints:
-    return {
-        (model_name, method_name, seed): request.checkpoint(model_name, method_name, seed)
-        for model_name in models
-        for method_name in methods
-        for seed in request.seeds
-    }
 
 
 def _cells(
