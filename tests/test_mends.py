@@ -44,6 +44,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/engine/workers.py:Workers": ("regress", "rates"),
     "harness/cli/eval_options.py:APPLIES": ("eval",),
     "harness/cli/eval_options.py:Need": ("eval",),
+    "harness/cli/eval_options.py:_NEEDS": ("eval",),
+    "harness/cli/eval_options.py:_OF_A_JUDGE": ("eval",),
     "harness/cli/eval_options.py:_offered": ("eval",),
     "harness/cli/eval_options.py:subject_of": ("eval",),
     "harness/commands/evaluate.py:Source": ("eval",),

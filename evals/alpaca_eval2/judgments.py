@@ -8,7 +8,6 @@ from evals.alpaca_eval2.instruction_set import official_dataset
 from evals.formats.outputs import instruction_key
 from harness.engine.artifacts import Artifact
 from harness.records import Judgment, Response, by_prompt
-from harness.steps.judge import by_repeat
 
 OTHER_DATASET = "alpaca_eval2"
 """In the place of an official instruction's data set, for the instructions of another set."""
@@ -18,12 +17,6 @@ def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "
     """Return the verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
     rows = rows_of(artifact.rows(Judgment), positions, OfficialNames(model=model or artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
-
-
-def repeats_of(artifact: Artifact, positions: dict[str, int], names: OfficialNames) -> list[Annotations]:
-    """Return the verdicts of each repeat by themselves."""
-    repeats = by_repeat(artifact.rows(Judgment))
-    return [annotations_from_rows(rows_of(rows, positions, names), str(artifact)) for rows in repeats]
 
 
 def positions_of(baselines: Artifact) -> dict[str, int]:

@@ -208,8 +208,7 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         _p_value(result["p_value"]),
         _p_value(result["p_holm"]),
         result["verdict"],
-        _detectable(result) if result["verdict"] == "undecided" else "",
-        _needed(result) if result["verdict"] == "undecided" else "",
+        *_power(result),
     )
 
 
@@ -218,13 +217,12 @@ def _p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "<.0001"
 
 
-def _detectable(result: Mapping[str, Any]) -> str:
+def _power(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Format what an undecided test could have found, and what would decide it."""
+    if result["verdict"] != "undecided":
+        return "", ""
     effect = result["minimum_detectable_effect"]
-    return "–" if effect is None else f"{effect:.2f}"
-
-
-def _needed(result: Mapping[str, Any]) -> str:
-    return result["needed"] or "–"
+    return "–" if effect is None else f"{effect:.2f}", result["needed"] or "–"
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:

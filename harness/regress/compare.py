@@ -119,27 +119,18 @@ def _by_game(rows: Sequence[Judgment]) -> dict[tuple[str, str, int], tuple[str, 
 def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> RunComparison:
     scores = _scores(cells)
     return RunComparison(
-        baseline=_run(before),
-        candidate=_run(after),
+        baseline=ComparedRun(str(before.folder), before.manifest.run, before.manifest.seeds),
+        candidate=ComparedRun(str(after.folder), after.manifest.run, after.manifest.seeds),
         scale=before.manifest.scale,
         fast=before.manifest.fast,
         judges={each.name[2]: each.before.judge for each in cells},
         resamples=RESAMPLES,
         n_tests=sum(score.p_value is not None for score in scores),
         scores=tuple(scores),
-        only_baseline=_missing(before, after),
-        only_candidate=_missing(after, before),
+        only_baseline=tuple(" ".join(name) for name in before.cells if name not in after.cells),
+        only_candidate=tuple(" ".join(name) for name in after.cells if name not in before.cells),
         notes=tuple(_notes(before, after, scores)),
     )
-
-
-def _run(run: FinishedRun) -> ComparedRun:
-    return ComparedRun(str(run.folder), run.manifest.run, run.manifest.seeds)
-
-
-def _missing(run: FinishedRun, other: FinishedRun) -> tuple[str, ...]:
-    """Return the cells that `run` alone has."""
-    return tuple(" ".join(name) for name in run.cells if name not in other.cells)
 
 
 def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedScore]) -> Iterator[str]:

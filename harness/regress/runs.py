@@ -155,15 +155,12 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
             f"{baseline.folder} and {candidate.folder} have no model, method and bench in common; run the same of them"
         )
     for name in shared:
-        _require_one_judge(name[2], baseline.cells[name], candidate.cells[name])
-
-
-def _require_one_judge(bench: str, before: RunCell, after: RunCell) -> None:
-    if before.judge != after.judge:
-        raise UserError(
-            f"{bench} was judged by {before.judge} in the baseline, by {after.judge} in the candidate (fingerprints of "
-            "judge, prompt and parser); run the baseline again with the candidate's judge"
-        )
+        before_judge, after_judge = baseline.cells[name].judge, candidate.cells[name].judge
+        if before_judge != after_judge:
+            raise UserError(
+                f"{name[2]} was judged by {before_judge} in the baseline, by {after_judge} in the candidate"
+                " (fingerprints of judge, prompt and parser); run the baseline again with the candidate's judge"
+            )
 
 
 def require_same_prompts(bench: str, before: RunCell, after: RunCell) -> None:
