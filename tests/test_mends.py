@@ -38,7 +38,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
     "harness/engine/ray_bridge.py:_connect": ALL_RUNS,
-    "harness/engine/ray_bridge.py:store_here": ALL_RUNS,
+    "harness/engine/ray_bridge.py:store_here": (*RUNS, "plan"),
     "harness/engine/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/engine/shared_store.py:SharedStore": ALL_RUNS,
     "harness/engine/workers.py:Workers": ("regress", "rates"),

@@ -184,31 +184,27 @@ def whole_set(calibration: Calibration | None) -> int:
     return len(calibration.difficulty()) if calibration else 0
 
 
-def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
-    """Return the instructions of the calibration without a verdict; raises UserError for verdicts it has no instruction
-    for."""
-    known = calibration.difficulty()
-    stray = [index for index in annotations.index if index not in known]
-    if stray:
+def _length_control_withheld(
+    annotations: Annotations, calibration: Calibration | None, allow_missing: bool
+) -> str | None:
+    """Return why there is no length-controlled win rate, or None when there is.
+
+    Raises UserError for verdicts that the calibration has no instruction for.
+    """
+    if calibration is None:
+        return NO_CALIBRATION
+    known, judged = calibration.difficulty(), len(annotations.index)
+    if stray := [index for index in annotations.index if index not in known]:
         raise UserError(
             f"{annotations.source}: index {stray[0]} is not among the {len(known)} instructions of "
             f"{calibration.source}; the verdicts and the calibration must be of the same set"
         )
-    return sorted(known.keys() - set(annotations.index))
-
-
-def _length_control_withheld(
-    annotations: Annotations, calibration: Calibration | None, allow_missing: bool
-) -> str | None:
-    """Return why there is no length-controlled win rate, or None when there is."""
-    if calibration is None:
-        return NO_CALIBRATION
-    missing, judged = _missing(annotations, calibration), len(annotations.index)
-    if withholding.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
+    if withholding.withheld(judged, len(known), allow_missing=allow_missing) is None:
         return None
+    missing = sorted(known.keys() - set(annotations.index))
     examples = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (
-        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {examples}); "
+        f"{len(missing)} of the calibration's {len(known)} instructions have no verdict (index {examples}); "
         f"{ALLOW_MISSING_FLAG} fits on the others"
     )
 

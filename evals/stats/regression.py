@@ -63,7 +63,10 @@ def compare_runs(changed: Sequence[Sides], unchanged: Sequence[SeedSpread] = (),
     `unchanged` are the spreads of scores that are the same in both runs: not tested, but their seeds differ too.
     Exchanging the runs changes signs and nothing else. The unit of a score is of no consequence to the others.
     """
-    differences = [_difference(sides, resamples) for sides in changed]
+    differences = [
+        with_pooled_spread(paired_difference(each.candidate, each.baseline, each.n_prompts, resamples=resamples))
+        for each in changed
+    ]
     tested = [place for place, each in enumerate(differences) if each.covers_training_seeds and each.n_prompts > 1]
     spreads = [side for place, each in enumerate(differences) if place not in tested for side in each.sides[:1]]
     tests = family_tests(
@@ -75,10 +78,6 @@ def compare_runs(changed: Sequence[Sides], unchanged: Sequence[SeedSpread] = (),
     for place, test, p_holm in zip(tested, tests, adjusted, strict=True):
         changes[place] = _change(differences[place], test, p_holm, level)
     return changes
-
-
-def _difference(sides: Sides, resamples: int) -> PairedDifference:
-    return with_pooled_spread(paired_difference(sides.candidate, sides.baseline, sides.n_prompts, resamples=resamples))
 
 
 def _change(difference: PairedDifference, test: TTest, p_holm: float, level: float) -> Change:

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,6 +16,7 @@ from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
+    from harness.preflight.check import Check
 
 SCALE = "mini"
 RECIPE = ("--scale", "--recipe", "scale")
@@ -34,6 +35,15 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one
 def print_result(found: Any, as_text: Callable[[Any], str], as_json: bool) -> None:
     """Print what a command found, as JSON or as text."""
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
+
+
+def print_checks(checks: Iterable["Check"]) -> bool:
+    """Print checks as they are made; return whether one of them is a failure."""
+    failed = False
+    for found in checks:
+        click.echo(str(found))
+        failed = failed or found.state == "failure"
+    return failed
 
 
 def all_by_default(

@@ -18,6 +18,7 @@ from harness.cli.options import (
     judge_options,
     of_scores,
     offline,
+    print_checks,
     run_dir_option,
     run_options,
 )
@@ -83,11 +84,7 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointRef
     """
     from harness.preflight.doctor import doctor as run
 
-    failed = False
-    for found in run(experiment, choice.judged_by(judge), run_dir, limits):
-        click.echo(str(found))
-        failed = failed or found.state == "failure"
-    if failed:
+    if print_checks(run(experiment, choice.judged_by(judge), run_dir, limits)):
         sys.exit(2)
 
 

@@ -82,7 +82,8 @@ def calibrate(
     bridged_model = _bridged_model(bridge, files) if bridge else ""
     data = published.data or str(published.annotations.absolute().parent)
     bench = choose_bench("alpaca_eval2", BenchChoice(OFFICIAL, data=data, limit=limit, judge=judge))
-    stored = {path: stored_outputs("alpaca_eval2", path, bench.baselines) for path in _outputs(files, bridge)}
+    all_outputs = [*(outputs for _, outputs in files.values()), *filter(None, [bridge])]
+    stored = {path: stored_outputs("alpaca_eval2", path, bench.baselines) for path in all_outputs}
     lengths = calibration_from(length_calibration) if length_calibration else None
 
     def judged(path: Path) -> Artifact:
@@ -124,10 +125,6 @@ def _gaps(judgments: Mapping[str, Artifact], store: Store) -> dict[str, Any]:
         others.update(other_models(artifact, store).get("other_models", {}))
     gaps = {"unjudged": unjudged, "other_models": dict(others)}
     return {name: counts for name, counts in gaps.items() if counts}
-
-
-def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> list[Path]:
-    return [*(outputs for _, outputs in files.values()), *filter(None, [bridge])]
 
 
 def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:

@@ -16,7 +16,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.store import Store, place
 from harness.experiments import Experiment
 from harness.papers import EVEN, AnyExhibit, Claim, Comparison, load_exhibits
-from harness.results.claims import ClaimResult, ClaimsResult, ComparisonResult
+from harness.results.claims import ClaimResult, ComparisonResult
 
 if TYPE_CHECKING:
     from evals.stats.comparison import PairedDifference, TTest
@@ -40,26 +40,19 @@ class Families:
         return cls(sum(len(each.claims) for each in exhibits), sum(len(_orderings(each)) for each in exhibits))
 
 
-def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResult:
-    """Decide the claims of the experiments, as members of their paper's families."""
-    from evals.stats.comparison import MIN_SEEDS
-
-    paper = experiments[0].exhibit.paper.name
-    families = Families.of(paper)
-    contained = _contained(load_exhibits(paper))
+def decide_claims(
+    experiments: Sequence[Experiment], store: Store, families: Families
+) -> tuple[tuple[ClaimResult, ...], int]:
+    """Decide the claims of the experiments, as members of their paper's `families`; return them, and how many tests
+    they rest on, each counted once."""
+    contained = _contained(load_exhibits(experiments[0].exhibit.paper.name))
     claims: list[ClaimResult] = []
     n_tests = 0
     for experiment in experiments:
         orderings = _decided_orderings(experiment, store, families.orderings)
         n_tests += sum(each.test is not None for each in orderings.values())
         claims += _decided_claims(experiment, orderings, families.claims)
-    return ClaimsResult(
-        claims=tuple(replace(claim, contained_in=contained[claim.id]) for claim in claims),
-        n_tests=n_tests,
-        n_claims=families.claims,
-        n_orderings=families.orderings,
-        seeds_for_verdict=MIN_SEEDS,
-    )
+    return tuple(replace(claim, contained_in=contained[claim.id]) for claim in claims), n_tests
 
 
 def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:

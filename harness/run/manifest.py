@@ -23,7 +23,7 @@ from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.results.exhibits import ScoresResult
 from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, StepRecord, read_manifest
-from harness.run.claims import decide_claims
+from harness.run.claims import Families, decide_claims
 
 
 def build_manifest(
@@ -40,12 +40,15 @@ def build_manifest(
 
     All its artifacts are in the store; `ran` holds the keys of those that it made.
     """
+    from evals.stats.comparison import MIN_SEEDS
+
     ended = datetime.now(UTC)
     scale, paper = request.scale, experiments[0].exhibit.paper
     made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
     stale = store.staleness(one for one, _ in made)
     models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
-    claims = decide_claims(experiments, store)
+    families = Families.of(paper.name)
+    claims, n_tests = decide_claims(experiments, store, families)
     return Manifest(
         run=name,
         paper=paper,
@@ -72,11 +75,11 @@ def build_manifest(
             name: Model(role.reference, role.description) for name, role in scale.base_models.items() if name in models
         },
         results=tuple(experiment.result(store) for experiment in experiments),
-        claims=claims.claims,
-        n_tests=claims.n_tests,
-        n_claims=claims.n_claims,
-        n_orderings=claims.n_orderings,
-        seeds_for_verdict=claims.seeds_for_verdict,
+        claims=claims,
+        n_tests=n_tests,
+        n_claims=families.claims,
+        n_orderings=families.orderings,
+        seeds_for_verdict=MIN_SEEDS,
         deviations=(*_changed_settings(experiments, scale), *load_deviations(paper.name)),
         disagreements=tuple(check_paper(paper.name)),
         steps=tuple(_step(artifact, record, ran, stale.why(artifact.key)) for artifact, record in made),

@@ -311,7 +311,7 @@
     const parts = index.facets.map((name, facet) =>
       element("div", "", element("dt", "", name), element("dd", "", pair.facets[facet])),
     );
-    const outcomes = pair.verdicts.map(({ shown, outcome }) => element("div", "", chip(outcome), element("span", "", shown)));
+    const outcomes = pair.verdicts.map(({ heading, outcome }) => element("div", "", chip(outcome), element("span", "", heading)));
     const verdicts = element("div", "pv-facts", ...outcomes);
     const facets = element("dl", "pv-facts", ...parts, element("div", "", element("dt", "", "id"), element("dd", "", pair.id)));
     return element("div", "", verdicts, facets);
