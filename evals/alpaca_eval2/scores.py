@@ -7,7 +7,7 @@ a bootstrap over instructions in which the length-controlled fit is repeated; `n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evals import scoring, withholding
@@ -70,7 +70,7 @@ def score_annotations(
     known = METRICS if fitted else (WIN_RATE, DISCRETE)
     statistics = {metric: _statistic(metric.name, annotations, calibration, fitted) for metric in known}
     names = [metric.name for metric in METRICS]
-    scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
+    scores: dict[str, Any] = {**win_rate(_preferences(annotations))}
     scores |= {
         "mode": "community",
         "avg_length": int(sum(annotations.len_2) / len(annotations.len_2)),

@@ -94,7 +94,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 _OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
 _OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store")
-"""The options that are fields of `Choice` and of `Compute`, under their names there."""
+_OF_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "max_usd", "batch")
+"""The options that are fields of `Choice`, of `Compute` and of `Limits`, under their names there."""
 
 
 def choice_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -204,6 +205,7 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
         pace("--tokens-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
         pace(
             "--timeout",
+            "timeout_seconds",
             default=usual.timeout_seconds,
             show_default=True,
             type=FiniteFloat(0, MAX_TIMEOUT, min_open=True),
@@ -226,16 +228,10 @@ def judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callable
             judge_model: str | None,
             judge_url: str | None,
             refused: tuple[str, ...],
-            concurrency: int,
-            requests_per_minute: int | None,
-            tokens_per_minute: int | None,
-            timeout: float,
-            max_usd: float | None,
-            batch: bool,
-            **others: Any,
+            **given: Any,
         ) -> None:
-            limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
-            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **others)
+            limits = Limits(**{name: given.pop(name) for name in _OF_LIMITS})
+            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **given)
 
         for option in reversed(_options_of_a_judge(required)):
             with_judge = option(with_judge)

@@ -115,8 +115,11 @@ def _artifact(run: Path, place: str) -> Artifact:
             " run its command again"
         )
     require_intact(folder)
-    step, _, key = place.partition("/")
-    return Artifact(step, 0, {}, {}, key, "", {}, bound_to=folder)
+    return _bound_to(folder)
+
+
+def _bound_to(folder: Path) -> Artifact:
+    return Artifact(folder.parent.name, 0, {}, {}, folder.name, "", {}, bound_to=folder)
 
 
 def input_of(artifact: Artifact, name: str) -> Artifact | None:
@@ -130,7 +133,7 @@ def input_of(artifact: Artifact, name: str) -> Artifact | None:
     if found is None:
         raise UserError(f"{root} no longer has the {name} of {artifact.step}; run the same command again")
     require_intact(found.parent)
-    return Artifact(found.parent.parent.name, 0, {}, {}, key, "", {}, bound_to=found.parent)
+    return _bound_to(found.parent)
 
 
 def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
