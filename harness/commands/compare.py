@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from evals.base import RESAMPLES, FileOptions, ItemResults, StoredVerdicts, VerdictFiles
+from evals.base import RESAMPLES, FileOptions, StoredVerdicts, VerdictFiles
 from evals.scoring import compare, measured_difference
 from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
@@ -25,12 +25,6 @@ class _Model:
 
     name: str
     seeds: tuple[StoredVerdicts, ...]
-
-    def files(self) -> list[str]:
-        return [str(each.path) for each in self.seeds]
-
-    def results(self) -> list[ItemResults]:
-        return [each.results for each in self.seeds]
 
 
 def compare_files(
@@ -71,7 +65,7 @@ def compare_files(
     return {
         "bench": bench,
         "model": model.name,
-        "files": model.files(),
+        "files": [str(each.path) for each in model.seeds],
         "lc_calibration": str(calibration) if calibration else None,
         "resamples": RESAMPLES,
         "n_tests": n_tests,
@@ -111,19 +105,20 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     """Return the comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import MIN_SEEDS
 
-    results = {}
+    results: dict[str, Any] = {}
+    ours, theirs = ([each.results for each in model.seeds] for model in (first, second))
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
             message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
             print(message, file=sys.stderr, flush=True)
-        results[metric] = compare(first.results(), second.results(), metric, allow_missing=allow_missing)
+        results[metric] = compare(ours, theirs, metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
     is_on_methods = min(len(first.seeds), len(second.seeds)) >= MIN_SEEDS
     return {
         "model": second.name,
-        "files": second.files(),
+        "files": [str(each.path) for each in second.seeds],
         "n_prompts": n_prompts,
         "on": "methods" if is_on_methods else "checkpoints",
         "metrics": results,

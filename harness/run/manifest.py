@@ -44,7 +44,8 @@ def build_manifest(
 
     ended = datetime.now(UTC)
     scale, paper = request.scale, experiments[0].exhibit.paper
-    made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
+    graph = ancestry(target for experiment in experiments for target in experiment.targets())
+    made = [(one, store.record(one)) for one in graph if store.has(one)]
     stale = store.staleness(one for one, _ in made)
     models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
     families = Families.of(paper.name)
@@ -94,10 +95,6 @@ def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[
     return [
         Deviation("changed-setting", f"as in {scale.where}", each, "asked for on the command line") for each in asked
     ]
-
-
-def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
-    return ancestry(target for experiment in experiments for target in experiment.targets())
 
 
 def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:

@@ -67,13 +67,10 @@ def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[ScoreColu
                 yield _Line(model, exhibit.row(method), tuple(cells))
 
 
-_CellName = tuple[str, str, str, str]
-
-
 def _compared(
     manifest: Manifest,
     exhibit: ScoreTable,
-    scores: Mapping[_CellName, Score],
+    scores: Mapping[tuple[str, str, str, str], Score],
     model: str,
     method: str,
     column: ScoreColumn,
