@@ -14,11 +14,11 @@ from evals.stats.bootstrap import FloatArray, IntArray, percentile_interval
 DRAWN_AT_ONCE = 2**20  # positions: 8 MiB
 QUARTILES = (0.25, 0.5, 0.75)
 
-Estimate = dict[str, Any]
+PointEstimate = dict[str, Any]
 """A `value` with its 95 % interval, `ci95`: None for one observation alone."""
 
 
-def distribution(values: FloatArray, *, resamples: int, seed: int = 0) -> dict[str, Estimate]:
+def distribution(values: FloatArray, *, resamples: int, seed: int = 0) -> dict[str, PointEstimate]:
     """Return mean and quartiles, by linear interpolation, of `values` [n], one a prompt.
 
     Raises ValueError where there are none.
@@ -32,7 +32,9 @@ def distribution(values: FloatArray, *, resamples: int, seed: int = 0) -> dict[s
     return dict(zip(("mean", "first_quartile", "median", "third_quartile"), found, strict=True))
 
 
-def estimates(n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int, seed: int = 0) -> list[Estimate]:
+def estimates(
+    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int, seed: int = 0
+) -> list[PointEstimate]:
     """Return the statistics of `n` prompts, each with its percentile interval.
 
     `statistics` maps positions of drawn prompts [resamples, n] to values [statistics, resamples]. Raises ValueError
