@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/training_throughput.py [--work dpo-mini ...] [--repeats 3] [--json]
 
-A stage is measured whole, from rows of text to a trained model: tokens, the reference's log-probabilities, all optimizer
+A stage is measured whole, from rows of text to a trained model: tokens, the reference's log-probabilities, optimizer
 steps. TRL's settings are its defaults but for what both must have alike: batch, length, learning rate, float32, no
 gradient checkpointing, nothing logged or saved. SRPO, which TRL does not have, is measured beside the same trainer with
 six plain sequences a pair, each with its own prompt and all its logits. Every measurement is a process of its own; the

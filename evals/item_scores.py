@@ -35,7 +35,7 @@ class ItemValues(ItemResults):
         """Return the mean on items, each with a value."""
         import numpy as np
 
-        from evals.stats.means import mean_statistic
+        from evals.stats.bootstrap import mean_statistic
         from evals.stats.win_rate import win_rate_statistic
 
         values = np.array([self.values[metric][item] for item in items], dtype=float)

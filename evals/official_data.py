@@ -22,7 +22,7 @@ from harness.records import Prompt, Response, to_line
 
 ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
-_CALIBRATION = "df_gamed.csv"
+CALIBRATION = "df_gamed.csv"
 _QUESTIONS = "question.jsonl"
 _ARENA_HARD_HUB = "lmarena-ai/arena-hard-auto"
 _ARENA_HARD_ON_HUB = "data/arena-hard-v0.1"
@@ -106,31 +106,7 @@ def length_calibration(source: str) -> Path | None:
     `source` is a folder, or a file beside it.
     """
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
-    return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
-
-
-def read_outputs(
-    bench: str, path: Path, prompts: Sequence[Prompt], *, allow_missing: bool = False
-) -> tuple[Response, ...]:
-    """Return a model's stored outputs in the official format of `bench`, in the order of `prompts`.
-
-    AlpacaEval 2.0's model outputs are joined by the text of the instruction, Arena-Hard's answers by the question's id;
-    "pairwise" takes either, told apart by their fields. Outputs for other prompts are left out, so that a whole file
-    goes with the first prompts of a set; with `allow_missing`, prompts without an output are, too, a null being none.
-    Raises UserError for two outputs to one prompt, outputs of several models, and missing outputs.
-    """
-    if bench not in _BENCHES:
-        raise unknown("bench with stored outputs", bench, _BENCHES)
-    return read_answer_file(bench, path).join(prompts, allow_missing=allow_missing)
-
-
-def outputs_model(bench: str, path: Path) -> str:
-    """Return the model that a file of stored outputs for `bench` says it is of; the file's name where it says nothing.
-
-    Measurements take the files of either benchmark, as "pairwise" does. Raises UserError for a file that cannot be
-    read, and for outputs of several models.
-    """
-    return read_answer_file(bench, path).model
+    return _first_file(folder, _ALPACA_EVAL_FOLDERS, (CALIBRATION,))
 
 
 def fingerprint(responses: Iterable[Response]) -> str:

@@ -4,8 +4,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from evals.alpaca_eval2.scores import PUBLISHED as ALPACA_EVAL2
+from evals.answer_files import read_answer_file
 from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
-from evals.official_data import load_baseline, read_outputs
+from evals.official_data import load_baseline
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Response
@@ -67,7 +68,7 @@ def read_stored_outputs(out: Output, *, bench: str, path: str, digest: str, prom
     A prompt without an output is missing from every score, and counted there.
     """
     asked = [row.prompt for row in prompts.rows(Response)]
-    rows = read_outputs(bench, Path(path), asked, allow_missing=True)
+    rows = read_answer_file(bench, Path(path)).join(asked, allow_missing=True)
     if not rows:
         raise UserError(f"{path}: no output for any of the {len(asked)} instructions; is it of another benchmark?")
     out.counts["without_output"] = len(asked) - len(rows)

@@ -141,6 +141,14 @@ def outcome(judgments: Iterable[Judgment]) -> VerdictOutcome:
     return "tie" if mean == 0.5 else "win" if mean > 0.5 else "loss"
 
 
+def by_prompt(judgments: Iterable[Judgment]) -> dict[str, list[Judgment]]:
+    """Return verdicts by the id of their prompt, in order of appearance."""
+    found: dict[str, list[Judgment]] = {}
+    for row in judgments:
+        found.setdefault(row.prompt.id, []).append(row)
+    return found
+
+
 def to_json(record: Any) -> dict[str, Any]:
     """Return a record as a JSON object; nested records become nested objects."""
     encoded: dict[str, Any] = encode(record)

@@ -7,7 +7,7 @@ that clear the screen or name the window, marks that turn the writing round, a l
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -35,6 +35,15 @@ def one_line(text: str) -> str:
 def joined(lines: Iterable[str]) -> str:
     """Return lines as a text of exactly so many lines."""
     return "\n".join(map(one_line, lines))
+
+
+def aligned(rows: Sequence[Sequence[str]], words: Collection[int]) -> list[str]:
+    """Return rows of cells as lines: the columns `words` begin alike, those of figures end alike."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(["", *(f"{cell:{'<' if at in words else '>'}{widths[at]}}" for at, cell in enumerate(row))]).rstrip()
+        for row in rows
+    ]
 
 
 class VisibleStream:

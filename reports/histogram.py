@@ -1,7 +1,7 @@
 """Overlaid histograms of several sets of values, as in SGPO's figures 3, 4, 5 and 9."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
@@ -86,7 +86,9 @@ def bin_edges(histograms: HistogramChart) -> list[float]:
     """
     import numpy as np
 
-    every = np.array(list(_every(histograms.panels)), dtype=float)
+    every = np.array(
+        [value for panel in histograms.panels for each in panel.sets for value in each.values], dtype=float
+    )
     if not len(every):
         raise UserError("there are no values to draw a histogram of")
     if (most := max(len(panel.sets) for panel in histograms.panels)) > len(OTHERS):
@@ -110,7 +112,3 @@ def _whole_number_edges(low: int, high: int) -> list[float]:
     width = math.ceil((high - low + 1) / BINS)
     count = math.ceil((high - low + 1) / width)
     return [low - 0.5 + width * place for place in range(count + 1)]
-
-
-def _every(panels: Iterable[HistogramAxes]) -> Iterable[float]:
-    return (value for panel in panels for each in panel.sets for value in each.values)

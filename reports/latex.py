@@ -118,11 +118,9 @@ def latex_exhibit(view: ExhibitView) -> str:
 
 
 def _is_essential(block: Block) -> bool:
-    return not (isinstance(block, Prose) or (isinstance(block, Table) and block.folded) or _is_beside(block))
-
-
-def _is_beside(block: Block) -> bool:
-    return isinstance(block, Figure) and block.beside
+    if isinstance(block, Figure):
+        return not block.beside
+    return not (isinstance(block, Prose) or (isinstance(block, Table) and block.folded))
 
 
 def latex_tests(report: Report) -> str:
@@ -130,12 +128,9 @@ def latex_tests(report: Report) -> str:
 
     The file compiles alone and can be \\input.
     """
-    return _alone("tests", [line for table in [report.tests, *_uncertainties(report)] for line in _long_table(table)])
-
-
-def _uncertainties(report: Report) -> list[Table]:
-    blocks = [block for view in report.exhibits for block in view.section.blocks]
-    return [block for block in blocks if isinstance(block, Table) and block.name.endswith("-uncertainty")]
+    tables = [block for view in report.exhibits for block in view.section.blocks if isinstance(block, Table)]
+    uncertainties = [table for table in tables if table.name.endswith("-uncertainty")]
+    return _alone("tests", [line for table in [report.tests, *uncertainties] for line in _long_table(table)])
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -155,7 +150,7 @@ def _floating_table(table: Table) -> Iterator[str]:
     yield r"\setlength{\tabcolsep}{5pt}"
     # No wider than the line; narrower tables keep their size.
     yield r"\setbox0=\hbox{%"
-    yield rf"\begin{{tabular}}{{{_layout(table.columns)}}}"
+    yield rf"\begin{{tabular}}{{{''.join(map(_column_layout, table.columns))}}}"
     yield r"\toprule"
     yield from _head(table.columns, table)
     yield from _body(table)
@@ -168,7 +163,7 @@ def _floating_table(table: Table) -> Iterator[str]:
 
 def _long_table(table: Table) -> Iterator[str]:
     yield r"{\scriptsize\setlength{\tabcolsep}{2.5pt}\setlength{\LTcapwidth}{\linewidth}"
-    yield rf"\begin{{longtable}}{{{_layout(table.columns)}}}"
+    yield rf"\begin{{longtable}}{{{''.join(map(_column_layout, table.columns))}}}"
     caption = "".join(_caption(table))
     head = [r"\toprule", *_head(table.columns, table), r"\midrule"]
     yield rf"{caption} \\" if caption else ""
@@ -185,10 +180,6 @@ def _caption(table: Table) -> Iterator[str]:
     if table.caption:
         label = "".join(c for c in table.name if c.isalnum())
         yield rf"\caption{{{latex_text(table.caption)}.}}" + (rf"\label{{tab:{label}}}" if label else "")
-
-
-def _layout(columns: Sequence[Column]) -> str:
-    return "".join(map(_column_layout, columns))
 
 
 def _column_layout(column: Column) -> str:
@@ -247,17 +238,14 @@ def _row(row: Row) -> str:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Measured):
+        interval = rf" {{\scriptsize [{cell.interval[0]},~{cell.interval[1]}]}}" if cell.interval else ""
         paper = latex_text(cell.paper) + _sup(cell.paper_mark)
-        return f"{latex_text(cell.ours)}{_interval(cell)}{_sup(cell.mark)} & {paper}"
+        return f"{latex_text(cell.ours)}{interval}{_sup(cell.mark)} & {paper}"
     if isinstance(cell, Outcome):
         return latex_text(cell.verdict)
     if isinstance(cell, Differing):
         return rf"$\neq$~\textbf{{{latex_text(cell.text)}}}"
     return latex_text(cell)
-
-
-def _interval(cell: Measured) -> str:
-    return "" if cell.interval is None else rf" {{\scriptsize [{cell.interval[0]},~{cell.interval[1]}]}}"
 
 
 def _notes(table: Table) -> Iterator[str]:
@@ -291,20 +279,15 @@ def _samples(block: MarkedSamples) -> Iterator[str]:
     yield latex_text(block.detail) + "."
     for sample in block.samples:
         yield r"\begin{description}\raggedright\setlength{\itemsep}{1pt}"
-        yield rf"\item[Prompt] {_paragraphs(latex_text_lines(sample.prompt))}"
+        yield rf"\item[Prompt] {_paragraphs(sample.prompt)}"
         for label, pieces in sample.responses:
             yield rf"\item[{{{latex_text(label)}}}] {''.join(map(_piece, pieces))}"
         yield r"\end{description}"
         yield r"\medskip\hrule\medskip"
 
 
-def latex_text_lines(text: str) -> list[str]:
-    """Return each line of `text`, safe for pdfLaTeX."""
-    return [latex_text(line) for line in text.split("\n")]
-
-
-def _paragraphs(lines: Sequence[str]) -> str:
-    return r"\par ".join(lines)
+def _paragraphs(text: str) -> str:
+    return r"\par ".join(map(latex_text, text.split("\n")))
 
 
 def _piece(piece: Piece) -> str:
@@ -313,7 +296,7 @@ def _piece(piece: Piece) -> str:
         return rf"{{\footnotesize[$-$\,{latex_text(piece.text)}]}} "
     if piece.kind == "added":
         return rf"\textbf{{{latex_text(piece.text)}}}"
-    return _paragraphs(latex_text_lines(piece.text))
+    return _paragraphs(piece.text)
 
 
 def _alone(name: str, lines: Iterable[str]) -> str:

@@ -1,12 +1,14 @@
 """The judged pairs of answers behind a run's tables, read from its folder for the pair viewer."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.records import Judgment, outcome
-from harness.results.exhibits import ScoresResult, WinRatesResult
+from harness.papers.scores import ScoreTable
+from harness.papers.win_rates import WinRateTable
+from harness.records import Judgment, by_prompt, outcome
+from harness.results.exhibits import Score, ScoresResult, WinRate, WinRatesResult
 from harness.results.manifest import Manifest
 from harness.results.verdicts import read_verdicts, verdicts_file
 from reports.viewer import Pair, Side, Verdict
@@ -20,12 +22,8 @@ MAX_CHARACTERS = 30_000_000
 class _VerdictSet:
     """All verdicts on one method, or one match, on one base model: those of the first training seed."""
 
-    model: str
-    model_label: str
-    name: str
-    label: str
-    bench: str
-    bench_label: str
+    id: str
+    facets: Mapping[str, str]
     left: str
     right: str
     place: str
@@ -45,9 +43,9 @@ def judged_pairs(manifest: Manifest, folder: Path) -> ViewerPairs:
     `folder` is the manifest's. Sets whose verdicts are no longer in it are left out, and the note says so.
     Raises UserError for verdicts that cannot be read.
     """
-    sets = list(_sets(manifest))
+    sets = _sets(manifest)
     there = [each for each in sets if verdicts_file(folder, each.place).is_file()]
-    pairs = [[_pair(each, rows) for rows in _by_prompt(read_verdicts(folder, each.place)).values()] for each in there]
+    pairs = [[_pair(each, rows) for rows in by_prompt(read_verdicts(folder, each.place)).values()] for each in there]
     share = min(1.0, MAX_CHARACTERS / max(1, sum(_characters(pair) for of_one in pairs for pair in of_one)))
     pairs_of_page = tuple(pair for of_one in pairs for pair in of_one[: math.ceil(share * len(of_one))])
     return ViewerPairs(pairs_of_page, " ".join(_note(manifest, sets, there, share)))
@@ -66,76 +64,41 @@ def _note(manifest: Manifest, sets: list[_VerdictSet], there: list[_VerdictSet],
         yield f"{missing} of {len(sets)} sets of verdicts are no longer in the run's folder and left out."
 
 
-def _sets(manifest: Manifest) -> Iterator[_VerdictSet]:
-    """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
-    seen: set[str] = set()
+def _sets(manifest: Manifest) -> list[_VerdictSet]:
+    """Return each place of verdicts once, under the names of the first exhibit that rests on it."""
+    found: dict[str, _VerdictSet] = {}
+    for each in _sets_of_exhibits(manifest):
+        found.setdefault(each.place, each)
+    return list(found.values())
+
+
+def _sets_of_exhibits(manifest: Manifest) -> Iterator[_VerdictSet]:
     for result in manifest.results:
-        found: Iterable[_VerdictSet] = ()
         if isinstance(result, ScoresResult):
-            found = _of_scores(result)
+            yield from (_of_score(result.exhibit, cell) for cell in result.cells if cell.judge and cell.judgments)
         elif isinstance(result, WinRatesResult):
-            found = _of_win_rates(result)
-        for each in found:
-            if each.place not in seen:
-                seen.add(each.place)
-                yield each
+            yield from (_of_win_rate(result.exhibit, cell) for cell in result.cells if cell.judgments)
 
 
-def _of_scores(result: ScoresResult) -> Iterator[_VerdictSet]:
-    exhibit = result.exhibit
-    for cell in result.cells:
-        if cell.judge and cell.judgments:
-            label = exhibit.subject(cell.method)
-            yield _VerdictSet(
-                model=cell.model,
-                model_label=exhibit.paper.model(cell.model),
-                name=cell.method,
-                label=label,
-                bench=cell.bench,
-                bench_label=exhibit.column(cell.bench, cell.metric).bench_label,
-                left="baseline",
-                right=label,
-                place=cell.judgments[0],
-            )
+def _of_score(exhibit: ScoreTable, cell: Score) -> _VerdictSet:
+    label, bench = exhibit.subject(cell.method), exhibit.column(cell.bench, cell.metric).bench_label
+    facets = {"model": exhibit.paper.model(cell.model), "method": label, "bench": bench}
+    return _VerdictSet(f"{cell.model}/{cell.method}/{cell.bench}", facets, "baseline", label, cell.judgments[0])
 
 
-def _of_win_rates(result: WinRatesResult) -> Iterator[_VerdictSet]:
-    exhibit = result.exhibit
-    for cell in result.cells:
-        if cell.judgments:
-            match = exhibit.match(cell.match)
-            yield _VerdictSet(
-                model=cell.model,
-                model_label=exhibit.paper.model(cell.model),
-                name=cell.match,
-                label=exhibit.subject(cell.match),
-                bench="pairwise",
-                bench_label=exhibit.label,
-                left=match.baselines.replace("_", " "),
-                right=match.outputs.replace("_", " "),
-                place=cell.judgments[0],
-            )
-
-
-def _by_prompt(rows: Iterable[Judgment]) -> dict[str, list[Judgment]]:
-    prompts: dict[str, list[Judgment]] = {}
-    for row in rows:
-        prompts.setdefault(row.prompt.id, []).append(row)
-    return prompts
+def _of_win_rate(exhibit: WinRateTable, cell: WinRate) -> _VerdictSet:
+    match = exhibit.match(cell.match)
+    left, right = (side.replace("_", " ") for side in (match.baselines, match.outputs))
+    facets = {"model": exhibit.paper.model(cell.model), "method": exhibit.subject(cell.match), "bench": exhibit.label}
+    return _VerdictSet(f"{cell.model}/{cell.match}/pairwise", facets, left, right, cell.judgments[0])
 
 
 def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:
     """Return all verdicts on one prompt's two answers."""
     verdicts = tuple(_verdict(one, row) for row in rows)
-    facets = {
-        "model": one.model_label,
-        "method": one.label,
-        "bench": one.bench_label,
-        "verdict": _agreed(verdicts),
-    }
     return Pair(
-        id=f"{one.model}/{one.name}/{one.bench}/{rows[0].prompt.id}",
-        facets=facets,
+        id=f"{one.id}/{rows[0].prompt.id}",
+        facets={**one.facets, "verdict": _agreed(verdicts)},
         prompt=rows[0].prompt.text,
         left=Side(one.left, rows[0].baseline),
         right=Side(one.right, rows[0].output),

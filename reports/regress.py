@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from harness.errors import UserError
 from harness.files import replace_file
-from harness.terminal import one_line
+from harness.terminal import aligned, one_line
 from reports.templating import templates
 from reports.viewer import Pair, viewer_page
 
@@ -204,22 +204,15 @@ def _rows(comparison: RunComparison) -> Iterator[str]:
     rows = [cells(score) for _, scores in changed(comparison) for score in scores]
     if not rows:
         return
-    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
-    yield _line(HEADS, widths)
+    head, *lines = aligned([HEADS, *rows], _WORDS)
+    yield head
+    line = iter(lines)
     for name, scores in changed(comparison):
         yield name
         for score in scores:
-            yield _line(cells(score), widths)
+            yield next(line)
             if score.note:
                 yield f"    {score.note}"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        f"{cell:{'<' if at in _WORDS else '>'}{width}}"
-        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return f"  {'  '.join(padded)}".rstrip()
 
 
 def comparison_page(comparison: RunComparison, pairs: Sequence[Pair]) -> str:

@@ -128,13 +128,18 @@ def _grid(table: Table, group: Group) -> "RichTable":
     return rich
 
 
-def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
-    """Show the comparisons of one verdict; those of an exhibit under its label where there are several."""
+def _plain_table() -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
+
+    return RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _comparisons(table: Table, *, with_exhibit: bool) -> "RichTable":
+    """Show the comparisons of one verdict; those of an exhibit under its label where there are several."""
     from rich.text import Text
 
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    rich = _plain_table()
     for column in table.columns:
         _add_column(rich, column, two_lines=False)
     for group in table.groups:
@@ -193,22 +198,15 @@ def _ours(cell: Measured) -> "Text":
 
 
 def _claims(block: Claims, with_exhibit: bool) -> "RichTable":
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    rich = _plain_table()
     if with_exhibit:
         rich.add_column("")
     rich.add_column("The paper's claims")
     rich.add_column("Here", no_wrap=True)
     rich.add_column("Comparisons")
     for claim in block.claims:
-        label = [claim.label] if with_exhibit else []
-        verdict = claim.outcome.verdict
-        rich.add_row(
-            *map(Text, [*label, claim.text]), Text(verdict, style=_STYLES.get(verdict, "dim")), Text(claim.tally)
-        )
+        row = Row((claim.label, claim.text, claim.outcome, claim.tally))
+        rich.add_row(*(cell for place in range(not with_exhibit, 4) for cell in _cells(row, place)))
     return rich
 
 

@@ -9,8 +9,8 @@ texts are unpacked, and a pair opens after one or two chunks.
 import base64
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from reports.templating import TEMPLATES, templates
@@ -88,36 +88,31 @@ def viewer_page(pairs: Sequence[Pair], *, title: str, heading: str, note: str = 
     )
 
 
-@dataclass(slots=True)
-class _Texts:
-    """Texts, each kept once and numbered in the order of first use."""
-
-    numbers: dict[str, int] = field(default_factory=dict)
-
-    def number(self, text: str) -> int:
-        return self.numbers.setdefault(text, len(self.numbers))
-
-    def chunks(self) -> Iterator[list[str]]:
-        chunk: list[str] = []
-        size = 0
-        for text in self.numbers:
-            chunk.append(text)
-            size += len(text)
-            if size >= CHUNK:
-                yield chunk
-                chunk, size = [], 0
-        if chunk:
-            yield chunk
-
-
 def _values(pairs: Sequence[Pair]) -> Iterator[Any]:
-    """Yield the index, then every chunk of texts."""
+    """Yield the index, then every chunk of texts, each kept once and numbered in the order of first use."""
     facets = _facets(pairs)
-    texts = _Texts()
-    entries = [_entry(pair, facets, texts) for pair in pairs]
-    chunks = list(texts.chunks())
+    numbers: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return numbers.setdefault(text, len(numbers))
+
+    entries = [_entry(pair, facets, number) for pair in pairs]
+    chunks = list(_chunks(numbers))
     yield {"facets": facets, "chunks": [len(chunk) for chunk in chunks], "pairs": entries}
     yield from chunks
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _facets(pairs: Sequence[Pair]) -> list[str]:
@@ -134,21 +129,21 @@ def _facets(pairs: Sequence[Pair]) -> list[str]:
     return facets
 
 
-def _entry(pair: Pair, facets: Sequence[str], texts: _Texts) -> dict[str, Any]:
+def _entry(pair: Pair, facets: Sequence[str], number: Callable[[str], int]) -> dict[str, Any]:
     return {
         "id": pair.id,
         "facets": [pair.facets[name] for name in facets],
         "start": " ".join(pair.prompt[: 2 * START].split())[:START],
-        "prompt": texts.number(pair.prompt),
-        "left": {"label": pair.left.label, "text": texts.number(pair.left.text)},
-        "right": {"label": pair.right.label, "text": texts.number(pair.right.text)},
+        "prompt": number(pair.prompt),
+        "left": {"label": pair.left.label, "text": number(pair.left.text)},
+        "right": {"label": pair.right.label, "text": number(pair.right.text)},
         "verdicts": [
             {
                 "heading": verdict.heading,
                 "label": verdict.label,
                 "preference": verdict.preference,
                 "outcome": verdict.outcome,
-                "reply": texts.number(verdict.reply),
+                "reply": number(verdict.reply),
             }
             for verdict in pair.verdicts
         ],

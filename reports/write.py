@@ -1,12 +1,13 @@
 """Writes a run's report beside its manifest."""
 
+import csv
+import io
 from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import replace_file
 from harness.results.manifest import Manifest, read_manifest
-from reports.blocks import Report
-from reports.csv_files import csv_text
+from reports.blocks import Records, Report
 from reports.figures import draw
 from reports.html import html_report
 from reports.latex import latex_exhibit, latex_tests
@@ -57,3 +58,12 @@ def _texts(report: Report) -> dict[str, str]:
     for view in report.exhibits:
         texts |= {f"{view.name}.csv": csv_text(view.records), f"{view.name}.tex": latex_exhibit(view)}
     return texts | {"tests.csv": csv_text(report.test_records), "tests.tex": latex_tests(report)}
+
+
+def csv_text(records: Records) -> str:
+    """Make one line for each record below one with the fields; numbers unrounded, empty where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(records.fields)
+    writer.writerows(records.rows)
+    return out.getvalue()

@@ -12,7 +12,6 @@ from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.papers.claims import Claim, Comparison
 from harness.papers.loading import load_exhibits
-from harness.results.claims import ClaimsResult
 from harness.run import claims
 from harness.run.claims import Families, decide_claims
 
@@ -63,7 +62,7 @@ def decided(
     paper: Sequence[SimpleNamespace] = (),
     models: Sequence[str] = MODELS,
     n_seeds: int = 5,
-) -> ClaimsResult:
+) -> SimpleNamespace:
     """The claims of the exhibits that are `run`, of a `paper` with further ones."""
     monkeypatch.setattr(claims, "load_exhibits", lambda _: (*run, *paper))
     results = {"/".join(place): measured(errors, n_seeds) for place, errors in found.items()}
@@ -73,10 +72,13 @@ def decided(
         return SimpleNamespace(step="compare", key=key) if key in results else None
 
     experiments = [SimpleNamespace(exhibit=each, models=models, test=test) for each in run]
-    return decide_claims(cast(list[Experiment], experiments), cast(Store, FakeStore(results)))
+    families = Families.of("made-up")
+    decided, n_tests = decide_claims(cast(list[Experiment], experiments), cast(Store, FakeStore(results)), families)
+    numbers = {"n_claims": families.claims, "n_orderings": families.orderings}
+    return SimpleNamespace(claims=decided, n_tests=n_tests, **numbers)
 
 
-def verdicts(content: ClaimsResult) -> dict[str, str]:
+def verdicts(content: SimpleNamespace) -> dict[str, str]:
     return {each.id: each.verdict for each in content.claims}
 
 
@@ -158,7 +160,6 @@ def test_with_few_seeds_there_is_no_verdict_on_methods(monkeypatch: pytest.Monke
     content = decided(monkeypatch, [table], found, n_seeds=n_seeds)
     assert verdicts(content) == {"clear": "no verdict"}
     assert [each.verdict for each in content.claims[0].comparisons] == ["above", "above", "below", "undecided"]
-    assert content.seeds_for_verdict == 5
 
 
 def test_the_same_test_counts_once_whichever_way_round_it_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from evals.alpaca_eval2.annotations import Annotations, read_annotations
 from evals.alpaca_eval2.length_calibration import read_calibration
-from evals.arena_hard.files import ArenaAnswer, read_answers, read_judgments, read_questions
+from evals.arena_hard.files import ArenaAnswer, answers_in, read_judgments, read_questions
 from evals.formats.outputs import ModelOutput, read_model_outputs
+from evals.formats.rows import read_rows
 from harness.errors import UserError
 from harness.models.datasets import read_data
 from harness.models.row_layouts import RowKind
@@ -38,6 +39,10 @@ class Reading(NamedTuple):
 def annotations(path: Path) -> Annotations:
     """With rows without a preference left out."""
     return read_annotations(path, allow_missing=True)
+
+
+def arena_answers(path: Path) -> list[ArenaAnswer]:
+    return answers_in(read_rows(path))
 
 
 def labels(path: Path) -> dict[str, list[str | None]]:
@@ -84,13 +89,15 @@ ANSWERS_AND_VERDICTS: Mapping[str, Reading] = {
     "alpaca_calibration.csv": Reading(calibration, [("concise", 0, 0.25, 1.5), ("verbose", 0, None, -1.5)]),
     "arena_questions.jsonl": Reading(read_questions, QUESTIONS),
     "arena_questions_current.jsonl": Reading(read_questions, QUESTIONS),
-    "arena_answers.jsonl": Reading(read_answers, [ArenaAnswer("q0", "mine", "Blue.", 2)]),
-    "arena_answers_current.jsonl": Reading(read_answers, [ArenaAnswer("q0", "mine", "Blue.", prompt="Name a colour.")]),
+    "arena_answers.jsonl": Reading(arena_answers, [ArenaAnswer("q0", "mine", "Blue.", 2)]),
+    "arena_answers_current.jsonl": Reading(
+        arena_answers, [ArenaAnswer("q0", "mine", "Blue.", prompt="Name a colour.")]
+    ),
     "arena_judgments.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
     "arena_judgments_current.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
     "arena_judgments_v2.jsonl": Reading(labels, Refused("of category 'hard_prompt', not of arena-hard-v0.1")),
-    "fastchat_answers.jsonl": Reading(read_answers, [ArenaAnswer("81", "mine", "Blue.")]),
-    "fastchat_answers_of_two_turns.jsonl": Reading(read_answers, Refused("2 turns; only questions of one turn")),
+    "fastchat_answers.jsonl": Reading(arena_answers, [ArenaAnswer("81", "mine", "Blue.")]),
+    "fastchat_answers_of_two_turns.jsonl": Reading(arena_answers, Refused("2 turns; only questions of one turn")),
     "fastchat_questions.jsonl": Reading(read_questions, Refused("2 turns; only questions of one turn")),
     "fastchat_pair_judgments.jsonl": Reading(labels, Refused("a judgment of two answers to a question of MT-Bench")),
     "fastchat_grades.jsonl": Reading(labels, Refused("a judgment of one answer to a question of MT-Bench")),

@@ -89,12 +89,12 @@ class AnnotationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """Whose outputs were judged, by whom, and against whose; "" where a file does not say."""
+class OfficialNames:
+    """The names of the baseline, the model and the judge in the official files; "" where a file does not say."""
 
-    model: str
-    judge: str = ""
-    baseline: str = ""
+    baseline: str = "baseline"
+    model: str = "model"
+    judge: str = "judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,10 @@ def read_annotations(path: Path, *, reference_outputs: Path | None = None, allow
         is_official = all(map(_is_official, indices, keys))
     else:
         _require_table(path, rows[0][1])
-        names = _Names(bare_name(path))
+        names = OfficialNames("", bare_name(path), "")
         verdicts = [_of_lengths(row, where) for where, row in rows]
-        _require_places(verdicts, reference)
+        for verdict in verdicts:
+            _require_same(verdict.where, verdict.index, "", reference)
     _check_verdicts(verdicts, allow_missing)
     size = len(reference.keys) if reference else None
     return replace(_annotations(names, verdicts, str(path)), is_official=is_official, set_size=size)
@@ -147,11 +148,12 @@ def annotations_from_rows(rows: Sequence[AnnotationRow], source: str) -> Annotat
     Raises UserError as for a file.
     """
     verdicts = [
-        _Verdict(f"{source}, row {number}", row.index, fields.to_float(row.preference), *_lengths(row))
+        _Verdict(f"{source}, row {number}", row.index, fields.to_float(row.preference), *map(len, texts))
         for number, row in enumerate(rows, start=1)
+        for texts in [(row.output_1, row.output_2)]
     ]
     _check_verdicts(verdicts, allow_missing=True)
-    return _annotations(_Names(rows[0].generator_2, rows[0].annotator, rows[0].generator_1), verdicts, source)
+    return _annotations(OfficialNames(rows[0].generator_1, rows[0].generator_2, rows[0].annotator), verdicts, source)
 
 
 def write_annotations(path: Path, rows: Sequence[AnnotationRow]) -> None:
@@ -171,8 +173,7 @@ class _Reference(NamedTuple):
         return tuple(self.keys) == instruction_set.OFFICIAL_INSTRUCTION_KEYS
 
 
-def _official() -> _Reference:
-    return _Reference("AlpacaEval's official set", instruction_set.OFFICIAL_INSTRUCTION_KEYS)
+_OFFICIAL = _Reference("AlpacaEval's official set", instruction_set.OFFICIAL_INSTRUCTION_KEYS)
 
 
 def _read_reference(path: Path) -> _Reference:
@@ -194,15 +195,11 @@ def _require_table(path: Path, row: Mapping[str, Any]) -> None:
     require_columns(path, row, ANNOTATION_COLUMNS)
 
 
-def _lengths(row: AnnotationRow) -> tuple[int, int]:
-    return len(row.output_1), len(row.output_2)
-
-
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return list(zip(*rows, strict=True)) if rows else [()] * len(ANNOTATION_COLUMNS)
 
 
-def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> Annotations:
+def _annotations(names: OfficialNames, verdicts: Sequence[_Verdict], source: str) -> Annotations:
     """Return the verdicts in ascending order of index. Raises UserError where there is none."""
     selected = sorted((v.index, v.value, v.len_1, v.len_2) for v in verdicts if not math.isnan(v.preference))
     if not selected:
@@ -212,12 +209,12 @@ def _annotations(names: _Names, verdicts: Sequence[_Verdict], source: str) -> An
     return Annotations(names.model, index, preference, len_1, len_2, source, names.judge, names.baseline, missing)
 
 
-def _names(path: Path, rows: Sequence[PlacedRow]) -> _Names:
+def _names(path: Path, rows: Sequence[PlacedRow]) -> OfficialNames:
     def given(name: str) -> Iterator[str]:
         return (fields.name_of(row, name, where) for where, row in rows if not fields.is_none(row.get(name)))
 
     models = (fields.name_of(row, "generator_2", where) for where, row in rows)
-    return _Names(
+    return OfficialNames(
         model=fields.only_one(models, path, "on several models", "a model"),
         judge=fields.only_one(given("annotator"), path, "of several judges", "a judge"),
         baseline=fields.only_one(given("generator_1"), path, "against several baselines", "a baseline"),
@@ -255,7 +252,7 @@ def _indices(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Referen
     if any(numbered):
         where = rows[numbered.index(False)][0]
         raise UserError(f'{where}: no field "index", which other rows have; give it to every row or to none')
-    return _places(rows, keys, reference or _official())
+    return _places(rows, keys, reference or _OFFICIAL)
 
 
 def _places(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Reference) -> list[int]:
@@ -270,13 +267,6 @@ def _places(rows: Sequence[PlacedRow], keys: Sequence[str], reference: _Referenc
             f"compare` take {REFERENCE_OUTPUTS_FLAG}, the baseline's model_outputs.json in the order of the set"
         )
     return [position[key] for key in keys]
-
-
-def _require_places(verdicts: Sequence[_Verdict], reference: _Reference | None) -> None:
-    """Raise UserError for a verdict of a table on an instruction that the reference does not have."""
-    if reference:
-        for verdict in verdicts:
-            _require_same(verdict.where, verdict.index, "", reference)
 
 
 def _require_same(where: str, index: int, key: str, reference: _Reference | None) -> None:

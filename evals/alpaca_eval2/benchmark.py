@@ -7,8 +7,8 @@ from typing import Any
 
 from evals import scoring
 from evals.alpaca_eval2.annotation_files import AnnotationFiles
-from evals.alpaca_eval2.annotations import AnnotationRow, annotations_from_rows, write_annotations
-from evals.alpaca_eval2.judgments import OfficialNames, annotations_of, positions_of, repeats_of, rows_of
+from evals.alpaca_eval2.annotations import AnnotationRow, OfficialNames, annotations_from_rows, write_annotations
+from evals.alpaca_eval2.judgments import annotations_of, positions_of, rows_of
 from evals.alpaca_eval2.leaderboard import write_leaderboard
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.length_calibration_steps import (
@@ -34,6 +34,7 @@ from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
 from harness.records import Judgment
 from harness.steps.data import DataRole
+from harness.steps.judge import by_repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +152,12 @@ def score_alpaca_eval2(
     rules: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     sets, repeated = [], []
     for number, artifact in enumerate(judgments):
-        rows = rows_of(artifact.rows(Judgment), positions, names)
+        judged = artifact.rows(Judgment)
+        rows = rows_of(judged, positions, names)
         annotations = annotations_from_rows(rows, str(artifact))
         scores = score_annotations(annotations, calibrated, n_asked=len(positions), **rules)
-        repeated.append([Verdicts(each, calibrated) for each in repeats_of(artifact, positions, names)])
+        repeats = (annotations_from_rows(rows_of(each, positions, names), str(artifact)) for each in by_repeat(judged))
+        repeated.append([Verdicts(each, calibrated) for each in repeats])
         scores["uncertainty"] = _uncertainty(repeated[-1:], rules)
         _export(out.folder / f"seed-{number}", rows, scores)
         out.write_json(f"seed-{number}/scores.json", scores)
@@ -189,8 +192,9 @@ def _export(folder: Path, rows: Sequence[AnnotationRow], scores: dict[str, Any])
     """Write alpaca_eval's files of one model."""
     folder.mkdir()
     write_annotations(folder / "annotations.json", rows)
-    write_model_outputs(folder / "model_outputs.json", _model_outputs(rows))
-    write_leaderboard(folder / "leaderboard.csv", {rows[0].generator_2: scores})
+    outputs = [ModelOutput(row.instruction, row.output_2, row.generator_2, row.dataset) for row in rows]
+    write_model_outputs(folder / "model_outputs.json", outputs)
+    write_leaderboard(folder / "leaderboard.csv", rows[0].generator_2, scores)
 
 
 @step(version=4)
@@ -219,7 +223,3 @@ def _verdicts(
     judgments: Sequence[Artifact], positions: dict[str, int], calibration: Calibration | None
 ) -> list[Verdicts]:
     return [Verdicts(annotations_of(artifact, positions), calibration) for artifact in judgments]
-
-
-def _model_outputs(rows: Sequence[AnnotationRow]) -> list[ModelOutput]:
-    return [ModelOutput(row.instruction, row.output_2, row.generator_2, row.dataset) for row in rows]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evals.alpaca_eval2.annotations import Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
 from evals.alpaca_eval2.scores import Verdicts, preference_table, score_annotations
+from evals.base import RESAMPLES
 from evals.scoring import compare
 from harness.errors import UserError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from evals.stats.bridge import Line
 
 DISCLAIMER = "not AlpacaEval 2.0"
+SEED = 0
+"""Of the instructions that a bootstrap draws."""
 SCORES = {"win_rate": "win rate", "length_controlled_winrate": "length-controlled win rate"}
 
 VerdictPairs = Mapping[str, tuple[Annotations, Annotations]]
@@ -38,8 +41,7 @@ def calibrate(
     judge: str,
     *,
     shown_first: Collection[int] = (),
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Compare the verdicts of `judge`, `other`, with the `reference` judge's, both by model. The result is JSON.
 
@@ -56,10 +58,9 @@ def calibrate(
     pairs = _shared_verdicts(reference, other)
     metrics = [metric for metric in SCORES if calibration or metric == "win_rate"]
     models = {
-        model: {"n": len(pair[0].index), **_agreement([pair], shown_first, resamples, seed)}
-        for model, pair in pairs.items()
+        model: {"n": len(pair[0].index), **_agreement([pair], shown_first, resamples)} for model, pair in pairs.items()
     }
-    overall = _agreement(list(pairs.values()), shown_first, resamples, seed)
+    overall = _agreement(list(pairs.values()), shown_first, resamples)
     for metric in metrics:
         points = _points(pairs, metric, calibration)
         left_out = _left_out(points, pairs)
@@ -68,7 +69,7 @@ def calibrate(
             models[model][metric] = {
                 "reference": points[model][0],
                 "judge": points[model][1],
-                "shift": _shift(pair, metric, calibration, resamples, seed),
+                "shift": _shift(pair, metric, calibration, resamples),
                 "left_out": left_out.get(model),
             }
     result = {
@@ -83,7 +84,7 @@ def calibrate(
         "overall": overall,
         "models": models,
         "resamples": resamples,
-        "seed": seed,
+        "seed": SEED,
     }
     return _without_nan(result)
 
@@ -94,18 +95,13 @@ def bridge(
     calibration: Calibration | None,
     annotations: Annotations,
     judge: str,
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Estimate what the reference judge would score a model of which only `judge` has given verdicts, `annotations`.
 
-    For each of `SCORES`: `judge` (its own score), `estimate` (`value` and `ci95`) of the reference's score on the
-    same instructions, on which the calibration models are scored too, and `bridge`, how good such estimates are for
-    these.
-    `ci95_instructions` is how far the estimated win rate moves with the draw of instructions: an error that comes on
-    top where other instructions of the kind are meant. The method and what it assumes: see `evals.stats.bridge`. With
-    fewer than three calibration models there is no estimate, and `withheld` says so. Raises UserError as `calibrate`.
+    For each of `SCORES`: `judge` (its own score), `estimate` (`value` and `ci95`) of the reference's score on the same
+    instructions, on which the calibration models are scored too, and `bridge`, how good such estimates are for these.
+    The method and what it assumes: see `evals.stats.bridge`. With fewer than three calibration models there is no
+    estimate, and `withheld` says so. Raises UserError as `calibrate`.
     """
     from evals.stats.bridge import MIN_MODELS
 
@@ -120,8 +116,6 @@ def bridge(
         "n": len(annotations.index),
         "n_models": len(pairs),
         "withheld": None,
-        "resamples": resamples,
-        "seed": seed,
     }
     if len(pairs) < MIN_MODELS:
         reason = f"an estimate needs {MIN_MODELS} models with verdicts of both judges; there are {len(pairs)}"
@@ -135,7 +129,6 @@ def bridge(
                 "estimate": _estimate(points, pairs, score, len(annotations.index)),
                 "bridge": _quality(points, _left_out(points, pairs), pairs),
             }
-    result["win_rate"]["ci95_instructions"] = _moves_with_instructions(pairs, annotations, resamples, seed)
     return _without_nan(result)
 
 
@@ -155,7 +148,7 @@ def _shared_verdicts(reference: Mapping[str, Annotations], other: Mapping[str, A
 
 
 def _agreement(
-    pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int, seed: int
+    pairs: Sequence[tuple[Annotations, Annotations]], shown_first: Collection[int], resamples: int
 ) -> dict[str, Any]:
     """Measure the agreement of the verdicts of one or several models, resampled by instruction."""
     import numpy as np
@@ -166,7 +159,7 @@ def _agreement(
     axis = sorted({index for first, _ in pairs for index in first.index})
     first, second = (preference_table([pair[judge] for pair in pairs], axis) for judge in (0, 1))
     tables = outcome_tables(first, second)
-    counts = resample_counts(len(axis), resamples, seed)
+    counts = resample_counts(len(axis), resamples, SEED)
     found: dict[str, Any] = {
         "agreement": _with_interval(agreement_statistic(tables), counts),
         "kappa": _with_interval(kappa_statistic(tables), counts),
@@ -223,11 +216,11 @@ def _score(annotations: Annotations, metric: str, calibration: Calibration | Non
 
 
 def _shift(
-    pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int, seed: int
+    pair: tuple[Annotations, Annotations], metric: str, calibration: Calibration | None, resamples: int
 ) -> dict[str, Any]:
     """Return the judge's score minus the reference's, on the same resampled instructions."""
     first, second = (Verdicts(each, calibration) for each in pair)
-    difference = compare([second], [first], metric, allow_missing=True, resamples=resamples, seed=seed)
+    difference = compare([second], [first], metric, allow_missing=True, resamples=resamples)
     return {"value": difference["difference"], "ci95": difference["ci95"], "p_value": difference["p_value"]}
 
 
@@ -297,7 +290,7 @@ def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: V
     unseen = _left_out({model: (score, 50.0) for model, (score, _) in points.items()}, pairs)
     low_slope, high_slope = _line(points, pairs).slope_interval()
     error, error_without_judge = _error(points, left_out), _error(points, unseen)
-    covered = sum(low <= points[model][0] <= high for model, (low, high) in _intervals(left_out).items())
+    covered = sum(each["ci95"][0] <= points[model][0] <= each["ci95"][1] for model, each in left_out.items())
     return {
         "error": error,
         "error_without_judge": error_without_judge,
@@ -309,39 +302,13 @@ def _quality(points: Points, left_out: Mapping[str, Mapping[str, Any]], pairs: V
     }
 
 
-def _intervals(estimates: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    return {model: each["ci95"] for model, each in estimates.items()}
-
-
 def _width(estimates: Mapping[str, Mapping[str, Any]]) -> float:
-    return sum(high - low for low, high in _intervals(estimates).values()) / len(estimates)
+    return sum(high - low for low, high in (each["ci95"] for each in estimates.values())) / len(estimates)
 
 
 def _error(points: Points, estimates: Mapping[str, Mapping[str, Any]]) -> float:
     squares = [(each["value"] - points[model][0]) ** 2 for model, each in estimates.items()]
     return float((sum(squares) / len(squares)) ** 0.5)
-
-
-def _moves_with_instructions(pairs: VerdictPairs, annotations: Annotations, resamples: int, seed: int) -> list[float]:
-    """Return the 95 % interval of the estimated win rate over resampled instructions, calibration models and new one
-    alike."""
-    import numpy as np
-
-    from evals.stats.bootstrap import percentile_interval, resample_counts
-    from evals.stats.bridge import line_coefficients, logits, scores
-
-    counts = resample_counts(len(annotations.index), resamples, seed)
-
-    def resampled_logits(each: Sequence[Annotations]) -> FloatArray:
-        table = preference_table(each, annotations.index)
-        n = counts @ (~np.isnan(table)).T.astype(float)
-        with np.errstate(invalid="ignore"):  # a model none of whose instructions was drawn
-            return logits(100 * (counts @ np.nan_to_num(table).T) / n, n)
-
-    by_reference, by_judge = (resampled_logits([pair[judge] for pair in pairs.values()]) for judge in (0, 1))
-    slope, intercept = line_coefficients(by_judge, by_reference)
-    estimates = scores(intercept + slope * resampled_logits([annotations])[:, 0], len(annotations.index))
-    return list(percentile_interval(estimates))
 
 
 def _without_nan(value: Any) -> Any:

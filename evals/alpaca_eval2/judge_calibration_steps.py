@@ -49,5 +49,5 @@ def calibrate_judge(
     result = judge_calibration.calibrate(reference, other, lengths, judge, shown_first=shown_first, resamples=resamples)
     if bridged:
         new = annotations_of(bridged, positions, bridged_model)
-        result["bridged"] = judge_calibration.bridge(reference, other, lengths, new, judge, resamples=resamples)
+        result["bridged"] = judge_calibration.bridge(reference, other, lengths, new, judge)
     out.write_json(RESULT, result)

@@ -1,40 +1,22 @@
 """Judgments as alpaca_eval's annotations, joined by the instructions' official order."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
-from evals.alpaca_eval2.annotations import AnnotationRow, Annotations, annotations_from_rows
+from evals.alpaca_eval2.annotations import AnnotationRow, Annotations, OfficialNames, annotations_from_rows
 from evals.alpaca_eval2.instruction_set import official_dataset
 from evals.formats.outputs import instruction_key
 from harness.engine.artifacts import Artifact
-from harness.records import Judgment, Prompt, Response
-from harness.steps.judge import by_repeat
+from harness.records import Judgment, Response, by_prompt
 
 OTHER_DATASET = "alpaca_eval2"
 """In the place of an official instruction's data set, for the instructions of another set."""
-
-
-@dataclass(frozen=True, slots=True)
-class OfficialNames:
-    """The names of the baseline, the model and the judge in the official files."""
-
-    baseline: str = "baseline"
-    model: str = "model"
-    judge: str = "judge"
 
 
 def annotations_of(artifact: Artifact, positions: dict[str, int], model: str = "") -> Annotations:
     """Return the verdicts of a judgments artifact on `model`, joined by the `positions_of` its baseline."""
     rows = rows_of(artifact.rows(Judgment), positions, OfficialNames(model=model or artifact.key[:12]))
     return annotations_from_rows(rows, str(artifact))
-
-
-def repeats_of(artifact: Artifact, positions: dict[str, int], names: OfficialNames) -> list[Annotations]:
-    """Return the verdicts of each repeat by themselves."""
-    repeats = by_repeat(artifact.rows(Judgment))
-    return [annotations_from_rows(rows_of(rows, positions, names), str(artifact)) for rows in repeats]
 
 
 def positions_of(baselines: Artifact) -> dict[str, int]:
@@ -48,9 +30,6 @@ def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Off
     The preference is the mean over the verdicts on an instruction (one, unless the judge was asked repeatedly). Where
     all of them failed there is none.
     """
-    by_prompt: dict[Prompt, list[Judgment]] = defaultdict(list)
-    for row in judgments:
-        by_prompt[row.prompt].append(row)
     rows = [
         AnnotationRow(
             index=positions[prompt.id],
@@ -64,7 +43,8 @@ def rows_of(judgments: Sequence[Judgment], positions: dict[str, int], names: Off
             preference=_mean_preference(verdicts),
             raw_completion=verdicts[0].reply if len(verdicts) == 1 else [row.reply for row in verdicts],
         )
-        for prompt, verdicts in by_prompt.items()
+        for verdicts in by_prompt(judgments).values()
+        for prompt in [verdicts[0].prompt]
     ]
     return sorted(rows, key=lambda row: row.index)
 

@@ -1,7 +1,6 @@
 """alpaca_eval's leaderboard.csv."""
 
 import csv
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,9 @@ LEADERBOARD_COLUMNS = (
 )
 
 
-def write_leaderboard(path: Path, scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a leaderboard.csv, best first: one row a model with the columns of `LEADERBOARD_COLUMNS`."""
-
-    def rank(model: str) -> list[float]:
-        headlines = [scores[model].get(column) for column in ("length_controlled_winrate", "win_rate")]
-        return [math.inf if headline is None else -headline for headline in headlines]
-
+def write_leaderboard(path: Path, model: str, scores: Mapping[str, Any]) -> None:
+    """Write a leaderboard.csv of one model: its row with the columns of `LEADERBOARD_COLUMNS`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("", *LEADERBOARD_COLUMNS))
-        for model in sorted(scores, key=rank):
-            writer.writerow([model, *(scores[model].get(column) for column in LEADERBOARD_COLUMNS)])
+        writer.writerow([model, *(scores.get(column) for column in LEADERBOARD_COLUMNS)])

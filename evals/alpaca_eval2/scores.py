@@ -7,14 +7,14 @@ a bootstrap over instructions in which the length-controlled fit is repeated; `n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evals import scoring, withholding
 from evals.alpaca_eval2 import instruction_set
 from evals.alpaca_eval2.annotations import REFERENCE_OUTPUTS_FLAG, Annotations
 from evals.alpaca_eval2.length_calibration import Calibration
-from evals.base import ItemResults, Metric, PublishedMetric
+from evals.base import RESAMPLES, ItemResults, Metric, PublishedMetric
 from evals.withholding import ALLOW_MISSING_FLAG
 from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
@@ -44,7 +44,7 @@ def score_annotations(
     calibration: Calibration | None,
     *,
     n_asked: int | None = None,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     allow_missing: bool = False,
     mend: str = withholding.ASK_AGAIN,
@@ -57,17 +57,20 @@ def score_annotations(
     instructions: `length_controlled_withheld` says so. Instructions are joined by index. One instruction alone has no
     interval. The result can be written as JSON. Raises UserError for an index that the calibration does not have.
     """
+    from evals.stats.length_control import fit
     from evals.stats.win_rate import win_rate
 
     n_judged = len(annotations.index)
     asked = n_asked or whole_set(calibration) or n_judged
     too_few = withholding.withheld(n_judged, asked, allow_missing=allow_missing, mend=mend)
     withheld = too_few or _length_control_withheld(annotations, calibration, allow_missing)
-    fitted = _fit(annotations, calibration) if calibration and not withheld else None
+    fitted = None
+    if calibration and not withheld:
+        fitted = fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
     known = METRICS if fitted else (WIN_RATE, DISCRETE)
     statistics = {metric: _statistic(metric.name, annotations, calibration, fitted) for metric in known}
     names = [metric.name for metric in METRICS]
-    scores: dict[str, Any] = asdict(win_rate(_preferences(annotations)))
+    scores: dict[str, Any] = {**win_rate(_preferences(annotations))}
     scores |= {
         "mode": "community",
         "avg_length": int(sum(annotations.len_2) / len(annotations.len_2)),
@@ -181,31 +184,27 @@ def whole_set(calibration: Calibration | None) -> int:
     return len(calibration.difficulty()) if calibration else 0
 
 
-def _missing(annotations: Annotations, calibration: Calibration) -> list[int]:
-    """Return the instructions of the calibration without a verdict; raises UserError for verdicts it has no instruction
-    for."""
-    known = calibration.difficulty()
-    stray = [index for index in annotations.index if index not in known]
-    if stray:
+def _length_control_withheld(
+    annotations: Annotations, calibration: Calibration | None, allow_missing: bool
+) -> str | None:
+    """Return why there is no length-controlled win rate, or None when there is.
+
+    Raises UserError for verdicts that the calibration has no instruction for.
+    """
+    if calibration is None:
+        return NO_CALIBRATION
+    known, judged = calibration.difficulty(), len(annotations.index)
+    if stray := [index for index in annotations.index if index not in known]:
         raise UserError(
             f"{annotations.source}: index {stray[0]} is not among the {len(known)} instructions of "
             f"{calibration.source}; the verdicts and the calibration must be of the same set"
         )
-    return sorted(known.keys() - set(annotations.index))
-
-
-def _length_control_withheld(
-    annotations: Annotations, calibration: Calibration | None, allow_missing: bool
-) -> str | None:
-    """Return why there is no length-controlled win rate, or None when there is."""
-    if calibration is None:
-        return NO_CALIBRATION
-    missing, judged = _missing(annotations, calibration), len(annotations.index)
-    if withholding.withheld(judged, judged + len(missing), allow_missing=allow_missing) is None:
+    if withholding.withheld(judged, len(known), allow_missing=allow_missing) is None:
         return None
+    missing = sorted(known.keys() - set(annotations.index))
     examples = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
     return (
-        f"{len(missing)} of the calibration's {judged + len(missing)} instructions have no verdict (index {examples}); "
+        f"{len(missing)} of the calibration's {len(known)} instructions have no verdict (index {examples}); "
         f"{ALLOW_MISSING_FLAG} fits on the others"
     )
 
@@ -244,12 +243,6 @@ def _gamed_baselines(calibration: Calibration) -> GamedBaselines:
         not_gamed=np.array(calibration.not_gamed_baseline)[known],
         n_baselines=len(set(calibration.model)),
     )
-
-
-def _fit(annotations: Annotations, calibration: Calibration) -> LengthControlledFit:
-    from evals.stats.length_control import fit
-
-    return fit(_model_verdicts(annotations, calibration), _gamed_baselines(calibration))
 
 
 def _statistic(

@@ -96,13 +96,11 @@ def read_questions(path: Path) -> list[Prompt]:
     return _of_distinct_questions(path, _question, lambda prompt: prompt.id)
 
 
-def read_answers(path: Path) -> list[ArenaAnswer]:
-    """Read Arena-Hard's model_answer jsonl, in the layout of v0.1 (choices) or the current one (messages)."""
-    return answers_in(read_rows(path))
-
-
 def answers_in(rows: Sequence[PlacedRow]) -> list[ArenaAnswer]:
-    """Return the answers in the rows of a file. Raises UserError for missing fields and answers of several turns."""
+    """Return the answers in the rows of a model_answer jsonl, of v0.1 (choices) or the current one (messages).
+
+    Raises UserError for missing fields and answers of several turns.
+    """
     return [_answer(row, where) for where, row in rows]
 
 

@@ -1,8 +1,8 @@
 """Arena-Hard v0.1 (Li et al. 2024, "From Crowdsourced Data to High-Quality Benchmarks"): the score, from verdicts.
 
 Each question is judged twice, with the baseline as A in the first game and as B in the second. A decisive verdict (≫)
-counts as three battles, a tie as half a win for each side; Bradley–Terry strengths are fitted to the battles, and the
-score is the probability in per cent that the model beats the baseline, which is at 50 by construction.
+counts as three battles, a tie as half a win for each side. The score is the Bradley–Terry probability, in per cent,
+that the model beats the baseline: of two sides alone that is the share of the battles that the model has won.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from evals import scoring, withholding
 from evals.arena_hard.files import ARENA_GAMES, ArenaJudgment
-from evals.base import ItemResults, Metric, PublishedMetric
+from evals.base import RESAMPLES, ItemResults, Metric, PublishedMetric
 from harness.errors import UserError
 from harness.records import share_by_label
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
-    from evals.stats.bootstrap import FloatArray, Statistic
+    from evals.stats.bootstrap import Statistic
 
 SCORE = Metric("score")
 METRICS = (SCORE,)
@@ -40,7 +40,7 @@ def score_judgments(
     *,
     n_questions: int = PUBLISHED.n_items,
     repeats: int = 1,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     allow_missing: bool = False,
     mend: str = withholding.ASK_AGAIN,
@@ -110,8 +110,7 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
     battles = np.array(_battles(judgments))
     generator = np.random.RandomState(OFFICIAL_SEED)
     drawn = generator.randint(0, len(battles), size=(OFFICIAL_ROUNDS, len(battles)))
-    won = battles[drawn].sum(axis=1)
-    lower, upper = np.percentile(_score(won, len(battles) - won), [2.5, 97.5])
+    lower, upper = np.percentile(100 * (battles[drawn].sum(axis=1) / len(battles)), [2.5, 97.5])
     return float(lower), float(upper)
 
 
@@ -155,17 +154,6 @@ def _scorable(judgments: Sequence[ArenaJudgment], n_questions: int) -> int:
     return n_labelled
 
 
-def _score(won: FloatArray, lost: FloatArray) -> FloatArray:
-    """Return 100 · P(model beats baseline) by Bradley–Terry for weighted wins and losses of the model, both [batch]."""
-    import numpy as np
-
-    from evals.stats.bradley_terry import bradley_terry, win_probability
-
-    wins = np.zeros((len(won), 2, 2))
-    wins[:, 0, 1], wins[:, 1, 0] = won, lost
-    return 100 * win_probability(bradley_terry(wins), anchor=1)[:, 0]
-
-
 def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
     """Return the score as a statistic on the questions of `axis`; judgments on other questions are left out.
 
@@ -173,21 +161,13 @@ def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) 
     """
     import numpy as np
 
-    from evals.stats.bootstrap import Statistic
+    from evals.stats.bootstrap import ratio_statistic
 
     place = {question_id: position for position, question_id in enumerate(axis)}
-    won, lost = np.zeros(len(axis)), np.zeros(len(axis))
+    won, battles = np.zeros(len(axis)), np.zeros(len(axis))
     for judgment in judgments:
         if judgment.question_id in place:
             for win, weight in _verdicts(judgment):
                 won[place[judgment.question_id]] += win * weight
-                lost[place[judgment.question_id]] += (1 - win) * weight
-
-    def resample(counts: FloatArray) -> FloatArray:
-        resampled_won, resampled_lost = counts @ won, counts @ lost
-        scores = np.full(len(counts), np.nan)
-        judged = resampled_won + resampled_lost > 0
-        scores[judged] = _score(resampled_won[judged], resampled_lost[judged])
-        return scores
-
-    return Statistic(float(resample(np.ones((1, len(axis))))[0]), resample)
+                battles[place[judgment.question_id]] += weight
+    return ratio_statistic(won, battles)

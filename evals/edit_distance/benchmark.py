@@ -1,7 +1,6 @@
 """Edit distance as an evaluation: how far answers depart from a baseline's, prompt by prompt and in summary."""
 
 import shutil
-from dataclasses import asdict
 
 from evals.base import RESAMPLES, Setting
 from evals.measures import TOKENS, Measurement
@@ -49,7 +48,7 @@ def summarise_edit_distance(out: Output, *, distances: Artifact, resamples: int)
     summary: dict[str, object] = {"n": len(rows), "n_missing": distances.json(RECORD)["counts"]["missing"]}
     for measure in MEASURES:
         values = np.array([getattr(row, measure) for row in rows], dtype=float)
-        summary[measure] = asdict(distribution(values, resamples=resamples)) if rows else None
+        summary[measure] = distribution(values, resamples=resamples) if rows else None
     out.write_json("summary.json", summary)
     shutil.copyfile(distances.folder / ROWS, out.folder / ROWS)
     out.counts["rows"] = len(rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evals import scoring, withholding
-from evals.base import ItemResults, Metric
+from evals.base import RESAMPLES, ItemResults, Metric
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
@@ -46,7 +46,7 @@ def score_pairs(
     pairs: Sequence[PairVerdicts],
     *,
     n_prompts: int,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Pairs(ItemResults):
 def compare_with_even(
     sets: Sequence[Pairs],
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     allow_missing: bool = False,
 ) -> dict[str, Any]:

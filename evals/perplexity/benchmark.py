@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from evals.base import RESAMPLES, Setting
@@ -80,7 +79,7 @@ def _estimates(measured: Sequence[Perplexity], resamples: int) -> dict[str, obje
 
     [corpus] = estimates(len(measured), corpus_perplexity, resamples=resamples)
     return {
-        "perplexity": asdict(distribution(np.exp(nats / tokens), resamples=resamples)),
-        "negative_log_likelihood_per_token": asdict(distribution(nats / tokens, resamples=resamples)),
-        "corpus_perplexity": asdict(corpus),
+        "perplexity": distribution(np.exp(nats / tokens), resamples=resamples),
+        "negative_log_likelihood_per_token": distribution(nats / tokens, resamples=resamples),
+        "corpus_perplexity": corpus,
     }

@@ -4,8 +4,12 @@ A verdict is a preference in [0, 1] for the model over the baseline; its sign sa
 [models, prompts], NaN where a judge gave no verdict; only what both judged counts.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from evals.stats.bootstrap import FloatArray, Statistic, ratio_statistic
 
@@ -50,19 +54,16 @@ def kappa_statistic(tables: FloatArray) -> Statistic:
 def spearman(first: FloatArray, second: FloatArray) -> float:
     """Return Spearman's rank correlation of two lists [n], equal values sharing their mean rank; NaN where one is
     constant."""
-    return _pearson(_ranks(first), _ranks(second))
+    return _correlation(stats.spearmanr, first, second)
 
 
 def kendall(first: FloatArray, second: FloatArray) -> float:
     """Return Kendall's tau-b of two lists [n], corrected for equal values (Kendall 1945); NaN where one is constant."""
-    concordance, first_untied, second_untied = 0.0, 0.0, 0.0
-    for place in range(len(first) - 1):
-        one, other = np.sign(first[place] - first[place + 1 :]), np.sign(second[place] - second[place + 1 :])
-        concordance += float(one @ other)
-        first_untied += float(one @ one)
-        second_untied += float(other @ other)
-    untied = np.sqrt(first_untied * second_untied)
-    return float(concordance / untied) if untied else float("nan")
+    return _correlation(stats.kendalltau, first, second)
+
+
+def _correlation(of: Callable[[FloatArray, FloatArray], Any], first: FloatArray, second: FloatArray) -> float:
+    return float(of(first, second).statistic) if np.ptp(first) and np.ptp(second) else float("nan")
 
 
 def _outcomes(preferences: FloatArray) -> npt.NDArray[np.intp]:
@@ -78,17 +79,3 @@ def _kappa(tables: FloatArray) -> FloatArray:
         observed - expected, largest_gain, out=np.full(len(tables), np.nan), where=largest_gain > 0
     )
     return kappa
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    """Rank from 1 on [n]; equal values share their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_ranks: FloatArray = (last - (counts - 1) / 2)[place]
-    return mean_ranks
-
-
-def _pearson(first: FloatArray, second: FloatArray) -> float:
-    one, other = first - first.mean(), second - second.mean()
-    spread = np.sqrt((one @ one) * (other @ other))
-    return float(np.clip(one @ other / spread, -1, 1)) if spread else float("nan")

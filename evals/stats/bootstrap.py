@@ -51,6 +51,11 @@ def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic
     return Statistic(value, resample)
 
 
+def mean_statistic(values: FloatArray) -> Statistic:
+    """Return the mean of `values` [prompts], in their unit."""
+    return Statistic(float(values.mean()), lambda counts: counts @ values / len(values))
+
+
 def resample_counts(n_prompts: int, resamples: int, seed: int) -> FloatArray:
     """Count how often each prompt is drawn when `n_prompts` prompts are drawn with replacement: [resamples,
     n_prompts].

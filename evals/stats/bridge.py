@@ -12,9 +12,9 @@ is hardly of use. Where the judge tells nothing, it comes down to the spread of 
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from scipy import stats
 
 from evals.stats.bootstrap import FloatArray
 
@@ -38,6 +38,10 @@ class Line:
     centre: float
     spread: float
 
+    def _quantile(self) -> float:
+        """Return the 97.5 % quantile of Student's t."""
+        return float(stats.t.ppf(0.975, self.degrees_of_freedom))
+
     def estimate(self, by_judge: float) -> float:
         """Return the logit that the reference judge would give where the judge gives the logit `by_judge`."""
         return self.intercept + self.slope * by_judge
@@ -45,14 +49,14 @@ class Line:
     def interval(self, by_judge: float) -> tuple[float, float]:
         """Return the 95 % prediction interval of that logit, for one new model."""
         leverage = (by_judge - self.centre) ** 2 / self.spread if self.spread > FLAT else 0.0
-        reach = student_t_975(self.degrees_of_freedom) * self.error * np.sqrt(1 + 1 / self.n_models + leverage)
+        reach = self._quantile() * self.error * np.sqrt(1 + 1 / self.n_models + leverage)
         return float(self.estimate(by_judge) - reach), float(self.estimate(by_judge) + reach)
 
     def slope_interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the slope: one that holds 0 cannot be told from a judge that tells nothing."""
         if self.spread <= FLAT:
             return -np.inf, np.inf
-        reach = student_t_975(self.degrees_of_freedom) * self.error / np.sqrt(self.spread)
+        reach = self._quantile() * self.error / np.sqrt(self.spread)
         return float(self.slope - reach), float(self.slope + reach)
 
 
@@ -65,23 +69,14 @@ def fit_line(by_judge: FloatArray, by_reference: FloatArray) -> Line:
     n = len(by_judge)
     if n < MIN_MODELS:
         raise ValueError(f"a bridge needs {MIN_MODELS} models that both judges scored, not {n}")
-    slope, intercept = (float(value) for value in line_coefficients(by_judge, by_reference))
     centre = float(by_judge.mean())
     spread = float(np.sum((by_judge - centre) ** 2))
+    slope = float(np.sum((by_judge - centre) * by_reference)) / spread if spread > FLAT else 0.0
+    intercept = float(by_reference.mean()) - slope * centre
     residuals = by_reference - intercept - slope * by_judge
     degrees_of_freedom = n - 2 if spread > FLAT else n - 1
     error = float(np.sqrt(residuals @ residuals / degrees_of_freedom))
     return Line(intercept, slope, error, degrees_of_freedom, n, centre, spread)
-
-
-def line_coefficients(by_judge: FloatArray, by_reference: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (slope, intercept) of least squares along the last axis [..., models]; slope 0 where `by_judge` is
-    constant."""
-    centred = by_judge - by_judge.mean(axis=-1, keepdims=True)
-    spread = np.sum(centred**2, axis=-1)
-    shared = np.sum(centred * by_reference, axis=-1)
-    slope: FloatArray = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > FLAT)
-    return slope, by_reference.mean(axis=-1) - slope * by_judge.mean(axis=-1)
 
 
 def logits(scores: FloatArray, n_prompts: FloatArray | float) -> FloatArray:
@@ -95,16 +90,3 @@ def scores(logits: FloatArray | float, n_prompts: float) -> FloatArray:
     """Return the inverse of `logits`, kept within 0 and 100 per cent."""
     won = (n_prompts + 1) / (1 + np.exp(-np.asarray(logits, dtype=np.float64))) - 0.5
     return np.clip(100 * won / n_prompts, 0, 100)
-
-
-@cache
-def student_t_975(degrees_of_freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t, to six digits.
-
-    With t = √ν · tan θ the density is proportional to cos^(ν - 1) θ, which is summed up on a grid over [0, π/2].
-    """
-    angles = np.linspace(0, np.pi / 2, 200_001)
-    density = np.cos(angles) ** (degrees_of_freedom - 1)
-    cumulative = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    angle = np.interp(0.95, cumulative / cumulative[-1], angles)
-    return float(np.sqrt(degrees_of_freedom) * np.tan(angle))

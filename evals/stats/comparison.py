@@ -121,7 +121,7 @@ def paired_difference(
     second: Sequence[Statistic] | float,
     n_prompts: int,
     *,
-    resamples: int = 1000,
+    resamples: int,
     seed: int = 0,
 ) -> PairedDifference:
     """Measure the difference of the means of `first` and `second`, one statistic a training seed, and its variances.
@@ -146,7 +146,7 @@ def paired_difference(
     )
 
 
-def seed_spread(statistics: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int) -> SeedSpread:
+def seed_spread(statistics: Sequence[Statistic], n_prompts: int, *, resamples: int, seed: int = 0) -> SeedSpread:
     """Measure how far training seeds differ, one statistic each, on `n_prompts` resampled prompts."""
     values = resampled(statistics, n_prompts, resamples, seed)
     return _spread(statistics, values[:, ~np.isnan(values).any(axis=0)])

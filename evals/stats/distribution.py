@@ -5,7 +5,7 @@ whatever the number of values.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,39 +14,26 @@ from evals.stats.bootstrap import FloatArray, IntArray, percentile_interval
 DRAWN_AT_ONCE = 2**20  # positions: 8 MiB
 QUARTILES = (0.25, 0.5, 0.75)
 
-Interval = tuple[float, float]
+PointEstimate = dict[str, Any]
+"""A `value` with its 95 % interval, `ci95`: None for one observation alone."""
 
 
-@dataclass(frozen=True)
-class PointEstimate:
-    """A value with its 95 % interval; one observation alone has no interval."""
+def distribution(values: FloatArray, *, resamples: int, seed: int = 0) -> dict[str, PointEstimate]:
+    """Return mean and quartiles, by linear interpolation, of `values` [n], one a prompt.
 
-    value: float
-    ci95: Interval | None
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Mean and quartiles of a sample; quartiles by linear interpolation."""
-
-    mean: PointEstimate
-    first_quartile: PointEstimate
-    median: PointEstimate
-    third_quartile: PointEstimate
-
-
-def distribution(values: FloatArray, *, resamples: int = 1000, seed: int = 0) -> Distribution:
-    """Return the mean and quartiles of `values` [n], one a prompt. Raises ValueError where there are none."""
+    Raises ValueError where there are none.
+    """
 
     def statistics(drawn: IntArray) -> FloatArray:
         sample = values[drawn]
         return np.vstack([sample.mean(axis=1), np.quantile(sample, QUARTILES, axis=1)])
 
-    return Distribution(*estimates(len(values), statistics, resamples=resamples, seed=seed))
+    found = estimates(len(values), statistics, resamples=resamples, seed=seed)
+    return dict(zip(("mean", "first_quartile", "median", "third_quartile"), found, strict=True))
 
 
 def estimates(
-    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int = 1000, seed: int = 0
+    n: int, statistics: Callable[[IntArray], FloatArray], *, resamples: int, seed: int = 0
 ) -> list[PointEstimate]:
     """Return the statistics of `n` prompts, each with its percentile interval.
 
@@ -57,9 +44,11 @@ def estimates(
         raise ValueError("nothing was measured; there is no distribution")
     points = statistics(np.arange(n)[None, :])[:, 0]
     if n == 1:
-        return [PointEstimate(float(point), None) for point in points]
+        return [{"value": float(point), "ci95": None} for point in points]
     rng = np.random.default_rng([seed, n])
     block = max(1, DRAWN_AT_ONCE // n)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     resampled = np.hstack([statistics(rng.integers(0, n, size=(size, n))) for size in sizes])
-    return [PointEstimate(float(point), percentile_interval(row)) for point, row in zip(points, resampled, strict=True)]
+    return [
+        {"value": float(point), "ci95": percentile_interval(row)} for point, row in zip(points, resampled, strict=True)
+    ]

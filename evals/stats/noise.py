@@ -36,7 +36,7 @@ class UncertaintyComponents:
 
 
 def uncertainty_components(
-    statistics: Sequence[Sequence[Statistic]], n_prompts: int, *, resamples: int = 1000, seed: int = 0
+    statistics: Sequence[Sequence[Statistic]], n_prompts: int, *, resamples: int, seed: int = 0
 ) -> UncertaintyComponents:
     """Take apart the uncertainty of the mean of `statistics` [training seeds][repeats].
 

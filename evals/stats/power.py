@@ -6,7 +6,7 @@ Bars to Evals", section 5).
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -98,15 +98,6 @@ def _seeds_needed(difference: PairedDifference, test: TTest, significance: float
         freedom = test.degrees_of_freedom * (n_seeds - 1) / max(1, had - 1)
         return detectable(significance, freedom) * error <= abs(difference.difference)
 
-    return _first(decides, had + 1, MAX_SEEDS)
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:
-    """Return the smallest number from `low` to `high` from which on it `holds`, by bisection; None where it does
-    not."""
-    if not holds(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return high
+    numbers = range(had + 1, MAX_SEEDS + 1)
+    place = bisect_left(numbers, True, key=decides)
+    return numbers[place] if place < len(numbers) else None

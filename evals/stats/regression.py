@@ -15,11 +15,11 @@ from typing import Literal
 from evals.stats.bootstrap import Statistic
 from evals.stats.comparison import (
     PairedDifference,
+    SeedSpread,
     TTest,
     family_tests,
     interval,
     paired_difference,
-    seed_spread,
     with_pooled_spread,
 )
 from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
@@ -34,14 +34,6 @@ class Sides:
 
     baseline: Sequence[Statistic]
     candidate: Sequence[Statistic]
-    n_prompts: int
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """A score that is the same in both runs, a statistic a training seed: not tested, but its seeds differ too."""
-
-    seeds: Sequence[Statistic]
     n_prompts: int
 
 
@@ -65,19 +57,20 @@ class Change:
     minimum_detectable_effect: float | None = None
 
 
-def compare_runs(
-    changed: Sequence[Sides], unchanged: Sequence[Unchanged] = (), *, resamples: int = 1000, seed: int = 0
-) -> list[Change]:
+def compare_runs(changed: Sequence[Sides], unchanged: Sequence[SeedSpread] = (), *, resamples: int) -> list[Change]:
     """Test all changed scores of two runs as one family, by Holm's method at 5 %; in the order given.
 
+    `unchanged` are the spreads of scores that are the same in both runs: not tested, but their seeds differ too.
     Exchanging the runs changes signs and nothing else. The unit of a score is of no consequence to the others.
     """
-    differences = [_difference(sides, resamples, seed) for sides in changed]
-    others = [seed_spread(each.seeds, each.n_prompts, resamples=resamples, seed=seed) for each in unchanged]
+    differences = [
+        with_pooled_spread(paired_difference(each.candidate, each.baseline, each.n_prompts, resamples=resamples))
+        for each in changed
+    ]
     tested = [place for place, each in enumerate(differences) if each.covers_training_seeds and each.n_prompts > 1]
     spreads = [side for place, each in enumerate(differences) if place not in tested for side in each.sides[:1]]
     tests = family_tests(
-        [differences[place] for place in tested], [(place, place) for place in tested], [*others, *spreads]
+        [differences[place] for place in tested], [(place, place) for place in tested], [*unchanged, *spreads]
     )
     adjusted = holm([test.p_value for test in tests])
     level = level_left(adjusted)
@@ -85,11 +78,6 @@ def compare_runs(
     for place, test, p_holm in zip(tested, tests, adjusted, strict=True):
         changes[place] = _change(differences[place], test, p_holm, level)
     return changes
-
-
-def _difference(sides: Sides, resamples: int, seed: int) -> PairedDifference:
-    of_runs = paired_difference(sides.candidate, sides.baseline, sides.n_prompts, resamples=resamples, seed=seed)
-    return with_pooled_spread(of_runs)
 
 
 def _change(difference: PairedDifference, test: TTest, p_holm: float, level: float) -> Change:

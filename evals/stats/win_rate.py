@@ -1,43 +1,28 @@
 """Win rates of AlpacaEval (Dubois et al. 2024, "Length-Controlled AlpacaEval", section 2)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from evals.stats.bootstrap import FloatArray, Statistic, ratio_statistic
 
 
-@dataclass(frozen=True)
-class WinRateSummary:
-    """Summary of one model's preferences, in alpaca_eval's column names; rates and errors in per cent.
+def win_rate(preferences: FloatArray) -> dict[str, float]:
+    """Summarise preferences [prompts] in [0, 1], the probability that the model beats the baseline on each prompt.
 
-    `win_rate` is the mean preference, `standard_error` its standard error, `discrete_win_rate` the share of prompts
-    won, a draw counting half. With one verdict the standard error is NaN.
+    In alpaca_eval's column names; rates and errors in per cent. `win_rate` is the mean preference, `standard_error` its
+    standard error, NaN of one verdict; `discrete_win_rate` the share of prompts won, a draw counting half.
     """
-
-    win_rate: float
-    standard_error: float
-    n_wins: int
-    n_wins_base: int
-    n_draws: int
-    n_total: int
-    discrete_win_rate: float
-
-
-def win_rate(preferences: FloatArray) -> WinRateSummary:
-    """Summarise preferences [prompts] in [0, 1], the probability that the model beats the baseline on each prompt."""
     wins, losses = int(np.sum(preferences > 0.5)), int(np.sum(preferences < 0.5))
     n = len(preferences)
-    error = 100 * float(np.std(preferences, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return WinRateSummary(
-        win_rate=100 * float(np.mean(preferences)),
-        standard_error=error,
-        n_wins=wins,
-        n_wins_base=losses,
-        n_draws=n - wins - losses,
-        n_total=n,
-        discrete_win_rate=100 * (wins + (n - wins - losses) / 2) / n,
-    )
+    draws = n - wins - losses
+    return {
+        "win_rate": 100 * float(np.mean(preferences)),
+        "standard_error": 100 * float(np.std(preferences, ddof=1) / np.sqrt(n)) if n > 1 else float("nan"),
+        "n_wins": wins,
+        "n_wins_base": losses,
+        "n_draws": draws,
+        "n_total": n,
+        "discrete_win_rate": 100 * (wins + draws / 2) / n,
+    }
 
 
 def win_rate_statistic(preferences: FloatArray) -> Statistic:

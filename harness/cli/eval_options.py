@@ -1,7 +1,6 @@
 """The options of `harness eval` that go with what is scored: an option that would change nothing is refused."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import click
@@ -14,51 +13,31 @@ Need = Literal["a bench with a judge", "a bench with a baseline", "--bench alpac
 """What a bench must have for an option to matter to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applies:
-    """The reach of an option: to which subjects, and to benches with what."""
-
-    to: tuple[Subject, ...]
-    needs: Need | None = None
-
-
 _EVERYTHING: tuple[Subject, ...] = ("model", "outputs", "annotations", "judgments")
 _ASKED: tuple[Subject, ...] = ("model", "outputs")
+_OF_A_JUDGE = (
+    *("--judge-model", "--judge-base-url", "--judge-without", "--judge-repeats", "--concurrency"),
+    *("--requests-per-minute", "--tokens-per-minute", "--timeout", "--max-usd", "--batch"),
+)
 
-_OF_A_JUDGE = Applies(_ASKED, "a bench with a judge")
-
-APPLIES: Mapping[str, Applies] = {
-    "--bench": Applies(_EVERYTHING),
-    "--model": Applies(_ASKED),
-    "--outputs": Applies(("outputs",)),
-    "--annotations": Applies(("annotations",)),
-    "--judgments": Applies(("judgments",)),
-    "--scale": Applies(_ASKED),
-    "--data": Applies(_ASKED),
-    "--baseline": Applies(_ASKED, "a bench with a baseline"),
-    "--limit": Applies(_ASKED),
-    "--max-new-tokens": Applies(("model",)),
-    "--judge-model": _OF_A_JUDGE,
-    "--judge-base-url": _OF_A_JUDGE,
-    "--judge-without": _OF_A_JUDGE,
-    "--judge-repeats": _OF_A_JUDGE,
-    "--concurrency": _OF_A_JUDGE,
-    "--requests-per-minute": _OF_A_JUDGE,
-    "--tokens-per-minute": _OF_A_JUDGE,
-    "--timeout": _OF_A_JUDGE,
-    "--max-usd": _OF_A_JUDGE,
-    "--batch": _OF_A_JUDGE,
-    "--dry-run": Applies(_ASKED),
-    "--allow-missing": Applies(_EVERYTHING),
-    "--lc-calibration": Applies(("model", "outputs", "annotations"), "--bench alpaca_eval2"),
-    "--reference-outputs": Applies(("annotations",)),
-    "--code-changes": Applies(_EVERYTHING),
-    "--code-changes rerun": Applies(_ASKED),
-    "--offline": Applies(_EVERYTHING),
-    "--run-dir": Applies(_ASKED),
-    "--json": Applies(_EVERYTHING),
+APPLIES: Mapping[str, tuple[Subject, ...]] = {
+    **dict.fromkeys(("--bench", "--allow-missing", "--code-changes", "--offline", "--json"), _EVERYTHING),
+    **dict.fromkeys(("--model", "--scale", "--data", "--baseline", "--limit", *_OF_A_JUDGE), _ASKED),
+    **dict.fromkeys(("--dry-run", "--code-changes rerun", "--run-dir"), _ASKED),
+    "--outputs": ("outputs",),
+    "--annotations": ("annotations",),
+    "--judgments": ("judgments",),
+    "--max-new-tokens": ("model",),
+    "--lc-calibration": ("model", "outputs", "annotations"),
+    "--reference-outputs": ("annotations",),
 }
-"""Every option, or one value of it, by its first name."""
+"""Every option, or one value of it, by its first name: the subjects that it matters to."""
+
+_NEEDS: Mapping[str, Need] = {
+    **dict.fromkeys(_OF_A_JUDGE, "a bench with a judge"),
+    "--baseline": "a bench with a baseline",
+    "--lc-calibration": "--bench alpaca_eval2",
+}
 
 
 def subject_of(given: Mapping[str, object]) -> Subject:
@@ -78,10 +57,10 @@ def require_applicable(context: click.Context, subject: Subject, benches: Sequen
     """Raise click.UsageError for an option of the command line that changes nothing of what is scored."""
     given = [name for name in _given(context) if name in APPLIES]
     for name in given:
-        if subject not in APPLIES[name].to:
-            flags = [f"--{each}" for each in APPLIES[name].to]
+        if subject not in APPLIES[name]:
+            flags = [f"--{each}" for each in APPLIES[name]]
             raise click.UsageError(f"{name} goes with {_listed(flags, 'or')}, not with --{subject}: it changes nothing")
-    needs = {name: need for name in given if (need := APPLIES[name].needs)}
+    needs = {name: _NEEDS[name] for name in given if name in _NEEDS}
     offered = _offered(subject, benches) if needs else ()
     for name, need in needs.items():
         if need not in offered:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.help import Commands, HeadedCommand
-from harness.cli.options import all_by_default, as_json_option, judge_options, print_result
+from harness.cli.options import all_by_default, as_json_option, judge_options, print_checks, print_result
 from harness.cli.parameters import NAMES, PATH, TEXT, Whole
 from harness.engine.limits import Limits
 
@@ -28,11 +28,7 @@ def check(judge: "EndpointReference", limits: Limits) -> None:
 
     if limits.batch:
         raise click.UsageError("judge check asks a few questions at once: leave --batch out")
-    failed = False
-    for found in check_judge(judge, limits):
-        click.echo(str(found))
-        failed = failed or found.state == "failure"
-    if failed:
+    if print_checks(check_judge(judge, limits)):
         sys.exit(1)
 
 

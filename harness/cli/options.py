@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,6 +16,7 @@ from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
+    from harness.preflight.check import Check
 
 SCALE = "mini"
 RECIPE = ("--scale", "--recipe", "scale")
@@ -34,6 +35,15 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one
 def print_result(found: Any, as_text: Callable[[Any], str], as_json: bool) -> None:
     """Print what a command found, as JSON or as text."""
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
+
+
+def print_checks(checks: Iterable["Check"]) -> bool:
+    """Print checks as they are made; return whether one of them is a failure."""
+    failed = False
+    for found in checks:
+        click.echo(str(found))
+        failed = failed or found.state == "failure"
+    return failed
 
 
 def all_by_default(
@@ -59,6 +69,11 @@ offline = execution(
 )
 
 
+run_dir_option = of_run(
+    "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
+)
+
+
 def code_changes_option(*actions: str) -> Callable[..., Any]:
     """Return the option that says what is done with stale artifacts, which the command gets as `code_changes`."""
     return evidence(
@@ -77,57 +92,31 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("experiment", type=EXPERIMENT)(choice_options(command))
 
 
+_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
+_OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store")
+_OF_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "max_usd", "batch")
+"""The options that are fields of `Choice`, of `Compute` and of `Limits`, under their names there."""
+
+
 def choice_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what is run and on what, which the command gets as `choice` and `run_dir`."""
+    """Add the options that say what is run and on what, which the command gets as `choice`.
+
+    A command that has `run_dir_option` too gets the scale's folder where it is left out.
+    """
 
     @functools.wraps(command)
-    def with_choice(
-        scale: str,
-        fast: bool,
-        limit: int | None,
-        seed: int,
-        seeds: int,
-        models: tuple[str, ...],
-        methods: tuple[str, ...],
-        teacher: str | None,
-        settings: tuple[str, ...],
-        accelerate: str | None,
-        processes: int | None,
-        micro_batch_size: int | None,
-        executor: str | None,
-        ray_address: str | None,
-        store: str | None,
-        run_dir: Path | None,
-        **others: Any,
-    ) -> None:
+    def with_choice(seed: int, seeds: int, **given: Any) -> None:
         from harness.run.options import Choice
 
         if seed + seeds - 1 > MAX_SEED:
             raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
-        compute = {
-            "accelerate": accelerate,
-            "processes": processes,
-            "micro_batch_size": micro_batch_size,
-            "executor": executor,
-            "ray_address": ray_address,
-            "store": store,
-        }
-        choice = Choice(
-            scale=scale,
-            fast=fast,
-            limit=limit,
-            seeds=tuple(range(seed, seed + seeds)),
-            models=models,
-            methods=methods,
-            teacher=teacher,
-            settings=settings,
-            compute={name: value for name, value in compute.items() if value is not None},
-        )
-        command(
-            choice=choice,
-            run_dir=run_dir or Path("runs") / (f"{name_in(scale)}-fast" if fast else name_in(scale)),
-            **others,
-        )
+        compute = {name: value for name in _OF_COMPUTE if (value := given.pop(name)) is not None}
+        chosen = {name: given.pop(name) for name in _OF_THE_CHOICE}
+        choice = Choice(**chosen, seeds=tuple(range(seed, seed + seeds)), compute=compute)
+        if "run_dir" in given:
+            folder = name_in(choice.scale) + "-fast" * choice.fast
+            given["run_dir"] = given["run_dir"] or Path("runs") / folder
+        command(choice=choice, **given)
 
     for option in reversed(_OPTIONS_OF_A_RUN):
         with_choice = option(with_choice)
@@ -161,9 +150,6 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         help="Change a setting of the recipe, such as methods.dpo.beta=0.1; repeatable.",
     ),
     of_run("--teacher", type=TEXT, help="The teacher, in place of the scale's."),
-    of_run(
-        "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
-    ),
     execution(
         "--accelerate",
         type=TEXT,
@@ -219,6 +205,7 @@ def _options_of_a_judge(required: bool) -> tuple[Callable[..., Any], ...]:
         pace("--tokens-per-minute", type=Whole(), help="The rate limit.  [default: no limit]"),
         pace(
             "--timeout",
+            "timeout_seconds",
             default=usual.timeout_seconds,
             show_default=True,
             type=FiniteFloat(0, MAX_TIMEOUT, min_open=True),
@@ -241,16 +228,10 @@ def judge_options(*, required: bool) -> Callable[[Callable[..., None]], Callable
             judge_model: str | None,
             judge_url: str | None,
             refused: tuple[str, ...],
-            concurrency: int,
-            requests_per_minute: int | None,
-            tokens_per_minute: int | None,
-            timeout: float,
-            max_usd: float | None,
-            batch: bool,
-            **others: Any,
+            **given: Any,
         ) -> None:
-            limits = Limits(concurrency, requests_per_minute, tokens_per_minute, timeout, max_usd, batch)
-            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **others)
+            limits = Limits(**{name: given.pop(name) for name in _OF_LIMITS})
+            command(judge=_named_judge(judge_model, judge_url, refused), limits=limits, **given)
 
         for option in reversed(_options_of_a_judge(required)):
             with_judge = option(with_judge)

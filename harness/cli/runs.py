@@ -18,6 +18,8 @@ from harness.cli.options import (
     judge_options,
     of_scores,
     offline,
+    print_checks,
+    run_dir_option,
     run_options,
 )
 from harness.cli.parameters import EXPERIMENT, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
@@ -35,6 +37,7 @@ assumed = under("Forecast assumptions")
 
 @click.command(cls=HeadedCommand)
 @run_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
@@ -71,6 +74,7 @@ def report(folder: Path) -> None:
 @click.command(cls=HeadedCommand)
 @click.argument("experiment", type=EXPERIMENT, default="table3")
 @choice_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointReference | None", limits: Limits) -> None:
@@ -80,16 +84,13 @@ def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointRef
     """
     from harness.preflight.doctor import doctor as run
 
-    failed = False
-    for found in run(experiment, choice.judged_by(judge), run_dir, limits):
-        click.echo(str(found))
-        failed = failed or found.state == "failure"
-    if failed:
+    if print_checks(run(experiment, choice.judged_by(judge), run_dir, limits)):
         sys.exit(2)
 
 
 @click.command(cls=HeadedCommand)
 @run_options
+@run_dir_option
 @offline
 @judge_options(required=False)
 @assumed(
@@ -123,7 +124,7 @@ def plan(
 
 @click.command(cls=HeadedCommand)
 @run_options
-def prefetch(experiment: str, choice: "Choice", run_dir: Path) -> None:
+def prefetch(experiment: str, choice: "Choice") -> None:
     """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline.
 
     Takes the options of the run as they are; those that need nothing of the hub change nothing here.

@@ -25,8 +25,12 @@ from harness.config.yaml_files import name_in
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
+    from evals.base import FileOptions
     from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
+
+STORED = {"annotations": "alpaca_eval2", "judgments": "arena_hard"}
+"""The option of stored verdicts -> the bench that they are of."""
 
 scored, instructions = under("What to score"), under("The instructions and the answers to them")
 
@@ -84,12 +88,11 @@ def eval_(
     context = click.get_current_context()
     subject = subject_of(context.params)
     require_applicable(context, subject, benches)
-    if subject in ("annotations", "judgments"):
-        from harness.run.evidence import look_at_files
+    if subject in STORED:
+        from evals.base import FileOptions
 
-        stale = look_at_files(filter(None, [annotations, judgments]), code_changes)
-        stored = _score_stored(benches, annotations, judgments, lc_calibration, reference_outputs, allow_missing)
-        _show([{**stored, "stale": stale.lines}], as_json)
+        options = FileOptions(lc_calibration, reference_outputs, allow_missing)
+        _show([_score_stored(benches, subject, context.params[subject], options, code_changes)], as_json)
         return
     from harness.commands.evaluate import Source, evaluate, forecast
     from harness.recipes.benches import OFFICIAL, BenchChoice
@@ -117,22 +120,16 @@ def eval_(
 
 
 def _score_stored(
-    benches: tuple[str, ...],
-    annotations: Path | None,
-    judgments: Path | None,
-    lc_calibration: Path | None,
-    reference_outputs: Path | None,
-    allow_missing: bool,
+    benches: tuple[str, ...], subject: str, path: Path, options: "FileOptions", code_changes: "CodeChanges"
 ) -> dict[str, Any]:
-    from evals.base import FileOptions
     from harness.commands.stored_verdicts import score_file
+    from harness.run.evidence import look_at_files
 
-    option, bench = ("--annotations", "alpaca_eval2") if annotations else ("--judgments", "arena_hard")
+    bench = STORED[subject]
     if benches != (bench,):
-        raise click.UsageError(f"{option} holds verdicts of {bench}; give --bench {bench} and no other")
-    path = annotations or judgments
-    assert path is not None
-    return dict(score_file(bench, path, FileOptions(lc_calibration, reference_outputs, allow_missing)))
+        raise click.UsageError(f"--{subject} holds verdicts of {bench}; give --bench {bench} and no other")
+    stale = look_at_files([path], code_changes)
+    return {**score_file(bench, path, options), "stale": stale.lines}
 
 
 def _print_json(results: list[dict[str, Any]]) -> None:

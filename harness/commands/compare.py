@@ -7,13 +7,13 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from evals.base import RESAMPLES, FileOptions, ItemResults, StoredVerdicts, VerdictFiles
+from evals.base import RESAMPLES, FileOptions, StoredVerdicts, VerdictFiles
 from evals.scoring import compare, measured_difference
 from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
 from harness.run.evidence import look_at_files
-from harness.terminal import joined
+from harness.terminal import aligned, joined
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -25,12 +25,6 @@ class _Model:
 
     name: str
     seeds: tuple[StoredVerdicts, ...]
-
-    def files(self) -> list[str]:
-        return [str(each.path) for each in self.seeds]
-
-    def results(self) -> list[ItemResults]:
-        return [each.results for each in self.seeds]
 
 
 def compare_files(
@@ -71,7 +65,7 @@ def compare_files(
     return {
         "bench": bench,
         "model": model.name,
-        "files": model.files(),
+        "files": [str(each.path) for each in model.seeds],
         "lc_calibration": str(calibration) if calibration else None,
         "resamples": RESAMPLES,
         "n_tests": n_tests,
@@ -111,19 +105,20 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     """Return the comparisons of one pair of models by metric, each by itself, and what they rest on."""
     from evals.stats.comparison import MIN_SEEDS
 
-    results = {}
+    results: dict[str, Any] = {}
+    ours, theirs = ([each.results for each in model.seeds] for model in (first, second))
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
             message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
             print(message, file=sys.stderr, flush=True)
-        results[metric] = compare(first.results(), second.results(), metric, allow_missing=allow_missing)
+        results[metric] = compare(ours, theirs, metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
         raise UserError(f"{first.name} and {second.name} have one prompt in common; a paired test needs more")
     is_on_methods = min(len(first.seeds), len(second.seeds)) >= MIN_SEEDS
     return {
         "model": second.name,
-        "files": second.files(),
+        "files": [str(each.path) for each in second.seeds],
         "n_prompts": n_prompts,
         "on": "methods" if is_on_methods else "checkpoints",
         "metrics": results,
@@ -178,14 +173,12 @@ def comparison_table(found: Mapping[str, Any]) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     count = found["n_tests"]
     yield f"{found['bench']}: {found['model']}{_seeds(found)}, paired; Holm over {count} test{'s' * (count != 1)}"
-    rows = {(other["model"], metric): _cells(metric, result) for other, metric, result in _results(found)}
-    widths = [max(map(len, column)) for column in zip(_HEAD, *filter(None, rows.values()), strict=True)]
-    yield _line(_HEAD, widths)
-    for other, metric, result in _results(found):
+    head, *lines = aligned([_HEAD, *(_cells(metric, each) for _, metric, each in _results(found))], _WORDS)
+    yield head
+    for (other, metric, result), line in zip(_results(found), lines, strict=True):
         if metric == next(iter(other["metrics"])):
             yield f"against {other['model']}{_seeds(other)}, {other['n_prompts']} prompts"
-        cells = rows[other["model"], metric]
-        yield _line(cells, widths) if cells else f"  {metric} withheld: {result['withheld']}"
+        yield f"  {metric} withheld: {result['withheld']}" if "withheld" in result else line
     yield from _legend(found)
 
 
@@ -199,9 +192,9 @@ def _seeds(model: Mapping[str, Any]) -> str:
 
 
 def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row of the table, in the columns of `_HEAD`; empty for a withheld test."""
+    """Return a row of the table, in the columns of `_HEAD`; empty cells for a withheld test."""
     if "withheld" in result:
-        return ()
+        return ("",) * len(_HEAD)
     lower, upper = result["ci95"]
     return (
         metric,
@@ -210,8 +203,7 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         _p_value(result["p_value"]),
         _p_value(result["p_holm"]),
         result["verdict"],
-        _detectable(result) if result["verdict"] == "undecided" else "",
-        _needed(result) if result["verdict"] == "undecided" else "",
+        *_power(result),
     )
 
 
@@ -220,21 +212,12 @@ def _p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "<.0001"
 
 
-def _detectable(result: Mapping[str, Any]) -> str:
+def _power(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Format what an undecided test could have found, and what would decide it."""
+    if result["verdict"] != "undecided":
+        return "", ""
     effect = result["minimum_detectable_effect"]
-    return "–" if effect is None else f"{effect:.2f}"
-
-
-def _needed(result: Mapping[str, Any]) -> str:
-    return result["needed"] or "–"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        f"{cell:{'<' if column in _WORDS else '>'}{width}}"
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return f"  {'  '.join(padded)}".rstrip()
+    return "–" if effect is None else f"{effect:.2f}", result["needed"] or "–"
 
 
 def _legend(found: Mapping[str, Any]) -> Iterator[str]:

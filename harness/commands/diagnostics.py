@@ -61,7 +61,10 @@ def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifac
     figures = load_yaml(paper_file(recipe.paper, "diagnostics.yaml"), Figures)
     with labels(f"{model_name} diagnostics"):
         policy = recipe.inputs(model_name, seed).checkpoint(figures.policy)
-        responses = _responses(recipe, model_name, seed, figures) | _bench_answers(recipe, policy, seed)
+        responses = {
+            name: responses_of(recipe, model_name, seed, each.method).all(each.data, each.set)
+            for name, each in figures.responses.items()
+        } | _bench_answers(recipe, policy, seed)
         judged = {
             f"{outputs}, against {baselines}": judge_pairs(
                 judge=recipe.judge.reference(),
@@ -78,13 +81,6 @@ def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifac
         for name, rows in responses.items()
     }
     return DiagnosticArtifacts(gold, judged, perplexities)
-
-
-def _responses(recipe: Recipe, model_name: str, seed: int, figures: Figures) -> dict[str, Artifact]:
-    return {
-        name: responses_of(recipe, model_name, seed, each.method).all(each.data, each.set)
-        for name, each in figures.responses.items()
-    }
 
 
 def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Artifact]:

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from evals.answer_files import read_answer_file
 from evals.base import Benchmark, Setting
 from evals.contracts import checked_scores
-from evals.judged_pairs import JudgedPairs, PairSetting
-from evals.official_data import outputs_model
+from evals.judged_pairs import JudgedPairs
 from evals.official_steps import stored_outputs
 from evals.withholding import withheld
 from harness.endpoints.cost import CostEstimate, describe, estimate
@@ -66,7 +66,7 @@ class Source:
     def name(self) -> str:
         """The name in official files: the model that stored outputs name themselves."""
         if self.outputs:
-            return outputs_model("pairwise", self.outputs)
+            return read_answer_file("pairwise", self.outputs).model
         return str(self.model).rstrip("/").rpartition("/")[2]
 
     @property
@@ -83,15 +83,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One judged evaluation, as promises."""
+class Evaluation:
+    """One evaluation, as promises: the `outputs` that it is of, unless they are read with the rows; rows; result."""
 
     name: str
-    benchmark: JudgedPairs
-    bench: PairSetting
-    outputs: Artifact
-    judgments: Artifact
-    score: Artifact
+    benchmark: Benchmark[Any]
+    setting: Any
+    rows: Artifact
+    result: Artifact
+    outputs: Artifact | None = None
 
 
 def evaluate(
@@ -110,30 +110,30 @@ def evaluate(
     Raises UserError for unknown names, data that is not there, a judge that cannot be asked, and a run directory that
     cannot be written to.
     """
-    judged, measured = _build(benches, source, choice)
+    evaluations = [_build(name, source, choice) for name in benches]
     store = Store(run_dir / "store", remakes_stale=code_changes == "rerun")
-    targets = [*(each.score for each in judged), *measured.values()]
+    targets = [each.result for each in evaluations]
     of_source, of_run = look_at_files(source.places, code_changes), tell_stale(targets, store, code_changes)
     print_plan(checked_plan(targets, store))
     if source.outputs:
-        _require_outputs(judged, source.outputs, choice, store)
+        _require_outputs(evaluations, source.outputs, choice, store)
     run_and_report_spending(targets, store, limits)
-    scores = {each.name: _scores(each, source, choice, store) for each in judged}
-    scores |= {name: _summary(name, source, choice, artifact, store) for name, artifact in measured.items()}
-    for each in judged:
-        print_failures(each.name, each.judgments, store)
-    for name in benches:
-        print(f"{name}: rows and scores are in {scores[name]['folder']}", file=sys.stderr)
+    scores = [_scores(each, source, choice, store) for each in evaluations]
+    for each in evaluations:
+        print_failures(each.name, each.rows, store)
+    for each, found in zip(evaluations, scores, strict=True):
+        print(f"{each.name}: rows and scores are in {found['folder']}", file=sys.stderr)
     if code_changes == "rerun":
         of_run = store.staleness(targets)
-    return [{**scores[name], "stale": [*of_source.lines, *of_run.lines]} for name in benches]
+    return [{**found, "stale": [*of_source.lines, *of_run.lines]} for found in scores]
 
 
-def _require_outputs(judged: Sequence[Judged], path: Path, choice: BenchChoice, store: Store) -> None:
+def _require_outputs(evaluations: Sequence[Evaluation], path: Path, choice: BenchChoice, store: Store) -> None:
     """Read stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
-    run([each.outputs for each in judged], store)
-    for each in judged:
-        counts = store.record(each.outputs)["counts"]
+    judged = [(each, each.outputs) for each in evaluations if each.outputs]
+    run([outputs for _, outputs in judged], store)
+    for each, outputs in judged:
+        counts = store.record(outputs)["counts"]
         there, missing = int(counts["rows"]), int(counts["without_output"])
         if missing and withheld(there, there + missing, allow_missing=choice.allow_missing):
             raise UserError(
@@ -185,17 +185,13 @@ class JudgingForecast:
 
     def as_json(self) -> dict[str, Any]:
         """Return the same figures; dollars are None where the price is unknown."""
-        cost = self.cost
+        cost, counts = self.cost, ("calls", "recorded", "prompt_tokens", "counting")
+        tokens = ("completion_tokens", "most_completion_tokens")
         return {
             "bench": self.bench,
             "judge": cost.reference.model,
             "judge_base_url": cost.reference.base_url or None,
-            "calls": cost.calls,
-            "recorded": cost.recorded,
-            "prompt_tokens": cost.prompt_tokens,
-            "counting": cost.counting,
-            "completion_tokens": cost.completion_tokens,
-            "most_completion_tokens": cost.most_completion_tokens,
+            **{name: getattr(cost, name) for name in (*counts, *tokens)},
             "usd": cost.usd(),
             "most_usd": cost.most_usd(),
             "usd_batch": cost.usd(batch=True),
@@ -209,42 +205,37 @@ def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_di
 
     Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
     """
-    judged, _ = _build(benches, source, choice)
+    judged = [each for each in (_build(name, source, choice) for name in benches) if each.outputs]
     store = Store(run_dir / "store")
-    run([each.bench.baselines for each in judged], store)
+    run([each.setting.baselines for each in judged], store)
     if source.outputs:
         _require_outputs(judged, source.outputs, choice, store)
     return [_forecast(each, store) for each in judged]
 
 
-def _build(benches: Sequence[str], source: Source, choice: BenchChoice) -> tuple[list[Judged], dict[str, Artifact]]:
-    judged, measured = [], {}
-    for name in benches:
-        benchmark = load_benchmark(name)
-        if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
-            raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
-        with labels(f"{source.name} {name}"):
-            if isinstance(benchmark, JudgedPairs):
-                judged.append(_judged(name, benchmark, source, choice))
-            else:
-                measured[name] = _measured(name, benchmark, source, choice)
-    return judged, measured
+def _build(name: str, source: Source, choice: BenchChoice) -> Evaluation:
+    benchmark = load_benchmark(name)
+    if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
+        raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
+    with labels(f"{source.name} {name}"):
+        if isinstance(benchmark, JudgedPairs):
+            return _judged(name, benchmark, source, choice)
+        return _measured(name, benchmark, source, choice)
 
 
-def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> Judged:
-    bench = choose_bench(name, choice)
+def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> Evaluation:
+    setting = choose_bench(name, choice)
     outputs = (
-        stored_outputs(name, source.outputs, bench.baselines)
+        stored_outputs(name, source.outputs, setting.baselines)
         if source.outputs
-        else benchmark.answers(bench, source.checkpoint(), 0)
+        else benchmark.answers(setting, source.checkpoint(), 0)
     )
-    judgments = benchmark.rows(bench, outputs=outputs)
+    rows = benchmark.rows(setting, outputs=outputs)
     with or_passed("--lc-calibration FILE"):
-        score = benchmark.score(bench, [judgments], source.name)
-    return Judged(name, benchmark, bench, outputs, judgments, score)
+        return Evaluation(name, benchmark, setting, rows, benchmark.score(setting, [rows], source.name), outputs)
 
 
-def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> Artifact:
+def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> Evaluation:
     """Build scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's
     answers."""
     given = {}
@@ -263,7 +254,8 @@ def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: 
             f"the evaluation {name} does not keep to its contract: its rows returned a {type(rows).__name__};"
             " return what calling a step gives"
         )
-    return benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
+    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
+    return Evaluation(name, benchmark, setting, rows, result)
 
 
 def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
@@ -279,27 +271,41 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
     return judged_pairs("pairwise").answers(bench, source.checkpoint(), 0)
 
 
-def _scores(judged: Judged, source: Source, choice: BenchChoice, store: Store) -> Scores:
-    judge = judged.bench.judge
-    folder = store.folder(judged.score) / "seed-0"
-    names = tuple(metric.name for metric in judged.benchmark.metrics)
-    scores = checked_scores(judged.name, names, _saved(judged.name, judged.score, SEED_SCORES, store))
+def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    """Describe what was found, of what, against what, and by which judge or under what."""
+    describe = _of_judging if each.outputs else _of_measuring
+    of = {"bench": each.name, "model": source.name, **describe(each, source, choice, store)}
+    folder = store.folder(each.result)
+    if (folder / SUMMARY).is_file():
+        return {**of, **_saved(each, SUMMARY, store), "folder": str(folder)}
+    names = tuple(metric.name for metric in each.benchmark.metrics)
+    scores = {**checked_scores(each.name, names, _saved(each, SEED_SCORES, store)), **other_models(each.rows, store)}
+    return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
+
+
+def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    judge, answers = each.setting.judge, each.outputs or each.rows
     return {
-        "bench": judged.name,
-        "model": source.name,
-        "baseline": judged.bench.baseline_name,
+        "baseline": each.setting.baseline_name,
         "judge": judge.model,
         "judge_base_url": judge.base_url or None,
         "judge_without": list(judge.without),
-        "judge_fingerprint": judged.benchmark.fingerprint(judged.bench),
-        "departure": departure(judged.name, judged.bench, choice),
+        "judge_fingerprint": each.benchmark.fingerprint(each.setting),
+        "departure": departure(each.name, each.setting, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
-        "n_cut_off": store.record(judged.outputs)["counts"].get("cut_off"),
-        "metrics": list(names),
-        **scores,
-        **other_models(judged.judgments, store),
-        "folder": str(folder),
+        "n_cut_off": store.record(answers)["counts"].get("cut_off"),
     }
+
+
+def _of_measuring(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    of: Scores = {}
+    if "baselines" in each.benchmark.needs:
+        of["baseline"] = choice.baseline or choice.scale
+    if "model" in each.benchmark.needs:
+        of["checkpoint"] = source.model
+    if each.benchmark.counts_tokens:
+        of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
+    return of
 
 
 def other_models(judgments: Artifact, store: Store) -> Scores:
@@ -308,42 +314,24 @@ def other_models(judgments: Artifact, store: Store) -> Scores:
     return {"other_models": json.loads(path.read_text())} if path.is_file() else {}
 
 
-def _summary(name: str, source: Source, choice: BenchChoice, artifact: Artifact, store: Store) -> Scores:
-    """Describe what was found without a judge, of what, against what or under what."""
-    benchmark, folder = load_benchmark(name), store.folder(artifact)
-    of: dict[str, Any] = {"bench": name, "model": source.name}
-    if "baselines" in benchmark.needs:
-        of["baseline"] = choice.baseline or choice.scale
-    if "model" in benchmark.needs:
-        of["checkpoint"] = source.model
-    if benchmark.counts_tokens:
-        of["tokens_are"] = f"those of {source.model}" if source.model and source.outputs else "words between blanks"
-    if (folder / SUMMARY).is_file():
-        return {**of, **_saved(name, artifact, SUMMARY, store), "folder": str(folder)}
-    names = tuple(metric.name for metric in benchmark.metrics)
-    scores = checked_scores(name, names, _saved(name, artifact, SEED_SCORES, store))
-    return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
-
-
-def _saved(name: str, artifact: Artifact, file: str, store: Store) -> Any:
-    """Return the content of a JSON file that the evaluation `name` saves. Raises UserError where it did not."""
-    bound = store.bind(artifact)
+def _saved(each: Evaluation, file: str, store: Store) -> Any:
+    """Return the content of a JSON file that the evaluation saves. Raises UserError where it did not."""
+    bound = store.bind(each.result)
     with suppress(ValueError):
         if (bound.folder / file).is_file():
             return bound.json(file)
     raise UserError(
-        f"the evaluation {name} does not keep to its contract: {artifact} saved no JSON file {file}; save it with"
-        f" out.write_json({file!r}, ...)"
+        f"the evaluation {each.name} does not keep to its contract: {each.result} saved no JSON file {file}; save it"
+        f" with out.write_json({file!r}, ...)"
     )
 
 
-def _forecast(judged: Judged, store: Store) -> JudgingForecast:
-    baselines = store.bind(judged.bench.baselines).rows(Response)
-    known = store.has(judged.outputs)
-    outputs = store.bind(judged.outputs).rows(Response) if known else baselines
-    games = pair_up(judged.benchmark.protocol, outputs, baselines, judged.bench.judge_repeats)
-    requests = [game.request(judged.bench.prompt) for game in games if needs_judge(judged.benchmark.protocol, game)]
-    judge = judged.bench.judge
-    return JudgingForecast(
-        judged.name, estimate(requests, judge, is_recorded(store.reply_cache, judge)), assumes_answers=not known
-    )
+def _forecast(each: Evaluation, store: Store) -> JudgingForecast:
+    setting, protocol = each.setting, judged_pairs(each.name).protocol
+    baselines = store.bind(setting.baselines).rows(Response)
+    is_known = each.outputs is not None and store.has(each.outputs)
+    outputs = store.bind(each.outputs).rows(Response) if each.outputs and is_known else baselines
+    games = pair_up(protocol, outputs, baselines, setting.judge_repeats)
+    requests = [game.request(setting.prompt) for game in games if needs_judge(protocol, game)]
+    cost = estimate(requests, setting.judge, is_recorded(store.reply_cache, setting.judge))
+    return JudgingForecast(each.name, cost, assumes_answers=not is_known)

@@ -12,8 +12,8 @@ from evals.alpaca_eval2.benchmark import BENCHMARK
 from evals.alpaca_eval2.judge_calibration_steps import RESULT, calibrate_judge
 from evals.alpaca_eval2.length_calibration_steps import calibration_from
 from evals.alpaca_eval2.scores import set_size
+from evals.answer_files import read_answer_file
 from evals.base import RESAMPLES
-from evals.official_data import outputs_model
 from evals.official_steps import file_digest, stored_outputs
 from harness.commands.evaluate import failed_verdicts, other_models, print_failures
 from harness.endpoints.reference import EndpointReference
@@ -82,7 +82,8 @@ def calibrate(
     bridged_model = _bridged_model(bridge, files) if bridge else ""
     data = published.data or str(published.annotations.absolute().parent)
     bench = choose_bench("alpaca_eval2", BenchChoice(OFFICIAL, data=data, limit=limit, judge=judge))
-    stored = {path: stored_outputs("alpaca_eval2", path, bench.baselines) for path in _outputs(files, bridge)}
+    all_outputs = [*(outputs for _, outputs in files.values()), *filter(None, [bridge])]
+    stored = {path: stored_outputs("alpaca_eval2", path, bench.baselines) for path in all_outputs}
     lengths = calibration_from(length_calibration) if length_calibration else None
 
     def judged(path: Path) -> Artifact:
@@ -126,14 +127,11 @@ def _gaps(judgments: Mapping[str, Artifact], store: Store) -> dict[str, Any]:
     return {name: counts for name, counts in gaps.items() if counts}
 
 
-def _outputs(files: Mapping[str, tuple[Path, Path]], bridge: Path | None) -> list[Path]:
-    return [*(outputs for _, outputs in files.values()), *filter(None, [bridge])]
-
-
 def _bridged_model(bridge: Path, files: Mapping[str, tuple[Path, Path]]) -> str:
     """Return the name of the model to estimate. Raises UserError where its own published score would help to do so."""
-    model = outputs_model("alpaca_eval2", bridge)
-    if model in files or model in {outputs_model("alpaca_eval2", outputs) for _, outputs in files.values()}:
+    model = read_answer_file("alpaca_eval2", bridge).model
+    others = (read_answer_file("alpaca_eval2", outputs).model for _, outputs in files.values())
+    if model in files or model in others:
         raise UserError(
             f"{bridge}: outputs of {model}, which is among the models to calibrate on; leave it out of --models"
             " (by default they are all that have verdicts and outputs)"

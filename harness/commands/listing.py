@@ -1,6 +1,6 @@
 """`harness list`: what there is, with a line on each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
 
@@ -18,33 +18,21 @@ BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it
 
 
 def listing(kind: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, summary) of all there are of a kind: a plural, such as "methods"; others are experiments."""
-    if kind == "methods":
-        for name in METHODS.names():
-            yield name, _summary(_of_method, name)
-        for paper in papers():
-            for name, variant in load_variants(paper).items():
-                yield name, f"{variant.get('summary', '')} ({variant.get('method', name)} in the recipes of {paper})"
-    elif kind == "evals":
-        for name in EVALS.names():
-            yield name, _summary(_of_evaluation, name)
-    elif kind == "scales":
-        yield from _scales()
-    elif kind == "models":
-        yield from _models()
-    elif kind == "judges":
-        yield from _judges()
-    elif kind == "papers":
-        for name in papers():
-            yield name, _summary(_of_paper, name)
-    else:
-        yield from _experiments()
+    """Yield (name, summary) of all there are of a kind: a plural, such as "methods"."""
+    return _KINDS[kind]()
+
+
+def _methods() -> Iterator[tuple[str, str]]:
+    yield from _each(_of_method, METHODS.names())
+    for paper in papers():
+        for name, variant in load_variants(paper).items():
+            yield name, f"{variant.get('summary', '')} ({variant.get('method', name)} in the recipes of {paper})"
 
 
 def _scales() -> Iterator[tuple[str, str]]:
     for paper in papers():
-        for name in recipe_names(paper):
-            yield name, f"{paper}: {_summary(partial(_of_scale, paper), name)}"
+        for name, summary in _each(partial(_of_scale, paper), recipe_names(paper)):
+            yield name, f"{paper}: {summary}"
 
 
 def _of_scale(paper: str, name: str) -> str:
@@ -66,11 +54,6 @@ def _of_experiment(name: str) -> str:
     return f"{exhibit.label}: {exhibit.caption} ({where})"
 
 
-def _experiments() -> Iterator[tuple[str, str]]:
-    for each in list_names():
-        yield str(each), _summary(_of_experiment, str(each))
-
-
 def _models_of(exhibit: AnyExhibit) -> str:
     """Describe what tells two of a paper's figures apart that have the same caption."""
     return f"; {', '.join(exhibit.models)}" if exhibit.models else ""
@@ -85,12 +68,13 @@ def _of_evaluation(name: str) -> str:
     return f"{benchmark.summary} ({benchmark.source})"
 
 
-def _summary(of: Callable[[str], str], name: str) -> str:
-    """Return the line on one thing, or why it cannot be used: one that is broken hides no other."""
-    try:
-        return of(name)
-    except UserError as error:
-        return str(error)
+def _each(of: Callable[[str], str], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each name with the line on it, or why it cannot be used: one that is broken hides no other."""
+    for name in names:
+        try:
+            yield name, of(name)
+        except UserError as error:
+            yield name, str(error)
 
 
 def _models() -> Iterator[tuple[str, str]]:
@@ -135,3 +119,14 @@ def _end(day: str | None) -> str:
     if not day:
         return ""
     return f"{'was' if day <= date.today().isoformat() else 'will be'} shut down on {day}, as announced"
+
+
+_KINDS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = {
+    "papers": lambda: _each(_of_paper, papers()),
+    "experiments": lambda: _each(_of_experiment, map(str, list_names())),
+    "methods": _methods,
+    "evals": lambda: _each(_of_evaluation, EVALS.names()),
+    "scales": _scales,
+    "models": _models,
+    "judges": _judges,
+}

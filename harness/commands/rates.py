@@ -19,11 +19,13 @@ from harness.config.learning_rates import (
     read_rate_table,
     write_rate_table,
 )
+from harness.engine.artifacts import Artifact
 from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.store import Store, open_store, require_writable
 from harness.errors import UserError
 from harness.provenance import provenance
 from harness.recipes.loading import rates_path
+from harness.recipes.recipe import Recipe
 from harness.run.evidence import tell_stale
 from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
@@ -42,9 +44,7 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
     store, path = _places(choice, run_dir)
     say(f"learning rates of {sum(map(len, methods.values()))} preference stages on the scale {scale.name}, seed {seed}")
     targets = [each.figures for each in tried]
-    tell_stale(targets, store, "rerun")
-    print_plan(checked_plan(targets, store))
-    run_and_report_spending(targets, store, compute=scale.compute)
+    _run(targets, store, scale)
     size = scale.n_pairs
     table = RateTable(
         scale=scale.name,
@@ -85,9 +85,7 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
         f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale {scale.name}"
     )
     targets = [artifact for each in scored for artifact in each.scores.values()]
-    tell_stale(targets, store, "rerun")
-    print_plan(checked_plan(targets, store))
-    run_and_report_spending(targets, store, compute=scale.compute)
+    _run(targets, store, scale)
     found = {
         model: {
             method: tuple(each.sensitivity(store) for each in of)
@@ -101,6 +99,12 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
             for line in lines:
                 say(f"{model} {method} {rate_text(line.rate)} ({line.times:g} times): {line.scores}")
     say(f"written to {path}")
+
+
+def _run(targets: list[Artifact], store: Store, scale: Recipe) -> None:
+    tell_stale(targets, store, "rerun")
+    print_plan(checked_plan(targets, store))
+    run_and_report_spending(targets, store, compute=scale.compute)
 
 
 def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:

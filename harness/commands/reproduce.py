@@ -1,6 +1,5 @@
 """`harness reproduce`: from an experiment's name to its report."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ from harness.preflight.doctor import preflight
 from harness.results.manifest import write_manifest
 from harness.run.evidence import tell_stale
 from harness.run.links import link_checkpoints, link_scores
-from harness.run.manifest import Run, build_manifest, keep_fuller_report
+from harness.run.manifest import build_manifest, keep_fuller_report
 from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
 from reports.blocks import Report
@@ -93,19 +92,7 @@ def write_run(
     this run made. A report there that has what this one leaves out is kept beside it. Raises UserError where the folder
     cannot be written to.
     """
-    manifest = build_manifest(
-        name,
-        experiments,
-        request,
-        store,
-        Run(
-            command=" ".join(["harness", *sys.argv[1:]]),
-            started=started,
-            ended=datetime.now(UTC),
-            ran=ran,
-            store=os.path.relpath(store.root, folder),
-        ),
-    )
+    manifest = build_manifest(name, experiments, request, store, folder, started=started, ran=ran)
     if former := keep_fuller_report(folder, manifest):
         print(f"{folder} had a report with what this one leaves out: it is kept as {former}", file=sys.stderr)
     link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)

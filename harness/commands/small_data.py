@@ -7,6 +7,7 @@ every folder: what a model is evaluated on, it is never trained on.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,11 +45,17 @@ def split(source: Path, out: Path) -> dict[str, int]:
     `instruction` and `output`. Rows stand in the order of their hashes, so that the first N are a draw. An instruction
     that a role's writer gives no answer to has no row. Raises UserError for files that are not there, or not so.
     """
-    found, folder = load_split(), _Folder(source)
-    rows = {name: _rows(folder, found, name, written) for name, written in found.roles.items()}
-    for name, written in found.shared.items():
-        columns = {column: model for column, model in written.items() if column != "of"}
-        rows[name] = _rows(folder, found, written["of"], columns)
+    found, read = load_split(), cache(lambda model: _read(_path(source, model)))
+    dealt: dict[str, list[str]] = {role: [] for role in found.roles}
+    for instruction in sorted(read(BASELINE), key=_digest):
+        dealt[role_of(instruction, list(found.roles))].append(instruction)
+    rows = {}
+    for name, written in (found.roles | found.shared).items():
+        answers = {column: read(model) for column, model in written.items() if column != "of"}
+        rows[name] = _rows(dealt[written.get("of", name)], answers)
+        if "output" in written:
+            generator = _path(source, written["output"]).stem.removeprefix("baseline_")
+            rows[name] = [{**row, "generator": generator} for row in rows[name]]
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, of_role in rows.items():
@@ -63,39 +70,23 @@ def role_of(instruction: str, roles: Sequence[str]) -> str:
     return roles[_digest(instruction) % len(roles)]
 
 
-class _Folder:
-    """AlpacaEval's outputs, each file read once."""
-
-    def __init__(self, source: Path) -> None:
-        baselines = sorted(source.glob("baseline*.json"))
-        if len(baselines) != 1:
-            raise UserError(f"{source} holds {len(baselines)} files baseline*.json, not one: the baseline's outputs")
-        self._source, self._baseline = source, baselines[0]
-        self._outputs: dict[str, Outputs] = {}
-        self.instructions = sorted(self.by(BASELINE), key=_digest)
-        """All of them, in the order of their hashes."""
-
-    def by(self, model: str) -> Outputs:
-        """Return the outputs of a model, or of the baseline. Raises UserError where there are none."""
-        if model not in self._outputs:
-            path = self._baseline if model == BASELINE else self._source / "model_outputs" / f"{model}.json"
-            self._outputs[model] = _read(path)
-        return self._outputs[model]
-
-    def generator(self, model: str) -> str:
-        """Return the name of the model."""
-        return self._baseline.stem.removeprefix("baseline_") if model == BASELINE else model
+def _path(source: Path, model: str) -> Path:
+    """Return the file of a model's outputs, or of the baseline's. Raises UserError where this is not one."""
+    if model != BASELINE:
+        return source / "model_outputs" / f"{model}.json"
+    baselines = sorted(source.glob("baseline*.json"))
+    if len(baselines) != 1:
+        raise UserError(f"{source} holds {len(baselines)} files baseline*.json, not one: the baseline's outputs")
+    return baselines[0]
 
 
-def _rows(folder: _Folder, split: Split, role: str, written: Mapping[str, str]) -> list[dict[str, str]]:
+def _rows(instructions: Sequence[str], answers: Mapping[str, Outputs]) -> list[dict[str, str]]:
     """Return the rows of one file: instruction, and each column as its writer answers."""
-    rows, roles = [], list(split.roles)
-    for instruction in folder.instructions:
-        texts = {column: folder.by(model).get(instruction, "") for column, model in written.items()}
-        if role_of(instruction, roles) == role and all(text.strip() for text in texts.values()):
+    rows = []
+    for instruction in instructions:
+        texts = {column: outputs.get(instruction, "") for column, outputs in answers.items()}
+        if all(text.strip() for text in texts.values()):
             rows.append({"instruction": instruction, **texts})
-    if "output" in written:
-        return [{**row, "generator": folder.generator(written["output"])} for row in rows]
     return rows
 
 

@@ -7,9 +7,8 @@ from evals.measures import measured_less
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.experiments.interface import Experiment, Request, stated
+from harness.experiments.interface import Experiment, Request, Tests, stated, test_place
 from harness.experiments.response_sets import MethodResponses, responses_of
-from harness.papers.claims import Comparison
 from harness.papers.histograms import HistogramFigure, ValueSet
 from harness.records import Response
 from harness.results.exhibits import FilterCount, HistogramsResult, SetValues
@@ -42,18 +41,12 @@ class HistogramsExperiment(Experiment):
     sets: tuple[MeasuredSet, ...]
     filters: Mapping[str, tuple[Artifact, ...]]
     """By model, what the filter keeps of each set that the improver learns from; empty where none is shown filtered."""
-    tests: Mapping[tuple[str, str, str], Artifact]
-    """The test of each (model, better, worse)."""
 
     def targets(self) -> list[Artifact]:
         """List measurements, filters, tests."""
         measurements = [artifact for each in self.sets for artifact in each.measurements]
         filters = [artifact for each in self.filters.values() for artifact in each]
         return [*measurements, *filters, *self.tests.values()]
-
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """Return the paired test of two sets, over all training seeds."""
-        return self.tests.get((model, comparison.better, comparison.worse))
 
     def result(self, store: Store) -> HistogramsResult:
         """Read the values of the first training seed, and how many improver examples its filter kept."""
@@ -88,7 +81,7 @@ def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperime
         exhibit=exhibit,
         models=models,
         sets=sets,
-        filters={model: _filters(exhibit, model, of_seeds[model][0]) for model in models} if has_filtered else {},
+        filters={model: of_seeds[model][0].all_filtered(exhibit.data) for model in models} if has_filtered else {},
         tests=_tests(exhibit, sets),
     )
 
@@ -100,7 +93,7 @@ def _measured(
     for sets in of_seeds:
         with labels(f"{model} seed {sets.inputs.seed}"):
             measurements.append(_measurement(exhibit, sets, value_set.responses))
-    filtered = _filter(exhibit, model, of_seeds[0], value_set) if value_set.filtered else None
+    filtered = of_seeds[0].filtered(exhibit.data, value_set.responses) if value_set.filtered else None
     return MeasuredSet(model, panel, value_set, tuple(measurements), filtered)
 
 
@@ -113,22 +106,7 @@ def _measurement(exhibit: HistogramFigure, sets: MethodResponses, name: str) -> 
     return perplexity(model=sets.inputs.checkpoint(exhibit.under or ""), responses=responses).append_label(name)
 
 
-def _filter(exhibit: HistogramFigure, model: str, sets: MethodResponses, value_set: ValueSet) -> Artifact:
-    """Return the artifact that the method's filter keeps of a set.
-
-    Raises UserError for a set that it does not filter.
-    """
-    with labels(f"{model} seed {sets.inputs.seed}"):
-        return sets.filtered(exhibit.data, value_set.responses)
-
-
-def _filters(exhibit: HistogramFigure, model: str, sets: MethodResponses) -> tuple[Artifact, ...]:
-    """Return the artifact that the method's filter keeps of each set that it filters."""
-    with labels(f"{model} seed {sets.inputs.seed}"):
-        return sets.all_filtered(exhibit.data)
-
-
-def _tests(exhibit: HistogramFigure, sets: Sequence[MeasuredSet]) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: HistogramFigure, sets: Sequence[MeasuredSet]) -> Tests:
     by_place = {(each.model, each.set.id): each for each in sets}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in sets}):
@@ -137,7 +115,7 @@ def _tests(exhibit: HistogramFigure, sets: Sequence[MeasuredSet]) -> dict[tuple[
             raise UserError(f"{exhibit.name}: a claim compares whole sets, not the filtered {filtered!r}")
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
             test = measured_less(metric=comparison.metric, better=better.measurements, worse=worse.measurements)
-        tests[model, comparison.better, comparison.worse] = test
+        tests[test_place(model, comparison)] = test
     return tests
 
 

@@ -17,6 +17,11 @@ Checkpoints = Mapping[tuple[str, str, int], Artifact]
 """What each (model, method, training seed) ends with."""
 
 
+TestPlace = tuple[str, str, str, str]
+"""Base model, better, worse, bench: one test, whichever of the bench's metrics an ordering is about."""
+Tests = Mapping[TestPlace, Artifact]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request for a run: a scale, training seeds, and a selection of base models and methods, empty for all.
@@ -59,6 +64,11 @@ def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Co
                 yield model, comparison
 
 
+def test_place(model: str, comparison: Comparison) -> TestPlace:
+    """Return the place of the test of an ordering on a base model."""
+    return model, comparison.better, comparison.worse, comparison.bench
+
+
 def metric_fields(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """Return one metric of `scores.json` as the fields of an `Estimate`: a withheld one has a note that says why."""
     is_withheld = scores["mean"][metric] is None
@@ -88,6 +98,8 @@ class Experiment(ABC):
     """The checkpoints that its rows are named after."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """What identifies the judge of each bench."""
+    tests: Tests = field(default_factory=dict)
+    """The paired tests of its claims, of which both sides are run."""
 
     @abstractmethod
     def targets(self) -> list[Artifact]:
@@ -103,4 +115,4 @@ class Experiment(ABC):
 
     def test(self, model: str, comparison: Comparison) -> Artifact | None:
         """Return ``comparison.json`` by metric, of an ordering of a claim; None where one of the two is not run."""
-        return None
+        return self.tests.get(test_place(model, comparison))

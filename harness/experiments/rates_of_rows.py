@@ -32,15 +32,11 @@ def _rate(scale: Recipe, model: str, method: str, rate: float) -> RowRate:
         return RowRate(model, method, rate, "the command line" if is_changed else scale.where)
     passed = table.models[model][own].passed
     chosen = "the rule" if passed else "no rate passes the rule: the smallest"
-    chosen += ("" if own == method else f"; that of {own}") + _at_full_size(scale, table)
-    return RowRate(model, method, rate, chosen, tuple(_moves(table, model, own)) if own == method else ())
-
-
-def _at_full_size(scale: Recipe, table: RateTable) -> str:
-    """Return a note where fewer pairs are trained on than the rate was chosen for, as with `--fast` and
-    `--limit`."""
+    chosen += "" if own == method else f"; that of {own}"
     here, there = scale.n_pairs, table.trained_on + table.held_out
-    return f"; chosen on {there:,} pairs, here for {here:,}" if here < there else ""
+    if here < there:  # as with --fast and --limit
+        chosen += f"; chosen on {there:,} pairs, here for {here:,}"
+    return RowRate(model, method, rate, chosen, tuple(_moves(table, model, own)) if own == method else ())
 
 
 def _moves(table: RateTable, model: str, method: str) -> Iterator[RateMove]:

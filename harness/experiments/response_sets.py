@@ -5,7 +5,7 @@ Each is built by the functions that the methods are composed of, so that what a 
 
 from dataclasses import dataclass
 
-from harness.engine.artifacts import Artifact
+from harness.engine.artifacts import Artifact, labels
 from harness.errors import UserError, unknown
 from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.steps.draw import drawn_responses
@@ -44,7 +44,8 @@ class MethodResponses:
 
         Raises UserError for a set that it does not filter.
         """
-        return self._made("filtered_sets", data, name)
+        with labels(f"{self.inputs.base_model} seed {self.inputs.seed}"):
+            return self._made("filtered_sets", data, name)
 
     def all_filtered(self, data: str) -> tuple[Artifact, ...]:
         """Return what the filter keeps of each set on the role that it filters."""

@@ -1,6 +1,6 @@
 """Examples of responses side by side, rows drawn by seed (in the manner of Tables 8 to 12)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engine.artifacts import Artifact, labels
@@ -47,7 +47,8 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
     selected."""
     models, seed = request.models_of(exhibit), request.seeds[0]
     groups = [(number, each) for number, each in enumerate(exhibit.groups) if each.model in models]
-    checkpoints = _checkpoints(request, [group for _, group in groups], seed)
+    columns = dict.fromkeys((group.model, method) for _, group in groups for method in group.methods.values())
+    checkpoints = {(*column, seed): request.checkpoint(*column, seed) for column in columns}
     return SamplesExperiment(
         exhibit=exhibit,
         models=models,
@@ -57,12 +58,6 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
             for number, group in groups
         ),
     )
-
-
-def _checkpoints(request: Request, groups: Iterable[SampleGroup], seed: int) -> Checkpoints:
-    """Return the checkpoints whose answers are shown."""
-    columns = dict.fromkeys((group.model, method) for group in groups for method in group.methods.values())
-    return {(model, method, seed): request.checkpoint(model, method, seed) for model, method in columns}
 
 
 def _responses(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -9,10 +10,9 @@ from evals.base import Benchmark, Setting
 from evals.judged_pairs import JudgedPairs
 from harness.engine.artifacts import Artifact, ancestry, find_step, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Checkpoints, Experiment, Request, metric_fields, stated
+from harness.experiments.interface import Checkpoints, Experiment, Request, Tests, metric_fields, stated, test_place
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
-from harness.papers.claims import Comparison
 from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
@@ -40,9 +40,6 @@ class BenchCell:
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
 """Each benchmark of a table, and what it is run with."""
 
-Tests = Mapping[tuple[str, str, str, str], Artifact]
-"""The paired test of each (model, better, worse, bench)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoresExperiment(Experiment):
@@ -52,22 +49,17 @@ class ScoresExperiment(Experiment):
     scale: Recipe
     methods: tuple[str, ...]
     cells: tuple[BenchCell, ...]
-    tests: Tests
 
     def targets(self) -> list[Artifact]:
         """List checkpoints, answers, verdicts, scores, tests."""
         judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
-        answers = [parent for artifact in judged for parent in artifact.parents() if parent.step == "respond"]
+        answers = [answer for cell in self.cells for answer in _answers(cell)]
         results = [*(cell.score for cell in self.cells), *self.tests.values()]
         return [*self.checkpoints.values(), *answers, *judged, *results]
 
     def scores(self) -> Mapping[str, Artifact]:
         """Return the score of each cell: `<model>-<method>-<bench>`."""
         return {f"{cell.model}-{cell.method}-{cell.bench}": cell.score for cell in self.cells}
-
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """Return the paired test of two methods on a bench."""
-        return self.tests.get((model, comparison.better, comparison.worse, comparison.bench))
 
     def result(self, store: Store) -> ScoresResult:
         """Read scores, learning rates, and, where the truth is known, the gold quality behind them."""
@@ -117,8 +109,11 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """Return the table on the request's scale."""
     scale, models = request.scale, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
-    benches = {bench: (load_benchmark(bench), bench_on(scale, bench)) for bench in _benches(exhibit)}
-    checkpoints = _checkpoints(request, models, methods)
+    benches = {
+        bench: (load_benchmark(bench), bench_on(scale, bench))
+        for bench in dict.fromkeys(column.bench for column in exhibit.columns)
+    }
+    checkpoints = {place: request.checkpoint(*place) for place in product(models, methods, request.seeds)}
     cells = tuple(
         cell
         for model_name in models
@@ -135,19 +130,6 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
         tests=_tests(exhibit, benches, cells),
         fingerprints={bench: benchmark.fingerprint(setting) for bench, (benchmark, setting) in benches.items()},
     )
-
-
-def _benches(table: ScoreTable) -> list[str]:
-    return list(dict.fromkeys(column.bench for column in table.columns))
-
-
-def _checkpoints(request: Request, models: Sequence[str], methods: Sequence[str]) -> Checkpoints:
-    return {
-        (model_name, method_name, seed): request.checkpoint(model_name, method_name, seed)
-        for model_name in models
-        for method_name in methods
-        for seed in request.seeds
-    }
 
 
 def _cells(
@@ -176,7 +158,7 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> T
     by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
     tests = {}
     for model_name, comparison in stated(table, {cell.model for cell in cells}):
-        name = (model_name, comparison.better, comparison.worse, comparison.bench)
+        name = test_place(model_name, comparison)
         pair = [by_place.get((model_name, method, comparison.bench)) for method in name[1:3]]
         if name not in tests and pair[0] and pair[1]:
             benchmark, setting = benches[comparison.bench]

@@ -1,6 +1,6 @@
 """Judge win rates between the paper's sets of responses (Table 1, figures 8 and 10), with the tests of their claims."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -9,9 +9,9 @@ from evals.judged_pairs import PairSetting
 from evals.pairwise.benchmark import BENCHMARK
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
-from harness.experiments.interface import Experiment, Request, metric_fields, stated
+from harness.experiments.interface import Experiment, Request, Tests, metric_fields, stated, test_place
 from harness.experiments.response_sets import responses_of
-from harness.papers.claims import EVEN, Comparison
+from harness.papers.claims import EVEN
 from harness.papers.win_rates import Match, WinRateTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
@@ -38,8 +38,6 @@ class WinRatesExperiment(Experiment):
 
     exhibit: WinRateTable
     played: tuple[Played, ...]
-    tests: Mapping[tuple[str, str, str], Artifact]
-    """The test of each (model, better, worse)."""
 
     def targets(self) -> list[Artifact]:
         """List verdicts, scores, tests."""
@@ -49,10 +47,6 @@ class WinRatesExperiment(Experiment):
     def scores(self) -> Mapping[str, Artifact]:
         """Return the score of each match: `<model>-<match>`."""
         return {f"{played.model}-{played.match.id}": played.score for played in self.played}
-
-    def test(self, model: str, comparison: Comparison) -> Artifact | None:
-        """Return the test of a match against 50 %, or of two matches on the same prompts."""
-        return self.tests.get((model, comparison.better, comparison.worse))
 
     def result(self, store: Store) -> WinRatesResult:
         """Read the win rates."""
@@ -103,27 +97,16 @@ def _play(
     return Played(model, match, tuple(judgments), score)
 
 
-def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) -> dict[tuple[str, str, str], Artifact]:
+def _tests(exhibit: WinRateTable, bench: PairSetting, played: Sequence[Played]) -> Tests:
+    """Test each match that a claim compares: with another on the same prompts, or with an even win rate."""
     by_place = {(each.model, each.match.id): each.judgments for each in played}
     tests = {}
     for model, comparison in stated(exhibit, {each.model for each in played}):
-        judgments = {id: by_place[model, id] for id in _matches(comparison)}
+        pair = [by_place[model, id] for id in (comparison.better, comparison.worse) if id != EVEN]
         with labels(f"{model} {comparison.better} against {comparison.worse}"):
-            test = _test(bench, comparison, judgments)
-        tests[model, comparison.better, comparison.worse] = test
+            test = BENCHMARK.compare(bench, *pair) if len(pair) == 2 else BENCHMARK.compare_with_even(bench, *pair)
+        tests[test_place(model, comparison)] = test
     return tests
-
-
-def _matches(comparison: Comparison) -> Iterator[str]:
-    """Return the matches that a comparison is of: one where it is compared with an even win rate."""
-    return (id for id in (comparison.better, comparison.worse) if id != EVEN)
-
-
-def _test(bench: PairSetting, comparison: Comparison, judgments: Mapping[str, Sequence[Artifact]]) -> Artifact:
-    if EVEN in (comparison.better, comparison.worse):
-        (only,) = judgments.values()
-        return BENCHMARK.compare_with_even(bench, only)
-    return BENCHMARK.compare(bench, judgments[comparison.better], judgments[comparison.worse])
 
 
 def _win_rate(played: Played, store: Store, judge: str) -> WinRate:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from evals.base import RESAMPLES, ItemResults, Scored
 from evals.scoring import SharedItems, better_is_more, on_shared_items
-from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM
-from evals.stats.regression import Change, Sides, Unchanged, compare_runs
+from evals.stats.comparison import MIN_DEGREES_OF_FREEDOM, SeedSpread, seed_spread
+from evals.stats.regression import Change, Sides, compare_runs
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import require_writable
 from harness.recipes.registries import load_benchmark
@@ -119,27 +119,18 @@ def _by_game(rows: Sequence[Judgment]) -> dict[tuple[str, str, int], tuple[str, 
 def _comparison(before: FinishedRun, after: FinishedRun, cells: Sequence[_Compared]) -> RunComparison:
     scores = _scores(cells)
     return RunComparison(
-        baseline=_run(before),
-        candidate=_run(after),
+        baseline=ComparedRun(str(before.folder), before.manifest.run, before.manifest.seeds),
+        candidate=ComparedRun(str(after.folder), after.manifest.run, after.manifest.seeds),
         scale=before.manifest.scale,
         fast=before.manifest.fast,
         judges={each.name[2]: each.before.judge for each in cells},
         resamples=RESAMPLES,
         n_tests=sum(score.p_value is not None for score in scores),
         scores=tuple(scores),
-        only_baseline=_missing(before, after),
-        only_candidate=_missing(after, before),
+        only_baseline=tuple(" ".join(name) for name in before.cells if name not in after.cells),
+        only_candidate=tuple(" ".join(name) for name in after.cells if name not in before.cells),
         notes=tuple(_notes(before, after, scores)),
     )
-
-
-def _run(run: FinishedRun) -> ComparedRun:
-    return ComparedRun(str(run.folder), run.manifest.run, run.manifest.seeds)
-
-
-def _missing(run: FinishedRun, other: FinishedRun) -> tuple[str, ...]:
-    """Return the cells that `run` alone has."""
-    return tuple(" ".join(name) for name in run.cells if name not in other.cells)
 
 
 def _notes(before: FinishedRun, after: FinishedRun, scores: Sequence[ComparedScore]) -> Iterator[str]:
@@ -171,13 +162,17 @@ class _Measured:
         statistics = self.shared.statistics
         return Sides(statistics[:n_before], statistics[n_before:], self.shared.n_items)
 
+    @property
+    def spread(self) -> SeedSpread:
+        return seed_spread(self.shared.statistics, self.shared.n_items, resamples=RESAMPLES)
+
 
 def _scores(cells: Sequence[_Compared]) -> list[ComparedScore]:
     if all(each.is_same for each in cells):  # nothing to test, so nothing to learn from either
         return [_untested(each, metric) for each in cells for metric in each.metrics]
     measured = [one for each in cells for one in _measured(each)]
     known = [one for one in measured if not one.shared.withheld]
-    unchanged = [Unchanged(one.shared.statistics, one.shared.n_items) for one in known if one.cell.is_same]
+    unchanged = [one.spread for one in known if one.cell.is_same]
     changes = iter(compare_runs([one.sides for one in known if not one.cell.is_same], unchanged, resamples=RESAMPLES))
     return [
         _untested(one.cell, one.metric, one.shared.withheld)

@@ -1,9 +1,8 @@
 """The pairs whose verdict flipped: won against the bench's baseline in one run and not in the other."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.records import Judgment, outcome
+from harness.records import Judgment, by_prompt, outcome
 from harness.regress.runs import CellName, RunCell
 from reports.viewer import Pair, Side, Verdict
 
@@ -16,7 +15,7 @@ def flipped_pairs(name: CellName, before: RunCell, after: RunCell) -> Iterator[P
     shared = before.shared_seeds(after)
     seeds = [(seed, seed) for seed in shared] if shared else list(zip(before.verdicts, after.verdicts, strict=False))
     for of_baseline, of_candidate in seeds:
-        first, second = _by_prompt(before.rows[of_baseline]), _by_prompt(after.rows[of_candidate])
+        first, second = by_prompt(before.rows[of_baseline]), by_prompt(after.rows[of_candidate])
         for prompt_id in first.keys() & second.keys():
             pair = _pair(name, (of_baseline, first[prompt_id]), (of_candidate, second[prompt_id]))
             if pair:
@@ -57,10 +56,3 @@ def _verdict(run: str, row: Judgment) -> Verdict:
     return Verdict(
         f"{run} run, its answer {place}", row.verdict, row.preference, outcome([row]), row.reply or row.error
     )
-
-
-def _by_prompt(rows: Sequence[Judgment]) -> Mapping[str, Sequence[Judgment]]:
-    by_prompt: dict[str, list[Judgment]] = defaultdict(list)
-    for row in rows:
-        by_prompt[row.prompt.id].append(row)
-    return by_prompt

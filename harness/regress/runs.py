@@ -115,8 +115,11 @@ def _artifact(run: Path, place: str) -> Artifact:
             " run its command again"
         )
     require_intact(folder)
-    step, _, key = place.partition("/")
-    return Artifact(step, 0, {}, {}, key, "", {}, bound_to=folder)
+    return _bound_to(folder)
+
+
+def _bound_to(folder: Path) -> Artifact:
+    return Artifact(folder.parent.name, 0, {}, {}, folder.name, "", {}, bound_to=folder)
 
 
 def input_of(artifact: Artifact, name: str) -> Artifact | None:
@@ -130,7 +133,7 @@ def input_of(artifact: Artifact, name: str) -> Artifact | None:
     if found is None:
         raise UserError(f"{root} no longer has the {name} of {artifact.step}; run the same command again")
     require_intact(found.parent)
-    return Artifact(found.parent.parent.name, 0, {}, {}, key, "", {}, bound_to=found.parent)
+    return _bound_to(found.parent)
 
 
 def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
@@ -155,15 +158,12 @@ def require_comparable(baseline: FinishedRun, candidate: FinishedRun) -> None:
             f"{baseline.folder} and {candidate.folder} have no model, method and bench in common; run the same of them"
         )
     for name in shared:
-        _require_one_judge(name[2], baseline.cells[name], candidate.cells[name])
-
-
-def _require_one_judge(bench: str, before: RunCell, after: RunCell) -> None:
-    if before.judge != after.judge:
-        raise UserError(
-            f"{bench} was judged by {before.judge} in the baseline, by {after.judge} in the candidate (fingerprints of "
-            "judge, prompt and parser); run the baseline again with the candidate's judge"
-        )
+        before_judge, after_judge = baseline.cells[name].judge, candidate.cells[name].judge
+        if before_judge != after_judge:
+            raise UserError(
+                f"{name[2]} was judged by {before_judge} in the baseline, by {after_judge} in the candidate"
+                " (fingerprints of judge, prompt and parser); run the baseline again with the candidate's judge"
+            )
 
 
 def require_same_prompts(bench: str, before: RunCell, after: RunCell) -> None:

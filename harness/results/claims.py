@@ -8,7 +8,7 @@ class ComparisonResult:
     """One paired test; `difference` is better minus worse, in `unit` (worse minus better where less is better).
 
     `ci95` is of the difference by itself; `p_value` is of its test with the family's spread of training seeds, `p_holm`
-    of it as one of the paper's `ClaimsResult.n_orderings`. `verdict` is "holds", "fails" or "undecided" on methods;
+    of it as one of the paper's `Manifest.n_orderings`. `verdict` is "holds", "fails" or "undecided" on methods;
     with too few training seeds "above", "below" or "undecided" on these checkpoints. Beside an undecided one stand
     `minimum_detectable_effect` (in `unit`) and what would decide a difference of the size observed: `prompts_needed`,
     `seeds_needed`, and in words the one that is `needed`. One that is "withheld" has a `note` that says why; one that
@@ -40,7 +40,7 @@ class ComparisonResult:
 class ClaimResult:
     """One claim of the paper about one of its exhibits, with the outcome of its paired tests.
 
-    `verdict` is "holds", "fails" or "undecided", with `p_adjusted` as one of the paper's `ClaimsResult.n_claims`; "not
+    `verdict` is "holds", "fails" or "undecided", with `p_adjusted` as one of the paper's `Manifest.n_claims`; "not
     run" where not all of it was, on `only_models` where that is some of its base models; "withheld" where some
     comparison is; "no verdict" with too few training seeds. `quantifier` says of how many orderings it must be found:
     "all" or "most". `contained_in` names claims of the paper that say all that it says, and more.
@@ -56,18 +56,3 @@ class ClaimResult:
     only_models: tuple[str, ...] = ()
     contained_in: tuple[str, ...] = ()
     comparisons: tuple[ComparisonResult, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimsResult:
-    """The claims of a run, and the two families of the whole paper that their p-values are adjusted over."""
-
-    claims: tuple[ClaimResult, ...]
-    n_tests: int
-    """Tests of this run behind its claims, each counted once."""
-    n_claims: int
-    """Claims of the whole paper."""
-    n_orderings: int
-    """Their different orderings."""
-    seeds_for_verdict: int
-    """How many training seeds a verdict on methods takes."""

@@ -95,10 +95,12 @@ class Manifest:
     results: tuple[Result, ...]
     claims: tuple[ClaimResult, ...]
     n_tests: int
-    """As in `harness.results.claims.ClaimsResult`, like the next three."""
+    """Tests of this run behind its claims, each counted once."""
     n_claims: int
     n_orderings: int
+    """Claims of the whole paper and their different orderings: the two families that p-values are adjusted over."""
     seeds_for_verdict: int
+    """How many training seeds a verdict on methods takes."""
     deviations: tuple[Deviation, ...]
     disagreements: tuple[Finding, ...]
     """Where the paper disagrees with itself."""

@@ -8,8 +8,8 @@ the same whether its exhibit is run alone or with all others. The orderings are 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from evals.scoring import measured_difference
 from harness.engine.artifacts import Artifact
@@ -18,7 +18,7 @@ from harness.experiments import Experiment
 from harness.papers.claims import EVEN, Claim, Comparison
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibits
-from harness.results.claims import ClaimResult, ClaimsResult, ComparisonResult
+from harness.results.claims import ClaimResult, ComparisonResult
 
 if TYPE_CHECKING:
     from evals.stats.comparison import PairedDifference, TTest
@@ -42,26 +42,19 @@ class Families:
         return cls(sum(len(each.claims) for each in exhibits), sum(len(_orderings(each)) for each in exhibits))
 
 
-def decide_claims(experiments: Sequence[Experiment], store: Store) -> ClaimsResult:
-    """Decide the claims of the experiments, as members of their paper's families."""
-    from evals.stats.comparison import MIN_SEEDS
-
-    paper = experiments[0].exhibit.paper.name
-    families = Families.of(paper)
-    contained = _contained(load_exhibits(paper))
+def decide_claims(
+    experiments: Sequence[Experiment], store: Store, families: Families
+) -> tuple[tuple[ClaimResult, ...], int]:
+    """Decide the claims of the experiments, as members of their paper's `families`; return them, and how many tests
+    they rest on, each counted once."""
+    contained = _contained(load_exhibits(experiments[0].exhibit.paper.name))
     claims: list[ClaimResult] = []
     n_tests = 0
     for experiment in experiments:
         orderings = _decided_orderings(experiment, store, families.orderings)
         n_tests += sum(each.test is not None for each in orderings.values())
         claims += _decided_claims(experiment, orderings, families.claims)
-    return ClaimsResult(
-        claims=tuple(replace(claim, contained_in=contained[claim.id]) for claim in claims),
-        n_tests=n_tests,
-        n_claims=families.claims,
-        n_orderings=families.orderings,
-        seeds_for_verdict=MIN_SEEDS,
-    )
+    return tuple(replace(claim, contained_in=contained[claim.id]) for claim in claims), n_tests
 
 
 def _orderings(exhibit: AnyExhibit) -> list[OrderingKey]:
@@ -92,21 +85,23 @@ def _contained(exhibits: Sequence[AnyExhibit]) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Ordering:
-    """One test of an exhibit, by the sides of its `first` statement."""
+    """One test of an exhibit, by the sides of its `first` statement; `result` is its record, empty where a side is not
+    run."""
 
     first: str
     model: str
     place: str = ""
-    """Where its test lies in the store; empty where a side is not run."""
-    withheld: str = ""
-    """Why both sides were run, and yet cannot be compared."""
-    ci95: tuple[float, float] | None = None
-    n_prompts: int | None = None
-    unit: str = "points"
+    """Where its test lies in the store."""
+    result: Mapping[str, Any] = field(default_factory=dict)
     difference: "PairedDifference | None" = None
     test: "TTest | None" = None
     p_adjusted: float = 1.0
     power: "Power | None" = None
+
+    @property
+    def withheld(self) -> str:
+        """Why both sides were run, and yet cannot be compared."""
+        return str(self.result.get("withheld", ""))
 
     @property
     def covers_training_seeds(self) -> bool:
@@ -117,6 +112,16 @@ class _Ordering:
         """Return the difference, above 0 where the stated ordering is found."""
         assert self.difference is not None
         return self.difference.difference if stated.better == self.first else -self.difference.difference
+
+    def interval(self, stated: Comparison) -> tuple[float, float]:
+        """Return the 95 % interval of the difference that `favours` returns."""
+        low, high = self.result["ci95"]
+        is_reversed = (stated.better == self.first) == (self.first == EVEN)  # a record never has EVEN first
+        return (-high, -low) if is_reversed else (low, high)
+
+
+_Stated = Sequence[tuple[Comparison, _Ordering]]
+"""The orderings of a claim, as it states them, with their tests."""
 
 
 def _decided_orderings(experiment: Experiment, store: Store, family_size: int) -> dict[OrderingKey, _Ordering]:
@@ -154,19 +159,11 @@ def _measured_ordering(experiment: Experiment, store: Store, model: str, stated:
     result = store.bind(test).json("comparison.json")[stated.metric]
     place = _place_of(test, experiment, model, stated)
     if "withheld" in result:
-        return _Ordering(stated.better, model, place, result["withheld"])
-    difference, ci95 = measured_difference(result), result["ci95"]
+        return _Ordering(stated.better, model, place, result)
+    difference = measured_difference(result)
     if stated.better == EVEN:
-        difference, ci95 = replace(difference, difference=-difference.difference), _reversed(ci95)
-    return _Ordering(
-        stated.better,
-        model,
-        place,
-        ci95=tuple(ci95),
-        n_prompts=result["n_prompts"],
-        unit=result.get("unit", "points"),
-        difference=difference,
-    )
+        difference = replace(difference, difference=-difference.difference)
+    return _Ordering(stated.better, model, place, result, difference)
 
 
 def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Comparison) -> str:
@@ -176,11 +173,6 @@ def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Compar
     """
     reverse = experiment.test(model, replace(stated, better=stated.worse, worse=stated.better))
     return min(place(each) for each in (test, reverse) if each is not None)
-
-
-def _reversed(ci95: Sequence[float]) -> tuple[float, float]:
-    low, high = ci95
-    return -high, -low
 
 
 def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[tuple[str, ...], ...]:
@@ -201,36 +193,27 @@ def _decided_claims(
     from evals.stats.multiplicity import holm
 
     claims = experiment.exhibit.claims
-    evidence = [_evidence(claim, orderings) for claim in claims]
-    p_values = [min(each) if each else 1.0 for each in evidence]
-    adjusted = holm(p_values, family_size)
-    return [
-        _decided(experiment, claim, orderings, each, p_adjusted)
-        for claim, each, p_adjusted in zip(claims, evidence, adjusted, strict=True)
-    ]
+    stated = [[(each, orderings[_key(model, each)]) for model, each in claim.orderings()] for claim in claims]
+    evidence = [_evidence(claim, each) for claim, each in zip(claims, stated, strict=True)]
+    adjusted = holm([min(each) if each else 1.0 for each in evidence], family_size)
+    return [_decided(experiment, *each) for each in zip(claims, stated, evidence, adjusted, strict=True)]
 
 
-def _evidence(claim: Claim, orderings: Mapping[OrderingKey, _Ordering]) -> tuple[float, float] | None:
+def _evidence(claim: Claim, stated: _Stated) -> tuple[float, float] | None:
     """Return (p of "it holds", p of "it fails"), two-sided; None where a claim gets no verdict: not all of it was run,
     or with too few training seeds."""
     from evals.stats.multiplicity import evidence
 
-    tests = [(orderings[_key(model, each)], each) for model, each in claim.orderings()]
-    p_values = [each.test.p_value for each, _ in tests if each.test and each.covers_training_seeds]
-    if len(p_values) < len(tests):
+    p_values = [each.test.p_value for _, each in stated if each.test and each.covers_training_seeds]
+    if len(p_values) < len(stated):
         return None
-    return evidence(p_values, [each.favours(stated) > 0 for each, stated in tests], claim.at_least)
+    return evidence(p_values, [ordering.favours(each) > 0 for each, ordering in stated], claim.at_least)
 
 
 def _decided(
-    experiment: Experiment,
-    claim: Claim,
-    orderings: Mapping[OrderingKey, _Ordering],
-    evidence: tuple[float, float] | None,
-    p_adjusted: float,
+    experiment: Experiment, claim: Claim, stated: _Stated, evidence: tuple[float, float] | None, p_adjusted: float
 ) -> ClaimResult:
-    verdict = _verdict(claim, orderings, evidence, p_adjusted)
-    stated = [(each, orderings[_key(model, each)]) for model, each in claim.orderings()]
+    verdict = _verdict([ordering for _, ordering in stated], evidence, p_adjusted)
     rests_on = _rests_on(claim, stated, verdict)
     comparisons = (
         _comparison(each, ordering, verdict if place in rests_on else "")
@@ -249,19 +232,13 @@ def _decided(
     )
 
 
-def _verdict(
-    claim: Claim,
-    orderings: Mapping[OrderingKey, _Ordering],
-    evidence: tuple[float, float] | None,
-    p_adjusted: float,
-) -> str:
+def _verdict(orderings: Sequence[_Ordering], evidence: tuple[float, float] | None, p_adjusted: float) -> str:
     from evals.stats.multiplicity import SIGNIFICANCE
 
     if evidence is None:
-        stated = [orderings[_key(model, each)] for model, each in claim.orderings()]
-        if all(each.difference for each in stated):
+        if all(each.difference for each in orderings):
             return "no verdict"
-        return "withheld" if all(each.difference or each.withheld for each in stated) else "not run"
+        return "withheld" if all(each.difference or each.withheld for each in orderings) else "not run"
     if p_adjusted >= SIGNIFICANCE:
         return "undecided"
     p_holds, p_fails = evidence
@@ -275,7 +252,7 @@ def _only_models(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     return run if len(run) < len(stated) else ()
 
 
-def _rests_on(claim: Claim, stated: Sequence[tuple[Comparison, _Ordering]], verdict: str) -> set[int]:
+def _rests_on(claim: Claim, stated: _Stated, verdict: str) -> set[int]:
     """Return the orderings that are decided with their claim, by place.
 
     These are all of one that holds with all; of one that fails with any the one that is most clearly reversed. A claim
@@ -305,7 +282,7 @@ def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> Com
         note=ordering.withheld,
         test=ordering.place,
     )
-    if ordering.ci95 is None or ordering.test is None:
+    if ordering.test is None:
         return not_tested
     verdict = with_claim or _verdict_on_ordering(ordering, stated)
     power = asdict(ordering.power) if ordering.power and verdict == "undecided" else {}
@@ -313,11 +290,11 @@ def _comparison(stated: Comparison, ordering: _Ordering, with_claim: str) -> Com
         not_tested,
         verdict=verdict,
         difference=ordering.favours(stated),
-        ci95=ordering.ci95 if stated.better == ordering.first else _reversed(ordering.ci95),
+        ci95=ordering.interval(stated),
         p_value=ordering.test.p_value,
         p_holm=ordering.p_adjusted,
-        n_prompts=ordering.n_prompts,
-        unit=ordering.unit,
+        n_prompts=ordering.result["n_prompts"],
+        unit=ordering.result.get("unit", "points"),
         **power,
     )
 

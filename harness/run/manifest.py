@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,33 @@ from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
 from harness.results.exhibits import ScoresResult
 from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, StepRecord, read_manifest
-from harness.run.claims import decide_claims
+from harness.run.claims import Families, decide_claims
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The way and time a run was made; `ran` holds the keys of the artifacts it made.
+def build_manifest(
+    name: str,
+    experiments: Sequence[Experiment],
+    request: Request,
+    store: Store,
+    folder: Path,
+    *,
+    started: datetime,
+    ran: frozenset[str],
+) -> Manifest:
+    """Build the manifest, for `folder`, of the run `name` of this command, which ends now.
 
-    `store` is where the store is, as seen from the manifest's folder.
+    All its artifacts are in the store; `ran` holds the keys of those that it made.
     """
+    from evals.stats.comparison import MIN_SEEDS
 
-    command: str
-    started: datetime
-    ended: datetime
-    ran: frozenset[str]
-    store: str
-
-
-def build_manifest(name: str, experiments: Sequence[Experiment], request: Request, store: Store, run: Run) -> Manifest:
-    """Build the manifest of the run `name`, whose artifacts are all in the store."""
+    ended = datetime.now(UTC)
     scale, paper = request.scale, experiments[0].exhibit.paper
-    made = [(one, store.record(one)) for one in _behind(experiments) if store.has(one)]
+    graph = ancestry(target for experiment in experiments for target in experiment.targets())
+    made = [(one, store.record(one)) for one in graph if store.has(one)]
     stale = store.staleness(one for one, _ in made)
     models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
-    claims = decide_claims(experiments, store)
+    families = Families.of(paper.name)
+    claims, n_tests = decide_claims(experiments, store, families)
     return Manifest(
         run=name,
         paper=paper,
@@ -55,11 +59,11 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
         fast=scale.is_reduced,
         seeds=request.seeds,
         options=encode(request.asked or {}),
-        command=run.command,
-        started=run.started.isoformat(timespec="seconds"),
-        ended=run.ended.isoformat(timespec="seconds"),
-        seconds=round((run.ended - run.started).total_seconds(), 1),
-        store=run.store,
+        command=" ".join(["harness", *sys.argv[1:]]),
+        started=started.isoformat(timespec="seconds"),
+        ended=ended.isoformat(timespec="seconds"),
+        seconds=round((ended - started).total_seconds(), 1),
+        store=os.path.relpath(store.root, folder),
         judge=_judge(experiments, scale),
         teacher=scale.models.get("teacher", ""),
         provenance={
@@ -73,14 +77,14 @@ def build_manifest(name: str, experiments: Sequence[Experiment], request: Reques
             name: Model(role.reference, role.description) for name, role in scale.base_models.items() if name in models
         },
         results=tuple(experiment.result(store) for experiment in experiments),
-        claims=claims.claims,
-        n_tests=claims.n_tests,
-        n_claims=claims.n_claims,
-        n_orderings=claims.n_orderings,
-        seeds_for_verdict=claims.seeds_for_verdict,
+        claims=claims,
+        n_tests=n_tests,
+        n_claims=families.claims,
+        n_orderings=families.orderings,
+        seeds_for_verdict=MIN_SEEDS,
         deviations=(*_changed_settings(experiments, scale), *load_deviations(paper.name)),
         disagreements=tuple(check_paper(paper.name)),
-        steps=tuple(_step(artifact, record, run.ran, stale.why(artifact.key)) for artifact, record in made),
+        steps=tuple(_step(artifact, record, ran, stale.why(artifact.key)) for artifact, record in made),
     )
 
 
@@ -92,10 +96,6 @@ def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[
     return [
         Deviation("changed-setting", f"as in {scale.where}", each, "asked for on the command line") for each in asked
     ]
-
-
-def _behind(experiments: Sequence[Experiment]) -> list[Artifact]:
-    return ancestry(target for experiment in experiments for target in experiment.targets())
 
 
 def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:

@@ -1,10 +1,9 @@
 """Tables of benchmark scores (Tables 3 to 7 of SGPO)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.errors import UserError
 from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest
@@ -26,8 +25,8 @@ class _Line:
 def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Records]:
     """Set the table of one run beside the published one, its chart, and the details of both.
 
-    Raises UserError for a model, a row or a column the paper's table does not have, for two scores of one cell, and for
-    a column whose scores come from two judges.
+    Raises UserError for a model, a row or a column the paper's table does not have, and for a column whose
+    scores come from two judges.
     """
     exhibit = result.exhibit
     columns = _columns(result)
@@ -60,7 +59,7 @@ def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[ScoreColu
     exhibit = result.exhibit
     for model in result.models:
         exhibit.paper.model(model)
-    scores = _by_cell(result.cells)
+    scores = {(score.model, score.method, score.bench, score.metric): score for score in result.cells}
     for model in exhibit.models:
         if model in result.models:
             for method in result.rows:
@@ -68,23 +67,10 @@ def _lines(manifest: Manifest, result: ScoresResult, columns: Sequence[ScoreColu
                 yield _Line(model, exhibit.row(method), tuple(cells))
 
 
-_CellName = tuple[str, str, str, str]
-
-
-def _by_cell(cells: Iterable[Score]) -> dict[_CellName, Score]:
-    scores: dict[_CellName, Score] = {}
-    for score in cells:
-        name = (score.model, score.method, score.bench, score.metric)
-        if name in scores:
-            raise UserError(f"the manifest has two scores for {' / '.join(name)}")
-        scores[name] = score
-    return scores
-
-
 def _compared(
     manifest: Manifest,
     exhibit: ScoreTable,
-    scores: Mapping[_CellName, Score],
+    scores: Mapping[tuple[str, str, str, str], Score],
     model: str,
     method: str,
     column: ScoreColumn,

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.errors import UserError
 from harness.papers.paper import Number
 from harness.papers.win_rates import Match, WinRateTable
 from harness.results.exhibits import WinRate, WinRatesResult
@@ -43,8 +42,7 @@ READING = "win rates are means over both orders, a tie counting half; a prompt i
 def win_rates(manifest: Manifest, result: WinRatesResult) -> tuple[list[Block], Records]:
     """Show ours beside the paper's, match by match, drawn too where the paper draws them.
 
-    Raises UserError for a match or a model the exhibit does not have, for two win rates of one match, and for two
-    judges.
+    Raises UserError for a match or a model the exhibit does not have, and for two judges.
     """
     exhibit = result.exhibit
     lines = list(_lines(manifest, result))
@@ -61,13 +59,10 @@ def win_rates(manifest: Manifest, result: WinRatesResult) -> tuple[list[Block], 
 def _lines(manifest: Manifest, result: WinRatesResult) -> Iterator[_Line]:
     """Yield the lines in the order of the exhibit's models and matches."""
     exhibit = result.exhibit
-    rates: dict[tuple[str, str], WinRate] = {}
     for rate in result.cells:
         exhibit.paper.model(rate.model)
         exhibit.match(rate.match)
-        if (rate.model, rate.match) in rates:
-            raise UserError(f"the manifest has two win rates for {rate.model} / {rate.match}")
-        rates[rate.model, rate.match] = rate
+    rates = {(rate.model, rate.match): rate for rate in result.cells}
     why_not = obstacle(manifest.scale, manifest.fast, manifest.judge.name, exhibit.paper.scale, exhibit.judge)
     all_printed = exhibit.numbers()
     for model in (model for model in exhibit.models if model in result.models):

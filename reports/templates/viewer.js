@@ -252,26 +252,13 @@
 
   async function copyLink() {
     const button = find(".pv-copy");
-    button.textContent = (await copied(location.href)) ? "Copied" : "Copy it from the address bar";
-    setTimeout(() => (button.textContent = "Copy link"), 2000);
-  }
-
-  async function copied(value) {
     try {
-      await navigator.clipboard.writeText(value);
-      return true;
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Copied";
     } catch {
-      return copiedByHand(value);
+      button.textContent = "Copy it from the address bar"; // where a page may not
     }
-  }
-
-  function copiedByHand(value) {
-    const area = element("textarea", "", value);
-    dialog.append(area); // what is outside a modal dialog cannot be selected
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
+    setTimeout(() => (button.textContent = "Copy link"), 2000);
   }
 
   // ---- one pair -----------------------------------------------------------------------------------------------------
@@ -324,7 +311,7 @@
     const parts = index.facets.map((name, facet) =>
       element("div", "", element("dt", "", name), element("dd", "", pair.facets[facet])),
     );
-    const outcomes = pair.verdicts.map(({ shown, outcome }) => element("div", "", chip(outcome), element("span", "", shown)));
+    const outcomes = pair.verdicts.map(({ heading, outcome }) => element("div", "", chip(outcome), element("span", "", heading)));
     const verdicts = element("div", "pv-facts", ...outcomes);
     const facets = element("dl", "pv-facts", ...parts, element("div", "", element("dt", "", "id"), element("dd", "", pair.id)));
     return element("div", "", verdicts, facets);
@@ -368,7 +355,7 @@
 
   // ---- differences --------------------------------------------------------------------------------------------------
 
-  const MOST_CELLS = 150e6; // words × words beyond which the differences are not looked for
+  const MOST_CELLS = 150e6; // words × words, a byte each, beyond which the differences are not looked for
   const QUICK_CELLS = 4e6; // up to which they are there at once, a few ms
 
   function answers(pair, left, right) {
@@ -437,66 +424,31 @@
     return [...nodes, content.slice(done)];
   }
 
-  // The places, in each of two lists of words, of a longest common subsequence, in memory linear in their lengths
-  // (Hirschberg, CACM 18(6), 1975).
+  // The places, in each of two lists of words, of a longest common subsequence.
   function common(left, right) {
     const numbers = new Map();
-    const numbered = (words) =>
-      Int32Array.from(words, (word) => {
-        if (!numbers.has(word)) numbers.set(word, numbers.size);
-        return numbers.get(word);
-      });
-    const a = numbered(left);
-    const b = numbered(right);
-    const inLeft = new Set();
-    const inRight = new Set();
-    const keep = (i, j) => {
-      inLeft.add(i);
-      inRight.add(j);
-    };
-
-    // Halves a[from, to) where the lengths of the best subsequences of both halves with parts of b add up to the most.
-    const solve = (from, to, start, end) => {
-      while (from < to && start < end && a[from] === b[start]) keep(from++, start++);
-      while (from < to && start < end && a[to - 1] === b[end - 1]) keep(--to, --end);
-      if (from === to || start === end) return;
-      if (to - from === 1) {
-        const place = b.subarray(start, end).indexOf(a[from]);
-        if (place >= 0) keep(from, start + place);
-        return;
+    for (const word of [...left, ...right]) if (!numbers.has(word)) numbers.set(word, numbers.size);
+    const [a, b] = [left, right].map((words) => Int32Array.from(words, (word) => numbers.get(word)));
+    const skipsLeft = new Uint8Array(a.length * b.length); // whether, at a pair of places, the left word goes first
+    let below = new Int32Array(b.length + 1); // the lengths from a pair of places on, of the row before
+    for (let i = a.length - 1; i >= 0; i -= 1) {
+      const row = new Int32Array(b.length + 1);
+      for (let j = b.length - 1; j >= 0; j -= 1) {
+        const isLeft = below[j] >= row[j + 1];
+        skipsLeft[i * b.length + j] = isLeft ? 1 : 0;
+        row[j] = a[i] === b[j] ? below[j + 1] + 1 : isLeft ? below[j] : row[j + 1];
       }
-      const middle = (from + to) >> 1;
-      const before = lengths(from, middle, start, end, 1);
-      const after = lengths(middle, to, start, end, -1);
-      const width = end - start;
-      let best = 0;
-      for (let k = 1; k <= width; k += 1) {
-        if (before[k] + after[width - k] > before[best] + after[width - best]) best = k;
-      }
-      solve(from, middle, start, start + best);
-      solve(middle, to, start + best, end);
-    };
-
-    // Entry k: the length for a[from, to) and the first k words of b[start, end), or the last k where `step` is -1.
-    const lengths = (from, to, start, end, step) => {
-      const width = end - start;
-      const row = new Int32Array(width + 1);
-      const firstA = step > 0 ? from : to - 1;
-      const firstB = step > 0 ? start : end - 1;
-      for (let i = 0; i < to - from; i += 1) {
-        const word = a[firstA + step * i];
-        let diagonal = 0;
-        for (let k = 1; k <= width; k += 1) {
-          const above = row[k];
-          if (word === b[firstB + step * (k - 1)]) row[k] = diagonal + 1;
-          else if (row[k - 1] > above) row[k] = row[k - 1];
-          diagonal = above;
-        }
-      }
-      return row;
-    };
-
-    solve(0, a.length, 0, b.length);
+      below = row;
+    }
+    const [inLeft, inRight] = [new Set(), new Set()];
+    let [i, j] = [0, 0];
+    while (i < a.length && j < b.length) {
+      if (a[i] === b[j]) {
+        inLeft.add(i++);
+        inRight.add(j++);
+      } else if (skipsLeft[i * b.length + j]) i += 1;
+      else j += 1;
+    }
     return [inLeft, inRight];
   }
 

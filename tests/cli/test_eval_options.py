@@ -41,7 +41,7 @@ SUBJECTS = {
 REFUSED = [
     (subject, option)
     for subject, (option, applies) in product(SUBJECTS, APPLIES.items())
-    if subject not in applies.to and option.lstrip("-") not in SUBJECTS
+    if subject not in applies and option.lstrip("-") not in SUBJECTS
 ]
 
 

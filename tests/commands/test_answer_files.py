@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.answer_files import read_answer_file
-from evals.official_data import load_baseline, outputs_model, read_outputs
+from evals.official_data import load_baseline
 from harness.errors import UserError
 from harness.records import Prompt
 from tests.chat_server import ChatServer
@@ -77,7 +77,7 @@ def test_a_layout_is_told_by_its_content(tmp_path: Path, layout: Callable[[Rows]
     if layout in (as_table, as_tabs) and "json" in name:
         pytest.skip("a table is not called JSON")
     path = write(tmp_path / name, layout(answers(generator="m")))
-    read = read_outputs("pairwise", path, PROMPTS)
+    read = read_answer_file("pairwise", path).join(PROMPTS)
     assert [(row.text, row.writer) for row in read] == [(f"Blue {place}.", "m") for place in range(6)]
 
 
@@ -86,20 +86,25 @@ def test_an_answer_that_is_missing_is_no_empty_one(tmp_path: Path, layout: Calla
     rows[2]["output"] = None
     path = write(tmp_path / "mine", layout(rows))
     with pytest.raises(UserError, match=r"the output of row 3 is null, .* \(1 of the 6 are\); give it one, or"):
-        read_outputs("pairwise", path, PROMPTS)
-    assert [row.prompt.id for row in read_outputs("pairwise", path, PROMPTS, allow_missing=True)] == list("01345")
+        read_answer_file("pairwise", path).join(PROMPTS)
+    assert [row.prompt.id for row in read_answer_file("pairwise", path).join(PROMPTS, allow_missing=True)] == list(
+        "01345"
+    )
 
 
 def test_an_empty_answer_is_one(tmp_path: Path) -> None:
     rows = answers(generator="m")
     rows[0]["output"] = ""
-    assert read_outputs("pairwise", write(tmp_path / "mine.json", as_json(rows)), PROMPTS)[0].text == ""
+    assert read_answer_file("pairwise", write(tmp_path / "mine.json", as_json(rows))).join(PROMPTS)[0].text == ""
 
 
 def test_nan_is_a_missing_answer(tmp_path: Path) -> None:
     rows = answers(generator="m")
     rows[0]["output"] = float("nan")
-    assert len(read_outputs("pairwise", write(tmp_path / "m.json", as_json(rows)), PROMPTS, allow_missing=True)) == 5
+    assert (
+        len(read_answer_file("pairwise", write(tmp_path / "m.json", as_json(rows))).join(PROMPTS, allow_missing=True))
+        == 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,18 +159,18 @@ def test_an_input_is_joined_to_its_instruction(tmp_path: Path, layout: Callable[
 @pytest.mark.parametrize(("file", "name"), [("gpt-4.1.json", "gpt-4.1"), ("mine.jsonl", "mine"), ("v1.5", "v1.5")])
 def test_answers_without_a_name_have_the_files(tmp_path: Path, generator: dict[str, Any], file: str, name: str) -> None:
     path = write(tmp_path / file, as_json(answers(**generator)))
-    assert outputs_model("pairwise", path) == name
-    assert {row.writer for row in read_outputs("pairwise", path, PROMPTS)} == {name}
+    assert read_answer_file("pairwise", path).model == name
+    assert {row.writer for row in read_answer_file("pairwise", path).join(PROMPTS)} == {name}
     assert load_baseline("pairwise", None, str(path)).name == name
 
 
 def test_a_row_without_a_name_is_of_the_model_that_the_others_name(tmp_path: Path) -> None:
     rows = answers(generator="m")
     rows[3]["generator"] = None
-    assert outputs_model("pairwise", write(tmp_path / "mine.json", as_json(rows))) == "m"
+    assert read_answer_file("pairwise", write(tmp_path / "mine.json", as_json(rows))).model == "m"
     rows[4]["generator"] = "n"
     with pytest.raises(UserError, match="outputs of several models"):
-        outputs_model("pairwise", write(tmp_path / "mine.json", as_json(rows)))
+        _ = read_answer_file("pairwise", write(tmp_path / "mine.json", as_json(rows))).model
 
 
 # Arena-Hard's and FastChat's
@@ -182,7 +187,7 @@ def fastchat(**changes: Any) -> Rows:
 
 def test_answers_of_fastchat_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "m.jsonl", as_lines(fastchat()))
-    read = read_outputs("arena_hard", path, [Prompt("81", "a"), Prompt("82", "b")])
+    read = read_answer_file("arena_hard", path).join([Prompt("81", "a"), Prompt("82", "b")])
     assert [(row.prompt.id, row.text, row.writer) for row in read] == [("81", "Blue.", "m"), ("82", "Blue.", "m")]
 
 
@@ -208,10 +213,10 @@ def test_answers_with_their_questions_are_a_baseline(tmp_path: Path) -> None:
 def test_a_file_of_the_other_bench_is_named(tmp_path: Path) -> None:
     arena = write(tmp_path / "arena.jsonl", as_lines(fastchat()))
     with pytest.raises(UserError, match=r"alpaca_eval2 takes AlpacaEval's outputs, .*; this has question_id,"):
-        read_outputs("alpaca_eval2", arena, PROMPTS)
+        read_answer_file("alpaca_eval2", arena).join(PROMPTS)
     alpaca = write(tmp_path / "alpaca.jsonl", as_lines(answers()))
     with pytest.raises(UserError, match=r"arena_hard takes Arena-Hard's answers, .*; this has instruction, output"):
-        read_outputs("arena_hard", alpaca, PROMPTS)
+        read_answer_file("arena_hard", alpaca).join(PROMPTS)
 
 
 def test_answers_of_several_turns_are_refused_in_plain_words(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_the_numbers_are_those_of_the_test_on_the_verdicts(runs: Runs, regress: 
         rows = [judgments("sgpo", skill, "alpaca_eval2", seed) for seed in seeds]
         return [win_rate_statistic(np.array([row.preference for row in each], dtype=float)) for each in rows]
 
-    (change,) = compare_runs([Sides(statistics(SGPO, (0, 1, 2)), statistics(after["sgpo"], (0, 1, 2)), 60)])
+    both = Sides(statistics(SGPO, (0, 1, 2)), statistics(after["sgpo"], (0, 1, 2)), 60)
+    (change,) = compare_runs([both], resamples=1000)
     score = scores(candidate)["sgpo", "alpaca_eval2", "win_rate"]
     assert score["difference"] == pytest.approx(change.difference)
     assert score["n_prompts"] == 60

@@ -222,7 +222,7 @@ def win_rate_case() -> Case:
     return Case(
         "win rate",
         ALPACA_EVAL_PROMPTS,
-        win_rate(values).win_rate,
+        win_rate(values)["win_rate"],
         lambda drawn, resamples, seed: _bootstrap(win_rate_statistic(values[drawn]), len(drawn), resamples, seed),
     )
 
@@ -233,7 +233,7 @@ def discrete_win_rate_case() -> Case:
     return Case(
         "discrete win rate",
         ALPACA_EVAL_PROMPTS,
-        win_rate(values).discrete_win_rate,
+        win_rate(values)["discrete_win_rate"],
         lambda drawn, resamples, seed: _bootstrap(
             discrete_win_rate_statistic(values[drawn]), len(drawn), resamples, seed
         ),

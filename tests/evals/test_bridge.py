@@ -5,12 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 
-from evals.stats.bridge import fit_line, line_coefficients, logits, scores, student_t_975
-
-
-@pytest.mark.parametrize("degrees_of_freedom", [1, 2, 3, 7, 36, 400])
-def test_the_quantile_is_students(degrees_of_freedom: int) -> None:
-    assert student_t_975(degrees_of_freedom) == pytest.approx(stats.t.ppf(0.975, degrees_of_freedom), rel=1e-6)
+from evals.stats.bridge import fit_line, logits, scores
 
 
 @given(score=st.floats(0, 100), n=st.integers(1, 1000))
@@ -59,14 +54,6 @@ def test_a_judge_that_gives_all_the_same_leaves_the_mean() -> None:
     reach = stats.t.ppf(0.975, 3) * y.std(ddof=1) * np.sqrt(1 + 1 / 4)
     assert line.interval(0.7) == pytest.approx((3 - reach, 3 + reach))
     assert line.slope_interval() == (-np.inf, np.inf)
-
-
-def test_many_lines_at_once_are_the_lines_one_by_one() -> None:
-    x, y = np.random.default_rng(1).normal(size=(2, 5, 6))
-    slopes, intercepts = line_coefficients(x, y)
-    for row in range(5):
-        line = fit_line(x[row], y[row])
-        assert (slopes[row], intercepts[row]) == pytest.approx((line.slope, line.intercept))
 
 
 def test_two_models_make_no_bridge() -> None:

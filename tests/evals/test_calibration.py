@@ -116,7 +116,7 @@ def test_a_judge_agrees_with_itself() -> None:
     result = calibrate(reference, reference, None, "the same", resamples=50)
     for found in (result["overall"], *result["models"].values()):
         assert found["agreement"] == {"value": 100, "ci95": [100, 100]}
-        assert found["kappa"]["value"] == found["spearman"] == found["kendall"] == pytest.approx(1)
+        assert [found["kappa"]["value"], found["spearman"], found["kendall"]] == pytest.approx([1, 1, 1])
     for each in result["models"].values():
         assert each["win_rate"]["shift"]["value"] == 0
         assert each["win_rate"]["left_out"]["value"] == pytest.approx(each["win_rate"]["reference"])
@@ -181,35 +181,14 @@ def test_a_bridged_estimate_is_that_of_a_left_out_model() -> None:
     reference, other = judged(REFERENCE, 7, seed=5), judged(OTHER, 7, seed=5)
     whole = calibrate(reference, other, None, "j", resamples=20)
     new = other.pop("model-3")
-    result = bridge(reference, other, None, new, "j", resamples=400)
+    result = bridge(reference, other, None, new, "j")
     for key, value in whole["models"]["model-3"]["win_rate"]["left_out"].items():
         assert result["win_rate"]["estimate"][key] == pytest.approx(value)
-    low, high = result["win_rate"]["ci95_instructions"]
-    assert low < result["win_rate"]["estimate"]["value"] < high
     assert result["win_rate"]["judge"] == whole["models"]["model-3"]["win_rate"]["judge"]
     text = format_bridge(result)
     assert "model-3" in text and "not AlpacaEval 2.0" in text
     assert format_calibration({**whole, "bridged": result}).startswith(format_calibration(whole))
     assert format_calibration({**whole, "bridged": result}).endswith(text)
-
-
-def test_the_estimate_moves_with_the_instructions_as_a_second_draw_of_them_does() -> None:
-    reference, other = judged(REFERENCE, 8, seed=6), judged(OTHER, 8, seed=6)
-    new = other.pop("model-7")
-    low, high = bridge(reference, other, None, new, "j", resamples=1000)["win_rate"]["ci95_instructions"]
-    rng = Random(0)
-    estimates = []
-    for _ in range(200):  # naive: draw, renumber, and bridge again
-        drawn = sorted(rng.choices(range(N), k=N))
-        again = [{m: _redrawn(each, drawn) for m, each in judge.items()} for judge in (reference, other)]
-        estimates.append(bridge(*again, None, _redrawn(new, drawn), "j", resamples=1)["win_rate"]["estimate"]["value"])
-    assert (low, high) == pytest.approx(tuple(np.quantile(estimates, [0.025, 0.975])), abs=0.15 * (high - low))
-
-
-def _redrawn(annotations: Annotations, drawn: list[int]) -> Annotations:
-    columns = (annotations.preference, annotations.len_1, annotations.len_2)
-    preference, len_1, len_2 = (tuple(column[i] for i in drawn) for column in columns)
-    return Annotations(annotations.model, tuple(range(len(drawn))), preference, len_1, len_2, "redrawn")
 
 
 def test_fewer_than_three_models_give_no_estimate_and_few_a_wide_one() -> None:
@@ -218,7 +197,7 @@ def test_fewer_than_three_models_give_no_estimate_and_few_a_wide_one() -> None:
     widths = []
     for n_models in (3, 11):
         some = {f"model-{i}": other[f"model-{i}"] for i in range(n_models)}
-        low, high = bridge(reference, some, None, new, "j", resamples=20)["win_rate"]["estimate"]["ci95"]
+        low, high = bridge(reference, some, None, new, "j")["win_rate"]["estimate"]["ci95"]
         widths.append(high - low)
     assert widths[0] > 2 * widths[1]
     result = bridge(reference, {"model-0": other["model-0"], "model-1": other["model-1"]}, None, new, "j")

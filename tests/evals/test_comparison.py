@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evals.stats.bootstrap import Statistic
+from evals.stats.bootstrap import Statistic, mean_statistic
 from evals.stats.comparison import (
     MIN_DEGREES_OF_FREEDOM,
     PairedDifference,
@@ -22,7 +22,6 @@ from evals.stats.comparison import (
     paired_difference,
     welch_test,
 )
-from evals.stats.means import mean_statistic
 from evals.stats.moderation import fit_prior
 from tests.evals.simulated import constant_statistic
 

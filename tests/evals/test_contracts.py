@@ -10,7 +10,7 @@ SCORES = {"win_rate": 50.0, "ci95": {"win_rate": [40.0, 60.0]}, "n_asked": 10, "
 
 @pytest.mark.parametrize("key", SCORES)
 def test_a_key_that_scores_lack_is_named(key: str) -> None:
-    assert checked_scores("mine", ("win_rate",), SCORES) is SCORES
+    assert checked_scores("mine", ("win_rate",), SCORES) == SCORES
     lacking = {name: value for name, value in SCORES.items() if name != key}
     with pytest.raises(UserError, match=f"evaluation mine .*seed-0/scores.json: {key} is missing"):
         checked_scores("mine", ("win_rate",), lacking)
@@ -19,9 +19,9 @@ def test_a_key_that_scores_lack_is_named(key: str) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"win_rate": "high"}, "win_rate is the text 'high'"),
-        ({"ci95": {"win_rate": 4.0}}, "ci95: win_rate is the plain number 4.0"),
-        ({"ci95": 4.0}, "ci95: win_rate is the plain number 4.0"),
+        ({"win_rate": "high"}, "win_rate: expected a number, got 'high'"),
+        ({"ci95": {"win_rate": 4.0}}, "ci95: win_rate: expected a list, got 4.0"),
+        ({"ci95": 4.0}, "ci95: win_rate: expected a list, got 4.0"),
     ],
 )
 def test_a_score_that_departs_is_named(change: dict[str, Any], complaint: str) -> None:

@@ -38,7 +38,7 @@ def test_intervals_of_a_difference_of_methods_cover_94_to_96_percent(make: Calla
 def scores(writer: Writer, verbosity_bias: float, pad: bool) -> tuple[float, float]:
     """Win rate and length-controlled win rate on 2,000 prompts by a judge with this taste for long answers."""
     population = alpaca_population(writer, MiniJudge(verbosity_bias=verbosity_bias), size=2000, pad=pad)
-    return win_rate(population.model.preference).win_rate, fit(population.model, population.gamed).win_rate
+    return win_rate(population.model.preference)["win_rate"], fit(population.model, population.gamed).win_rate
 
 
 @pytest.mark.parametrize("verbosity_bias", [1.0, 3.0])

@@ -25,13 +25,14 @@ from evals.arena_hard.files import (
     ArenaAnswer,
     ArenaJudgment,
     Game,
-    read_answers,
+    answers_in,
     read_judgments,
     write_answers,
     write_judgments,
 )
 from evals.arena_hard.scores import score_judgments
 from evals.formats.outputs import ModelOutput, instruction_key, read_model_outputs, write_model_outputs
+from evals.formats.rows import read_rows
 from harness.errors import UserError
 from tests.evals import simulated
 from tests.evals.leaderboards import read_leaderboard
@@ -41,6 +42,10 @@ GAMED = (
     "model,index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline\n"
     "verbose,0,0.2,-1.0,0.5,False\nverbose,1,0.7,0.3,-0.5,False\nconcise,0,0.4,1.0,0.5,False\n"
 )
+
+
+def arena_answers(path: Path) -> list[ArenaAnswer]:
+    return answers_in(read_rows(path))
 
 
 def refuse(read: Callable[[Path], Any], path: Path, problem: str) -> None:
@@ -427,25 +432,19 @@ def test_model_outputs_are_written_as_they_are_read(tmp_path: Path) -> None:
     assert read_model_outputs(path) == outputs
 
 
-def test_the_published_leaderboard_is_written_as_it_is_read(alpaca_data: Path, tmp_path: Path) -> None:
+def test_a_published_leaderboard_row_is_written_as_it_is_read(alpaca_data: Path, tmp_path: Path) -> None:
     published = read_leaderboard(alpaca_data / "leaderboard.csv")
-    path = tmp_path / "leaderboard.csv"
-    write_leaderboard(path, published)
-    assert read_leaderboard(path) == published
+    path, model = tmp_path / "leaderboard.csv", next(iter(published))
+    write_leaderboard(path, model, published[model])
+    assert read_leaderboard(path) == {model: published[model]}
     assert path.read_text().splitlines()[0] == (alpaca_data / "leaderboard.csv").read_text().splitlines()[0]
 
 
 def test_our_scores_make_a_leaderboard_row(tmp_path: Path) -> None:
-    calibration = simulated.calibration()
-    scores = {
-        name: score_annotations(simulated.annotations(ability=ability), calibration, resamples=2)
-        for name, ability in (("weak", -1.0), ("strong", 1.0))
-    }
+    scores = score_annotations(simulated.annotations(), simulated.calibration(), resamples=2)
     path = tmp_path / "leaderboard.csv"
-    write_leaderboard(path, scores)
-    read = read_leaderboard(path)
-    assert list(read) == ["strong", "weak"]
-    assert read == {name: {key: scores[name][key] for key in LEADERBOARD_COLUMNS} for name in read}
+    write_leaderboard(path, "mine", scores)
+    assert read_leaderboard(path) == {"mine": {key: scores[key] for key in LEADERBOARD_COLUMNS}}
 
 
 # Arena-Hard
@@ -508,15 +507,15 @@ def test_answers_are_written_as_they_are_read(tmp_path: Path) -> None:
     answers = [ArenaAnswer("q1", "model", "text ≫", 2), ArenaAnswer("q2", "model", "")]
     path = tmp_path / "model.jsonl"
     write_answers(path, answers)
-    assert read_answers(path) == answers
+    assert arena_answers(path) == answers
     first = json.loads(path.read_text().splitlines()[0])
     assert first["choices"] == [{"index": 0, "turns": [{"content": "text ≫", "token_len": 2}]}]
     path.write_text('{"question_id": "q1", "choices": []}\n')
-    refuse(read_answers, path, r":1: not an Arena-Hard answer")
+    refuse(arena_answers, path, r":1: not an Arena-Hard answer")
 
 
 def test_published_answers_are_read(arena_data: Path) -> None:
-    answers = read_answers(arena_data / "model_answer" / "gpt-4-0314.jsonl")
+    answers = arena_answers(arena_data / "model_answer" / "gpt-4-0314.jsonl")
     assert len({answer.question_id for answer in answers}) == 500
     assert all(answer.content for answer in answers)
 

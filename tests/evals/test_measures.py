@@ -14,9 +14,8 @@ from evals import scoring
 from evals.item_scores import ItemValues
 from evals.measures import MEASURES, TOKENS, compare_measurements, measured_less
 from evals.scoring import measured_difference
-from evals.stats.bootstrap import resample_counts
+from evals.stats.bootstrap import mean_statistic, resample_counts
 from evals.stats.comparison import PairedDifference, welch_test
-from evals.stats.means import mean_statistic
 from evals.stats.power import Power, power
 from harness.engine.artifacts import Output, step
 from harness.engine.store import Store

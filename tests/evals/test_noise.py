@@ -76,9 +76,9 @@ def test_the_components_put_in_come_out() -> None:
 
 def test_one_repeat_or_one_training_seed_say_nothing_of_that_part() -> None:
     scores = simulated_scores(2, 50, 2, np.random.default_rng(0))
-    one_repeat = uncertainty_components(statistics(scores[:, :, :1]), 50)
-    one_seed = uncertainty_components(statistics(scores[:1]), 50)
-    neither = uncertainty_components(statistics(scores[:1, :, :1]), 50)
+    one_repeat = uncertainty_components(statistics(scores[:, :, :1]), 50, resamples=1000)
+    one_seed = uncertainty_components(statistics(scores[:1]), 50, resamples=1000)
+    neither = uncertainty_components(statistics(scores[:1, :, :1]), 50, resamples=1000)
     assert one_repeat.judge is None and one_repeat.training_seeds is not None
     assert one_seed.judge is not None and one_seed.training_seeds is None
     assert (neither.judge, neither.training_seeds) == (None, None)
@@ -87,7 +87,7 @@ def test_one_repeat_or_one_training_seed_say_nothing_of_that_part() -> None:
 
 def test_a_judge_that_repeats_itself_has_no_noise() -> None:
     scores = np.repeat(simulated_scores(2, 50, 1, np.random.default_rng(0)), 3, axis=2)
-    assert uncertainty_components(statistics(scores), 50).judge == pytest.approx(0, abs=1e-9)
+    assert uncertainty_components(statistics(scores), 50, resamples=1000).judge == pytest.approx(0, abs=1e-9)
 
 
 def test_resamples_without_a_verdict_are_left_out() -> None:

@@ -14,6 +14,7 @@ from evals.alpaca_eval2.length_calibration_steps import (
     published_calibration,
     read_length_calibration,
 )
+from evals.answer_files import read_answer_file
 from evals.arena_hard.files import ArenaAnswer, read_questions, write_answers
 from evals.formats.outputs import ModelOutput, instruction_key, write_model_outputs
 from evals.official_data import (
@@ -22,8 +23,6 @@ from evals.official_data import (
     fingerprint,
     length_calibration,
     load_baseline,
-    outputs_model,
-    read_outputs,
 )
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -130,8 +129,8 @@ def test_stored_outputs_are_joined_by_instruction(alpaca_data: Path, tmp_path: P
     stored = alpaca_data / "model_outputs" / "vicuna-13b.json"
     shuffled = tmp_path / "shuffled.json"
     shuffled.write_text(json.dumps(json.loads(stored.read_text())[::-1]))
-    rows = read_outputs(bench, shuffled, prompts)
-    assert rows == read_outputs(bench, stored, prompts)
+    rows = read_answer_file(bench, shuffled).join(prompts)
+    assert rows == read_answer_file(bench, stored).join(prompts)
     texts = {row["instruction"]: row["output"] for row in json.loads(stored.read_text())}
     assert [row.text for row in rows] == [texts[prompt.text] for prompt in prompts]
 
@@ -359,27 +358,27 @@ def test_outputs_that_do_not_go_with_the_prompts_are_refused(
     path = tmp_path / "model_outputs.json"
     write_model_outputs(path, [ModelOutput(instruction, "text", model) for instruction, model in rows])
     with pytest.raises(UserError, match=complaint):
-        read_outputs("alpaca_eval2", path, PROMPTS)
+        read_answer_file("alpaca_eval2", path).join(PROMPTS)
 
 
 def test_missing_outputs_are_left_out_where_that_is_allowed_but_not_all_of_them(tmp_path: Path) -> None:
     path = outputs(tmp_path / "model_outputs.json", {INSTRUCTIONS[2]: "c", "another": "d", INSTRUCTIONS[0]: "a"})
-    rows = read_outputs("alpaca_eval2", path, PROMPTS, allow_missing=True)
+    rows = read_answer_file("alpaca_eval2", path).join(PROMPTS, allow_missing=True)
     assert rows == (Response(PROMPTS[0], "a", BASELINE), Response(PROMPTS[2], "c", BASELINE))
     with pytest.raises(UserError, match="no output for 1 of the 1 instructions, and 3 rows for others"):
-        read_outputs("alpaca_eval2", path, PROMPTS[1:2], allow_missing=True)
+        read_answer_file("alpaca_eval2", path).join(PROMPTS[1:2], allow_missing=True)
 
 
 def test_a_whole_file_goes_with_the_first_prompts_of_a_set(tmp_path: Path) -> None:
     path = whole_outputs(tmp_path / "model_outputs.json")
-    assert [row.prompt for row in read_outputs("alpaca_eval2", path, PROMPTS[:2])] == PROMPTS[:2]
+    assert [row.prompt for row in read_answer_file("alpaca_eval2", path).join(PROMPTS[:2])] == PROMPTS[:2]
 
 
 @pytest.mark.parametrize("bench", ["arena_hard", "pairwise"])
 def test_answers_are_joined_by_the_questions_id(tmp_path: Path, bench: str) -> None:
     path = tmp_path / "mine.jsonl"
     write_answers(path, [ArenaAnswer(row.id, "mine", row.text) for row in reversed(QUESTIONS)])
-    rows = read_outputs(bench, path, QUESTIONS)
+    rows = read_answer_file(bench, path).join(QUESTIONS)
     assert rows == tuple(Response(row, row.text, "mine") for row in QUESTIONS)
 
 
@@ -388,7 +387,7 @@ def test_answers_are_joined_by_the_questions_id(tmp_path: Path, bench: str) -> N
 
 def test_published_outputs_name_the_model_that_their_file_is_named_after(alpaca_data: Path, arena_data: Path) -> None:
     for bench, folder in (("alpaca_eval2", alpaca_data / "model_outputs"), ("arena_hard", arena_data / "model_answer")):
-        assert {outputs_model(bench, path) == path.stem for path in folder.iterdir()} == {True}
+        assert {read_answer_file(bench, path).model == path.stem for path in folder.iterdir()} == {True}
 
 
 @pytest.mark.parametrize(("generator", "model"), [("mine", "mine"), ("", "outputs-1.5")])
@@ -397,30 +396,25 @@ def test_outputs_are_called_as_they_call_themselves(tmp_path: Path, bench: str, 
     answers = tmp_path / "outputs-1.5.jsonl"
     write_answers(answers, [ArenaAnswer("q", generator, "text")])
     if bench != "alpaca_eval2":
-        assert outputs_model(bench, answers) == model
+        assert read_answer_file(bench, answers).model == model
     if bench != "arena_hard":
-        assert outputs_model(bench, whole_outputs(tmp_path / "outputs-1.5.json", generator)) == model
+        assert read_answer_file(bench, whole_outputs(tmp_path / "outputs-1.5.json", generator)).model == model
 
 
 def test_outputs_of_several_models_have_no_name(tmp_path: Path) -> None:
     path = tmp_path / "outputs.json"
     write_model_outputs(path, [ModelOutput(model, "text", model) for model in ("b", "a")])
     with pytest.raises(UserError, match=r"outputs of several models \(a, b\)"):
-        outputs_model("alpaca_eval2", path)
+        _ = read_answer_file("alpaca_eval2", path).model
     path.write_text('[{"instruction": "i", "output": "o", "generator": "\\ud800"}]')
     with pytest.raises(UserError, match="half of a surrogate pair"):
-        outputs_model("alpaca_eval2", path)
+        _ = read_answer_file("alpaca_eval2", path).model
 
 
 def test_prompts_with_the_same_text_cannot_be_told_apart_by_it(tmp_path: Path) -> None:
     path = outputs(tmp_path / "model_outputs.json", {"Why?": "a"})
     with pytest.raises(UserError, match="two prompts have the same text"):
-        read_outputs("pairwise", path, [Prompt("1", "Why?"), Prompt("2", "Why?")])
-
-
-def test_outputs_of_an_unknown_bench_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="did you mean 'pairwise'"):
-        read_outputs("pairwize", tmp_path / "model_outputs.json", PROMPTS)
+        read_answer_file("pairwise", path).join([Prompt("1", "Why?"), Prompt("2", "Why?")])
 
 
 # Readers in evals.formats
@@ -456,4 +450,4 @@ def test_an_answer_that_is_no_text_is_named(tmp_path: Path) -> None:
     row = {"question_id": "q000", "model_id": "mine", "choices": [{"turns": [{"content": ["text"]}]}]}
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(UserError, match=r"mine.jsonl:1: content must be a text, not \['text'\]"):
-        read_outputs("arena_hard", path, QUESTIONS)
+        read_answer_file("arena_hard", path).join(QUESTIONS)

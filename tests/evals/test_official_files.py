@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from evals.alpaca_eval2.benchmark import OfficialNames, score_alpaca_eval2
+from evals.alpaca_eval2.annotations import OfficialNames
+from evals.alpaca_eval2.benchmark import score_alpaca_eval2
 from evals.alpaca_eval2.instruction_set import official_dataset
 from evals.arena_hard import benchmark as arena_hard_benchmark
 from evals.arena_hard.benchmark import score_arena_hard

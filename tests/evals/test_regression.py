@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from evals.stats.bootstrap import Statistic, resample_counts
+from evals.stats.comparison import SeedSpread, seed_spread
 from evals.stats.multiplicity import holm
-from evals.stats.regression import Change, Sides, Unchanged, compare_runs
+from evals.stats.regression import Change, Sides, compare_runs
 from evals.stats.win_rate import win_rate_statistic
 
 N_PROMPTS = 80
@@ -41,7 +42,7 @@ def family(
     ]
 
 
-def compared(changed: Sequence[Sides], unchanged: Sequence[Unchanged] = ()) -> list[Change]:
+def compared(changed: Sequence[Sides], unchanged: Sequence[SeedSpread] = ()) -> list[Change]:
     return compare_runs(changed, unchanged, resamples=RESAMPLES)
 
 
@@ -213,7 +214,7 @@ def test_many_seeds_in_one_run_make_up_for_one_in_the_other() -> None:
 def test_untouched_methods_tell_how_far_seeds_differ() -> None:
     changed, others = family(5, noises=(0.2,)), family(6, noises=(0.2,) * 6)
     (alone,) = compared(changed)
-    (helped,) = compared(changed, [Unchanged(sides.baseline, N_PROMPTS) for sides in others])
+    (helped,) = compared(changed, [seed_spread(sides.baseline, N_PROMPTS, resamples=RESAMPLES) for sides in others])
     assert alone.degrees_of_freedom is not None and helped.degrees_of_freedom is not None
     assert helped.degrees_of_freedom > alone.degrees_of_freedom
     assert helped.difference == alone.difference

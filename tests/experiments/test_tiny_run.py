@@ -25,7 +25,7 @@ from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.results.exhibits import HistogramsResult, SamplesResult, SettingsResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest, write_manifest
 from harness.run import claims
-from harness.run.manifest import Run, build_manifest
+from harness.run.manifest import build_manifest
 from harness.steps.draw import drawn
 from harness.steps.filter import iqr_bounds
 from harness.steps.gold import GoldQuality, response_gold_quality
@@ -80,10 +80,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     started = datetime.now(UTC)
     targets = [target for experiment in experiments for target in experiment.targets()]
     run(targets, store, jobs=1)  # one worker imports torch and TRL once
-    made = Run("harness", started, datetime.now(UTC), frozenset(), "store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "load_exhibits", lambda _: EXHIBITS)  # they are the whole paper
-        manifest = build_manifest("all", experiments, request(*SEEDS), store, made)
+        manifest = build_manifest(
+            "all", experiments, request(*SEEDS), store, store.root.parent, started=started, ran=frozenset()
+        )
     return Finished(store, experiments, manifest)
 
 

@@ -210,12 +210,6 @@ def test_two_judges_in_one_column_are_an_error(manifest: dict[str, Any]) -> None
         table_of(manifest)
 
 
-def test_two_scores_for_one_cell_are_an_error(manifest: dict[str, Any]) -> None:
-    result(manifest)["cells"].append(result(manifest)["cells"][0])
-    with pytest.raises(UserError, match="two scores for qwen / sft"):
-        table_of(manifest)
-
-
 def test_a_method_the_paper_does_not_have_is_a_marked_row(manifest: dict[str, Any]) -> None:
     result(manifest)["rows"].append("mine")
     result(manifest)["exhibit"] = published("table3", mine="a method of another package")
