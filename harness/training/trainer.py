@@ -77,6 +77,10 @@ def on_one_device(arguments_class: Any) -> Any:
     class OneDevice(arguments_class):
         n_gpu = property(lambda self: min(1, super().n_gpu))
 
+        def __reduce__(self) -> Any:
+            """Go into checkpoints as what is extended: the name of a class that is made here leads nowhere."""
+            return object.__new__, (arguments_class,), vars(self)
+
     return OneDevice
 
 
