@@ -46,7 +46,7 @@ class LogProbabilities(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loss:
-    """What the losses share: two sequences, against a reference."""
+    """The common part of the losses that have two sequences and a reference."""
 
     sequences: ClassVar[tuple[ScoredSequence, ...]] = (CHOSEN, REJECTED)
     needs_reference: ClassVar[bool] = True
