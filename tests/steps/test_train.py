@@ -165,7 +165,13 @@ def test_methods_with_the_same_reference_and_pairs_share_its_log_probabilities()
             policy=policy, reference=policy, pairs=pairs, loss=loss, settings=settings, seed=seed
         ).inputs.get("references")
 
-    assert references() == references(Dpo(beta=0.01)) == references(Ipo(beta=0.1)) == references(seed=1) == references(learning_rate=1e-5, epochs=3)
+    assert (
+        references()
+        == references(Dpo(beta=0.01))
+        == references(Ipo(beta=0.1))
+        == references(seed=1)
+        == references(learning_rate=1e-5, epochs=3)
+    )
     assert references() != references(max_length=30)
     assert references(SimPo(beta=2.0, gamma=1.0)) is None
 

@@ -111,8 +111,8 @@ READ: dict[str, Any] = {
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, Any], said: str) -> None:
-    beta = change.get("beta", 0.5)
-    spin = {"loss": {"kind": "dpo", "beta": beta}, "training": {**READ, **{name: value for name, value in change.items() if name != "beta"}}}
+    training = {**READ, **{name: value for name, value in change.items() if name != "beta"}}
+    spin = {"loss": {"kind": "dpo", "beta": change.get("beta", 0.5)}, "training": training}
     with pytest.raises(UserError) as raised:
         from_mapping(SPIN, spin, "recipe.yaml")
     assert said in str(raised.value)

@@ -110,9 +110,7 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
     return train
 
 
-def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(
-    base: Path, sft: Any, tmp_path: Path
-) -> None:
+def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(base: Path, sft: Any, tmp_path: Path) -> None:
     model = Naive(base)
     losses = [model.log_probabilities(row.prompt.text, row.text) for row in examples()]
     of_answers = fmean(-fmean(answer) for _, answer in losses)
