@@ -47,7 +47,7 @@ def sequences_in(row: Mapping[str, Iterable[int]]) -> list[list[int]]:
     """The sequences that a row's token tree holds, walked token by token."""
     tokens = list(zip(row["ids"], row["depths"], row["members"], strict=True))
     sequences = []
-    for number in range(max(members for _, _, members in tokens).bit_length()):
+    for number in range(int(max(members for _, _, members in tokens)).bit_length()):
         own = sorted((depth, token) for token, depth, members in tokens if members >> number & 1)
         assert [depth for depth, _ in own] == list(range(len(own)))
         sequences.append([token for _, token in own])
