@@ -1,4 +1,4 @@
-"""Training with every preference loss: that it learns, is spread as told, goes on when killed, and says what is wrong."""
+"""Training with every preference loss: that it learns, is spread as told, and goes on when killed."""
 
 import math
 import os
@@ -159,7 +159,7 @@ t.train(t.LOSSES["srpo"], base, out, compute=t.SAVING, track=lambda work, unit, 
 
 
 def test_a_killed_training_leaves_the_same_curves_and_weights(base: Path, tmp_path: Path) -> None:
-    """With six sequences a pair, against itself; float32, where the reference is scored anew from the start's weights."""
+    """With six sequences a pair, against itself: what the start's weights say of it is read again."""
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     train(LOSSES["srpo"], base, undisturbed, compute=SAVING)
     command = [sys.executable, "-c", KILLED, str(base), str(killed)]
