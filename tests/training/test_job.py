@@ -1,5 +1,7 @@
 """How global batches are spread, and which checkpoints a killed training goes on from."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from harness.config.yaml_files import from_mapping
 from harness.engine.compute import Compute
 from harness.errors import UserError
+from harness.records import from_json, to_json
 from harness.training.batches import ROWS_OF_LIKE_LENGTH, EpochBatches, Spread, forward_passes, spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
 from harness.training.job import Job
-from harness.training.settings import TrainingSettings
+from harness.training.losses import Orpo, PreferenceLoss, SimPo, Srpo
+from harness.training.settings import Lora, TrainingSettings
 from methods.spin import SPIN
 
 PAPER = 128
@@ -122,6 +126,14 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, A
 def job(out: Path, how: Spread | None = None) -> Job:
     settings = TrainingSettings(1e-3, 1, 4, 256, 0.1)
     return Job("model", str(out), settings, 0, how or Spread(1, 4, 1), "single", False, 2)
+
+
+@pytest.mark.parametrize("loss", [None, Orpo(weight=0.5), Srpo(beta=0.1, alpha=0.2), SimPo(beta=2.0, gamma=1.0)])
+def test_a_job_reaches_other_processes_as_it_is(loss: PreferenceLoss | None, tmp_path: Path) -> None:
+    own = replace(job(tmp_path), loss=loss, is_own_reference=True)
+    adapted = replace(own, settings=replace(own.settings, lora=Lora(target_modules=("q_proj",))))
+    for each in (own, adapted):
+        assert from_json(Job, json.loads(json.dumps(to_json(each))), "job.json") == each
 
 
 def written(job: Job, step: int) -> Path:

@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -113,16 +113,19 @@ def test_passes_of_one_row_are_the_same_steps_as_passes_of_all(
         out = tmp_path / str(size)
         train(loss, disturbed, out, references=references, compute=Compute(micro_batch_size=size))
     for one, four in zip(curves(tmp_path / "1"), curves(tmp_path / "4"), strict=True):
-        assert_alike(one, four)
+        assert_steps_alike(one, four)
+        assert one.reward_accuracy == four.reward_accuracy
     ones, fours = weights_of(tmp_path / "1"), weights_of(tmp_path / "4")
     assert all(torch.allclose(ones[each], fours[each], atol=1e-4) for each in ones)
 
 
-def assert_alike(one: TrainingStep, other: TrainingStep) -> None:
-    assert (one.step, one.learning_rate) == (other.step, other.learning_rate)
-    for field in ("loss", "gradient_norm", "reward_margin", "chosen_log_probability", "rejected_log_probability"):
-        assert getattr(one, field) == pytest.approx(getattr(other, field), rel=1e-4, abs=1e-4), field
-    assert one.reward_accuracy == other.reward_accuracy
+def assert_steps_alike(one: TrainingStep, other: TrainingStep) -> None:
+    assert numbers_of(one) == pytest.approx(numbers_of(other), rel=1e-4, abs=1e-4)
+
+
+def numbers_of(step: TrainingStep) -> dict[str, float]:
+    """All but the accuracy, which the last bit of a tie decides."""
+    return {name: value for name, value in asdict(step).items() if value is not None and name != "reward_accuracy"}
 
 
 @pytest.mark.parametrize("name", ["dpo", "ipo", "rpo", "srpo"])
@@ -168,9 +171,5 @@ def test_a_killed_training_leaves_the_same_curves_and_weights(base: Path, tmp_pa
     assert (killed / "trainer" / "checkpoint-2" / "complete.json").exists()
     train(LOSSES["srpo"], base, killed, compute=SAVING)
     assert (killed / CURVES).read_bytes() == (undisturbed / CURVES).read_bytes()
-    assert None not in {value for step in curves(killed) for value in vars_of(step)}
+    assert all(None not in asdict(step).values() for step in curves(killed))
     assert digest(killed) == digest(undisturbed)
-
-
-def vars_of(step: TrainingStep) -> list[Any]:
-    return [getattr(step, name) for name in TrainingStep.__slots__]  # type: ignore[attr-defined]
