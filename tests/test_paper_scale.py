@@ -33,6 +33,11 @@ COMMON = {
     "warmup_share": 0.1,
     "optimizer": "adamw",
     "schedule": "cosine",
+    "warmup_steps": 0,
+    "final_rate_share": 0.0,
+    "weight_decay": 0.0,
+    "max_prompt_length": None,
+    "lora": None,
 }
 
 
@@ -125,11 +130,11 @@ def test_preferences_are_one_epoch_with_the_papers_beta_and_rate(
 ) -> None:
     """Sections 4.2.1 and 4.2.2."""
     found = training(table3, model, method, stage)
-    settings = found["params"]["settings"]
-    assert settings["beta"] == beta
-    assert settings["training"]["learning_rate"] == rate
-    assert settings["training"]["epochs"] == 1
-    assert {name: settings["training"][name] for name in COMMON} == COMMON
+    loss, settings = found["params"]["loss"], found["params"]["settings"]
+    assert loss == {"kind": "dpo", "beta": beta, "average": False, "label_smoothing": 0.0}
+    assert settings["learning_rate"] == rate
+    assert settings["epochs"] == 1
+    assert {name: settings[name] for name in COMMON} == COMMON
     assert found["schedule"] == "cosine"
     assert (found["rows_at_most"], found["optimizer_steps_at_most"]) == (60_829, 476)
 

@@ -42,9 +42,7 @@ def tiny(name: str, **options: Any) -> Recipe:
         base_models={"llama": ModelRole("mini:llama", "tiny")},
         sampling=replace(scale.sampling, max_new_tokens=8),
         methods={
-            name: {
-                each: {**value, **short} if isinstance(value, Mapping) else value for each, value in settings.items()
-            }
+            name: {each: {**value, **short} if "epochs" in value else value for each, value in settings.items()}
             for name, settings in scale.methods.items()
         },
     )

@@ -132,17 +132,21 @@ def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
 
     Raises UserError for rows that cannot be trained on.
     """
-    if not rows:
-        return []
-    trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict()
     generated = [prompt_ids(tokenizer, conversation(row.prompt)) for row in rows]
-    if "prompt_ids" in trained:
-        answers = zip(trained["chosen_ids"], trained["rejected_ids"], strict=True)
-        return [Tokens(*each) for each in zip(rows, generated, trained["prompt_ids"], answers, strict=True)]
+    pairs = [row for row in rows if isinstance(row, PreferencePair)]
+    if pairs:
+        return [_tokens_of_pair(*each, tokenizer) for each in zip(pairs, generated, strict=True)]
+    trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict() if rows else {"input_ids": [], "labels": []}
     return [
         Tokens(row, ids, trained_ids[: len(ids)], (labels[len(ids) :],))
         for row, ids, trained_ids, labels in zip(rows, generated, trained["input_ids"], trained["labels"], strict=True)
     ]
+
+
+def _tokens_of_pair(pair: PreferencePair, generated: list[int], tokenizer: Any) -> Tokens:
+    encoded = PairEncoding(tokenizer, sys.maxsize)(pair)
+    start = encoded.starts[0]
+    return Tokens(pair, generated, encoded.sequences[0][:start], tuple(ids[start:] for ids in encoded.sequences))
 
 
 def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:

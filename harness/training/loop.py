@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MakeTrainer = Callable[[Job, "Dataset"], Any]
 
+SINCE_RESUMED = ("num_tokens",)
+"""Metrics that TRL counts anew where a killed training goes on."""
+
 
 def make_job(
     model: Path,
@@ -83,7 +86,8 @@ def run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> d
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
         write_rows(Path(job.out) / CURVES, [_training_step(entry) for entry in steps])
-    return {name: float(value) for name, value in (steps[-1] if steps else {}).items()}
+    last = steps[-1] if steps else {}
+    return {name: float(value) for name, value in last.items() if name not in SINCE_RESUMED}
 
 
 def _training_step(entry: Mapping[str, float]) -> TrainingStep:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from harness.errors import UserError
 from harness.models.chat import answer_ids, conversation, prompt_ids
 from harness.records import Message, PreferencePair, Response
@@ -66,6 +64,8 @@ def sft_rows(
 
     Raises UserError where the chat template hides which tokens an earlier answer is, and for a prompt that is too long.
     """
+    import numpy as np
+
     count = _Count(max_length, max_prompt_length)
     rows = []
     for example in examples:

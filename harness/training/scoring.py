@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 LOGITS_AT_ONCE = 2**25
 """Logits that are held at once: 128 MiB in single precision. Of more, the backward pass computes them again."""
 
+CHANGES_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of architectures that do something to logits after the output layer."""
+LAYER_TYPES = {"full_attention", "sliding_attention"}
+"""Layers that take one of our `attention_masks`; others would see more than a token's own sequence."""
+
 
 @dataclass(frozen=True)
 class TreeBatch:
@@ -82,12 +87,10 @@ class SequenceScorer:
     """
 
     def __init__(self, model: Any) -> None:
-        """Raise UserError for a model without a linear output layer."""
-        from torch.nn import Linear
-
+        """Raise UserError for a model that does not end in a linear layer, or does not attend as our masks say."""
+        if obstacle := _obstacle(model):
+            raise UserError(f"cannot train {type(model).__name__} on pairs: {obstacle}; choose another base model")
         head = model.get_output_embeddings()
-        if not isinstance(head, Linear):
-            raise UserError(f"cannot train {type(model).__name__} on pairs: its output layer is not linear")
         head.register_forward_pre_hook(self._take_hidden)
         head.register_forward_hook(self._score)
         self._config = model.config.get_text_config()
@@ -122,6 +125,20 @@ class SequenceScorer:
             return logits
         hidden, self._hidden = self._hidden, logits  # no longer kept than needed
         return target_log_probabilities(hidden, head.weight, head.bias, self._scored.targets)
+
+
+def _obstacle(model: Any) -> str | None:
+    """Return why token trees of the model cannot be scored; None where they can."""
+    from torch.nn import Linear
+
+    config = model.config.get_text_config()
+    if not isinstance(model.get_output_embeddings(), Linear):
+        return "its output layer is not linear"
+    if changing := [name for name in CHANGES_OF_LOGITS if getattr(config, name, None) not in (None, 1)]:
+        return f"it changes logits after its output layer ({changing[0]} in config.json)"
+    if others := sorted(set(getattr(config, "layer_types", None) or ()) - LAYER_TYPES):
+        return f"it has layers of another kind than attention over all or over a window ({others[0]} in config.json)"
+    return None
 
 
 def target_log_probabilities(hidden: "Tensor", weight: "Tensor", bias: "Tensor | None", targets: "Tensor") -> "Tensor":

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -38,6 +37,8 @@ class TokenTree:
 
 def token_tree(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> TokenTree:
     """Return the tree of `sequences`, of each of which the tokens from its start on are scored, but never the first."""
+    import numpy as np
+
     rows = [np.asarray(sequence, np.int32) for sequence in sequences]
     paths: list[NDArray[np.int32]] = []
     """Of each sequence, where its tokens are in the tree."""
@@ -69,6 +70,8 @@ def _longest_beginning(
     row: "NDArray[np.int32]", rows: Sequence["NDArray[np.int32]"], paths: Sequence["NDArray[np.int32]"]
 ) -> "tuple[NDArray[np.int32], int]":
     """Return the places of the longest beginning that `row` has in common with a sequence before, and its length."""
+    import numpy as np
+
     best, length = np.zeros(0, np.int32), 0
     for other, path in zip(rows, paths, strict=False):
         width = min(len(row), len(other))

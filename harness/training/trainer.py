@@ -77,6 +77,10 @@ def on_one_device(arguments_class: Any) -> Any:
     class OneDevice(arguments_class):
         n_gpu = property(lambda self: min(1, super().n_gpu))
 
+        def __reduce__(self) -> Any:
+            """Go into checkpoints as what is extended: the name of a class that is made here leads nowhere."""
+            return object.__new__, (arguments_class,), vars(self)
+
     return OneDevice
 
 
@@ -96,7 +100,10 @@ def load_policy(job: Job, arguments: Any) -> tuple[Any, Any]:
         tokenizer = load_training_tokenizer(Path(job.model), job.settings.max_length)
     if job.settings.precision == "bfloat16":
         round_passes(model, arguments.device.type)
-    return (with_adapters(model, job.settings.lora) if job.settings.lora else model), tokenizer
+    if job.settings.lora is not None:
+        torch.manual_seed(job.seed)  # adapters are drawn here, before the trainer would seed anything
+        model = with_adapters(model, job.settings.lora)
+    return model, tokenizer
 
 
 def with_adapters(model: Any, lora: Lora) -> Any:

@@ -402,7 +402,7 @@ def test_swapped_pairs_are_trained_on_again_and_all_else_is_kept(table: Table, t
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     _, said = killed.communicate()
-    after = "reference_log_probabilities 1, train_dpo 1, respond 2,"
+    after = "reference_log_probabilities 1, train_preferences 1, respond 2,"
     assert f"harness.steps.data changed: preference_pairs 1 (1 step)\nafter those: {after}" in said
     paired = next(finished.glob("[!.]*/artifact.json")).stat()
 
@@ -422,7 +422,7 @@ def test_swapped_pairs_are_trained_on_again_and_all_else_is_kept(table: Table, t
         )
     )
     scored = {"respond": 2, "judge_pairs": 2, "gold_quality": 2, "score_alpaca_eval2": 1, "score_arena_hard": 1}
-    trained = {"preference_pairs": 1, "reference_log_probabilities": 1, "train_dpo": 1}
+    trained = {"preference_pairs": 1, "reference_log_probabilities": 1, "train_preferences": 1}
     assert remade.items() >= {**trained, **scored}.items()
     assert set(remade) <= {*trained, *scored, "compare_alpaca_eval2", "compare_arena_hard"}
     assert (candidate / "checkpoints/llama-spin-seed0/config.json").is_file()

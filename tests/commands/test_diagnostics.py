@@ -24,7 +24,7 @@ def test_each_figure_is_of_the_set_that_it_names() -> None:
 def test_no_preference_method_is_looked_at() -> None:
     """The world is sized on the initial policy, the teacher and the improver, never on which method wins."""
     steps = [each.step for each in ancestry(FOUND.targets())]
-    assert "train_dpo" not in steps
+    assert "train_preferences" not in steps
     assert steps.count("train_sft") == 2
     improver = RECIPE.inputs("llama", 0).checkpoint("improver")
     assert improver in ancestry(FOUND.targets())

@@ -255,7 +255,7 @@ def test_the_classes_of_arguments_belong_to_the_code_of_an_artifact():
 
 
 def test_steps_are_digested_without_importing_them():
-    functions = ["harness.steps.train:train_dpo", "harness.steps.judge:judge_pairs"]
+    functions = ["harness.steps.train:train_preferences", "harness.steps.judge:judge_pairs"]
     program = f"""
 import sys
 from harness.engine.code import code_digests
@@ -267,9 +267,11 @@ print(all(digests), *{{"torch", "trl", "harness.steps.train", "harness.steps.jud
 
 
 def test_one_step_of_a_module_is_not_the_other():
-    sft, dpo = (code.closure([code.Symbol("harness.steps.train", name)]) for name in ("train_sft", "train_dpo"))
-    assert code.Symbol("harness.training.dpo", "run_dpo") in dpo - sft
-    assert code.Symbol("harness.training.loop", "train") in dpo & sft
+    sft, preferences = (
+        code.closure([code.Symbol("harness.steps.train", name)]) for name in ("train_sft", "train_preferences")
+    )
+    assert code.Symbol("harness.training.preferences", "run_preferences") in preferences - sft
+    assert code.Symbol("harness.training.loop", "train") in preferences & sft
 
 
 def test_what_is_excluded_is_there_and_not_counted() -> None:

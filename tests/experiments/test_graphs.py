@@ -99,7 +99,7 @@ def test_after_table_3_samples_are_what_it_judges(table3: Experiment) -> None:
     assert not new(built(sample_table("sgpo")), [table3])
     judged = {parent for each in table3.targets() if each.step == "judge_pairs" for parent in each.parents()}
     shown = built(sample_table("sgpo")).targets()
-    answers = [each for each in shown if each.step == "respond" and each.inputs["model"].step == "train_dpo"]  # type: ignore[union-attr]
+    answers = [each for each in shown if each.step == "respond" and each.inputs["model"].step == "train_preferences"]  # type: ignore[union-attr]
     assert len(answers) == 1
     assert set(answers) <= judged
 

@@ -10,6 +10,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import RecipeInputs
+from harness.training.losses import Dpo
 
 OF_TABLE_3 = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
 OF_TABLES_4_TO_7 = (
@@ -25,7 +26,7 @@ PREFERENCE_METHODS = ("dpo", "spin", "spin-own-recipe", *SGPO_VARIANTS)
 NAMES = ("sft", *PREFERENCE_METHODS, "improver")
 SCALE = replace(load_recipe("mini"), rates=None)
 """The mini scale with the learning rates of its own file, the same for all variants."""
-STOCHASTIC = ("train_sft", "train_dpo", "respond", "refine")
+STOCHASTIC = ("train_sft", "train_preferences", "respond", "refine")
 
 
 def given(seed: int = 0, model: str = "llama") -> RecipeInputs:
@@ -56,6 +57,11 @@ def many(artifact: Artifact, name: str) -> tuple[Artifact, ...]:
 def reference(trained: Artifact) -> Artifact:
     """The model that a preference stage is held to."""
     return one(one(trained, "references"), "model")
+
+
+def stage(trained: Artifact) -> tuple[Any, Any]:
+    """The loss of a preference stage, and how it is minimised."""
+    return trained.arguments["loss"], trained.arguments["settings"]
 
 
 def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
@@ -110,11 +116,10 @@ def test_the_seed_reaches_every_step_that_draws(name: str) -> None:
 
 def test_dpo_learns_from_the_chosen_and_rejected_of_the_data_against_the_initial_policy() -> None:
     last = built("dpo")
-    assert last.step == "train_dpo"
+    assert last.step == "train_preferences"
     assert one(last, "policy") == reference(last) == built("sft")
     assert one(last, "pairs") == one(one(last, "references"), "pairs") == given().data("preference_data")
-    assert last.arguments["settings"] == settings("dpo").preference
-    assert settings("dpo").beta == 0.01  # section 4.2.1
+    assert stage(last) == (Dpo(beta=0.01), settings("dpo").training)  # section 4.2.1
 
 
 def test_spin_prefers_the_reference_to_its_own_answer() -> None:
@@ -125,17 +130,15 @@ def test_spin_prefers_the_reference_to_its_own_answer() -> None:
     assert (chosen.step, one(chosen, "preference_data")) == ("chosen_responses", given().data("preference_data"))
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", built("sft"), chosen)
     assert rejected.arguments["sampling"] == SCALE.sampling
-    assert last.arguments["settings"] == settings("spin").preference
-    assert settings("spin").beta == 0.5  # section 4.2.1
+    assert stage(last) == (Dpo(beta=0.5), settings("spin").training)  # section 4.2.1
 
 
 def test_spins_own_recipe_trains_on_the_same_pairs() -> None:
     """github.com/uclaml/SPIN, configs/config.yaml."""
     last, plain = built("spin-own-recipe"), built("spin")
     assert last.inputs == plain.inputs
-    own, usual = last.arguments["settings"], plain.arguments["settings"].training
-    assert own.beta == 0.1
-    assert own.training == replace(usual, epochs=3, optimizer="rmsprop", schedule="linear")
+    usual = plain.arguments["settings"]
+    assert stage(last) == (Dpo(beta=0.1), replace(usual, epochs=3, optimizer="rmsprop", schedule="linear"))
 
 
 @pytest.mark.parametrize("name", ["sgpo", "sgpo-unshared"])
@@ -180,7 +183,7 @@ def test_step_2_of_algorithm_1(name: str) -> None:
     """Own answers rejected, self-improved answers chosen (Eq. 5), DPO against where the policy starts (Eq. 6)."""
     last = built(name)
     policy = one(last, "policy")
-    assert last.step == "train_dpo"
+    assert last.step == "train_preferences"
     assert reference(last) == policy
     pairs = one(last, "pairs")
     chosen, rejected = one(pairs, "chosen"), one(pairs, "rejected")
@@ -192,8 +195,7 @@ def test_step_2_of_algorithm_1(name: str) -> None:
     assert (rejected.step, one(rejected, "model"), one(rejected, "prompts")) == ("respond", policy, references)
     assert (chosen.step, one(chosen, "drafts")) == ("refine", rejected)
     assert one(chosen, "model").step == "train_sft"
-    assert last.arguments["settings"] == settings("sgpo").preference
-    assert settings("sgpo").beta == 0.5  # section 4.2.2
+    assert stage(last) == (Dpo(beta=0.5), settings("sgpo").training)  # section 4.2.2
 
 
 def improver_of(name: str) -> Artifact:
@@ -235,7 +237,7 @@ def test_sgpo_with_the_reference_chosen_refines_nothing() -> None:
     assert one(last, "policy") == reference(last) == improver
     assert one(pairs, "chosen") == one(one(built("spin"), "pairs"), "chosen")
     assert one(pairs, "rejected") == one(one(built("sgpo"), "pairs"), "rejected")
-    assert last.arguments["settings"] == settings("sgpo").preference
+    assert stage(last) == (settings("sgpo").loss, settings("sgpo").training)
 
 
 def test_sgpo_v2_shares_the_improver_that_learns_from_direct_answers() -> None:
@@ -306,9 +308,10 @@ def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> Non
         ("sgpo-unshared:rounds=-1", "rounds must be 1 to 100, not -1"),
         ("sgpo:rounds=1500", "rounds must be 1 to 100, not 1500"),
         ("sgpo:chosen=draft", "chosen"),
-        ("dpo:rounds=2", "dpo:rounds=2: unknown key 'rounds' .known: beta, training"),
-        ("dpo:bta=2", "dpo:bta=2: unknown key 'bta'; did you mean 'beta'"),
-        ("dpo:beta=-1", "dpo:beta=-1: beta must be above 0, not -1"),
+        ("dpo:rounds=2", "dpo:rounds=2: unknown key 'rounds' .known: loss, training"),
+        ("dpo:bta=2", "dpo:bta=2: unknown key 'bta' .known: loss, training"),
+        ("dpo:loss.bta=2", "dpo:loss.bta=2: loss: unknown key 'bta'; did you mean 'beta'"),
+        ("dpo:beta=-1", "dpo:beta=-1: loss: beta must be above 0, not -1"),
         ("sft:training.learning_rate=0", "training.learning_rate must be above 0"),
         ("sft:training.epoch=1", "training: unknown key 'epoch'; did you mean 'epochs'"),
         ("sgpoo:rounds=2", "did you mean 'sgpo'"),
@@ -348,7 +351,7 @@ def test_cards_say_where_everything_comes_from(name: str) -> None:
 def test_the_settings_are_named_in_the_cards_as_in_the_paper() -> None:
     """β and the numbers of epochs hold at every scale; sections 4.2.1 and 4.2.2."""
     for name in ("dpo", "spin", "sgpo"):
-        assert SCALE.card(name).hyperparameters["beta"].startswith(f"{settings(name).beta:g} ")
+        assert SCALE.card(name).hyperparameters["beta"].startswith(f"{settings(name).loss.beta:g} ")
         assert settings(name).training.epochs == 1
     assert settings("sgpo").improver.epochs == 3
     assert (SCALE.sampling.temperature, SCALE.sampling.top_p) == (0.7, 0.9)

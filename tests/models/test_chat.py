@@ -12,9 +12,9 @@ from harness.models.generator import Completion, Conversation, Sampling
 from harness.models.hf import Likelihoods, TransformersGenerator, load_tokenizer
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.training.reference import ReferenceScorer
-from harness.training.rows import UNSCORED, ReferenceLogProbability, pair_ids, preference_rows, sft_rows
+from harness.training.rows import UNSCORED, PairEncoding, preference_rows, sft_rows
 from tests.models.families import FAMILIES, LLAMA3_TEMPLATE, checkpoint
-from tests.training.naive import alone
+from tests.training.naive import alone, sequences_in
 
 QUESTION = Prompt("q", "what is the capital of france ?")
 ANSWER = "the capital of france is paris ."
@@ -117,7 +117,9 @@ def test_training_and_generation_see_the_same_ids(tokenizer: Any, tmp_path: Path
     alone_in_its_prompt = [row["labels"] for row, prompt in zip(trained, prompts, strict=True) if not prompt.history]
     assert all(set(labels[: -len(answer)]) == {UNSCORED} for labels in alone_in_its_prompt)
     for prompt, ids in zip(prompts, seen, strict=True):
-        assert pair_ids(PreferencePair(prompt, ANSWER, "no"), again) == (ids, answer, answer_ids(tokenizer, "no"))
+        encoded = PairEncoding(again, 512)(PreferencePair(prompt, ANSWER, "no"))
+        assert encoded.sequences == [[*ids, *answer], [*ids, *answer_ids(tokenizer, "no")]]
+        assert encoded.starts == [len(ids)] * 2
 
 
 def test_a_saved_tokenizer_that_adds_bos_and_a_template_that_writes_it_give_the_model_one(tmp_path: Path) -> None:
@@ -128,13 +130,13 @@ def test_a_saved_tokenizer_that_adds_bos_and_a_template_that_writes_it_give_the_
     turns = [{"role": turn.role, "content": turn.content} for turn in said]
     assert tokenizer.apply_chat_template(turns, tokenize=False).count(tokenizer.bos_token) == 1  # and so does this
     pair = PreferencePair(LATER, ANSWER, "no")
-    pairs = preference_rows([pair], [ReferenceLogProbability("q", 0.0, 0.0)], tokenizer, 512).dataset
+    pairs = preference_rows([pair], None, PairEncoding(tokenizer, 512)).dataset
     given = [
         *ids_that_generation_sees(folder, [said, conversation(QUESTION)]),
         *(row["input_ids"] for row in sft_rows([Response(LATER, ANSWER, "x")], tokenizer, 512).dataset),
-        *([*row["prompt_ids"], *row[side]] for row in pairs for side in ("chosen_ids", "rejected_ids")),
+        *(ids for row in pairs for ids in sequences_in(row)),
         Likelihoods(folder)._encode(said, ANSWER, True)[0],
-        *(ids for ids, _ in ReferenceScorer(folder, 512, "float32")._rows(pair)),
+        *ReferenceScorer(folder, 512, "float32")._encoding(pair).sequences,
     ]
     assert len(given) == 8
     assert all(ids[0] == bos and ids.count(bos) == 1 for ids in given)

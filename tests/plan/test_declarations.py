@@ -23,7 +23,7 @@ from harness.steps.cost import Asking, Likelihood, Training, UnknownCost, chat_t
 from harness.steps.data import data, first_responses
 from harness.steps.draw import drawn_responses
 from harness.steps.held_out import pairs_between
-from harness.training.job import LOSSES
+from harness.training.job import CURVES
 from tests.chat_server import ChatServer, hashed_answer
 from tests.tiny_harness import load_tiny_recipe
 
@@ -151,12 +151,12 @@ def test_purposes_tell_the_teachers_and_the_benches_questions_apart(made: Made) 
     }
 
 
-@pytest.mark.parametrize("step", ["train_sft", "train_dpo"])
+@pytest.mark.parametrize("step", ["train_sft", "train_preferences"])
 def test_a_training_takes_the_declared_steps_from_the_declared_policy(made: Made, step: str) -> None:
     for artifact in made.of(step):
         cost = made.before.cost(artifact)
         assert isinstance(cost, Training)
-        taken = len((made.store.folder(artifact) / LOSSES).read_text().splitlines())
+        taken = len((made.store.folder(artifact) / CURVES).read_text().splitlines())
         assert taken == optimizer_steps(cost, made.rows(cost.data))
         assert taken <= optimizer_steps(cost, made.before.rows(cost.data).most)
         assert cost.start in artifact.parents()

@@ -240,7 +240,7 @@ def test_what_is_not_resolved_yet_is_not_known_and_counts_as_to_run(harness: Har
     assert states == {"to run", "unknown"}
     unknown = [step for step in plan["steps"] if step["state"] == "unknown"]
     assert all(step["key"] is None for step in unknown)
-    assert {"train_dpo", "judge_pairs"} <= {step["step"] for step in unknown}
+    assert {"train_preferences", "judge_pairs"} <= {step["step"] for step in unknown}
     assert all(step["state"] == "to run" for step in plan["steps"] if step["label"].endswith(" SFT"))
 
 

@@ -39,7 +39,7 @@ def test_gpus_are_named() -> None:
 
 def test_every_stage_of_the_run_has_its_memory(make_context: MakeContext) -> None:
     detail = by_name(machine_checks(make_context(), ROOMY))["memory for llama"].detail
-    for step in ("train_sft", "train_dpo", "reference_log_probabilities", "perplexity", "respond", "refine"):
+    for step in ("train_sft", "train_preferences", "reference_log_probabilities", "perplexity", "respond", "refine"):
         assert f"{step} 0." in detail or f"{step} 1" in detail
     assert detail.endswith("of 64 GiB of memory")
 

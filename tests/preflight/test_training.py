@@ -23,13 +23,12 @@ from harness.preflight.training import (
 from harness.records import PreferencePair, Response
 from harness.training import sft
 from harness.training.reference import ReferenceScorer
-from harness.training.rows import UNSCORED, ReferenceLogProbability
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.rows import UNSCORED, ReferenceLogProbabilities
+from harness.training.settings import TrainingSettings
 from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
 SFT = TrainingSettings(5e-4, 3, 32, 256, 0.1)
-DPO = PreferenceSettings(0.01, SFT)
 ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
 EMPTY_HANDED = LocalMachine(processors=2, memory=64 * GIB, free_memory=GIB)
 
@@ -68,14 +67,14 @@ def test_what_was_tried_in_one_process_alone_says_so(make_context: MakeContext) 
 def test_another_reference_than_the_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     right = ReferenceScorer.log_probabilities
 
-    def off(self: ReferenceScorer, rows: Any) -> list[ReferenceLogProbability]:
-        return [ReferenceLogProbability(r.prompt_id, r.chosen + 1, r.rejected) for r in right(self, rows)]
+    def off(self: ReferenceScorer, rows: Any) -> list[ReferenceLogProbabilities]:
+        scored = ((row.prompt_id, *row.sums) for row in right(self, rows))
+        return [ReferenceLogProbabilities(name, (chosen + 1, rejected)) for name, chosen, rejected in scored]
 
     monkeypatch.setattr(ReferenceScorer, "log_probabilities", off)
-    found = check_first_loss("llama", LLAMA, pairs(), DPO)
+    found = check_first_loss("llama", LLAMA, pairs(), SFT)
     assert found.state == "failure"
-    beta = DPO.beta
-    expected = math.log(1 + math.exp(beta))  # -log sigmoid(-β)
+    expected = math.log(1 + math.exp(1.0))  # -log sigmoid(-β), with the check's β of 1
     assert found.detail.startswith(f"{expected:.6f} with the policy as its reference")
 
 

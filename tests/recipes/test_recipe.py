@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.recipes.changes import leaves, merged, nested, split_row, without
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Recipe
+from harness.training.losses import Dpo
 from tests.command import Harness
 
 MINI = load_recipe("mini")
@@ -56,12 +57,12 @@ def test_later_settings_replace_earlier_ones_one_by_one() -> None:
         overrides={"llama": {"sgpo": {"rounds": 2}, "sgpo-no-ref": {"training": {"epochs": 2}}}},
     )
     found = settings(recipe, "sgpo-no-ref")
-    assert (found.rounds, found.reference_in_refining, found.beta, found.training.epochs) == (2, False, 0.3, 2)
+    assert (found.rounds, found.reference_in_refining, found.loss.beta, found.training.epochs) == (2, False, 0.3, 2)
     assert settings(recipe, "sgpo-no-ref", "qwen").rounds == 1
     changes = {"sgpo": {"beta": 0.7, "rounds": 3, "reference_in_refining": True}, "sgpo-no-ref": {"rounds": 4}}
     asked = replace(recipe, changes={"methods": changes})
     found = settings(asked, "sgpo-no-ref")
-    assert (found.beta, found.rounds) == (0.7, 4)
+    assert (found.loss.beta, found.rounds) == (0.7, 4)
     assert not found.reference_in_refining  # what makes the variant is not undone
     assert settings(asked, "sgpo-no-ref:rounds=5:beta=1").rounds == 5
     assert settings(asked, "sgpo-no-ref:reference_in_refining=true").reference_in_refining
@@ -87,9 +88,10 @@ def test_what_is_set_takes_effect_and_is_on_record() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("methods.dpo.bta=1", "--set methods.dpo: unknown key 'bta'; did you mean 'beta'"),
+        ("methods.dpo.bta=1", "--set methods.dpo: unknown key 'bta' .known: loss, training"),
+        ("methods.dpo.loss.bta=1", "--set methods.dpo: loss: unknown key 'bta'; did you mean 'beta'"),
         ("methods.dop.beta=1", "unknown method to --set in .*: 'dop'; did you mean 'dpo'"),
-        ("methods.dpo.beta=-1", "--set methods.dpo: beta must be above 0"),
+        ("methods.dpo.beta=-1", "--set methods.dpo: loss: beta must be above 0"),
         ("methods.sgpo.training.learning_rate=0", "training.learning_rate must be above 0"),
         ("method.dpo.beta=1", "unknown part of a recipe to --set: 'method'; did you mean 'methods'"),
         ("methods.dpo=3", "write a setting as in methods.dpo.beta=0.1"),
@@ -121,7 +123,7 @@ def test_a_recipe_need_not_fill_what_its_methods_do_not_need(write: Write, harne
     outcome = harness("doctor", "table3", "--recipe", own, "--methods", "sft,dpo", "--models", "llama", "--limit", "16")
     assert outcome.exit_code == 0, outcome
     refused = harness("plan", "table3", "--recipe", own, "--methods", "sgpo")
-    assert refused.err == "error: mine.yaml: methods.sgpo: missing key 'beta'\n"
+    assert refused.err == "error: mine.yaml: methods.sgpo: missing key 'loss'\n"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_a_recipe_need_not_fill_what_its_methods_do_not_need(write: Write, harne
         ({"models": {"teachr": "mini:teacher"}}, "which sgpo needs: 'teacher'; did you mean 'teachr'"),
         ({"methods": {"sfft": {}}}, "unknown method 'sfft'; did you mean 'sft'"),
         ({"methods": {"mine": {"method": "dop"}}}, "unknown method 'dop'; did you mean 'dpo'"),
-        ({"methods": {"dpo": {"beta": 1}}}, "mine.yaml: methods.dpo: missing key 'training'"),
+        ({"methods": {"dpo": {"loss": {"kind": "dpo", "beta": 1}}}}, "mine.yaml: methods.dpo: missing key 'training'"),
         ({"methods": {"sft": {"method": "dpo"}}}, "methods.sft is a registered method; give"),
         ({"overrides": {"lama": {}}}, "unknown model with overrides in mine.yaml: 'lama'; did you mean 'llama'"),
         ({"overrides": {"llama": {"dop": {}}}}, "unknown method with overrides in mine.yaml: 'dop'"),
@@ -166,13 +168,13 @@ def test_a_recipe_without_base_models_has_none_for_a_table(write: Write, harness
 def test_a_recipe_can_make_a_baseline_of_a_method(write: Write) -> None:
     gentle = {"method": "dpo", "beta": 0.5, "summary": "DPO with a larger β"}
     recipe = load_recipe(write(methods={**MINI.methods, "dpo-gentle": gentle}))
-    assert settings(recipe, "dpo-gentle") == replace(settings(recipe, "dpo"), beta=0.5)
-    assert settings(recipe, "dpo-gentle:beta=0.6").beta == 0.6
+    assert settings(recipe, "dpo-gentle") == replace(settings(recipe, "dpo"), loss=Dpo(beta=0.5))
+    assert settings(recipe, "dpo-gentle:beta=0.6").loss == Dpo(beta=0.6)
     assert recipe.card("dpo-gentle").summary == "DPO with a larger β"
     assert recipe.card("dpo-gentle").section == recipe.card("dpo").section
-    assert recipe.inputs("llama", 0).checkpoint("dpo-gentle").step == "train_dpo"
+    assert recipe.inputs("llama", 0).checkpoint("dpo-gentle").step == "train_preferences"
     asked = load_recipe("./mine.yaml", changes=["methods.dpo.beta=0.9", "methods.dpo.training.epochs=2"])
-    assert (settings(asked, "dpo-gentle").beta, settings(asked, "dpo-gentle").training.epochs) == (0.5, 2)
+    assert (settings(asked, "dpo-gentle").loss.beta, settings(asked, "dpo-gentle").training.epochs) == (0.5, 2)
 
 
 def test_a_machine_can_be_a_file(write: Write) -> None:

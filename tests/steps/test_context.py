@@ -22,8 +22,9 @@ from harness.records import PreferencePair, Prompt, Response
 from harness.steps.data import model
 from harness.steps.filter import iqr_filter
 from harness.steps.perplexity import BEYOND, Perplexity, perplexity
-from harness.steps.train import reference_log_probabilities, train_dpo, train_sft
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.steps.train import reference_log_probabilities, train_preferences, train_sft
+from harness.training.losses import Dpo
+from harness.training.settings import TrainingSettings
 from tests.models.families import qwen
 from tests.steps.given import given_pairs, given_responses, made
 
@@ -132,8 +133,9 @@ def test_no_stage_trains_or_scores_rows_that_the_model_does_not_hold(store: Stor
         references = reference_log_probabilities(
             model=policy, pairs=pairs, max_length=settings.max_length, precision="float32"
         )
-        preference = PreferenceSettings(0.1, settings)
-        own = train_dpo(policy=policy, references=policy, pairs=pairs, settings=preference, seed=0)
+        own = train_preferences(
+            policy=policy, references=policy, pairs=pairs, loss=Dpo(beta=0.1), settings=settings, seed=0
+        )
         return [references, own, train_sft(model=policy, examples=answers, settings=settings, seed=0)]
 
     for stage in stages(replace(held, max_length=limit + 1)):

@@ -16,18 +16,20 @@ from harness.records import Message, PreferencePair, Prompt, Response, read_rows
 from harness.steps import train
 from harness.steps.data import data, model
 from harness.steps.train import (
-    direct_preference_optimization,
     improver_examples,
+    optimize_preferences,
     reference_log_probabilities,
     train_sft,
 )
-from harness.training.job import LOSSES, StepLoss
-from harness.training.rows import ReferenceLogProbability
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.job import CURVES, TrainingStep
+from harness.training.losses import Dpo, Ipo, PreferenceLoss, SimPo
+from harness.training.rows import ReferenceLogProbabilities
+from harness.training.settings import TrainingSettings
 from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_recipe("mini").prompt_set().methods
 BRIEF = TrainingSettings(learning_rate=1e-3, epochs=1, global_batch_size=4, max_length=256, warmup_share=0.1)
+DPO = Dpo(beta=0.5)
 
 
 def test_the_improver_learns_each_kept_target_from_request_and_draft(store: Store) -> None:
@@ -105,8 +107,7 @@ def test_training_steps_leave_a_checkpoint_that_the_next_one_starts_from(store: 
     base = model("mini:qwen2")
     policy = train_sft(model=base, examples=data("mini:demonstrations", 8), settings=BRIEF, seed=0)
     pairs = data("mini:preference_data", 8)
-    settings = PreferenceSettings(0.5, BRIEF)
-    trained = direct_preference_optimization(policy=policy, reference=policy, pairs=pairs, settings=settings, seed=0)
+    trained = optimize_preferences(policy=policy, reference=policy, pairs=pairs, loss=DPO, settings=BRIEF, seed=0)
     folders = [made(store, policy).folder, made(store, trained).folder]
     first, second = (load_file(folder / "model.safetensors") for folder in folders)
     assert first.keys() == second.keys()
@@ -140,7 +141,7 @@ def test_losses_and_what_was_cut_are_kept_and_nothing_of_the_way(store: Store) -
     assert counts["truncated_rows"] + counts["closed_rows"] == 8
     assert counts["truncated_rows"] > 0
     assert counts["dropped_rows"] == 0
-    assert [row.step for row in read_rows(trained.folder / LOSSES, StepLoss)] == [1, 2]
+    assert [row.step for row in read_rows(trained.folder / CURVES, TrainingStep)] == [1, 2]
     assert not any(path.is_dir() for path in trained.folder.iterdir())
 
 
@@ -158,24 +159,31 @@ def test_what_a_machine_gives_is_no_part_of_a_key_and_is_checked(store: Store) -
 def test_methods_with_the_same_reference_and_pairs_share_its_log_probabilities() -> None:
     policy, pairs = model("mini:llama"), data("mini:preference_data", 8)
 
-    def references(beta: float = 0.5, seed: int = 0, **changes: Any) -> Any:
-        settings = PreferenceSettings(beta, replace(BRIEF, **changes))
-        return direct_preference_optimization(
-            policy=policy, reference=policy, pairs=pairs, settings=settings, seed=seed
-        ).inputs["references"]
+    def references(loss: PreferenceLoss = DPO, seed: int = 0, **changes: Any) -> Any:
+        settings = replace(BRIEF, **changes)
+        return optimize_preferences(
+            policy=policy, reference=policy, pairs=pairs, loss=loss, settings=settings, seed=seed
+        ).inputs.get("references")
 
-    assert references() == references(beta=0.01) == references(seed=1) == references(learning_rate=1e-5, epochs=3)
+    assert (
+        references()
+        == references(Dpo(beta=0.01))
+        == references(Ipo(beta=0.1))
+        == references(seed=1)
+        == references(learning_rate=1e-5, epochs=3)
+    )
     assert references() != references(max_length=30)
+    assert references(SimPo(beta=2.0, gamma=1.0)) is None
 
 
 def test_a_policy_that_is_its_own_reference_scores_the_pairs_itself_in_half_precision(store: Store) -> None:
-    pairs, settings = data("mini:preference_data", 8), PreferenceSettings(0.5, replace(BRIEF, precision="bfloat16"))
+    pairs, half = data("mini:preference_data", 8), replace(BRIEF, precision="bfloat16")
     policy, other = model("mini:llama"), model("mini:qwen2")
-    own = direct_preference_optimization(policy=policy, reference=policy, pairs=pairs, settings=settings, seed=0)
+    own = optimize_preferences(policy=policy, reference=policy, pairs=pairs, loss=DPO, settings=half, seed=0)
     assert own.inputs["references"] == policy
     trained = made(store, own)
-    assert read_rows(trained.folder / LOSSES, StepLoss)[0].loss == pytest.approx(math.log(2), abs=1e-6)
-    apart = direct_preference_optimization(policy=policy, reference=other, pairs=pairs, settings=settings, seed=0)
+    assert read_rows(trained.folder / CURVES, TrainingStep)[0].loss == pytest.approx(math.log(2), abs=1e-6)
+    apart = optimize_preferences(policy=policy, reference=other, pairs=pairs, loss=DPO, settings=half, seed=0)
     scored = apart.inputs["references"]
     assert isinstance(scored, Artifact)
     assert (scored.step, scored.inputs["model"]) == ("reference_log_probabilities", other)
@@ -206,4 +214,4 @@ def test_a_killed_reference_goes_on_and_asks_no_pair_twice(store: Store, monkeyp
     assert asked == [4, 4, 4, 2]
     made, [pairs] = store.bind(step), [store.bind(each) for each in step.parents() if each.step == "load_data"]
     of_pairs = {row.prompt.id for row in pairs.rows(PreferencePair)}
-    assert {row.prompt_id for row in made.rows(ReferenceLogProbability)} == of_pairs
+    assert {row.prompt_id for row in made.rows(ReferenceLogProbabilities)} == of_pairs

@@ -1,7 +1,7 @@
 """Likelihoods and losses as the papers define them, one example after the other."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,23 @@ class Naive:
     def answer_log_probability(self, request: str, answer: str) -> float:
         """log π(answer | request)."""
         return math.fsum(self.log_probabilities(request, answer)[1])
+
+
+def sequences_in(row: Mapping[str, Iterable[int]]) -> list[list[int]]:
+    """The sequences that a row's token tree holds, walked token by token."""
+    tokens = list(zip(row["ids"], row["depths"], row["members"], strict=True))
+    sequences = []
+    for number in range(int(max(members for _, _, members in tokens)).bit_length()):
+        own = sorted((depth, token) for token, depth, members in tokens if members >> number & 1)
+        assert [depth for depth, _ in own] == list(range(len(own)))
+        sequences.append([token for _, token in own])
+    return sequences
+
+
+def targets_in(row: Mapping[str, Iterable[int]]) -> list[list[int]]:
+    """The scored tokens of each sequence of a row's token tree."""
+    scored = list(zip(row["owners"], row["targets"], strict=True))
+    return [[token for owner, token in scored if owner == number] for number in range(len(sequences_in(row)))]
 
 
 def dpo_margin(policy: Naive, reference: Naive, pair: PreferencePair) -> float:

@@ -1,6 +1,7 @@
 """How global batches are spread, and which checkpoints a killed training goes on from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from harness.config.yaml_files import from_mapping
 from harness.engine.compute import Compute
 from harness.errors import UserError
-from harness.training.batches import EpochBatches, Spread, micro_batches, spread
+from harness.records import from_json, to_json
+from harness.training.batches import ROWS_OF_LIKE_LENGTH, EpochBatches, Spread, forward_passes, spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
 from harness.training.job import Job
-from harness.training.settings import TrainingSettings
+from harness.training.losses import Orpo, PreferenceLoss, SimPo, Srpo
+from harness.training.settings import Lora, TrainingSettings
 from methods.spin import SPIN
 
 PAPER = 128
@@ -26,7 +29,13 @@ def test_any_split_makes_the_same_global_batch(processes: int, micro: int | None
     how = spread(PAPER, Compute(processes=processes, micro_batch_size=micro))
     assert how.global_batch_size == PAPER
     assert how.processes == processes
-    assert how.micro_batch_size == (micro or PAPER // processes)
+    whole_share = PAPER // processes if processes > 1 else ROWS_OF_LIKE_LENGTH
+    assert how.micro_batch_size == (micro or whole_share)
+
+
+@pytest.mark.parametrize(("batch", "rows"), [(1, 1), (8, 8), (12, 6), (13, 1), (32, 8)])
+def test_one_process_takes_few_rows_at_once_unless_told(batch: int, rows: int) -> None:
+    assert spread(batch, Compute()) == Spread(1, rows, batch // rows)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +62,16 @@ def test_each_optimizer_step_takes_the_same_rows_however_they_are_spread(
     how: Spread, lengths: list[int], seed: int
 ) -> None:
     alone = list(EpochBatches(lengths, Spread(1, how.global_batch_size, 1), 0, seed))
-    assert sorted(row for batch in alone for row in batch) == list(range(len(lengths)))
+    assert sorted(row for batch in alone for row in batch.rows) == list(range(len(lengths)))
     samplers = [EpochBatches(lengths, how, process, seed) for process in range(how.processes)]
     passes = [list(sampler) for sampler in samplers]
     assert {len(each) for each in passes} == {len(samplers[0])}  # or some would wait for ever
     for step, batch in enumerate(alone):
         part = slice(step * how.accumulation, (step + 1) * how.accumulation)
-        taken = [row for each in passes for rows in each[part] for row in rows]
-        assert sorted(taken) == sorted(batch)
-    assert all(len(rows) <= how.micro_batch_size for each in passes for rows in each)
+        taken = [one for each in passes for one in each[part]]
+        assert sorted(row for one in taken for row in one.rows) == sorted(batch.rows)
+        assert {one.rows_of_step for one in taken} == {len(batch.rows)}
+    assert all(len(one.rows) <= how.micro_batch_size for each in passes for one in each)
 
 
 def test_epochs_and_seeds_have_their_own_orders() -> None:
@@ -76,8 +86,8 @@ def test_epochs_and_seeds_have_their_own_orders() -> None:
 
 def test_rows_of_like_length_go_through_the_same_pass() -> None:
     lengths = [9, 1, 8, 2, 7, 3]
-    assert micro_batches(range(6), lengths, Spread(1, 2, 3), 0) == [[1, 3], [5, 4], [2, 0]]
-    assert micro_batches(range(6), lengths, Spread(1, 6, 1), 0) == [list(range(6))]
+    assert forward_passes(range(6), lengths, Spread(1, 2, 3), 0) == [([1, 3], 6), ([5, 4], 6), ([2, 0], 6)]
+    assert forward_passes(range(6), lengths, Spread(1, 6, 1), 0) == [(list(range(6)), 6)]
 
 
 READ: dict[str, Any] = {
@@ -105,8 +115,8 @@ READ: dict[str, Any] = {
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, Any], said: str) -> None:
-    beta = change.get("beta", 0.5)
-    spin = {"beta": beta, "training": {**READ, **{name: value for name, value in change.items() if name != "beta"}}}
+    training = {**READ, **{name: value for name, value in change.items() if name != "beta"}}
+    spin = {"loss": {"kind": "dpo", "beta": change.get("beta", 0.5)}, "training": training}
     with pytest.raises(UserError) as raised:
         from_mapping(SPIN, spin, "recipe.yaml")
     assert said in str(raised.value)
@@ -115,7 +125,15 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(change: dict[str, A
 
 def job(out: Path, how: Spread | None = None) -> Job:
     settings = TrainingSettings(1e-3, 1, 4, 256, 0.1)
-    return Job("sft", "model", str(out), settings, 0.0, 0, how or Spread(1, 4, 1), "single", False, 2)
+    return Job("model", str(out), settings, 0, how or Spread(1, 4, 1), "single", False, 2)
+
+
+@pytest.mark.parametrize("loss", [None, Orpo(weight=0.5), Srpo(beta=0.1, alpha=0.2), SimPo(beta=2.0, gamma=1.0)])
+def test_a_job_reaches_other_processes_as_it_is(loss: PreferenceLoss | None, tmp_path: Path) -> None:
+    own = replace(job(tmp_path), loss=loss, is_own_reference=True)
+    adapted = replace(own, settings=replace(own.settings, lora=Lora(target_modules=("q_proj",))))
+    for each in (own, adapted):
+        assert from_json(Job, json.loads(json.dumps(to_json(each))), "job.json") == each
 
 
 def written(job: Job, step: int) -> Path:
@@ -129,10 +147,10 @@ def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     training = job(tmp_path)
     assert latest_checkpoint(training) is None
     whole = written(training, 8)
-    commit_checkpoint(whole, training, {"loss": 1.5})
+    commit_checkpoint(whole, training)
     written(training, 10)  # killed before it was marked
     (written(training, 12) / "complete.json").write_text('{"spl')
-    assert latest_checkpoint(training) == (whole, {"loss": 1.5})
+    assert latest_checkpoint(training) == whole
     prune_checkpoints(training, whole)
     assert list(training.trainer_folder.iterdir()) == [whole]
 
@@ -140,13 +158,10 @@ def test_only_a_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
 def test_a_new_checkpoint_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     training = job(tmp_path)
     for step in (8, 16, 104):
-        commit_checkpoint(written(training, step), training, {"step": step})
+        commit_checkpoint(written(training, step), training)
     assert [path.name for path in training.trainer_folder.iterdir()] == ["checkpoint-104"]
-    assert json.loads((training.trainer_folder / "checkpoint-104/complete.json").read_text())["log_state"] == {
-        "step": 104
-    }
 
 
 def test_a_checkpoint_of_another_splitting_is_none(tmp_path: Path) -> None:
-    commit_checkpoint(written(job(tmp_path), 8), job(tmp_path), {})
+    commit_checkpoint(written(job(tmp_path), 8), job(tmp_path))
     assert latest_checkpoint(job(tmp_path, Spread(1, 2, 2))) is None

@@ -22,7 +22,7 @@ from harness.training.job import Job
 from harness.training.launch import accelerate_config, require_launchable
 from harness.training.settings import TrainingSettings
 
-JOB = Job("sft", "model", "out", TrainingSettings(1e-3, 1, 4, 256, 0.1), 0.0, 0, Spread(2, 2, 1), "fsdp", False, None)
+JOB = Job("model", "out", TrainingSettings(1e-3, 1, 4, 256, 0.1), 0, Spread(2, 2, 1), "fsdp", False, None)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_failure_is_one_clear_message(follow: Any, program: str, kind: type[Ex
     ("spoil", "taken"),
     [
         ("", True),
-        ("(out / 'losses.jsonl').unlink()", False),
+        ("(out / 'train.jsonl').unlink()", False),
         ("(out / 'model.safetensors').write_bytes((out / 'model.safetensors').read_bytes()[:-4])", False),
         ("emit(raised='late')", False),
     ],
@@ -82,7 +82,7 @@ def test_a_told_result_outlives_a_process_that_dies_at_its_end(
     from safetensors.torch import save_file
 
     save_file({"weight": torch.zeros(8)}, tmp_path / "model.safetensors")
-    (tmp_path / "losses.jsonl").touch()
+    (tmp_path / "train.jsonl").touch()
     monkeypatch.setattr("tests.training.test_launch.JOB", replace(JOB, out=str(tmp_path)))
     program = f"out = Path({str(tmp_path)!r})\nemit(result={{'loss': 0.5}})\n{spoil}\nos.abort()"
     if taken:

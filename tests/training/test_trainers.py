@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 
 from harness.engine.artifacts import Tracker
@@ -23,18 +24,22 @@ from harness.mini.roles import read_role
 from harness.mini.tokenizer import ASSISTANT, END, USER
 from harness.models.hf import load_checkpoint
 from harness.records import PreferencePair, Response, read_rows
-from harness.training.dpo import run_dpo
-from harness.training.job import LOSSES, StepLoss, Track
+from harness.training.job import CURVES, Track, TrainingStep
+from harness.training.losses import Dpo
+from harness.training.preferences import run_preferences
 from harness.training.reference import ReferenceScorer
-from harness.training.rows import ReferenceLogProbability, preference_rows
-from harness.training.settings import Optimizer, PreferenceSettings, TrainingSettings
+from harness.training.rows import PairEncoding, ReferenceLogProbabilities
+from harness.training.settings import Optimizer, TrainingSettings
 from harness.training.sft import run_sft, sft_gradient
 from tests.training.naive import Naive, dpo_loss, dpo_margin
 
 ROOT = Path(__file__).parents[2]
 STILL = TrainingSettings(learning_rate=0.0, epochs=1, global_batch_size=1, max_length=256, warmup_share=0.0)
-"""Ten steps over ten examples that change no weight: TRL then logs the mean loss over the examples."""
+"""Ten steps over ten examples that change no weight."""
+WHOLE = replace(STILL, global_batch_size=10)
+"""All ten in one step."""
 MOVING = TrainingSettings(learning_rate=1e-3, epochs=3, global_batch_size=4, max_length=256, warmup_share=0.1)
+DPO = Dpo(beta=0.5)
 
 
 def examples() -> list[Response]:
@@ -49,7 +54,7 @@ def untracked(work: int, unit: str, done: int = 0) -> Tracker:
     return Tracker(work, unit, done, silent)
 
 
-def reference_of(folder: Path) -> list[ReferenceLogProbability]:
+def reference_of(folder: Path) -> list[ReferenceLogProbabilities]:
     return ReferenceScorer(folder, STILL.max_length, "float32").log_probabilities(preferences())
 
 
@@ -90,11 +95,12 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
         policy: Path = disturbed,
         compute: Compute | None = None,
     ) -> Any:
-        return run_dpo(
+        return run_preferences(
             policy,
             preferences(),
             reference,
-            PreferenceSettings(beta, settings),
+            Dpo(beta=beta),
+            settings,
             seed=seed,
             out=tmp_path / name,
             track=untracked,
@@ -104,12 +110,13 @@ def dpo(base: Path, disturbed: Path, tmp_path: Path) -> Callable[..., dict[str, 
     return train
 
 
-def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(base: Path, sft: Any) -> None:
+def test_sft_loss_is_the_mean_over_the_tokens_of_the_answer_alone(base: Path, sft: Any, tmp_path: Path) -> None:
     model = Naive(base)
     losses = [model.log_probabilities(row.prompt.text, row.text) for row in examples()]
     of_answers = fmean(-fmean(answer) for _, answer in losses)
     with_prompts = fmean(-fmean([*message, *answer]) for message, answer in losses)
-    assert sft(STILL)["loss"] == pytest.approx(of_answers, abs=1e-4)
+    sft(STILL)
+    assert fmean(losses_of(tmp_path / "sft")) == pytest.approx(of_answers, abs=1e-4)
     assert abs(of_answers - with_prompts) > 0.1  # otherwise the line above would show nothing
 
 
@@ -174,9 +181,9 @@ def test_the_optimizer_reaches_the_trainer(
 def test_examples_are_cut_at_the_longest_length_allowed(sft: Any) -> None:
     lengths = [len(f"{row.prompt.text} {row.text}".split()) + len([USER, END, ASSISTANT, END]) for row in examples()]
     assert min(lengths) < 30 < max(lengths)
-    assert sft(STILL)["num_tokens"] == sum(lengths)
+    assert sft(STILL)["truncated_rows"] == 0
     cut = sft(TrainingSettings(0.0, 1, 1, 30, 0.0), name="cut")
-    assert cut["num_tokens"] == sum(min(length, 30) for length in lengths)
+    assert cut["truncated_rows"] == sum(length > 30 for length in lengths)
 
 
 def test_progress_counts_the_steps_of_the_optimizer(sft: Any) -> None:
@@ -190,19 +197,21 @@ def test_progress_counts_the_steps_of_the_optimizer(sft: Any) -> None:
 def test_dpo_starts_at_ln_2_with_no_margin_when_policy_and_reference_are_the_same(base: Path, dpo: Any) -> None:
     metrics = dpo(STILL, policy=base)
     assert metrics["loss"] == pytest.approx(math.log(2), abs=1e-6)
-    for reward in ("margins", "chosen", "rejected"):
-        assert metrics[f"rewards/{reward}"] == pytest.approx(0, abs=1e-5)
+    assert metrics["reward_margin"] == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5])
 def test_dpo_loss_equals_the_naive_one(base: Path, disturbed: Path, dpo: Any, beta: float) -> None:
     policy, reference = Naive(disturbed), Naive(base)
     margins = [dpo_margin(policy, reference, pair) for pair in preferences()]
-    metrics = dpo(STILL, beta=beta)
+    metrics = dpo(WHOLE, beta=beta)
     assert metrics["loss"] == pytest.approx(fmean(dpo_loss(margin, beta) for margin in margins), abs=1e-4)
-    assert metrics["rewards/margins"] == pytest.approx(beta * fmean(margins), abs=1e-4)
+    assert metrics["reward_margin"] == pytest.approx(beta * fmean(margins), abs=1e-4)
     assert abs(metrics["loss"] - math.log(2)) > 0.005
-    assert metrics["rewards/accuracies"] == pytest.approx(fmean(margin > 0 for margin in margins))
+    assert metrics["reward_accuracy"] == pytest.approx(fmean(margin > 0 for margin in margins))
+    for side in ("chosen", "rejected"):
+        answers = [policy.answer_log_probability(pair.prompt.text, getattr(pair, side)) for pair in preferences()]
+        assert metrics[f"{side}_log_probability"] == pytest.approx(fmean(answers), abs=1e-3)
 
 
 def test_dpo_widens_the_margins_and_leaves_the_reference_alone(base: Path, dpo: Any, tmp_path: Path) -> None:
@@ -224,8 +233,9 @@ SPLIT = Compute(micro_batch_size=1)
 """A global batch of four in four forward passes."""
 
 
-def losses_of(folder: Path) -> list[float | None]:
-    return [row.loss for row in read_rows(folder / LOSSES, StepLoss)]
+def losses_of(folder: Path) -> list[float]:
+    losses = [row.loss for row in read_rows(folder / CURVES, TrainingStep)]
+    return [loss for loss in losses if loss is not None]
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo"])
@@ -274,8 +284,15 @@ def test_the_losses_of_all_steps_are_kept(base: Path, sft: Any, tmp_path: Path) 
     metrics = sft(replace(MOVING, epochs=10))
     losses = losses_of(tmp_path / "sft")
     assert len(losses) == 30
-    assert metrics["loss"] == pytest.approx(fmean(losses[-10:]), rel=1e-6)  # type: ignore[type-var]
+    assert metrics["loss"] == losses[-1]
     assert sorted(path.name for path in (tmp_path / "sft").iterdir() if path.is_dir()) == []
+
+
+def trl_row(encoding: PairEncoding, pair: PreferencePair) -> dict[str, list[int]]:
+    """A pair as TRL's DPOTrainer takes it."""
+    encoded = encoding(pair)
+    (chosen, rejected), (start, _) = encoded.sequences, encoded.starts
+    return {"prompt_ids": chosen[:start], "chosen_ids": chosen[start:], "rejected_ids": rejected[start:]}
 
 
 def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_reference_itself(
@@ -284,7 +301,8 @@ def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_refere
     from trl import DPOConfig, DPOTrainer
 
     model, tokenizer = load_checkpoint(disturbed)
-    rows = preference_rows(preferences(), reference_of(base), tokenizer, STILL.max_length).dataset
+    encoding = PairEncoding(tokenizer, STILL.max_length)
+    rows = Dataset.from_list([trl_row(encoding, pair) for pair in preferences()])
     arguments = DPOConfig(
         str(tmp_path / "trl"),
         beta=0.5,
@@ -298,11 +316,11 @@ def test_given_log_probabilities_lead_to_the_loss_that_trl_finds_with_the_refere
 
     class Live(DPOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-            return dataset.remove_columns(["ref_chosen_logps", "ref_rejected_logps"])
+            return dataset
 
     trainer = Live(model, load_checkpoint(base)[0], arguments, train_dataset=rows, processing_class=tokenizer)
     trainer.train()
-    dpo(replace(STILL, global_batch_size=10))
+    dpo(WHOLE)
     [ours] = losses_of(tmp_path / "dpo")
     assert ours == pytest.approx(trainer.state.log_history[0]["loss"], abs=1e-5)
 
@@ -314,8 +332,8 @@ def test_the_reference_is_cut_as_the_training_cuts(base: Path, tmp_path: Path) -
         for number, pair in enumerate(preferences())
     ]
     reference = ReferenceScorer(base, 30, "float32").log_probabilities(pairs)
-    settings = PreferenceSettings(0.5, replace(STILL, max_length=30))
-    counts = run_dpo(base, pairs, reference, settings, seed=0, out=tmp_path, track=untracked)
+    settings = replace(STILL, max_length=30)
+    counts = run_preferences(base, pairs, reference, DPO, settings, seed=0, out=tmp_path, track=untracked)
     assert 0 < counts["truncated_rows"] <= 10
     assert counts["unclosed_rows"] == 10
     assert counts["loss"] == pytest.approx(math.log(2), abs=1e-6)
@@ -330,17 +348,16 @@ def test_a_policy_is_level_with_itself_in_half_precision_batch_by_batch(
     base: Path, tmp_path: Path, compute: Compute
 ) -> None:
     """Scored in other batches, a pair is up to a tenth of a nat off; in the training's own, nothing."""
-    settings = PreferenceSettings(5.0, replace(HALF, learning_rate=0.0, epochs=2))
-    run_dpo(base, preferences(), None, settings, seed=0, out=tmp_path, track=untracked, compute=compute)
+    still, loss = replace(HALF, learning_rate=0.0, epochs=2), Dpo(beta=5.0)
+    run_preferences(base, preferences(), None, loss, still, seed=0, out=tmp_path, track=untracked, compute=compute)
     assert losses_of(tmp_path) == pytest.approx([math.log(2)] * 6, abs=1e-6)
 
 
 def test_a_policy_that_scores_its_start_trains_as_with_a_reference_that_is_the_same(base: Path, tmp_path: Path) -> None:
-    settings = PreferenceSettings(0.5, MOVING)
     for name, references in {"given": reference_of(base), "own": None}.items():
-        run_dpo(base, preferences(), references, settings, seed=0, out=tmp_path / name, track=untracked)
+        run_preferences(base, preferences(), references, DPO, MOVING, seed=0, out=tmp_path / name, track=untracked)
     assert losses_of(tmp_path / "own") == pytest.approx(losses_of(tmp_path / "given"), abs=1e-5)
-    assert min(losses_of(tmp_path / "own")) < 0.6  # type: ignore[type-var]
+    assert min(losses_of(tmp_path / "own")) < 0.6
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == sorted(
         path.name for path in (tmp_path / "given").iterdir()
     )
@@ -353,9 +370,9 @@ def test_log_probabilities_do_not_depend_on_the_company(base: Path) -> None:
     model = Naive(base)
     for pair, one, other in zip(preferences(), together, alone, strict=True):
         assert one.prompt_id == other.prompt_id == pair.prompt.id
-        assert (one.chosen, one.rejected) == pytest.approx((other.chosen, other.rejected), abs=1e-4)
-        assert one.chosen == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.chosen), abs=1e-3)
-        assert one.rejected == pytest.approx(model.answer_log_probability(pair.prompt.text, pair.rejected), abs=1e-3)
+        assert one.sums == pytest.approx(other.sums, abs=1e-4)
+        naive = [model.answer_log_probability(pair.prompt.text, answer) for answer in (pair.chosen, pair.rejected)]
+        assert one.sums == pytest.approx(naive, abs=1e-3)
 
 
 def test_missing_weights_are_refused_before_processes_are_launched(base: Path, tmp_path: Path) -> None:
@@ -399,10 +416,10 @@ def train(trainer: str, base: Path, policy: Path, out: Path, track: Track) -> di
     if trainer.startswith("sft"):
         own = OTHERWISE if trainer == "sft otherwise" else LONG
         return run_sft(base, examples(), own, seed=0, out=out, track=track, compute=SAVING)
-    settings, references = PreferenceSettings(0.5, LONG), reference_of(base)
-    if trainer == "dpo in half precision":
-        settings, references = PreferenceSettings(0.5, HALF), None
-    return run_dpo(policy, preferences(), references, settings, seed=0, out=out, track=track, compute=SAVING)
+    settings, references = (LONG, reference_of(base)) if trainer == "dpo" else (HALF, None)
+    return run_preferences(
+        policy, preferences(), references, DPO, settings, seed=0, out=out, track=track, compute=SAVING
+    )
 
 
 @pytest.mark.parametrize(
@@ -426,7 +443,7 @@ def test_a_killed_training_goes_on_to_the_same_losses_and_weights(
     heard: list[Event] = []
     resumed = train(trainer, base, disturbed, killed, lambda *given: Tracker(*given, heard.append))
     assert len(heard) > 0 and isinstance(heard[0], Advance) and heard[0].done == 5  # steps 1 to 4 were not done again
-    assert losses_of(killed) == losses_of(undisturbed)
+    assert (killed / CURVES).read_bytes() == (undisturbed / CURVES).read_bytes()
     assert digest(killed) == digest(undisturbed)
     assert resumed == metrics
     assert sorted(path.name for path in killed.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
@@ -453,16 +470,15 @@ def test_a_full_disk_is_one_line(sft: Any, save_every: int | None, tmp_path: Pat
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from harness.training.dpo import run_dpo
-from harness.training.settings import PreferenceSettings
+from harness.training.preferences import run_preferences
 from harness.training.sft import run_sft
 from tests.training import test_trainers as t
 
 torch.set_num_threads(1)
 base, policy, out = map(Path, sys.argv[1:])
 run_sft(base, t.examples(), t.MOVING, seed=0, out=out / "sft", track=t.untracked)
-settings = PreferenceSettings(0.5, t.MOVING)
-run_dpo(policy, t.preferences(), t.reference_of(base), settings, seed=0, out=out / "dpo", track=t.untracked)
+given = {"seed": 0, "out": out / "dpo", "track": t.untracked}
+run_preferences(policy, t.preferences(), t.reference_of(base), t.DPO, t.MOVING, **given)
 """
 
 

@@ -13,12 +13,15 @@ import torch
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.training import loop
-from harness.training.dpo import run_dpo
 from harness.training.job import Track
+from harness.training.losses import Dpo
+from harness.training.preferences import run_preferences
 from harness.training.reference import ReferenceScorer
-from harness.training.settings import PreferenceSettings
+from harness.training.settings import Lora
 from harness.training.sft import run_sft
+from tests.training.test_preferences import assert_steps_alike, curves
 from tests.training.test_trainers import (
+    DPO,
     MOVING,
     ROOT,
     STILL,
@@ -42,13 +45,18 @@ def train(trainer: str, base: Path, policy: Path, out: Path, compute: Compute, t
     if trainer == "sft":
         run_sft(base, examples(), MOVING, seed=0, out=out, track=track, compute=compute)
     else:
-        settings = PreferenceSettings(0.5, MOVING)
         pairs, reference = preferences(), None if trainer == "dpo, own reference" else reference_of(base)
-        run_dpo(policy, pairs, reference, settings, seed=0, out=out, track=track, compute=compute)
+        run_preferences(policy, pairs, reference, DPO, MOVING, seed=0, out=out, track=track, compute=compute)
+
+
+def train_with_adapters(base: Path, out: Path, compute: Compute) -> None:
+    settings = replace(MOVING, learning_rate=5e-3, lora=Lora(rank=4, alpha=8, dropout=0.0))
+    run_preferences(base, preferences(), None, DPO, settings, seed=0, out=out, track=untracked, compute=compute)
 
 
 def assert_alike(one: Path, other: Path) -> None:
-    assert losses_of(one) == pytest.approx(losses_of(other), abs=1e-4)
+    for step, same_step in zip(curves(one), curves(other), strict=True):
+        assert_steps_alike(step, same_step)
     weights, others = weights_of(one), weights_of(other)
     assert weights.keys() == others.keys()
     assert all(torch.allclose(weights[name], others[name], atol=2e-4) for name in weights)
@@ -65,6 +73,14 @@ def test_two_processes_train_as_one(
     assert_alike(tmp_path / "two", tmp_path / "one")
 
 
+@pytest.mark.parametrize("compute", [SHARDED, IN_PARTS], ids=["whole shares", "in parts"])
+def test_two_processes_train_the_same_adapters(compute: Compute, base: Path, tmp_path: Path) -> None:
+    train_with_adapters(base, tmp_path / "one", ALONE)
+    train_with_adapters(base, tmp_path / "two", compute)
+    assert min(losses_of(tmp_path / "one")) < 0.6
+    assert_alike(tmp_path / "two", tmp_path / "one")
+
+
 def test_half_precision_and_checkpointed_gradients(base: Path, tmp_path: Path) -> None:
     """Rounding differs; that of the first steps is a share of a per cent."""
     settings = replace(MOVING, precision="bfloat16", epochs=1)
@@ -76,20 +92,20 @@ def test_half_precision_and_checkpointed_gradients(base: Path, tmp_path: Path) -
 
 def test_a_policy_starts_level_with_its_reference_in_half_precision(base: Path, tmp_path: Path) -> None:
     """Each process scores its own batches."""
-    preference = PreferenceSettings(1.0, replace(STILL, precision="bfloat16", global_batch_size=4))
+    loss, still = Dpo(beta=1.0), replace(STILL, precision="bfloat16", global_batch_size=4)
     for name, compute in {"one": ALONE, "two": SHARDED, "parts": IN_PARTS}.items():
         out = tmp_path / name
-        run_dpo(base, preferences(), None, preference, seed=0, out=out, track=untracked, compute=compute)
+        run_preferences(base, preferences(), None, loss, still, seed=0, out=out, track=untracked, compute=compute)
         assert losses_of(out) == pytest.approx([math.log(2)] * 3, abs=1e-6)
 
 
 def test_half_precision_is_one_arithmetic_in_one_process_and_in_two(base: Path, tmp_path: Path) -> None:
     settings = replace(STILL, precision="bfloat16", global_batch_size=10)
     references = ReferenceScorer(base, settings.max_length, "bfloat16").log_probabilities(preferences())
-    preference = PreferenceSettings(1.0, settings)
+    pairs, loss = preferences(), Dpo(beta=1.0)
     for name, compute in {"one": ALONE, "two": SHARDED}.items():
         out = tmp_path / name
-        run_dpo(base, preferences(), references, preference, seed=0, out=out, track=untracked, compute=compute)
+        run_preferences(base, pairs, references, loss, settings, seed=0, out=out, track=untracked, compute=compute)
     [one], [two] = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
     assert two == pytest.approx(math.log(2), abs=0.005)
     assert two == pytest.approx(one, abs=5e-4)  # a policy in float32 would be 0.0016 off
