@@ -45,14 +45,14 @@ class Lines:
 
 def _first_fit(lengths: Sequence[int], width: int) -> tuple[int, list[int]]:
     """Return (lines, the start of each row counted over all lines)."""
-    starts, room = [0] * len(lengths), list[int]()
+    starts, unused = [0] * len(lengths), list[int]()
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        line = next((line for line, left in enumerate(room) if left >= lengths[row]), len(room))
-        if line == len(room):
-            room.append(width)
-        starts[row] = (line + 1) * width - room[line]
-        room[line] -= lengths[row]
-    return len(room), starts
+        line = next((line for line, left in enumerate(unused) if left >= lengths[row]), len(unused))
+        if line == len(unused):
+            unused.append(width)
+        starts[row] = (line + 1) * width - unused[line]
+        unused[line] -= lengths[row]
+    return len(unused), starts
 
 
 def attention_masks(allowed: "Tensor", depths: "Tensor", config: Any, dtype: "torch.dtype") -> Any:
