@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,7 +11,7 @@ import click
 from harness.cli.help import under
 from harness.cli.parameters import EXPERIMENT, MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
 from harness.config.yaml_files import name_in
-from harness.engine.compute import ExecutorKind
+from harness.engine.compute import ExecutorKind, Tracker
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ offline = execution(
 )
 
 
+TRACK: Mapping[str, Any] = {
+    "type": click.Choice(get_args(Tracker)),
+    "help": "The tracker that training curves are handed on to, in RUN-DIR/tracking.",
+}
+
+
 def code_changes_option(*actions: str) -> Callable[..., Any]:
     """Return the option that says what is done with stale artifacts, which the command gets as `code_changes`."""
     return evidence(
@@ -97,6 +103,7 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
         executor: str | None,
         ray_address: str | None,
         store: str | None,
+        track: str | None,
         run_dir: Path | None,
         **others: Any,
     ) -> None:
@@ -111,6 +118,7 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
             "executor": executor,
             "ray_address": ray_address,
             "store": store,
+            "track": track,
         }
         choice = Choice(
             scale=scale,
@@ -178,6 +186,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     ),
     execution("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
     execution("--store", type=TEXT, help="A URL to share artifacts at, for machines without a common file system."),
+    execution("--track", **TRACK),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Si
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.engine.limits import Limits
 from harness.engine.progress import Advance, EventHandler, Note, silent
 from harness.errors import UserError
@@ -33,6 +33,7 @@ class Output:
         reply_cache: Path | None = None,
         limits: Limits | None = None,
         compute: Compute | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         self.folder = folder
         self.reply_cache = reply_cache or folder.parent / ".kept"
@@ -41,6 +42,8 @@ class Output:
         """How fast this run may ask an endpoint, and how much it may spend."""
         self.compute = compute or Compute()
         """How this machine trains models and asks them."""
+        self.tracking = tracking
+        """What the curves of this step's training are handed on to, if it is one and that was asked for."""
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
         self.retry = False

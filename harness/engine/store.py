@@ -7,6 +7,7 @@ has of a `SharedStore`: what it makes is pushed there, what is asked for is fetc
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from harness.engine.artifact_folder import (
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.code import code_of
 from harness.engine.code_cache import CODES, CodeCache
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.engine.integrity import content_digest, damaged_file, incomplete_file
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
@@ -37,6 +38,10 @@ from harness.engine.step_record import identity, run_step
 from harness.errors import UserError
 from harness.files import file_digest, link_or_copy
 
+TRACKING = "tracking"
+"""The folder beside a store that trackers write to."""
+SHORT_KEY = 8
+"""Digits of a key that tell the runs of a tracker apart."""
 _BESIDE = (".replaced", ".adopted", ".fetched")
 """How folders beside an artifact begin that are none of its own once it is there."""
 
@@ -194,7 +199,14 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
+            output = Output(
+                partial,
+                report,
+                reply_cache=self.reply_cache,
+                limits=limits,
+                compute=compute,
+                tracking=self._tracking(artifact, compute),
+            )
             with self._removals_reported(artifact, partial):
                 times = run_step(artifact, self._bound(artifact), output)
                 digests = {str(path.relative_to(partial)): file_digest(path) for path in payload_files(partial)}
@@ -206,6 +218,13 @@ class Store:
                 publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
+
+    def _tracking(self, artifact: Artifact, compute: Compute | None) -> Tracking | None:
+        """Return what `compute` has trainings tracked by, named after this one, beside the store."""
+        if compute is None or compute.track is None:
+            return None
+        name = re.sub(r"[^\w.=+-]+", "-", f"{artifact.label or artifact.step} {artifact.key[:SHORT_KEY]}")
+        return Tracking(compute.track, name, str(self.root.absolute().parent / TRACKING))
 
     @contextmanager
     def _removals_reported(self, artifact: Artifact, partial: Path) -> Iterator[None]:

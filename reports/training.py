@@ -1,0 +1,124 @@
+"""The course of the trainings behind a report: a figure a base model, and where the whole curves lie."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from harness.results.curves import Course, StageCurves
+from harness.results.exhibits import ScoresResult
+from harness.results.manifest import Manifest
+from reports.blocks import Column, Curve, CurveChart, CurvePanel, Figure, Group, Prose, Row, Section, Table
+
+FILE = "train.jsonl"
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "loss": ("loss",),
+    "gradient norm": ("gradient_norm",),
+    "learning rate": ("learning_rate",),
+    "reward margin": ("reward_margin",),
+    "reward accuracy": ("reward_accuracy",),
+    "log-probability (nats)": ("chosen_log_probability", "rejected_log_probability"),
+}
+"""The columns of a figure, with the fields of `Course.values` that each draws."""
+READING = (
+    "The course of every training: a row a stage, a thin line a training seed. Reward margin is the reward "
+    "of the chosen answer minus that of the rejected one, accuracy the share of pairs on which it is above 0; gradient "
+    "norms are those before clipping. Stages with the same loss share the axes of a column."
+)
+GAP = " A gap is a number that is not finite."
+
+
+def section(manifest: Manifest, stages: Sequence[StageCurves]) -> Section:
+    """Draw the stages of each base model, and list where the files with every step lie."""
+    labels = _labels(manifest, stages)
+    by_model: dict[str, list[StageCurves]] = {}
+    for stage in sorted(stages, key=lambda each: each.loss):  # supervised fine-tuning first
+        by_model.setdefault(stage.model, []).append(stage)
+    figures = (_figure(manifest, model, of_model, labels) for model, of_model in by_model.items())
+    lead = Prose(READING + _thinned(stages) + (GAP if _has_gaps(stages) else ""))
+    return Section("curves", "Training curves", (lead, *figures, _table(manifest, by_model, labels)))
+
+
+def _labels(manifest: Manifest, stages: Iterable[StageCurves]) -> dict[str, str]:
+    """Return the labels of the methods of `stages`: the paper's, where a table of this report has them."""
+    exhibits = [result.exhibit for result in manifest.results if isinstance(result, ScoresResult)]
+    known = {row.method: row.label for exhibit in reversed(exhibits) for row in exhibit.rows}
+    return {method: known.get(method, method) for stage in stages for method in stage.methods}
+
+
+def _thinned(stages: Sequence[StageCurves]) -> str:
+    most = max(course.every for stage in stages for course in stage.trainings)
+    return f" Long trainings are thinned: a point is the mean of up to {most} steps." if most > 1 else ""
+
+
+def _has_gaps(stages: Sequence[StageCurves]) -> bool:
+    courses = (course for stage in stages for course in stage.trainings)
+    return any(None in values for course in courses for values in course.values.values())
+
+
+def _figure(manifest: Manifest, model: str, stages: Sequence[StageCurves], labels: Mapping[str, str]) -> Figure:
+    name = _model_name(manifest, model)
+    panels = tuple(panel for stage in stages for panel in _panels(stage, _title(stage, labels)))
+    drawn = {panel.column for panel in panels}
+    return Figure(
+        name=f"curves-{model}" if model else "curves",
+        caption=f"Training curves on {name}",
+        alt=f"Small charts of {', '.join(drawn)} over optimizer steps, a row for each of {len(stages)} stages",
+        drawing=CurveChart(tuple(column for column in COLUMNS if column in drawn), panels),
+    )
+
+
+def _model_name(manifest: Manifest, model: str) -> str:
+    if model not in manifest.models:
+        return model or "another model"
+    return f"{manifest.paper.model(model)}, here {manifest.models[model].label}"
+
+
+def _title(stage: StageCurves, labels: Mapping[str, str]) -> str:
+    """Return ``improver of SGPO, SGPO†``: the stage, and the methods that come by way of it where it is not theirs
+    alone by name."""
+    methods = [labels[method] for method in stage.methods]
+    if not methods or methods == [stage.stage]:
+        return stage.stage
+    are_all = len(methods) == len(labels) > 2
+    return f"{stage.stage} of {'all methods' if are_all else ', '.join(methods)}"
+
+
+def _panels(stage: StageCurves, title: str) -> Iterator[CurvePanel]:
+    """Yield a panel for each column that the stage has numbers of."""
+    for column, names in COLUMNS.items():
+        kinds = [name.partition("_")[0] if len(names) > 1 else "" for name in names]
+        curves = tuple(
+            Curve(tuple(step or 0.0 for step in course.values["step"]), course.values[name], kind)
+            for course in stage.trainings
+            for name, kind in zip(names, kinds, strict=True)
+            if name in course.values
+        )
+        if curves:
+            yield CurvePanel(title, column, curves, scale=stage.loss)
+
+
+def _table(manifest: Manifest, by_model: Mapping[str, Sequence[StageCurves]], labels: Mapping[str, str]) -> Table:
+    """List every training with its file."""
+    groups = (
+        Group(
+            tuple(_row(stage, course, labels) for stage in stages for course in stage.trainings),
+            heading=_model_name(manifest, model),
+        )
+        for model, stages in by_model.items()
+    )
+    return Table(
+        columns=(
+            Column("stage"),
+            Column("loss"),
+            Column("seed", number=True),
+            Column("steps", number=True),
+            Column("every step of it", wraps=0.5),
+        ),
+        groups=tuple(groups),
+        name="trainings",
+        source=f"Files are in the store, {manifest.store} as seen from this report's folder.",
+        folded=f"{FILE} of each training, with every step",
+    )
+
+
+def _row(stage: StageCurves, course: Course, labels: Mapping[str, str]) -> Row:
+    loss = stage.loss or "supervised"
+    return Row((_title(stage, labels), loss, str(course.seed), f"{course.steps:,}", f"{course.artifact}/{FILE}"))
