@@ -25,6 +25,9 @@ EVEN: Mapping[str, float] = {"reward margin": 0.0, "reward accuracy": 0.5}
 
 # Inches: one panel, what stands between two, the heads above the rows of one scale, and the margins of the figure.
 PANEL, GAP, HEAD, LEFT, RIGHT, TOP, BOTTOM = (1.2, 0.8), (0.42, 0.46), 0.24, 0.36, 0.06, 0.34, 0.4
+WIDE = 2.0
+"""Inches of a panel where there are no more than `FEW` columns of them."""
+FEW = 3
 MARGIN = 0.05
 """Room beyond the outermost point, as a share of what is shown."""
 
@@ -38,14 +41,15 @@ def curve_figure(chart: CurveChart, ink: str) -> "Figure":
 
     rows = list(dict.fromkeys((panel.scale, panel.row) for panel in chart.panels))
     tops = _tops([scale for scale, _ in rows])
-    width = LEFT + RIGHT + len(chart.columns) * (PANEL[0] + GAP[0]) - GAP[0]
+    across = WIDE if len(chart.columns) <= FEW else PANEL[0]
+    width = LEFT + RIGHT + len(chart.columns) * (across + GAP[0]) - GAP[0]
     height = tops[-1] + PANEL[1] + BOTTOM
     figure = Figure(figsize=(width, height))
     for panel in chart.panels:
         column = chart.columns.index(panel.column)
         place = rows.index((panel.scale, panel.row))
-        left, bottom = LEFT + column * (PANEL[0] + GAP[0]), height - tops[place] - PANEL[1]
-        axes = figure.add_axes((left / width, bottom / height, PANEL[0] / width, PANEL[1] / height))
+        left, bottom = LEFT + column * (across + GAP[0]), height - tops[place] - PANEL[1]
+        axes = figure.add_axes((left / width, bottom / height, across / width, PANEL[1] / height))
         _draw(axes, panel)
         axes.set_ylim(*_limits(chart.panels, panel))
         _style(axes, panel, ink)
@@ -86,7 +90,7 @@ def _explain(axes: "Axes", panel: CurvePanel, ink: str) -> None:
     if lines:
         axes.legend(
             handles=lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=6.5,
-            labelcolor=ink, borderpad=0, borderaxespad=0.3, handlelength=1.5, columnspacing=1,
+            labelcolor=ink, borderpad=0, borderaxespad=0.3, handlelength=1.2, handletextpad=0.4, columnspacing=0.8,
         )  # fmt: skip
 
 

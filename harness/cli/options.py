@@ -11,7 +11,7 @@ import click
 from harness.cli.help import under
 from harness.cli.parameters import EXPERIMENT, MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
 from harness.config.yaml_files import name_in
-from harness.engine.compute import ExecutorKind, Tracker
+from harness.engine.compute import ExecutorKind, TrackerKind
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ offline = execution(
 
 
 TRACK: Mapping[str, Any] = {
-    "type": click.Choice(get_args(Tracker)),
+    "type": click.Choice(get_args(TrackerKind)),
     "help": "The tracker that training curves are handed on to, in RUN-DIR/tracking.",
 }
 

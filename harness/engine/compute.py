@@ -7,7 +7,7 @@ from typing import Literal, get_args
 ExecutorKind = Literal["local", "ray"]
 """Where steps run: in processes of this machine, or on the nodes of a Ray cluster."""
 
-Tracker = Literal["tensorboard", "wandb", "trackio"]
+TrackerKind = Literal["tensorboard", "wandb", "trackio"]
 """What the curves of trainings can be handed on to, by transformers' name and that of its package."""
 
 Work = Literal["light", "asking", "likelihood", "generation", "training"]
@@ -27,7 +27,7 @@ class Resources:
 class Tracking:
     """What a training's curves are handed on to, under the name `run`, into `folder`."""
 
-    tracker: Tracker
+    tracker: TrackerKind
     run: str
     folder: str
 
@@ -52,7 +52,7 @@ class Compute:
     """The cluster, as ``ray start --head`` says it; by default RAY_ADDRESS, else one that runs here, else a new one."""
     store: str | None = None
     """A URL that fsspec knows, where machines without a common file system share artifacts."""
-    track: Tracker | None = None
+    track: TrackerKind | None = None
     """What the curves of trainings are handed on to while these run."""
 
     def __post_init__(self) -> None:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.engine.compute import Tracker, Tracking
+from harness.engine.compute import TrackerKind, Tracking
 from harness.errors import UserError
 
 PROJECT = "harness"
-FOLDERS: Mapping[Tracker, str] = {
+FOLDERS: Mapping[TrackerKind, str] = {
     "tensorboard": "TENSORBOARD_LOGGING_DIR",
     "wandb": "WANDB_DIR",
     "trackio": "TRACKIO_DIR",
@@ -18,7 +18,7 @@ FOLDERS: Mapping[Tracker, str] = {
 """The environment variable by which each tracker is told where to write."""
 
 
-def require_tracker(tracker: Tracker | None) -> None:
+def require_tracker(tracker: TrackerKind | None) -> None:
     """Raise UserError where the package of `tracker` is missing."""
     if tracker is not None and find_spec(tracker) is None:
         raise UserError(f"--track {tracker} needs the package {tracker}: pip install {tracker}, or leave it out")
