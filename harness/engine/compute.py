@@ -25,7 +25,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """What a training's curves are handed on to, under the name `run`, into `folder`."""
+    """The tracker that a training's curves are handed on to, under the name `run`, and the `folder` it writes to."""
 
     tracker: TrackerKind
     run: str

@@ -11,7 +11,7 @@ from harness.records import encoded, read_rows
 
 CURVES = "curves.jsonl"
 """In a run's folder: `StageCurves` rows. A run that no training is behind, or of an earlier version, has none."""
-MOST_POINTS = 200
+MAX_POINTS = 200
 """Of a training."""
 
 

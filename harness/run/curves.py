@@ -13,7 +13,7 @@ from harness.engine.store import Store, place
 from harness.experiments import Experiment
 from harness.recipes.recipe import Recipe
 from harness.records import read_rows
-from harness.results.curves import MOST_POINTS, Course, StageCurves
+from harness.results.curves import MAX_POINTS, Course, StageCurves
 from harness.training.job import CURVES, TrainingStep
 
 SEED = "seed"
@@ -77,7 +77,7 @@ def _name(training: Artifact) -> str:
 
 def _course(training: Artifact, store: Store) -> Course:
     steps = read_rows(store.folder(training) / CURVES, TrainingStep)
-    every = max(1, math.ceil(len(steps) / MOST_POINTS))
+    every = max(1, math.ceil(len(steps) / MAX_POINTS))
     points = [steps[start : start + every] for start in range(0, len(steps), every)]
     names = [each.name for each in fields(TrainingStep) if each.name != "step"]
     values: dict[str, tuple[float | None, ...]] = {"step": tuple(point[-1].step for point in points)}

@@ -9,7 +9,7 @@ from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.engine.store import Store, place
 from harness.experiments import Experiment, build_experiments
 from harness.records import write_rows
-from harness.results.curves import MOST_POINTS, StageCurves
+from harness.results.curves import MAX_POINTS, StageCurves
 from harness.run.curves import stage_curves
 from harness.run.options import Choice
 from harness.training.job import CURVES, TrainingStep
@@ -99,10 +99,10 @@ def test_short_trainings_are_whole(collect: Collect) -> None:
 
 
 def test_long_trainings_are_thinned_to_means(collect: Collect) -> None:
-    [course, _] = collect("table3", steps=2 * MOST_POINTS + 1, methods=("sft",))[0].trainings
+    [course, _] = collect("table3", steps=2 * MAX_POINTS + 1, methods=("sft",))[0].trainings
     assert (course.steps, course.every) == (401, 3)
     steps, losses = course.values["step"], course.values["loss"]
-    assert len(steps) == len(losses) == 134 <= MOST_POINTS
+    assert len(steps) == len(losses) == 134 <= MAX_POINTS
     assert steps[:2] == (3, 6) and steps[-1] == 401
     assert losses[:2] == (400, 397) and losses[-1] == 1.5
 
@@ -111,5 +111,5 @@ def test_a_step_without_a_finite_number_leaves_a_gap(collect: Collect) -> None:
     def diverging(steps: int, _: Artifact) -> list[TrainingStep]:
         return [TrainingStep(step, None if step == 5 else 1.0, 1e-3, 1.0) for step in range(1, steps + 1)]
 
-    [course, _] = collect("table3", steps=2 * MOST_POINTS, methods=("sft",), make=diverging)[0].trainings
+    [course, _] = collect("table3", steps=2 * MAX_POINTS, methods=("sft",), make=diverging)[0].trainings
     assert course.values["loss"][:4] == (1.0, 1.0, None, 1.0)
