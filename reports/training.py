@@ -56,12 +56,12 @@ def _has_gaps(stages: Sequence[StageCurves]) -> bool:
 def _figure(manifest: Manifest, model: str, stages: Sequence[StageCurves], labels: Mapping[str, str]) -> Figure:
     name = _model_name(manifest, model)
     panels = tuple(panel for stage in stages for panel in _panels(stage, _title(stage, labels)))
-    drawn = {panel.column for panel in panels}
+    columns = tuple(column for column in COLUMNS if column in {panel.column for panel in panels})
     return Figure(
         name=f"curves-{model}" if model else "curves",
         caption=f"Training curves on {name}",
-        alt=f"Small charts of {', '.join(drawn)} over optimizer steps, a row for each of {len(stages)} stages",
-        drawing=CurveChart(tuple(column for column in COLUMNS if column in drawn), panels),
+        alt=f"Small charts of {', '.join(columns)} over optimizer steps, a row for each of {len(stages)} stages",
+        drawing=CurveChart(columns, panels),
     )
 
 
