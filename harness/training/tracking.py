@@ -28,7 +28,8 @@ def require_tracker(tracker: TrackerKind | None) -> None:
 def tracked(tracking: Tracking | None) -> Iterator[None]:
     """Have a trainer that is made and run inside report to its tracker in the folder that `tracking` says.
 
-    TensorBoard takes a folder for each run; the others tell runs apart by their names.
+    TensorBoard takes a folder for each run; the others tell runs apart by their names. Raises UserError for what the
+    tracker itself refuses, such as a user who is not logged in.
     """
     if tracking is None:
         yield
@@ -37,7 +38,13 @@ def tracked(tracking: Tracking | None) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ[FOLDERS[tracking.tracker]] = str(folder)
     os.environ.setdefault("WANDB_PROJECT", PROJECT)
-    yield
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != tracking.tracker:
+            raise
+        mend = "mend that, or leave --track out; finished work is kept"
+        raise UserError(f"--track {tracking.tracker}: {str(error).rstrip('.')}; {mend}") from None
     if tracking.tracker == "wandb":  # its callback goes on with a run that is open, also in the next training
         import wandb
 

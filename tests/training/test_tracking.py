@@ -101,6 +101,16 @@ def test_a_run_of_wandb_ends_with_its_training(tmp_path: Path, monkeypatch: pyte
     assert ended and os.environ["WANDB_PROJECT"] == "mine"
 
 
+def test_what_a_tracker_refuses_is_one_line_and_other_errors_pass(tmp_path: Path) -> None:
+    refused = type("UsageError", (Exception,), {"__module__": "wandb.errors.errors"})
+    for error, expected in ((refused("No API key configured."), UserError), (ValueError("ours"), ValueError)):
+        with (
+            pytest.raises(expected, match=r"^--track wandb: No API key configured; mend that|ours"),
+            tracked(Tracking("wandb", RUN, str(tmp_path))),
+        ):
+            raise error
+
+
 @step(version=1, work="training")
 def tracked_step(out: Output, *, number: int) -> None:
     """Write down what it is tracked by."""
