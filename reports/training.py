@@ -1,6 +1,7 @@
 """The course of the trainings behind a report: a figure a base model, and where the whole curves lie."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from harness.results.curves import Course, StageCurves
 from harness.results.exhibits import ScoresResult
@@ -24,16 +25,20 @@ READING = (
 )
 GAP = " A gap is a number that is not finite."
 
+TitledStages = dict[str, StageCurves]
+"""The stages of one base model, each by its own title."""
+
 
 def section(manifest: Manifest, stages: Sequence[StageCurves]) -> Section:
     """Draw the stages of each base model, and list where the files with every step lie."""
     labels = _labels(manifest, stages)
-    by_model: dict[str, list[StageCurves]] = {}
+    by_model: dict[str, TitledStages] = {}
     for stage in sorted(stages, key=lambda each: each.loss):  # supervised fine-tuning first
-        by_model.setdefault(stage.model, []).append(stage)
-    figures = (_figure(manifest, model, of_model, labels) for model, of_model in by_model.items())
+        of_model = by_model.setdefault(stage.model, {})
+        of_model[_title(stage, labels, of_model)] = stage
+    figures = (_figure(manifest, model, of_model) for model, of_model in by_model.items())
     lead = Prose(READING + _thinned(stages) + (GAP if _has_gaps(stages) else ""))
-    return Section("curves", "Training curves", (lead, *figures, _table(manifest, by_model, labels)))
+    return Section("curves", "Training curves", (lead, *figures, _table(manifest, by_model)))
 
 
 def _labels(manifest: Manifest, stages: Iterable[StageCurves]) -> dict[str, str]:
@@ -53,9 +58,9 @@ def _has_gaps(stages: Sequence[StageCurves]) -> bool:
     return any(None in values for course in courses for values in course.values.values())
 
 
-def _figure(manifest: Manifest, model: str, stages: Sequence[StageCurves], labels: Mapping[str, str]) -> Figure:
+def _figure(manifest: Manifest, model: str, stages: TitledStages) -> Figure:
     name = _model_name(manifest, model)
-    panels = tuple(panel for stage in stages for panel in _panels(stage, _title(stage, labels)))
+    panels = tuple(panel for title, stage in stages.items() for panel in _panels(stage, title))
     columns = tuple(column for column in COLUMNS if column in {panel.column for panel in panels})
     return Figure(
         name=f"curves-{model}" if model else "curves",
@@ -71,14 +76,13 @@ def _model_name(manifest: Manifest, model: str) -> str:
     return f"{manifest.paper.model(model)}, here {manifest.models[model].label}"
 
 
-def _title(stage: StageCurves, labels: Mapping[str, str]) -> str:
-    """Return ``improver of SGPO, SGPO†``: the stage, and the methods that come by way of it where it is not theirs
-    alone by name."""
+def _title(stage: StageCurves, labels: Mapping[str, str], taken: Container[str]) -> str:
+    """Return ``improver of SGPO, SGPO†``, the stage and its methods; with a number where that title is `taken`."""
     methods = [labels[method] for method in stage.methods]
-    if not methods or methods == [stage.stage]:
-        return stage.stage
-    are_all = len(methods) == len(labels) > 2
-    return f"{stage.stage} of {'all methods' if are_all else ', '.join(methods)}"
+    of = "all methods" if len(methods) == len(labels) > 2 else ", ".join(methods)
+    title = stage.stage if of in ("", stage.stage) else f"{stage.stage} of {of}"
+    numbered = (f"{title} ({number})" for number in count(2))
+    return title if title not in taken else next(each for each in numbered if each not in taken)
 
 
 def _panels(stage: StageCurves, title: str) -> Iterator[CurvePanel]:
@@ -95,11 +99,11 @@ def _panels(stage: StageCurves, title: str) -> Iterator[CurvePanel]:
             yield CurvePanel(title, column, curves, scale=stage.loss)
 
 
-def _table(manifest: Manifest, by_model: Mapping[str, Sequence[StageCurves]], labels: Mapping[str, str]) -> Table:
+def _table(manifest: Manifest, by_model: Mapping[str, TitledStages]) -> Table:
     """List every training with its file."""
     groups = (
         Group(
-            tuple(_row(stage, course, labels) for stage in stages for course in stage.trainings),
+            tuple(_row(title, stage, course) for title, stage in stages.items() for course in stage.trainings),
             heading=_model_name(manifest, model),
         )
         for model, stages in by_model.items()
@@ -119,6 +123,6 @@ def _table(manifest: Manifest, by_model: Mapping[str, Sequence[StageCurves]], la
     )
 
 
-def _row(stage: StageCurves, course: Course, labels: Mapping[str, str]) -> Row:
+def _row(title: str, stage: StageCurves, course: Course) -> Row:
     loss = stage.loss or "supervised"
-    return Row((_title(stage, labels), loss, str(course.seed), f"{course.steps:,}", f"{course.artifact}/{FILE}"))
+    return Row((title, loss, str(course.seed), f"{course.steps:,}", f"{course.artifact}/{FILE}"))

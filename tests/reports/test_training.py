@@ -59,6 +59,16 @@ def test_each_base_model_has_a_figure_with_a_row_a_stage(run: Manifest) -> None:
     assert qwen.alt.startswith("Small charts of loss, gradient norm, learning rate over optimizer steps")
 
 
+def test_stages_of_one_name_have_rows_of_their_own(run: Manifest) -> None:
+    round_of_sgpo = made_up_curves()[3]
+    found = section(run, [round_of_sgpo] * 3)
+    name = "preference stage of SGPO"
+    rows = dict.fromkeys(row for row, _ in panels(figures(found)[0]))
+    assert list(rows) == [name, f"{name} (2)", f"{name} (3)"]
+    table = next(block for block in found.blocks if isinstance(block, Table))
+    assert list(dict.fromkeys(row.cells[0] for row in table.rows)) == list(rows)
+
+
 def test_supervised_stages_have_no_rewards(run: Manifest) -> None:
     found = panels(figures(section(run, made_up_curves()))[0])
     supervised = ["loss", "gradient norm", "learning rate"]
