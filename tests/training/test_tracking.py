@@ -21,6 +21,7 @@ from harness.training.job import CURVES, TrainingStep
 from harness.training.settings import TrainingSettings
 from harness.training.sft import run_sft
 from harness.training.tracking import FOLDERS, tracked
+from tests.command import Harness
 
 SETTINGS = TrainingSettings(learning_rate=1e-3, epochs=1, global_batch_size=4, max_length=256, warmup_share=0.0)
 RUN = "llama-sft-seed-0-SFT-0123abcd"
@@ -130,8 +131,19 @@ def test_a_step_is_tracked_beside_its_store_and_under_its_label(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb", "trackio"])
-def test_a_missing_package_is_said_before_anything_is_run(tracker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", [("reproduce", "table3"), ("rates",), ("mini", "rates")], ids=" ".join)
+def test_a_missing_package_is_said_before_anything_is_run(
+    command: tuple[str, ...], tracker: str, tmp_path: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=f"^--track {tracker} needs the package {tracker}: pip install {tracker}"):
-        Choice("mini", compute={"track": tracker}).request()
-    Choice("mini").request()
+    outcome = harness(*command, "--track", tracker, "--run-dir", tmp_path / "run")
+    needs = f"--track {tracker} needs the package {tracker}: pip install {tracker}, or leave it out"
+    assert (outcome.exit_code, outcome.err) == (2, f"error: {needs}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_is_in_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda _: object())
+    plain, tracked_by = (Choice("mini", compute=compute).request() for compute in ({}, {"track": "tensorboard"}))
+    assert tracked_by.scale.compute.track == "tensorboard"
+    assert plain.checkpoint("llama", "dpo", 0).key == tracked_by.checkpoint("llama", "dpo", 0).key
