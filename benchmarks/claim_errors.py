@@ -29,7 +29,9 @@ from scipy import stats
 from evals.stats.comparison import Family, PairedDifference, SeedSpread
 from evals.stats.moderation import Prior, fit_prior
 from evals.stats.multiplicity import SIGNIFICANCE, evidence, holm
-from harness.papers import Claim, Comparison, ScoreTable, load_exhibit
+from harness.papers.claims import Claim, Comparison
+from harness.papers.loading import load_exhibit
+from harness.papers.scores import ScoreTable
 
 FloatArray = npt.NDArray[np.float64]
 CellName = tuple[str, str, str, str]

@@ -146,7 +146,7 @@ class Place:
         return [str(path.relative_to(self.folder)) for path in (*hidden, *inside)]
 
 
-KEPT = {".locks", ".logs", ".kept", ".code.json"}
+KEPT = {".locks", ".logs", ".kept"}
 """Hidden names that a store has."""
 
 

@@ -32,7 +32,9 @@ from benchmarks.claim_errors import (
 )
 from evals.stats.comparison import MIN_SEEDS, Family
 from evals.stats.multiplicity import SIGNIFICANCE, holm
-from harness.papers import EVEN, AnyExhibit, Claim, load_exhibits
+from harness.papers.claims import EVEN, Claim
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import load_exhibits
 from harness.run.claims import Families
 
 PAPER = "sgpo"

@@ -17,7 +17,7 @@ from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
 from harness.errors import UserError, unknown
-from harness.models.hub import HubFile, NotOnHub, fetch_file, file_names
+from harness.models.hub import NotOnHub, newest
 from harness.records import Prompt, Response, to_line
 
 ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
@@ -109,14 +109,6 @@ def length_calibration(source: str) -> Path | None:
     return _first_file(folder, _ALPACA_EVAL_FOLDERS, (_CALIBRATION,))
 
 
-def calibration_on_hub(repository: str = ALPACA_EVAL_HUB, commit: str | None = None) -> HubFile:
-    """Return the official df_gamed.csv on the hub, at a commit or the newest.
-
-    Raises UserError where it cannot be fetched.
-    """
-    return fetch_file(repository, _CALIBRATION, commit)
-
-
 def read_outputs(
     bench: str, path: Path, prompts: Sequence[Prompt], *, allow_missing: bool = False
 ) -> tuple[Response, ...]:
@@ -181,15 +173,15 @@ def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, s
             raise UserError(f"{source}: no outputs of a baseline of AlpacaEval 2.0: {' or '.join(_ALPACA_EVAL_FILES)}")
     if path is not None:
         return path, str(path)
-    file = fetch_file(ALPACA_EVAL_HUB, _ALPACA_EVAL_ON_HUB)
-    return file.path, file.source
+    on_hub = newest("dataset", ALPACA_EVAL_HUB)
+    return on_hub.file(_ALPACA_EVAL_ON_HUB), on_hub.source
 
 
 def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
     """Return the file with the questions, and what to call it."""
     if source is None:
-        file = fetch_file(_ARENA_HARD_HUB, f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}")
-        return file.path, file.source
+        on_hub = newest("dataset", _ARENA_HARD_HUB)
+        return on_hub.file(f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}"), on_hub.source
     path = _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,))
     if path is None:
         raise UserError(f"{source}: no folder with Arena-Hard v0.1's {_QUESTIONS} and model_answer/")
@@ -206,11 +198,11 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
         if not path.is_file():
             raise _no_answers(baseline, str(path.parent), [other.name for other in path.parent.glob("*.jsonl")])
         return path
-    on_hub = f"{_ARENA_HARD_ON_HUB}/model_answer"
+    on_hub, answers = newest("dataset", _ARENA_HARD_HUB), f"{_ARENA_HARD_ON_HUB}/model_answer/"
     try:
-        return fetch_file(_ARENA_HARD_HUB, f"{on_hub}/{baseline}.jsonl").path
+        return on_hub.file(f"{answers}{baseline}.jsonl")
     except NotOnHub:
-        names = file_names(_ARENA_HARD_HUB, on_hub)
+        names = [name.removeprefix(answers) for name in on_hub.files() if name.startswith(answers)]
         raise _no_answers(baseline, f"{_ARENA_HARD_HUB} on the hub", names) from None
 
 

@@ -1,8 +1,10 @@
 """Errors that end a command with one line and a definite exit code."""
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
 
 
 class HarnessError(Exception):
@@ -54,3 +56,10 @@ def unknown(kind: str, name: str, candidates: Iterable[str], besides: str = "") 
     guess = nearest(name, known)
     hint = f"; did you mean {guess!r}?" if guess else ""
     return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known) or 'none'}{besides})")
+
+
+def named(kind: str, name: str, known: Mapping[str, T], besides: str = "") -> T:
+    """Return what `known` has under `name`. Raises `unknown` where it has nothing."""
+    if name not in known:
+        raise unknown(kind, name, known, besides)
+    return known[name]

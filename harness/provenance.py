@@ -47,13 +47,16 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def git_state(checkout: Path) -> dict[str, Any]:
-    """Return ``{"commit": ..., "dirty": ...}``; "unknown" and None when `checkout` is no git checkout."""
+def git_state(folder: Path) -> dict[str, Any]:
+    """Return ``{"commit": ..., "dirty": ...}`` of the checkout that `folder` is in, as far as it is changed itself.
+
+    "unknown" and None where no checkout knows of it: an installed package may lie inside somebody else's.
+    """
     try:
-        if not (checkout / ".git").exists():  # an installed package may lie inside somebody else's checkout
+        if not _git(folder, "ls-files", "--", "."):
             raise FileNotFoundError
-        commit = _git(checkout, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(checkout, "status", "--porcelain"))}
+        changes = _git(folder, "status", "--porcelain", "--", ".")
+        return {"commit": _git(folder, "rev-parse", "HEAD"), "dirty": bool(changes)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "dirty": None}
 
@@ -98,21 +101,8 @@ def package_origin(package: "Distribution") -> dict[str, Any]:
         commit, is_editable, url = "unknown", False, urlparse("")
     state = {"commit": commit}
     if is_editable and url.scheme == "file":
-        state = _git_state_within(Path(url2pathname(url.path)))
+        state = git_state(Path(url2pathname(url.path)))
     return {"package": package.name, "version": package.version, **state}
-
-
-def _git_state_within(folder: Path) -> dict[str, Any]:
-    """Return `git_state` of a folder that may be one of several in a checkout, which must know of it."""
-    try:
-        if not _git(folder, "ls-files", "--", "."):
-            raise FileNotFoundError
-        return {
-            "commit": _git(folder, "rev-parse", "HEAD"),
-            "dirty": bool(_git(folder, "status", "--porcelain", "--", ".")),
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": "unknown", "dirty": None}
 
 
 def device() -> str:

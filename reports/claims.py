@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.errors import UserError
-from harness.papers import AnyExhibit
+from harness.papers.kinds import AnyExhibit
 from harness.results.claims import ClaimResult, ComparisonResult
 from harness.results.manifest import Manifest
 from reports.blocks import DASH, ClaimEntry, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table

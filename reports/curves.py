@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import rate_text
 from reports.blocks import CurveChart, CurvePanel
 from reports.mathtext import with_subscripts
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from harness.papers import ScoreTable
+from harness.papers.scores import ScoreTable
 from harness.results.exhibits import Diagnostics
 from reports.blocks import DASH, Column, Group, Row, Table
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.config.rate_text import rate_text
-from harness.papers import ScoreColumn, ScoreTable
+from harness.config.learning_rates import rate_text
+from harness.papers.scores import ScoreColumn, ScoreTable
 from harness.results.exhibits import RowRate
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.measured import number

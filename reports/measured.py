@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UserError
-from harness.papers import Exhibit
+from harness.papers.exhibit import Exhibit
 from harness.results.exhibits import Estimate
 from harness.results.manifest import Manifest
 from reports.blocks import ADDED, DASH, Measured

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from harness.papers import ScoreTable, WinRateTable
+from harness.papers.scores import ScoreTable
+from harness.papers.win_rates import WinRateTable
 from harness.results.exhibits import Score, Uncertainty, WinRate
 from reports.blocks import DASH, Column, Group, Row, Table
 from reports.measured import number

@@ -2,11 +2,11 @@
 
 import importlib
 
-from harness.engine import code, sources
+from harness.engine import code
 
 
 def forget_sources() -> None:
     """Lets sources be read again, as in a new process."""
     importlib.invalidate_caches()
-    for cached in (code._digests, code._node, code._load, code._path, sources._state):
+    for cached in (code._digests, code._node, code._load, code._path):
         cached.cache_clear()

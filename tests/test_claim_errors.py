@@ -6,7 +6,7 @@ import pytest
 from benchmarks import paper_claim_errors
 from benchmarks.claim_errors import USED, Cell, Run, Setting, cells_of, orderings, p_values_by_rule, simulate, table3
 from evals.stats.comparison import family_tests
-from harness.papers import load_exhibits
+from harness.papers.loading import load_exhibits
 from harness.run.claims import Families
 
 

@@ -10,7 +10,8 @@ import pytest
 from evals.stats.comparison import PairedDifference, SeedSpread, interval, welch_test
 from harness.engine.store import Store
 from harness.experiments import Experiment
-from harness.papers import Claim, Comparison, load_exhibits
+from harness.papers.claims import Claim, Comparison
+from harness.papers.loading import load_exhibits
 from harness.results.claims import ClaimsResult
 from harness.run import claims
 from harness.run.claims import Families, decide_claims

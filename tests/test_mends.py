@@ -87,7 +87,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 
 COMMANDS_OF_OTHERS = {
     *("harness/provenance.py:_git", "harness/provenance.py:git_state"),
-    "harness/provenance.py:_git_state_within",
     *("harness/models/vllm.py:_gpu_memory", "harness/models/gguf.py:gguf_file"),
     "harness/endpoints/refusals.py:advice_on",
 }

@@ -18,11 +18,10 @@ import pytest
 
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
-from harness.plan.rows import GraphEstimates
 from harness.plan.settings import resolved_cells
+from harness.plan.steps import GraphEstimates
 from harness.recipes.loading import load_recipe
 from harness.run.options import Choice
-from harness.steps.estimates import load_estimates
 
 GOLDEN = Path(__file__).parent / "golden" / "paper_table3.json"
 
@@ -41,7 +40,7 @@ def resolved(experiment: str = "table3", models: tuple[str, ...] = ()) -> dict[s
     """As JSON gives it back."""
     with placeholders():
         experiments = build_experiments(experiment, Choice(scale="paper", models=models).request())
-        cells = resolved_cells(experiments, GraphEstimates(None, load_estimates()))
+        cells = resolved_cells(experiments, GraphEstimates(None))
     read: dict[str, Any] = json.loads(json.dumps(cells))
     return read
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from evals.alpaca_eval2.judgments import annotations_of, positions_of
 from evals.alpaca_eval2.length_calibration import Calibration, read_calibration, write_calibration
 from evals.alpaca_eval2.scores import build_calibration, difficulty_from_annotations
-from evals.official_data import ALPACA_EVAL_HUB, calibration_on_hub
+from evals.official_data import ALPACA_EVAL_HUB
 from evals.official_steps import file_digest
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.unresolved import resolved
 from harness.errors import UserError
+from harness.models.hub import Repository, newest
 
 CALIBRATION_FILE = "df_gamed.csv"
 
@@ -26,8 +27,9 @@ def published_calibration() -> Artifact:
     Raises NotFetched where it cannot be had.
     """
     name = "official:df_gamed.csv"
-    commit = resolved(name, lambda: calibration_on_hub().commit)
-    digest = resolved(name, lambda: file_digest(calibration_on_hub(commit=commit).path))
+    commit = resolved(name, lambda: newest("dataset", ALPACA_EVAL_HUB).commit)
+    on_hub = Repository("dataset", ALPACA_EVAL_HUB, commit)
+    digest = resolved(name, lambda: file_digest(on_hub.file(CALIBRATION_FILE)))
     return official_calibration(repository=ALPACA_EVAL_HUB, commit=commit, digest=digest).with_label("df_gamed.csv")
 
 
@@ -57,7 +59,7 @@ def given_calibration(out: Output, *, path: str, digest: str) -> None:
 def official_calibration(out: Output, *, repository: str, commit: str, digest: str) -> None:
     """Write the official df_gamed.csv, fetched from the hub's `repository` at `commit`; `digest` is the file's
     SHA-256."""
-    _copy_calibration(calibration_on_hub(repository, commit).path, digest, out)
+    _copy_calibration(Repository("dataset", repository, commit).file(CALIBRATION_FILE), digest, out)
 
 
 def _copy_calibration(path: Path, digest: str, out: Output) -> None:

@@ -47,8 +47,8 @@ def paper() -> None:
 @click.argument("name", type=TEXT, required=False)
 def check_paper(name: str | None) -> None:
     """Show where the paper NAME disagrees with itself; all there are if no name is given."""
-    from harness.papers import papers
     from harness.papers.consistency import format_findings
+    from harness.papers.folders import papers
 
     for each in [name] if name else papers():
         click.echo(format_findings(each))

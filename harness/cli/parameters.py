@@ -70,7 +70,7 @@ class ExhibitArgument(Text):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names with their papers that begin so, or whose bare names do."""
-        from harness.papers import list_names
+        from harness.papers.names import list_names
 
         names = list_names()
         whole = [str(each) for each in names if str(each).startswith(incomplete)]

@@ -116,7 +116,7 @@ def plan(
 
     Runs nothing and asks no other machine. What is in the run directory already counts as done.
     """
-    from harness.plan import PlanOptions, plan_run
+    from harness.plan.command import PlanOptions, plan_run
 
     options = PlanOptions(device, devices, gpu_usd_per_hour, calibrate, limits)
     click.echo(plan_run(experiment, choice.judged_by(judge), run_dir, options, as_json=as_json))

@@ -25,7 +25,7 @@ from harness.engine.staleness import Record, listed
 from harness.engine.store import Store, place, read_record, require_writable
 from harness.errors import UserError
 from harness.experiments import build_experiments
-from harness.papers import ExhibitName
+from harness.papers.names import ExhibitName
 from harness.provenance import provenance
 from harness.results.manifest import StepRecord, read_manifest
 from harness.run.options import Choice

@@ -11,7 +11,7 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.response_sets import responses_of
 from harness.mini.identity import world_digest
-from harness.papers import paper_file
+from harness.papers.folders import paper_file
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
 from harness.records import Judgment

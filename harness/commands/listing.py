@@ -7,16 +7,10 @@ from functools import partial
 from harness.endpoints.known_models import JudgeModel, judge_table
 from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
-from harness.papers import (
-    ALL,
-    DEFAULT_PAPER,
-    AnyExhibit,
-    exhibit_names,
-    list_names,
-    load_exhibit,
-    load_paper,
-    papers,
-)
+from harness.papers.folders import DEFAULT_PAPER, papers
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import exhibit_names, load_exhibit, load_paper
+from harness.papers.names import ALL, list_names
 from harness.recipes.loading import load_recipe, load_variants, recipe_names
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 

@@ -16,11 +16,10 @@ from harness.models.hub import HUB_NAMES, Repository, RepositoryKind, cache_fold
 from harness.models.hub_models import megabytes, model_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
-from harness.papers import find_exhibit
-from harness.plan.rows import GraphEstimates
+from harness.papers.names import find_exhibit
+from harness.plan.steps import GraphEstimates
 from harness.run.options import Choice
 from harness.steps.cost import Fetch
-from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _fetch_all(downloads: Collection[Download], report: Callable[[str], None]) -
 
 def _download(artifact: Artifact) -> Download | None:
     """Return what a step fetches of the hub, if it does."""
-    cost = GraphEstimates(None, load_estimates()).known_cost(artifact)
+    cost = GraphEstimates(None).known_cost(artifact)
     if not isinstance(cost, Fetch):
         return None
     on_hub = hub_repository(cost.kind, cost.reference)

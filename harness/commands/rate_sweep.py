@@ -7,12 +7,12 @@ scores them at multiples of the chosen rates.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, grid, held_out, rate_text
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers import ScoreTable, load_exhibits
+from harness.papers.loading import load_exhibits
+from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.recipes.registries import load_benchmark

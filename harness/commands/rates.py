@@ -14,10 +14,11 @@ from harness.config.learning_rates import (
     RateTable,
     choose,
     held_out,
+    rate_table_text,
+    rate_text,
     read_rate_table,
     write_rate_table,
 )
-from harness.config.rate_text import rate_table_text, rate_text
 from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.store import Store, open_store, require_writable
 from harness.errors import UserError

@@ -12,10 +12,12 @@ from harness.engine.pipeline import checked_plan, print_plan
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store, open_store, require_writable
 from harness.experiments import Experiment, Request, build_experiments
-from harness.papers import ScoreTable, find_exhibit, load_deviations
 from harness.papers.consistency import check_paper
-from harness.plan.expected import expected_seconds
-from harness.preflight.automatic import preflight
+from harness.papers.loading import load_deviations
+from harness.papers.names import find_exhibit
+from harness.papers.scores import ScoreTable
+from harness.plan.forecast import expected_seconds
+from harness.preflight.doctor import preflight
 from harness.results.curves import write_curves
 from harness.results.manifest import write_manifest
 from harness.run.curves import stage_curves

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named
 from harness.provenance import package_origin
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class Registry:
 
         Raises UserError for an unknown name (with the nearest known one) and for one that cannot be imported.
         """
-        if name not in self._entries:
-            raise unknown(self.kind, name, self._entries)
-        entry = self._entries[name]
+        entry = named(self.kind, name, self._entries)
         try:
             found = entry.load()
         except Exception as error:  # a package of somebody else's runs its code on import

@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.config.codec import decode
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 
 T = TypeVar("T")
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-MAX_BYTES = 2**20
-"""Bytes of a configuration."""
-MAX_NODES = 100_000
-"""Values in one, with what aliases stand for written out."""
 
 
 def config_path(name: str) -> Path:
@@ -34,10 +29,7 @@ def named_config(kind: str, name: str, files: str, hint: str = "") -> Path:
 
     Raises UserError for an unknown name, with the nearest one, and `hint` after it.
     """
-    known = {path.stem: path for path in CONFIGS.glob(files)}
-    if name not in known:
-        raise unknown(kind, name, known, hint)
-    return known[name]
+    return named(kind, name, {path.stem: path for path in CONFIGS.glob(files)}, hint)
 
 
 def path_text(path: Path) -> str:
@@ -75,15 +67,11 @@ def name_in(reference: str) -> str:
 def read_yaml(path: Path) -> Any:
     """Read the plain content of a YAML file. A key given twice is an error; ``5e-7`` is a number, as in YAML 1.2.
 
-    Raises UserError for what cannot be read, is no YAML, or is too much for a configuration.
+    Raises UserError for what cannot be read, and for what is no YAML.
     """
     import yaml
 
     try:
-        if not path.is_file() and path.exists():
-            raise UserError(f"{path} is not a file")
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is not a configuration file: it has more than {MAX_BYTES:,} bytes")
         return yaml.load(path.read_text(encoding="utf-8"), _strict_loader())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
@@ -92,12 +80,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: {error}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply for a configuration") from None
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # of a tag that its value does not fit
-        raise UserError(f"{path}: {error}") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"{path}: {error}") from None  # the last four of a tag that its value does not fit
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -110,26 +96,10 @@ def parse_yaml(text: str, where: str) -> Any:
         raise UserError(f"{where}: cannot read {text!r}: {str(error).splitlines()[0]}") from None
 
 
-def _size(node: Any, known: dict[int, int]) -> int:
-    """Count the nodes below a YAML node, each as often as aliases repeat it; `known` holds those counted."""
-    if id(node) not in known:
-        known[id(node)] = MAX_NODES  # until it is counted: one that holds itself is too much
-        parts = node.value if isinstance(node.value, list) else []
-        inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
-        known[id(node)] = 1 + sum(_size(each, known) for each in inner)
-    return known[id(node)]
-
-
 def _strict_loader() -> Any:
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
-        def get_single_node(self) -> Any:
-            node = super().get_single_node()
-            if node is not None and _size(node, {}) > MAX_NODES:
-                raise yaml.MarkedYAMLError(problem="too much for a configuration, with all aliases written out")
-            return node
-
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             for index, (key, (key_node, _)) in enumerate(zip(keys, node.value, strict=True)):

@@ -1,6 +1,7 @@
 """The parts of an answer's first choice: what the model says, why it ended, and its first token's alternatives."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,17 +104,7 @@ def can_be_log_probabilities(found: Mapping[str, float]) -> bool:
 
 
 def _log_probability(value: Any) -> float | None:
-    """Read a log-probability; None for what is no number, or none that a log-probability can be."""
-    number = VERY_UNLIKELY if value == -math.inf else finite_number(value)
-    return None if number is None else max(number, VERY_UNLIKELY)
-
-
-def finite_number(value: Any) -> float | None:
-    """Return a JSON number as a float; None for what is none, or too large for one."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    """Read a log-probability; None for what is no number, or no finite one above the least."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value <= sys.float_info.max:
         return None
-    try:
-        number = float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return None
-    return number if math.isfinite(number) else None
+    return float(max(value, VERY_UNLIKELY))

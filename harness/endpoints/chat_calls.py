@@ -73,7 +73,7 @@ class ChatCalls:
         """
         import openai
 
-        from harness.endpoints.http_clients import UnboundedAnswer
+        from harness.endpoints.http_client import UnboundedAnswer
 
         body = json.dumps(request_body(self._reference, request)).encode()  # ASCII: half surrogate pairs pass as well
         try:

@@ -2,20 +2,20 @@
 
 import asyncio
 import random
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
-from harness.endpoints.background import in_background
 from harness.endpoints.chat_calls import CallFailed, ChatCalls
 from harness.endpoints.cost import Budget, Reservation, TokenCounter
 from harness.endpoints.credentials import api_key
-from harness.endpoints.endpoint import async_endpoint_client, redacted_line
+from harness.endpoints.endpoint import endpoint_client, redacted_line
 from harness.endpoints.judges import print_note
-from harness.endpoints.model_note import ModelNote
 from harness.endpoints.pacing import Rate, Silence
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
@@ -28,6 +28,7 @@ from harness.engine.limits import Limits
 from harness.errors import UserError
 from harness.files import disk_full_error
 
+T = TypeVar("T")
 RequestOutcome = tuple[ChatRequest, ChatReply | CallFailure]
 Put = Callable[[RequestOutcome | str], None]
 
@@ -53,7 +54,6 @@ class OpenAIJudge:
         self.name, self._options, self._note = reference.model, options or CommandOptions(), note
         self._reference, self._limits, self._retries = reference, limits, retries or Retries()
         self._key = api_key(reference)
-        self._model_note = ModelNote(reference, note)
         self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -67,8 +67,6 @@ class OpenAIJudge:
                 for request, reply in outcomes:
                     if isinstance(reply, ChatReply) or reply.is_of_model:
                         there += len(places[request])
-                    if isinstance(reply, ChatReply):
-                        self._model_note.hear(reply.served_model)
                     for place in places[request]:
                         yield place, reply
         except UserError as stop:
@@ -96,7 +94,7 @@ class OpenAIJudge:
             asking = _Asking(
                 self._reference, self._key, self._limits, self._retries, self._record, budget, self._options, tally
             )
-            for outcome in in_background(partial(asking.run, missing)):
+            for outcome in _in_background(partial(asking.run, missing)):
                 if isinstance(outcome, str):
                     self._note(outcome)
                 else:
@@ -142,7 +140,7 @@ class _Asking:
         """
         pending = iter(requests)
         most_bytes = max(most_answer_bytes(self._reference, request) for request in requests)
-        client = async_endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
+        client = endpoint_client(self._reference, self._key, self._limits.timeout_seconds, most_bytes)
         async with client as sdk:
             self._calls = ChatCalls(sdk, self._reference, self._key, self._limits.timeout_seconds, self._options)
             self._workers = min(self._limits.concurrency, len(requests))
@@ -290,3 +288,32 @@ class _Asking:
             self._landed.clear()
             await self._landed.wait()
             await self._sleep(0)
+
+
+def _in_background(work: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Generator[T, None, None]:
+    """Yield what `work` hands over while it runs in the event loop of a thread of its own.
+
+    Its requests go on while the caller is busy. Raises what it raises; cancels it when closed.
+    """
+    end = object()
+    items: SimpleQueue[Any] = SimpleQueue()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work(items.put))
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(asyncio.wait([task]))
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            items.put(end)
+
+    thread = threading.Thread(target=run, name="judge", daemon=True)
+    thread.start()
+    try:
+        while (item := items.get()) is not end:
+            yield item
+        task.result()
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()

@@ -204,7 +204,11 @@ class Budget:
         self.spent = already_spent
         """Dollars charged so far, as far as prices are known."""
         if max_usd is not None and self._usd(0, 0) is None:
-            raise UserError(_no_price(reference, batch))
+            what = "Batch API price" if batch else "price"
+            raise UserError(
+                f"--max-usd needs a price, and the {what} of {reference} is not known:"
+                " drop --max-usd, or add the model to configs/judges.yaml (prices there hold for the vendor's own URL)"
+            )
 
     @property
     def in_flight(self) -> int:
@@ -255,11 +259,3 @@ class Budget:
 
     def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         return self._price.usd(prompt_tokens, completion_tokens, batch=self._batch) if self._price else None
-
-
-def _no_price(reference: EndpointReference, batch: bool) -> str:
-    what = "Batch API price" if batch else "price"
-    return (
-        f"--max-usd needs a price, and the {what} of {reference} is not known:"
-        " drop --max-usd, or add the model to configs/judges.yaml (prices there hold for the vendor's own URL)"
-    )

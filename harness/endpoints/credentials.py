@@ -75,9 +75,7 @@ def _encodings(key: str) -> re.Pattern[str]:
     texts = [re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", data.hex())]
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + data).decode()
-        own_letters = encoded[
-            (8 * shift + 5) // 6 : 8 * (shift + len(data)) // 6
-        ]  # the letters that are of the key alone
+        own_letters = encoded[(8 * shift + 5) // 6 : 8 * (shift + len(data)) // 6]  # that are of the key alone
         texts.append(own_letters.replace("+", "[+-]").replace("/", "[/_]"))
     return re.compile("|".join(texts))
 

@@ -1,12 +1,14 @@
 """An OpenAI-compatible endpoint: the SDK's clients for it, what it says goes wrong, and which models it serves."""
 
+import asyncio
 import json
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.endpoints.credentials import VARIABLE, api_key, redact, redacted
 from harness.endpoints.error_text import error_reason, error_within
@@ -18,7 +20,9 @@ from harness.errors import UserError
 from harness.network import network_is_refused
 
 if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAI
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take to come about."""
@@ -26,56 +30,37 @@ CONNECT_SECONDS = 10.0
 _MAX_MESSAGE = 300
 _MAX_PAGES = 100
 _MAX_LIST_BYTES = 2**24
-_SLOWEST_DOWNLOAD = 2**15
-"""Bytes a second."""
 
 
 def endpoint_client(
-    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int, *, is_download: bool = False
-) -> "OpenAI":
-    """Return the SDK's synchronous client for the endpoint; a server on this machine is not behind a proxy.
-
-    An answer has at most `most_bytes` (decompressed), and comes within `timeout_seconds`; one that `is_download` has
-    time besides for as many bytes.
-    """
-    from openai import OpenAI
-
-    from harness.endpoints.http_clients import BoundedClient, Bounds
-
-    seconds = timeout_seconds + is_download * most_bytes / _SLOWEST_DOWNLOAD
-    bounds = Bounds(str(reference), key, most_bytes, seconds)
-    client = BoundedClient(bounds, **_direct(reference))
-    return OpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
-
-
-def async_endpoint_client(
-    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int
+    reference: EndpointReference, key: str, timeout_seconds: float, most_bytes: int, whole_seconds: float | None = None
 ) -> "AsyncOpenAI":
-    """Return the SDK's asynchronous client, as `endpoint_client`; the caller ends what takes too long."""
-    from openai import AsyncOpenAI
+    """Return the SDK's client for the endpoint, without its retries, which know neither budget nor rate.
 
-    from harness.endpoints.http_clients import AsyncBoundedClient, Bounds
-
-    client = AsyncBoundedClient(Bounds(str(reference), key, most_bytes), **_direct(reference))
-    return AsyncOpenAI(http_client=client, **_settings(reference, key, timeout_seconds))
-
-
-def _direct(reference: EndpointReference) -> dict[str, Any]:
-    """Return the HTTP client's settings: no proxy to this machine, where SSL_CERT_FILE still says whom to trust."""
-    return {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
-
-
-def _settings(reference: EndpointReference, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """Return the settings of both clients, without the SDK's retries, which know neither budget nor rate.
-
-    Raises UserError for another machine where the network is refused.
+    An answer has at most `most_bytes` (decompressed), and comes within `whole_seconds` (None: the caller ends what
+    takes too long). A server on this machine is not behind a proxy; SSL_CERT_FILE still says whom to trust. Raises
+    UserError for another machine where the network is refused.
     """
-    from openai import Timeout
+    from openai import AsyncOpenAI, Timeout
+
+    from harness.endpoints.http_client import BoundedClient
 
     if network_is_refused() and not is_local(reference):
         raise UserError(f"{reference} is on another machine, which --offline rules out; set HF_HUB_OFFLINE=1 instead")
+    direct = {"trust_env": False, "verify": ssl.create_default_context()} if is_local(reference) else {}
+    client = BoundedClient(str(reference), key, most_bytes, whole_seconds, **direct)
     timeout = Timeout(timeout_seconds, connect=min(0.9 * timeout_seconds, CONNECT_SECONDS))
-    return {"api_key": key, "base_url": reference.base_url, "max_retries": 0, "timeout": timeout}
+    return AsyncOpenAI(http_client=client, api_key=key, base_url=reference.base_url, max_retries=0, timeout=timeout)
+
+
+def ask(client: "AsyncOpenAI", call: Callable[["AsyncOpenAI"], Awaitable[T]]) -> T:
+    """Return what `call` gets of the endpoint, for a caller that is not asynchronous; closes the client."""
+
+    async def asked() -> T:
+        async with client:
+            return await call(client)
+
+    return asyncio.run(asked())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +93,8 @@ def problem(status: int, body: Any, key: str) -> Problem:
     if isinstance(body, str):
         with suppress(ValueError):
             body = read_json(body, key)
-    parameter = _parameter(body)
-    return Problem(status, error_message(body, key), redacted_line(parameter, key), body)
+    message = redacted_line(error_reason(body), key) or "no reason given"
+    return Problem(status, message, redacted_line(_parameter(body), key), body)
 
 
 def _parameter(body: Any) -> str:
@@ -152,14 +137,6 @@ def redacted_line(text: str, key: str) -> str:
     return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
 
 
-def error_message(body: Any, key: str) -> str:
-    """Return what the body of an error answer says is wrong, as `one_line` shows it.
-
-    `body` is the answer's text or the value of its JSON.
-    """
-    return redacted_line(error_reason(body), key) or "no reason given"
-
-
 def status_problem(error: "APIStatusError", key: str) -> Problem:
     """Return what an error answer of the SDK says."""
     return problem(error.status_code, error.response.text, key)
@@ -198,12 +175,13 @@ def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[
     """
     import openai
 
-    from harness.endpoints.http_clients import UnboundedAnswer
+    from harness.endpoints.http_client import UnboundedAnswer
 
     key = api_key(reference)
-    client = endpoint_client(reference, key, timeout_seconds, _MAX_LIST_BYTES).with_options(max_retries=2)
+    client = endpoint_client(reference, key, timeout_seconds, _MAX_LIST_BYTES, timeout_seconds)
     try:
-        return {redacted_line(str(entry["id"]), key): entry for entry in _entries(client, key)}
+        entries = ask(client.with_options(max_retries=2), partial(_entries, key=key))
+        return {redacted_line(str(entry["id"]), key): entry for entry in entries}
     except openai.APIStatusError as error:
         found = status_problem(error, key)
         if error.status_code in (401, 403):
@@ -220,12 +198,15 @@ def served_models(reference: EndpointReference, timeout_seconds: float) -> dict[
         raise CannotList("what it answers is not a list of models") from None
 
 
-def _entries(client: "OpenAI", key: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the entries of all pages."""
+async def _entries(client: "AsyncOpenAI", key: str) -> list[Mapping[str, Any]]:
+    """Return the entries of all pages."""
+    entries: list[Mapping[str, Any]] = []
     after: dict[str, str] = {}
     for _ in range(_MAX_PAGES):
-        page = read_json(client.models.with_raw_response.list(extra_query=after).content, key)
-        yield from page["data"]
+        answer = await client.models.with_raw_response.list(extra_query=after)
+        page = read_json(answer.content, key)
+        entries += page["data"]
         if not page.get("has_more") or not page["data"]:
-            return
+            break
         after = {"after": page["data"][-1]["id"]}
+    return entries

@@ -1,10 +1,10 @@
 """The text of an error answer, found in whichever of the usual places it stands."""
 
+import html
 import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from html.parser import HTMLParser
 from typing import Any
 
 
@@ -53,8 +53,7 @@ def _status(*places: Any) -> int:
 
 
 def _innermost(body: Any) -> tuple[Any, str]:
-    """Return unwrap an error: return its text, or all of it where there is none, and the text that a proxy passes
-    on."""
+    """Return an error's text, or all of it where there is none, and the text that a proxy passes on."""
     raw = ""
     if isinstance(body, list) and len(body) == 1:  # as Gemini wraps its errors
         body = body[0]
@@ -70,7 +69,10 @@ def _innermost(body: Any) -> tuple[Any, str]:
 def _plain_text(value: Any) -> str:
     if isinstance(value, str):
         return page_text(value) if is_page(value) else value
-    return _as_json(value)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return "an error that is nested too deep to be shown"
 
 
 def is_page(text: str) -> bool:
@@ -86,43 +88,14 @@ def why_not_json(text: str) -> str:
 
 def page_text(page: str) -> str:
     """Return the title of a web page, else the text that it shows; "a web page without text" where there is none."""
-    reader = _PageReader()
-    with suppress(AssertionError):  # what the parser raises for some declarations that are none
-        reader.feed(page.lstrip("\ufeff")[:_MAX_PAGE])
-        reader.close()
-    title, body_text = (" ".join("".join(parts).split()) for parts in (reader.title, reader.text))
-    return title or body_text or "a web page without text"
+    beginning = page[:_MAX_PAGE]
+    title, text = _TITLE.search(beginning), _TAG.sub(" ", _NOT_SHOWN.sub(" ", beginning))
+    texts = (" ".join(html.unescape(each).split()) for each in (title[1] if title else "", text.lstrip("\ufeff")))
+    return next(filter(None, texts), "a web page without text")
 
 
 _MAX_PAGE = 20_000
 """Characters; what a page has to say stands at its beginning."""
-
-
-class _PageReader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.title: list[str] = []
-        self.text: list[str] = []
-        self._into: list[str] | None = self.text
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag == "title":
-            self._into = self.title
-        elif tag in ("script", "style"):
-            self._into = None
-        else:
-            self.text.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._into = self.text
-
-    def handle_data(self, data: str) -> None:
-        if self._into is not None:
-            self._into.append(data)
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (RecursionError, ValueError):
-        return "an error that is nested too deep to be shown"
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_NOT_SHOWN = re.compile(r"<(script|style)\b.*?(</\1>?|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>?")

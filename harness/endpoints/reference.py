@@ -70,14 +70,11 @@ def _checked_url(text: str) -> str:
         )
     if not text.startswith(("http://", "https://")):
         raise UserError(f"an endpoint's base URL must start with http:// or https://, not {text!r}")
-    if not _names_a_host(text):
+    try:
+        parts = urlsplit(text)
+        is_valid = bool(parts.hostname) and parts.port != 0  # a port that is no number raises
+    except ValueError:
+        is_valid = False
+    if not is_valid:
         raise UserError(f"invalid base URL {text!r}: no valid host or port")
     return text.rstrip("/")
-
-
-def _names_a_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0  # a port that is no number raises
-    except ValueError:
-        return False

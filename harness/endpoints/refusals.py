@@ -16,14 +16,14 @@ FILTERED = "the endpoint's content filter refuses the prompt"
 TOO_LONG = "the prompt is too long for the model"
 NO_ROOM = "the model's thinking took all the room that there is for a reply"
 
-_LENGTH_CODES = (
+_LENGTH_CODES = {
     "context_length_exceeded",
     "string_above_max_length",
     "exceed_context_size_error",
     "request_too_large",
     "tokens_limit_reached",
-)
-_FILTER_CODES = (
+}
+_FILTER_CODES = {
     "content_filter",
     "content_policy_violation",
     "responsibleaipolicyviolation",
@@ -31,7 +31,7 @@ _FILTER_CODES = (
     "data_inspection_failed",
     "datainspectionfailed",
     "prohibited_content",
-)
+}
 _LENGTH_WORDS = re.compile(
     r"context[ _-]?(?:length|size|window|limit)"
     r"|maximum (?:model|input|prompt|sequence) length|max_(?:model|seq)_len"
@@ -134,9 +134,10 @@ def refused_prompt(status: int, body: Any, without: tuple[str, ...] = ()) -> str
         return ""
     if _MORE_ROOM.search(words):
         return NO_ROOM if "max_tokens" in without else ""
-    if _has_code(texts, _LENGTH_CODES):
+    codes = {text.lower() for text in texts}
+    if codes & _LENGTH_CODES:
         return TOO_LONG
-    if _has_code(texts, _FILTER_CODES):
+    if codes & _FILTER_CODES:
         return FILTERED
     if _LENGTH_WORDS.search(words):
         return TOO_LONG
@@ -175,10 +176,6 @@ def advice_on(refused: Refusable, message: str, options: CommandOptions) -> str:
     if refused == "logprobs" and _ABOVE.search(message):
         return f"{options.leave_out(refused)}; or have its server allow as many (vLLM: --max-logprobs)"
     return options.leave_out(refused)
-
-
-def _has_code(texts: list[str], codes: tuple[str, ...]) -> bool:
-    return any(text.lower() in codes for text in texts)
 
 
 def error_texts(value: Any, depth: int = 0) -> Iterator[str]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.endpoints.answer_parts import finite_number
 from harness.endpoints.protocol import ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.wire_format import UnusableAnswer, request_parameters, sent_messages
@@ -310,51 +309,22 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
                 yield text, None if _is_damaged(text) else _line(text)
 
 
+_OF_REQUEST = {"key", "run_id", "base_url", "parameters", "repeat", "messages_sha256"}
+_FIELDS = {
+    "reply": _OF_REQUEST | {"text", "log_probabilities", "finish_reason", "usage", "usd"},
+    "unusable": _OF_REQUEST | {"usage", "usd"},
+    "rejection": _OF_REQUEST,
+}
+"""What a line of each kind has, at the least."""
+
+
 def _line(text: bytes) -> dict[str, Any] | None:
-    """Return the fields of a line, whose types are those that `RecordedReplies` writes; None where they are not."""
+    """Return the fields of a line; None where it lacks some of those that `RecordedReplies` writes."""
     try:
-        line = json.loads(text, parse_constant=_refuse_constant)
-        return line if _has_types(line) else None
+        line: dict[str, Any] = json.loads(text)
+        return line if line.keys() >= _FIELDS[line["kind"]] else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _has_types(line: Mapping[str, Any]) -> bool:
-    """Return whether a line's fields have their types; raises the errors of looking for a field in something else."""
-    if not all(isinstance(line[name], str) for name in ("kind", "key", "run_id")):
-        return False
-    if line["kind"] in ("reply", "rejection") and not _is_identified(line):
-        return False
-    if line["kind"] == "reply" and not _is_reply(line):
-        return False
-    return line["kind"] not in ("reply", "unusable") or _is_charge(line["usage"], line["usd"])
-
-
-def _is_identified(line: Mapping[str, Any]) -> bool:
-    has_all = all(name in line for name in ("base_url", "parameters", "repeat"))
-    return has_all and isinstance(line["messages_sha256"], str)
-
-
-def _is_reply(line: Mapping[str, Any]) -> bool:
-    found = line["log_probabilities"]
-    return (
-        isinstance(line["text"], str)
-        and isinstance(line["finish_reason"], str)
-        and (found is None or (isinstance(found, dict) and None not in map(finite_number, found.values())))
-    )
-
-
-def _is_charge(usage: Mapping[str, Any], usd: Any) -> bool:
-    counts = (usage["prompt_tokens"], usage["completion_tokens"])
-    return all(map(_is_count, counts)) and (usd is None or finite_number(usd) is not None)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and finite_number(value) is not None and value >= 0
 
 
 def _damaged_key(text: bytes) -> list[str]:

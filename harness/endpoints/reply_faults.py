@@ -46,9 +46,11 @@ def usable(
         of_model = reply.finish_reason in (TOOL_CALL, THOUGHTS)
         return CallFailure(_FAULTS[reply.finish_reason] + _quoted(reply.text), is_final=True, is_of_model=of_model)
     if asks and not _has_alternatives(request, reply) and not is_cut_off(reply):
-        return CallFailure(no_log_probabilities(options), is_final=True, is_of_model=True)
+        lacking = "the endpoint gave no log-probabilities, which were asked for"
+        return CallFailure(f"{lacking}: {options.leave_out('logprobs')}", is_final=True, is_of_model=True)
     if asks and not can_be_log_probabilities(reply.log_probabilities or {}):
-        return CallFailure(odd_log_probabilities(options), is_final=True, is_of_model=True)
+        odd = "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty"
+        return CallFailure(f"{odd}: {options.leave_out('logprobs')}", is_final=True, is_of_model=True)
     if is_cut_off(reply) and not (asks and _has_alternatives(request, reply)):
         has_mend = "max_tokens" not in reference.without
         return CallFailure(cut_off(reference, request, options), is_final=True, is_of_model=has_mend)
@@ -58,19 +60,6 @@ def usable(
 def asks_log_probabilities(reference: EndpointReference, request: ChatRequest) -> bool:
     """Return whether log-probabilities are asked for."""
     return request.top_logprobs > 0 and "logprobs" not in reference.without
-
-
-def no_log_probabilities(options: CommandOptions) -> str:
-    """Format the failure of log-probabilities that were asked for and not given."""
-    return f"the endpoint gave no log-probabilities, which were asked for: {options.leave_out('logprobs')}"
-
-
-def odd_log_probabilities(options: CommandOptions) -> str:
-    """Format the failure of numbers that cannot be log-probabilities."""
-    return (
-        "what the endpoint gives as log-probabilities can be none, as they add up to more than certainty:"
-        f" {options.leave_out('logprobs')}"
-    )
 
 
 def is_cut_off(reply: ChatReply) -> bool:

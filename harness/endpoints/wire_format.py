@@ -87,12 +87,6 @@ def most_answer_bytes(reference: EndpointReference, request: ChatRequest) -> int
     return _OTHER_BYTES + longest_reply(reference, request) * a_token
 
 
-def most_row_bytes(reference: EndpointReference, request: ChatRequest) -> int:
-    """Return how many bytes the request's row in a batch's output can have; of many rows few are extraordinary."""
-    return most_answer_bytes(reference, request) - _OTHER_BYTES + _ROW_BYTES
-
-
-_ROW_BYTES = 2**15
 _TOKEN_BYTES = 64
 _ALTERNATIVE_BYTES = 512
 """Of one token in a list of log-probabilities: its text, the bytes of that one by one, and a number."""

@@ -188,7 +188,7 @@ class StepFunction(Generic[P]):
         """Return the parameters that are not at their defaults, each without those of its fields that are."""
         where = f"{self.name}()"
         return {
-            name: without_defaults(value, where)
+            name: canonical(value, where, with_defaults=False)
             for name, value in arguments.items()
             if not _is_default(params[name], self._signature.parameters[name].default, where)
         }
@@ -240,37 +240,28 @@ def input_keys(inputs: Mapping[str, Artifact | tuple[Artifact, ...]]) -> dict[st
     }
 
 
-def canonical(value: Any, where: str) -> Any:
-    """Return `value` as JSON that is the same for equal values.
+def canonical(value: Any, where: str, *, with_defaults: bool = True) -> Any:
+    """Return `value` as JSON that is the same for equal values, or without fields of dataclasses at their defaults.
 
     Raises TypeError, naming `where`, for anything else.
     """
-    return _as_json(value, where, with_defaults=True)
-
-
-def without_defaults(value: Any, where: str) -> Any:
-    """Return `value` as `canonical` does, without the fields of frozen dataclasses that are at their defaults."""
-    return _as_json(value, where, with_defaults=False)
-
-
-def _as_json(value: Any, where: str, *, with_defaults: bool) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if _is_sequence(value):
-        return [_as_json(item, where, with_defaults=with_defaults) for item in value]
+        return [canonical(item, where, with_defaults=with_defaults) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _as_json(value[key], where, with_defaults=with_defaults) for key in sorted(value)}
+        return {key: canonical(value[key], where, with_defaults=with_defaults) for key in sorted(value)}
     if _is_frozen(value) and not isinstance(value, Artifact):
-        return _fields_as_json(value, where, with_defaults)
+        return _canonical_fields(value, where, with_defaults)
     raise TypeError(
         f"{where}: {value!r} cannot be a step's argument; use an artifact, a non-empty sequence of artifacts,"
         " finite JSON values or a frozen dataclass of such"
     )
 
 
-def _fields_as_json(value: Any, where: str, with_defaults: bool) -> dict[str, Any]:
+def _canonical_fields(value: Any, where: str, with_defaults: bool) -> dict[str, Any]:
     """Return a dataclass's fields, and its `kind` where it is one of several classes that can stand in its place."""
     kind = {"kind": value.kind} if hasattr(value, "kind") else {}
     given = {
@@ -278,7 +269,7 @@ def _fields_as_json(value: Any, where: str, with_defaults: bool) -> dict[str, An
         for each in dataclasses.fields(value)
         if with_defaults or not _is_default(canonical(getattr(value, each.name), where), default_of(each), where)
     }
-    return {**kind, **{name: _as_json(own, where, with_defaults=with_defaults) for name, own in given.items()}}
+    return {**kind, **{name: canonical(own, where, with_defaults=with_defaults) for name, own in given.items()}}
 
 
 def default_of(field: "dataclasses.Field[Any]") -> Any:

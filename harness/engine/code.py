@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.engine.artifacts import Artifact
-from harness.engine.sources import sources_state
 
 OURS = frozenset({"harness", "methods", "evals", "reports"})
 """The packages that any step may depend on; beside them it may depend on the one it is defined in."""
@@ -86,7 +85,6 @@ def _classes(value: Any) -> Iterator[type]:
 
 @cache
 def _digests(functions: frozenset[str]) -> Mapping[str, str] | None:
-    sources_state(OURS | {function.partition(":")[0].partition(".")[0] for function in functions})  # before any is read
     starts = [_symbol(function) for function in functions]
     if None in starts:
         return None

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,7 +20,6 @@ class Done:
 
     built: bool
     seconds: float
-    counts: Mapping[str, int | float]
 
 
 @dataclass(frozen=True, slots=True)

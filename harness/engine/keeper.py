@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MAX_SECONDS = 10.0
@@ -35,7 +36,8 @@ def clear(folder: Path) -> None:
     while time.monotonic() < deadline:
         running = list(_users_of(folder))
         for process in running:
-            _kill(process)
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         if not running and not folder.exists():
             return
@@ -52,13 +54,6 @@ def _users_of(folder: Path) -> Iterator[int]:
             continue
         if mark in environment.split(b"\0"):
             yield int(process.name)
-
-
-def _kill(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGKILL)
-    except OSError:
-        return
 
 
 if __name__ == "__main__":

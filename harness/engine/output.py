@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 from harness.engine.compute import Compute, Tracking
 from harness.engine.limits import Limits
@@ -15,11 +16,12 @@ from harness.errors import UserError
 from harness.records import ROWS, encoded, read_rows, write_rows
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
-class SizedIterable(Sized, Iterable[T_co], Protocol[T_co]):
-    """An iterable of known length, which `Output.track` runs through."""
+TRACKING = "tracking"
+"""The folder beside a store that trackers write to."""
+SHORT_KEY = 8
+"""Digits of a key that tell the runs of a tracker apart."""
 
 
 class Output:
@@ -33,7 +35,6 @@ class Output:
         reply_cache: Path | None = None,
         limits: Limits | None = None,
         compute: Compute | None = None,
-        tracking: Tracking | None = None,
     ) -> None:
         self.folder = folder
         self.reply_cache = reply_cache or folder.parent / ".kept"
@@ -42,7 +43,7 @@ class Output:
         """How fast this run may ask an endpoint, and how much it may spend."""
         self.compute = compute or Compute()
         """How this machine trains models and asks them."""
-        self.tracking = tracking
+        self.tracking: Tracking | None = None
         """What the curves of this step's training are handed on to, if it is one and that was asked for."""
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
@@ -50,6 +51,12 @@ class Output:
         """Set where some rows failed that may succeed another time: the next run makes this artifact again."""
         self._report = report
         self._log: RowLog[Any] | None = None
+
+    def name_tracking(self, label: str, key: str, store: Path) -> None:
+        """Have a training of this step tracked, if that was asked for: as `label` and `key` say, beside the `store`."""
+        if self.compute.track is not None:
+            name = re.sub(r"[^\w.=+-]+", "-", f"{label} {key[:SHORT_KEY]}")
+            self.tracking = Tracking(self.compute.track, name, str(store.absolute().parent / TRACKING))
 
     def write_rows(self, rows: Iterable[Any]) -> None:
         """Write the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""
@@ -80,27 +87,12 @@ class Output:
         """Print a line on this step's result that the user should not miss; it is not stored."""
         self._report(Note(line))
 
-    @overload
-    def track(self, work: int, unit: str, done: int = 0) -> "Tracker": ...
+    def track(self, work: int, unit: str, done: int = 0) -> "Tracker":
+        """Show progress towards so much `work` in `unit`s (a plural: "rows"), as the tracker is advanced.
 
-    @overload
-    def track(self, work: SizedIterable[T], unit: str) -> Iterator[T]: ...
-
-    def track(self, work: int | SizedIterable[T], unit: str, done: int = 0) -> "Tracker | Iterator[T]":
-        """Show progress in `unit`s (a plural: "rows"), with rate and time left.
-
-        Either runs through a sized iterable, or, given the total, returns a tracker to `advance` by hand; `done` is
-        what an earlier run had finished.
+        `done` is what an earlier run had finished.
         """
-        if isinstance(work, int):
-            return Tracker(work, unit, done, self._report)
-        return _run_through(work, Tracker(len(work), unit, 0, self._report))
-
-
-def _run_through(items: Iterable[T], tracker: "Tracker") -> Iterator[T]:
-    for item in items:
-        yield item
-        tracker.advance()
+        return Tracker(work, unit, done, self._report)
 
 
 class Tracker:

@@ -126,53 +126,42 @@ def run(
     steps = checked_plan(targets, store)
     if not steps.missing:
         return
+    limits, compute = (limits or Limits()).of_one_run(), compute or Compute()
     try:
-        with scratch(), display(len(steps.missing)) as live_display:
-            _execute(
-                steps,
-                store,
-                jobs,
-                live_display,
-                (limits or Limits()).of_one_run(),
-                compute or Compute(),
-                expected or {},
-            )
+        with (
+            scratch(),
+            display(len(steps.missing)) as live_display,
+            _executor(store, jobs, limits, compute) as executor,
+        ):
+            _execute(_schedule(steps, store, expected or {}), executor, executor.prepare(steps.missing), live_display)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; finished steps are kept, run the same command to continue") from None
 
 
-def _execute(
-    steps: Plan,
-    store: Store,
-    jobs: int,
-    live_display: Display,
-    limits: Limits,
-    compute: Compute,
-    expected: Mapping[str, float],
-) -> None:
-    durations = Durations(
-        {artifact.key: expected[artifact.key] for artifact in steps.missing if artifact.key in expected}
-    )
+def _schedule(steps: Plan, store: Store, expected: Mapping[str, float]) -> Schedule:
+    missing = [artifact.key for artifact in steps.missing]
+    durations = Durations({key: expected[key] for key in missing if key in expected})
     for artifact in steps.found:
         durations.learn(artifact, store.record(artifact)["seconds"])
-    schedule = Schedule(steps.missing, durations)
-    with _executor(store, jobs, limits, compute) as executor:
-        parallelism = executor.prepare(steps.missing)
-        while not schedule.finished:
-            while ready := schedule.take(executor.pick):
-                live_display.start(ready.key, str(ready))
-                executor.start(ready)
-            for artifact, message in executor.messages(timeout=0.5):
-                if isinstance(message, Failed):
-                    raise message.error()
-                if isinstance(message, Done):
-                    schedule.finish(artifact, message.seconds)
-                    live_display.end(artifact.key, message.built, schedule.seconds_left(parallelism))
-                else:
-                    live_display.show(artifact.key, message)
-                    if isinstance(message, Advance) and message.seconds_left is not None:
-                        schedule.hear(artifact, message.seconds_left)
-            live_display.tick(schedule.seconds_left(parallelism))
+    return Schedule(steps.missing, durations)
+
+
+def _execute(schedule: Schedule, executor: Executor, parallelism: float, live_display: Display) -> None:
+    while not schedule.finished:
+        while ready := schedule.take(executor.pick):
+            live_display.start(ready.key, str(ready))
+            executor.start(ready)
+        for artifact, message in executor.messages(timeout=0.5):
+            if isinstance(message, Failed):
+                raise message.error()
+            if isinstance(message, Done):
+                schedule.finish(artifact, message.seconds)
+                live_display.end(artifact.key, message.built, schedule.seconds_left(parallelism))
+            else:
+                live_display.show(artifact.key, message)
+                if isinstance(message, Advance) and message.seconds_left is not None:
+                    schedule.hear(artifact, message.seconds_left)
+        live_display.tick(schedule.seconds_left(parallelism))
 
 
 def _executor(store: Store, jobs: int, limits: Limits, compute: Compute) -> Executor:

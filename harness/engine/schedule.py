@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engine.artifacts import Artifact
@@ -12,31 +12,13 @@ DAMPING = 0.02
 
 
 @dataclass(slots=True)
-class _Taken:
-    """The time of ended steps: `seconds` of `count` in all, `timed` of those that `reckoned` were forecast for."""
+class _Seen:
+    """The time of steps: `seconds` of `count` ended ones; of those with a forecast, `taken` for what was `reckoned`."""
 
     count: int = 0
     seconds: float = 0.0
-    timed: float = 0.0
+    taken: float = 0.0
     reckoned: float = 0.0
-
-    def add(self, seconds: float, reckoned: float | None) -> None:
-        """Add an ended step."""
-        self.count += 1
-        self.seconds += seconds
-        if reckoned is not None:
-            self.timed += seconds
-            self.reckoned += reckoned
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A step that is being made: for `elapsed` of `seconds`, and what had been reckoned for that part of it."""
-
-    step: str
-    elapsed: float
-    seconds: float
-    reckoned: float
 
 
 class Durations:
@@ -49,22 +31,25 @@ class Durations:
         """Start with `reckoned`, the forecast seconds by key of a step."""
         self._reckoned = reckoned or {}
         self._damping = DAMPING * sum(self._reckoned.values())
-        self._of_name: defaultdict[str, _Taken] = defaultdict(_Taken)
-        self._of_all = _Taken()
-        self._running: dict[str, _Running] = {}
+        self._of_name: defaultdict[str, _Seen] = defaultdict(_Seen)
+        self._of_all = _Seen()
+        self._noted: dict[str, tuple[float, float]] = {}
+        """By key of a step with a forecast, what is in these sums: for how long it ran, and which share of it."""
+        self._running: dict[str, float] = {}
         self._supposed: dict[str, float] = {}
 
     def learn(self, artifact: Artifact, seconds: float) -> None:
         """Learn that `artifact` took `seconds`."""
         self._running.pop(artifact.key, None)
-        for taken in (self._of_name[artifact.step], self._of_all):
-            taken.add(seconds, self._reckoned.get(artifact.key))
+        self._note(artifact, seconds, 1.0)
+        for seen in (self._of_name[artifact.step], self._of_all):
+            seen.count += 1
+            seen.seconds += seconds
 
     def suppose(self, artifact: Artifact, elapsed: float, seconds: float) -> None:
         """Learn that `artifact` has run for `elapsed` seconds, and is expected to take `seconds` in all."""
-        reckoned = self._reckoned.get(artifact.key, 0.0) * elapsed / seconds if seconds else 0.0
-        self._running[artifact.key] = _Running(artifact.step, elapsed, seconds, reckoned)
-        self._supposed[artifact.step] = seconds
+        self._running[artifact.key] = self._supposed[artifact.step] = seconds
+        self._note(artifact, elapsed, elapsed / seconds if seconds else 0.0)
 
     def knows(self, artifact: Artifact) -> bool:
         """Return whether anything is known about such a step."""
@@ -77,36 +62,32 @@ class Durations:
         name, what one of its name reckons with, or the mean of all; 1 when nothing is known.
         """
         if artifact.key in self._running:
-            return self._running[artifact.key].seconds
-        of_name = self._of_name.get(artifact.step, _Taken())
+            return self._running[artifact.key]
+        of_name = self._of_name.get(artifact.step, _Seen())
         if artifact.key in self._reckoned:
             return self._reckoned[artifact.key] * self._pace(artifact.step)
         if not of_name.count and artifact.step in self._supposed:
             return self._supposed[artifact.step]
-        taken = of_name if of_name.count else self._of_all
-        return taken.seconds / taken.count if taken.count else 1.0
+        seen = of_name if of_name.count else self._of_all
+        return seen.seconds / seen.count if seen.count else 1.0
+
+    def _note(self, artifact: Artifact, elapsed: float, share: float) -> None:
+        if artifact.key not in self._reckoned:
+            return
+        elapsed_before, share_before = self._noted.get(artifact.key, (0.0, 0.0))
+        self._noted[artifact.key] = elapsed, share
+        for seen in (self._of_name[artifact.step], self._of_all):
+            seen.taken += elapsed - elapsed_before
+            seen.reckoned += self._reckoned[artifact.key] * (share - share_before)
 
     def _pace(self, step: str) -> float:
         """Return seconds taken for one forecast, of steps of this name, else of all; the first few count little."""
-        of_name = [each for each in self._running.values() if each.step == step]
-        timed, reckoned = _evidence(self._of_name.get(step, _Taken()), of_name)
-        if not reckoned:
-            timed, reckoned = _evidence(self._of_all, self._running.values())
-        return (timed + self._damping) / (reckoned + self._damping) if reckoned else 1.0
-
-
-def _evidence(ended: _Taken, running: Iterable[_Running]) -> tuple[float, float]:
-    """Return (seconds taken, seconds forecast for what was done in them), of ended and running steps."""
-    far = [each for each in running if each.reckoned]
-    return ended.timed + sum(each.elapsed for each in far), ended.reckoned + sum(each.reckoned for each in far)
+        seen = self._of_name.get(step, self._of_all)
+        seen = seen if seen.reckoned else self._of_all
+        return (seen.taken + self._damping) / (seen.reckoned + self._damping) if seen.reckoned else 1.0
 
 
 Pick = Callable[[Sequence[Artifact]], Artifact | None]
-
-
-def first(ready: Sequence[Artifact]) -> Artifact:
-    """Return the most urgent of the steps that can be started."""
-    return ready[0]
 
 
 class Schedule:
@@ -128,12 +109,14 @@ class Schedule:
         """Whether everything has been made."""
         return not self._unfinished
 
-    def take(self, pick: Pick = first) -> Artifact | None:
+    def take(self, pick: Pick) -> Artifact | None:
         """Return the step to start next: the choice of `pick` among those whose inputs are there, longest chain first.
 
         None when `pick` returns None, when each of those left waits for one that is running, or when none is left.
         """
-        ready = [one for one in self._waiting.values() if self._unfinished.keys().isdisjoint(_keys(one.parents()))]
+        ready = [
+            one for one in self._waiting.values() if not any(each.key in self._unfinished for each in one.parents())
+        ]
         if not ready:
             return None
         chains = self._chains()
@@ -174,7 +157,3 @@ class Schedule:
         for key in reversed(self._unfinished):
             chains[key] = self._expect(key) + max((chains[child] for child in self._needed_by[key]), default=0.0)
         return chains
-
-
-def _keys(artifacts: Iterable[Artifact]) -> set[str]:
-    return {artifact.key for artifact in artifacts}

@@ -4,34 +4,22 @@ A step that is changed without another version keeps its keys, so that what it m
 named, and so is what follows from it, by the digests that every artifact's record holds (`harness.engine.code`).
 """
 
-import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.engine.artifact_folder import written_record
 from harness.engine.artifacts import Artifact, ancestry
-from harness.engine.code import functions_of
-from harness.engine.shared_store import RECORD
+from harness.engine.code import code_digests, functions_of
 
 CodeChanges = Literal["warn", "rerun", "ignore"]
 """What is done where the code of a found artifact changed: said and gone on with, made again, or not even said."""
 
 Record = Mapping[str, Any]
 Digests = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A finished artifact: its record, the keys of its inputs, and the functions (``module:name``) behind it now."""
-
-    step: str
-    key: str
-    record: Record
-    inputs: tuple[str, ...]
-    functions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +53,11 @@ class Staleness:
     def lines(self) -> list[str]:
         """The stale artifacts and why, a line for changed code and one for changed inputs; empty where there are
         none."""
-        found = []
-        follow = f"; {len(self.following)} more follow from them" if self.following else ""
-        if self.changed:
-            modules = sorted({module for each in self.changed.values() for module in each})
-            made = self._made(self.changed)
-            found.append(f"code of {self._named(self.changed)} changed since {made}: {listed(modules)}{follow}")
-        if self.remade:
-            again = "" if self.changed else follow
-            made = self._made(self.remade)
-            found.append(f"inputs of {self._named(self.remade)} came out otherwise since {made}{again}")
+        modules = sorted({module for each in self.changed.values() for module in each})
+        found = [f"{self._since('code of', self.changed, 'changed')}: {listed(modules)}"] if self.changed else []
+        found += [self._since("inputs of", self.remade, "came out otherwise")] if self.remade else []
+        if found and self.following:
+            found[0] += f"; {len(self.following)} more follow from them"
         return found
 
     @property
@@ -83,53 +66,42 @@ class Staleness:
         if not self.unknown:
             return ""
         return (
-            f"whether the code of {self._named(self.unknown)} changed since {self._made(self.unknown)} cannot be told:"
-            " it is not on record, has no source here, or was read by another Python"
+            f"{self._since('whether the code of', self.unknown, 'changed')} cannot be told: it is not on record, has no"
+            " source here, or was read by another Python"
         )
 
-    def _named(self, keys: Iterable[str]) -> str:
-        counts = self._counts(keys)
-        if len(counts) == 1:
-            return next(iter(counts))
-        return ", ".join(f"{step} ({count})" for step, count in counts.items())
-
-    def _made(self, keys: Iterable[str]) -> str:
-        counts = self._counts(keys)
-        total = sum(counts.values())
-        whose = "its" if len(counts) == 1 else "their"
-        return f"{total} of {whose} artifacts {'was' if total == 1 else 'were'} made"
-
-    def _counts(self, keys: Iterable[str]) -> Counter[str]:
-        wanted = frozenset(keys)
-        return Counter(step for key, step in self.steps.items() if key in wanted)
+    def _since(self, what: str, keys: Collection[str], happened: str) -> str:
+        """Format that something of artifacts `happened` since they were made; their steps are named and counted."""
+        counts = Counter(step for key, step in self.steps.items() if key in keys)
+        steps = ", ".join(f"{step} ({count})" for step, count in counts.items()) if len(counts) > 1 else min(counts)
+        made = f"{counts.total()} of {'its' if len(counts) == 1 else 'their'} artifacts"
+        return f"{what} {steps} {happened} since {made} {'was' if counts.total() == 1 else 'were'} made"
 
 
-def staleness(
-    made: Sequence[Made], code: Callable[[tuple[str, ...]], Digests | None], again: Set[str] = frozenset()
-) -> Staleness:
-    """Find what is stale among artifacts, in an order in which inputs come first.
+def staleness(made: Sequence[Record], again: Set[str] = frozenset()) -> Staleness:
+    """Find what is stale among artifacts by their records, in an order in which inputs come first.
 
-    `code` gives the digests of the code of functions as it is now. What has an input among `again`, the keys of
-    artifacts that are to be made again anyhow, follows from it.
+    What has an input among `again`, the keys of artifacts that are to be made again anyhow, follows from it.
     """
     changed: dict[str, tuple[str, ...]] = {}
     remade, following, unknown = set(), set(), set()
-    content = {each.key: each.record.get("content") for each in made}
+    content = {record["key"]: record.get("content") for record in made}
     stale = set(again)
-    for each in made:
-        modules = changed_modules(each.record, code(each.functions) if each.functions else None)
+    for record in made:
+        key, functions = record["key"], record.get("functions")
+        modules = changed_modules(record, code_digests(*functions) if functions else None)
         if modules is None:
-            unknown.add(each.key)
+            unknown.add(key)
         if modules:
-            changed[each.key] = modules
-        elif has_other_inputs(each.record, content):
-            remade.add(each.key)
-        elif stale.intersection(each.inputs):
-            following.add(each.key)
+            changed[key] = modules
+        elif has_other_inputs(record, content):
+            remade.add(key)
+        elif stale.intersection(_input_keys(record)):
+            following.add(key)
         else:
             continue
-        stale.add(each.key)
-    steps = {each.key: each.step for each in made}
+        stale.add(key)
+    steps = {record["key"]: record["step"] for record in made}
     return Staleness(changed, frozenset(remade), frozenset(following), frozenset(unknown), steps)
 
 
@@ -154,35 +126,31 @@ def has_other_inputs(record: Record, content: Mapping[str, str | None]) -> bool:
 # Where finished artifacts are found
 
 
-def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Made]:
-    """Return those of a graph that `find` finds the record of, but for those to be made again for failed rows."""
+def in_graph(targets: Iterable[Artifact], find: Callable[[Artifact], Record | None]) -> list[Record]:
+    """Return the records that `find` finds of a graph, but for those to be made again for failed rows.
+
+    `functions` (``module:name``) are those behind the artifact now.
+    """
     return [
-        Made(each.step, each.key, record, tuple(parent.key for parent in each.parents()), functions_of(each))
+        {**record, "functions": functions_of(each)}
         for each in ancestry(targets)
         if (record := find(each)) and not record["retry"]
     ]
 
 
-def in_folders(folders: Iterable[Path]) -> list[Made]:
-    """Return the artifacts in these folders of stores, and what they were made from as far as it is there; inputs
+def in_folders(folders: Iterable[Path]) -> list[Record]:
+    """Return the records in these folders of stores, and of what was made into them as far as it is there; inputs
     first."""
-    found: dict[str, Made] = {}
-    places: dict[Path, dict[str, Path]] = {}
+    found: dict[str, Record] = {}
 
     def visit(folder: Path) -> None:
         record = stored_record(folder)
         if record is None or folder.name in found:
             return
-        root = folder.parent.parent
-        if root not in places:
-            places[root] = {path.parent.name: path.parent for path in root.glob(f"*/*/{RECORD}")}
-        known = places[root]
-        inputs = _keys(record.get("inputs") or {})
-        for key in inputs:
-            if key in known:
-                visit(known[key])
-        functions = tuple(record.get("functions") or ())
-        found[folder.name] = Made(folder.parent.name, folder.name, record, inputs, functions)
+        for key in _input_keys(record):
+            for parent in folder.parents[1].glob(f"*/{key}"):
+                visit(parent)
+        found[folder.name] = record
 
     for folder in folders:
         visit(folder.resolve())
@@ -191,11 +159,8 @@ def in_folders(folders: Iterable[Path]) -> list[Made]:
 
 def stored_record(folder: Path) -> Record | None:
     """Return the record of the artifact that `folder` is; None where it is none."""
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("key") == folder.name and "files" in record else None
+    record = written_record(folder)
+    return record if record.get("key") == folder.name and "files" in record else None
 
 
 def artifact_around(path: Path) -> Path | None:
@@ -205,8 +170,9 @@ def artifact_around(path: Path) -> Path | None:
     return next((folder for folder in (real, *real.parents) if stored_record(folder)), None)
 
 
-def _keys(inputs: Mapping[str, str | list[str]]) -> tuple[str, ...]:
-    return tuple(key for value in inputs.values() for key in ([value] if isinstance(value, str) else value))
+def _input_keys(record: Record) -> list[str]:
+    inputs = (record.get("inputs") or {}).values()
+    return [key for value in inputs for key in ([value] if isinstance(value, str) else value)]
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -7,41 +7,40 @@ has of a `SharedStore`: what it makes is pushed there, what is asked for is fetc
 
 import dataclasses
 import json
-import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.engine.artifact_folder import (
     begun_with,
+    content_digest,
+    damaged_file,
+    incomplete_file,
     payload_files,
     publish,
     read_record,
+    removed,
     replaced_folder,
     write_record,
 )
-from harness.engine.artifacts import Artifact, find_step
-from harness.engine.code import code_of
-from harness.engine.code_cache import CODES, CodeCache
-from harness.engine.compute import Compute, Tracking
-from harness.engine.integrity import content_digest, damaged_file, incomplete_file
+from harness.engine.artifacts import Artifact, find_step, input_keys
+from harness.engine.code import OURS, code_of, functions_of
+from harness.engine.compute import Compute
 from harness.engine.limits import Limits
 from harness.engine.locks import locked, locked_at_once, remove_unheld
 from harness.engine.output import Output
 from harness.engine.progress import EventHandler, Waiting, silent
-from harness.engine.removed import removed
 from harness.engine.shared_store import RECORD, SharedStore
 from harness.engine.staleness import Staleness, changed_modules, has_other_inputs, in_graph, staleness, stored_record
-from harness.engine.step_record import identity, run_step
 from harness.errors import UserError
 from harness.files import file_digest, link_or_copy
+from harness.provenance import device, package_around, provenance
+from harness.records import lone_surrogate_error
 
-TRACKING = "tracking"
-"""The folder beside a store that trackers write to."""
-SHORT_KEY = 8
-"""Digits of a key that tell the runs of a tracker apart."""
 _BESIDE = (".replaced", ".adopted", ".fetched")
 """How folders beside an artifact begin that are none of its own once it is there."""
 
@@ -100,11 +99,8 @@ class Store:
 
     def staleness(self, targets: Iterable[Artifact]) -> Staleness:
         """Return what is stale among `targets` and all they are made from, as far as it is there and not damaged."""
-        codes = CodeCache(self.root / CODES)
         made = in_graph(targets, self._read_record)
-        found = staleness(made, codes.digests, self._discarded - {each.key for each in made})
-        codes.save()
-        return found
+        return staleness(made, self._discarded - {record["key"] for record in made})
 
     def damage(self, artifact: Artifact) -> str | None:
         """Return the first file of `artifact` that is not what was written, if it lies here. Read once for this object.
@@ -187,7 +183,8 @@ class Store:
         """
         with self._lock(artifact, report):
             shutil.rmtree(replaced_folder(self.folder(artifact)), ignore_errors=True)  # of a killed run
-            if self._is_done(artifact) or self._share_what_is_here(artifact):
+            is_done = self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
+            if is_done or self._share_what_is_here(artifact):
                 return False
             for parent in artifact.parents():
                 self._fetch(parent)
@@ -199,32 +196,19 @@ class Store:
                     "made_from": {key: record.get("content") for key, record in parents.items()},
                 },
             )
-            output = Output(
-                partial,
-                report,
-                reply_cache=self.reply_cache,
-                limits=limits,
-                compute=compute,
-                tracking=self._tracking(artifact, compute),
-            )
+            output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
+            output.name_tracking(artifact.label or artifact.step, artifact.key, self.root)
             with self._removals_reported(artifact, partial):
-                times = run_step(artifact, self._bound(artifact), output)
+                times = _run_step(artifact, self._bound(artifact), output)
                 digests = {str(path.relative_to(partial)): file_digest(path) for path in payload_files(partial)}
                 content = {"content": content_digest(digests, output.counts), "digests": digests}
                 retry = {"retry": output.retry or any(record["retry"] for record in parents.values())}
                 write_record(
-                    partial, {**identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
+                    partial, {**_identity(artifact), **times, **origin, **content, "counts": output.counts, **retry}
                 )
                 publish(partial, self.folder(artifact))
             self._share(artifact)
             return True
-
-    def _tracking(self, artifact: Artifact, compute: Compute | None) -> Tracking | None:
-        """Return what `compute` has trainings tracked by, named after this one, beside the store."""
-        if compute is None or compute.track is None:
-            return None
-        name = re.sub(r"[^\w.=+-]+", "-", f"{artifact.label or artifact.step} {artifact.key[:SHORT_KEY]}")
-        return Tracking(compute.track, name, str(self.root.absolute().parent / TRACKING))
 
     @contextmanager
     def _removals_reported(self, artifact: Artifact, partial: Path) -> Iterator[None]:
@@ -274,10 +258,6 @@ class Store:
         else:
             return None
         return artifact if (artifact / RECORD).is_file() else None
-
-    def _is_done(self, artifact: Artifact) -> bool:
-        """Return whether there is nothing to make."""
-        return self.has(artifact) and not (self.remakes_stale and self._is_stale(artifact))
 
     def _is_stale(self, artifact: Artifact) -> bool:
         """Return whether its code or one of its inputs, all of which are as they should be by now, is another."""
@@ -373,3 +353,43 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another place") from None
+
+
+def _run_step(artifact: Artifact, bound: Artifact, output: Output) -> dict[str, Any]:
+    """Run the step of `artifact`, `bound` to its inputs; return its start and duration, for the record.
+
+    Raises what the step raises, and UserError for a text of its rows that no file can hold.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    try:
+        find_step(artifact).run(output, bound)
+    except UnicodeEncodeError as error:
+        raise lone_surrogate_error(error) from None
+    output.close()
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 3),
+    }
+
+
+def _identity(artifact: Artifact) -> dict[str, Any]:
+    """Return the fields of an artifact's record that say what it is, and where it was made."""
+    return {
+        "step": artifact.step,
+        "functions": functions_of(artifact),
+        "version": artifact.version,
+        "key": artifact.key,
+        "label": artifact.label,
+        "params": artifact.params,
+        "seed": artifact.params.get("seed"),
+        "inputs": input_keys(artifact.inputs),
+        "provenance": {**provenance(), "device": device(), **_outside(artifact)},
+    }
+
+
+def _outside(artifact: Artifact) -> dict[str, Any]:
+    """Return the packages from outside that an artifact's step and its arguments' classes are of."""
+    roots = {function.partition(":")[0].partition(".")[0] for function in functions_of(artifact)} - OURS
+    found = [package for root in sorted(roots) if (package := package_around(root))]
+    return {"outside": found} if found else {}

@@ -93,7 +93,7 @@ class Workers(Executor):
 
     def messages(self, timeout: float) -> Iterator[tuple[Artifact, StepMessage]]:
         """Return the messages of running steps within `timeout` seconds. Raises WorkerDied when a worker has ended."""
-        connections: dict[Any, _Worker] = {worker.connection: worker for worker in self._busy()}
+        connections: dict[Any, _Worker] = {each.connection: each for each in self._workers if each.artifact is not None}
         for connection in wait(list(connections), timeout):
             worker = connections[connection]
             artifact, message = worker.receive()
@@ -102,11 +102,6 @@ class Workers(Executor):
                 if worker.share.gpus:
                     self._end(worker)
             yield artifact, message
-
-    @property
-    def connections(self) -> list[Connection]:
-        """The connections that can be read from once a running step sends a message."""
-        return [worker.connection for worker in self._busy()]
 
     def _needs(self, artifact: Artifact) -> Resources:
         needs, machine = needs_of(artifact, self._compute), self._machine
@@ -124,9 +119,6 @@ class Workers(Executor):
     def _end(self, worker: "_Worker") -> None:
         self._workers.remove(worker)
         worker.kill()
-
-    def _busy(self) -> "list[_Worker]":
-        return [worker for worker in self._workers if worker.artifact is not None]
 
 
 class _Worker:
@@ -200,8 +192,7 @@ def attempt(
         print_to(log)
         built = store.build(artifact, report, limits, compute)
         log.unlink(missing_ok=True)
-        record = store.record(artifact)
-        return Done(built, record["seconds"], record["counts"])
+        return Done(built, store.record(artifact)["seconds"])
     except UserError as error:
         log.unlink(missing_ok=True)
         return Failed(str(error), by_user=True)

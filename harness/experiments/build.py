@@ -10,19 +10,14 @@ from harness.experiments.samples import samples
 from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
-from harness.papers import (
-    ALL,
-    AnyExhibit,
-    ExhibitName,
-    HistogramFigure,
-    SampleTable,
-    ScoreTable,
-    SettingsTable,
-    WinRateTable,
-    find_exhibit,
-    load_exhibit,
-    load_exhibits,
-)
+from harness.papers.histograms import HistogramFigure
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import load_exhibit, load_exhibits
+from harness.papers.names import ALL, ExhibitName, find_exhibit
+from harness.papers.samples import SampleTable
+from harness.papers.scores import ScoreTable
+from harness.papers.settings import SettingsTable
+from harness.papers.win_rates import WinRateTable
 
 BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     ScoreTable: scores,

@@ -9,7 +9,8 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments.interface import Experiment, Request, stated
 from harness.experiments.response_sets import MethodResponses, responses_of
-from harness.papers import Comparison, HistogramFigure, ValueSet
+from harness.papers.claims import Comparison
+from harness.papers.histograms import HistogramFigure, ValueSet
 from harness.records import Response
 from harness.results.exhibits import FilterCount, HistogramsResult, SetValues
 from harness.steps.edit_distance import EditDistance, edit_distance

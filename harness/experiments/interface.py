@@ -8,7 +8,8 @@ from typing import Any
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers import AnyExhibit, Comparison
+from harness.papers.claims import Comparison
+from harness.papers.kinds import AnyExhibit
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import Result, Uncertainty
 

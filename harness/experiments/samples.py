@@ -7,7 +7,7 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Experiment, Request
 from harness.experiments.response_sets import DRAW_SEED, responses_of
-from harness.papers import SampleGroup, SampleTable
+from harness.papers.samples import SampleGroup, SampleTable
 from harness.recipes.benches import bench_on, judged_pairs
 from harness.recipes.recipe import Recipe
 from harness.records import Response

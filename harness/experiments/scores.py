@@ -12,7 +12,8 @@ from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Experiment, Request, metric_fields, stated
 from harness.experiments.rates_of_rows import rates_of_rows
 from harness.mini.identity import world_digest
-from harness.papers import Comparison, ScoreTable
+from harness.papers.claims import Comparison
+from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import load_benchmark

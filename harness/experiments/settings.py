@@ -7,7 +7,7 @@ from evals.judged_pairs import JudgedPairs, PairSetting
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
 from harness.experiments.interface import Experiment, Request
-from harness.papers import SettingsTable
+from harness.papers.settings import SettingsTable
 from harness.recipes.benches import bench_on, judged_pairs
 from harness.records import Response
 from harness.results.exhibits import EvaluationSetting, SettingsResult

@@ -11,7 +11,8 @@ from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Experiment, Request, metric_fields, stated
 from harness.experiments.response_sets import responses_of
-from harness.papers import EVEN, Comparison, Match, WinRateTable
+from harness.papers.claims import EVEN, Comparison
+from harness.papers.win_rates import Match, WinRateTable
 from harness.recipes.benches import bench_on
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import WinRate, WinRatesResult
@@ -90,7 +91,7 @@ def _play(
     """
     judgments, settings = [], []
     for seed in seeds:
-        sets = responses_of(scale, model, seed, exhibit.method_of(match))
+        sets = responses_of(scale, model, seed, match.method or exhibit.method)
         with labels(f"{model} {sets.name} seed {seed}"):
             outputs = sets.all(match.data, match.outputs)
             baselines = sets.drawn(match.data, match.baselines, exhibit.prompts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engine.progress import Advance
 from harness.mini.language import FILLERS, REQUESTS, STYLES, write_answer, write_clause, write_request
+from harness.mini.tokenizer import build_tokenizer
 from harness.mini.world import ASPECTS, VALUES, draw_request, entities, true_value, unit_hash
 
 if TYPE_CHECKING:
@@ -36,15 +37,8 @@ CONTENT_WEIGHT = 5.0  # loss weight of a value or aspect in what has to be writt
 PROMPT_WEIGHT = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A base model's architecture and width."""
-
-    architecture: str
-    hidden_size: int
-
-
-SHAPES = {"qwen2": Shape("qwen2", 64), "llama": Shape("llama", 64), "qwen2-small": Shape("qwen2", 48)}
+SHAPES = {"qwen2": ("qwen2", 64), "llama": ("llama", 64), "qwen2-small": ("qwen2", 48)}
+"""Architecture and width of each base model."""
 FAMILIES = tuple(SHAPES)
 """The base models; each is pretrained on texts of its own, about facts that it alone is told."""
 
@@ -89,7 +83,9 @@ def draw_chat(rng: Random, sizes: tuple[int, ...]) -> PretrainingText:
         "draft": _with_filler(rng, request.entity, draft, draft_style),
     }
     if rng.random() < 0.3:
-        fields["remark"] = _draw_remark(rng)
+        aspect = rng.choice(ASPECTS)
+        about = rng.choice(entities())
+        fields["remark"] = write_clause(about, aspect, rng.choice(VALUES[aspect]), _draw_style(rng))
     task = rng.random()
     if task < 0.35:
         del fields["draft"]
@@ -116,11 +112,6 @@ def _spoil(rng: Random, facts: dict[str, str]) -> list[tuple[str, str]]:
 def _with_filler(rng: Random, entity: str, statements: list[tuple[str, str]], style: str) -> str:
     answer = write_answer(entity, statements, style)
     return f"{rng.choice(FILLERS).format(entity=entity)} {answer}" if rng.random() < 0.1 else answer
-
-
-def _draw_remark(rng: Random) -> str:
-    aspect = rng.choice(ASPECTS)
-    return write_clause(rng.choice(entities()), aspect, rng.choice(VALUES[aspect]), _draw_style(rng))
 
 
 def _draw_style(rng: Random) -> str:
@@ -185,7 +176,7 @@ def build_model(family: str, vocabulary_size: int, seed: int) -> "PreTrainedMode
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    architecture, hidden_size = SHAPES[family].architecture, SHAPES[family].hidden_size
+    architecture, hidden_size = SHAPES[family]
     settings = {
         "vocab_size": vocabulary_size,
         "hidden_size": hidden_size,
@@ -211,8 +202,6 @@ def pretrain(
     """
     import torch
     import transformers
-
-    from harness.mini.tokenizer import build_tokenizer
 
     torch.set_num_threads(1)  # a second one brings nothing at this size, and the sums would differ
     tokenizer = build_tokenizer()

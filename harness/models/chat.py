@@ -1,6 +1,7 @@
 """Conversations as token ids, and drawn ids as texts: one rendering for training, generation and likelihoods."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """
     ids: list[int] = tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
     start = start_ids(tokenizer)
-    return ids if ids[: len(start)] == start else [*start, *ids]
+    return ids if tuple(ids[: len(start)]) == start else [*start, *ids]
 
 
 def answer_ids(tokenizer: Any, answer: str, *, is_ended: bool = True) -> list[int]:
@@ -51,16 +52,11 @@ def closing_ids(tokenizer: Any, folder: Path) -> list[int]:
     """
     paths = [folder / name for name in ("generation_config.json", "config.json")]
     path = next((path for path in paths if path.is_file()), None)  # the second stands in for the first
-    declared = _declared_ids(path) if path else []
-    return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))
-
-
-def _declared_ids(path: Path) -> list[int]:
-    declared = read_object(path).get("eos_token_id")
+    declared = read_object(path).get("eos_token_id") if path else None
     ids = declared if isinstance(declared, list) else [] if declared is None else [declared]
     if not all(type(each) is int for each in ids):
         raise UserError(f"cannot read which tokens end an answer from {path}: eos_token_id is {declared!r}, no number")
-    return ids
+    return list(dict.fromkeys([tokenizer.eos_token_id, *ids]))
 
 
 def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], limit: int) -> Completion:
@@ -72,7 +68,8 @@ def completion(tokenizer: Any, drawn: Sequence[int], ends: Collection[int], limi
     return Completion(text, ids, "length" if end is None else "stop")
 
 
-def start_ids(tokenizer: Any) -> list[int]:
-    """Return the BOS that the tokenizer puts before every text, as a list; empty where it puts none."""
+@lru_cache(maxsize=8)
+def start_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Return the BOS that the tokenizer puts before every text, if any."""
     alone = tokenizer("")["input_ids"]
-    return [tokenizer.bos_token_id] if tokenizer.bos_token_id in alone else []
+    return (tokenizer.bos_token_id,) if tokenizer.bos_token_id in alone else ()

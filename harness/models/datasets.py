@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from harness.engine.artifacts import Tracker
 from harness.errors import UserError, unknown
 from harness.files import file_digest
-from harness.models.hub import NotHere, Repository, hub_repository
+from harness.models.hub import NotFetched, Repository, hub_repository
 from harness.models.row_files import file_rows
 from harness.models.row_layouts import Exchange, RowKind, exchange
 from harness.records import PreferencePair, Prompt, Response
@@ -38,7 +38,7 @@ def data_fingerprint(reference: str) -> str:
 
     Raises UserError where there is no such data set.
     """
-    if on_hub := _on_hub(reference):
+    if on_hub := hub_repository("dataset", reference):
         return on_hub.commit
     try:
         return file_digest(Path(reference))
@@ -59,7 +59,7 @@ def data_files(reference: str, split: str, track: Callable[[int, str], Tracker] 
     `track` opens a progress display for (amount of work, unit): `Output.track`. Raises UserError for a split that there
     is not, and for what cannot be fetched.
     """
-    on_hub = _on_hub(reference)
+    on_hub = hub_repository("dataset", reference)
     if on_hub is None:
         if split:
             raise UserError(f"the data set {reference} is one file, without splits; leave out split {split!r}")
@@ -77,7 +77,7 @@ def split_sizes(on_hub: Repository, split: str) -> dict[str, int]:
     """
     try:
         splits = _splits(on_hub.files())
-    except NotHere:
+    except NotFetched:
         found = _files_of(split, _splits(on_hub.cached()))
         if not found or _lacks_parts(list(found)):
             raise
@@ -98,7 +98,7 @@ Splits = Mapping[tuple[str, str], dict[str, int]]
 
 def _splits(there: Mapping[str, int]) -> Splits:
     splits: dict[tuple[str, str], dict[str, int]] = {}
-    for path in sorted(filter(_is_parquet, there)):
+    for path in sorted(path for path in there if path.endswith(".parquet")):
         splits.setdefault(_split_of(path), {})[path] = there[path]
     return splits
 
@@ -108,10 +108,6 @@ def _files_of(split: str, splits: Splits) -> dict[str, int]:
     config, _, name = split.rpartition("/")
     fitting = [files for (of, found), files in splits.items() if found == name and config in ("", of)]
     return fitting[0] if len(fitting) == 1 else {}
-
-
-def _is_parquet(path: str) -> bool:
-    return path.endswith(".parquet")
 
 
 def _split_of(path: str) -> tuple[str, str]:
@@ -136,36 +132,26 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     without what `kind` needs, naming its file and line, and for too few rows.
     """
     name = _short_name(reference)
-    ids = _Ids()
+    ids: dict[str, int] = {}
     count = 0
-    for where, row in islice(_placed_rows(data_files(reference, split)), size):
+    rows = chain.from_iterable(file_rows(path, file) for file, path in data_files(reference, split).items())
+    for where, row in islice(rows, size):
         made = _row(row, kind, where, name)
         count += 1
-        yield replace(made, prompt=replace(made.prompt, id=ids.unseen(made.prompt.id)))
+        yield replace(made, prompt=replace(made.prompt, id=_unseen(made.prompt.id, ids)))
     if count < size:
         mend = "ask for fewer" if count else "is it the right file?"
         raise UserError(f"{reference} has {count or 'no'} rows, not {size}; {mend}")
 
 
-class _Ids:
-    """The ids that rows have got."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-        """By id, the last number that was given behind it."""
-
-    def unseen(self, id: str) -> str:
-        """Return the id, or the first of id-2, id-3, ... that no row has yet."""
-        candidate = id
-        while candidate in self._last:
-            self._last[id] += 1
-            candidate = f"{id}-{self._last[id]}"
-        self._last[candidate] = 1
-        return candidate
-
-
-def _on_hub(reference: str) -> Repository | None:
-    return hub_repository("dataset", reference)
+def _unseen(id: str, seen: dict[str, int]) -> str:
+    """Return the id, or the first of id-2, id-3, ... that no row has; `seen` has the last number given behind each."""
+    candidate = id
+    while candidate in seen:
+        seen[id] += 1
+        candidate = f"{id}-{seen[id]}"
+    seen[candidate] = 1
+    return candidate
 
 
 def _short_name(reference: str) -> str:
@@ -173,11 +159,6 @@ def _short_name(reference: str) -> str:
     if Path(reference).is_file():
         return Path(reference.removesuffix(".gz")).stem
     return reference.partition("@")[0].rpartition("/")[2]
-
-
-def _placed_rows(files: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
-    for name, path in files.items():
-        yield from file_rows(path, name)
 
 
 def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | PreferencePair:

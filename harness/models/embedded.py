@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.mini import teacher
-from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, Teacher, ignore
 
 
-class EmbeddedTeacher:
+class EmbeddedTeacher(Teacher):
     """The oracle teacher as a generator. It has one way of writing: sampling settings do not touch it."""
 
     name = "mini:teacher"
@@ -23,10 +23,3 @@ class EmbeddedTeacher:
         messages = [message.content for *_, message in conversations]
         texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
         return [Completion(text, (), "stop") for text in texts]
-
-    def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """Return a constant: answering takes no time."""
-        return 256
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""

@@ -86,3 +86,14 @@ class Generator(Protocol):
     def close(self) -> None:
         """Free the memory; the generator answers nothing any more."""
         ...
+
+
+class Teacher(Generator):
+    """A generator that holds no model of its own: nothing is to be freed, and any batch is as good."""
+
+    def preferred_batch_size(self, max_new_tokens: int) -> int:
+        """Implement `Generator.preferred_batch_size`."""
+        return 4096
+
+    def close(self) -> None:
+        """Implement `Generator.close`."""

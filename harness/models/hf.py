@@ -1,8 +1,9 @@
 """Generation and likelihoods with transformers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import UserError
 from harness.models.chat import answer_ids, closing_ids, completion, prompt_ids
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     import torch
 
 STEPS_BETWEEN_LOOKS = 16
-"""How often a running generation is looked at for rows that have ended: each look waits for the device."""
+"""How often rows that have ended are looked for, to go on without them: each look waits for the device."""
 
 BATCH_SIZE = 256
 BATCH_TOKENS = 40_960  # of a batch, which bounds memory where answers may be long
+CPU_TOKENS = 16_384  # of what is drawn together without a GPU, which is slower beyond the processor's own memory
 LOGITS_AT_ONCE = 2**29  # of one forward pass: 2 GiB in single precision
 SOFTMAX_AT_ONCE = 2**25  # logits whose log-softmax is taken at once: 128 MiB in single precision
 
@@ -153,10 +155,11 @@ class TransformersGenerator:
         seeds: Sequence[int],
         advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """Return one completion a conversation, from one left-padded batch, or from several if memory is short."""
+        """Return one completion a conversation, from one left-padded batch, or from several without much memory."""
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
         token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
-        drawn = self._draw_or_halve(prompts, sampling, seeds, advance)
+        parts = self._parts([len(ids) + sampling.max_new_tokens for ids in prompts])
+        drawn = [row for part in parts for row in self._draw_or_halve(prompts[part], sampling, seeds[part], advance)]
         return [
             completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
         ]
@@ -168,6 +171,10 @@ class TransformersGenerator:
     def close(self) -> None:
         """Give the model's memory back."""
         del self._model
+
+    def _parts(self, lengths: Sequence[int]) -> list[slice]:
+        """Cut rows of so many tokens, answers included, into those that are drawn together."""
+        return length_buckets(lengths, CPU_TOKENS) if self._model.device.type == "cpu" else [slice(None)]
 
     def _draw_or_halve(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
@@ -194,64 +201,97 @@ class TransformersGenerator:
     def _draw_batch(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
     ) -> list[list[int]]:
+        """Draw `STEPS_BETWEEN_LOOKS` tokens at a time: between two looks, rows that have ended leave the batch."""
         import torch
+
+        device = self._model.device
+        encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(device)
+        places, uniforms = torch.arange(len(prompts), device=device), _uniforms(sampling, seeds).to(device)
+        rows = _Rows(places, encoded["input_ids"], encoded["attention_mask"], uniforms)
+        most = min(sampling.max_new_tokens, self._limit - min(map(len, prompts)))
+        drawn = torch.full((len(prompts), most), self._tokenizer.pad_token_id, device=device)
+        ends = torch.tensor(self._ends, device=device)
+        with torch.inference_mode():
+            for start in range(0, most, STEPS_BETWEEN_LOOKS):
+                tokens = rows.extend(self._generate(rows, sampling, min(STEPS_BETWEEN_LOOKS, most - start)))
+                drawn[rows.places, start : start + tokens.shape[1]] = tokens
+                left = (~torch.isin(tokens, ends).any(dim=1)).nonzero().flatten()
+                advance(len(tokens) - len(left))
+                if not len(left):
+                    break
+                if len(left) < len(tokens):
+                    rows.keep(left)
+        return cast(list[list[int]], drawn.tolist())
+
+    def _generate(self, rows: "_Rows", sampling: Sampling, steps: int) -> Any:
+        """Return what transformers' `generate` does, of at most `steps` more tokens."""
         from transformers import GenerationConfig
 
-        encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._model.device)
-        width = encoded["input_ids"].shape[1]
         settings = GenerationConfig(
-            max_new_tokens=min(sampling.max_new_tokens, self._limit - min(map(len, prompts))),
+            max_new_tokens=steps,
             do_sample=False,
             eos_token_id=self._ends,
             pad_token_id=self._tokenizer.pad_token_id,
+            return_dict_in_generate=True,
         )
-        with torch.inference_mode():
-            output = self._model.generate(
-                input_ids=encoded["input_ids"],
-                attention_mask=encoded["attention_mask"],
-                generation_config=settings,
-                stopping_criteria=[_watch_ends(advance, width, self._ends)],
-                logits_processor=[_draw(sampling, seeds)] if sampling.temperature else [],
-            )
-        drawn: list[list[int]] = output[:, width:].tolist()
-        return drawn
+        return self._model.generate(
+            input_ids=rows.ids,
+            attention_mask=rows.mask,
+            past_key_values=rows.cache,
+            generation_config=settings,
+            logits_processor=[_draw(sampling, rows.uniforms)] if sampling.temperature else [],
+        )
 
 
-def _watch_ends(advance: ProgressCallback, prompt_length: int, ends: Collection[int]) -> Any:
-    """Report the rows that have ended to `advance` while a generation runs; stop nothing."""
-    import torch
-    from transformers import StoppingCriteria
+@dataclass(slots=True)
+class _Rows:
+    """The rows of a batch that have not ended, and what their next tokens depend on."""
 
-    class Watch(StoppingCriteria):
-        ended = 0
+    places: "torch.Tensor"  # of the rows in the batch
+    ids: "torch.Tensor"  # [rows, width], the prompt and what has been drawn
+    mask: "torch.Tensor"  # [rows, width], 0 where a prompt is padded
+    uniforms: "torch.Tensor"  # [tokens still to be drawn, rows]
+    cache: Any = None  # transformers' of keys and values
 
-        def __call__(self, input_ids: "torch.Tensor", scores: Any, **_: Any) -> "torch.Tensor":
-            drawn = input_ids[:, prompt_length:]
-            if drawn.shape[1] % STEPS_BETWEEN_LOOKS == 0:
-                closing = torch.tensor(list(ends), device=drawn.device)
-                ended = int(torch.isin(drawn, closing).any(dim=1).sum())
-                advance(ended - self.ended)
-                self.ended = ended
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    def extend(self, output: Any) -> "torch.Tensor":
+        """Take over what `generate` has drawn, and return it: [rows, tokens]."""
+        import torch
 
-    return Watch()
+        tokens: torch.Tensor = output.sequences[:, self.ids.shape[1] :]
+        self.ids, self.cache = output.sequences, output.past_key_values
+        self.mask = torch.cat([self.mask, torch.ones_like(tokens)], dim=1)
+        self.uniforms = self.uniforms[tokens.shape[1] :]
+        return tokens
+
+    def keep(self, indices: "torch.Tensor") -> None:
+        """Leave out all rows but these."""
+        self.places, self.ids, self.mask = self.places[indices], self.ids[indices], self.mask[indices]
+        self.uniforms = self.uniforms[:, indices]
+        if self.cache is not None:  # models without attention have their own kind, and read the rows anew
+            self.cache.reorder_cache(indices)
 
 
-def _draw(sampling: Sampling, seeds: Sequence[int]) -> Any:
-    """Draw each row's next token with the row's own random numbers, and leave no other choice to greedy decoding.
+def _uniforms(sampling: Sampling, seeds: Sequence[int]) -> "torch.Tensor":
+    """Return random numbers in [0, 1) for all tokens that may be drawn, each row's from its own seed: [tokens, rows].
 
     transformers draws a batch from one stream, so that a row's text would depend on what stands beside it.
     """
     import torch
-    from transformers import LogitsProcessor
 
     streams = [torch.Generator().manual_seed(seed) for seed in seeds]
-    drawn = torch.stack([torch.rand(sampling.max_new_tokens, generator=stream) for stream in streams], dim=1)
-    uniforms = iter(drawn)
+    return torch.stack([torch.rand(sampling.max_new_tokens, generator=stream) for stream in streams], dim=1)
+
+
+def _draw(sampling: Sampling, uniforms: "torch.Tensor") -> Any:
+    """Draw each row's next token with the next of `uniforms`, and leave no other choice to greedy decoding."""
+    import torch
+    from transformers import LogitsProcessor
+
+    numbers = iter(uniforms)
 
     class Draw(LogitsProcessor):
         def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-            tokens = nucleus_tokens(scores, next(uniforms).to(scores.device), sampling.temperature, sampling.top_p)
+            tokens = nucleus_tokens(scores, next(numbers), sampling.temperature, sampling.top_p)
             return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
 
     return Draw()

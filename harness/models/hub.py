@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import UserError
@@ -41,13 +41,15 @@ class Repository:
     name: str
     commit: str
 
-    def __str__(self) -> str:
-        return f"{self.name}@{self.commit}"
-
     @property
     def title(self) -> str:
         """The name of the repository in errors."""
-        return f"the {HUB_NAMES[self.kind]} {self.name}@{self.commit[:12]}"
+        return f"the {HUB_NAMES[self.kind]} {self.source}"
+
+    @property
+    def source(self) -> str:
+        """Its name and commit, in short."""
+        return f"{self.name}@{self.commit[:12]}"
 
     @property
     def folder(self) -> Path:
@@ -62,14 +64,19 @@ class Repository:
     def files(self) -> dict[str, int]:
         """Return the sizes in bytes of all its files.
 
-        Raises NotHere where the hub cannot be asked, and UserError where it has no such repository or commit, or does
-        not give it.
+        Raises NotFetched where the hub cannot be asked, has no such repository or commit, or does not give it.
         """
-        try:
-            info = _ask(self.kind, self.name, self.commit)
-        except _Unreachable as reason:
-            raise _not_here(self.title, reason) from None
+        info = _ask(self.kind, self.name, self.commit)
         return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+
+    def file(self, name: str) -> Path:
+        """Return one of its files, after fetching it unless it is there.
+
+        Raises NotOnHub where there is no such file, and NotFetched where it cannot be fetched.
+        """
+        if not (self.folder / name).is_file() and name not in self.files():
+            raise NotOnHub(f"{self.title} has no file {name}")
+        return self.fetch([name]) / name
 
     def fetch(self, names: Collection[str], note: Callable[[str], None] = lambda name: None) -> Path:
         """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
@@ -82,7 +89,7 @@ class Repository:
             if not (self.folder / name).is_file():
                 what = f"{name} of {self.title}"
                 if is_offline():
-                    raise _not_here(what, _Unreachable("offline"))
+                    raise _unreachable(what)
                 try:
                     hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, endpoint=_endpoint())
                 except Exception as error:  # whatever is wrong with the connection, the hub's answer or the disk
@@ -90,9 +97,7 @@ class Repository:
                         raise full from None
                     if isinstance(error, OSError) and error.errno is not None:
                         raise _unwritable(error) from None
-                    raise _refusal(self.kind, self.name, self.commit, error) or _not_here(
-                        what, _Unreachable(_cause(error))
-                    ) from None
+                    raise _refusal(self.kind, self.name, self.commit, error) or _unreachable(what, error) from None
             note(name)
         return self.folder
 
@@ -109,7 +114,7 @@ def hub_repository(kind: RepositoryKind, reference: str) -> Repository | None:
         return None
     name, revision = match["name"], match["revision"]
     if revision is None:
-        return Repository(kind, name, _newest(kind, name, _endpoint(), cache_folder()))
+        return newest(kind, name)
     if not _COMMIT.fullmatch(revision):
         raise UserError(
             f"the revision {revision!r} of {name} is not a commit of 40 hexadecimal digits; give the whole commit, or"
@@ -149,16 +154,24 @@ def _named(reference: str) -> re.Match[str] | None:
     return None if is_path else _REFERENCE.fullmatch(reference)
 
 
+def newest(kind: RepositoryKind, name: str) -> Repository:
+    """Return the repository at its newest commit, asked for once; at the one asked for last without the hub.
+
+    Raises NotFetched where that is not known, or the hub does not have it.
+    """
+    return Repository(kind, name, _newest(kind, name, _endpoint(), cache_folder()))
+
+
 @cache
 def _newest(kind: RepositoryKind, name: str, _hub: str | None, _cache: Path) -> str:
     """Return the newest commit; `_hub` and `_revision` are arguments so that the cache tells hubs apart."""
     ref = _storage(kind, name) / "refs" / "main"
     try:
         commit = str(_ask(kind, name, None).sha)
-    except _Unreachable as reason:
+    except _Unreachable:
         if ref.is_file():
             return ref.read_text().strip()
-        raise _not_here(f"the {HUB_NAMES[kind]} {name}", reason) from None
+        raise
     try:  # where the hub's own library keeps it, for when the hub cannot be asked
         ref.parent.mkdir(parents=True, exist_ok=True)
         replace_file(ref, commit.encode())
@@ -173,12 +186,16 @@ def _unwritable(error: OSError) -> UserError:
     )
 
 
-class NotHere(UserError):
-    """The hub cannot be asked for what is not on this machine."""
+class NotFetched(UserError):
+    """Something that is not on this machine, and that the hub does not give."""
 
 
-class _Unreachable(Exception):
-    """The hub cannot be asked; the message is the reason in a word."""
+class NotOnHub(NotFetched):
+    """The hub answers, and has no such file."""
+
+
+class _Unreachable(NotFetched):
+    """The hub cannot be asked."""
 
 
 def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
@@ -188,150 +205,59 @@ def _ask(kind: RepositoryKind, name: str, revision: str | None) -> Any:
     """
     from huggingface_hub import HfApi, constants
 
+    what = f"the {HUB_NAMES[kind]} {name}{f'@{revision[:12]}' if revision else ''}"
     if is_offline():
-        raise _Unreachable("offline")
+        raise _unreachable(what)
     try:
         return HfApi(endpoint=_endpoint()).repo_info(
             name, repo_type=kind, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
         )
     except Exception as error:  # of whichever HTTP library is in use
-        raise _refusal(kind, name, revision, error) or _Unreachable(_cause(error)) from None
+        raise _refusal(kind, name, revision, error) or _unreachable(what, error) from None
 
 
-def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Exception) -> UserError | None:
+def _refusal(kind: RepositoryKind, name: str, revision: str | None, error: Exception) -> NotFetched | None:
     """Return the error where the hub has answered, and does not give what was asked for; None elsewhere."""
     from huggingface_hub import errors
 
     what = f"the {HUB_NAMES[kind]} {name}"
     if isinstance(error, errors.GatedRepoError):
-        return UserError(
+        return NotFetched(
             f"{what} is gated: accept its terms on its page at the hub, and give a token (hf auth login, or HF_TOKEN)"
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return UserError(f"{what} on the hub has no revision {revision!r}; take one from its page")
+        return NotFetched(f"{what} on the hub has no revision {revision!r}; take one from its page")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return UserError(
+        return NotFetched(
             f"the hub has no {HUB_NAMES[kind]} {name}, or you have no access to it (hf auth login, or HF_TOKEN);"
             " and there is no such folder or file here"
         )
     if isinstance(error, errors.HFValidationError):
-        return UserError(f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here")
+        return NotFetched(
+            f"{name!r} cannot be a {HUB_NAMES[kind]} on the hub, and there is no such folder or file here"
+        )
     if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
-        return UserError(f"the hub refuses {what} (status {error.response.status_code}); check the token in HF_TOKEN")
+        return NotFetched(f"the hub refuses {what} (status {error.response.status_code}); check the token in HF_TOKEN")
     return None
 
 
-def _not_here(what: str, reason: _Unreachable) -> NotHere:
-    if str(reason) == "offline":
-        return NotHere(
+def _unreachable(what: str, error: Exception | None = None) -> _Unreachable:
+    """Return the error for `what` that is not here: asking failed by `error`, or is ruled out."""
+    from huggingface_hub import constants
+
+    if error is None:
+        return _Unreachable(
             f"{what} is not completely in the local cache, and the hub is not asked offline; run `harness prefetch`"
             " with the same experiment and scale where there is a network"
         )
-    return NotHere(
-        f"{what} is not completely in the local cache, and the hub at {_hub()} cannot be asked ({reason}); try"
-        " again, or run `harness prefetch` where it can"
+    return _Unreachable(
+        f"{what} is not completely in the local cache, and the hub at {_endpoint() or constants.ENDPOINT} cannot be"
+        f" asked ({_cause(error)}); try again, or run `harness prefetch` where it can"
     )
-
-
-def _hub() -> str:
-    from huggingface_hub import constants
-
-    return _endpoint() or constants.ENDPOINT
 
 
 def _storage(kind: RepositoryKind, name: str) -> Path:
     return cache_folder() / f"{kind}s--{name.replace('/', '--')}"
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """A fetched file of the data set `repository` at `commit`."""
-
-    path: Path
-    repository: str
-    commit: str
-
-    @property
-    def source(self) -> str:
-        """The data set and the commit, in short."""
-        return f"{self.repository}@{self.commit[:12]}"
-
-
-class NotOnHub(UserError):
-    """The hub answers, and has no such file."""
-
-
-class NotFetched(UserError):
-    """There is no way to get a file of the hub: its message can go on with what to name instead."""
-
-
-def fetch_file(repository: str, name: str, revision: str | None = None) -> HubFile:
-    """Return its folder after fetching those of the files `names` that are missing; `note` receives each name.
-
-    The hub is the one that the environment variable HF_ENDPOINT names. Where it cannot be reached, a file fetched
-    before is taken from the cache. Raises NotOnHub where there is no such file, UserError where there is no such
-    revision, and NotFetched where there is no way to get it.
-    """
-    from huggingface_hub import errors, hf_hub_download
-
-    unreachable = _no_connection(repository, name, revision)
-    try:
-        fetched = hf_hub_download(
-            repository,
-            name,
-            repo_type="dataset",
-            revision=revision,
-            endpoint=_endpoint(),
-            local_files_only=unreachable is not None,
-        )
-    except errors.RemoteEntryNotFoundError:
-        raise NotOnHub(f"the data set {repository} on the hub has no file {name}{_at(revision)}") from None
-    except errors.RevisionNotFoundError:
-        raise UserError(f"the data set {repository} on the hub has no revision {revision!r}") from None
-    except Exception as error:  # whatever is wrong with the connection, the hub's answer or the cache
-        if isinstance(error, errors.GatedRepoError) and (refusal := _refusal("dataset", repository, revision, error)):
-            raise refusal from None
-        mend = (
-            "run `harness prefetch` where there is a network"
-            if is_offline()
-            else "fix that and run the same command again"
-        )
-        cause = _cause(unreachable or error)
-        raise NotFetched(f"cannot fetch {name} of the data set {repository} from the hub ({cause}); {mend}") from None
-    path = Path(fetched)
-    # The cache keeps a file under snapshots/<commit>/<name>.
-    commit = path.parents[len(PurePosixPath(name).parts) - 1].name
-    return HubFile(path, repository, commit)
-
-
-def file_names(repository: str, folder: str, revision: str | None = None) -> list[str]:
-    """Return the names of the files in `folder` of the data set `repository`, none where they cannot be listed."""
-    from huggingface_hub import HfApi
-
-    try:
-        hub = HfApi(endpoint=_endpoint())
-        entries = list(hub.list_repo_tree(repository, folder, repo_type="dataset", revision=revision))
-    except Exception:  # the names are for a hint alone
-        return []
-    return [PurePosixPath(entry.path).name for entry in entries]
-
-
-def _no_connection(repository: str, name: str, revision: str | None) -> Exception | None:
-    """Return why the hub cannot be asked, None where it answers, whatever it says.
-
-    Asked once: hf_hub_download would try an unreachable hub for 23 s, with two warnings each time. How long to wait for
-    an answer is the environment variable HF_HUB_ETAG_TIMEOUT's to say.
-    """
-    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
-
-    try:
-        url = hf_hub_url(repository, name, repo_type="dataset", revision=revision, endpoint=_endpoint())
-        get_hf_file_metadata(url, endpoint=_endpoint())
-    except (errors.HfHubHTTPError, errors.HFValidationError):
-        return None
-    except Exception as error:  # of whichever HTTP library is in use
-        return error
-    return None
 
 
 def _endpoint() -> str | None:
@@ -346,7 +272,3 @@ def _cause(error: Exception) -> str:
     if isinstance(error, LocalEntryNotFoundError):  # not in the cache either
         return type(error.__cause__ or error).__name__
     return type(error).__name__
-
-
-def _at(revision: str | None) -> str:
-    return f" at revision {revision}" if revision else ""

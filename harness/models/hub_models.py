@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.engine.artifacts import Tracker
 from harness.errors import UserError
 from harness.models.checkpoint_files import read_object
-from harness.models.hub import NotHere, Repository
+from harness.models.hub import NotFetched, Repository
 
 DESCRIPTION = ("config.json", "tokenizer_config.json")
 WEIGHTS = "model.safetensors"
@@ -37,7 +37,10 @@ def model_files(on_hub: Repository) -> dict[str, int]:
     Raises UserError where there are no weights as safetensors.
     """
     there = on_hub.files()
-    wanted = {name: size for name, size in there.items() if "/" not in name and _is_wanted(name)}
+    kinds = (".safetensors", ".json", ".jinja", ".txt", ".model")
+    flat = {name: size for name, size in there.items() if "/" not in name and name.endswith(kinds)}
+    # other formats of the same weights are left out: `consolidated*` is Mistral's own
+    wanted = {name: size for name, size in flat.items() if not name.startswith("consolidated")}
     missing = [name for name in DESCRIPTION if name not in wanted]
     if missing:
         raise UserError(f"{on_hub.title} is not a model that can be loaded: {', '.join(missing)} missing")
@@ -49,11 +52,6 @@ def model_files(on_hub: Repository) -> dict[str, int]:
     return wanted
 
 
-def _is_wanted(name: str) -> bool:
-    """Return whether a file is needed, other formats of the same weights left out: `consolidated*` is Mistral's own."""
-    return name.endswith((".safetensors", ".json", ".jinja", ".txt", ".model")) and not name.startswith("consolidated")
-
-
 def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None = None) -> Path:
     """Return the model's folder with all files that are needed; as it is where the hub cannot be asked.
 
@@ -63,7 +61,7 @@ def fetch_model(on_hub: Repository, track: Callable[[int, str], Tracker] | None 
     """
     try:
         sizes = model_files(on_hub)
-    except NotHere:
+    except NotFetched:
         if lacking_files(on_hub.folder):
             raise
         return on_hub.folder

@@ -52,8 +52,7 @@ class ModelShape:
         query, key_value = self.heads * self.head, self.key_value_heads * self.head
         attention = self.hidden * (2 * query + 2 * key_value) + self.attention_bias * (query + 2 * key_value)
         layer = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
-        return self.layers * layer + self.hidden + embeddings
+        return self.layers * layer + self.hidden + embeddings(self)
 
 
 def shape_of(config: Mapping[str, Any]) -> ModelShape:

@@ -12,7 +12,7 @@ from harness.endpoints.refusals import CommandOptions
 from harness.endpoints.reply_faults import without_thinking
 from harness.engine.limits import Limits
 from harness.errors import UserError
-from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, Teacher, ignore
 
 OPENAI = "openai:"
 
@@ -20,7 +20,6 @@ _REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 TEACHER_OPTIONS = CommandOptions(
     "--teacher", "--teacher", "configs/judges.yaml says what each model refuses: {parameter} is missing", " and "
 )
-_BATCH_SIZE = 4096
 
 NO_ANSWER = "no answer: "
 """What the finish reason of a completion begins with that is none, before why: it was left empty or withheld, or the
@@ -38,7 +37,7 @@ def teacher_endpoint(reference: str) -> EndpointReference:
     return require_no_key_in(endpoint_reference(parts["model"], parts["url"]))
 
 
-class OpenAITeacher:
+class OpenAITeacher(Teacher):
     """Answers conversations by /chat/completions. Replies are recorded in the folder `kept`, and paid for once."""
 
     def __init__(
@@ -83,13 +82,6 @@ class OpenAITeacher:
                 " the other answers are kept: run the same command again"
             )
         return [_completion(replies[place]) for place in range(len(requests))]
-
-    def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """Return a number above any: `Limits` says how many are asked at a time, and each answer is recorded."""
-        return _BATCH_SIZE
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""
 
 
 def _completion(reply: ChatReply | CallFailure) -> Completion:

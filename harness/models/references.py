@@ -24,7 +24,7 @@ from harness.mini.identity import world_digest
 from harness.models.checkpoint_files import reading
 from harness.models.generator import Engine, Generator
 from harness.models.gguf import GGUF, convert_gguf, gguf_file
-from harness.models.hub import Repository, hub_repository, require_planned
+from harness.models.hub import hub_repository, require_planned
 from harness.models.hub_models import fetch_model, lacking_files
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.models.stored_teacher import STORED, StoredTeacher
@@ -54,7 +54,7 @@ def checkpoint_folder(reference: str) -> Path:
         if name not in known:
             raise unknown("model", reference, [f"mini:{other}" for other in known])
         return MINI_MODELS / name
-    if on_hub := _on_hub(reference):
+    if on_hub := hub_repository("model", reference):
         return fetch_model(on_hub) if lacking_files(on_hub.folder) else on_hub.folder
     if lacking := lacking_files(Path(reference)):
         raise UserError(
@@ -63,13 +63,9 @@ def checkpoint_folder(reference: str) -> Path:
     return Path(reference)
 
 
-def _on_hub(reference: str) -> Repository | None:
-    return hub_repository("model", reference)
-
-
 def fetch_reference(reference: str, track: Callable[[int, str], Tracker]) -> None:
     """Fetch all files of a model of the hub; `track` opens a progress display. Other models are not fetched."""
-    if on_hub := _on_hub(reference):
+    if on_hub := hub_repository("model", reference):
         fetch_model(on_hub, track)
 
 
@@ -162,7 +158,7 @@ def _known_content(reference: str) -> str | None:
         return world_digest()
     if reference.startswith(OPENAI):
         return str(teacher_endpoint(reference))
-    on_hub = _on_hub(reference)
+    on_hub = hub_repository("model", reference)
     return on_hub.commit if on_hub else None
 
 

@@ -17,6 +17,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, count, dropwhile, filterfalse, islice
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,13 @@ def parsed(text: str, name: str, line: int) -> Any:
     """
     where = f"{name}:{line}"
     try:
-        return json.loads(text, parse_int=_integer, object_pairs_hook=_distinct)
+        return json.loads(text, parse_int=_integer, object_pairs_hook=partial(_distinct, where=where))
     except json.JSONDecodeError as error:
         place = f"{name}:{line + error.lineno - 1}"
         raise NotJson(
             f"{place}: not JSON: {error.msg} at character {error.colno}; a file holds one object a line and no more, or"
             " one list of objects"
         ) from None
-    except _RepeatedKey as error:
-        raise UserError(f"{where}: the key {error} is there twice in one object; keep one") from None
     except RecursionError:
         raise UserError(f"{where}: brackets nested too deep; remove the row") from None
 
@@ -86,27 +85,16 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= sys.get_int_max_str_digits() else float(digits)
 
 
-class _RepeatedKey(ValueError):
-    """A key that an object has twice: which of its values is meant is not known."""
-
-
-def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _distinct(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
     made = dict(pairs)
-    if len(made) < len(pairs):
-        raise _RepeatedKey(reprlib.repr(_repeated([key for key, _ in pairs])))
+    if len(made) < len(pairs):  # which of the values is meant is not known
+        key = reprlib.repr(_repeated([key for key, _ in pairs]))
+        raise UserError(f"{where}: the key {key} is there twice in one object; keep one")
     return made
 
 
 def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
-
-
-def _comma_separated(path: Path, name: str) -> FileRows:
-    return table_rows(text_lines(path, name), name, ",")
-
-
-def _tab_separated(path: Path, name: str) -> FileRows:
-    return table_rows(text_lines(path, name), name, "\t")
 
 
 def table_rows(lines: Iterable[tuple[int, str]], name: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -176,7 +164,7 @@ def _parquet_rows(path: Path, name: str) -> FileRows:
 _READERS: dict[str, Callable[[Path, str], FileRows]] = {
     "jsonl": _json_rows,
     "json": _json_rows,
-    "csv": _comma_separated,
-    "tsv": _tab_separated,
+    "csv": lambda path, name: table_rows(text_lines(path, name), name, ","),
+    "tsv": lambda path, name: table_rows(text_lines(path, name), name, "\t"),
     "parquet": _parquet_rows,
 }

@@ -221,13 +221,10 @@ def _history(row: DataRow, where: str) -> Turns:
     if isinstance(listed, list) and all(isinstance(turn, Mapping) for turn in listed):
         return turns_of(listed, HISTORY, where) or ()
     pairs = listed if isinstance(listed, list) else []
-    if not pairs or not all(map(_is_pair_of_texts, pairs)):
+    are_texts = (isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in pairs)
+    if not pairs or not all(are_texts):
         raise UserError(f"{where}: {HISTORY} is not a list of [request, answer] pairs; write it so, or remove the row")
     return tuple(turn for request, answer in pairs for turn in (Message("user", request), Message("assistant", answer)))
-
-
-def _is_pair_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
 
 
 def _plain(row: DataRow, name: str, where: str) -> str:

@@ -1,13 +1,13 @@
 """A teacher whose answers are stored: a stronger model's outputs in a file, in the place of the model."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
+from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, Teacher, ignore
 from harness.models.row_files import file_rows
 from harness.records import from_json
 from harness.texts import has_lone_surrogate
@@ -28,7 +28,7 @@ class TeacherRow:
     improvement: str
 
 
-class StoredTeacher:
+class StoredTeacher(Teacher):
     """A teacher with a stored answer for a request, and a stored improvement for a refine prompt, whatever its draft.
 
     Sampling settings and seeds do not touch it. A refine prompt must show its request between <request> and </request>.
@@ -41,7 +41,8 @@ class StoredTeacher:
         """
         self.name = path.stem
         self._path = path
-        self._rows = _by_request(path)
+        rows = [_row(row, where) for where, row in file_rows(path, str(path))]
+        self._rows = {row.instruction.strip(): row for row in rows}
 
     def complete(
         self,
@@ -52,13 +53,6 @@ class StoredTeacher:
     ) -> list[Completion]:
         """Return one stored text a conversation. Raises UserError for a request that the file does not have."""
         return [Completion(self._reply(turns[-1].content), (), "stop") for turns in conversations]
-
-    def preferred_batch_size(self, max_new_tokens: int) -> int:
-        """Return a constant: answering takes no time."""
-        return 256
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""
 
     def _reply(self, message: str) -> str:
         if row := self._rows.get(message.strip()):
@@ -71,11 +65,6 @@ class StoredTeacher:
             f"{self._path} has no row for the request {request[:_REQUEST_CHARACTERS]!r};"
             " add one, or name another teacher"
         )
-
-
-def _by_request(path: Path) -> Mapping[str, TeacherRow]:
-    rows = [_row(row, where) for where, row in file_rows(path, str(path))]
-    return {row.instruction.strip(): row for row in rows}
 
 
 def _row(value: Any, where: str) -> TeacherRow:

@@ -1,13 +1,11 @@
 """Generation with vLLM, which lives beside TRL or in an environment of its own (docs/vllm.md)."""
 
 import os
-import subprocess
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.chat import closing_ids, completion, prompt_ids
 from harness.models.checkpoint_files import CONFIG, read_object, require_plausible
@@ -19,9 +17,6 @@ from harness.models.vllm_worker import OWNER, EndsWithOwner
 
 PROMPTS_AT_ONCE = 4096
 """vLLM chooses by itself how many run side by side; the more it knows of, the less it idles while the last ones end."""
-
-HALF_PRECISION = 2
-"""Bytes of a weight: float32 checkpoints are sampled from in bfloat16, and others as they are stored."""
 
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; its own default takes half of the memory
@@ -43,7 +38,7 @@ class VllmGenerator:
         self.name = folder.name
         require_plausible(folder)
         self._tokenizer = load_tokenizer(folder)
-        prepare_tokenizer(self._tokenizer, _vocabulary(folder), folder)
+        prepare_tokenizer(self._tokenizer, shape_in(folder).vocabulary, folder)
         self._ends = closing_ids(self._tokenizer, folder)
         self._engine = _engine(folder, gpus)
         settings = self._engine.model_config
@@ -123,11 +118,11 @@ def _engine(folder: Path, gpus: int) -> Any:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ[OWNER] = str(os.getpid())
+    from torch import OutOfMemoryError
     from vllm import LLM
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
-    _check_memory(folder, gpus, on_cpu)
     try:
         return LLM(
             str(folder),
@@ -144,7 +139,8 @@ def _engine(folder: Path, gpus: int) -> Any:
     except ValueError as error:  # pydantic's too: an architecture or a setting it does not know
         raise UserError(f"vLLM cannot run the model in {folder}: {error}") from None
     except RuntimeError as error:
-        if not _is_failed_start(error):
+        # vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours
+        if not (isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")):
             raise
         raise UserError(
             f"vLLM does not start with the model in {folder} ({error}); what it printed before says why. If there is "
@@ -153,51 +149,9 @@ def _engine(folder: Path, gpus: int) -> Any:
         ) from None
 
 
-def _is_failed_start(error: RuntimeError) -> bool:
-    """Return whether vLLM's own processes failed to start, for a reason that they print, or memory ran out in ours."""
-    from torch import OutOfMemoryError
-
-    return isinstance(error, OutOfMemoryError) or str(error).startswith("Engine core initialization failed")
-
-
 def _dtype(folder: Path) -> str:
     """Return the type of the weights: the half precision that the checkpoint has, or bfloat16 for a wider one."""
     config = read_object(folder / CONFIG)
     inner = config.get("text_config") or config
     stored = {str(part.get(name)) for part in (inner, config) for name in ("dtype", "torch_dtype")}
     return "float16" if "float16" in stored else "bfloat16"
-
-
-def _check_memory(folder: Path, gpus: int, on_cpu: bool) -> None:
-    """Raise UserError where the weights take more than is free; vLLM itself says what is left for answers."""
-    shape = shape_in(folder)
-    least = shape.parameters * min(shape.stored_bytes, HALF_PRECISION) / max(1, gpus) / GIB
-    if on_cpu:
-        least += float(os.environ["VLLM_CPU_KVCACHE_SPACE"])
-        there, where = main_memory().free / GIB, "this machine has {:.1f} GiB left"
-    else:
-        there, where = _gpu_memory(max(1, gpus)), "a GPU has {:.1f} GiB free"
-    if least > there:
-        raise UserError(
-            f"vLLM needs {least:.1f} GiB for {folder.name}, and {where.format(there)}; end what else takes it, "
-            "or take a smaller model"
-            + ("" if on_cpu else ", or more GPUs for a generation step (resources of the recipe's machine)")
-        )
-
-
-def _gpu_memory(gpus: int) -> float:
-    """Return the GiB free on the fullest of the first `gpus` GPUs; its total where nvidia-smi does not tell."""
-    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    try:
-        query = [*command, "-i", visible] if visible else command
-        printed = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
-        return min(float(line) / 1024 for line in printed.splitlines()[:gpus])  # it opens no GPU, as torch would
-    except (OSError, subprocess.SubprocessError, ValueError):
-        from vllm.platforms import current_platform
-
-        return float(current_platform.get_device_total_memory()) / GIB
-
-
-def _vocabulary(folder: Path) -> int:
-    return shape_in(folder).vocabulary

@@ -7,6 +7,7 @@ rounding could make both right; of a quantity that several tables print, the one
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from harness.errors import unknown
@@ -72,11 +73,8 @@ def format_findings(name: str) -> str:
 
 def _block(finding: Finding) -> str:
     parts = [("says", finding.says), ("found", finding.found), ("note", finding.note)]
-    return "\n".join([finding.where, *(_paragraph(name, text) for name, text in parts if text)])
-
-
-def _paragraph(name: str, text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=f"  {name:7}", subsequent_indent=" " * 9)
+    fill = partial(textwrap.fill, width=WIDTH, subsequent_indent=" " * 9)
+    return "\n".join([finding.where, *(fill(text, initial_indent=f"  {name:7}") for name, text in parts if text)])
 
 
 def _of_text(statements: Iterable[TextStatement], printed: Mapping[str, Number]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.errors import UserError
+from harness.errors import UserError, unknown
 from harness.papers.claims import Claim
 from harness.papers.paper import Number, Paper
 
@@ -41,6 +41,12 @@ class Exhibit:
     def number(self, model: str, id: str, bench: str, metric: str) -> Number | None:
         """Return the printed number of what a claim compares, or None where nothing is printed."""
         return None
+
+    def require_models(self, models: Iterable[str]) -> None:
+        """Raise UserError for a model that is none of the exhibit's."""
+        for model in models:
+            if model not in self.models:
+                raise unknown(f"model of {self.name}", model, self.models)
 
     def check(self) -> None:
         """Raise UserError where the exhibit contradicts itself."""

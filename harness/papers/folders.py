@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.config import yaml_files
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 
 DEFAULT_PAPER = "sgpo"
 """Whose exhibits and scales are meant where several papers have one of a name and none is said."""
@@ -24,10 +24,7 @@ def papers() -> tuple[str, ...]:
 
 def paper_folder(name: str) -> Path:
     """Return the folder of a paper. Raises UserError for an unknown one, with the nearest known one."""
-    folders = _folders()
-    if name not in folders:
-        raise unknown("paper", name, folders, f"; {OWN_PAPER}")
-    return folders[name]
+    return named("paper", name, _folders(), f"; {OWN_PAPER}")
 
 
 def paper_file(paper: str, name: str) -> Path:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named
 from harness.papers.exhibit import Exhibit, require_distinct
 from harness.papers.paper import Number
 
@@ -57,17 +57,13 @@ class HistogramFigure(Exhibit):
     def subject(self, id: str) -> str:
         """Return the label of one set of values. Raises UserError with the nearest id."""
         sets = {each.id: each.label for panel in self.panels for each in panel.sets}
-        if id in sets:
-            return sets[id]
-        raise unknown(f"set of {self.paper.name} {self.name}", id, sets)
+        return named(f"set of {self.paper.name} {self.name}", id, sets)
 
     def measure(self, bench: str, metric: str) -> str:
         """Name the panel, ``edit distance`` or ``log-perplexity``, both better when less."""
         names = {"edit_distance/tokens": "edit distance", "perplexity/log_perplexity": "log-perplexity"}
-        name = f"{bench}/{metric}"
-        if name in names and bench == self.quantity:
-            return names[name]
-        raise unknown(f"measure of {self.paper.name} {self.name}", name, names)
+        own = {name: label for name, label in names.items() if name.startswith(self.quantity)}
+        return named(f"measure of {self.paper.name} {self.name}", f"{bench}/{metric}", own)
 
     def numbers(self) -> dict[str, Number]:
         """Return the published number of kept examples, by base model."""
@@ -81,7 +77,5 @@ class HistogramFigure(Exhibit):
         needed = "distance_from" if self.quantity == "edit_distance" else "under"
         if getattr(self, needed) is None:
             raise UserError(f"a figure of {self.quantity} needs {needed!r}")
-        for model in self.kept:
-            if model not in self.models:
-                raise unknown(f"model of {self.name}", model, self.models)
+        self.require_models(self.kept)
         require_distinct("set", (each.id for panel in self.panels for each in panel.sets))

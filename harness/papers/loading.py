@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.yaml_files import from_mapping, read_yaml
-from harness.errors import UserError, unknown
+from harness.errors import UserError
 from harness.papers.exhibit import require_distinct
 from harness.papers.folders import PAPER_FILE, paper_file, paper_folder
 from harness.papers.kinds import KINDS, AnyExhibit
@@ -95,9 +95,7 @@ def _check(exhibit: AnyExhibit) -> None:
         exhibit.measure(comparison.bench, comparison.metric)
         exhibit.subject(comparison.better)
         exhibit.subject(comparison.worse)
-        for model in comparison.models:
-            if model not in exhibit.models:
-                raise unknown(f"model of {exhibit.name}", model, exhibit.models)
+        exhibit.require_models(comparison.models)
 
 
 def load_deviations(paper: str) -> tuple[Deviation, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.errors import unknown
+from harness.errors import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,7 @@ class Paper:
 
     def model(self, name: str) -> str:
         """Return the paper's name of one of our base models. Raises UserError with the nearest name."""
-        if name in self.models:
-            return self.models[name]
-        raise unknown(f"model of {self.name}", name, self.models)
+        return named(f"model of {self.name}", name, self.models)
 
 
 @dataclass(frozen=True, slots=True)

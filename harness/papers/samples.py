@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError
 from harness.papers.exhibit import Exhibit
 
 
@@ -34,9 +34,8 @@ class SampleTable(Exhibit):
 
     def check(self) -> None:
         """Raise UserError where a group has neither sets of responses nor methods, or a model it cannot have."""
+        self.require_models(group.model for group in self.groups)
         for group in self.groups:
-            if group.model not in self.models:
-                raise unknown(f"model of {self.name}", group.model, self.models)
             if bool(group.responses) == bool(group.bench and group.methods):
                 raise UserError(f"{group.title!r} needs either responses, or a bench with methods")
             if group.responses and not (group.data and self.method):

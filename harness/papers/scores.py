@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named
 from harness.papers.exhibit import Exhibit, require_distinct
 from harness.papers.paper import Number
 
@@ -57,17 +57,11 @@ class ScoreTable(Exhibit):
     def column(self, bench: str, metric: str) -> ScoreColumn:
         """Return the column of one metric. Raises UserError with the nearest name."""
         columns = {f"{column.bench}/{column.metric}": column for column in self.columns}
-        name = f"{bench}/{metric}"
-        if name in columns:
-            return columns[name]
-        raise unknown(f"column of {self.paper.name} {self.name}", name, columns)
+        return named(f"column of {self.paper.name} {self.name}", f"{bench}/{metric}", columns)
 
     def row(self, method: str) -> MethodRow:
         """Return the row of one of our methods. Raises UserError with the nearest name."""
-        rows = {row.method: row for row in self.rows}
-        if method in rows:
-            return rows[method]
-        raise unknown(f"row of {self.paper.name} {self.name}", method, rows)
+        return named(f"row of {self.paper.name} {self.name}", method, {row.method: row for row in self.rows})
 
     def with_rows(self, added: Mapping[str, str]) -> "ScoreTable":
         """Return the table with a row for each method in `added` (method -> what it is) that the paper does not
@@ -100,15 +94,14 @@ class ScoreTable(Exhibit):
 
     def check(self) -> None:
         """Raise UserError where a cell or a claim names a model, method or column that the table does not have."""
-        columns = tuple(column.id for column in self.columns)
+        columns = {column.id: column for column in self.columns}
         for model, methods in self.cells.items():
             self.paper.model(model)
             for method, cells in methods.items():
                 self.row(method)
                 for column in cells:
-                    if column not in columns:
-                        raise unknown("column id", column, columns)
+                    named("column id", column, columns)
         if stray := next((row.method for row in self.rows if len(row.described) != len(self.descriptions)), None):
             raise UserError(f"row {stray!r} needs {len(self.descriptions)} descriptions")
         require_distinct("row", (row.method for row in self.rows))
-        require_distinct("column id", columns)
+        require_distinct("column id", (column.id for column in self.columns))

@@ -62,10 +62,6 @@ class WinRateTable(Exhibit):
             return matches[id]
         raise unknown(f"match of {self.paper.name} {self.name}", id, [*matches, EVEN])
 
-    def method_of(self, match: Match) -> str:
-        """Return which method makes the match's sets of responses."""
-        return match.method or self.method
-
     def numbers(self) -> dict[str, Number]:
         """Return the numbers by the match's id."""
         printed = ((match.id, self._number(match)) for match in self.matches)

@@ -12,18 +12,15 @@ from harness.engine.store import Store
 from harness.engine.unresolved import placeholders
 from harness.experiments import build_experiments
 from harness.network import go_offline
-from harness.papers import find_exhibit
-from harness.plan.forecast import forecast, planned_steps
-from harness.plan.hardware import CALIBRATION, load_hardware, with_calibration
+from harness.papers.names import find_exhibit
+from harness.plan.forecast import forecast, planned_steps, step_costs
+from harness.plan.hardware import CALIBRATION
 from harness.plan.notes import assumptions, warnings
-from harness.plan.rows import GraphEstimates
 from harness.plan.settings import stages
-from harness.plan.steps import StepCosts
 from harness.plan.summary import Summary, bench_rows
 from harness.plan.text import plan_text
 from harness.recipes.recipe import Recipe
 from harness.run.options import Choice
-from harness.steps.estimates import load_estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +50,27 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     go_offline()
     exhibit = find_exhibit(name)
     request = replace(choice, paper=exhibit.paper).request()
-    scale, estimates = request.scale, load_estimates()
+    scale = request.scale
     if options.calibrate:
         _calibrate(scale, request.models, run_dir)
+    store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
     with placeholders() as unresolved:
         experiments = build_experiments(exhibit, request)
-        hardware = with_calibration(load_hardware(), run_dir)
-        machine = hardware.machine(scale.name, scale.compute, options.device, options.devices)
-        store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
-        graph = GraphEstimates(store, estimates)
+        costs = step_costs(scale, run_dir, store, options.limits, options.device, options.devices)
         targets = [target for experiment in experiments for target in experiment.targets()]
-        costs = StepCosts(scale, machine, hardware, graph, estimates, options.limits)
         steps = planned_steps(targets, store, costs)
-    trained = stages(experiments, graph)
-    found = forecast(scale, trained, steps, machine, hardware, estimates, options.usd_per_hour, options.limits)
+    trained = stages(experiments, costs.graph)
+    found = forecast(trained, steps, costs, options.usd_per_hour)
     return Summary(
         experiment=str(exhibit),
         scale=scale,
         seeds=request.seeds,
         experiments=experiments,
-        graph=graph,
+        graph=costs.graph,
         stages=trained,
-        benches=bench_rows(experiments, graph),
+        benches=bench_rows(experiments, costs.graph),
         forecast=found,
-        assumptions=list(assumptions(found, hardware, estimates)),
+        assumptions=list(assumptions(found, costs.hardware)),
         warnings=list(warnings(found, scale, trained, unresolved, date.today())),
     )
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from harness.endpoints.known_models import Price, price_of
@@ -13,17 +14,18 @@ from harness.engine.limits import Limits
 from harness.engine.pipeline import plan
 from harness.engine.store import Store
 from harness.engine.unresolved import has_placeholder
+from harness.errors import UserError
 from harness.models.gguf import GGUF
 from harness.models.hf import LOGITS_AT_ONCE
 from harness.models.hub import is_repository
 from harness.models.memory import Memory, ModelShape, checkpoint_bytes, generation_memory, likelihood_memory
-from harness.plan.hardware import Device, Devices, Hardware, Kind
+from harness.plan.hardware import Device, Devices, Kind, load_hardware
 from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
-from harness.plan.steps import StepCost, StepCosts
+from harness.plan.steps import GraphEstimates, StepCost, StepCosts
 from harness.recipes.recipe import Recipe
-from harness.steps.cost import Asking, Likelihood, Range, total
-from harness.steps.estimates import Estimates, model_shape, without_revision
+from harness.steps.cost import Asking, Likelihood, Range, at_each_bound, total
+from harness.steps.estimates import load_estimates, model_shape
 from harness.training.batches import spread
 from harness.training.memory import resume_bytes, stage_memory
 
@@ -119,16 +121,12 @@ class Forecast:
     @property
     def device_usd(self) -> Range | None:
         """For the time that devices are at work; a node that is rented whole is paid for while it waits, too."""
-        if self.usd_per_hour is None:
-            return None
-        return _product(self.device_seconds.times(1 / 3600), self.usd_per_hour)
+        return self.usd_per_hour and self.device_seconds.times(1 / 3600).product(self.usd_per_hour)
 
     @property
     def rented_usd(self) -> Range | None:
         """For all devices from the start to the end."""
-        if self.usd_per_hour is None:
-            return None
-        return _product(self.wall.times(self.machine.devices / 3600), self.usd_per_hour)
+        return self.usd_per_hour and self.wall.times(self.machine.devices / 3600).product(self.usd_per_hour)
 
     def api_usd(self, who: str = "") -> Range | None:
         """Sum up what endpoints cost, as far as prices are known; "teacher" or "judge" alone where one is named."""
@@ -142,66 +140,47 @@ class Forecast:
         return total(known) if known else None
 
     @property
-    def disk_bytes(self) -> tuple[float, float]:
-        """(Bytes at the end, bytes at the peak.)"""
-        return disk_totals(self.disk)
-
-    @property
     def looked_back(self) -> tuple[float, Range] | None:
         """(Device seconds that the steps took that are there, what would have been forecast for them.)"""
         done = [step for step in self.steps if step.took is not None and not step.cost.unknown and step.cost.devices]
-        if not done:
-            return None
-        return sum((step.took or 0.0) * step.cost.devices for step in done), total(
-            step.cost.device_seconds for step in done
-        )
+        took = sum((step.took or 0.0) * step.cost.devices for step in done)
+        return (took, total(step.cost.device_seconds for step in done)) if done else None
 
 
 def planned_steps(targets: Sequence[Artifact], store: Store | None, costs: StepCosts) -> tuple[PlannedStep, ...]:
     """Look at each step behind the targets, inputs first: what is there, what is to be run, and what cannot be told."""
     everything = ancestry(targets)
+    missing = {artifact.key for artifact in (plan(targets, store).missing if store else everything)}
     unknown: set[str] = set()
+    found = []
     for artifact in everything:
         if has_placeholder(artifact.params) or any(parent.key in unknown for parent in artifact.parents()):
             unknown.add(artifact.key)
-    missing = {artifact.key for artifact in (plan(targets, store).missing if store else everything)}
-    return tuple(_planned(artifact, artifact.key in unknown, missing, store, costs) for artifact in everything)
-
-
-def _planned(
-    artifact: Artifact, unknown: bool, missing: set[str], store: Store | None, costs: StepCosts
-) -> PlannedStep:
-    state: State = "unknown" if unknown else "to run" if artifact.key in missing else "found"
-    took = store.record(artifact)["seconds"] if store and store.has(artifact) else None
-    return PlannedStep(state, costs.of(artifact), took)
+        state: State = "unknown" if artifact.key in unknown else "to run" if artifact.key in missing else "found"
+        took = store.record(artifact)["seconds"] if store and store.has(artifact) else None
+        found.append(PlannedStep(state, costs.of(artifact), took))
+    return tuple(found)
 
 
 def forecast(
-    scale: Recipe,
-    stages: Sequence[Stage],
-    steps: tuple[PlannedStep, ...],
-    machine: Devices,
-    hardware: Hardware,
-    estimates: Estimates,
-    usd_per_hour: float | None,
-    limits: Limits,
+    stages: Sequence[Stage], steps: tuple[PlannedStep, ...], costs: StepCosts, usd_per_hour: float | None
 ) -> Forecast:
-    """Forecast what `steps` take on `machine`. Raises UserError for a global batch that cannot be spread."""
-    device = hardware.devices[machine.device]
+    """Forecast what `steps` take on the machine of `costs`. Raises UserError for a global batch that cannot be
+    spread."""
     to_run = [step.cost for step in steps if step.state != "found"]
     for stage in stages:
-        spread(stage.settings.global_batch_size, scale.compute)
+        spread(stage.settings.global_batch_size, costs.scale.compute)
     return Forecast(
-        machine=machine,
-        device=device,
+        machine=costs.machine,
+        device=costs.device,
         steps=steps,
         work=_work_totals(to_run),
-        apis=_api_totals(to_run, batch=limits.batch),
-        memory=tuple(_memory(stages, scale, _likelihood_batch_size(steps), on_gpu=device.is_gpu)),
-        disk=tuple(disk_needs(to_run, scale, estimates)),
-        wall=_times(to_run, lambda tasks: makespan(tasks, machine.devices)),
+        apis=_api_totals(to_run, batch=costs.limits.batch),
+        memory=tuple(_memory(stages, steps, costs)),
+        disk=tuple(disk_needs(to_run, costs.scale)),
+        wall=_times(to_run, lambda tasks: makespan(tasks, costs.machine.devices)),
         longest_chain=_times(to_run, critical_path),
-        usd_per_hour=_hourly(device, usd_per_hour),
+        usd_per_hour=_hourly(costs.device, usd_per_hour),
         hours_are_your_price=usd_per_hour is not None,
     )
 
@@ -232,69 +211,48 @@ def _api_totals(costs: Iterable[StepCost], *, batch: bool) -> tuple[ApiTotal, ..
     by_purpose: defaultdict[tuple[str, str, EndpointReference], list[Asking]] = defaultdict(list)
     for asking in filter(None, (cost.asking for cost in costs)):
         by_purpose[asking.role, asking.purpose, asking.endpoint].append(asking)
-    return tuple(_api_total(calls, batch) for calls in by_purpose.values())
-
-
-def _api_total(calls: Sequence[Asking], batch: bool) -> ApiTotal:
-    """Sum up the `calls`, all for one purpose and of one endpoint."""
-    prompt, completion = total(each.prompt_tokens for each in calls), total(each.completion_tokens for each in calls)
-    price, is_judge = price_of(calls[0].endpoint), calls[0].role == "judge"
-    return ApiTotal(
-        purpose=f"{calls[0].role}, {calls[0].purpose}",
-        model=calls[0].endpoint.model,
-        calls=sum(each.calls for each in calls),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        usd=_usd(price, prompt, completion, batch=batch and is_judge),
-        usd_batch=_usd(price, prompt, completion, batch=True) if is_judge else None,
-    )
+    found = []
+    for (role, purpose, endpoint), calls in by_purpose.items():
+        prompt, completion = (
+            total(each.prompt_tokens for each in calls),
+            total(each.completion_tokens for each in calls),
+        )
+        price, is_judge = price_of(endpoint), role == "judge"
+        usd = _usd(price, prompt, completion, batch=batch and is_judge)
+        usd_batch = _usd(price, prompt, completion, batch=True) if is_judge else None
+        n_calls = sum(each.calls for each in calls)
+        found.append(ApiTotal(f"{role}, {purpose}", endpoint.model, n_calls, prompt, completion, usd, usd_batch))
+    return tuple(found)
 
 
 def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) -> Range | None:
     if price is None or price.usd(0, 0, batch=batch) is None:
         return None
-    low, expected, high = (
-        price.usd(int(getattr(prompt, name)), int(getattr(completion, name)), batch=batch) or 0.0
-        for name in ("low", "expected", "high")
-    )
-    return Range(low, expected, high)
+    return at_each_bound(lambda of: price.usd(int(of(prompt)), int(of(completion)), batch=batch) or 0.0)
 
 
-def _likelihood_batch_size(steps: Iterable[PlannedStep]) -> int:
-    """Return how many sequences are scored at once, at most; 0 where none are."""
-    declared = (step.cost.declared for step in steps)
-    return max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
-
-
-def _memory(
-    stages: Sequence[Stage], scale: Recipe, likelihood_batch_size: int, *, on_gpu: bool
-) -> Iterator[MemoryNeed]:
+def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCosts) -> Iterator[MemoryNeed]:
     """Find the largest need of each kind of work, by base model."""
-    compute = scale.compute
-    by_model: defaultdict[str, list[Stage]] = defaultdict(list)
-    for stage in stages:
-        by_model[stage.model].append(stage)
-    for model, own in by_model.items():
+    compute, on_gpu = costs.scale.compute, costs.device.is_gpu
+    declared = [step.cost.declared for step in steps]
+    scored_at_once = max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
+    for model in dict.fromkeys(stage.model for stage in stages):
+        own = [stage for stage in stages if stage.model == model]
         shape = model_shape(model_reference(own[0].artifact) or "")
         if shape is None:
             continue
-        training = [(_training_need(stage, shape, scale, on_gpu), stage) for stage in own]
-        peak, stage = max(training, key=lambda each: each[0].total)
-        batch = spread(stage.settings.global_batch_size, compute)
-        rows = batch.micro_batch_size * stage.sequences
+        needs = [stage_memory(shape, each.settings, compute, sequences=each.sequences, on_gpu=on_gpu) for each in own]
+        peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
+        rows = spread(stage.settings.global_batch_size, compute).micro_batch_size * stage.sequences
         length = stage.settings.max_length
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} sequences of {length:,}")
-        tokens = length + scale.sampling.max_new_tokens
+        tokens = length + costs.scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
-        if likelihood_batch_size:
-            scoring = likelihood_memory(shape, rows=likelihood_batch_size, length=length, most_logits=LOGITS_AT_ONCE)
+        if scored_at_once:
+            scoring = likelihood_memory(shape, rows=scored_at_once, length=length, most_logits=LOGITS_AT_ONCE)
             largest = f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once"
             yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
-
-
-def _training_need(stage: Stage, shape: ModelShape, scale: Recipe, on_gpu: bool) -> Memory:
-    return stage_memory(shape, stage.settings, scale.compute, sequences=stage.sequences, on_gpu=on_gpu)
 
 
 def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
@@ -304,24 +262,24 @@ def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
     return at_end, at_end + sum(need.bytes for need in all_needs if not need.stays)
 
 
-def disk_needs(costs: Sequence[StepCost], scale: Recipe, estimates: Estimates) -> Iterator[DiskNeed]:
+def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
-    trained = [shape for cost in costs if cost.work == "training" and (shape := _shape(cost.artifact))]
+    models = (model_reference(cost.artifact) for cost in costs if cost.work == "training")
+    trained = [shape for reference in models if reference and (shape := model_shape(reference))]
     if trained:
         what = f"trained checkpoints, weights in float32 ({len(trained)})"
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
-    fetches = [cost.fetch for cost in costs if cost.fetch]
-    bases = {each.reference for each in fetches if each.kind == "model"}
-    known = {reference: shape for reference in bases if (shape := model_shape(reference))}
-    fetched = [shape for reference, shape in known.items() if is_repository(reference)]
-    if fetched:
-        yield DiskNeed(f"base models as they are on the hub ({len(fetched)})", sum(map(_stored_bytes, fetched)))
-    converted = [shape for reference, shape in known.items() if reference.startswith(GGUF)]
+    fetched = {cost.fetch.reference: cost.fetch.kind for cost in costs if cost.fetch}
+    shapes = {each: shape for each, kind in fetched.items() if kind == "model" and (shape := model_shape(each))}
+    on_hub = [shape.parameters * shape.stored_bytes for each, shape in shapes.items() if is_repository(each)]
+    if on_hub:
+        yield DiskNeed(f"base models as they are on the hub ({len(on_hub)})", sum(map(float, on_hub)))
+    converted = [shape.parameters * shape.stored_bytes for each, shape in shapes.items() if each.startswith(GGUF)]
     if converted:
-        yield DiskNeed(f"converted base models ({len(converted)})", sum(map(_stored_bytes, converted)))
-    named = {without_revision(each.reference) for each in fetches if each.kind == "dataset"}
-    if data := [each for each in named if estimates.of_data(each).download_mb]:
-        yield DiskNeed(f"data sets ({len(data)})", sum(estimates.of_data(each).download_mb * 1e6 for each in data))
+        yield DiskNeed(f"converted base models ({len(converted)})", sum(map(float, converted)))
+    named = {each.partition("@")[0] for each, kind in fetched.items() if kind == "dataset"}
+    if data := [size for each in named if (size := load_estimates().of_data(each).download_mb)]:
+        yield DiskNeed(f"data sets ({len(data)})", sum(size * 1e6 for size in data))
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))
     written += sum(cost.asking.prompt_tokens.expected for cost in costs if cost.asking)
     yield DiskNeed("rows: answers, pairs, verdicts", written * BYTES_PER_TOKEN)
@@ -330,22 +288,9 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe, estimates: Estimates) -
         yield DiskNeed(what, 2.0 * max(map(resume_bytes, trained)), stays=False)
 
 
-def _shape(artifact: Artifact) -> ModelShape | None:
-    reference = model_reference(artifact)
-    return model_shape(reference) if reference else None
-
-
-def _stored_bytes(shape: ModelShape) -> float:
-    return float(shape.parameters * shape.stored_bytes)
-
-
 def _times(costs: Sequence[StepCost], measure: Callable[[Sequence[Task]], float]) -> Range:
     """Measure all steps at their shortest, as expected, and at their longest."""
-    low, expected, high = (
-        measure([Task(cost.artifact, getattr(cost.seconds, name), cost.devices) for cost in costs])
-        for name in ("low", "expected", "high")
-    )
-    return Range(low, expected, high)
+    return at_each_bound(lambda of: measure([Task(cost.artifact, of(cost.seconds), cost.devices) for cost in costs]))
 
 
 def _hourly(device: Device, usd_per_hour: float | None) -> Range | None:
@@ -355,5 +300,38 @@ def _hourly(device: Device, usd_per_hour: float | None) -> Range | None:
     return Range(price.low, (price.low + price.high) / 2, price.high) if price else None
 
 
-def _product(one: Range, other: Range) -> Range:
-    return Range(one.low * other.low, one.expected * other.expected, one.high * other.high)
+def step_costs(
+    scale: Recipe,
+    run_dir: Path,
+    store: Store | None,
+    limits: Limits,
+    device: str | None = None,
+    devices: int | None = None,
+) -> StepCosts:
+    """Reckon on the scale's machine, or what is named in its place, as it was measured in `run_dir`, if it was.
+
+    Raises UserError for an unknown device, and for a table that is not in order.
+    """
+    hardware = load_hardware(run_dir)
+    machine = hardware.machine(scale.name, scale.compute, device, devices)
+    return StepCosts(scale, machine, hardware, GraphEstimates(store), limits)
+
+
+def expected_seconds(targets: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> dict[str, float]:
+    """Reckon the seconds of each step behind the targets, by key, as `harness plan` does on the scale's machine.
+
+    Steps of which nothing is known are left out; so are all where nothing can be reckoned, which is no reason not to
+    run.
+    """
+    try:
+        costs = step_costs(scale, store.root.parent, store, limits)
+        found = {artifact.key: costs.of(artifact) for artifact in ancestry(targets)}
+    except UserError:
+        return {}
+    return {key: cost.seconds.expected for key, cost in found.items() if not cost.unknown}
+
+
+def disk_bytes(missing: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> tuple[float, float]:
+    """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
+    costs = step_costs(scale, store.root.parent, store, limits)
+    return disk_totals(disk_needs([costs.of(each) for each in missing], scale))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.config.yaml_files import config_path, load_yaml
 from harness.engine.compute import Compute
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 from harness.steps.cost import Range
 
 Kind = Literal["sft", "preference", "generation", "likelihood"]
@@ -78,6 +78,11 @@ class Throughput:
     source: str
     usual: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for bounds that are none."""
+        if not 0 < self.low <= self.usual <= self.high or self.tokens_per_second <= 0:
+            raise ValueError(f"speed of {self.work} on {self.device}: 0 < low <= usual <= high does not hold")
+
 
 @dataclass(frozen=True, slots=True)
 class Devices:
@@ -103,16 +108,13 @@ class Hardware:
 
         Raises UserError for an unknown device.
         """
-        usual = self.machines.get(scale) or self._like(compute)
+        gpus = max((each.gpus for each in compute.resources.values()), default=0)
+        like = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
+        usual = self.machines.get(scale) or replace(like, devices=gpus or like.devices, is_supposed=True)
         if device is not None and device not in self.devices:
             raise unknown("device", device, self.devices)
         is_supposed = usual.is_supposed and (device is None or devices is None)
         return Devices(device or usual.device, devices or usual.devices, is_supposed)
-
-    def _like(self, compute: Compute) -> Devices:
-        gpus = max((each.gpus for each in compute.resources.values()), default=0)
-        usual = self.machines[WITH_GPUS if gpus else WITHOUT_GPUS]
-        return replace(usual, devices=gpus or usual.devices, is_supposed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,38 +127,24 @@ class Speed:
     """How the row was turned into this; empty where it is of this device and a model of this size."""
 
 
-def load_hardware() -> Hardware:
-    """Read what the package knows. Raises UserError where it is not in order."""
-    known = load_yaml(config_path("hardware.yaml"), Hardware)
-    _check(known)
-    return known
+def load_hardware(run_dir: Path | None = None) -> Hardware:
+    """Read what the package knows, after what was measured on this machine, where `run_dir` has that.
 
-
-def _check(hardware: Hardware) -> None:
-    """Raise UserError for a row without its device or source, and for bounds that are none."""
+    Raises UserError where either is not in order.
+    """
+    hardware = load_yaml(config_path("hardware.yaml"), Hardware)
+    if run_dir and (run_dir / CALIBRATION).is_file():
+        measured = load_yaml(run_dir / CALIBRATION, Hardware)
+        hardware = Hardware(
+            {**hardware.sources, **measured.sources},
+            {**hardware.devices, **measured.devices},
+            {**hardware.machines, **measured.machines},
+            (*measured.throughput, *hardware.throughput),
+        )
     for row in hardware.throughput:
-        if row.device not in hardware.devices:
-            raise unknown("device with a measured speed", row.device, hardware.devices)
-        if row.source not in hardware.sources:
-            raise unknown("source of a measured speed", row.source, hardware.sources)
-        if not 0 < row.low <= row.usual <= row.high or row.tokens_per_second <= 0:
-            raise UserError(f"speed of {row.work} on {row.device}: 0 < low <= usual <= high does not hold")
-
-
-def with_calibration(hardware: Hardware, folder: Path) -> Hardware:
-    """Add what was measured on this machine, where `folder` has it. Raises UserError for a file not ours."""
-    path = folder / CALIBRATION
-    if not path.is_file():
-        return hardware
-    measured = load_yaml(path, Hardware)
-    both = Hardware(
-        {**hardware.sources, **measured.sources},
-        {**hardware.devices, **measured.devices},
-        {**hardware.machines, **measured.machines},
-        (*measured.throughput, *hardware.throughput),
-    )
-    _check(both)
-    return both
+        named("device with a measured speed", row.device, hardware.devices)
+        named("source of a measured speed", row.source, hardware.sources)
+    return hardware
 
 
 def speed(hardware: Hardware, device: str, kind: Kind, parameters: int) -> Speed:
@@ -185,9 +173,8 @@ def _comparable(hardware: Hardware, measured_on: str, device: str) -> bool:
 
 
 def _scaled(hardware: Hardware, row: Throughput, device: str, parameters: int) -> Speed:
-    rate = row.tokens_per_second * row.parameters / parameters
-    low, high, how = row.low, row.high, []
     ratio = row.parameters / parameters
+    rate, low, high, how = row.tokens_per_second * row.parameters / parameters, row.low, row.high, []
     if not 1 / ALIKE <= ratio <= ALIKE:
         low, high = low * 0.6, high * 1.2
         how.append(f"from a model of {row.parameters / 1e9:.2g}B parameters by size")

@@ -1,7 +1,6 @@
 """The assumptions and warnings of a forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from evals.official_steps import OFFICIAL_DATA
@@ -15,7 +14,8 @@ from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
-from harness.steps.estimates import Estimates
+from harness.steps.cost import Range
+from harness.steps.estimates import PlanNote, load_estimates
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 from harness.training.batches import most_processes
 from harness.training.launch import accelerate_config
@@ -26,24 +26,16 @@ FULL = 0.9
 _KINDS = {"sft": "training", "preference": "training on pairs"}
 
 
-@dataclass(frozen=True, slots=True)
-class PlanNote:
-    """One sentence. `about` is what it is about, for programs."""
-
-    about: str
-    text: str
-
-
-def assumptions(forecast: Forecast, hardware: Hardware, estimates: Estimates) -> Iterator[PlanNote]:
+def assumptions(forecast: Forecast, hardware: Hardware) -> Iterator[PlanNote]:
     """Give each number that is not from the run's own configuration, with its source."""
     yield from _speeds(forecast, hardware)
     if fixed := forecast.device.seconds_per_step:
         starts = ", ".join(f"{kind} {seconds:g} s" for kind, seconds in fixed.items())
         yield PlanNote("start", f"to start, load and save, each step takes besides: {starts}; assumed, half to twice")
     assumed = {each for step in forecast.to_run for each in step.cost.assumptions}
-    yield from (PlanNote(each.about, each.text) for each in sorted(assumed, key=lambda each: each.about))
+    yield from sorted(assumed, key=lambda each: each.about)
     if any(step.cost.asking for step in forecast.to_run):
-        asking = estimates.asking
+        asking = load_estimates().asking
         seconds = f"{asking.short_seconds:g} s, one that explains itself {asking.long_seconds:g} s"
         yield PlanNote("asking", f"a reply of one token takes {seconds}: {asking.source}")
         yield PlanNote(
@@ -67,12 +59,12 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[PlanNote]:
     rates: dict[tuple[str, str, str], dict[str, Speed]] = {}
     for step in forecast.to_run:
         if known := step.cost.speed:
-            kind = _KINDS.get(known.row.work, known.row.work) if step.cost.work != "likelihood" else "likelihoods"
+            kind = "likelihoods" if step.cost.work == "likelihood" else _KINDS.get(known.row.work, known.row.work)
             model = (model_reference(step.cost.artifact) or "").partition("@")[0].rpartition("/")[2]
             rates.setdefault((kind, known.row.source, known.scaled), {})[model] = known
     cited: set[str] = set()
     for (kind, source, scaled), by_model in rates.items():
-        each = ", ".join(f"{model} {_rate(known)}" for model, known in by_model.items())
+        each = ", ".join(f"{model} {_rate(known.tokens_per_second)}" for model, known in by_model.items())
         where = hardware.sources[source]
         origin = "as above" if source in cited else f"{where.text} [{where.at}]"
         cited.add(source)
@@ -80,8 +72,7 @@ def _speeds(forecast: Forecast, hardware: Hardware) -> Iterator[PlanNote]:
         yield PlanNote(f"speed: {kind}", f"{kind}, tokens/s of one device: {each}{how}. From: {origin}")
 
 
-def _rate(known: Speed) -> str:
-    rate = known.tokens_per_second
+def _rate(rate: Range) -> str:
     return f"{rate.expected:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
 
 
@@ -120,23 +111,21 @@ def warnings(
 
 def _asked(scale: Recipe, today: date) -> Iterator[PlanNote]:
     """Warn of a judge and of models at endpoints that are not the paper's, or no longer served."""
-    judge, roles = scale.judge.reference(), baseline_roles(scale).values()
+    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in baseline_roles(scale).values())
+    judge = scale.judge.reference()
     withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
-    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in roles)
     if is_official and judge.model != OFFICIAL_JUDGE:
         changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
         yield PlanNote("judge", f"{changed}, and {withheld} that judge's")
     consequence = f"then no number is the paper's metric, and {withheld} this judge's"
     yield from _retired("judge", judge, consequence, today)
+    consequence = "what learns from it then learns from another model than the paper's"
     for role, reference in scale.models.items():
         if reference.startswith(OPENAI):
-            yield from _asked_model(role, teacher_endpoint(reference), is_official, today)
-
-
-def _asked_model(role: str, endpoint: EndpointReference, is_official: bool, today: date) -> Iterator[PlanNote]:
-    if is_official and endpoint.model != OFFICIAL_JUDGE:
-        yield PlanNote(role, f"the {role} is {endpoint.model}, the paper's {OFFICIAL_JUDGE}")
-    yield from _retired(role, endpoint, "what learns from it then learns from another model than the paper's", today)
+            endpoint = teacher_endpoint(reference)
+            if is_official and endpoint.model != OFFICIAL_JUDGE:
+                yield PlanNote(role, f"the {role} is {endpoint.model}, the paper's {OFFICIAL_JUDGE}")
+            yield from _retired(role, endpoint, consequence, today)
 
 
 def _retired(role: str, endpoint: EndpointReference, consequence: str, today: date) -> Iterator[PlanNote]:

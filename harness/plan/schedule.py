@@ -4,6 +4,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from harness.engine.artifacts import Artifact
 
@@ -27,14 +28,17 @@ def makespan(tasks: Sequence[Task], devices: int) -> float:
 
     A task that needs more devices than there are is taken to need all.
     """
-    chains, needed_by = _chains(tasks), _needed_by(tasks)
-    by_key = {task.artifact.key: task for task in tasks}
-    waiting_for = {key: sum(parent.key in by_key for parent in _parents(task.artifact)) for key, task in by_key.items()}
-    ready = [key for key, count in waiting_for.items() if count == 0]
+    chains, by_key = _chains(tasks), {task.artifact.key: task for task in tasks}
+    order = TopologicalSorter(
+        {key: {parent.key for parent in task.artifact.parents()} & by_key.keys() for key, task in by_key.items()}
+    )
+    order.prepare()
+    ready: list[str] = []
     running: list[tuple[float, str, int]] = []
     free, now = devices, 0.0
-    while ready or running:
-        for key in sorted(ready, key=lambda key: (-chains[key], key)):
+    while order.is_active():
+        ready = sorted([*ready, *order.get_ready()], key=lambda key: (-chains[key], key))
+        for key in list(ready):
             needs = min(by_key[key].devices, devices)
             if needs <= free:
                 free -= needs
@@ -42,31 +46,16 @@ def makespan(tasks: Sequence[Task], devices: int) -> float:
                 heapq.heappush(running, (now + by_key[key].seconds, key, needs))
         now, key, held = heapq.heappop(running)
         free += held
-        for child in needed_by[key]:
-            waiting_for[child] -= 1
-            if waiting_for[child] == 0:
-                ready.append(child)
+        order.done(key)
     return now
 
 
 def _chains(tasks: Sequence[Task]) -> dict[str, float]:
     """Return for each task seconds of the longest chain that starts with it."""
-    needed_by = _needed_by(tasks)
     chains: dict[str, float] = {}
+    after: defaultdict[str, float] = defaultdict(float)
     for task in reversed(tasks):
-        key = task.artifact.key
-        chains[key] = task.seconds + max((chains[child] for child in needed_by[key]), default=0.0)
+        chains[task.artifact.key] = task.seconds + after[task.artifact.key]
+        for parent in task.artifact.parents():
+            after[parent.key] = max(after[parent.key], chains[task.artifact.key])
     return chains
-
-
-def _needed_by(tasks: Sequence[Task]) -> dict[str, list[str]]:
-    needed_by: defaultdict[str, list[str]] = defaultdict(list)
-    for task in tasks:
-        for parent in _parents(task.artifact):
-            needed_by[parent.key].append(task.artifact.key)
-    return needed_by
-
-
-def _parents(artifact: Artifact) -> set[Artifact]:
-    """List each once: policy and reference are often the same."""
-    return set(artifact.parents())

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from harness.engine.artifacts import Artifact, ancestry, find_step
-from harness.engine.graph import input_of, model_reference, short_label
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.graph import by_work, input_of, model_reference, short_label
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
-from harness.plan.rows import GraphEstimates
-from harness.plan.steps import optimizer_steps
+from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import Recipe
-from harness.steps.cost import Training, UnknownCost
+from harness.steps.cost import Training
 from harness.steps.judge import order_count
 from harness.texts import counted
 from harness.training.batches import spread
@@ -56,10 +55,10 @@ def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Sta
     found: dict[str, tuple[Artifact, str, list[str]]] = {}
     for experiment in experiments:
         for (model, method, _), checkpoint in experiment.checkpoints.items():
-            for artifact in _trainings([checkpoint]):
+            for artifact in by_work(ancestry([checkpoint])).get("training", []):
                 found.setdefault(artifact.key, (artifact, model, []))[2].append(method)
     for experiment in experiments:
-        for artifact in _trainings(experiment.targets()):
+        for artifact in by_work(ancestry(experiment.targets())).get("training", []):
             found.setdefault(artifact.key, (artifact, artifact.label.partition(" ")[0], []))
     models = list(dict.fromkeys(model for _, model, _ in found.values()))
     ordered = sorted(found.values(), key=lambda each: models.index(each[1]))
@@ -70,10 +69,6 @@ def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Sta
     ]
 
 
-def _trainings(targets: Sequence[Artifact]) -> Iterator[Artifact]:
-    return (artifact for artifact in ancestry(targets) if find_step(artifact).work == "training")
-
-
 def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], graph: GraphEstimates) -> Stage:
     most = graph.most_rows(cost.data) or 0
     return Stage(
@@ -81,7 +76,7 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
         model=model,
         name=short_label(artifact),
         methods=tuple(dict.fromkeys(methods)),
-        data=_data_name(cost.data, graph),
+        data=graph.content(cost.data),
         rows=most,
         rows_are_exact=not cost.data.inputs,
         steps=optimizer_steps(cost, most),
@@ -93,22 +88,13 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
     )
 
 
-def _data_name(data: Artifact, graph: GraphEstimates) -> str:
-    """Say what rows a training learns from: the data set they were read from, or what made them of which."""
-    try:
-        return graph.rows(data).content
-    except UnknownCost:
-        return short_label(data)
-
-
 def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = scale.compute, [stage.settings for stage in stages]
     for batch in sorted({each.global_batch_size for each in settings}):
         how = spread(batch, compute)
-        processes = counted(how.processes, "process", "processes")
-        passes = counted(how.accumulation, "accumulation step")
-        yield f"batch {batch} = {processes} x {counted(how.micro_batch_size, 'row')} at once x {passes}"
+        rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
+        yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
     warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
     precisions, schedules, optimizers = (
@@ -127,7 +113,9 @@ def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     elif preferring:
         pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
         yield f"reference policy of each preference loss: {'; '.join(pairs)}"
-    yield f"answers to train on, and to filter: {sampling_in_words(scale.sampling)}"
+    drawn = scale.sampling
+    how_drawn = f"{decoding(drawn)}, up to {drawn.max_new_tokens:,} tokens, {drawn.engine}"
+    yield f"answers to train on, and to filter: {how_drawn}"
     if any(not stage.rows_are_exact for stage in stages):
         yield "≤: the filter may keep fewer, and pairs of equal answers are left out"
 
@@ -150,7 +138,10 @@ def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> 
     cells = {
         f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells if cell.is_judged
     }
-    first = {f"{cell.model}/{cell.method}": _checkpoint(cell.judgments[0]) for cell in cells.values()}
+    first = {
+        f"{cell.model}/{cell.method}": input_of(input_of(cell.judgments[0], "outputs"), "model")  # what is judged
+        for cell in cells.values()
+    }
     return {
         "cells": {name: _cell(cell.judgments[0], graph) for name, cell in cells.items()},
         "checkpoints": {
@@ -161,11 +152,6 @@ def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> 
             for name, checkpoint in first.items()
         },
     }
-
-
-def _checkpoint(judged: Artifact) -> Artifact:
-    """Return what wrote the answers that a step judges."""
-    return input_of(input_of(judged, "outputs"), "model")
 
 
 def _cell(judged: Artifact, graph: GraphEstimates) -> dict[str, Any]:
@@ -220,8 +206,3 @@ def decoding(sampling: Sampling) -> str:
     if sampling.temperature == 0:
         return "greedy"
     return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
-
-
-def sampling_in_words(sampling: Sampling) -> str:
-    """Say how completions are drawn."""
-    return f"{decoding(sampling)}, up to {sampling.max_new_tokens:,} tokens, {sampling.engine}"

@@ -1,20 +1,24 @@
-"""The cost of one step: time on how many devices, tokens, calls of an endpoint."""
+"""The rows and the cost of each step: rows counted where they are there, else followed from the data."""
 
+import json
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import ceil
 
 from harness.engine.artifacts import Artifact, find_step
 from harness.engine.compute import Work
-from harness.engine.graph import model_reference
+from harness.engine.graph import model_reference, short_label
 from harness.engine.limits import Limits
+from harness.engine.store import Store
 from harness.errors import UserError
-from harness.plan.hardware import Devices, Hardware, Kind, Speed, speed
-from harness.plan.rows import GraphEstimates
+from harness.plan.hardware import Device, Devices, Hardware, Kind, Speed, speed
 from harness.recipes.recipe import Recipe
+from harness.records import ROWS
 from harness.steps.cost import (
+    COUNTED_ROWS,
     Asking,
-    Assumption,
     Cost,
+    CostContext,
     Fetch,
     Generation,
     Likelihood,
@@ -23,11 +27,75 @@ from harness.steps.cost import (
     Training,
     UnknownCost,
     about,
+    counted_rows,
+    is_embedded,
     total,
 )
-from harness.steps.estimates import Estimates, model_shape
+from harness.steps.estimates import PlanNote, load_estimates, model_shape
 
 NOTHING = Range(0.0, 0.0, 0.0)
+
+
+class GraphEstimates:
+    """Rows and costs that the steps of a graph declare of their artifacts."""
+
+    def __init__(self, store: Store | None) -> None:
+        """Count in `store` the rows that are there already; None for a store that does not exist."""
+        self._store = store
+        self._found: dict[tuple[str, str], RowEstimate] = {}
+
+    def rows(self, artifact: Artifact) -> RowEstimate:
+        """Return the rows that `artifact` has or is expected to have. Raises UnknownCost."""
+        place = artifact.key, artifact.label  # what rows are called depends on who asks for them
+        if place not in self._found:
+            declared = find_step(artifact).rows
+            if declared is None:
+                raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
+            rows: RowEstimate = declared(CostContext(artifact, self.rows))
+            content = rows.content or short_label(artifact).partition("@")[0]
+            self._found[place] = replace(self._count(artifact) or rows, content=content)
+        return self._found[place]
+
+    def most_rows(self, artifact: Artifact) -> int | None:
+        """Return how many rows `artifact` has at most; None where it cannot be told."""
+        try:
+            return self.rows(artifact).most
+        except UnknownCost:
+            return None
+
+    def content(self, artifact: Artifact) -> str:
+        """Say what rows `artifact` has: the data set they were read from, or what made them of which."""
+        try:
+            return self.rows(artifact).content
+        except UnknownCost:
+            return short_label(artifact)
+
+    def cost(self, artifact: Artifact) -> Cost | None:
+        """Return what making `artifact` takes; None for next to nothing. Raises UnknownCost."""
+        step = find_step(artifact)
+        if step.cost is None and step.work_of(artifact) != "light":
+            raise UnknownCost("its step declares no cost")
+        found: Cost | None = step.cost(CostContext(artifact, self.rows)) if step.cost else None
+        return found
+
+    def known_cost(self, artifact: Artifact) -> Cost | None:
+        """Return `cost`; None where it cannot be told."""
+        try:
+            return self.cost(artifact)
+        except UnknownCost:
+            return None
+
+    def _count(self, artifact: Artifact) -> RowEstimate | None:
+        """Count rows that are in the store; None for those that are not."""
+        if self._store is None or not self._store.has(artifact):
+            return None
+        path = self._store.folder(artifact) / ROWS
+        count = self._store.record(artifact)["counts"].get("rows")
+        if count is None or not path.is_file():
+            return None
+        with path.open(encoding="utf-8") as lines:
+            sample = [json.loads(line) for line in islice(lines, COUNTED_ROWS)]
+        return counted_rows(sample, int(count), in_words=is_embedded(artifact))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +112,7 @@ class StepCost:
     tokens: Range = NOTHING
     """That a model is trained on, draws or scores."""
     speed: Speed | None = None
-    assumptions: frozenset[Assumption] = frozenset()
+    assumptions: frozenset[PlanNote] = frozenset()
     unknown: str = ""
     """Why nothing is known of its cost; empty where it is."""
 
@@ -64,26 +132,25 @@ class StepCost:
         return self.declared if isinstance(self.declared, Fetch) else None
 
 
+@dataclass(frozen=True)
 class StepCosts:
     """The costs of the steps of one run on one machine."""
 
-    def __init__(
-        self,
-        scale: Recipe,
-        machine: Devices,
-        hardware: Hardware,
-        graph: GraphEstimates,
-        estimates: Estimates,
-        limits: Limits,
-    ) -> None:
-        self._scale, self._machine, self._hardware = scale, machine, hardware
-        self._device = hardware.devices[machine.device]
-        self._graph, self._estimates, self._limits = graph, estimates, limits
+    scale: Recipe
+    machine: Devices
+    hardware: Hardware
+    graph: GraphEstimates
+    limits: Limits
+
+    @property
+    def device(self) -> Device:
+        """What the machine has of."""
+        return self.hardware.devices[self.machine.device]
 
     def of(self, artifact: Artifact) -> StepCost:
         """Forecast what making `artifact` takes, or say why that is not known."""
         try:
-            return self._forecast(artifact, self._graph.cost(artifact))
+            return self._forecast(artifact, self.graph.cost(artifact))
         except UnknownCost as error:
             return StepCost(artifact, find_step(artifact).work_of(artifact), NOTHING, 0, unknown=str(error))
 
@@ -92,20 +159,24 @@ class StepCosts:
             case Training():
                 found = self._training(artifact, cost)
             case Generation():
-                rows = self._graph.rows(artifact)
+                rows = self.graph.rows(artifact)
                 found = self._running(artifact, "generation", "generation", rows, rows.count * rows.answer)
             case Likelihood():
-                rows = self._graph.rows(cost.data)
+                rows = self.graph.rows(cost.data)
                 tokens = rows.count * rows.tokens * cost.sequences
                 found = self._running(artifact, "likelihood", "likelihood", rows, tokens)
             case Asking():
-                found = self._asking(artifact, cost)
+                reply = load_estimates().asking
+                waited = cost.calls * (reply.long_seconds if cost.explains else reply.short_seconds)
+                seconds = about(waited / self.limits.concurrency, 0.5)
+                found = StepCost(artifact, "asking", seconds, self._light_devices, assumptions=cost.assumptions)
             case _:
-                found = self._light(artifact)
+                light = self.device.seconds_per_step.get("light", 1.0)
+                found = StepCost(artifact, "light", Range(light / 10, light, light * 5), self._light_devices)
         return replace(found, declared=cost)
 
     def _training(self, artifact: Artifact, cost: Training) -> StepCost:
-        rows, settings = self._graph.rows(cost.data), cost.settings
+        rows, settings = self.graph.rows(cost.data), cost.settings
         length = min(rows.tokens, settings.max_length) * cost.sequences
         tokens = rows.count * length * settings.epochs
         training = self._running(artifact, "training", "preference" if cost.sequences > 1 else "sft", rows, tokens)
@@ -121,35 +192,26 @@ class StepCosts:
         if shape is None:
             raise UnknownCost(f"nothing is known of the size of {reference}")
         try:
-            known = speed(self._hardware, self._machine.device, kind, shape.parameters)
+            known = speed(self.hardware, self.machine.device, kind, shape.parameters)
         except UserError as error:
             raise UnknownCost(str(error)) from None
         devices = self._devices_for(work)
-        start = self._device.seconds_per_step.get(work, 0.0)
+        start = self.device.seconds_per_step.get(work, 0.0)
         seconds = amount.over(known.tokens_per_second.times(devices)) + Range(start / 2, start, start * 2)
         return StepCost(
             artifact, work, seconds, devices, kind=kind, tokens=amount, speed=known, assumptions=rows.assumptions
         )
 
-    def _asking(self, artifact: Artifact, cost: Asking) -> StepCost:
-        reply = self._estimates.asking
-        seconds = cost.calls * (reply.long_seconds if cost.explains else reply.short_seconds)
-        waited = about(seconds / self._limits.concurrency, 0.5)
-        return StepCost(artifact, "asking", waited, self._light_devices(), assumptions=cost.assumptions)
-
-    def _light(self, artifact: Artifact) -> StepCost:
-        seconds = self._device.seconds_per_step.get("light", 1.0)
-        return StepCost(artifact, "light", Range(seconds / 10, seconds, seconds * 5), self._light_devices())
-
     def _devices_for(self, work: Work) -> int:
         """Count the devices that a step of this kind occupies; no more than there are."""
-        needs, has_gpus = self._scale.compute.needs(work), self._device.is_gpu
-        wanted = needs.gpus or (self._scale.compute.processes if work == "training" else 1)
-        return max(1, min(wanted if has_gpus else needs.cpus, self._machine.devices))
+        needs, has_gpus = self.scale.compute.needs(work), self.device.is_gpu
+        wanted = needs.gpus or (self.scale.compute.processes if work == "training" else 1)
+        return max(1, min(wanted if has_gpus else needs.cpus, self.machine.devices))
 
+    @property
     def _light_devices(self) -> int:
         """Count the devices of a step that runs no model: none where they are GPUs."""
-        return 0 if self._device.is_gpu else 1
+        return 0 if self.device.is_gpu else 1
 
 
 def optimizer_steps(cost: Training, rows: int) -> int:

@@ -1,19 +1,19 @@
 """A plan as a whole: what is run, exactly how, what it takes, and what that rests on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from harness.engine.artifacts import Artifact
+from harness.config.codec import encode
 from harness.engine.graph import input_of
 from harness.experiments import Experiment
 from harness.experiments.scores import ScoresExperiment
+from harness.models.generator import Sampling
 from harness.plan.forecast import Forecast, PlannedStep
-from harness.plan.notes import PlanNote
-from harness.plan.rows import GraphEstimates
 from harness.plan.settings import Stage, decoding, resolved_cells
+from harness.plan.steps import GraphEstimates
 from harness.recipes.recipe import Recipe
-from harness.steps.cost import Asking, Range
+from harness.steps.estimates import PlanNote
 from harness.steps.judge import order_count
 
 
@@ -24,7 +24,7 @@ class BenchRow:
     name: str
     prompts: int
     decoding: str
-    sampling: Mapping[str, Any]
+    sampling: Sampling
     baseline: str
     judge: str
     orders: int
@@ -47,74 +47,61 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """Give everything, for programs; times in seconds, sizes in bytes, ranges as low, expected and high."""
-        forecast = self.forecast
-        return {
+        forecast, back = self.forecast, self.forecast.looked_back
+        parts = {
             "experiment": self.experiment,
             "scale": self.scale.name,
-            "seeds": list(self.seeds),
-            "machine": asdict(forecast.machine),
-            "compute": asdict(self.scale.compute),
+            "seeds": self.seeds,
+            "machine": forecast.machine,
+            "compute": self.scale.compute,
             "steps": [_step(step) for step in forecast.steps],
             "stages": [_stage(stage) for stage in self.stages],
             **resolved_cells(self.experiments, self.graph),
-            "evaluation": [asdict(bench) for bench in self.benches],
-            "work": [asdict(work) for work in forecast.work],
-            "device_seconds": asdict(forecast.device_seconds),
-            "wall_seconds": asdict(forecast.wall),
-            "longest_chain_seconds": asdict(forecast.longest_chain),
+            "evaluation": self.benches,
+            "work": forecast.work,
+            "device_seconds": forecast.device_seconds,
+            "wall_seconds": forecast.wall,
+            "longest_chain_seconds": forecast.longest_chain,
             "memory": [
-                {
-                    "model": need.model,
-                    "work": need.work,
-                    "at": need.at,
-                    "bytes": need.memory.total,
-                    **asdict(need.memory),
-                }
-                for need in forecast.memory
+                {"model": each.model, "work": each.work, "at": each.at, "bytes": each.memory.total}
+                | asdict(each.memory)
+                for each in forecast.memory
             ],
-            "disk": [asdict(need) for need in forecast.disk],
-            "endpoints": [asdict(api) for api in forecast.apis],
-            "usd": _range(forecast.usd),
-            "usd_per_device_hour": _range(forecast.usd_per_hour),
-            "device_usd": _range(forecast.device_usd),
-            "rented_usd": _range(forecast.rented_usd),
-            "looked_back": _looked_back(forecast),
-            "assumptions": [asdict(note) for note in self.assumptions],
-            "warnings": [asdict(note) for note in self.warnings],
+            "disk": forecast.disk,
+            "endpoints": forecast.apis,
+            "usd": forecast.usd,
+            "usd_per_device_hour": forecast.usd_per_hour,
+            "device_usd": forecast.device_usd,
+            "rented_usd": forecast.rented_usd,
+            "looked_back": back and {"took_seconds": back[0], "forecast_seconds": back[1]},
+            "assumptions": self.assumptions,
+            "warnings": self.warnings,
         }
+        return {name: encode(part) for name, part in parts.items()}
 
 
 def bench_rows(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[BenchRow]:
     """Tell how each bench of the score tables is evaluated, read off the steps of its first cell."""
     found: dict[str, BenchRow] = {}
-    for name, judged in _judged(experiments):
-        if name not in found:
-            baselines, sampling = input_of(judged, "baselines"), input_of(judged, "outputs").arguments["sampling"]
-            found[name] = BenchRow(
-                name=name,
-                prompts=graph.most_rows(baselines) or 0,
-                decoding=decoding(sampling),
-                sampling=asdict(sampling),
-                baseline=_baseline(baselines),
-                judge=judged.arguments["judge"].model,
-                orders=order_count(judged.params["protocol"]),
-            )
+    tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
+    for cell in (cell for table in tables for cell in table.cells if cell.is_judged and cell.bench not in found):
+        judged = cell.judgments[0]
+        baselines, sampling = input_of(judged, "baselines"), input_of(judged, "outputs").arguments["sampling"]
+        found[cell.bench] = BenchRow(
+            name=cell.bench,
+            prompts=graph.most_rows(baselines) or 0,
+            decoding=decoding(sampling),
+            sampling=sampling,
+            baseline=baselines.label.rpartition(" ")[2] or baselines.step,  # of official data the model
+            judge=judged.arguments["judge"].model,
+            orders=order_count(judged.params["protocol"]),
+        )
     return list(found.values())
 
 
-def _judged(experiments: Sequence[Experiment]) -> Iterator[tuple[str, Artifact]]:
-    for experiment in experiments:
-        if isinstance(experiment, ScoresExperiment):
-            yield from ((cell.bench, cell.judgments[0]) for cell in experiment.cells if cell.is_judged)
-
-
-def _baseline(baselines: Artifact) -> str:
-    """Name the baseline: of official data the model, else the data set."""
-    return baselines.label.rpartition(" ")[2] or baselines.step
-
-
 def _step(step: PlannedStep) -> dict[str, Any]:
-    cost = step.cost
+    cost, asking = step.cost, step.cost.asking
+    counts = ("endpoint", "calls", "prompt_tokens", "completion_tokens")
     return {
         "step": cost.artifact.step,
         "label": cost.artifact.label,
@@ -122,28 +109,15 @@ def _step(step: PlannedStep) -> dict[str, Any]:
         "state": step.state,
         "work": cost.work,
         "devices": cost.devices,
-        "seconds": asdict(cost.seconds),
+        "seconds": cost.seconds,
         "took_seconds": step.took,
-        "tokens": asdict(cost.tokens),
-        "calls": _calls(cost.asking) if cost.asking else None,
+        "tokens": cost.tokens,
+        "calls": asking and {name: getattr(asking, name) for name in counts},
         "unknown": cost.unknown or None,
     }
 
 
-def _calls(asking: Asking) -> dict[str, Any]:
-    return {name: asdict(asking)[name] for name in ("endpoint", "calls", "prompt_tokens", "completion_tokens")}
-
-
 def _stage(stage: Stage) -> dict[str, Any]:
-    names = [field.name for field in fields(stage) if field.name not in ("artifact", "sequences")]
-    entry = {name: getattr(stage, name) for name in names}
-    return {**entry, "methods": list(stage.methods), "settings": asdict(stage.settings)}
-
-
-def _range(value: Range | None) -> dict[str, float] | None:
-    return asdict(value) if value else None
-
-
-def _looked_back(forecast: Forecast) -> dict[str, Any] | None:
-    back = forecast.looked_back
-    return {"took_seconds": back[0], "forecast_seconds": asdict(back[1])} if back else None
+    return {
+        field.name: getattr(stage, field.name) for field in fields(stage) if field.name not in ("artifact", "sequences")
+    }

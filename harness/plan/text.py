@@ -6,16 +6,16 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from harness.config.rate_text import rate_text
+from harness.config.learning_rates import rate_text
 from harness.endpoints.cost import dollars
 from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
-from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State
-from harness.plan.notes import PlanNote
+from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State, disk_totals
 from harness.plan.settings import Stage, common_settings
 from harness.plan.summary import Summary
 from harness.steps.cost import Range
+from harness.steps.estimates import PlanNote
 from harness.terminal import console
 from harness.texts import counted, gigabytes
 from reports.blocks import Block, Column, Group, Prose, Row, Section, Table
@@ -70,11 +70,6 @@ def _table(alignment: str, head: Sequence[str], rows: Iterable[Sequence[str]], h
     return Table(columns, (Group(tuple(Row(tuple(row)) for row in rows), heading),))
 
 
-def _list(entries: Iterable[tuple[str, str]]) -> Table:
-    """Make a table without a head: a mark or a name, and what is said of it."""
-    return _table("ll", ("", ""), entries)
-
-
 def _headline(summary: Summary) -> str:
     scale, forecast = summary.scale, summary.forecast
     found = f"{summary.experiment} on the scale {scale.name!r}: {scale.description}\n{_extent(summary)}"
@@ -96,7 +91,7 @@ def _extent(summary: Summary) -> str:
 def _answer(summary: Summary) -> Iterator[Block]:
     """Say what the run comes to, in a few lines."""
     forecast = summary.forecast
-    yield _list(_totals(forecast) if forecast.to_run else ())
+    yield _table("ll", ("", ""), _totals(forecast) if forecast.to_run else ())
     if summary.warnings and forecast.to_run:
         subjects = ", ".join(dict.fromkeys(each.about for each in summary.warnings))
         yield Prose(f"{counted(len(summary.warnings), 'warning')} at the end, of {subjects}")
@@ -112,7 +107,7 @@ def _totals(forecast: Forecast) -> Iterator[tuple[str, str]]:
         named |= {who: forecast.api_usd(who) for who in ("teacher", "judge")}
         parts = [f"{who} {_usd(each.expected)}" for who, each in named.items() if each and each.high]
         yield "money", f"{_span(usd, _usd)}{': ' if parts else ''}{', '.join(parts)}"
-    at_end, peak = forecast.disk_bytes
+    at_end, peak = disk_totals(forecast.disk)
     yield "disk", f"{gigabytes(peak)} at the peak, {gigabytes(at_end)} at the end"
     if forecast.memory:
         most = max(need.memory.total for need in forecast.memory)
@@ -132,18 +127,15 @@ def _steps(summary: Summary) -> Iterator[Block]:
     rows = []
     for name, own in {**by_step, "in all": list(steps)}.items():
         counts = Counter(step.state for step in own)
-        rows.append([name, str(len(own)), *(str(counts[state]) for state in states), _device_time(own, seconds)])
+        takes = sum(step.cost.device_seconds.expected for step in own if step.state != "found") / seconds
+        time = _number(takes) if takes >= 0.01 else ""
+        rows.append([name, str(len(own)), *(str(counts[state]) for state in states), time])
     yield _table("lrr" + "r" * len(states), [*head, f"{_unit(summary.forecast)} {unit}"], rows)
     if has_unknown:
         yield Prose(
             "not known: what these are made from is resolved at first use, so whether the store has them cannot be told"
             " now; they are counted as to run"
         )
-
-
-def _device_time(steps: Iterable[PlannedStep], unit: float) -> str:
-    seconds = sum(step.cost.device_seconds.expected for step in steps if step.state != "found")
-    return _number(seconds / unit) if seconds >= unit / 100 else ""
 
 
 def _cells(summary: Summary) -> Iterator[Block]:
@@ -172,14 +164,10 @@ def _data(summary: Summary) -> Iterator[Block]:
     rows = []
     for name, role in summary.scale.data.items():
         if any(label.startswith(role.reference) for label in read):
-            rows.append([name, f"{role.size:,}", _short_revision(role.reference), role.split])
+            data, at, revision = role.reference.partition("@")
+            rows.append([name, f"{role.size:,}", f"{data}{at}{revision[:REVISION_DIGITS]}", role.split])
     if rows:
         yield _table("lrll", ("role", "rows", "data set", "split"), rows)
-
-
-def _short_revision(reference: str) -> str:
-    name, at, revision = reference.partition("@")
-    return f"{name}{at}{revision[:REVISION_DIGITS]}"
 
 
 def _training(summary: Summary) -> Iterator[Block]:
@@ -196,9 +184,11 @@ def _training(summary: Summary) -> Iterator[Block]:
 def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     is_all = len(everybody) > 1 and set(stage.methods) == everybody
     bound = "" if stage.rows_are_exact else "≤"
+    others = len(stage.methods) - 1
+    methods = ", ".join(stage.methods) if others < MAX_METHODS else f"{stage.methods[0]} and {counted(others, 'other')}"
     return [
         stage.name,
-        "all" if is_all else _abridged(stage.methods),
+        "all" if is_all else methods,
         f"{bound}{stage.rows:,}",
         str(stage.settings.epochs),
         f"{bound}{stage.steps:,}",
@@ -208,25 +198,13 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     ]
 
 
-def _abridged(methods: Sequence[str]) -> str:
-    others = len(methods) - 1
-    return ", ".join(methods) if others < MAX_METHODS else f"{methods[0]} and {counted(others, 'other')}"
-
-
 def _evaluation(summary: Summary) -> Iterator[Block]:
     if not summary.benches:
         return
-    rows = [
-        [
-            each.name,
-            f"{each.prompts:,}",
-            each.decoding,
-            each.baseline,
-            each.judge,
-            "one" if each.orders == 1 else "both",
-        ]
-        for each in summary.benches
-    ]
+    rows = []
+    for each in summary.benches:
+        orders = "one" if each.orders == 1 else "both"
+        rows.append([each.name, f"{each.prompts:,}", each.decoding, each.baseline, each.judge, orders])
     yield _table("lrllll", ("bench", "prompts", "answers", "against", "judge", "orders"), rows)
     sampling = summary.scale.sampling
     yield Prose(f"answers of up to {sampling.max_new_tokens:,} tokens, drawn by {sampling.engine}")
@@ -270,7 +248,12 @@ def _memory(forecast: Forecast) -> Iterator[Block]:
     trained = dict.fromkeys(need.at for need in forecast.memory if need.work == "training")
     yield Prose(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes")
     if forecast.device.is_gpu:
-        cached = [_cached_tokens(need, forecast) for need in forecast.memory if need.work == "generation"]
+        full = VLLM_SHARE * forecast.device.memory_gb * GB
+        cached = [
+            f"{need.model} {max(0.0, full - need.memory.weights) / cache_bytes(need.shape):,.0f}"
+            for need in forecast.memory
+            if need.work == "generation"
+        ]
         yield Prose(
             f"generation: the least. vLLM fills {VLLM_SHARE * 100:g} % of a GPU, which leaves room to cache"
             f" {', '.join(cached)} tokens"
@@ -284,14 +267,9 @@ def _memory_row(need: MemoryNeed) -> list[str]:
     return [need.model, need.work, f"{m.total / GB:.1f}", *gb]
 
 
-def _cached_tokens(need: MemoryNeed, forecast: Forecast) -> str:
-    left = VLLM_SHARE * forecast.device.memory_gb * GB - need.memory.weights
-    return f"{need.model} {max(0.0, left) / cache_bytes(need.shape):,.0f}"
-
-
 def _disk(forecast: Forecast) -> Iterator[Block]:
     rows = [[need.what, gigabytes(need.bytes)] for need in forecast.disk if need.bytes > 1e5]
-    at_end, peak = forecast.disk_bytes
+    at_end, peak = disk_totals(forecast.disk)
     if rows:
         rows += [["in all, at the end", gigabytes(at_end)], ["in all, at the peak", gigabytes(peak)]]
         yield _table("lr", ("what", "size"), rows)
@@ -327,7 +305,7 @@ def _money(forecast: Forecast) -> Iterator[Block]:
 
 def _notes(notes: Sequence[PlanNote]) -> Iterator[Block]:
     if notes:
-        yield _list(("-", note.text) for note in notes)
+        yield _table("ll", ("", ""), (("-", note.text) for note in notes))
 
 
 def _time_unit(forecast: Forecast) -> tuple[float, str]:

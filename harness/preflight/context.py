@@ -1,7 +1,7 @@
 """The planned run, and how preflight checks read its models and data."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,9 @@ from harness.models.hub_models import lacking_files, model_files
 from harness.models.memory import ModelShape, shape_in
 from harness.models.references import WITHOUT_WEIGHTS, checkpoint_folder, set_chat_format
 from harness.network import is_offline
+from harness.plan.steps import GraphEstimates
 from harness.recipes.benches import baseline_roles, baselines_on
-from harness.recipes.recipe import DataRole, Recipe
+from harness.recipes.recipe import Recipe
 from harness.records import ROWS, PreferencePair, Response, read_rows
 from harness.steps.estimates import model_shape
 from harness.training.settings import TrainingSettings
@@ -34,15 +35,6 @@ PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
 TrainingRow = Response | PreferencePair
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStep:
-    """One kind of step that runs a model: the step, and the artifact that its model began as."""
-
-    artifact: Artifact
-    base: Artifact
-    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +75,20 @@ class PreflightContext:
         """The artifacts that the run would make."""
         return plan(self.targets, self.store).missing
 
+    @cached_property
+    def graph(self) -> GraphEstimates:
+        """What steps declare of their rows and costs."""
+        return GraphEstimates(self.store)
+
+    def model_runs(self) -> dict[Artifact, list[Artifact]]:
+        """Return the missing steps that run a model with weights, by what it began as; those of one work together."""
+        found: dict[Artifact, list[Artifact]] = {}
+        for work, steps in by_work(self.missing).items():
+            for each in steps if work in RUNS_A_MODEL else ():
+                if not str(origin(each).params.get("reference")).startswith(WITHOUT_WEIGHTS):
+                    found.setdefault(origin(each), []).append(each)
+        return found
+
     def origins(self) -> list[Artifact]:
         """Return the models and data sets that the graph begins with."""
         return _starts(self.targets)
@@ -94,15 +100,27 @@ class PreflightContext:
     @cached_property
     def lacking(self) -> dict[str, str]:
         """Reasons why models and data sets are not available, by reference; what the hub would give is available."""
-        found = {each.params["reference"]: _lack(each, self.unresolved) for each in self.origins()}
-        return {reference: reason for reference, reason in found.items() if reason}
+        found = {}
+        for each in self.origins():
+            reference = each.params["reference"]
+            try:
+                if reference in self.unresolved:
+                    raise UserError(self.unresolved[reference])
+                hub_sizes(each)
+            except UserError as error:
+                found[reference] = str(error)
+        return found
+
+    def _require(self, reference: str) -> None:
+        if reference in self.lacking:
+            raise NotAtHand(f"{reference} is not available")
 
     def checkpoint(self, base: Artifact) -> Path:
-        """Return the folder of a model that the graph begins with, fetched or prepared as in the run. Raises UserError.
+        """Return the folder of a model that the graph begins with, fetched or prepared as in the run.
 
         Raises UserError.
         """
-        _require(self, base.params["reference"])
+        self._require(base.params["reference"])
         if base.step == PREPARED:
             return _made(base, self.store, self.store)
         return checkpoint_folder(base.params["reference"])
@@ -110,7 +128,7 @@ class PreflightContext:
     def described(self, base: Artifact) -> Path:
         """Return a folder with its configuration and tokenizer, for which no weights are fetched. Raises UserError."""
         reference = base.params["reference"]
-        _require(self, reference)
+        self._require(reference)
         if self.has_weights(base):
             return self.checkpoint(base)
         on_hub = hub_repository("model", reference)
@@ -130,9 +148,12 @@ class PreflightContext:
                 return known
             raise
 
-    def is_here(self, start: Artifact) -> bool:
-        """Return whether nothing need be fetched of a model or data set that the graph begins with."""
-        return start.params["reference"] not in self.lacking and not hub_sizes(start)
+    def known_shape(self, base: Artifact) -> ModelShape | None:
+        """Return `shape`; None where nothing tells it."""
+        try:
+            return self.shape(base)
+        except UserError:
+            return None
 
     def _formatted(self, base: Artifact, folder: Path) -> Path:
         """Return a copy without weights, with the chat format that the run gives the model."""
@@ -154,10 +175,19 @@ class PreflightContext:
         """Return the artifact that a base model begins as."""
         return self.scale.base_models[model].artifact()
 
+    def all_trainings(self) -> list[Artifact]:
+        """Return the trainings of the run, in the order in which they can be done."""
+        return by_work(ancestry(self.targets)).get("training", [])
+
     def trainings(self, model: str) -> list[Artifact]:
-        """Return the trainings of the run that begin with a base model, in the order in which they can be done."""
+        """Return those that begin with a base model."""
         base = self.base(model)
-        return [each for each in by_work(ancestry(self.targets)).get("training", []) if origin(each) == base]
+        return [each for each in self.all_trainings() if origin(each) == base]
+
+    def settings(self, training: Artifact) -> TrainingSettings:
+        """Return the settings of a training, on preferences or not."""
+        settings: TrainingSettings = training.arguments["settings"]
+        return settings
 
     def first_training(self, model: str, data: Artifact) -> Artifact | None:
         """Return the first training that learns from a data set, or from what was made of it; None without any."""
@@ -166,7 +196,7 @@ class PreflightContext:
     def rows(self, data: Data) -> Sequence[TrainingRow]:
         """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
         for each in ancestry([data.artifact]):
-            _require(self, each.params.get("reference", ""))
+            self._require(each.params.get("reference", ""))
         if data.artifact.key not in self._read:
             folder = _made(data.artifact, self.store, self.aside)
             self._read[data.artifact.key] = read_rows(folder / ROWS, data.type)
@@ -174,15 +204,12 @@ class PreflightContext:
 
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
-        used = {_source(each) for each in self.origins()}
-        roles = {
-            name: Data(self._first(role).artifact(), PreferencePair if role.kind == "pairs" else Response)
-            for name, role in self.scale.data.items()
-        }
-        return {name: each for name, each in roles.items() if _source(each.artifact) in used}
-
-    def _first(self, role: DataRole) -> DataRole:
-        return role if self.most_rows is None else replace(role, size=min(role.size, self.most_rows))
+        used, found = {_source(each) for each in self.origins()}, {}
+        for name, role in self.scale.data.items():
+            data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
+            if _source(data) in used:
+                found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
+        return found
 
     def bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
@@ -228,22 +255,6 @@ class NotAtHand(UserError):
     """A model or data set cannot be had, which a check of its own says."""
 
 
-def _lack(origin: Artifact, unresolved: Mapping[str, str]) -> str:
-    reference = origin.params["reference"]
-    if reference in unresolved:
-        return unresolved[reference]
-    try:
-        hub_sizes(origin)
-    except UserError as error:
-        return str(error)
-    return ""
-
-
-def _require(context: PreflightContext, reference: str) -> None:
-    if reference in context.lacking:
-        raise NotAtHand(f"{reference} is not available")
-
-
 def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     """Return the artifact's folder: in `finished` if it is there, else made in `where`."""
     if finished.has(artifact):
@@ -253,22 +264,6 @@ def _made(artifact: Artifact, finished: Store, where: Store) -> Path:
     return where.folder(artifact)
 
 
-def model_steps(artifacts: Iterable[Artifact]) -> Iterator[ModelStep]:
-    """Find the kinds of steps among `artifacts` that run a model with weights, once for each model and settings."""
-    seen: set[tuple[str, str, str]] = set()
-    for work, steps in by_work(artifacts).items():
-        if work not in RUNS_A_MODEL:
-            continue
-        for each in steps:
-            base = origin(each)
-            if str(base.params.get("reference")).startswith(WITHOUT_WEIGHTS):
-                continue
-            kind = (base.key, each.step, repr(each.params.get("settings", each.params.get("sampling"))))
-            if kind not in seen:
-                seen.add(kind)
-                yield ModelStep(each, base, work)
-
-
 def preflight_context(
     request: Request, experiments: Sequence[Experiment], store: Store, aside: Store
 ) -> PreflightContext:
@@ -276,9 +271,3 @@ def preflight_context(
     targets = tuple(target for each in experiments for target in each.targets())
     models = tuple(dict.fromkeys(model for each in experiments for model in each.models))
     return PreflightContext(request, targets, models, store, aside)
-
-
-def training_settings(training: Artifact) -> TrainingSettings:
-    """Return the settings of a training stage, on preferences or not."""
-    settings: TrainingSettings = training.arguments["settings"]
-    return settings

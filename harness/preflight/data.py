@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.preflight.check import Check
@@ -41,9 +40,10 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     A rejected one may be empty, as some that models have written are.
     """
     what = f"rows of {name}"
-    empty = sum(not _answer(row).strip() for row in rows)
+    empty = sum(not (row.chosen if isinstance(row, PreferencePair) else row.text).strip() for row in rows)
     silent = sum(isinstance(row, PreferencePair) and not row.rejected.strip() for row in rows)
-    twice = repeated(["\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows])
+    asked = ("\n".join([*(turn.content for turn in row.prompt.history), row.prompt.text]) for row in rows)
+    twice = len(rows) - len({tuple(prompt.casefold().split()) for prompt in asked})
     tied = sum(isinstance(row, PreferencePair) and row.chosen == row.rejected for row in rows)
     if not rows:
         return Check("failure", what, "there are none: raise its size, or --limit")
@@ -58,11 +58,6 @@ def check_rows(name: str, rows: Sequence[TrainingRow], *, is_bench: bool) -> Che
     return Check("ok", what, f"{len(rows)}, none empty and none twice")
 
 
-def _answer(row: TrainingRow) -> str:
-    """Return the text of a row that is learnt from, or judged."""
-    return row.chosen if isinstance(row, PreferencePair) else row.text
-
-
 def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str, Sequence[TrainingRow]]) -> Check:
     """Count the prompts of an evaluation set that stand in each training set, as they are or nearly so."""
     prompts = [row.prompt.text for row in rows]
@@ -70,9 +65,9 @@ def check_overlap(name: str, rows: Sequence[TrainingRow], training: Mapping[str,
         role: overlap(prompts, [turn for row in each for turn in user_turns(row.prompt)])
         for role, each in training.items()
     }
-    counts = ", ".join(f"{role} {one.same} and {one.near}" for role, one in found.items())
+    counts = ", ".join(f"{role} {same} and {near}" for role, (same, near) in found.items())
     detail = f"of {len(prompts)} prompts the same and nearly the same: {counts}"
-    if any(one.same or one.near for one in found.values()):
+    if any(map(any, found.values())):
         return Check("warning", f"{name} in training", f"{detail}: its score may be contaminated")
     return Check("ok", f"{name} in training", detail)
 
@@ -82,21 +77,13 @@ def user_turns(prompt: Prompt) -> list[str]:
     return [*(turn.content for turn in prompt.history if turn.role == "user"), prompt.text]
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """The evaluation prompts among training prompts: `same` after normalising, `near` of the others."""
-
-    same: int
-    near: int
-
-
-def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
-    """Find the evaluation `prompts` that are also in `training`, letter case and blanks apart.
+def overlap(prompts: Sequence[str], training: Sequence[str]) -> tuple[int, int]:
+    """Count the evaluation `prompts` that are also in `training`, letter case and blanks apart, and those near one.
 
     For the near ones see `NEAR_SHARE`; prompts of fewer than `NEAR_WORDS` words are compared as wholes alone.
     """
-    words = [lower_case_words(prompt) for prompt in prompts]
-    seen = {tuple(each) for each in map(lower_case_words, training)}
+    words = [prompt.casefold().split() for prompt in prompts]
+    seen = {tuple(prompt.casefold().split()) for prompt in training}
     same = {number for number, each in enumerate(words) if tuple(each) in seen}
     parts = {number: sequences(each) for number, each in enumerate(words) if number not in same}
     holders = defaultdict(list)
@@ -107,19 +94,9 @@ def overlap(prompts: Sequence[str], training: Sequence[str]) -> Overlap:
     for each in seen:
         shared = Counter(number for part in sequences(each) for number in holders.get(part, ()))
         near |= {number for number, count in shared.items() if count >= NEAR_SHARE * len(parts[number])}
-    return Overlap(len(same), len(near))
-
-
-def lower_case_words(text: str) -> list[str]:
-    """Return the text's words in lower case."""
-    return text.casefold().split()
+    return len(same), len(near)
 
 
 def sequences(words: Sequence[str]) -> set[tuple[str, ...]]:
     """Return the text's different sequences of `NEAR_WORDS` words."""
     return {tuple(words[start : start + NEAR_WORDS]) for start in range(len(words) - NEAR_WORDS + 1)}
-
-
-def repeated(prompts: Sequence[str]) -> int:
-    """Count the prompts that stand there a second time, letter case and blanks apart."""
-    return len(prompts) - len({tuple(lower_case_words(prompt)) for prompt in prompts})

@@ -1,9 +1,10 @@
 """The checks of a judge before it is paid for: `harness judge check`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.endpoints.endpoint import CannotList, served_models
 from harness.endpoints.judges import load_judge
@@ -30,8 +31,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard")
 _NAMED_MODELS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ObviousPair:
+class ObviousPair(NamedTuple):
     """A request with a right answer and one that nobody would prefer."""
 
     request: str
@@ -50,11 +50,7 @@ OBVIOUS_PAIRS = (
         "Its average speed is 120 km / 2 h = 60 km/h.",
         "Speed is distance times time, so its average speed is 120 * 2 = 240 litres.",
     ),
-    ObviousPair(
-        "Translate into Spanish: good morning",
-        "Buenos días",
-        "Banana",
-    ),
+    ObviousPair("Translate into Spanish: good morning", "Buenos días", "Banana"),
     ObviousPair(
         "Write a Python function `total` that returns the sum of a list of numbers.",
         "def total(numbers):\n    return sum(numbers)",
@@ -90,20 +86,16 @@ def check_endpoint(reference: EndpointReference, timeout_seconds: float, today: 
 
     Raises UserError where it does not serve it, refuses the key, or is not there.
     """
-    served, listed = _check_served(reference, timeout_seconds)
-    yield listed
-    yield _check_shutdown(reference, served, today or date.today())
-
-
-def _check_served(reference: EndpointReference, timeout_seconds: float) -> tuple[Mapping[str, Any], Check]:
-    """Look the model up in the endpoint's list: its entry, empty where there is no list, and the check."""
     try:
         models = served_models(reference, timeout_seconds)
     except CannotList as reason:
-        return {}, Check("warning", "model", f"{reference.base_url} cannot list its models ({reason})")
-    if reference.model not in models:
-        raise UserError(_not_served(reference, sorted(models)))
-    return models[reference.model], Check("ok", "model", f"{reference.base_url} serves {reference.model}")
+        models = {}
+        yield Check("warning", "model", f"{reference.base_url} cannot list its models ({reason})")
+    else:
+        if reference.model not in models:
+            raise UserError(_not_served(reference, sorted(models)))
+        yield Check("ok", "model", f"{reference.base_url} serves {reference.model}")
+    yield _check_shutdown(reference, models.get(reference.model, {}), today or date.today())
 
 
 def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
@@ -117,7 +109,9 @@ def _not_served(reference: EndpointReference, models: Sequence[str]) -> str:
 
 def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], today: date) -> Check:
     """Check the shutdown date; the server's own goes before the one in configs/judges.yaml."""
-    announced = _day(str(served.get("shutdown_date")))
+    announced = None
+    with suppress(ValueError):
+        announced = date.fromisoformat(str(served.get("shutdown_date")))
     ends = announced or shutdown_date(reference)
     if ends is None:
         return Check("ok", "shutdown", "none is known to be announced")
@@ -131,13 +125,6 @@ def _check_shutdown(reference: EndpointReference, served: Mapping[str, Any], tod
     return Check("ok", "shutdown", f"announced for {ends}")
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protocol) -> Iterator[Check]:
     """Check that the judge answers `protocol`'s question, with log-probabilities if they are asked for, and rightly."""
     try:
@@ -146,13 +133,17 @@ def _check_protocol(reference: EndpointReference, judge: Judge, protocol: Protoc
         yield Check("warning", protocol, f"not checked: {missing}")
         return
     prompt = replace(official, max_tokens=min(official.max_tokens, MAX_REPLY))
-    games = _games()
+    games = [  # each pair in both orders, the right answer as output and the wrong one as baseline
+        OrderedPair(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
+        for number, pair in enumerate(OBVIOUS_PAIRS)
+        for order in ("baseline_first", "output_first")
+    ]
     first = games[0].request(prompt)
-    reply = _reply(judge, first)
+    ((_, reply),) = judge.replies([first])
     if isinstance(reply, CallFailure) or not reply.text.strip():
         yield Check("failure", f"{protocol} answers", f"no: {_why_nothing(reference, first, reply)}")
         return
-    yield Check("ok", f"{protocol} answers", repr(_beginning(reply.text)))
+    yield Check("ok", f"{protocol} answers", repr(reply.text if len(reply.text) <= 40 else reply.text[:40] + "…"))
     if first.top_logprobs:
         yield _check_log_probabilities(protocol, reply)
     yield _check_verdicts(protocol, play(games, judge, prompt, protocol, lambda: None))
@@ -162,24 +153,6 @@ def _why_nothing(reference: EndpointReference, request: ChatRequest, reply: Chat
     if isinstance(reply, ChatReply):
         return cut_off(reference, request) if is_cut_off(reply) else "the reply is empty; choose another judge"
     return reply.reason if reply.is_final else f"{reply.reason}; check the server"
-
-
-def _games() -> list[OrderedPair]:
-    """Return each pair in both orders, the right answer as output and the wrong one as baseline."""
-    return [
-        OrderedPair(Prompt(str(number), pair.request), pair.wrong, pair.right, order)
-        for number, pair in enumerate(OBVIOUS_PAIRS)
-        for order in ("baseline_first", "output_first")
-    ]
-
-
-def _reply(judge: Judge, request: ChatRequest) -> ChatReply | CallFailure:
-    (answer,) = judge.replies([request])
-    return answer[1]
-
-
-def _beginning(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def _check_log_probabilities(protocol: Protocol, reply: ChatReply) -> Check:

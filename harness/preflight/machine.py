@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from harness.engine.artifacts import ancestry
+from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute, Resources, Work
 from harness.engine.executor import work_of
 from harness.engine.graph import by_work, origin
@@ -14,17 +14,14 @@ from harness.engine.main_memory import GIB, main_memory
 from harness.errors import UserError
 from harness.models.hf import BATCH_SIZE, BATCH_TOKENS, LOGITS_AT_ONCE
 from harness.models.memory import PROCESS_BYTES, Memory, ModelShape, generation_memory, likelihood_memory
-from harness.plan.expected import disk_bytes
-from harness.plan.rows import GraphEstimates
+from harness.plan.forecast import disk_bytes
 from harness.preflight.check import Check
-from harness.preflight.context import ModelStep, PreflightContext, model_steps, training_settings
+from harness.preflight.context import PreflightContext, hub_sizes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
-from harness.steps.estimates import load_estimates
 from harness.texts import counted, gigabytes
 from harness.training.batches import most_processes, spread
 from harness.training.launch import require_launchable
 from harness.training.memory import stage_memory
-from harness.training.settings import TrainingSettings
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -80,7 +77,7 @@ def machine_checks(context: PreflightContext, machine: LocalMachine | None = Non
     else:
         yield from _packages(context)
         yield from _resources(context, machine)
-        yield from _memory(context, machine)
+        yield from (_memory_for(base, steps, context, machine) for base, steps in context.model_runs().items())
     if context.scale.compute.store is None:
         yield _disk(context)
 
@@ -91,10 +88,8 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
     It fails where `Workers.prepare` does, with too few GPUs, and where there is none for a large model; it warns where
     steps have all there is instead.
     """
-    there, to_be_done = (
-        Resources(len(machine.gpus), machine.processors, machine.memory / GIB),
-        set(map(work_of, context.missing)),
-    )
+    there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
+    to_be_done = set(map(work_of, context.missing))
     for work, wanted in context.scale.compute.resources.items():
         if work not in to_be_done:
             continue
@@ -103,10 +98,8 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
-            detail = (
-                f"{where} asks for {counted(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
-            )
-            yield Check("failure", what, f"{detail}: {mend}")
+            lacks = f"asks for {counted(wanted.gpus, 'GPU')}, there is none, and {model} would take months without"
+            yield Check("failure", what, f"{where} {lacks}: {mend}")
         elif 0 < there.gpus < wanted.gpus:
             detail = f"{where} asks for {counted(wanted.gpus, 'GPU')}, and this machine has {there.gpus}"
             mend = "run it where there are more, or lower it"
@@ -120,15 +113,10 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
 
 def _too_large_for_processors(context: PreflightContext, work: Work) -> str:
     """Return the first model too large for this kind of step, with its parameters; empty where there is none."""
-    for stage in model_steps(context.missing):
-        if stage.work != work:
-            continue
-        try:
-            parameters = context.shape(stage.base).parameters
-        except UserError:
-            continue
-        if parameters > MAX_CPU_PARAMETERS:
-            return f"{context.name_of(stage.base)} with {parameters / 1e9:.1f} billion parameters"
+    for base in (base for base, steps in context.model_runs().items() if by_work(steps).get(work)):
+        shape = context.known_shape(base)
+        if shape and shape.parameters > MAX_CPU_PARAMETERS:
+            return f"{context.name_of(base)} with {shape.parameters / 1e9:.1f} billion parameters"
     return ""
 
 
@@ -148,7 +136,8 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        batches = {training.global_batch_size for training in _training_settings(context)}
+        trainings = map(context.graph.known_cost, by_work(context.missing).get("training", []))
+        batches = {cost.settings.global_batch_size for cost in trainings if isinstance(cost, Training)}
         spreads = [spread(size, compute) for size in sorted(batches)]
     except UserError as error:
         return Check("failure", what, str(error))
@@ -166,58 +155,40 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
 
 def _packages(context: PreflightContext) -> Iterator[Check]:
     scale = context.scale
-    wanted = dict.fromkeys(PACKAGES, "")
-    if scale.sampling.engine == "vllm":
-        wanted["vllm"] = f"{scale.where} generates with it"
-    lacking = {name: why for name, why in wanted.items() if find_spec(name) is None}
-    for name, why in lacking.items():
-        yield Check("failure", f"package {name}", f"not installed{f', and {why}' if why else ''}: pip install {name}")
+    wanted = (*PACKAGES, "vllm") if scale.sampling.engine == "vllm" else PACKAGES
+    lacking = [name for name in wanted if find_spec(name) is None]
+    for name in lacking:
+        why = f", and {scale.where} generates with it" if name == "vllm" else ""
+        yield Check("failure", f"package {name}", f"not installed{why}: pip install {name}")
     if not lacking:
         yield Check("ok", "packages", ", ".join(wanted))
 
 
-def _memory(context: PreflightContext, machine: LocalMachine) -> Iterator[Check]:
-    by_model: dict[str, list[ModelStep]] = {}
-    for stage in model_steps(context.missing):
-        by_model.setdefault(context.name_of(stage.base), []).append(stage)
-    for model, needed in by_model.items():
-        yield _memory_for(model, needed, context, machine)
-
-
-def _memory_for(model: str, needed: list[ModelStep], context: PreflightContext, machine: LocalMachine) -> Check:
+def _memory_for(base: Artifact, steps: list[Artifact], context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the memory of each kind of step with one model, on one GPU or in main memory."""
-    what = f"memory for {model}"
+    what, compute, on_gpu = f"memory for {context.name_of(base)}", context.scale.compute, bool(machine.gpus)
+    longest = max((context.settings(each).max_length for each in context.all_trainings()), default=0)
+    takes: dict[str, float] = {}
     try:
-        shape = context.shape(needed[0].base)
+        shape = context.shape(base)
+        for step in steps:
+            cost = context.graph.known_cost(step)
+            estimate = _stage_memory(cost, shape, longest, compute, on_gpu).total + PROCESS_BYTES
+            alike = compute.processes if isinstance(cost, Training) and not on_gpu else 1
+            takes[step.step] = max(takes.get(step.step, 0.0), alike * estimate)
     except UserError as error:
         return Check("warning", what, f"not estimated: {error}")
-    compute, longest = (
-        context.scale.compute,
-        max(
-            (training_settings(each).max_length for each in by_work(ancestry(context.targets)).get("training", [])),
-            default=0,
-        ),
-    )
-    takes: dict[str, float] = {}
-    for stage in needed:
-        try:
-            cost = _estimates(context).known_cost(stage.artifact)
-            estimate = _stage_memory(cost, shape, longest, compute, bool(machine.gpus)).total + PROCESS_BYTES
-        except UserError as error:
-            return Check("warning", what, f"not estimated: {error}")
-        alike = 1 if machine.gpus or stage.work != "training" else compute.processes
-        takes[stage.artifact.step] = max(takes.get(stage.artifact.step, 0.0), alike * estimate)
-    limit, which_memory = (min(machine.gpus), "on a GPU") if machine.gpus else (machine.memory, "of memory")
+    limit, which_memory = (min(machine.gpus), "on a GPU") if on_gpu else (machine.memory, "of memory")
     detail = f"{', '.join(f'{step} {gib(most)}' for step, most in takes.items())}, of {gib(limit)} {which_memory}"
     most = max(takes.values())
-    side_by_side = 1 if machine.gpus else machine.processors // compute.needs("training").cpus or 1
+    side_by_side = 1 if on_gpu else machine.processors // compute.needs("training").cpus or 1
     mend = "lower --micro-batch-size, set gradient_checkpointing in the recipe's machine, or take a larger machine"
     if most > limit:
         return Check("failure", what, f"{detail}: {mend}")
     if most * side_by_side > TIGHT * limit:
         several = f", and {side_by_side} steps may run side by side" if side_by_side > 1 else ""
         return Check("warning", what, f"{detail}{several}: it may not be enough; {mend}")
-    if not machine.gpus and most * side_by_side > machine.free_memory:
+    if not on_gpu and most * side_by_side > machine.free_memory:
         return Check("warning", what, f"{detail}, {gib(machine.free_memory)} of it free: end what else is running")
     return Check("ok", what, detail)
 
@@ -237,42 +208,27 @@ def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute
             raise UserError("a step that runs it declares no cost")
 
 
-def _training_settings(context: PreflightContext) -> list[TrainingSettings]:
-    """List the settings of all trainings that are missing."""
-    declared = map(_estimates(context).known_cost, by_work(context.missing).get("training", []))
-    return [cost.settings for cost in declared if isinstance(cost, Training)]
-
-
-def _estimates(context: PreflightContext) -> GraphEstimates:
-    return GraphEstimates(context.store, load_estimates())
-
-
 def _disk(context: PreflightContext) -> Check:
     """Check the disk space for what is still to be made and fetched, as `harness plan` estimates it."""
-    missing = [each for each in context.missing if "reference" not in each.params or not context.is_here(each)]
+    missing = [
+        each
+        for each in context.missing
+        if "reference" not in each.params or each.params["reference"] in context.lacking or hub_sizes(each)
+    ]
     at_the_end, peak = disk_bytes(missing, context.scale, context.store, context.limits)
     free = shutil.disk_usage(context.store.root).free
-    made = counted(len(by_work(context.missing).get("training", [])), "checkpoint")
+    trainings = by_work(context.missing).get("training", [])
+    made = counted(len(trainings), "checkpoint")
     takes = f"{gigabytes(peak)} at the peak, {gigabytes(at_the_end)} at the end, with {made}"
     detail = f"{takes}; {gigabytes(free)} free in {context.store.root}"
     if peak > free:
         return Check("failure", "disk", f"{detail}: free some space, or choose another --run-dir")
-    if unknown := sorted(_of_unknown_size(context)):
-        return Check("warning", "disk", f"{detail}; the checkpoints of {', '.join(unknown)} come on top")
+    if unknown := [base for base in dict.fromkeys(map(origin, trainings)) if context.known_shape(base) is None]:
+        names = ", ".join(sorted(map(context.name_of, unknown)))
+        return Check("warning", "disk", f"{detail}; the checkpoints of {names} come on top")
     if peak > TIGHT * free:
         return Check("warning", "disk", f"{detail}: it may not be enough")
     return Check("ok", "disk", detail)
-
-
-def _of_unknown_size(context: PreflightContext) -> set[str]:
-    """Return the models that are to be trained and whose size is unknown."""
-    found = set()
-    for base in set(map(origin, by_work(context.missing).get("training", []))):
-        try:
-            context.shape(base)
-        except UserError:
-            found.add(context.name_of(base))
-    return found
 
 
 def gib(size: float) -> str:

@@ -16,7 +16,7 @@ from harness.models.chat_template import DAY, asks_for_day, on_one_day, rendered
 from harness.models.context_length import context_length, require_max_length
 from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
-from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, training_settings
+from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
 from harness.training.rows import PairEncoding, TrainingRows, preference_rows, sft_rows
@@ -43,24 +43,24 @@ class Examples:
 def token_checks(context: PreflightContext) -> Iterator[Check]:
     """Check for each base model its tokenizer, BOS and closing tokens, parity, and what each stage cuts off."""
     for name in context.models:
+        what = f"tokenizer of {name}"
         try:
             folder = context.described(context.base(name))
-            tokenizer = load_tokenizer(folder)
+            yield from _checks_of(name, load_tokenizer(folder), folder, context)
         except NotAtHand as error:
-            yield Check("warning", f"tokenizer of {name}", f"not checked: {error}")
-            continue
+            yield Check("warning", what, f"not checked: {error}")
         except UserError as error:
-            yield Check("failure", f"tokenizer of {name}", str(error))
-            continue
-        found = check_tokenizer(name, tokenizer, folder)
-        yield found
-        if found.state != "failure":
-            yield from check_context(context, name, folder)
-            yield from check_day(name, tokenizer)
-            yield from _rendering_checks(context, name, tokenizer, folder)
+            yield Check("failure", what, str(error))
 
 
-def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, folder: Path) -> Iterator[Check]:
+def _checks_of(name: str, tokenizer: Any, folder: Path, context: PreflightContext) -> Iterator[Check]:
+    """Check one model's tokenizer; where it is fit for anything, what it makes of the run's rows."""
+    found = check_tokenizer(name, tokenizer, folder)
+    yield found
+    if found.state == "failure":
+        return
+    yield from check_context(context, name, folder)
+    yield from check_day(name, tokenizer)
     examples = training_examples(context, name, tokenizer)
     try:
         rows = [row for each in examples for row in tokenized(each.rows, tokenizer)]
@@ -73,8 +73,7 @@ def _rendering_checks(context: PreflightContext, name: str, tokenizer: Any, fold
     yield check_start(name, tokenizer, rows)
     yield check_closing(name, tokenizer, folder, rows)
     yield check_parity(name, tokenizer, rows)
-    for each in examples:
-        yield check_lengths(name, tokenizer, each)
+    yield from (check_lengths(name, tokenizer, each) for each in examples)
 
 
 def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> list[Examples]:
@@ -89,16 +88,12 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             continue
         with suppress(UserError):  # the checks of the data say it
             rows = evenly_spaced(context.rows(data))
-            if template := _template(stage):
+            made_from = stage.inputs.get("examples")
+            template = made_from.params.get("template") if isinstance(made_from, Artifact) else None
+            if template:  # else the prompts are the data's own
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, short_label(stage), training_settings(stage).max_length, rows))
+            found.append(Examples(name, short_label(stage), context.settings(stage).max_length, rows))
     return found
-
-
-def _template(stage: Artifact) -> str:
-    """Return what a training's prompts are rendered from; empty where they are the data's own."""
-    examples = stage.inputs.get("examples")
-    return str(examples.params.get("template", "")) if isinstance(examples, Artifact) else ""
 
 
 def _refined(row: TrainingRow, template: str, tokenizer: Any, longest: int) -> Response:
@@ -171,7 +166,7 @@ def check_tokenizer(name: str, tokenizer: Any, folder: Path) -> Check:
 
 def check_context(context: PreflightContext, name: str, folder: Path) -> Iterator[Check]:
     """Check that the model holds the longest rows that the run trains it on, if it trains it."""
-    what, lengths = f"context of {name}", [training_settings(each).max_length for each in context.trainings(name)]
+    what, lengths = f"context of {name}", [context.settings(each).max_length for each in context.trainings(name)]
     if not lengths:
         return
     longest, config = max(lengths), load_config(folder)
@@ -193,18 +188,14 @@ def check_day(name: str, tokenizer: Any) -> Iterator[Check]:
 def check_start(name: str, tokenizer: Any, rows: Sequence[Tokens]) -> Check:
     """Check for exactly one BOS, at the start, where the tokenizer puts one before texts; else at most one there."""
     what, start = f"BOS of {name}", tokenizer.bos_token_id
-    puts_one = start_ids(tokenizer) != []
+    puts_one = bool(start_ids(tokenizer))
     wrong = sum(
         (ids[0] != start or ids.count(start) != 1) if puts_one else start is not None and ids[:2] == [start, start]
         for ids in (row.training_prompt for row in rows)
     )
     if wrong:
-        return Check(
-            "failure",
-            what,
-            f"{wrong} of {len(rows)} prompts do not start with exactly one {tokenizer.bos_token!r}:"
-            " remove it from the chat template",
-        )
+        detail = f"{wrong} of {len(rows)} prompts do not start with exactly one {tokenizer.bos_token!r}"
+        return Check("failure", what, f"{detail}: remove it from the chat template")
     has = f"exactly one {tokenizer.bos_token!r}" if puts_one else "none, as its tokenizer puts none before texts"
     return Check("ok", what, f"{has}, in {len(rows)} prompts")
 
@@ -255,7 +246,7 @@ def _rendered(tokenizer: Any, row: TrainingRow) -> list[int]:
         turns, chat_template=template, add_generation_prompt=True, return_dict=False
     )
     start = start_ids(tokenizer)
-    return ids if ids[: len(start)] == start else [*start, *ids]
+    return ids if tuple(ids[: len(start)]) == start else [*start, *ids]
 
 
 def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:

@@ -45,7 +45,8 @@ def training_checks(context: PreflightContext, machine: LocalMachine | None = No
             if reason := _too_large(context, context.base(name), machine or local_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                alone = _in_one_process(context, machine or local_machine())
+                processes, gpus = context.scale.compute.processes, (machine or local_machine()).gpus
+                alone = f"; tried in one process, the run trains in {processes}" if processes > 1 and gpus else ""
                 yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(context, name))
         except NotAtHand as error:
             yield Check("warning", what, f"not tried: {error}")
@@ -70,12 +71,6 @@ def _rows(context: PreflightContext, kind: type[R]) -> list[R]:
     """Return the rows of the first training set of their kind; none where the run uses no such set."""
     data = next((each for each in context.training_data().values() if each.type is kind), None)
     return [row for row in context.rows(data) if isinstance(row, kind)] if data else []
-
-
-def _in_one_process(context: PreflightContext, machine: LocalMachine) -> str:
-    """Return a remark where the run trains among several GPUs, which is not tried here."""
-    processes = context.scale.compute.processes
-    return f"; tried in one process, the run trains in {processes}" if processes > 1 and machine.gpus else ""
 
 
 def _too_large(context: PreflightContext, base: Artifact, machine: LocalMachine) -> str:
@@ -108,7 +103,16 @@ def check_first_loss(name: str, folder: Path, pairs: Sequence[PreferencePair], s
         references = None  # in half precision the policy scores the pairs itself (`optimize_preferences`)
         if precision == "float32":
             references = ReferenceScorer(folder, still.max_length, precision).log_probabilities(pairs)
-        run_preferences(folder, pairs, references, Dpo(beta=1.0), still, seed=0, out=out, track=_untracked)
+        run_preferences(
+            folder,
+            pairs,
+            references,
+            Dpo(beta=1.0),
+            still,
+            seed=0,
+            out=out,
+            track=lambda work, unit, done=0: Tracker(work, unit, done, silent),
+        )
         loss = read_rows(out / CURVES, TrainingStep)[0].loss
     detail = (
         f"{loss:.6f} with the policy as its reference, ln 2 = {math.log(2):.6f}" if loss is not None else "no number"
@@ -140,7 +144,3 @@ def _still(settings: TrainingSettings) -> TrainingSettings:
     """Return settings of one step that changes no weight."""
     length = min(settings.max_length, MAX_TOKENS)
     return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
-
-
-def _untracked(work: int, unit: str, done: int = 0) -> Tracker:
-    return Tracker(work, unit, done, silent)

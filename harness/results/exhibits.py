@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.papers import AnyExhibit, HistogramFigure, SampleTable, ScoreTable, SettingsTable, WinRateTable
+from harness.papers.histograms import HistogramFigure
+from harness.papers.kinds import AnyExhibit
+from harness.papers.samples import SampleTable
+from harness.papers.scores import ScoreTable
+from harness.papers.settings import SettingsTable
+from harness.papers.win_rates import WinRateTable
 
 
 @dataclass(frozen=True, slots=True)

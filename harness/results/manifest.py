@@ -10,8 +10,9 @@ from typing import Any
 from harness.config.codec import decode, encode
 from harness.errors import UserError
 from harness.files import replace_file
-from harness.papers import AnyExhibit, Deviation, Paper
 from harness.papers.consistency import Finding
+from harness.papers.kinds import AnyExhibit
+from harness.papers.paper import Deviation, Paper
 from harness.results.claims import ClaimResult
 from harness.results.exhibits import Result
 

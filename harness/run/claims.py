@@ -15,7 +15,9 @@ from evals.scoring import measured_difference
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store, place
 from harness.experiments import Experiment
-from harness.papers import EVEN, AnyExhibit, Claim, Comparison, load_exhibits
+from harness.papers.claims import EVEN, Claim, Comparison
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import load_exhibits
 from harness.results.claims import ClaimResult, ClaimsResult, ComparisonResult
 
 if TYPE_CHECKING:

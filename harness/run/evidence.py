@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.engine.artifact_folder import damaged_file
 from harness.engine.artifacts import Artifact
-from harness.engine.code_cache import CODES, CodeCache
-from harness.engine.integrity import damaged_file
 from harness.engine.staleness import CodeChanges, Staleness, artifact_around, in_folders, staleness, stored_record
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -44,8 +43,7 @@ def tell_stale_folders(folders: Sequence[Path], code_changes: CodeChanges, of: s
     `of`."""
     if not folders:
         return Staleness()
-    codes = CodeCache(folders[0].parent.parent / CODES)
-    found = staleness(in_folders(folders), codes.digests)
+    found = staleness(in_folders(folders))
     if code_changes != "ignore":
         _print(found, ELSEWHERE, of)
     return found

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from harness.engine.artifact_folder import Removed
 from harness.engine.artifacts import Artifact
-from harness.engine.removed import Removed
 from harness.engine.store import Store, place, require_writable
 from harness.errors import UserError
 from harness.experiments.interface import Checkpoints

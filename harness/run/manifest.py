@@ -14,8 +14,9 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments import Experiment, Request
-from harness.papers import Deviation, load_deviations
 from harness.papers.consistency import check_paper
+from harness.papers.loading import load_deviations
+from harness.papers.paper import Deviation
 from harness.provenance import provenance
 from harness.recipes.changes import leaves, split_row
 from harness.recipes.recipe import Recipe

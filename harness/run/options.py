@@ -8,7 +8,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.experiments import Request
-from harness.papers import DEFAULT_PAPER
+from harness.papers.folders import DEFAULT_PAPER
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole, Recipe
 from harness.training.launch import accelerate_config

@@ -17,7 +17,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
 from harness.models.hub import RepositoryKind
-from harness.steps.estimates import Assumption, Estimates, NumberEstimate
+from harness.steps.estimates import Estimates, NumberEstimate, PlanNote, load_estimates
 from harness.training.settings import TrainingSettings
 
 COUNTED_ROWS = 300
@@ -49,6 +49,10 @@ class Range:
         """Return the same number in another unit, or so many times."""
         return Range(self.low * factor, self.expected * factor, self.high * factor)
 
+    def product(self, other: "Range") -> "Range":
+        """Return the product, bound by bound."""
+        return Range(self.low * other.low, self.expected * other.expected, self.high * other.high)
+
     def over(self, divisor: "Range") -> "Range":
         """Return the quotient: low over high, expected over expected, high over low."""
         return Range(self.low / divisor.high, self.expected / divisor.expected, self.high / divisor.low)
@@ -64,6 +68,11 @@ def total(ranges: Iterable[Range]) -> Range:
     return sum(ranges, Range(0.0, 0.0, 0.0))
 
 
+def at_each_bound(work_out: Callable[[Callable[[Range], float]], float]) -> Range:
+    """Work a number out of ranges: of their low bounds, of what is expected, of their high bounds."""
+    return Range(work_out(lambda of: of.low), work_out(lambda of: of.expected), work_out(lambda of: of.high))
+
+
 @dataclass(frozen=True, slots=True)
 class RowEstimate:
     """Rows that an artifact is expected to have: `count` of them, no more than `most`, with mean lengths in tokens.
@@ -77,7 +86,7 @@ class RowEstimate:
     prompt: float
     answer: float
     spread: float
-    assumptions: frozenset[Assumption] = frozenset()
+    assumptions: frozenset[PlanNote] = frozenset()
     content: str = ""
 
     @property
@@ -106,9 +115,13 @@ class CostContext:
     """The view of a declaration: the artifact, the rows of its inputs, the estimates."""
 
     artifact: Artifact
-    estimates: Estimates
     rows_of: Callable[[Artifact], RowEstimate]
     """Raises UnknownCost where no step on the way to an artifact declares them."""
+
+    @property
+    def estimates(self) -> Estimates:
+        """The package's assumptions."""
+        return load_estimates()
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -179,7 +192,7 @@ class Asking:
     completion_tokens: Range
     explains: bool
     """Whether replies are longer than a few tokens, and so take longer."""
-    assumptions: frozenset[Assumption] = frozenset()
+    assumptions: frozenset[PlanNote] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,19 @@ from harness.engine.unresolved import resolved
 from harness.errors import UserError
 from harness.files import file_digest
 from harness.mini.identity import world_digest
-from harness.models.datasets import data_fingerprint
-from harness.models.hub import at_commit
-from harness.models.references import REFERENCE_FILE, chat_template_text, model_fingerprint, needs_preparation
+from harness.mini.roles import read_role
+from harness.models.datasets import data_files, data_fingerprint, read_data
+from harness.models.hub import at_commit, require_planned
+from harness.models.references import (
+    REFERENCE_FILE,
+    chat_template_text,
+    fetch_reference,
+    file_digests,
+    model_fingerprint,
+    needs_preparation,
+    prepare,
+    require_unchanged,
+)
 from harness.models.row_layouts import RowKind
 from harness.records import PreferencePair, Response
 from harness.steps.cost import COUNTED_ROWS, CostContext, Fetch, RowEstimate, counted_rows
@@ -26,8 +36,6 @@ def _file_rows(context: CostContext) -> RowEstimate:
     reference, size = context.params["reference"], context.params["size"]
     if not Path(reference).is_file():
         return _assumed_rows(context)
-    from harness.models.datasets import read_data
-
     try:
         sample = read_data(reference, context.params["split"], context.params["kind"], min(size, COUNTED_ROWS))
     except UserError:
@@ -41,8 +49,6 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
 
     `world` identifies the mini world's code (`world_digest`).
     """
-    from harness.mini.roles import read_role
-
     out.write_rows(read_role(reference.removeprefix("mini:"), size))
 
 
@@ -52,9 +58,6 @@ def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: i
 
     The SHA-256 of the files they come from are kept beside them. Raises UserError where it is another one by now.
     """
-    from harness.models.datasets import data_files, read_data
-    from harness.models.hub import require_planned
-
     require_planned(reference, fingerprint)
     if data_fingerprint(reference) != fingerprint:
         raise UserError(f"{reference} has changed since this run looked at it; run the same command again")
@@ -102,9 +105,6 @@ def load_model(out: Output, *, reference: str, fingerprint: str) -> None:
 
     `fingerprint` identifies its content, before anything is fetched. Raises UserError where it is another one by now.
     """
-    from harness.models.hub import require_planned
-    from harness.models.references import fetch_reference, file_digests, require_unchanged
-
     require_planned(reference, fingerprint)
     fetch_reference(reference, out.track)
     files = file_digests(reference)
@@ -119,9 +119,6 @@ def prepare_model(out: Output, *, reference: str, fingerprint: str, chat_templat
     `chat_template` is the template's text, not its name; empty for the tokenizer's own, like `closing_token`.
     Raises UserError where the model is not the one that `fingerprint` identifies.
     """
-    from harness.models.hub import require_planned
-    from harness.models.references import fetch_reference, prepare, require_unchanged
-
     require_planned(reference, fingerprint)
     require_unchanged(reference, fingerprint)
     fetch_reference(reference, out.track)

@@ -11,8 +11,8 @@ from harness.models.references import checkpoint_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Assumption:
-    """One sentence that a forecast rests on, with its source. `about` names its subject, for programs."""
+class PlanNote:
+    """One sentence of a forecast, such as an assumption with its source. `about` names its subject, for programs."""
 
     about: str
     text: str
@@ -29,11 +29,11 @@ class DataEstimate:
     source: str
     download_mb: float = 0.0
 
-    def assumption(self, reference: str) -> Assumption:
+    def assumption(self, reference: str) -> PlanNote:
         """Say what is assumed of the data set `reference`."""
-        name = without_revision(reference)
+        name = reference.partition("@")[0]
         lengths = f"{self.prompt:g} tokens of prompt and {self.answer:g} of answer a row, ±{self.spread:.0%}"
-        return Assumption(f"data: {name}", f"{name}: {lengths}. {self.source}")
+        return PlanNote(f"data: {name}", f"{name}: {lengths}. {self.source}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class NumberEstimate:
     spread: float = 0.0
 
     @property
-    def assumption(self) -> Assumption:
+    def assumption(self) -> PlanNote:
         """The sentence, with the source."""
-        return Assumption(self.about, f"{self.text.format(value=self.value, spread=self.spread)}: {self.source}")
+        return PlanNote(self.about, f"{self.text.format(value=self.value, spread=self.spread)}: {self.source}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,5 @@ def model_shape(reference: str) -> ModelShape | None:
     try:
         return shape_in(checkpoint_folder(reference))
     except UserError:
-        stated = load_estimates().models.get(reference) or load_estimates().models.get(without_revision(reference))
+        stated = load_estimates().models.get(reference) or load_estimates().models.get(reference.partition("@")[0])
         return shape_of(stated.config) if stated else None
-
-
-def without_revision(reference: str) -> str:
-    """Return the reference up to its revision."""
-    return reference.partition("@")[0]

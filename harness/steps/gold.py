@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.engine.artifacts import Artifact, Output, step
+from harness.mini import quality
 from harness.records import Judgment, Prompt, Response
 
 
@@ -31,8 +32,6 @@ def response_gold_quality(out: Output, *, responses: Artifact, world: str) -> No
 
 
 def _measure(out: Output, answers: Sequence[tuple[Prompt, str]]) -> None:
-    from harness.mini import quality
-
     rows = [
         GoldQuality(prompt.id, quality.gold_quality(prompt.text, text), len(text.split())) for prompt, text in answers
     ]

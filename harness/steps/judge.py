@@ -9,6 +9,7 @@ from typing import Literal
 
 from harness.endpoints.cost import TYPICAL_REPLY_TOKENS
 from harness.endpoints.credentials import require_no_key_in
+from harness.endpoints.judges import load_judge
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Judge
 from harness.endpoints.reference import EndpointReference, endpoint_reference
 from harness.engine.artifacts import Artifact, Output, step
@@ -137,17 +138,14 @@ def judge_pairs(
     Failed verdicts are rows too, and the next run asks for them again; ``failures.json`` counts them by reason. Raises
     UserError where the judge was asked and no verdict came of it, or nearly none of the first ones did.
     """
-    from harness.endpoints.judges import load_judge
-    from harness.endpoints.model_note import CountedJudge
-
     answered, baseline_rows = outputs.rows(Response), baselines.rows(Response)
     games = list(pair_up(protocol, answered, baseline_rows, repeats))
     asked = sum(needs_judge(protocol, game) for game in games)
     progress = out.track(asked, "verdicts")
-    asking = CountedJudge(load_judge(judge, out.limits, out.reply_cache, note=out.note))
+    asking = load_judge(judge, out.limits, out.reply_cache, note=out.note)
     rows = play(games, asking, prompt, protocol, progress.advance)
-    if others := asking.others(judge):
-        out.write_json(OTHER_MODELS, others)
+    if asking.others:
+        out.write_json(OTHER_MODELS, asking.others)
     failed = [row for row in rows if row.state != "ok"]
     if failed:
         if len(failed) == asked:

@@ -53,14 +53,6 @@ class JudgePrompt:
         return ChatRequest(messages, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
 
 
-@dataclass(frozen=True, slots=True)
-class _QuotedPrompts:
-    """The prompts in configs/official/judge_prompts.yaml."""
-
-    arena_hard: JudgePrompt
-    pairwise: JudgePrompt
-
-
 def official_prompt(bench: str) -> JudgePrompt:
     """Return how the benchmark's own tool asks its judge; `bench` is one of `OFFICIAL_PROMPTS`.
 
@@ -70,8 +62,7 @@ def official_prompt(bench: str) -> JudgePrompt:
         raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
     if bench == "alpaca_eval2":
         return _alpaca_eval_prompt(_alpaca_eval_configs())
-    quoted = load_yaml(config_path("official/judge_prompts.yaml"), _QuotedPrompts)
-    return quoted.arena_hard if bench == "arena_hard" else quoted.pairwise
+    return load_yaml(config_path("official/judge_prompts.yaml"), dict[str, JudgePrompt])[bench]
 
 
 def official_order(instruction: str) -> Order:
@@ -98,9 +89,11 @@ def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
         judge: dict[str, Any] = read_yaml(config)[_ALPACA_EVAL_JUDGE]
         parameters = judge["completions_kwargs"]
         template = (configs / judge["prompt_template"]).read_text(encoding="utf-8")
+        for theirs, ours in _ALPACA_EVAL_FIELDS.items():
+            template = template.replace(theirs, ours)
         turns = {role: content.strip() for role, content in _CHAT_TURN.findall(template)}
         return JudgePrompt(
-            user=_with_our_fields(turns["user"]),
+            user=turns["user"],
             system=turns["system"],
             max_tokens=parameters["max_tokens"],
             temperature=float(parameters["temperature"]),
@@ -108,9 +101,3 @@ def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
         )
     except (OSError, KeyError, TypeError) as error:
         raise UserError(f"{config}: not the judge we know ({error!r}): pip install alpaca-eval==0.6.6") from None
-
-
-def _with_our_fields(template: str) -> str:
-    for theirs, ours in _ALPACA_EVAL_FIELDS.items():
-        template = template.replace(theirs, ours)
-    return template

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from harness.engine.artifacts import Artifact, Output, step
 from harness.models.chat import conversation
+from harness.models.hf import Likelihoods
+from harness.models.references import checkpoint_of
 from harness.records import Response
 from harness.steps.cost import Likelihood
 from harness.steps.respond import longest_first
@@ -54,9 +56,6 @@ def perplexity(out: Output, *, model: Artifact, responses: Artifact) -> None:
 
     Which tokens count, and how memory is bounded: see `Likelihoods`.
     """
-    from harness.models.hf import Likelihoods
-    from harness.models.references import checkpoint_of
-
     rows = responses.rows(Response)
     likelihoods = Likelihoods(checkpoint_of(model.folder))
     progress = out.track(len(rows), "rows")

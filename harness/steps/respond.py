@@ -6,11 +6,13 @@ from contextlib import closing
 from hashlib import sha256
 
 from harness.endpoints.cost import MESSAGE_TOKENS
-from harness.engine.artifacts import Artifact, Output, Tracker, step
+from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.graph import is_trained, model_reference
 from harness.errors import UserError
 from harness.models.chat import conversation
 from harness.models.generator import Completion, Conversation, Generator, Sampling
+from harness.models.openai_teacher import NO_ANSWER, OPENAI, OpenAITeacher, teacher_endpoint
+from harness.models.references import WITHOUT_WEIGHTS, load_generator, resolve
 from harness.records import Prompt, Response
 from harness.steps.cost import Asking, CostContext, Generation, RowEstimate, about, count_tokens, is_embedded
 
@@ -23,8 +25,6 @@ CUT_OFF_SHARE = 0.02
 
 def is_at_endpoint(artifact: Artifact) -> bool:
     """Tell whether the `model` that is to answer is behind an endpoint."""
-    from harness.models.openai_teacher import OPENAI
-
     model = artifact.inputs["model"]
     return isinstance(model, Artifact) and str(model.params.get("reference", "")).startswith(OPENAI)
 
@@ -61,9 +61,6 @@ def refine_prompt_tokens(template: str, drafts: RowEstimate, reference: float) -
 
 def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     """Forecast a model's run or a teacher's requests; the embedded oracle and a stored teacher take nothing."""
-    from harness.models.openai_teacher import teacher_endpoint
-    from harness.models.references import WITHOUT_WEIGHTS
-
     reference = model_reference(context.artifact) or ""
     if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
         return Generation(context.artifact.arguments["sampling"])
@@ -153,15 +150,22 @@ def _answer(
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]
     if left:
         progress = out.track(len(prompts), "rows", done=len(log.done))
+        ended = 0
+
+        def advance(count: int) -> None:  # of rows that end before the others of their batch
+            nonlocal ended
+            ended += count
+            progress.advance(count)
+
         with closing(_generator(out, model, sampling)) as generator:
             size = generator.preferred_batch_size(sampling.max_new_tokens)
             for batch in (left[start : start + size] for start in range(0, len(left), size)):
-                within = _BatchProgress(progress, len(batch))
+                ended = 0
                 completions = generator.complete(
                     [conversations[i] for i in batch],
                     sampling,
                     [prompt_seed(seed, prompts[i].id, conversations[i][-1].content) for i in batch],
-                    within.advance,
+                    advance,
                 )
                 asked = [prompts[i] for i in batch]
                 unanswered |= _reasons(asked, completions)
@@ -172,15 +176,13 @@ def _answer(
                         if prompt.id not in unanswered
                     ]
                 )
-                within.finish()
+                progress.advance(len(batch) - ended)
     _count_cut_off(out, list(log.done.values()), sampling)
     _count_unanswered(out, model, len(prompts), unanswered)
 
 
 def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, str]:
     """Say why there is no answer to some prompts, by their ids."""
-    from harness.models.openai_teacher import NO_ANSWER
-
     return {
         prompt.id: done.finish_reason.removeprefix(NO_ANSWER)
         for prompt, done in zip(prompts, completions, strict=True)
@@ -189,9 +191,6 @@ def _reasons(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> di
 
 
 def _generator(out: Output, model: Artifact, sampling: Sampling) -> Generator:
-    from harness.models.openai_teacher import OPENAI, OpenAITeacher
-    from harness.models.references import load_generator, resolve
-
     reference = resolve(model.folder)
     if reference.startswith(OPENAI):
         return OpenAITeacher(reference, out.limits, out.reply_cache, out.note)
@@ -215,23 +214,6 @@ def _count_unanswered(out: Output, model: Artifact, asked: int, unanswered: Mapp
         raise UserError(f"{model} answers none of {asked} prompts ({reason}): take another teacher, or other prompts")
     names = ", ".join(list(unanswered)[:SHOWN_PROMPTS]) + (", …" if len(unanswered) > SHOWN_PROMPTS else "")
     out.note(f"{len(unanswered)} of {asked} prompts have no answer ({names}): {reason} ({count} of them)")
-
-
-class _BatchProgress:
-    """Progress within a batch: rows that have ended before the others, then all that are left."""
-
-    def __init__(self, progress: Tracker, rows: int) -> None:
-        self._progress, self._left = progress, rows
-
-    def advance(self, count: int) -> None:
-        """Count `count` more rows that have ended."""
-        self._progress.advance(count)
-        self._left -= count
-
-    def finish(self) -> None:
-        """Count all rows that are left."""
-        self._progress.advance(self._left)
-        self._left = 0
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from harness.engine.compute import Compute
 from harness.errors import UserError
 
-ROWS_OF_LIKE_LENGTH = 8
+ROWS_OF_LIKE_LENGTH = 32
 """Rows of a forward pass where nobody says how many: more are padded more, fewer leave a processor waiting."""
 
 

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.models.context_length import require_max_length
-from harness.models.hf import LOGITS_AT_ONCE, length_buckets, load_checkpoint
+from harness.models.hf import length_buckets, load_checkpoint
 from harness.records import PreferencePair
 from harness.training.losses import CHOSEN, REJECTED, ScoredSequence
 from harness.training.rows import PairEncoding, ReferenceLogProbabilities
 from harness.training.scoring import SequenceScorer, tree_batch
 from harness.training.settings import Precision, autocast
+
+TOKENS_AT_ONCE = 4096
+"""Tokens of a forward pass: more are no faster, on a processor they are slower."""
 
 
 class ReferenceScorer:
@@ -43,13 +46,8 @@ class ReferenceScorer:
         trees = [self._encoding(pair).tree for pair in pairs]
         device = self._model.device
         sums: list[list[float]] = []
-        for part in length_buckets([len(tree.ids) for tree in trees], self._most_tokens):
+        for part in length_buckets([len(tree.ids) for tree in trees], TOKENS_AT_ONCE):
             batch = tree_batch(trees[part], len(self._encoding.sequences), self._encoding.tokenizer.pad_token_id)
             with torch.inference_mode(), autocast(self._precision, device.type):
                 sums += self._scorer(self._model, batch.to(device)).sums.tolist()
         return [ReferenceLogProbabilities(pair.prompt.id, tuple(row)) for pair, row in zip(pairs, sums, strict=True)]
-
-    @property
-    def _most_tokens(self) -> int:
-        """Tokens of a forward pass: as many as elsewhere, where their logits are held at once."""
-        return int(LOGITS_AT_ONCE // self._model.config.get_text_config().vocab_size)

@@ -1,15 +1,17 @@
 """Log-probabilities of the sequences of token trees under a causal language model, without logits of whole batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
+from harness.training.lines import Lines, attention_masks
 from harness.training.losses import LogProbabilities
 from harness.training.token_tree import TokenTree
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 LOGITS_AT_ONCE = 2**25
@@ -18,22 +20,24 @@ LOGITS_AT_ONCE = 2**25
 
 @dataclass(frozen=True)
 class TreeBatch:
-    """Token trees of a forward pass, filled up on the right to the longest."""
+    """Token trees of a forward pass, in lines that hold one or more."""
 
     input_ids: "Tensor"
-    """[rows, width]"""
+    """[lines, width]"""
     depths: "Tensor"
-    """[rows, width]: positions."""
+    """[lines, width]: positions."""
     members: "Tensor"
-    """[rows, width]: 0 where filled up."""
+    """[lines, width]: bit i is set where a token is part of its row's sequence i; 0 where a line is filled up."""
+    rows: "Tensor"
+    """[lines, width]: the row that a token is of; -1 where a line is filled up."""
     places: "Tensor"
-    """[scored]: which token predicts each scored one, counted over all rows."""
+    """[scored]: which token predicts each scored one, counted over all lines."""
     targets: "Tensor"
     """[scored]: the ids of the scored tokens."""
     owners: "Tensor"
     """[scored]: which sequence each is scored for, counted over all rows."""
-    sequences: int
-    """Sequences of a row."""
+    tokens: "Tensor"
+    """[rows, sequences]: how many tokens are scored of each."""
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "TreeBatch":
@@ -42,8 +46,7 @@ class TreeBatch:
 
     def to(self, device: "torch.device") -> "TreeBatch":
         """Return the batch on a device."""
-        tensors = {name: each.to(device) for name, each in vars(self).items() if name != "sequences"}
-        return TreeBatch(**tensors, sequences=self.sequences)
+        return TreeBatch(**{name: each.to(device) for name, each in vars(self).items()})
 
 
 def tree_batch(trees: Sequence[TokenTree], sequences: int, pad: int) -> TreeBatch:
@@ -51,27 +54,22 @@ def tree_batch(trees: Sequence[TokenTree], sequences: int, pad: int) -> TreeBatc
     import numpy as np
     import torch
 
-    width = max(len(tree.ids) for tree in trees)
+    lengths = [len(tree.ids) for tree in trees]
+    lines = Lines(lengths)
 
-    def filled(name: str, filler: int) -> "Tensor":
-        table = np.full((len(trees), width), filler, np.int64)
-        for row, tree in enumerate(trees):
-            values = getattr(tree, name)
-            table[row, : len(values)] = values
-        return torch.from_numpy(table)
+    def joined(parts: "Iterable[NDArray[Any]]") -> "Tensor":
+        return torch.from_numpy(np.concatenate([np.asarray(part, np.int64) for part in parts]))
 
-    def joined(name: str, step: int) -> "Tensor":
-        parts = [np.asarray(getattr(tree, name), np.int64) + row * step for row, tree in enumerate(trees)]
-        return torch.from_numpy(np.concatenate(parts))
-
+    owners = joined(tree.owners + row * sequences for row, tree in enumerate(trees))
     return TreeBatch(
-        input_ids=filled("ids", pad),
-        depths=filled("depths", 0),
-        members=filled("members", 0),
-        places=joined("places", width),
-        targets=joined("targets", 0),
-        owners=joined("owners", sequences),
-        sequences=sequences,
+        input_ids=lines.filled([tree.ids for tree in trees], pad),
+        depths=lines.filled([tree.depths for tree in trees], 0),
+        members=lines.filled([tree.members for tree in trees], 0),
+        rows=lines.rows(lengths),
+        places=joined(tree.places + start for tree, start in zip(trees, lines.starts, strict=True)),
+        targets=joined(tree.targets for tree in trees),
+        owners=owners,
+        tokens=torch.bincount(owners, minlength=len(trees) * sequences).view(len(trees), sequences),
     )
 
 
@@ -97,21 +95,18 @@ class SequenceScorer:
 
     def __call__(self, model: Any, batch: TreeBatch) -> LogProbabilities:
         """Return what `model`, the one given before or a wrapper of it, says of the batch."""
-        import torch
-
         self._scored = batch
-        masks = attention_masks(batch, self._config, next(model.parameters()).dtype)
+        rows, members = batch.rows, batch.members
+        together = ((members[:, :, None] & members[:, None, :]) != 0) & (rows[:, :, None] == rows[:, None, :])
+        masks = attention_masks(together, batch.depths, self._config, next(model.parameters()).dtype)
         try:
             scores = model(
                 input_ids=batch.input_ids, attention_mask=masks, position_ids=batch.depths, use_cache=False
             ).logits.float()
         finally:
             self._scored = None
-        size = len(batch.input_ids) * batch.sequences
-        sums = torch.zeros(size, device=scores.device).index_add(0, batch.owners, scores)
-        tokens = torch.bincount(batch.owners, minlength=size)
-        shape = (len(batch.input_ids), batch.sequences)
-        return LogProbabilities(sums.view(shape), tokens.clamp(min=1).view(shape))
+        sums = scores.new_zeros(batch.tokens.numel()).index_add(0, batch.owners, scores)
+        return LogProbabilities(sums.view(batch.tokens.shape), batch.tokens.clamp(min=1))
 
     def _take_hidden(self, head: Any, arguments: tuple["Tensor"]) -> tuple["Tensor"] | None:
         """Keep the hidden states of the predicting tokens, and leave the layer itself nothing to compute."""
@@ -146,30 +141,3 @@ def target_log_probabilities(hidden: "Tensor", weight: "Tensor", bias: "Tensor |
         return chunk(hidden, targets)
     chunks = zip(hidden.split(size), targets.split(size), strict=True)
     return torch.cat([checkpoint(chunk, *each, use_reentrant=False) for each in chunks])
-
-
-def attention_masks(batch: TreeBatch, config: Any, dtype: "torch.dtype") -> Any:
-    """Return what is added to attention scores, [rows, 1, width, width]: 0 above a token in its tree, else the least.
-
-    Where layers look back over a window only, tokens further above are left out; where only some layers do, the result
-    is by the names that the model's configuration gives its layers.
-    """
-    import torch
-
-    distance = batch.depths[:, :, None] - batch.depths[:, None, :]
-    together = (batch.members[:, :, None] & batch.members[:, None, :]) != 0
-    itself = torch.eye(distance.shape[-1], dtype=torch.bool, device=distance.device)  # what is filled in sees something
-    above = (together & (distance >= 0)) | itself
-    window = getattr(config, "sliding_window", None)
-    near = above if window is None else above & (distance < window)
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        return {"full_attention": _added(above, dtype), "sliding_attention": _added(near, dtype)}
-    return _added(near, dtype)
-
-
-def _added(allowed: "Tensor", dtype: "torch.dtype") -> "Tensor":
-    import torch
-
-    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(
-        ~allowed, torch.finfo(dtype).min
-    )[:, None]

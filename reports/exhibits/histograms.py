@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
 from harness.errors import UserError
-from harness.papers import HistogramFigure, HistogramPanel, ValueSet
+from harness.papers.histograms import HistogramFigure, HistogramPanel, ValueSet
 from harness.results.exhibits import HistogramsResult
 from harness.results.manifest import Manifest
 from reports.blocks import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.errors import UserError
-from harness.papers import MethodRow, ScoreColumn, ScoreTable
+from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest
 from reports import blocks, diagnostics, learning_rates, uncertainty

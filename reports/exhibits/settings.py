@@ -1,7 +1,7 @@
 """The settings of each benchmark (Table 2 of SGPO)."""
 
 from harness.errors import unknown
-from harness.papers import BenchSettings
+from harness.papers.settings import BenchSettings
 from harness.results.exhibits import EvaluationSetting, SettingsResult
 from harness.results.manifest import Manifest
 from reports.blocks import Block, Cell, Column, Differing, Group, Records, Row, Table

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.errors import UserError
-from harness.papers import Match, Number, WinRateTable
+from harness.papers.paper import Number
+from harness.papers.win_rates import Match, WinRateTable
 from harness.results.exhibits import WinRate, WinRatesResult
 from harness.results.manifest import Manifest
 from reports import uncertainty

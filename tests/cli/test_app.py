@@ -187,8 +187,6 @@ def test_the_shell_completes_names_with_their_paper_and_bare(command: str, typed
         (["eval", "--model", "mini:lama", "--bench", "arena_hard"], r"unknown model 'mini:lama'; did you mean 'mini:l"),
         (["eval", "--model", "mini:llama", "--bench", "arena_hard", "--scale", "min"], r"did you mean 'mini'\?"),
         (["list", "method"], "'papers', 'experiments', 'methods'"),
-        (["plan", "table9"], "table9 shows examples, drawn anew; it is part of the experiment 'samples'$"),
-        (["plan", "fig7"], "there is no experiment 'fig7': a table or figure without results of a run has none"),
         (["plan", "table33"], "unknown experiment 'table33'; did you mean 'table3'"),
         (["plan", "fig5", "--methods", "sft"], "--methods selects rows of score tables, and sgpo/fig5 is none"),
         (["plan", "table3", "--ray-address", "a:1"], "--ray-address goes with --executor ray"),

@@ -23,8 +23,8 @@ from harness.commands import affected
 from harness.commands.affected import make_candidate, run_affected
 from harness.commands.reproduce import write_run
 from harness.engine import code
+from harness.engine.artifact_folder import SEAL, content_digest, sealed
 from harness.engine.artifacts import Artifact, ancestry
-from harness.engine.integrity import SEAL, content_digest, sealed
 from harness.engine.store import Store
 from harness.errors import StepFailed, UserError
 from harness.experiments import Request, build_experiments
@@ -349,10 +349,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 MACHINERY = (
     "harness.provenance",
-    *(
-        f"harness.engine.{name}"
-        for name in ("artifact_folder", "artifacts", "code", "integrity", "locks", "sources", "step_record", "store")
-    ),
+    *(f"harness.engine.{name}" for name in ("artifact_folder", "artifacts", "code", "locks", "store")),
 )
 """What runs around a step: the store and what it writes into records, digests of code and of content among it."""
 HASHED_BY_THE_STORE = code.Symbol("harness.files", "file_digest")

@@ -18,7 +18,7 @@ from evals.alpaca_eval2.scores import Verdicts
 from evals.scoring import compare, measured_difference
 from evals.stats.comparison import checkpoint_test
 from evals.stats.power import detectable, power
-from harness.engine.integrity import content_digest, sealed
+from harness.engine.artifact_folder import content_digest, sealed
 from harness.files import file_digest
 from tests.cli.test_app import HEAVY, assert_refused, imported_by
 from tests.command import Harness, Outcome
@@ -350,6 +350,7 @@ def stored(tmp_path: Path) -> Path:
     path = annotated(folder / "annotations.csv", [1.0, 1.2, 1.9, 2.0])
     digests = {path.name: file_digest(path)}
     record = {
+        "step": folder.parent.name,
         "key": folder.name,
         "files": {path.name: path.stat().st_size},
         "digests": digests,

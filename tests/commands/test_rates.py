@@ -19,15 +19,15 @@ from harness.config.learning_rates import (
     Sensitivity,
     choose,
     grid,
+    rate_text,
     read_rate_table,
     write_rate_table,
 )
-from harness.config.rate_text import rate_table_markdown, sensitivity_markdown
 from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Request
 from harness.experiments.rates_of_rows import rates_of_rows
-from harness.papers import load_exhibit
+from harness.papers.loading import load_exhibit
 from harness.recipes.loading import load_recipe, rates_path
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import RateMove
@@ -279,11 +279,36 @@ def test_the_mini_scale_trains_at_its_table() -> None:
             assert rate_of_checkpoint(load_recipe("mini"), model, method) == [choice.rate]
 
 
+def published(name: str) -> list[list[str]]:
+    """The cells of a table of docs/rates.md, without its heads and without marks of bold."""
+    text = DOCUMENT.partition(f"<!-- {name} of mini -->")[2].partition("<!-- end")[0]
+    lines = text.strip().replace("**", "").splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def test_the_documentation_publishes_the_table() -> None:
-    assert f"<!-- rates of mini -->\n\n{rate_table_markdown(PUBLISHED)}\n<!-- end -->" in DOCUMENT
-    scores = sensitivity_markdown(PUBLISHED)
-    assert scores.count("(chosen)") == sum(map(len, SWEPT.values()))
-    assert f"<!-- sensitivity of mini -->\n\n{scores}\n<!-- end of sensitivity -->" in DOCUMENT
+    rows = []
+    for model, of in PUBLISHED.models.items():
+        for method, choice in of.items():
+            mark = "chosen" if choice.passed else "smallest, none passes"
+            for trial in (line.trial for line in choice.grid):
+                rate = rate_text(trial.rate) + (f" ← {mark}" if trial.rate == choice.rate else "")
+                allowed = "–".join(f"{bound:.1f}" for bound in trial.allowed)
+                figures = [f"{100 * trial.cut_off:.1f} %", f"{trial.tokens:.1f}", allowed]
+                rows.append([model, method, rate, *figures, f"{trial.log_probability:.2f}"])
+    assert published("rates") == rows
+
+
+def test_the_documentation_publishes_the_scores_at_other_rates() -> None:
+    rows = []
+    for model, of in PUBLISHED.sensitivity.items():
+        for method, lines in of.items():
+            for line in lines:
+                rate = rate_text(line.rate) + (" (chosen)" if line.times == 1 else "")
+                rows.append(
+                    [model, method, rate, *(f"{score:.1f}" if score else "—" for score in line.scores.values())]
+                )
+    assert published("sensitivity") == rows
 
 
 def test_sensitivity_is_of_the_chosen_rates() -> None:

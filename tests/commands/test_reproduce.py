@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from harness.commands import reproduce
+from harness.engine.artifact_folder import SEAL, sealed
 from harness.engine.artifacts import Artifact, ancestry
-from harness.engine.integrity import SEAL, sealed
 from harness.engine.store import Store
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.scores import ScoresExperiment

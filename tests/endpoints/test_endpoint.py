@@ -2,9 +2,13 @@ import json
 
 import pytest
 
-from harness.endpoints.endpoint import error_message
+from harness.endpoints.endpoint import problem
 
 KEY = "sk-planted-0123456789abcdef"
+
+
+def error_message(body: object, key: str) -> str:
+    return problem(400, body, key).message
 
 
 @pytest.mark.parametrize(

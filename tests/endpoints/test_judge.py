@@ -84,8 +84,8 @@ def test_line_separators_in_replies_do_not_end_a_row(server: ChatServer, tmp_pat
 
 def test_the_batch_api_is_one_limit_away(tmp_path: Path) -> None:
     reference = EndpointReference("judge-1", "http://127.0.0.1:1/v1")
-    assert isinstance(load_judge(reference, Limits(batch=True), tmp_path), BatchJudge)
-    assert isinstance(load_judge(reference, Limits(), tmp_path), OpenAIJudge)
+    assert isinstance(load_judge(reference, Limits(batch=True), tmp_path)._judge, BatchJudge)
+    assert isinstance(load_judge(reference, Limits(), tmp_path)._judge, OpenAIJudge)
 
 
 def test_an_endpoint_that_asks_to_wait_is_waited_for(server: ChatServer, tmp_path: Path) -> None:

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.endpoints.embedded_judge import EmbeddedJudge
-from harness.endpoints.judges import load_judge
+from harness.endpoints.judges import EmbeddedJudge, load_judge
 from harness.endpoints.reference import endpoint_reference
 from harness.engine.limits import Limits
 from harness.errors import UserError
@@ -13,7 +12,7 @@ from harness.mini.identity import world_digest
 def test_the_embedded_judge_is_identified_by_the_worlds_code(tmp_path: Path) -> None:
     reference = endpoint_reference("mini:judge")
     assert (reference.is_embedded, reference.content, reference.base_url) == (True, world_digest(), "")
-    assert isinstance(load_judge(reference, Limits(), tmp_path), EmbeddedJudge)
+    assert isinstance(load_judge(reference, Limits(), tmp_path)._judge, EmbeddedJudge)
 
 
 @pytest.mark.parametrize(("model", "url"), [("mini:juge", None), ("mini:judge", "http://127.0.0.1:8000/v1")])

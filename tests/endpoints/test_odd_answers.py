@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from harness.endpoints import cost
 from harness.endpoints.client import OpenAIJudge
 from harness.endpoints.credentials import redact
-from harness.endpoints.endpoint import CannotList, error_message, problem, problem_within, read_json, served_models
+from harness.endpoints.endpoint import CannotList, problem, problem_within, read_json, served_models
+from harness.endpoints.judges import load_judge
 from harness.endpoints.known_models import Price, is_same_model
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
@@ -153,7 +154,7 @@ def test_nor_do_several_at_once(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.sampled_from(list(places(answer))))
         answer = mutated(answer, at, data.draw(json_values))
-    problem_within(answer, KEY), problem(400, answer, KEY), error_message(answer, KEY)
+    problem_within(answer, KEY), problem(400, answer, KEY)
     with suppress(UnusableAnswer):
         assert isinstance(parse_reply(answer), ChatReply)
 
@@ -578,7 +579,9 @@ def test_another_model_is_said_once_whether_asked_or_found_again(tmp_path: Path)
     with RawServer(whole(200, answer)) as server:
         for _ in range(2):
             said: list[str] = []
-            assert len(list(judge(server.base_url, tmp_path, note=said.append).replies(questions))) == 5
+            reference = EndpointReference("judge-1", server.base_url)
+            asked = load_judge(reference, Limits(), tmp_path, note=said.append)
+            assert len(list(asked.replies(questions))) == 5 and asked.others == {"cheap-1\n": 5}
             assert said == [f"judge-1 at {server.base_url} says that another model answers: cheap-1"]
         assert len(server.requests) == 5
 
@@ -680,11 +683,12 @@ def test_an_error_in_a_200_that_may_pass_is_tried_again_and_told(answer: Any, tm
     ],
 )
 def test_of_a_web_page_its_title_is_shown(page: str, shown: str, tmp_path: Path) -> None:
-    assert error_message(page, KEY) in (shown, "a web page without text")
+    message = problem(400, page, KEY).message
+    assert message in (shown, "a web page without text")
     for status in (200, 524):
         with RawServer(whole(status, page.encode(), "content-type: text/html")) as server:
             failure = only(judge(server.base_url, tmp_path))
-        assert isinstance(failure, CallFailure) and error_message(page, KEY) in failure.reason
+        assert isinstance(failure, CallFailure) and message in failure.reason
         assert "<" not in failure.reason
 
 

@@ -130,6 +130,7 @@ def test_an_output_that_is_longer_than_any_is_not_read(tmp_path: Path, monkeypat
             return name
 
         monkeypatch.setattr(routes, "_file", long)
+        monkeypatch.setattr("harness.endpoints.batch.api._MAX_FILE_BYTES", 2_000_000)
         with pytest.raises(UserError, match="the answer is longer than any reply can be"):
             ask(server, tmp_path, questions(2))
 
@@ -153,7 +154,7 @@ def test_who_waits_for_the_batch_api_hears_of_it(tmp_path: Path, monkeypatch: py
 def test_lines_of_a_journal_that_are_none_of_ours_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "x.batches.jsonl"
     journal = Journal(path)
-    submission = journal.uploaded("file-1", ["a", "b"], "run", 0.5, 1000)
+    submission = journal.uploaded("file-1", ["a", "b"], "run", 0.5)
     odd = [5, [], None, {}, {"kind": 3}, {"kind": "uploaded", "file_id": []}, {"kind": "settled", "file_id": "file-1"}]
     odd += [{"kind": "uploaded", "file_id": "f", "keys": 3, "run_id": 1, "most_usd": "x"}, {"kind": []}]
     with path.open("ab") as file:
@@ -161,7 +162,7 @@ def test_lines_of_a_journal_that_are_none_of_ours_are_passed_over(tmp_path: Path
         file.write(b"[" * 100_000 + b"\n")
     journal.created(submission, "batch-1")
     (found,) = journal.open_submissions()
-    assert (found.batch_id, found.open, found.most_bytes) == ("batch-1", {"a", "b"}, 1000)
+    assert (found.batch_id, found.open) == ("batch-1", {"a", "b"})
 
 
 @pytest.mark.parametrize("status", ["in_progress", "ended", "JOB_STATE_SUCCEEDED"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.endpoints.protocol import ChatReply, ChatRequest, Message
 from harness.endpoints.reference import EndpointReference
-from harness.endpoints.reply_cache import RecordedReplies, Spending, _sealed, request_key, spending
+from harness.endpoints.reply_cache import RecordedReplies, Spending, request_key, spending
 from harness.endpoints.wire_format import UnusableAnswer
 from harness.run.spending import _print_spending
 
@@ -344,44 +344,6 @@ def test_a_reply_that_follows_a_damaged_line_is_one(tmp_path: Path) -> None:
     with RecordedReplies(tmp_path, REFERENCE, "last") as record:
         found = record.get(numbered(0))
     assert found is not None and found.text == "new"
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("log_probabilities", "a text"),
-        ("log_probabilities", {"m": "x"}),
-        ("log_probabilities", [1]),
-        ("text", 5),
-        ("text", None),
-        ("finish_reason", []),
-        ("usage", 3),
-        ("usage", {"prompt_tokens": "12", "completion_tokens": 1}),
-        ("usage", {"prompt_tokens": -5, "completion_tokens": 1}),
-        ("usd", "free"),
-        ("usd", float("nan")),
-        ("kind", 5),
-        ("kind", None),
-        ("key", []),
-        ("run_id", {}),
-    ],
-)
-@pytest.mark.parametrize("is_sealed", [True, False])
-def test_a_line_of_wrong_types_is_passed_over(tmp_path: Path, field: str, value: object, is_sealed: bool) -> None:
-    with RecordedReplies(tmp_path, REFERENCE, "run") as record:
-        for number in range(2):
-            record.add(numbered(number), REPLY, 0.25)
-    first, second = (json.loads(line) for line in record.path.read_text().splitlines())
-    for line in (first, second):
-        del line["sha256"]
-    text = json.dumps({**first, field: value})
-    record.path.write_text((_sealed(text) if is_sealed else text) + "\n" + _sealed(json.dumps(second)) + "\n")
-    paid = spending(tmp_path, "run")
-    assert (paid.answers, paid.usd, paid.damaged.total()) == (1, 0.25, 1)
-    with RecordedReplies(tmp_path, REFERENCE, "later") as again:
-        assert [again.get(numbered(number)) for number in range(2)] == [None, REPLY]
-        again.add(numbered(0), REPLY, 0.25)
-        again.reject(numbered(1))
 
 
 def test_a_line_that_is_nested_too_deep_is_passed_over(tmp_path: Path) -> None:

@@ -73,8 +73,10 @@ def squares(out: Output, *, items: Artifact) -> None:
 @step()
 def total(out: Output, *, parts: Sequence[Artifact]) -> None:
     log(out, "start")
-    for part in out.track(parts, "parts"):
+    tracker = out.track(len(parts), "parts")
+    for part in parts:
         time.sleep(0.02)
+        tracker.advance()
         out.counts["total"] = out.counts.get("total", 0) + sum(item.value for item in part.rows(Item))
     out.write_json("total.json", out.counts["total"])
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.engine.artifact_folder import damaged_file
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.compute import Compute
-from harness.engine.integrity import damaged_file
 from harness.engine.pipeline import checked_plan, run
 from harness.engine.shared_store import SharedStore
 from harness.engine.store import Store

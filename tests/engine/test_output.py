@@ -117,9 +117,3 @@ def test_progress_is_reported_with_a_rate_that_leaves_out_what_was_there(tmp_pat
     assert events[-1].done == events[-1].total == 100
     assert events[-1].rate == pytest.approx(50 / 0.3)
     assert len(events) < 5  # at most ten a second, and the last
-
-
-def test_tracking_runs_through_items(tmp_path: Path):
-    events: list[Advance] = []
-    assert list(Output(tmp_path, events.append).track(["a", "b"], "prompts")) == ["a", "b"]
-    assert (events[-1].done, events[-1].total, events[-1].unit) == (2, 2, "prompts")

@@ -55,7 +55,7 @@ class Cluster:
                 self.context.store.build(artifact)
             if not isinstance(outcome, Note):
                 self.running.remove(artifact)
-            yield artifact, outcome or Done(True, 0.1, {})
+            yield artifact, outcome or Done(True, 0.1)
 
     def close(self) -> None:
         self.running.clear()
@@ -105,7 +105,7 @@ def test_a_node_that_is_needed_and_lost_is_waited_for_but_not_for_ever(
 ):
     def lose_and_replace(artifact: Artifact) -> StepMessage:
         cluster.machines = [SMALL] if len(cluster.at_once) < 3 else [SMALL, BIG]
-        return Done(True, 0.1, {}) if BIG in cluster.machines else Note("it waits")
+        return Done(True, 0.1) if BIG in cluster.machines else Note("it waits")
 
     cluster.outcome = lose_and_replace
     run([occupy_much()], store, jobs=1, compute=compute())

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import code
 from harness.engine.artifacts import Artifact
-from harness.engine.code_cache import CODES, CodeCache
 from harness.engine.pipeline import plan, run
 from harness.engine.staleness import artifact_around, in_folders, staleness
 from harness.engine.store import Store
@@ -216,8 +214,8 @@ def test_files_of_a_store_are_looked_at_without_the_graph(lab: Lab, tmp_path: Pa
     folder = artifact_around(link)
     assert folder == lab.store().folder(lab.targets[0])
     made = in_folders([folder])
-    assert [each.step for each in made] == ["their_count", "their_double", "their_negation"]
-    found = staleness(made, lambda functions: code.code_digests(*functions))
+    assert [each["step"] for each in made] == ["their_count", "their_double", "their_negation"]
+    found = staleness(made)
     assert set(found.changed) == {lab.double.key}
     assert artifact_around(tmp_path) is None
 
@@ -226,7 +224,6 @@ def test_to_look_at_files_writes_nothing(lab: Lab, capfd: pytest.CaptureFixture[
     lab.run()
     lab.write(OTHER)
     root = lab.store().root
-    (root / CODES).unlink(missing_ok=True)  # so that there is something to be saved
     before = contents(root)
     found = look_at_files([lab.store().folder(target) for target in lab.targets], "warn")
     assert set(found.changed) == {lab.double.key}
@@ -237,26 +234,6 @@ def test_to_look_at_files_writes_nothing(lab: Lab, capfd: pytest.CaptureFixture[
 def contents(folder: Path) -> dict[Path, int]:
     """All there is in a folder, with the time of its last change."""
     return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
-
-
-def test_digests_kept_on_disk_hold_until_a_source_changes(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    functions, path = ("their_package.steps:their_double",), tmp_path / "codes.json"
-    first = CodeCache(path)
-    digests = first.digests(functions)
-    first.save()
-    forget_sources()
-    with monkeypatch.context() as patch:
-        patch.setattr(code, "_load", lambda name: pytest.fail("a source is read"))
-        assert CodeCache(path).digests(functions) == digests
-    lab.write(OTHER)
-    assert CodeCache(path).digests(functions) != digests
-    lab.write()
-    (tmp_path / "their_package" / "new.py").write_text("")
-    forget_sources()
-    (tmp_path / "codes.json").write_text(path.read_text()[:50])
-    assert CodeCache(path).digests(functions) == digests
 
 
 def test_staleness_is_found_without_torch(lab: Lab) -> None:

@@ -19,7 +19,6 @@ from evals.formats.outputs import ModelOutput, instruction_key, write_model_outp
 from evals.official_data import (
     alpaca_eval2_baseline,
     arena_hard_baseline,
-    calibration_on_hub,
     fingerprint,
     length_calibration,
     load_baseline,
@@ -243,10 +242,6 @@ def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:
     assert data.responses[0].text == "llama-3.1-8b-instruct on question 0"
 
 
-def test_the_calibration_comes_from_the_hub(hub: HubServer) -> None:
-    assert calibration_on_hub().path.read_text() == "model,index\n"
-
-
 def test_the_key_of_the_official_calibration_is_its_content_and_commit_wherever_the_cache_is(
     hub: HubServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alpaca_data: Path
 ) -> None:
@@ -288,9 +283,9 @@ def test_an_unreachable_hub_is_answered_with_the_option_to_pass_by_the_command_t
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(UserError, match=r"cannot fetch .*, or pass --data FOLDER to read it from this machine"):
+    with pytest.raises(UserError, match=r"cannot be asked .*, or pass --data FOLDER to read it from this machine"):
         choose_bench(bench, BenchChoice("official"))  # as `harness eval` does
-    with pytest.raises(UserError, match=r"cannot fetch .*; fix that and run the same command again$"):
+    with pytest.raises(UserError, match=r"cannot be asked .*; try again, or run `harness prefetch` where it can$"):
         load_baseline(bench)  # as a scale does, for commands without --data
 
 

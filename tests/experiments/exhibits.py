@@ -3,24 +3,13 @@
 from typing import Any
 
 from harness.experiments import Request
-from harness.papers import (
-    EVEN,
-    BenchSettings,
-    Claim,
-    Comparison,
-    HistogramFigure,
-    HistogramPanel,
-    Match,
-    MethodRow,
-    SampleGroup,
-    SampleTable,
-    ScoreColumn,
-    ScoreTable,
-    SettingsTable,
-    ValueSet,
-    WinRateTable,
-    load_paper,
-)
+from harness.papers.claims import EVEN, Claim, Comparison
+from harness.papers.histograms import HistogramFigure, HistogramPanel, ValueSet
+from harness.papers.loading import load_paper
+from harness.papers.samples import SampleGroup, SampleTable
+from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
+from harness.papers.settings import BenchSettings, SettingsTable
+from harness.papers.win_rates import Match, WinRateTable
 from tests.tiny_harness import load_tiny_recipe
 
 PAPER = load_paper("sgpo")

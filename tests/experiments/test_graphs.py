@@ -10,7 +10,11 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.experiments import Experiment, Request
 from harness.experiments.build import BUILDERS
-from harness.papers import EVEN, AnyExhibit, Match, ScoreTable, load_exhibit
+from harness.papers.claims import EVEN
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import load_exhibit
+from harness.papers.scores import ScoreTable
+from harness.papers.win_rates import Match
 from harness.recipes.loading import load_recipe
 from tests.experiments.exhibits import (
     PAPER,

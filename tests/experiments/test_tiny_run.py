@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 
 from harness.engine.artifacts import Artifact, ancestry
@@ -27,7 +28,6 @@ from harness.run import claims
 from harness.run.curves import stage_curves
 from harness.run.manifest import Run, build_manifest
 from harness.steps.draw import drawn
-from harness.steps.edit_distance import levenshtein
 from harness.steps.filter import iqr_bounds
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.training.job import CURVES, TrainingStep
@@ -191,7 +191,7 @@ def test_edit_distances_are_in_tokens_of_the_base_model_from_the_drafts(finished
         for seed in SEEDS:
             drafts, texts = (finished.rows("improver_data", name, seed) for name in ("draft", names[each.set]))
             ids = drawn(drafts, 10, DRAW_SEED)
-            by_seed.append([levenshtein(tokens(drafts[id]), tokens(texts[id])) for id in ids])
+            by_seed.append([Levenshtein.distance(tokens(drafts[id]), tokens(texts[id])) for id in ids])
         assert sorted(each.values) == sorted(by_seed[0])
         means[each.set] = fmean(fmean(values) for values in by_seed)
     assert (result.unit, result.kept) == ("tokens", ())

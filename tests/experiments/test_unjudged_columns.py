@@ -13,7 +13,7 @@ from harness.engine.pipeline import run
 from harness.engine.store import Store
 from harness.experiments import Experiment
 from harness.experiments.scores import scores
-from harness.papers import ScoreColumn
+from harness.papers.scores import ScoreColumn
 from harness.recipes.registries import load_benchmark
 from harness.steps.data import DataRole
 from harness.steps.edit_distance import EditDistance

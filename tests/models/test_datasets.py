@@ -14,7 +14,7 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.files import file_digest
 from harness.models import hub as hub_module
-from harness.models.datasets import _Ids, data_fingerprint, read_data
+from harness.models.datasets import _unseen, data_fingerprint, read_data
 from harness.models.row_layouts import RowKind
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.data import data
@@ -375,9 +375,8 @@ class CountedLookups(dict[str, int]):
 
 @pytest.mark.parametrize("count", [500, 4000])
 def test_equal_requests_get_their_ids_in_a_time_that_grows_as_their_number(count: int) -> None:
-    given = _Ids()
-    given._last = seen = CountedLookups()
-    ids = [given.unseen(id) for _ in range(count) for id in ("a", "a-2", "b")]
+    seen = CountedLookups()
+    ids = [_unseen(id, seen) for _ in range(count) for id in ("a", "a-2", "b")]
     assert len(set(ids)) == len(seen) == 3 * count
     assert seen.lookups <= 4 * len(ids)
     assert ids[:5] == ["a", "a-2", "b", "a-3", "a-2-2"]

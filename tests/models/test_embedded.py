@@ -1,6 +1,6 @@
 from random import Random
 
-from harness.endpoints.embedded_judge import EmbeddedJudge
+from harness.endpoints.judges import EmbeddedJudge
 from harness.endpoints.protocol import ChatReply
 from harness.mini import teacher
 from harness.mini.judge import MiniJudge

@@ -165,6 +165,42 @@ def test_rows_that_end_before_their_batch_are_told(
     assert 0 < sum(heard) <= sum(done.finish_reason == "stop" for done in error_texts)
 
 
+def test_rows_that_have_ended_leave_the_batch_and_the_others_go_on(
+    generator: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", 1000)
+    expected = generator.complete(requests(24), PAPER, range(24))
+    generate, sizes = generator._generate, []
+
+    def counting(rows: Any, *rest: Any) -> Any:
+        sizes.append(len(rows.ids))
+        return generate(rows, *rest)
+
+    monkeypatch.setattr(generator, "_generate", counting)
+    for steps in (1, 7):
+        monkeypatch.setattr(hf, "STEPS_BETWEEN_LOOKS", steps)
+        sizes.clear()
+        assert agreement(generator.complete(requests(24), PAPER, range(24)), expected) >= 23
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] == 24 > sizes[-1]
+
+
+def test_without_a_gpu_fewer_are_drawn_together_where_they_are_long(
+    generator: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = generator.complete(requests(24), PAPER, range(24))
+    draw, sizes = generator._draw_batch, []
+
+    def counting(prompts: list[list[int]], *rest: Any) -> list[list[int]]:
+        sizes.append(len(prompts) * (max(map(len, prompts)) + PAPER.max_new_tokens))
+        return draw(prompts, *rest)
+
+    monkeypatch.setattr(generator, "_draw_batch", counting)
+    monkeypatch.setattr(hf, "CPU_TOKENS", 500)
+    assert agreement(generator.complete(requests(24), PAPER, range(24)), together) >= 23
+    assert len(sizes) > 3 and max(sizes) <= 500
+
+
 def test_likelihoods_under_half_precision_weights_do_not_depend_on_the_batch(base: Path, tmp_path: Path) -> None:
     """Equal to the naive loop in float32 to 1e-4, though the checkpoint is stored in bfloat16."""
     model, tokenizer = load_checkpoint(base)

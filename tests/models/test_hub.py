@@ -9,7 +9,7 @@ import pytest
 from harness.endpoints.endpoint import endpoint_client
 from harness.endpoints.reference import endpoint_reference
 from harness.errors import UserError
-from harness.models.hub import NotFetched, NotOnHub, at_commit, fetch_file, file_names, hub_repository
+from harness.models.hub import NotFetched, NotOnHub, Repository, at_commit, hub_repository, newest
 from harness.network import OFFLINE_VARIABLES, go_offline
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
@@ -29,64 +29,59 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.mark.parametrize(("name", "content"), [("top.json", "[1]"), ("data/v1/deep.jsonl", "{}\n")])
 def test_a_file_is_fetched_with_the_commit_it_comes_from(hub: HubServer, name: str, content: str) -> None:
-    fetched = fetch_file(SET, name)
-    assert fetched.path.read_text() == content
-    assert fetched.source == f"{SET}@{COMMIT[:12]}"
+    on_hub = newest("dataset", SET)
+    assert on_hub.file(name).read_text() == content
+    assert on_hub.source == f"{SET}@{COMMIT[:12]}"
 
 
 def test_a_fetched_file_is_sent_once_and_found_when_the_hub_is_down(hub: HubServer) -> None:
-    first = fetch_file(SET, "top.json")
-    assert fetch_file(SET, "top.json") == first
+    first = newest("dataset", SET).file("top.json")
+    assert newest("dataset", SET).file("top.json") == first
     hub.failing = True
-    assert fetch_file(SET, "top.json") == first
+    assert newest("dataset", SET).file("top.json") == first
     assert len(hub.downloads()) == 1
 
 
 def test_a_revision_can_be_asked_for(hub: HubServer) -> None:
-    fetch_file(SET, "top.json", COMMIT)
+    Repository("dataset", SET, COMMIT).file("top.json")
     assert hub.downloads() == [f"/datasets/{SET}/resolve/{COMMIT}/top.json"]
 
 
 @pytest.mark.parametrize(
-    ("repository", "name", "revision", "complaint"),
+    ("repository", "name", "complaint"),
     [
-        (SET, "gone.json", None, f"the data set {SET} on the hub has no file gone.json"),
-        (SET, "gone.json", COMMIT, f"no file gone.json at revision {COMMIT}"),
-        (SET, "top.json", "v9", f"the data set {SET} on the hub has no revision 'v9'"),
-        ("someone/else", "top.json", None, r"cannot fetch top.json .*\(RepositoryNotFoundError\); fix that"),
-        ("no such/name", "top.json", None, r"cannot fetch top.json .*\(HFValidationError\); fix that"),
+        (SET, "gone.json", f"the data set {SET}@{COMMIT[:12]} has no file gone.json"),
+        ("someone/else", "top.json", "the hub has no data set someone/else, or you have no access to it"),
+        ("no such/name", "top.json", "'no such/name' cannot be a data set on the hub"),
     ],
 )
-def test_what_the_hub_does_not_have_is_one_line(
-    hub: HubServer, repository: str, name: str, revision: str | None, complaint: str
-) -> None:
-    with pytest.raises(UserError, match=complaint) as caught:
-        fetch_file(repository, name, revision)
+def test_what_the_hub_does_not_have_is_one_line(hub: HubServer, repository: str, name: str, complaint: str) -> None:
+    with pytest.raises(NotFetched, match=complaint) as caught:
+        newest("dataset", repository).file(name)
     assert isinstance(caught.value, NotOnHub) == (name == "gone.json")
+
+
+def test_a_commit_that_the_hub_does_not_have_is_one_line(hub: HubServer) -> None:
+    with pytest.raises(NotFetched, match=f"the data set {SET} on the hub has no revision 'v9'"):
+        Repository("dataset", SET, "v9").file("top.json")
 
 
 def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path) as closed:
         pass
     use_hub(monkeypatch, closed.url, tmp_path / "cache")
-    with pytest.raises(NotFetched, match=r"cannot fetch top.json .*; fix that and run the same command again$"):
-        fetch_file(SET, "top.json")
-    assert file_names(SET, "data") == []
+    with pytest.raises(NotFetched, match=f"^the data set {SET} is not .* cannot be asked .*; try again, or run"):
+        newest("dataset", SET).file("top.json")
 
 
 def test_a_failing_hub_is_one_line(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.failing = True
-    with pytest.raises(UserError, match=r"cannot fetch top.json .*; fix that"):
-        fetch_file(SET, "top.json")
-
-
-def test_the_files_of_a_folder_are_listed(hub: HubServer) -> None:
-    assert file_names(SET, "data/v1") == ["deep.jsonl"]
-    assert file_names(SET, "nowhere") == []
+    with pytest.raises(UserError, match=r"cannot be asked \(HfHubHTTPError\); try again"):
+        newest("dataset", SET).file("top.json")
 
 
 def test_the_hub_is_the_one_that_the_environment_names(hub: HubServer, tmp_path: Path) -> None:
-    code = f"from harness.models.hub import fetch_file; print(fetch_file({SET!r}, 'top.json').path.read_text())"
+    code = f"from harness.models.hub import newest; print(newest('dataset', {SET!r}).file('top.json').read_text())"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[1]\n"
@@ -96,33 +91,33 @@ def test_an_unreachable_hub_is_given_up_without_retries_and_in_silence(tmp_path:
     with serving(tmp_path) as closed:
         pass
     code = f"""
-from harness.models.hub import fetch_file
+from harness.models.hub import newest
 from harness.errors import UserError
 try:
-    fetch_file({SET!r}, "top.json")
+    newest("dataset", {SET!r}).file("top.json")
 except UserError as error:
     print(error)
 """
     environment = {**os.environ, "HF_ENDPOINT": closed.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert "cannot fetch top.json" in done.stdout and "(ConnectError)" in done.stdout
+    assert "is not completely in the local cache" in done.stdout and "(ConnectError)" in done.stdout
     assert done.stderr == "", "huggingface_hub speaks of each retry"
 
 
 def test_a_fetched_file_is_found_when_the_hub_is_gone(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fetch_file(SET, "top.json")
+    first = newest("dataset", SET).file("top.json")
     with serving(tmp_path) as closed:
         pass
     monkeypatch.setenv("HF_ENDPOINT", closed.url)
-    assert fetch_file(SET, "top.json") == first
+    assert newest("dataset", SET).file("top.json") == first
 
 
 def test_a_gated_data_set_is_one_line(hub: HubServer) -> None:
     hub.gated.add(SET)
     with pytest.raises(UserError, match=f"the data set {SET} is gated: accept its terms"):
-        fetch_file(SET, "top.json")
+        newest("dataset", SET).file("top.json")
 
 
 @pytest.mark.parametrize(
@@ -159,8 +154,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_offline_a_file_that_was_not_fetched_is_one_line_that_names_prefetch(hub: HubServer, offline: None) -> None:
-    with pytest.raises(UserError, match=r"cannot fetch top.json .*; run `harness prefetch` where there is a network$"):
-        fetch_file(SET, "top.json")
+    with pytest.raises(UserError, match="the hub is not asked offline; run `harness prefetch`"):
+        newest("dataset", SET).file("top.json")
     assert hub.requests == []
 
 

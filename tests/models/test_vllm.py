@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import torch
 
-from harness.engine.main_memory import MainMemory
 from harness.engine.pipeline import run
 from harness.engine.store import Store
 from harness.errors import UserError
@@ -174,39 +173,6 @@ def test_what_vllm_refuses_is_one_line(fake_vllm: None, llama3: Path, monkeypatc
     monkeypatch.setattr(sys.modules["vllm"], "LLM", refuse)
     with pytest.raises(UserError, match=r"^vLLM cannot run the model in .*tiny: Model arch.* not supported for now$"):
         VllmGenerator(llama3)
-
-
-def test_too_little_memory_is_said_before_the_engine_starts(
-    fake_vllm: None, llama3: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backend, "main_memory", lambda: MainMemory(2**30, 2**30))
-    monkeypatch.setattr(sys.modules["vllm"], "LLM", None)
-    with pytest.raises(UserError, match=r"vLLM needs 2\.0 GiB for tiny, and this machine has 1\.0 GiB left; end"):
-        VllmGenerator(llama3)
-    a_gpu = SimpleNamespace(is_cpu=lambda: False, get_device_total_memory=lambda: 2**10)
-    monkeypatch.setattr(sys.modules["vllm.platforms"], "current_platform", a_gpu)
-    monkeypatch.setattr(backend.subprocess, "run", raises(FileNotFoundError("nvidia-smi")))
-    with pytest.raises(UserError, match=r"a GPU has 0\.0 GiB free; end what else takes it, or take a smaller model,"):
-        VllmGenerator(llama3)
-
-
-def test_the_gpu_memory_that_counts_is_what_is_free_on_the_fullest(
-    fake_vllm: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[str]] = []
-
-    def smi(command: list[str], **_: Any) -> SimpleNamespace:
-        asked.append(command)
-        return SimpleNamespace(stdout="30720\n2048\n1024\n")
-
-    monkeypatch.setattr(backend.subprocess, "run", smi)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    assert [backend._gpu_memory(gpus) for gpus in (1, 2, 3)] == [30.0, 2.0, 1.0]
-    assert asked[0][-2:] == ["-i", "4,5,6"]
-    a_gpu = SimpleNamespace(get_device_total_memory=lambda: 80 * 2**30)
-    monkeypatch.setattr(sys.modules["vllm.platforms"], "current_platform", a_gpu)
-    monkeypatch.setattr(backend.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="[N/A]\n"))  # MIG
-    assert backend._gpu_memory(1) == 80.0
 
 
 def raises(error: Exception) -> Callable[..., Any]:

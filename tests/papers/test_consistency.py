@@ -10,20 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from harness.papers import (
-    Claim,
-    Comparison,
-    MethodRow,
-    Paper,
-    ScoreColumn,
-    ScoreTable,
-    WinRateTable,
-    load_exhibit,
-    load_exhibits,
-    load_paper,
-)
+from harness.papers.claims import Claim, Comparison
 from harness.papers.consistency import Finding, check_paper, findings, format_findings
-from harness.papers.paper import Disagreement, TextStatement
+from harness.papers.loading import load_exhibit, load_exhibits, load_paper
+from harness.papers.paper import Disagreement, Paper, TextStatement
+from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
+from harness.papers.win_rates import WinRateTable
 from harness.run.claims import Families
 from tests.command import Harness
 

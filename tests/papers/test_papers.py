@@ -10,22 +10,15 @@ import pytest
 from harness.commands.listing import listing
 from harness.errors import UserError
 from harness.experiments import Request, build_experiments
-from harness.papers import (
-    EVEN,
-    AnyExhibit,
-    HistogramFigure,
-    ScoreTable,
-    WinRateTable,
-    exhibit_names,
-    find_exhibit,
-    load_deviations,
-    load_exhibit,
-    load_exhibits,
-    load_paper,
-    loading,
-    paper_file,
-    papers,
-)
+from harness.papers import loading
+from harness.papers.claims import EVEN
+from harness.papers.folders import paper_file, papers
+from harness.papers.histograms import HistogramFigure
+from harness.papers.kinds import AnyExhibit
+from harness.papers.loading import exhibit_names, load_deviations, load_exhibit, load_exhibits, load_paper
+from harness.papers.names import find_exhibit
+from harness.papers.scores import ScoreTable
+from harness.papers.win_rates import WinRateTable
 from harness.recipes.loading import load_recipe
 from harness.recipes.registries import EVALS
 
@@ -92,8 +85,6 @@ def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_paper
         ("/table3", "unknown experiment '/table3'; did you mean 'table3'"),
         ("../sgpo/table3", r"unknown experiment '../sgpo/table3'; did you mean 'sgpo/table3'\?"),
         ("two", r"two is a paper; name an exhibit of it, or two/all for all of them$"),
-        ("two/table4", "there is no experiment 'two/table4': a table or figure without results of a run has none"),
-        ("sgpo/table8", "sgpo/table8 shows examples, drawn anew; it is part of the experiment 'samples'$"),
     ],
 )
 def test_what_no_exhibit_is_called_is_answered_with_the_nearest(others: Path, text: str, complaint: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.papers import find_exhibit
+from harness.papers.names import find_exhibit
 from harness.recipes.registries import EVALS, METHODS
 from tests.command import Harness
 from tests.plugins import install

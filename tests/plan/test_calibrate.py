@@ -7,7 +7,7 @@ import pytest
 
 from harness.plan import calibrate as module
 from harness.plan.command import PlanOptions, plan_run
-from harness.plan.hardware import CALIBRATION, MEASURED_HERE, load_hardware, speed, with_calibration
+from harness.plan.hardware import CALIBRATION, MEASURED_HERE, load_hardware, speed
 from harness.run.options import Choice
 
 
@@ -22,7 +22,7 @@ def test_what_is_measured_is_what_plans_then_reckon_with(
     told = capsys.readouterr().err
     for kind in ("sft", "preference", "generation", "likelihood"):
         assert f"{kind}: " in told
-        found = speed(with_calibration(load_hardware(), tmp_path), MEASURED_HERE, kind, 244_928)  # type: ignore[arg-type]
+        found = speed(load_hardware(tmp_path), MEASURED_HERE, kind, 244_928)  # type: ignore[arg-type]
         assert 10 < found.tokens_per_second.expected < 1e7
     again = json.loads(plan_run("table3", choice, tmp_path, PlanOptions(), as_json=True))
     assert again["device_seconds"] == measured["device_seconds"]

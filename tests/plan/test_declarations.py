@@ -15,15 +15,13 @@ from harness.engine.limits import Limits
 from harness.engine.store import Store
 from harness.experiments import Request, build_experiments
 from harness.experiments.scores import ScoresExperiment
-from harness.plan.expected import step_costs
-from harness.plan.rows import GraphEstimates
-from harness.plan.steps import optimizer_steps
+from harness.plan.forecast import step_costs
+from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import JudgeRole
 from harness.records import Message
 from harness.steps.cost import Asking, Likelihood, Training, UnknownCost, chat_tokens
 from harness.steps.data import data, first_responses
 from harness.steps.draw import drawn_responses
-from harness.steps.estimates import load_estimates
 from harness.steps.held_out import pairs_between
 from harness.training.job import LOSSES
 from tests.chat_server import ChatServer, hashed_answer
@@ -55,11 +53,11 @@ class Made:
 
     @property
     def before(self) -> GraphEstimates:
-        return GraphEstimates(None, load_estimates())
+        return GraphEstimates(None)
 
     @property
     def after(self) -> GraphEstimates:
-        return GraphEstimates(self.store, load_estimates())
+        return GraphEstimates(self.store)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +195,7 @@ def undeclared_answers(out: Output, *, prompts: Artifact) -> None:
 
 @pytest.mark.parametrize("estimate", ["cost", "rows"])
 def test_a_step_that_declares_nothing_is_unknown_and_so_is_what_follows(estimate: str) -> None:
-    graph = GraphEstimates(None, load_estimates())
+    graph = GraphEstimates(None)
     undeclared = undeclared_answers(prompts=data("mini:demonstrations", 3))
     with pytest.raises(UnknownCost):
         getattr(graph, estimate)(undeclared)
@@ -207,7 +205,7 @@ def test_a_step_that_declares_nothing_is_unknown_and_so_is_what_follows(estimate
 
 
 def test_the_plan_says_which_step_declares_nothing(store: Store) -> None:
-    cost = step_costs(load_tiny_recipe("mini"), store, Limits()).of(
+    cost = step_costs(load_tiny_recipe("mini"), store.root, store, Limits()).of(
         undeclared_answers(prompts=data("mini:demonstrations", 3))
     )
     assert (cost.unknown, cost.devices, cost.work) == ("its step declares no cost", 0, "generation")

@@ -14,7 +14,7 @@ import pytest
 from harness.engine.artifacts import ancestry
 from harness.engine.store import Store
 from harness.experiments import build_experiments
-from harness.papers import exhibit_names
+from harness.papers.loading import exhibit_names
 from harness.plan.text import MAX_WIDTH, MIN_WIDTH
 from harness.run.options import Choice
 from tests.cli.test_app import assert_refused

@@ -16,7 +16,6 @@ from harness.plan.hardware import (
     Throughput,
     load_hardware,
     speed,
-    with_calibration,
 )
 from harness.steps.estimates import load_estimates
 
@@ -90,13 +89,13 @@ def test_the_packaged_table_is_in_order_and_cites_each_source() -> None:
 
 
 def test_without_a_calibration_nothing_changes(tmp_path: Path) -> None:
-    assert with_calibration(load_hardware(), tmp_path) == load_hardware()
+    assert load_hardware(tmp_path) == load_hardware()
 
 
 def test_a_calibration_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / CALIBRATION).write_text('{"speed": 3}')
     with pytest.raises(UserError, match=r"calibration.json"):
-        with_calibration(load_hardware(), tmp_path)
+        load_hardware(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evals.base import BaselineOptions
-from harness.preflight.data import Overlap, check_overlap, check_rows, data_checks, overlap
+from harness.preflight.data import check_overlap, check_rows, data_checks, overlap
 from harness.recipes.recipe import Recipe
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.data import DataRole
@@ -21,27 +21,27 @@ def response(text: str, answer: str = "an answer", number: int = 0) -> Response:
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [
-        (SENTENCE, Overlap(1, 0)),
-        (f"  {SENTENCE.upper()}\n", Overlap(1, 0)),
-        (f"{SENTENCE} and why", Overlap(0, 1)),  # 8 sequences of 8 words, two of them new
-        (SENTENCE.replace("capital", "river"), Overlap(0, 0)),  # one word, and no sequence is left but the last ones
-        (SENTENCE + " and why it is so and not otherwise at all", Overlap(0, 0)),
-        ("what is it ?", Overlap(0, 0)),
+        (SENTENCE, (1, 0)),
+        (f"  {SENTENCE.upper()}\n", (1, 0)),
+        (f"{SENTENCE} and why", (0, 1)),  # 8 sequences of 8 words, two of them new
+        (SENTENCE.replace("capital", "river"), (0, 0)),  # one word, and no sequence is left but the last ones
+        (SENTENCE + " and why it is so and not otherwise at all", (0, 0)),
+        ("what is it ?", (0, 0)),
     ],
 )
-def test_the_same_and_nearly_the_same_prompts_are_found(prompt: str, expected: Overlap) -> None:
+def test_the_same_and_nearly_the_same_prompts_are_found(prompt: str, expected: tuple[int, int]) -> None:
     assert overlap([prompt], [SENTENCE, "something else altogether"]) == expected
 
 
 def test_pieces_from_several_training_prompts_are_no_copy() -> None:
     words = SENTENCE.split()
     pieces = [" ".join(words[start : start + 8]) for start in range(len(words) - 7)]
-    assert overlap([SENTENCE], pieces) == Overlap(0, 0)
-    assert overlap([SENTENCE], [*pieces, f"so {SENTENCE}"]) == Overlap(0, 1)
+    assert overlap([SENTENCE], pieces) == (0, 0)
+    assert overlap([SENTENCE], [*pieces, f"so {SENTENCE}"]) == (0, 1)
 
 
 def test_short_prompts_are_compared_as_wholes() -> None:
-    assert overlap(["what is it ?", "what is that ?"], ["What is it ?"]) == Overlap(1, 0)
+    assert overlap(["what is it ?", "what is that ?"], ["What is it ?"]) == (1, 0)
 
 
 def test_earlier_turns_count_as_training_prompts() -> None:

@@ -10,10 +10,9 @@ import pytest
 from harness.engine.compute import Compute
 from harness.engine.store import Store
 from harness.errors import HarnessError, UserError
-from harness.preflight import automatic
-from harness.preflight.automatic import MAX_ROWS, preflight, summary
+from harness.preflight import doctor as module
 from harness.preflight.check import Check
-from harness.preflight.doctor import ALL, FREE, run_checks
+from harness.preflight.doctor import ALL, FREE, MAX_ROWS, preflight, run_checks, summary
 from harness.recipes.recipe import Recipe
 from harness.run import options
 from tests.command import Harness
@@ -99,7 +98,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(context)
         return [Check("ok", "disk", "enough"), Check("warning", "rows", "some are twice")]
 
-    monkeypatch.setattr(automatic, "_apart", apart)
+    monkeypatch.setattr(module, "_apart", apart)
     return seen
 
 
@@ -145,7 +144,7 @@ def test_a_run_that_would_fail_is_stopped_before_anything_is_made(
 
 
 def test_a_process_that_dies_is_told(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    monkeypatch.setattr(automatic, "_look", dies)
+    monkeypatch.setattr(module, "_look", dies)
     with pytest.raises(HarnessError, match="ended without a result; run `harness doctor`"):
         preflight(*run_of(make_context()))
 

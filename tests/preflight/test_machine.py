@@ -10,12 +10,10 @@ import pytest
 
 from harness.engine.compute import Compute, Resources
 from harness.models.memory import GIB
-from harness.plan.expected import step_costs
-from harness.plan.forecast import disk_needs
+from harness.plan.forecast import disk_needs, step_costs
 from harness.preflight import machine as module
 from harness.preflight.machine import LocalMachine, local_machine, machine_checks
 from harness.recipes.recipe import ModelRole, Recipe
-from harness.steps.estimates import load_estimates
 from tests.preflight.conftest import MakeContext, by_name
 
 ROOMY = LocalMachine(processors=2, memory=64 * GIB, free_memory=60 * GIB)
@@ -195,8 +193,8 @@ def test_without_a_gpu_a_large_model_is_no_matter_of_warnings(make_context: Make
 
 def test_disk_and_memory_are_those_of_the_plan(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     context = make_context(compute=Compute(save_every=10))
-    costs = step_costs(context.scale, context.store, context.limits)
-    needs = disk_needs([costs.of(each) for each in context.missing], context.scale, load_estimates())
+    costs = step_costs(context.scale, context.store.root.parent, context.store, context.limits)
+    needs = disk_needs([costs.of(each) for each in context.missing], context.scale)
     peak = sum(need.bytes for need in needs)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=int(peak) - 1))
     assert by_name(machine_checks(context, ROOMY))["disk"].state == "failure"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from harness.config.codec import encode
-from harness.papers import ScoreTable, load_exhibit, load_paper
 from harness.papers.consistency import check_paper
+from harness.papers.loading import load_exhibit, load_paper
+from harness.papers.scores import ScoreTable
 from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
 from harness.results.curves import Course, StageCurves, write_curves
 from harness.results.manifest import parse_manifest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evals.stats.comparison import PairedDifference, SeedSpread, interval
 from evals.stats.multiplicity import SIGNIFICANCE
-from harness.papers import EVEN
+from harness.papers.claims import EVEN
 from tests import test_claims_decided as made_up
 from tests.test_claims_decided import claim, decided, exhibit
 

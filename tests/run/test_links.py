@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from harness.engine.artifact_folder import removed
 from harness.engine.artifacts import Artifact
-from harness.engine.removed import removed
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.results.verdicts import verdicts_file

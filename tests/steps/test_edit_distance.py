@@ -9,11 +9,10 @@ from harness.engine.store import RECORD, Store
 from harness.errors import UserError
 from harness.records import Prompt, Response
 from harness.steps.data import model
-from harness.steps.edit_distance import EditDistance, edit_distance, levenshtein, normalised
+from harness.steps.edit_distance import EditDistance, distance_between, edit_distance
 from tests.steps.given import answers, given_responses, made
 
 TEXTS = st.text(alphabet="abé 👍\n", max_size=12)
-WORDS = st.lists(st.sampled_from(["the", "sky", "is", "blue", "."]), max_size=8)
 
 
 def naive_levenshtein(first: Sequence[object], second: Sequence[object]) -> int:
@@ -27,37 +26,15 @@ def naive_levenshtein(first: Sequence[object], second: Sequence[object]) -> int:
 
 
 @given(first=TEXTS, second=TEXTS)
-def test_characters_equal_the_naive_table(first: str, second: str) -> None:
-    assert levenshtein(first, second) == naive_levenshtein(first, second)
-
-
-@given(first=WORDS, second=WORDS)
-def test_tokens_equal_the_naive_table(first: list[str], second: list[str]) -> None:
-    assert levenshtein(first, second) == naive_levenshtein(first, second)
-
-
-@given(first=st.lists(st.integers(0, 200_000)), second=st.lists(st.integers(0, 200_000)))
-def test_token_ids_equal_the_naive_table(first: list[int], second: list[int]) -> None:
-    assert levenshtein(first, second) == naive_levenshtein(first, second)
-
-
-@given(first=TEXTS, second=TEXTS, third=TEXTS)
-def test_it_is_a_distance(first: str, second: str, third: str) -> None:
-    assert levenshtein(first, second) == levenshtein(second, first)
-    assert (levenshtein(first, second) == 0) == (first == second)
-    assert levenshtein(first, third) <= levenshtein(first, second) + levenshtein(second, third)
-
-
-@given(first=TEXTS, second=TEXTS)
-def test_it_lies_between_the_difference_in_length_and_the_longer_length(first: str, second: str) -> None:
-    distance = levenshtein(first, second)
-    assert abs(len(first) - len(second)) <= distance <= max(len(first), len(second))
-    assert 0 <= normalised(distance, first, second) <= 1
+def test_both_counts_equal_the_naive_table(first: str, second: str) -> None:
+    found = distance_between("1", first, second, str.split)
+    assert found.characters == naive_levenshtein(first, second)
+    assert found.tokens == naive_levenshtein(first.split(), second.split())
+    assert 0 <= found.characters_normalised <= 1 and 0 <= found.tokens_normalised <= 1
 
 
 def test_a_known_distance() -> None:
-    assert levenshtein("kitten", "sitting") == 3
-    assert normalised(3, "kitten", "sitting") == pytest.approx(3 / 7)
+    assert distance_between("1", "kitten", "sitting", list) == EditDistance("1", 3, 3 / 7, 3, 3 / 7)
 
 
 def test_texts_are_joined_by_prompt_and_the_others_counted(store: Store) -> None:

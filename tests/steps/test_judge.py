@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.endpoints import judges
+from harness.endpoints.judges import CountedJudge
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
@@ -79,7 +79,10 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeJudge], FakeJudge]:
     """Puts a fake in the place of every judge."""
 
     def put(fake: FakeJudge) -> FakeJudge:
-        monkeypatch.setattr(judges, "load_judge", lambda reference, limits, kept, note: fake)
+        monkeypatch.setattr(
+            "harness.steps.judge.load_judge",
+            lambda reference, limits, kept, note: CountedJudge(fake, reference, note),
+        )
         return fake
 
     return put

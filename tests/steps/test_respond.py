@@ -7,18 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.artifacts import Artifact, Tracker, ancestry
 from harness.engine.compute import Compute
 from harness.engine.progress import Event, Note
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.roles import read_role
-from harness.models import hf, references
+from harness.models import hf
 from harness.models.generator import Completion, Conversation, ProgressCallback, Sampling, ignore
 from harness.models.openai_teacher import NO_ANSWER
 from harness.recipes.loading import load_recipe
 from harness.records import Message, Prompt, Response
-from harness.steps import respond as module
 from harness.steps.data import data, model
 from harness.steps.respond import longest_first, prompt_seed, refine, respond
 from harness.steps.train import improver_examples
@@ -61,7 +60,7 @@ class FakeGenerator:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, generator: FakeGenerator) -> None:
-    monkeypatch.setattr(references, "load_generator", lambda reference, engine, compute: generator)
+    monkeypatch.setattr("harness.steps.respond.load_generator", lambda reference, engine, compute: generator)
 
 
 @pytest.fixture
@@ -222,7 +221,7 @@ def test_progress_counts_each_row_once_though_some_end_before_their_batch(
     store: Store, fake: FakeGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
-    monkeypatch.setattr(module.Tracker, "advance", lambda self, count=1: heard.append(count))
+    monkeypatch.setattr(Tracker, "advance", lambda self, count=1: heard.append(count))
     made(store, respond(model=model("mini:teacher"), prompts=asked(10), sampling=PAPER, seed=0))
     assert heard == [1, 3, 1, 3, 1, 1]
 
@@ -335,7 +334,7 @@ def test_a_turn_before_the_prompt_is_shown_and_the_engine_is_the_samplings(
         loaded.append((reference, engine, compute))
         return generator
 
-    monkeypatch.setattr(references, "load_generator", load)
+    monkeypatch.setattr("harness.steps.respond.load_generator", load)
     before = (Message("user", "hello"), Message("assistant", "yes?"))
     prompts = given_responses(rows=(Response(Prompt("a", "and now?", before), "", "nobody"),))
     sampling = Sampling(0.7, 0.9, 40, "vllm")

@@ -2,15 +2,16 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count, islice
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.endpoints.credentials import VARIABLE
 from harness.endpoints.endpoint import (
     Problem,
+    ask,
     connection_problem,
     endpoint_client,
     is_transient,
@@ -27,6 +28,7 @@ from harness.endpoints.retries import Retries, retry_after
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from openai import AsyncOpenAI
     from openai.types import Batch
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ _MAX_BATCHES = 10_000
 """That are looked through, the latest first: some servers give the same page again and again."""
 _MAX_ANSWER_BYTES = 2**24
 """Of what is no file: a batch, a list of batches."""
+_MAX_FILE_BYTES, _MAX_FILE_SECONDS = 2**31, 3600.0
+"""Of a batch's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,51 +73,55 @@ class BatchApi:
     ) -> None:
         self._reference, self._key, self._retries, self._note = reference, key, retries, note
         self._timeout_seconds = timeout_seconds
-        self._client = endpoint_client(reference, key, timeout_seconds, _MAX_ANSWER_BYTES)
         self._answered = False
 
     def upload(self, content: bytes) -> str:
         """Return the id of a new input file."""
         name = f"harness-{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
-        return self._with_retries(lambda: self._id(self._client.files.create(file=(name, content), purpose="batch")))
+
+        async def create(client: "AsyncOpenAI") -> str:
+            return self._id(await client.files.create(file=(name, content), purpose="batch"))
+
+        return self._with_retries(create)
 
     def create(self, file_id: str, *, first_attempt: bool) -> str:
         """Return the id of the one batch of the input file.
 
         After the first attempt, here or in a run that was killed, there may be one whose id never arrived.
         """
-        batches = self._client.batches
         attempts = count(0 if first_attempt else 1)
 
-        def find_or_create() -> str:
+        async def find_or_create(client: "AsyncOpenAI") -> str:
+            left = _MAX_BATCHES
             if next(attempts):
-                for batch in islice(batches.list(limit=100), _MAX_BATCHES):
+                async for batch in client.batches.list(limit=100):
+                    left -= 1
                     if batch.input_file_id == file_id:
                         return self._id(batch)
-            return self._id(batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h"))
+                    if not left:
+                        break
+            made = await client.batches.create(input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h")
+            return self._id(made)
 
         return self._with_retries(find_or_create)
 
     def batch(self, batch_id: str) -> "Batch":
         """Return the batch as it stands."""
 
-        def retrieve() -> "Batch":
-            batch = self._client.batches.retrieve(batch_id)
+        async def retrieve(client: "AsyncOpenAI") -> "Batch":
+            batch = await client.batches.retrieve(batch_id)
             if self._id(batch) != batch_id or not isinstance(batch.status, str):
                 raise ValueError(f"not the batch {batch_id}")
             return batch
 
         return self._with_retries(retrieve)
 
-    def rows(self, batch: "Batch", most_bytes: int) -> tuple[dict[str, BatchRow], bool]:
-        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came.
-
-        Neither file is read beyond `most_bytes`.
-        """
+    def rows(self, batch: "Batch") -> tuple[dict[str, BatchRow], bool]:
+        """Return the rows of an ended batch's output and errors by custom id, and whether all of them came."""
         completed = getattr(batch.request_counts, "completed", 0)
         at_least = completed if isinstance(completed, int) else 0
-        errors, errors_whole = self._lines(batch.error_file_id, 0, most_bytes)
-        output, output_whole = self._lines(batch.output_file_id, at_least, most_bytes)
+        errors, errors_whole = self._lines(batch.error_file_id, 0)
+        output, output_whole = self._lines(batch.output_file_id, at_least)
         rows = {line["custom_id"]: self._row(line) for line in (*errors, *output)}
         return rows, errors_whole and output_whole
 
@@ -127,11 +135,11 @@ class BatchApi:
             raise ValueError("no id")
         return made.id
 
-    def _lines(self, file_id: str | None, at_least: int, most_bytes: int) -> tuple[list[dict[str, Any]], bool]:
+    def _lines(self, file_id: str | None, at_least: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the lines of a file, and whether it came whole, which is tried as often as the retries say."""
         readable: list[dict[str, Any]] = []
         for attempt in range(1, self._retries.attempts + 1):
-            content = self._content(file_id, most_bytes) if file_id else b""
+            content = self._content(file_id) if file_id else b""
             # not splitlines(), which also splits at characters that stand in the replies
             texts = content.decode("utf-8", "replace").split("\n")
             lines = [self._parsed(text) for text in texts if text.strip()]
@@ -141,10 +149,11 @@ class BatchApi:
             time.sleep(self._retries.delay(attempt, None, random.random()))
         return readable, False
 
-    def _content(self, file_id: str, most_bytes: int) -> bytes:
-        client = endpoint_client(self._reference, self._key, self._timeout_seconds, most_bytes, is_download=True)
-        with client:
-            return self._with_retries(lambda: client.files.content(file_id).content)
+    def _content(self, file_id: str) -> bytes:
+        async def load(client: "AsyncOpenAI") -> bytes:
+            return (await client.files.content(file_id)).content
+
+        return self._with_retries(load, is_file=True)
 
     def _parsed(self, line: str) -> dict[str, Any] | None:
         try:
@@ -166,8 +175,8 @@ class BatchApi:
         is_refusal = found.status >= 400 and not is_transient(found.status)
         return BatchRow(failure=reason, refusal=reason if is_refusal else "")
 
-    def _with_retries(self, call: Callable[[], T]) -> T:
-        """Return what `call` returns, repeating it while its failure is retryable.
+    def _with_retries(self, call: Callable[["AsyncOpenAI"], Awaitable[T]], *, is_file: bool = False) -> T:
+        """Return what `call` gets, repeating it while its failure is retryable.
 
         Raises UserError where it is refused, or goes on failing.
 
@@ -176,16 +185,17 @@ class BatchApi:
         """
         from openai import APIConnectionError, APIResponseValidationError, APIStatusError
 
-        from harness.endpoints.http_clients import UnboundedAnswer
+        from harness.endpoints.http_client import UnboundedAnswer
 
         failures = (APIStatusError, APIConnectionError, APIResponseValidationError, UnboundedAnswer)
         of_no_batch_api = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+        bounds = (_MAX_FILE_BYTES, _MAX_FILE_SECONDS) if is_file else (_MAX_ANSWER_BYTES, self._timeout_seconds)
         started, attempt = time.monotonic(), 0
         silence = Silence(started)
         while True:
             attempt += 1
             try:
-                found = call()
+                found = ask(endpoint_client(self._reference, self._key, self._timeout_seconds, *bounds), call)
             except (*failures, *of_no_batch_api) as error:
                 failure, asked_to_wait = self._retryable_failure(error)
             else:
@@ -205,7 +215,7 @@ class BatchApi:
         """
         from openai import APIConnectionError, APIStatusError
 
-        from harness.endpoints.http_clients import UnboundedAnswer
+        from harness.endpoints.http_client import UnboundedAnswer
 
         if isinstance(error, APIStatusError):
             self._answered = True

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_SUFFIX = ".batches.jsonl"
-_MAX_BYTES = 2**31
+SUFFIX = ".batches.jsonl"
+"""What stands behind the name of a record of replies in that of its journal."""
 
 
 @dataclass(slots=True)
@@ -22,8 +22,6 @@ class Submission:
     most_usd: float
     open: set[str] = field(default_factory=set)
     batch_id: str = ""
-    most_bytes: int = _MAX_BYTES
-    """What its output can be; by default more than any that a line without it stands for."""
 
 
 class Journal:
@@ -43,11 +41,10 @@ class Journal:
                 _take(line, submissions)
         return [submission for submission in submissions.values() if submission.open]
 
-    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float, most_bytes: int) -> Submission:
+    def uploaded(self, file_id: str, keys: Iterable[str], run_id: str, most_usd: float) -> Submission:
         """Record that an input file is uploaded; nothing is charged for it."""
-        submission = Submission(file_id, run_id, most_usd, set(keys), most_bytes=most_bytes)
-        fields = {"run_id": run_id, "most_usd": most_usd, "most_bytes": most_bytes}
-        self._append("uploaded", submission, keys=sorted(submission.open), **fields)
+        submission = Submission(file_id, run_id, most_usd, set(keys))
+        self._append("uploaded", submission, keys=sorted(submission.open), run_id=run_id, most_usd=most_usd)
         return submission
 
     def created(self, submission: Submission, batch_id: str) -> None:
@@ -85,23 +82,11 @@ def _take(line: Mapping[str, Any], submissions: dict[str, Submission]) -> None:
     """Add a line to the submissions by file. Raises the errors of reading a line of another layout."""
     file_id = str(line["file_id"])
     if line["kind"] == "uploaded":
-        most_bytes = int(line.get("most_bytes", _MAX_BYTES))
-        submissions[file_id] = Submission(
-            file_id, str(line["run_id"]), float(line["most_usd"]), set(map(str, line["keys"])), most_bytes=most_bytes
-        )
+        keys = set(map(str, line["keys"]))
+        submissions[file_id] = Submission(file_id, str(line["run_id"]), float(line["most_usd"]), keys)
     elif file_id not in submissions:  # somebody deleted its first line, to have it submitted anew
         return
     elif line["kind"] == "created":
         submissions[file_id].batch_id = str(line["batch_id"])
     elif line["kind"] == "settled":
         submissions[file_id].open -= set(line["keys"])
-
-
-def journal_beside(record: Path) -> Journal:
-    """Return the journal of the judge whose replies are in the file `record`."""
-    return Journal(record.with_suffix(_SUFFIX))
-
-
-def journals_in(folder: Path) -> list[Journal]:
-    """Return the journals of all judges whose replies are in `folder`."""
-    return [Journal(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]

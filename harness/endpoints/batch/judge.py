@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.endpoints.batch.api import ENDPOINT, MAX_BYTES, MAX_REQUESTS, BatchApi, BatchRow
-from harness.endpoints.batch.journal import Submission, journal_beside, journals_in
+from harness.endpoints.batch.journal import SUFFIX, Journal, Submission
 from harness.endpoints.cost import Budget, dollars
 from harness.endpoints.credentials import api_key
 from harness.endpoints.judges import print_note
-from harness.endpoints.model_note import ModelNote
 from harness.endpoints.protocol import CallFailure, ChatReply, ChatRequest
 from harness.endpoints.reference import EndpointReference
 from harness.endpoints.reply_cache import RecordedReplies, request_key
 from harness.endpoints.reply_faults import usable
 from harness.endpoints.retries import Retries
-from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, most_row_bytes, parse_reply, request_body
+from harness.endpoints.wire_format import PromptRefused, UnusableAnswer, parse_reply, request_body
 from harness.engine.limits import Limits
 from harness.errors import UserError
 
@@ -67,10 +66,10 @@ class BatchJudge:
 
         Raises UserError where the endpoint's key is missing from the environment.
         """
-        self.name, self._note = reference.model, ModelNote(reference, note)
+        self.name = reference.model
         self._reference, self._limits, self._polling = reference, limits, polling or Polling()
         self._record = RecordedReplies(reply_cache, reference, limits.run_id, on_budget=limits.max_usd is not None)
-        self._journal = journal_beside(self._record.path)
+        self._journal = Journal(self._record.path.with_suffix(SUFFIX))
         self._api = BatchApi(reference, api_key(reference), limits.timeout_seconds, retries or Retries(), note)
 
     def replies(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatReply | CallFailure]]:
@@ -92,8 +91,6 @@ class BatchJudge:
             missing = {key: request for key, request in distinct.items() if key not in recorded}
             submissions = self._submit(missing, recorded.keys())
         for key, outcome in recorded.items():
-            if isinstance(outcome, ChatReply):
-                self._note.hear(outcome.served_model)
             yield from ((place, outcome) for place in places[key])
         refusals = []
         for submission, batch in self._ended(submissions):
@@ -123,8 +120,7 @@ class BatchJudge:
                 self._journal.created(submission, self._api.create(submission.file_id, first_attempt=False))
         for keys, content in _input_files(self._reference, new):
             usd = sum(most_usd[key] for key in keys)
-            most_bytes = sum(most_row_bytes(self._reference, new[key]) for key in keys)
-            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd, most_bytes)
+            submission = self._journal.uploaded(self._api.upload(content), keys, self._record.run_id, usd)
             self._journal.created(submission, self._api.create(submission.file_id, first_attempt=True))
             submissions.append(submission)
         return submissions
@@ -160,8 +156,8 @@ class BatchJudge:
         runs.
         """
         run_id = self._record.run_id
-        journals = journals_in(self._record.path.parent)
-        waiting = [submission for journal in journals for submission in journal.open_submissions()]
+        journals = sorted(self._record.path.parent.glob(f"*{SUFFIX}"))
+        waiting = [submission for journal in journals for submission in Journal(journal).open_submissions()]
         own = sum(submission.most_usd for submission in waiting if submission.run_id == run_id)
         others = [submission.open & missing.keys() for submission in open_ones if submission.run_id != run_id]
         return own + sum(budget.most_usd(missing[key]) for keys in others for key in keys)
@@ -203,7 +199,7 @@ class BatchJudge:
 
         Raises UserError where all were refused.
         """
-        rows, complete = self._api.rows(batch, submission.most_bytes)
+        rows, complete = self._api.rows(batch)
         keys = submission.open & missing.keys()
         with self._record:
             no_row = _NO_ROW[batch.status] if complete else _CUT_SHORT
@@ -231,7 +227,6 @@ class BatchJudge:
                 self._record.add_unusable(request, reason, unusable, self._charge(request, unusable))
             return CallFailure(reason, is_final=isinstance(unusable, PromptRefused))
         self._record.add(request, reply, self._charge(request, reply))
-        self._note.hear(reply.served_model)
         return usable(self._reference, request, reply)
 
     def _charge(self, request: ChatRequest, answer: ChatReply | UnusableAnswer) -> float | None:
