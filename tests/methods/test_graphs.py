@@ -23,7 +23,7 @@ OF_TABLES_4_TO_7 = (
 SGPO_VARIANTS = (*OF_TABLE_3, *OF_TABLES_4_TO_7)
 REFINING_VARIANTS = tuple(name for name in SGPO_VARIANTS if name not in ("sgpo-reference-chosen", "sgpo-no-ref"))
 PREFERENCE_METHODS = ("dpo", "spin", "spin-own-recipe", *SGPO_VARIANTS)
-NAMES = ("sft", *PREFERENCE_METHODS, "improver")
+NAMES = ("sft", *PREFERENCE_METHODS, "improver", "ipo", "rpo", "simpo")
 SCALE = replace(load_recipe("mini"), rates=None)
 """The mini scale with the learning rates of its own file, the same for all variants."""
 STOCHASTIC = ("train_sft", "train_preferences", "respond", "refine")
