@@ -5,7 +5,8 @@
 Both train the same rows from the same weights, in the same order and the same forward passes, with AdamW and clipped
 gradients; the loop computes the loss from the logits with torch alone and logs nothing. Loading, rendering, the
 reference's log-probabilities and saving are left out of both. Tokens are those of the rows, padding left out; DPO's
-are of both answers. The target is a ratio of 0.9 or more. `--json` prints what a table of speeds needs.
+are of both answers, each with its prompt. The target is a ratio of 0.9 or more. `--json` prints what a table of speeds
+needs.
 """
 
 import argparse
@@ -24,9 +25,19 @@ from harness.models.hf import load_checkpoint
 from harness.models.references import checkpoint_folder
 from harness.records import PreferencePair, Response
 from harness.training.batches import EpochBatches, Spread, spread
-from harness.training.dpo import run_dpo
-from harness.training.rows import LENGTH, UNSCORED, ReferenceLogProbability, TrainingRows, preference_rows, sft_rows
-from harness.training.settings import PreferenceSettings, TrainingSettings
+from harness.training.losses import Dpo
+from harness.training.preferences import run_preferences
+from harness.training.rows import (
+    LENGTH,
+    REFERENCE,
+    UNSCORED,
+    PairEncoding,
+    ReferenceLogProbabilities,
+    TrainingRows,
+    preference_rows,
+    sft_rows,
+)
+from harness.training.settings import TrainingSettings
 from harness.training.sft import run_sft
 
 WARM_UP = 2
@@ -62,7 +73,7 @@ def bare(
     batches = list(EpochBatches(rows.dataset[LENGTH][:], how, 0, seed=0))
     clock = Clock()
     for start in range(0, len(batches), how.accumulation):
-        passes = [[rows.dataset[i] for i in batch] for batch in batches[start : start + how.accumulation]]
+        passes = [[rows.dataset[i] for i in batch.rows] for batch in batches[start : start + how.accumulation]]
         whole = sum(scored(row) for batch in passes for row in batch)
         for batch in passes:
             with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
@@ -103,12 +114,18 @@ def sft_loss(model: Any, batch: list[dict[str, Any]], pad: int) -> torch.Tensor:
 
 def dpo_loss(model: Any, batch: list[dict[str, Any]], pad: int) -> torch.Tensor:
     """Summed over pairs."""
-    sides = [(row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids") for row in batch]
-    ids = [[*prompt, *answer] for prompt, answer in sides]
-    labels = [[*[UNSCORED] * len(prompt), *answer] for prompt, answer in sides]
+    sides = [side_of(row, number) for number in (0, 1) for row in batch]
+    ids, labels = [ids for ids, _ in sides], [labels for _, labels in sides]
     chosen, rejected = token_log_probabilities(model, ids, labels, pad).sum(dim=1).chunk(2)
-    reference = torch.tensor([row["ref_chosen_logps"] - row["ref_rejected_logps"] for row in batch])
+    reference = torch.tensor([row[REFERENCE][0] - row[REFERENCE][1] for row in batch])
     return -torch.nn.functional.logsigmoid(BETA * (chosen - rejected - reference.to(chosen.device))).sum()
+
+
+def side_of(row: dict[str, Any], number: int) -> tuple[list[int], list[int]]:
+    """Ids and labels of one sequence of a row's token tree."""
+    ids = [token for token, members in zip(row["ids"], row["members"], strict=True) if members >> number & 1]
+    targets = [token for token, owner in zip(row["targets"], row["owners"], strict=True) if owner == number]
+    return ids, [*[UNSCORED] * (len(ids) - len(targets)), *targets]
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -121,7 +138,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     count = options.batch * (options.steps + WARM_UP)
     examples = [row for row in read_role("demonstrations", count) if isinstance(row, Response)]
     pairs = [row for row in read_role("preference_data", count) if isinstance(row, PreferencePair)]
-    references = [ReferenceLogProbability(pair.prompt.id, -20.0, -20.0) for pair in pairs]
+    references = [ReferenceLogProbabilities(pair.prompt.id, (-20.0, -20.0)) for pair in pairs]
     with tempfile.TemporaryDirectory(prefix="training-") as out:
         given: dict[str, Any] = {"seed": 0, "compute": compute}
 
@@ -129,12 +146,12 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             run_sft(folder, examples, settings, out=Path(out, "sft"), track=lambda *_: clock, **given)
 
         def dpo(clock: Clock) -> None:
-            preference = PreferenceSettings(BETA, settings)
-            run_dpo(folder, pairs, references, preference, out=Path(out, "dpo"), track=lambda *_: clock, **given)
+            to = {"out": Path(out, "dpo"), "track": lambda *_: clock, **given}
+            run_preferences(folder, pairs, references, Dpo(beta=BETA), settings, **to)
 
         kinds = {
             "sft": (sft, sft_rows(examples, tokenizer, options.length), sft_loss),
-            "dpo": (dpo, preference_rows(pairs, references, tokenizer, options.length), dpo_loss),
+            "dpo": (dpo, preference_rows(pairs, references, PairEncoding(tokenizer, options.length)), dpo_loss),
         }
         results = []
         for kind, (train, rows, loss_of) in kinds.items():
@@ -153,7 +170,7 @@ def tokens_of(row: dict[str, Any]) -> int:
     """Tokens that go through the model, padding left out."""
     if "input_ids" in row:
         return len(row["input_ids"])
-    return 2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])
+    return sum(len(side_of(row, number)[0]) for number in (0, 1))
 
 
 def record(kind: str, options: argparse.Namespace, tokens: float, ours: float, theirs: float) -> dict[str, Any]:
@@ -166,7 +183,7 @@ def record(kind: str, options: argparse.Namespace, tokens: float, ours: float, t
         else f"cpu, {torch.get_num_threads()} threads",
         "precision": options.precision,
         "batch": options.batch,
-        "micro_batch": options.micro_batch or options.batch,
+        "micro_batch": spread(options.batch, Compute(micro_batch_size=options.micro_batch)).micro_batch_size,
         "tokens": round(tokens),
         "tokens_per_second": round(tokens / ours, 1),
         "bare_tokens_per_second": round(tokens / theirs, 1),
@@ -180,7 +197,7 @@ def main() -> None:
     parser.add_argument("--model", default="mini:llama", help="a model reference, or a checkpoint folder")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--batch", type=int, default=32, help="the global batch")
-    parser.add_argument("--micro-batch", type=int, help="what one forward pass takes; the whole batch by default")
+    parser.add_argument("--micro-batch", type=int, help="rows of one forward pass")
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
