@@ -344,7 +344,15 @@ def test_cards_say_where_everything_comes_from(name: str) -> None:
     assert card.equations or name == "sft"
     assert {"learning_rate", "epochs"} <= set(card.hyperparameters)
     for value, source in card.hyperparameters.items():
-        named = ("(section", "not stated", "(config.yaml", "(SRPO, appendix", "(github.com", "the recipe's for DPO", "γ/β")
+        named = (
+            "(section",
+            "not stated",
+            "(config.yaml",
+            "(SRPO, appendix",
+            "(github.com",
+            "the recipe's for DPO",
+            "γ/β",
+        )
         assert any(words in source for words in named), value
     assert ("beta" in card.hyperparameters) == (name != "sft")
 

@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.recipes.changes import leaves, merged, nested, split_row, without
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Recipe
-from harness.training.losses import Dpo, Orpo, SimPo
+from harness.training.losses import Dpo, Ipo, Orpo, SimPo
 from tests.command import Harness
 
 MINI = load_recipe("mini")
@@ -66,6 +66,32 @@ def test_later_settings_replace_earlier_ones_one_by_one() -> None:
     assert not found.reference_in_refining  # what makes the variant is not undone
     assert settings(asked, "sgpo-no-ref:rounds=5:beta=1").rounds == 5
     assert settings(asked, "sgpo-no-ref:reference_in_refining=true").reference_in_refining
+
+
+def test_a_setting_can_go_by_its_last_part_alone() -> None:
+    own = settings(MINI, "dpo:beta=0.3:epochs=2")
+    assert own == settings(MINI, "dpo:loss.beta=0.3:training.epochs=2")
+    assert (own.loss, own.training.epochs) == (Dpo(beta=0.3), 2)
+
+
+def test_a_last_part_that_two_groups_have_is_none() -> None:
+    """Of SGPO's two trainings."""
+    with pytest.raises(UserError, match=r"unknown key 'epochs' .known: .*improver.*training"):
+        settings(MINI, "sgpo:epochs=2")
+
+
+def test_another_kind_of_loss_has_nothing_of_the_one_before() -> None:
+    for changes in (
+        ["methods.dpo.loss={kind: simpo, beta: 2.0, gamma: 1.0}"],
+        ["methods.dpo.loss={kind: ipo, beta: 0.2}"],
+    ):
+        changed = settings(load_recipe("mini", changes=changes), "dpo")
+        assert changed.loss in (SimPo(beta=2.0, gamma=1.0), Ipo(beta=0.2))
+        assert changed.training == settings(MINI, "dpo").training
+    with pytest.raises(UserError, match="loss: missing key 'gamma'"):
+        settings(load_recipe("mini", changes=["methods.dpo.loss={kind: simpo, beta: 2.0}"]), "dpo")
+    with pytest.raises(UserError, match="did you mean 'simpo'"):
+        settings(load_recipe("mini", changes=["methods.dpo.loss.kind=simp"]), "dpo")
 
 
 def test_a_chosen_rate_gives_way_to_what_the_user_sets() -> None:
