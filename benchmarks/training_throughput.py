@@ -232,18 +232,19 @@ def plain_scores(policy: Any, batch: Any) -> LogProbabilities:
     """Return the log-probabilities of a batch's sequences, each a row of its own with all its logits."""
     import torch
 
-    members = [(batch.members >> number) & 1 for number in range(batch.sequences)]
-    lengths = torch.stack([each.sum(1) for each in members], 1).flatten()
-    ids = torch.zeros(len(lengths), int(lengths.max()), dtype=torch.long)
-    for number, each in enumerate(members):
-        row, place = each.nonzero(as_tuple=True)
-        ids[row * batch.sequences + number, batch.depths[row, place]] = batch.input_ids[row, place]
+    rows, sequences = batch.tokens.shape
+    lengths = torch.zeros(rows * sequences, dtype=torch.long)
+    ids = torch.zeros(rows * sequences, int(batch.depths.max()) + 1, dtype=torch.long)
+    for number in range(sequences):
+        line, place = ((batch.members >> number) & 1).nonzero(as_tuple=True)
+        owner = batch.rows[line, place] * sequences + number
+        ids[owner, batch.depths[line, place]] = batch.input_ids[line, place]
+        lengths += torch.bincount(owner, minlength=len(lengths))
     mask = (torch.arange(ids.shape[1])[None] < lengths[:, None]).long()
     logits = policy(input_ids=ids, attention_mask=mask, use_cache=False).logits.log_softmax(-1)
     scores = logits[batch.owners, batch.depths.flatten()[batch.places], batch.targets]
-    sums = torch.zeros(len(lengths)).index_add(0, batch.owners, scores)
-    tokens = torch.bincount(batch.owners, minlength=len(lengths))
-    return LogProbabilities(sums.view(-1, batch.sequences), tokens.view(-1, batch.sequences))
+    sums = torch.zeros(rows * sequences).index_add(0, batch.owners, scores)
+    return LogProbabilities(sums.view(rows, sequences), batch.tokens)
 
 
 SIDES: dict[str, Callable[[Work, Path, Sequence[Any], Path], None]] = {"ours": train_ours, "theirs": train_theirs}
