@@ -180,6 +180,33 @@ class HistogramChart:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """A line over optimizer steps; None leaves a gap. `kind` is what it shows, where a panel shows several things."""
+
+    steps: tuple[float, ...]
+    values: tuple[float | None, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePanel:
+    """One small chart of curves. Panels of a column whose `scale` is the same have one axis."""
+
+    row: str
+    column: str
+    curves: tuple[Curve, ...]
+    scale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveChart:
+    """Curves in a grid of panels with `columns`, where a row need not have all of them."""
+
+    columns: tuple[str, ...]
+    panels: tuple[CurvePanel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A drawing that has files of its own, `path` with .pdf, .png and .svg. `alt` says what is to be seen.
 
@@ -189,7 +216,7 @@ class Figure:
     name: str
     caption: str
     alt: str
-    drawing: BarChart | HistogramChart
+    drawing: BarChart | HistogramChart | CurveChart
     beside: bool = False
 
     @property
@@ -333,4 +360,4 @@ class Report:
     @property
     def figures(self) -> list[Figure]:
         """All that is drawn."""
-        return [figure for view in self.exhibits for figure in view.figures]
+        return [block for section in self.all_sections for block in section.blocks if isinstance(block, Figure)]

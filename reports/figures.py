@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.bars import bar_figure
-from reports.blocks import BarChart, Figure
+from reports.blocks import BarChart, CurveChart, Figure
+from reports.curves import curve_figure
 from reports.histogram import histogram_figure
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def to_matplotlib(figure: Figure) -> "Drawn":
     """Return the figure before it is written. Raises UserError for what a histogram cannot show."""
     if isinstance(figure.drawing, BarChart):
         return bar_figure(figure.drawing, INK)
+    if isinstance(figure.drawing, CurveChart):
+        return curve_figure(figure.drawing, INK)
     return histogram_figure(figure.drawing, INK)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from harness.papers.consistency import Finding
+from harness.results.curves import StageCurves
 from harness.results.manifest import Manifest
-from reports import claims, provenance
+from reports import claims, provenance, training
 from reports.blocks import Entries, ExhibitView, Report, Section
 from reports.exhibits import view
 
 
-def build_report(manifest: Manifest) -> Report:
+def build_report(manifest: Manifest, curves: Sequence[StageCurves] = ()) -> Report:
     """Make all that is printed of a run, in any format. Raises UserError for what the paper does not have."""
     views = tuple(view(manifest, result) for result in manifest.results)
     return Report(
@@ -18,7 +19,7 @@ def build_report(manifest: Manifest) -> Report:
         answer=claims.headline(manifest),
         arxiv=manifest.paper.arxiv,
         exhibits=views,
-        sections=tuple(_sections(manifest)),
+        sections=tuple(_sections(manifest, curves)),
         tests=claims.tests(manifest),
         test_records=claims.records(manifest),
         tests_by_verdict=claims.by_verdict(manifest),
@@ -33,9 +34,11 @@ def _title(manifest: Manifest, views: tuple[ExhibitView, ...]) -> str:
     return f"{of}, reproduced at scale {manifest.scale}" + (f" ({less})" if less else "")
 
 
-def _sections(manifest: Manifest) -> list[Section]:
+def _sections(manifest: Manifest, curves: Sequence[StageCurves]) -> list[Section]:
     """Make what is said of the run as a whole; sections that would be empty are left out."""
     found = [claims.section(manifest)] if manifest.claims else []
+    if curves:
+        found.append(training.section(manifest, curves))
     if manifest.deviations:
         found.append(_deviations(manifest))
     if manifest.disagreements:

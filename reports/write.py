@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import replace_file
+from harness.results.curves import read_curves
 from harness.results.manifest import Manifest, read_manifest
 from reports.blocks import Records, Report
 from reports.figures import draw
@@ -26,7 +27,7 @@ def write_report(folder: Path) -> Report:
     two judges, and for a folder that cannot be written.
     """
     manifest = read_manifest(folder)
-    report = build_report(manifest)
+    report = build_report(manifest, read_curves(folder))
     drawings = {figure: draw(figure) for figure in report.figures}
     files: dict[str, bytes] = {name: text.encode("utf-8") for name, text in _texts(report).items()}
     for figure, drawing in drawings.items():

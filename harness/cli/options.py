@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,7 +11,7 @@ import click
 from harness.cli.help import under
 from harness.cli.parameters import EXPERIMENT, MAX_SEED, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
 from harness.config.yaml_files import name_in
-from harness.engine.compute import ExecutorKind
+from harness.engine.compute import ExecutorKind, TrackerKind
 from harness.engine.limits import Limits
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ offline = execution(
 run_dir_option = of_run(
     "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
 )
+TRACK: Mapping[str, Any] = {
+    "type": click.Choice(get_args(TrackerKind)),
+    "help": "The tracker that training curves are handed on to, in RUN-DIR/tracking.",
+}
 
 
 def code_changes_option(*actions: str) -> Callable[..., Any]:
@@ -93,7 +97,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
-_OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store")
+_OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store", "track")
 _OF_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "max_usd", "batch")
 """The options that are fields of `Choice`, of `Compute` and of `Limits`, under their names there."""
 
@@ -164,6 +168,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     ),
     execution("--ray-address", type=TEXT, help="The Ray cluster.  [default: RAY_ADDRESS, else one on this machine]"),
     execution("--store", type=TEXT, help="A URL to share artifacts at, for machines without a common file system."),
+    execution("--track", **TRACK),
 )
 
 

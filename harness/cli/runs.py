@@ -11,6 +11,7 @@ from harness.cli.help import Command, HeadedCommand, under
 from harness.cli.options import (
     RECIPE,
     SCALE,
+    TRACK,
     all_by_default,
     as_json_option,
     choice_options,
@@ -140,6 +141,7 @@ def rates_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--sensitivity", is_flag=True, help="Score at half, the same and twice the chosen rates instead; see docs."
         ),
+        click.option("--track", **TRACK),
         click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]"),
         click.option("--seed", default=1000, show_default=True, type=SEED, help="The rule's; another sets no scale."),
         click.option("--limit", type=Whole(4), help="The most rows of each data set."),
@@ -157,6 +159,7 @@ def choose_rates(
     limit: int | None,
     seed: int,
     run_dir: Path | None,
+    track: str | None,
     sensitivity: bool,
 ) -> None:
     """Choose the rates of a scale, or measure what depends on them."""
@@ -164,7 +167,8 @@ def choose_rates(
     from harness.commands.rates import measure_sensitivity
     from harness.run.options import Choice
 
-    choice = Choice(scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods)
+    compute = {"track": track} if track else {}
+    choice = Choice(scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods, compute=compute)
     run = measure_sensitivity if sensitivity else choose
     run(choice, run_dir or Path("runs") / name_in(scale), click.echo)
 

@@ -17,7 +17,9 @@ from harness.papers.names import find_exhibit
 from harness.papers.scores import ScoreTable
 from harness.plan.forecast import expected_seconds
 from harness.preflight.doctor import preflight
+from harness.results.curves import write_curves
 from harness.results.manifest import write_manifest
+from harness.run.curves import stage_curves
 from harness.run.evidence import tell_stale
 from harness.run.links import link_checkpoints, link_scores
 from harness.run.manifest import build_manifest, keep_fuller_report
@@ -86,7 +88,8 @@ def write_run(
     started: datetime,
     ran: frozenset[str],
 ) -> Report:
-    """Write into `folder` all of a run, from a store that has all targets: manifest, report, verdicts, checkpoints.
+    """Write into `folder` all of a run, from a store that has all targets: manifest, curves, report, verdicts,
+    checkpoints.
 
     Verdicts, with their scores, and checkpoints are links into the store. `ran` holds the keys of the artifacts that
     this run made. A report there that has what this one leaves out is kept beside it. Raises UserError where the folder
@@ -97,6 +100,7 @@ def write_run(
         print(f"{folder} had a report with what this one leaves out: it is kept as {former}", file=sys.stderr)
     link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)
     write_manifest(folder, manifest)
+    write_curves(folder, stage_curves(experiments, request.scale, store))
     report = write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
     link_checkpoints(checkpoints, store, folder / "checkpoints")

@@ -7,6 +7,9 @@ from typing import Literal, get_args
 ExecutorKind = Literal["local", "ray"]
 """Where steps run: in processes of this machine, or on the nodes of a Ray cluster."""
 
+TrackerKind = Literal["tensorboard", "wandb", "trackio"]
+"""What the curves of trainings can be handed on to, by transformers' name and that of its package."""
+
 Work = Literal["light", "asking", "likelihood", "generation", "training"]
 """What a step mostly does: little; waits for an endpoint; or runs a model, which wants an accelerator."""
 
@@ -18,6 +21,15 @@ class Resources:
     gpus: int = 0
     cpus: int = 1
     memory_gb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """The tracker that a training's curves are handed on to, under the name `run`, and the `folder` it writes to."""
+
+    tracker: TrackerKind
+    run: str
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,8 @@ class Compute:
     """The cluster, as ``ray start --head`` says it; by default RAY_ADDRESS, else one that runs here, else a new one."""
     store: str | None = None
     """A URL that fsspec knows, where machines without a common file system share artifacts."""
+    track: TrackerKind | None = None
+    """What the curves of trainings are handed on to while these run."""
 
     def __post_init__(self) -> None:
         if stray := next((kind for kind in self.resources if kind not in get_args(Work)), None):

@@ -3,18 +3,25 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.engine.limits import Limits
 from harness.engine.progress import Advance, EventHandler, Note, silent
 from harness.errors import UserError
 from harness.records import ROWS, encoded, read_rows, write_rows
 
 T = TypeVar("T")
+
+
+TRACKING = "tracking"
+"""The folder beside a store that trackers write to."""
+SHORT_KEY = 8
+"""Digits of a key that tell the runs of a tracker apart."""
 
 
 class Output:
@@ -36,12 +43,20 @@ class Output:
         """How fast this run may ask an endpoint, and how much it may spend."""
         self.compute = compute or Compute()
         """How this machine trains models and asks them."""
+        self.tracking: Tracking | None = None
+        """What the curves of this step's training are handed on to, if it is one and that was asked for."""
         self.counts: dict[str, int | float] = {}
         """Numbers worth knowing without opening the payload; kept in ``artifact.json``."""
         self.retry = False
         """Set where some rows failed that may succeed another time: the next run makes this artifact again."""
         self._report = report
         self._log: RowLog[Any] | None = None
+
+    def name_tracking(self, label: str, key: str, store: Path) -> None:
+        """Have a training of this step tracked, if that was asked for: as `label` and `key` say, beside the `store`."""
+        if self.compute.track is not None:
+            name = re.sub(r"[^\w.=+-]+", "-", f"{label} {key[:SHORT_KEY]}")
+            self.tracking = Tracking(self.compute.track, name, str(store.absolute().parent / TRACKING))
 
     def write_rows(self, rows: Iterable[Any]) -> None:
         """Write the records to ``rows.jsonl`` and their number to ``counts["rows"]``."""

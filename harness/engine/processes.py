@@ -18,17 +18,13 @@ from harness.engine.signals import ENDINGS
 
 
 def threads_of(cpus: int) -> dict[str, str]:
-    """Return the environment of a process with `cpus` processors: its thread count, and a fixed order of sets.
-
-    Killed workers leave semaphores, which multiprocessing's tracker frees; its warning about that would be noise.
-    """
+    """Return the environment of a process with `cpus` processors: its thread count, and a fixed order of sets."""
     return {
         "OMP_NUM_THREADS": str(cpus),
         "MKL_NUM_THREADS": str(cpus),
         "OPENBLAS_NUM_THREADS": str(cpus),
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONHASHSEED": "0",
-        "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
     }
 
 
@@ -36,11 +32,19 @@ def spawn(target: Callable[..., None], arguments: tuple[Any, ...], environment: 
     """Start a fresh Python process that runs `target`, leaves Ctrl-C to this one, and dies when this one does."""
     task = _Later((target, arguments))
     process = multiprocessing.get_context("spawn").Process(target=_begin, args=(task,))
-    with _environment(environment):
-        resource_tracker.ensure_running()  # by itself: starting it lets interrupts through
-        with _interrupts_held():
-            process.start()
+    start_resource_tracker()  # by itself: starting it lets interrupts through
+    with _environment(environment), _interrupts_held():
+        process.start()
     return process
+
+
+def start_resource_tracker() -> None:
+    """Start multiprocessing's tracker, if it does not run, without its warnings.
+
+    It frees the semaphores that killed workers leave; what it would say about that is noise.
+    """
+    with _environment({"PYTHONWARNINGS": "ignore:resource_tracker:UserWarning"}):
+        resource_tracker.ensure_running()
 
 
 class _Later:

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 from harness.engine import keeper
+from harness.engine.processes import start_resource_tracker
 from harness.errors import UserError
 
 _TMPDIR = "TMPDIR"
@@ -30,7 +30,7 @@ def scratch() -> Iterator[Path]:
     if _active or multiprocessing.parent_process() is not None:
         yield Path(tempfile.gettempdir())
         return
-    resource_tracker.ensure_running()  # Python's own, which is this process's for longer than the folder is
+    start_resource_tracker()  # Python's own, which is this process's for longer than the folder is
     process, folder = _start_keeper()
     before = os.environ.get(_TMPDIR)
     _active.append(folder)

@@ -197,6 +197,7 @@ class Store:
                 },
             )
             output = Output(partial, report, reply_cache=self.reply_cache, limits=limits, compute=compute)
+            output.name_tracking(artifact.label or artifact.step, artifact.key, self.root)
             with self._removals_reported(artifact, partial):
                 times = _run_step(artifact, self._bound(artifact), output)
                 digests = {str(path.relative_to(partial)): file_digest(path) for path in payload_files(partial)}

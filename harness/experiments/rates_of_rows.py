@@ -18,7 +18,7 @@ def rates_of_rows(scale: Recipe, checkpoints: Checkpoints) -> tuple[RowRate, ...
     for (model, method, _), checkpoint in checkpoints.items():
         first.setdefault((model, method), checkpoint)
     return tuple(
-        _rate(scale, model, method, checkpoint.arguments["settings"].training.learning_rate)
+        _rate(scale, model, method, checkpoint.arguments["settings"].learning_rate)
         for (model, method), checkpoint in first.items()
         if "pairs" in checkpoint.inputs
     )

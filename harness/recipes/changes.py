@@ -1,8 +1,8 @@
 """Changes of a recipe by the user: ``--set methods.dpo.beta=0.1``, or in the name of a row, ``dpo:beta=0.1``."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from harness.config.yaml_files import parse_yaml
 from harness.errors import UserError, unknown
@@ -81,27 +81,36 @@ def _are_of_one_kind(before: Settings, later: Settings) -> bool:
     return "kind" not in later or later["kind"] == before.get("kind")
 
 
-def in_full(kind: type, settings: Settings, changes: Settings) -> dict[str, Any]:
+def in_full(method: type, settings: Settings, changes: Settings) -> dict[str, Any]:
     """Return changed settings of a method, those named by their last part alone with their whole path.
 
-    ``beta`` is ``loss.beta`` for a class `kind` that has no β of its own, where `loss` alone of its `settings` has one.
+    ``beta`` is ``loss.beta`` for a class `method` that has no β of its own, where of its `settings` the loss alone has
+    one.
     """
-    own = {each.name for each in fields(kind)}
-    full: dict[str, Any] = {}
-    for name, value in changes.items():
-        groups = [group for group, inner in settings.items() if isinstance(inner, Mapping) and name in inner]
-        is_short = name not in own and len(groups) == 1
-        full = merged(full, {groups[0]: {name: value}} if is_short else {name: value})
+    hints = {each.name: get_type_hints(method)[each.name] for each in fields(method)}
+    full = {name: value for name, value in changes.items() if name in hints}
+    present = merged(settings, full)
+    inner = {group: _names_within(hint, present.get(group)) for group, hint in hints.items()}
+    for name in changes.keys() - full.keys():
+        groups = [group for group, names in inner.items() if name in names]
+        full = merged(full, {groups[0]: {name: changes[name]}} if len(groups) == 1 else {name: changes[name]})
     return full
 
 
+def _names_within(hint: Any, present: Any) -> set[str]:
+    """Return the fields of the dataclass that a setting is an object of; of several, of the kind that is `present`."""
+    kind = present.get("kind") if isinstance(present, Mapping) else None
+    classes = [each for each in (get_args(hint) or (hint,)) if is_dataclass(each)]
+    return {each.name for one in classes if getattr(one, "kind", None) == kind for each in fields(one)}
+
+
 def without(settings: Settings, others: Settings) -> dict[str, Any]:
-    """Return the settings that `others` do not have."""
+    """Return the settings that `others` do not have; none of a group of which they have another kind."""
     left: dict[str, Any] = {}
     for name, value in settings.items():
         other = others.get(name)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
-            left[name] = without(value, other)
+            left[name] = without(value, other) if _are_of_one_kind(other, value) else {}
         elif name not in others:
             left[name] = value
     return left

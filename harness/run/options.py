@@ -12,6 +12,7 @@ from harness.papers.folders import DEFAULT_PAPER
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole, Recipe
 from harness.training.launch import accelerate_config
+from harness.training.tracking import require_tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Choice:
         GPU."""
         chosen = replace(usual, **self.compute)
         accelerate_config(chosen.accelerate)
+        require_tracker(chosen.track)
         if chosen.ray_address and chosen.executor != "ray":
             raise UserError("--ray-address goes with --executor ray: steps run on this machine alone")
         training = chosen.resources.get("training")

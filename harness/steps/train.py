@@ -34,6 +34,7 @@ def train_sft(out: Output, *, model: Artifact, examples: Artifact, settings: Tra
         out=out.folder,
         track=out.track,
         compute=out.compute,
+        tracking=out.tracking,
     )
     out.counts.update(metrics)
 
@@ -164,6 +165,7 @@ def train_preferences(
         out=out.folder,
         track=out.track,
         compute=out.compute,
+        tracking=out.tracking,
         revision_prompt=revision_prompt,
     )
     out.counts.update(metrics)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.engine.compute import Tracking
 from harness.training.batches import Spread
 from harness.training.losses import PreferenceLoss
 from harness.training.settings import TrainingSettings
@@ -66,8 +67,8 @@ class Job:
     """Of a training on pairs; None for supervised fine-tuning."""
     is_own_reference: bool = False
     """Of a training on pairs: whether the reference is what it starts from, scored in the training's own batches."""
-    track_with: str = ""
-    """The tracker that the curves are handed to as well, by transformers' name for it."""
+    tracking: Tracking | None = None
+    """What the curves are handed on to as well."""
 
     @property
     def trainer_folder(self) -> Path:

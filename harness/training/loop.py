@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.models.hf import load_pretrained, silence_libraries
 from harness.records import write_rows
 from harness.training.batches import spread
@@ -16,6 +16,7 @@ from harness.training.launch import launch, mendable_errors, require_launchable
 from harness.training.losses import PreferenceLoss
 from harness.training.rows import TrainingRows
 from harness.training.settings import TrainingSettings
+from harness.training.tracking import tracked
 from harness.training.trainer import merged_model, require_packages
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def make_job(
     loss: PreferenceLoss | None = None,
     *,
     is_own_reference: bool = False,
+    tracking: Tracking | None = None,
 ) -> Job:
     """Return the job, with its batch spread as `compute` says. Raises UserError where it cannot train that way."""
     require_launchable(compute.accelerate, compute.processes)
@@ -51,6 +53,7 @@ def make_job(
         save_every=compute.save_every,
         loss=loss,
         is_own_reference=is_own_reference,
+        tracking=tracking,
     )
 
 
@@ -77,11 +80,12 @@ def run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> d
     from transformers import PrinterCallback
 
     silence_libraries()
-    trainer = make_trainer(job, rows)
-    trainer.add_callback(_course_callback(trainer, track))
-    trainer.remove_callback(PrinterCallback)
-    found = latest_checkpoint(job)
-    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    with tracked(job.tracking):
+        trainer = make_trainer(job, rows)
+        trainer.add_callback(_course_callback(trainer, track))
+        trainer.remove_callback(PrinterCallback)
+        found = latest_checkpoint(job)
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
     _save(trainer, job)
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.errors import UserError
 from harness.records import PreferencePair
 from harness.training.attention import use_flex_attention
@@ -47,6 +47,7 @@ def run_preferences(
     track: Track,
     compute: Compute | None = None,
     revision_prompt: str = "",
+    tracking: Tracking | None = None,
 ) -> dict[str, float]:
     """Train the policy in `model_folder` on pairs with a preference loss; save to `out`.
 
@@ -58,7 +59,16 @@ def run_preferences(
     if any(each.revises for each in loss.sequences) and not revision_prompt:
         raise UserError(f"the loss {loss.kind} shows an answer as a draft to revise: it needs a revision_prompt")
     own_reference = loss.needs_reference and references is None
-    job = make_job(model_folder, settings, seed, out, compute or Compute(), loss, is_own_reference=own_reference)
+    job = make_job(
+        model_folder,
+        settings,
+        seed,
+        out,
+        compute or Compute(),
+        loss,
+        is_own_reference=own_reference,
+        tracking=tracking,
+    )
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)
     encoding = PairEncoding(tokenizer, settings.max_length, loss.sequences, settings.max_prompt_length, revision_prompt)
     return train(job, preference_rows(pairs, references, encoding), track, preference_trainer)

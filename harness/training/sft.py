@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, Tracking
 from harness.models.hf import silence_libraries
 from harness.records import Response
 from harness.training.attention import use_flash_attention
@@ -36,13 +36,14 @@ def run_sft(
     out: Path,
     track: Track,
     compute: Compute | None = None,
+    tracking: Tracking | None = None,
 ) -> dict[str, float]:
     """Fine-tune on (conversation, response) examples, with the loss on the assistant's turns only; save to `out`.
 
     Goes on from the checkpoints that a killed run left in `out`. Returns the metrics of the last step, and how many
     rows were cut. Raises UserError where `compute` cannot train that way, or memory does not suffice.
     """
-    job = make_job(model_folder, settings, seed, out, compute or Compute())
+    job = make_job(model_folder, settings, seed, out, compute or Compute(), tracking=tracking)
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)
     rows = sft_rows(examples, tokenizer, settings.max_length, settings.max_prompt_length)
     return train(job, rows, track, sft_trainer)

@@ -14,6 +14,7 @@ from harness.training.batches import EpochBatches, ForwardPass
 from harness.training.job import SINGLE, Job
 from harness.training.rows import LENGTH
 from harness.training.settings import Lora, TrainingSettings, autocast
+from harness.training.tracking import PROJECT
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,7 +61,9 @@ def trainer_arguments(job: Job) -> dict[str, Any]:
         "data_seed": job.seed,
         "save_strategy": "no" if job.save_every is None else "steps",
         "save_steps": job.save_every or 0,
-        "report_to": job.track_with or "none",
+        "report_to": job.tracking.tracker if job.tracking else "none",
+        "run_name": job.tracking.run if job.tracking else None,
+        "project": PROJECT,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,

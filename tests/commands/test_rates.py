@@ -52,7 +52,7 @@ def rate_of(scale: Recipe, model: str, method: str) -> float:
 def rate_of_checkpoint(scale: Recipe, model: str, method: str) -> list[float]:
     checkpoint = Request(scale, (0,)).checkpoint(model, method, 0)
     stages = [each for each in ancestry([checkpoint]) if each.step == STAGE]
-    return [each.arguments["settings"].training.learning_rate for each in stages]
+    return [each.arguments["settings"].learning_rate for each in stages]
 
 
 RATED = replace(BARE, rates=table(llama={"dpo": 1.0, "spin": 2.0, "sgpo": 3.0, "sgpo-no-ref": 4.0}, qwen={"sgpo": 5.0}))
@@ -167,7 +167,7 @@ def test_every_method_is_tried_at_every_rate(tried: dict[tuple[str, float], Arti
     for (_, rate), figures in tried.items():
         policy = one(figures, "model")
         assert policy.step == STAGE
-        assert policy.arguments["settings"].training.learning_rate == rate
+        assert policy.arguments["settings"].learning_rate == rate
 
 
 def test_what_is_measured_on_is_not_trained_on(tried: dict[tuple[str, float], Artifact]) -> None:

@@ -22,9 +22,12 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.scores import ScoresExperiment
+from harness.records import read_rows
+from harness.results.curves import read_curves
 from harness.results.manifest import read_manifest
 from harness.run import options
 from harness.run.options import Choice
+from harness.training.job import TrainingStep
 from tests.command import Harness
 from tests.tiny_harness import SIZES, load_tiny_recipe
 
@@ -156,9 +159,9 @@ def test_every_step_is_made_once_and_announced_beforehand(undisturbed: tuple[Run
 
 def test_the_report_is_there_and_printed(undisturbed: tuple[Run, Finished]) -> None:
     run, first = undisturbed
-    figures = {f"figures/table3.{kind}" for kind in ("pdf", "png", "svg")}
+    figures = {f"figures/{name}.{kind}" for name in ("table3", "curves-llama") for kind in ("pdf", "png", "svg")}
     texts = {"report.md", "index.html", "table3.tex", "table3.csv", "tests.tex", "tests.csv"}
-    expected = {*texts, *figures, "manifest.json"}
+    expected = {*texts, *figures, "manifest.json", "curves.jsonl"}
     files = [path.relative_to(run.report) for path in run.report.rglob("*.*") if path.is_file()]
     assert expected == {str(path) for path in files if path.parts[0] not in ("artifacts", "checkpoints", "scores")}
     assert all((run.report / name).stat().st_size > 200 for name in expected)
@@ -208,6 +211,22 @@ def test_the_manifest_is_complete(undisturbed: tuple[Run, Finished]) -> None:
     assert not any(step["found"] for step in content["steps"])
 
 
+def test_the_curves_are_those_of_every_training(undisturbed: tuple[Run, Finished]) -> None:
+    run, _ = undisturbed
+    stages = read_curves(run.report)
+    assert [(stage.stage, stage.methods) for stage in stages] == [
+        ("SFT", METHODS),
+        ("DPO", ("dpo",)),
+        ("improver", ("sgpo",)),
+        ("preference stage", ("sgpo",)),
+    ]
+    for course in (course for stage in stages for course in stage.trainings):
+        steps = read_rows(run.folder / "store" / course.artifact / "train.jsonl", TrainingStep)
+        for name, values in course.values.items():
+            assert values == pytest.approx([getattr(step, name) for step in steps], rel=1e-5)
+    assert all(("reward_margin" in stage.trainings[0].values) == bool(stage.loss) for stage in stages)
+
+
 def test_each_cell_is_the_score_that_its_artifact_holds(undisturbed: tuple[Run, Finished]) -> None:
     run, _ = undisturbed
     cells = run.table3()["cells"]
@@ -232,7 +251,7 @@ def test_a_copied_report_is_rendered_regressed_and_compared_without_its_store(
     copy = tmp_path / "far" / "away"
     shutil.copytree(run.report, copy, symlinks=True, ignore=shutil.ignore_patterns("checkpoints"))
     before = {path: path.read_bytes() for path in copy.glob("*.*")}
-    for path in before.keys() - {copy / "manifest.json"}:
+    for path in before.keys() - {copy / "manifest.json", copy / "curves.jsonl"}:
         path.unlink()
     printed = harness("report", copy).out
     assert "Llama3-Base (8B)" in printed and str(copy / "index.html") in printed

@@ -25,10 +25,12 @@ from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.results.exhibits import HistogramsResult, SamplesResult, SettingsResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest, write_manifest
 from harness.run import claims
+from harness.run.curves import stage_curves
 from harness.run.manifest import build_manifest
 from harness.steps.draw import drawn
 from harness.steps.filter import iqr_bounds
 from harness.steps.gold import GoldQuality, response_gold_quality
+from harness.training.job import CURVES, TrainingStep
 from tests.experiments.exhibits import (
     MODEL,
     SCALE,
@@ -100,6 +102,16 @@ def test_everything_a_report_reads_lies_in_the_store(finished: Finished) -> None
     for cell in finished.result(WinRatesResult).cells:
         for place in cell.judgments:
             assert (finished.store.root / place / "rows.jsonl").exists()
+
+
+def test_curves_are_those_of_the_trainings(finished: Finished) -> None:
+    found = stage_curves(finished.experiments, SCALE, finished.store)
+    courses = [course for stage in found for course in stage.trainings]
+    assert {stage.model for stage in found} == {MODEL} and {course.seed for course in courses} == set(SEEDS)
+    for course in courses:
+        steps = read_rows(finished.store.root / course.artifact / CURVES, TrainingStep)
+        assert course.values["step"] == tuple(range(1, len(steps) + 1)) and course.every == 1
+        assert course.values["loss"] == pytest.approx([step.loss for step in steps], rel=1e-5)
 
 
 def points(rows: Sequence[Judgment]) -> dict[str, tuple[float, float]]:

@@ -23,7 +23,7 @@ OF_TABLES_4_TO_7 = (
 SGPO_VARIANTS = (*OF_TABLE_3, *OF_TABLES_4_TO_7)
 REFINING_VARIANTS = tuple(name for name in SGPO_VARIANTS if name not in ("sgpo-reference-chosen", "sgpo-no-ref"))
 PREFERENCE_METHODS = ("dpo", "spin", "spin-own-recipe", *SGPO_VARIANTS)
-NAMES = ("sft", *PREFERENCE_METHODS, "improver")
+NAMES = ("sft", *PREFERENCE_METHODS, "improver", "ipo", "rpo", "simpo")
 SCALE = replace(load_recipe("mini"), rates=None)
 """The mini scale with the learning rates of its own file, the same for all variants."""
 STOCHASTIC = ("train_sft", "train_preferences", "respond", "refine")
@@ -344,7 +344,16 @@ def test_cards_say_where_everything_comes_from(name: str) -> None:
     assert card.equations or name == "sft"
     assert {"learning_rate", "epochs"} <= set(card.hyperparameters)
     for value, source in card.hyperparameters.items():
-        assert "(section" in source or "not stated" in source or "(config.yaml" in source, value
+        named = (
+            "(section",
+            "not stated",
+            "(config.yaml",
+            "(SRPO, appendix",
+            "(github.com",
+            "the recipe's for DPO",
+            "γ/β",
+        )
+        assert any(words in source for words in named), value
     assert ("beta" in card.hyperparameters) == (name != "sft")
 
 

@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.recipes.changes import leaves, merged, nested, split_row, without
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Recipe
-from harness.training.losses import Dpo
+from harness.training.losses import Dpo, Ipo, Orpo, SimPo
 from tests.command import Harness
 
 MINI = load_recipe("mini")
@@ -66,6 +66,32 @@ def test_later_settings_replace_earlier_ones_one_by_one() -> None:
     assert not found.reference_in_refining  # what makes the variant is not undone
     assert settings(asked, "sgpo-no-ref:rounds=5:beta=1").rounds == 5
     assert settings(asked, "sgpo-no-ref:reference_in_refining=true").reference_in_refining
+
+
+def test_a_setting_can_go_by_its_last_part_alone() -> None:
+    own = settings(MINI, "dpo:beta=0.3:epochs=2")
+    assert own == settings(MINI, "dpo:loss.beta=0.3:training.epochs=2")
+    assert (own.loss, own.training.epochs) == (Dpo(beta=0.3), 2)
+
+
+def test_a_last_part_that_two_groups_have_is_none() -> None:
+    """Of SGPO's two trainings."""
+    with pytest.raises(UserError, match=r"unknown key 'epochs' .known: .*improver.*training"):
+        settings(MINI, "sgpo:epochs=2")
+
+
+def test_another_kind_of_loss_has_nothing_of_the_one_before() -> None:
+    for changes in (
+        ["methods.dpo.loss={kind: simpo, beta: 2.0, gamma: 1.0}"],
+        ["methods.dpo.loss={kind: ipo, beta: 0.2}"],
+    ):
+        changed = settings(load_recipe("mini", changes=changes), "dpo")
+        assert changed.loss in (SimPo(beta=2.0, gamma=1.0), Ipo(beta=0.2))
+        assert changed.training == settings(MINI, "dpo").training
+    with pytest.raises(UserError, match="loss: missing key 'gamma'"):
+        settings(load_recipe("mini", changes=["methods.dpo.loss={kind: simpo, beta: 2.0}"]), "dpo")
+    with pytest.raises(UserError, match="did you mean 'simpo'"):
+        settings(load_recipe("mini", changes=["methods.dpo.loss.kind=simp"]), "dpo")
 
 
 def test_a_chosen_rate_gives_way_to_what_the_user_sets() -> None:
@@ -175,6 +201,21 @@ def test_a_recipe_can_make_a_baseline_of_a_method(write: Write) -> None:
     assert recipe.inputs("llama", 0).checkpoint("dpo-gentle").step == "train_preferences"
     asked = load_recipe("./mine.yaml", changes=["methods.dpo.beta=0.9", "methods.dpo.training.epochs=2"])
     assert (settings(asked, "dpo-gentle").loss.beta, settings(asked, "dpo-gentle").training.epochs) == (0.5, 2)
+
+
+def test_a_setting_can_be_named_by_its_last_part_where_one_group_alone_has_it() -> None:
+    recipe = load_recipe("mini")
+    assert settings(recipe, "dpo:max_prompt_length=100").training.max_prompt_length == 100
+    assert settings(recipe, "dpo:label_smoothing=0.1").loss == Dpo(beta=0.01, label_smoothing=0.1)
+    assert settings(recipe, "dpo:loss.kind=orpo:weight=0.1").loss == Orpo(weight=0.1)
+    with pytest.raises(UserError, match="unknown key 'epochs'"):  # of the improver, or of the last stage
+        settings(recipe, "sgpo:epochs=2")
+
+
+def test_another_kind_of_loss_has_nothing_of_the_one_before() -> None:
+    recipe = load_recipe("mini", changes=["methods.dpo.loss={kind: simpo, beta: 2, gamma: 1}"])
+    assert settings(recipe, "dpo").loss == SimPo(beta=2, gamma=1)
+    assert settings(recipe, "ipo").loss.kind == "ipo"
 
 
 def test_a_machine_can_be_a_file(write: Write) -> None:

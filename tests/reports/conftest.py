@@ -12,6 +12,7 @@ from harness.papers.consistency import check_paper
 from harness.papers.loading import load_exhibit, load_paper
 from harness.papers.scores import ScoreTable
 from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
+from harness.results.curves import Course, StageCurves, write_curves
 from harness.results.manifest import parse_manifest
 from harness.results.verdicts import ARTIFACTS
 from reports.blocks import ExhibitView, Report
@@ -297,6 +298,27 @@ def with_judgments(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def made_up_curves() -> list[StageCurves]:
+    """Two training seeds of SFT, DPO and both stages of SGPO on one base model, in that order; of SFT on another."""
+    supervised = {"step": (1, 2, 3, 4), "loss": (2.0, 1.5, 1.25, 1.0), "gradient_norm": (9.0, 3.0, 2.0, 1.0)}
+    supervised |= {"learning_rate": (0.0, 5e-4, 2e-4, 0.0)}
+    preference = supervised | {"loss": (0.69, 0.5, 0.4, 0.3), "learning_rate": (0.0, 5e-6, 2e-6, 0.0)}
+    preference |= {"reward_margin": (0.0, 0.5, 1.0, 1.5), "reward_accuracy": (0.5, 0.75, 1.0, 1.0)}
+    preference |= {"chosen_log_probability": (-20.0, -19.0, -18.0, -17.5)}
+    preference |= {"rejected_log_probability": (-20.0, -22.0, -24.0, -26.0)}
+    stages = (
+        ("llama", "SFT", ("sft", "dpo", "sgpo"), "", supervised),
+        ("llama", "DPO", ("dpo",), "dpo", preference),
+        ("llama", "improver", ("sgpo",), "", supervised | {"loss": (1.0, 0.9, 0.8, 0.7)}),
+        ("llama", "preference stage", ("sgpo",), "dpo", preference | {"loss": (0.69, 0.3, 0.2, 0.1)}),
+        ("qwen", "SFT", ("sft",), "", supervised),
+    )
+    return [
+        StageCurves(*names, tuple(Course(seed, f"train/{names[0]}-{names[1]}-{seed}", 4, 1, values) for seed in (0, 1)))
+        for *names, values in stages
+    ]
+
+
 def report_of(manifest: dict[str, Any]) -> Report:
     return build_report(parse_manifest(manifest))
 
@@ -325,5 +347,7 @@ def manifest() -> dict[str, Any]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of everything, with its report written. To be read only."""
     folder = tmp_path_factory.mktemp("run") / "all"
-    write_report(write_manifest(folder, with_judgments(made_up_manifest(*EVERY), folder)))
+    write_manifest(folder, with_judgments(made_up_manifest(*EVERY), folder))
+    write_curves(folder, made_up_curves())
+    write_report(folder)
     return folder

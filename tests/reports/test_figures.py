@@ -16,13 +16,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawn
 from matplotlib.text import Text
 
+from harness.results.manifest import parse_manifest
 from reports import bars, histogram
-from reports.blocks import Bar, BarChart, BarPanel, Figure
+from reports.blocks import Bar, BarChart, BarPanel, Figure, Report
 from reports.figures import FONTS, INK, Drawing, draw, to_matplotlib
 from reports.mathtext import with_subscripts
-from tests.reports.conftest import made_up_manifest, view_of
+from reports.report import build_report
+from tests.reports.conftest import made_up_curves, made_up_manifest, report_of, view_of
 
-NAMES = ("table3", "table5", "fig3", "fig5-qwen", "fig5-llama", "fig8", "fig9", "fig10")
+OF_CURVES = ("curves-llama", "curves-qwen")
+NAMES = ("table3", "table5", "fig3", "fig5-qwen", "fig5-llama", "fig8", "fig9", "fig10", *OF_CURVES)
 
 
 def figure_of(name: str) -> Figure:
@@ -178,9 +181,16 @@ def words(figure: Drawn) -> Iterator[Text]:
         yield from legend.get_texts() if legend else ()
 
 
+def report_with(name: str) -> Report:
+    """A report of one exhibit that has the figure `name`, or of one with training curves."""
+    if name in OF_CURVES:
+        return build_report(parse_manifest(made_up_manifest("table2")), made_up_curves())
+    return report_of(made_up_manifest(name.partition("-")[0]))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_words_overlap_or_leave_the_page(name: str) -> None:
-    [figure] = [each for each in view_of(made_up_manifest(name.partition("-")[0])).figures if each.name == name]
+    [figure] = [each for each in report_with(name).figures if each.name == name]
     with rc_context(dict(FONTS)):
         drawn = to_matplotlib(figure)
         FigureCanvasAgg(drawn).draw()

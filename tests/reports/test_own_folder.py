@@ -19,7 +19,8 @@ def copy(written: Path, tmp_path: Path) -> Path:
     """Of the report of everything, somewhere else, without what was rendered."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    shutil.copy(written / "manifest.json", folder)
+    for name in ("manifest.json", "curves.jsonl"):
+        shutil.copy(written / name, folder)
     shutil.copytree(written / "artifacts", folder / "artifacts")
     return folder
 

@@ -1,0 +1,94 @@
+"""The curves of the trainings behind a run, collected from the store for its report."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+
+from harness.engine.artifacts import Artifact, ancestry, find_step
+from harness.engine.graph import inputs_of, origin
+from harness.engine.store import Store, place
+from harness.experiments import Experiment
+from harness.recipes.recipe import Recipe
+from harness.records import read_rows
+from harness.results.curves import MAX_POINTS, Course, StageCurves
+from harness.training.job import CURVES, TrainingStep
+
+SEED = "seed"
+"""The parameter of steps that differs between the seeds of one stage."""
+DIGITS = 6
+"""Significant ones that are kept."""
+
+
+def stage_curves(experiments: Sequence[Experiment], scale: Recipe, store: Store) -> list[StageCurves]:
+    """Read the curves of all trainings behind `experiments`, stage by stage, each once; inputs first."""
+    targets = [target for each in experiments for target in each.targets()]
+    stages: dict[str, list[Artifact]] = {}
+    for artifact in ancestry(targets):
+        if find_step(artifact).work == "training" and (store.folder(artifact) / CURVES).exists():
+            stages.setdefault(_without_seeds(artifact), []).append(artifact)
+    methods = _methods(experiments)
+    models = {role.artifact(): name for name, role in scale.base_models.items()}
+    return [_stage(each, methods, models, store) for each in stages.values()]
+
+
+@cache
+def _without_seeds(artifact: Artifact) -> str:
+    """Return a digest of how and from what an artifact is made, seeds apart: one for a stage of all training seeds."""
+    params = {name: value for name, value in artifact.params.items() if name != SEED}
+    inputs = {name: [_without_seeds(each) for each in inputs_of(artifact, name)] for name in artifact.inputs}
+    return hashlib.sha256(json.dumps([artifact.step, params, inputs], sort_keys=True).encode()).hexdigest()
+
+
+def _methods(experiments: Sequence[Experiment]) -> Mapping[Artifact, tuple[str, ...]]:
+    """Return, by artifact, the methods whose checkpoints are made from it, or are it."""
+    found: dict[Artifact, dict[str, None]] = {}
+    for experiment in experiments:
+        for (_, method, _), checkpoint in experiment.checkpoints.items():
+            for artifact in ancestry([checkpoint]):
+                found.setdefault(artifact, {})[method] = None
+    return {artifact: tuple(of) for artifact, of in found.items()}
+
+
+def _stage(
+    trainings: Sequence[Artifact],
+    methods: Mapping[Artifact, tuple[str, ...]],
+    models: Mapping[Artifact, str],
+    store: Store,
+) -> StageCurves:
+    first = trainings[0]
+    loss = first.arguments.get("loss")
+    return StageCurves(
+        model=models.get(origin(first), ""),
+        stage=_name(first),
+        methods=methods.get(first, ()),
+        loss=getattr(loss, "kind", ""),
+        trainings=tuple(_course(each, store) for each in trainings),
+    )
+
+
+def _name(training: Artifact) -> str:
+    """Return what a method calls the stage: what stands behind the seed in its label."""
+    _, _, name = training.label.partition(f" seed {training.arguments.get(SEED)} ")
+    return name or training.label or training.step
+
+
+def _course(training: Artifact, store: Store) -> Course:
+    steps = read_rows(store.folder(training) / CURVES, TrainingStep)
+    every = max(1, math.ceil(len(steps) / MAX_POINTS))
+    points = [steps[start : start + every] for start in range(0, len(steps), every)]
+    names = [each.name for each in fields(TrainingStep) if each.name != "step"]
+    values: dict[str, tuple[float | None, ...]] = {"step": tuple(point[-1].step for point in points)}
+    for name in names:
+        of_steps = [[getattr(step, name) for step in point] for point in points]
+        if any(value is not None for point in of_steps for value in point):
+            values[name] = tuple(map(_mean, of_steps))
+    return Course(training.arguments.get(SEED, 0), place(training), len(steps), every, values)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean to `DIGITS`; None where a number is missing, so that a diverged step leaves a gap."""
+    present = [value for value in values if value is not None]
+    return float(f"{math.fsum(present) / len(values):.{DIGITS}g}") if len(present) == len(values) else None
