@@ -20,24 +20,28 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
+from benchmarks.training_peers import (
+    REVISION,
+    SPECIAL,
+    Silent,
+    conversations,
+    random_pairs,
+    save_random_model,
+    score_plainly,
+    trl_classes,
+)
 from harness.engine.compute import Compute
 from harness.mini.roles import read_role
 from harness.models.references import checkpoint_folder
-from harness.records import PreferencePair, Prompt, Response
-from harness.training.losses import Dpo, LogProbabilities, Orpo, PreferenceLoss, Srpo
+from harness.records import PreferencePair, Response
+from harness.training.losses import Dpo, Orpo, PreferenceLoss, Srpo
 from harness.training.settings import TrainingSettings
 
 WORDS = 32_000
 ANSWER = 200
 """Words of a prompt, and of each answer, in the work on 10 million parameters."""
-REVISION = "{request} {draft}"
-CHAT = (
-    "{% for message in messages %}[{{ message.role }}] {{ message.content }} </s> {% endfor %}"
-    "{% if add_generation_prompt %}[assistant] {% endif %}"
-)
 
 
 @dataclass(frozen=True)
@@ -73,34 +77,17 @@ def rows_of(work: Work) -> list[PreferencePair] | list[Response]:
         return [row for row in read_role("demonstrations", work.rows) if isinstance(row, Response)]
     if work.mini:
         return [row for row in read_role("preference_data", work.rows) if isinstance(row, PreferencePair)]
-    random = Random(0)
-
-    def text() -> str:
-        return " ".join(f"w{random.randrange(WORDS)}" for _ in range(ANSWER))
-
-    return [PreferencePair(Prompt(str(number), text()), text(), text()) for number in range(work.rows)]
+    return random_pairs(work.rows, WORDS, prompt=(ANSWER, ANSWER), answer=(ANSWER, ANSWER))
 
 
 def model_of(work: Work, folder: Path) -> Path:
     """Return the checkpoint to train: the embedded Llama, or a random one with 10 million parameters in `folder`."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig
 
     if work.mini:
         return checkpoint_folder("mini:llama")
-    special = ["<pad>", "<s>", "</s>", "<unk>", "[user]", "[assistant]", "[system]"]
-    names = [*special, *(f"w{number}" for number in range(WORDS))]
-    tokenizer = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
-    wrapped.chat_template = CHAT
-    wrapped.save_pretrained(folder)
-    torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(names),
+        vocab_size=WORDS + len(SPECIAL),
         hidden_size=256,
         intermediate_size=640,
         num_hidden_layers=3,
@@ -111,7 +98,7 @@ def model_of(work: Work, folder: Path) -> Path:
         eos_token_id=2,
         pad_token_id=0,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    save_random_model(config, folder)
     return folder
 
 
@@ -133,13 +120,6 @@ def train_ours(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None:
             row for start in range(0, len(rows), 64) for row in scorer.log_probabilities(by_length[start : start + 64])
         ]
     run_preferences(model, rows, references, work.loss, settings(work), revision_prompt=REVISION, **same)
-
-
-class Silent:
-    """A receiver of progress that shows none."""
-
-    def advance(self, count: int = 1) -> None:
-        """Do nothing."""
 
 
 def compute() -> Compute:
@@ -179,72 +159,10 @@ def train_theirs(work: Work, model: Path, rows: Sequence[Any], out: Path) -> Non
     ).train()
 
 
-def trl_classes(loss: PreferenceLoss | None) -> tuple[Any, Any, dict[str, Any]]:
-    """Return TRL's trainer, its configuration class, and the settings of the loss."""
-    if loss is None:
-        from trl import SFTConfig, SFTTrainer
-
-        return SFTTrainer, SFTConfig, {}
-    if isinstance(loss, Dpo):
-        from trl import DPOConfig, DPOTrainer
-
-        return DPOTrainer, DPOConfig, {"beta": loss.beta}
-    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
-
-    assert isinstance(loss, Orpo)
-    return ORPOTrainer, ORPOConfig, {"beta": loss.weight}
-
-
-def conversations(rows: Sequence[PreferencePair | Response]) -> Any:
-    """Return the rows as TRL's trainers take them."""
-    from datasets import Dataset
-
-    def turns(prompt: Prompt) -> list[dict[str, str]]:
-        earlier = [{"role": turn.role, "content": turn.content} for turn in prompt.history]
-        return [*earlier, {"role": "user", "content": prompt.text}]
-
-    def said(text: str) -> list[dict[str, str]]:
-        return [{"role": "assistant", "content": text}]
-
-    return Dataset.from_list(
-        [
-            {"prompt": turns(row.prompt), "completion": said(row.text)}
-            if isinstance(row, Response)
-            else {"prompt": turns(row.prompt), "chosen": said(row.chosen), "rejected": said(row.rejected)}
-            for row in rows
-        ]
-    )
-
-
 def train_plain(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None:
     """Train in our trainer with every sequence of a pair by itself, in the reference's pass too."""
-    from harness.training import preferences, reference, scoring
-
-    def plain(scorer: Any, policy: Any, batch: Any) -> LogProbabilities:
-        return plain_scores(policy, batch)
-
-    scoring.SequenceScorer.__call__ = plain  # type: ignore[method-assign]
-    assert preferences.SequenceScorer is reference.SequenceScorer is scoring.SequenceScorer
+    score_plainly()
     train_ours(work, model, rows, out)
-
-
-def plain_scores(policy: Any, batch: Any) -> LogProbabilities:
-    """Return the log-probabilities of a batch's sequences, each a row of its own with all its logits."""
-    import torch
-
-    rows, sequences = batch.tokens.shape
-    lengths = torch.zeros(rows * sequences, dtype=torch.long)
-    ids = torch.zeros(rows * sequences, int(batch.depths.max()) + 1, dtype=torch.long)
-    for number in range(sequences):
-        line, place = ((batch.members >> number) & 1).nonzero(as_tuple=True)
-        owner = batch.rows[line, place] * sequences + number
-        ids[owner, batch.depths[line, place]] = batch.input_ids[line, place]
-        lengths += torch.bincount(owner, minlength=len(lengths))
-    mask = (torch.arange(ids.shape[1])[None] < lengths[:, None]).long()
-    logits = policy(input_ids=ids, attention_mask=mask, use_cache=False).logits.log_softmax(-1)
-    scores = logits[batch.owners, batch.depths.flatten()[batch.places], batch.targets]
-    sums = torch.zeros(rows * sequences).index_add(0, batch.owners, scores)
-    return LogProbabilities(sums.view(rows, sequences), batch.tokens)
 
 
 SIDES: dict[str, Callable[[Work, Path, Sequence[Any], Path], None]] = {"ours": train_ours, "theirs": train_theirs}

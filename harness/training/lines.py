@@ -1,6 +1,6 @@
 """Rows of unlike length in lines as long as the longest: several short rows share a line, instead of padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+
+Rule = Callable[["Tensor", Any, "Tensor", "Tensor"], "Tensor"]
+"""A function of (line, head, token, other) that says whether the token attends to the other; all may be tensors."""
 
 BESIDE_ATTENTION = 512
 """What a token costs beside attention, in tokens that it attends to: of the order of six hidden widths."""
@@ -55,29 +58,63 @@ def _first_fit(lengths: Sequence[int], width: int) -> tuple[int, list[int]]:
     return len(unused), starts
 
 
-def attention_masks(allowed: "Tensor", depths: "Tensor", config: Any, dtype: "torch.dtype") -> Any:
-    """Return the attention mask of tokens that may attend to those `allowed`, [lines, width, width], at their depth or
-    less: [lines, 1, width, width], what is added to attention scores, or, as a `dtype` of truth values, True for those.
+def attention_rule(rows: "Tensor", members: "Tensor", depths: "Tensor", window: int | None) -> Rule:
+    """Return the rule that a token attends to itself, and to those of its row and one of its sequences, at its depth or
+    less, and less than `window` tokens above it.
 
-    Where layers look back over a window only, tokens further above are left out; where only some layers do, the result
-    is by the names that the model's configuration gives its layers.
+    rows, members, depths: [lines, width], as in `scoring.TreeBatch`.
+    """
+
+    def attends(line: "Tensor", _: Any, token: "Tensor", other: "Tensor") -> "Tensor":
+        of_a_sequence = (members[line, token] & members[line, other]) != 0
+        distance = depths[line, token] - depths[line, other]
+        above = (rows[line, token] == rows[line, other]) & of_a_sequence & (distance >= 0)
+        near = above if window is None else above & (distance < window)
+        return near | (token == other)  # what is filled in sees something
+
+    return attends
+
+
+def attention_masks(
+    rows: "Tensor", members: "Tensor", depths: "Tensor", config: Any, made: "Callable[[Rule, Tensor], Any]"
+) -> Any:
+    """Return the attention mask of tokens in lines that is `made` of their rule (`dense_mask`, `block_mask`).
+
+    Where only some of the model's layers look back over a window, the result is by the names that its configuration
+    gives its layers. rows, members, depths: [lines, width].
+    """
+    window = getattr(config, "sliding_window", None)
+    near = made(attention_rule(rows, members, depths, window), rows)
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        return {
+            "full_attention": made(attention_rule(rows, members, depths, None), rows),
+            "sliding_attention": near,
+        }
+    return near
+
+
+def dense_mask(rule: Rule, lines: "Tensor", dtype: "torch.dtype") -> "Tensor":
+    """Return what is added to attention scores, or, as a `dtype` of truth values, True where a token attends.
+
+    lines: [lines, width], of which the shape and the device count; the result is [lines, 1, width, width].
     """
     import torch
 
-    distance = depths[:, :, None] - depths[:, None, :]
-    itself = torch.eye(distance.shape[-1], dtype=torch.bool, device=distance.device)  # what is filled in sees something
-    above = (allowed & (distance >= 0)) | itself
-    window = getattr(config, "sliding_window", None)
-    near = above if window is None else above & (distance < window)
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        return {"full_attention": _added(above, dtype), "sliding_attention": _added(near, dtype)}
-    return _added(near, dtype)
-
-
-def _added(allowed: "Tensor", dtype: "torch.dtype") -> "Tensor":
-    import torch
-
+    count, width = lines.shape
+    line, token = torch.arange(count, device=lines.device), torch.arange(width, device=lines.device)
+    allowed = rule(line[:, None, None], 0, token[None, :, None], token[None, None, :])
     if dtype == torch.bool:
         return allowed[:, None]
     added = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
     return added.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
+
+
+def block_mask(rule: Rule, lines: "Tensor") -> Any:
+    """Return the mask of flex attention (`torch.nn.attention.flex_attention.BlockMask`), for all heads alike.
+
+    lines: [lines, width], of which the shape and the device count.
+    """
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    count, width = lines.shape
+    return create_block_mask(rule, count, None, width, width, device=lines.device)

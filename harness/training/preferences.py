@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engine.compute import Compute, Tracking
 from harness.errors import UserError
 from harness.records import PreferencePair
+from harness.training.attention import use_flex_attention
 from harness.training.job import Job, Track
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss
@@ -86,7 +87,8 @@ def preference_trainer(job: Job, rows: "Dataset") -> Any:
     count = len(job.loss.sequences)
     nothing = token_tree([[tokenizer.pad_token_id] * 2] * count, [2] * count)
     trainer.take_batches(job, vars(nothing) | {REFERENCE: [0.0] * count})
-    trainer.take_loss(job.loss, SequenceScorer(model))
+    by_blocks = use_flex_attention(model, arguments.device, job.settings.precision, job.settings.max_length)
+    trainer.take_loss(job.loss, SequenceScorer(model, by_blocks=by_blocks))
     return trainer
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
 from harness.training.batches import LOGITS_AT_ONCE
-from harness.training.lines import Lines, attention_masks
+from harness.training.lines import Lines, attention_masks, block_mask, dense_mask
 from harness.training.losses import LogProbabilities
 from harness.training.token_tree import TokenTree
 
@@ -85,22 +86,25 @@ class SequenceScorer:
     gathered.
     """
 
-    def __init__(self, model: Any) -> None:
-        """Raise UserError for a model that does not end in a linear layer, or does not attend as our masks say."""
+    def __init__(self, model: Any, *, by_blocks: bool = False) -> None:
+        """Take a model that attends `by_blocks` where `use_flex_attention` says so, else by a dense mask.
+
+        Raises UserError for one that does not end in a linear layer, or does not attend as our masks say.
+        """
         if obstacle := _obstacle(model):
             raise UserError(f"cannot train {type(model).__name__} on pairs: {obstacle}; choose another base model")
         head = model.get_output_embeddings()
         head.register_forward_pre_hook(self._take_hidden)
         head.register_forward_hook(self._score)
         self._config = model.config.get_text_config()
+        self._by_blocks = by_blocks
         self._scored: TreeBatch | None = None
 
     def __call__(self, model: Any, batch: TreeBatch) -> LogProbabilities:
         """Return what `model`, the one given before or a wrapper of it, says of the batch."""
         self._scored = batch
-        rows, members = batch.rows, batch.members
-        together = ((members[:, :, None] & members[:, None, :]) != 0) & (rows[:, :, None] == rows[:, None, :])
-        masks = attention_masks(together, batch.depths, self._config, next(model.parameters()).dtype)
+        made = block_mask if self._by_blocks else partial(dense_mask, dtype=next(model.parameters()).dtype)
+        masks = attention_masks(batch.rows, batch.members, batch.depths, self._config, made)
         try:
             scores = model(
                 input_ids=batch.input_ids, attention_mask=masks, position_ids=batch.depths, use_cache=False

@@ -1,14 +1,16 @@
 """Supervised fine-tuning with TRL's SFTTrainer."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.engine.compute import Compute, Tracking
 from harness.models.hf import silence_libraries
 from harness.records import Response
+from harness.training.attention import use_flash_attention
 from harness.training.job import Job, Track
-from harness.training.lines import Lines, attention_masks
+from harness.training.lines import Lines, attention_masks, dense_mask
 from harness.training.loop import make_job, train
 from harness.training.rows import UNSCORED, sft_rows
 from harness.training.settings import TrainingSettings
@@ -88,6 +90,7 @@ def sft_trainer(job: Job, rows: "Dataset") -> Any:
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     model, tokenizer = load_policy(job, arguments)
+    use_flash_attention(model, arguments.device, job.settings.precision)
     trainer_class = _in_lines(SFTTrainer) if arguments.use_cpu else even_batches(SFTTrainer)
     trainer = trainer_class(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
     trainer.take_batches(job, {"input_ids": [tokenizer.pad_token_id] * 2, "labels": [UNSCORED] * 2})
@@ -106,10 +109,10 @@ def _in_lines(trainer_class: Any) -> Any:
             """Return the rows in lines, with a mask that keeps them apart."""
             lengths = [len(row["input_ids"]) for row in rows]
             lines = Lines(lengths)
-            members, depths = lines.rows(lengths), lines.filled([range(length) for length in lengths], 0)
-            together = (members[:, :, None] == members[:, None, :]) & (members >= 0)[:, None]
+            places, depths = lines.rows(lengths), lines.filled([range(length) for length in lengths], 0)
             config = self.model.config.get_text_config()
-            masks = attention_masks(together, depths, config, torch.bool)  # which TRL counts as tokens
+            dense = partial(dense_mask, dtype=torch.bool)  # which TRL counts as tokens
+            masks = attention_masks(places, (places >= 0).long(), depths, config, dense)
             return {
                 "input_ids": lines.filled([row["input_ids"] for row in rows], self.processing_class.pad_token_id),
                 "labels": lines.filled([row["labels"] for row in rows], UNSCORED),

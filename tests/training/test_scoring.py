@@ -42,7 +42,7 @@ def made(name: str, **more: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    config = AutoConfig.for_model(name.partition(" ")[0], **SIZES, **{**ARCHITECTURES[name], **more})
+    config = AutoConfig.for_model(name.partition(" ")[0], **{**SIZES, **ARCHITECTURES[name], **more})
     return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
 
 
@@ -80,7 +80,7 @@ def sums_one_by_one(model: Any, rows: Sequence[tuple[list[list[int]], list[int]]
 def gradient(model: Any, sums: torch.Tensor) -> torch.Tensor:
     """Of a sum in which each sequence has another weight."""
     model.zero_grad()
-    weights = torch.linspace(-1, 1, sums.numel()).view(sums.shape)
+    weights = torch.linspace(-1, 1, sums.numel(), device=sums.device).view(sums.shape)
     (weights * sums).sum().backward()
     return torch.cat([each.grad.flatten() for each in model.parameters()])
 
