@@ -52,9 +52,7 @@ def make_job(
         out=str(out),
         settings=settings,
         seed=seed,
-        spread=spread(
-            settings.global_batch_size, compute, rows_at_once(vocabulary, scored_tokens or settings.max_length)
-        ),
+        spread=spread(settings.global_batch_size, compute, most_rows),
         accelerate=compute.accelerate,
         gradient_checkpointing=compute.gradient_checkpointing,
         save_every=compute.save_every,
