@@ -7,8 +7,10 @@ from typing import NamedTuple
 from harness.engine.compute import Compute
 from harness.errors import UserError
 
-ROWS_OF_LIKE_LENGTH = 32
-"""Rows of a forward pass where nobody says how many: more are padded more, fewer leave a processor waiting."""
+ROWS_AT_ONCE = 32
+"""The most rows of a forward pass where nobody says how many: more take memory, and are no faster."""
+LOGITS_AT_ONCE = 2**27
+"""Logits that a forward pass holds at once: 512 MiB in single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,16 @@ class Spread:
         return self.processes * self.micro_batch_size * self.accumulation
 
 
-def spread(global_batch_size: int, compute: Compute) -> Spread:
-    """Spread the global batch as `compute` says. Raises UserError, with sizes that fit, where it does not divide."""
+def rows_at_once(vocabulary: int, max_length: int) -> int:
+    """Return how many rows a forward pass takes, where nobody says how many, so that their logits are held at once."""
+    return max(1, min(ROWS_AT_ONCE, LOGITS_AT_ONCE // (vocabulary * max_length)))
+
+
+def spread(global_batch_size: int, compute: Compute, most_rows: int = ROWS_AT_ONCE) -> Spread:
+    """Spread the global batch as `compute` says; where it does not say, one process takes at most `most_rows` at once.
+
+    Raises UserError, with sizes that fit, where it does not divide.
+    """
     processes = compute.processes
     if processes < 1 or global_batch_size % processes:
         raise UserError(
@@ -34,19 +44,15 @@ def spread(global_batch_size: int, compute: Compute) -> Spread:
             f"of the recipe's machine, set processes to {_divisors(global_batch_size)}"
         )
     share = global_batch_size // processes
-    micro = _like_length(share, processes) if compute.micro_batch_size is None else compute.micro_batch_size
+    most = share if processes > 1 else most_rows  # other processes would wait
+    whole = max(size for size in range(1, share + 1) if share % size == 0 and size <= most)
+    micro = whole if compute.micro_batch_size is None else compute.micro_batch_size
     if micro < 1 or share % micro:
         raise UserError(
             f"micro_batch_size {micro} does not divide a process's share of the global batch, {share} of "
             f"{global_batch_size}; in the file of the recipe's machine, set it to {_divisors(share)}"
         )
     return Spread(processes, micro, share // micro)
-
-
-def _like_length(share: int, processes: int) -> int:
-    """Choose the rows of a forward pass: few, so that they are of like length, where no other process waits for it."""
-    most = share if processes > 1 else ROWS_OF_LIKE_LENGTH
-    return max(size for size in range(1, share + 1) if share % size == 0 and size <= most)
 
 
 def _divisors(number: int) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.engine.compute import Compute, Tracking
-from harness.models.hf import load_pretrained, silence_libraries
+from harness.models.hf import load_config, load_pretrained, silence_libraries
 from harness.records import write_rows
-from harness.training.batches import spread
+from harness.training.batches import rows_at_once, spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
 from harness.training.job import CURVES, SINGLE, Job, Progress, Track, TrainingStep
 from harness.training.launch import launch, mendable_errors, require_launchable
@@ -42,12 +42,13 @@ def make_job(
     """Return the job, with its batch spread as `compute` says. Raises UserError where it cannot train that way."""
     require_launchable(compute.accelerate, compute.processes)
     require_packages(settings)
+    vocabulary = load_config(model).vocab_size
     return Job(
         model=str(model),
         out=str(out),
         settings=settings,
         seed=seed,
-        spread=spread(settings.global_batch_size, compute),
+        spread=spread(settings.global_batch_size, compute, rows_at_once(vocabulary, settings.max_length)),
         accelerate=compute.accelerate,
         gradient_checkpointing=compute.gradient_checkpointing,
         save_every=compute.save_every,

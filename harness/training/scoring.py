@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
+from harness.training.batches import LOGITS_AT_ONCE
 from harness.training.lines import Lines, attention_masks, block_mask, dense_mask
 from harness.training.losses import LogProbabilities
 from harness.training.token_tree import TokenTree
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-LOGITS_AT_ONCE = 2**25
-"""Logits that are held at once: 128 MiB in single precision. Of more, the backward pass computes them again."""
 
 CHANGES_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """Settings of architectures that do something to logits after the output layer."""
@@ -148,6 +147,7 @@ def _obstacle(model: Any) -> str | None:
 def target_log_probabilities(hidden: "Tensor", weight: "Tensor", bias: "Tensor | None", targets: "Tensor") -> "Tensor":
     """Return log softmax(hidden · weightᵀ + bias) of the targets, a chunk of them at a time.
 
+    Where there is more than one chunk, the backward pass computes the logits again.
     hidden [scored, width], weight [vocabulary, width], targets [scored]; the result is [scored], in float32.
     """
     import torch

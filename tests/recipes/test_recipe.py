@@ -212,12 +212,6 @@ def test_a_setting_can_be_named_by_its_last_part_where_one_group_alone_has_it() 
         settings(recipe, "sgpo:epochs=2")
 
 
-def test_another_kind_of_loss_has_nothing_of_the_one_before() -> None:
-    recipe = load_recipe("mini", changes=["methods.dpo.loss={kind: simpo, beta: 2, gamma: 1}"])
-    assert settings(recipe, "dpo").loss == SimPo(beta=2, gamma=1)
-    assert settings(recipe, "ipo").loss.kind == "ipo"
-
-
 def test_a_machine_can_be_a_file(write: Write) -> None:
     Path("node.yaml").write_text("processes: 2\n")
     assert load_recipe(write(machine="./node.yaml")).compute.processes == 2

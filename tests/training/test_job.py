@@ -33,7 +33,7 @@ def test_any_split_makes_the_same_global_batch(processes: int, micro: int | None
     assert how.micro_batch_size == (micro or whole_share)
 
 
-@pytest.mark.parametrize(("batch", "rows"), [(1, 1), (8, 8), (12, 6), (13, 1), (32, 8)])
+@pytest.mark.parametrize(("batch", "rows"), [(1, 1), (8, 8), (32, 32), (37, 1), (48, 24), (128, 32)])
 def test_one_process_takes_few_rows_at_once_unless_told(batch: int, rows: int) -> None:
     assert spread(batch, Compute()) == Spread(1, rows, batch // rows)
 

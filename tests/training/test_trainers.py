@@ -247,7 +247,7 @@ def test_a_batch_in_parts_is_the_same_batch(trainer: str, request: Any, tmp_path
     whole = losses_of(tmp_path / "whole")
     assert len(whole) == 9
     weights = weights_of(tmp_path / "whole")
-    assert losses_of(tmp_path / "parts") == pytest.approx(whole, abs=2e-5)
+    assert losses_of(tmp_path / "parts") == pytest.approx(whole, abs=5e-5)
     others = weights_of(tmp_path / "parts")
     assert all(torch.allclose(weights[each], others[each], atol=1e-4) for each in weights)
 
