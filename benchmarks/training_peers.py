@@ -101,7 +101,7 @@ def score_plainly() -> None:
     scoring.SequenceScorer.__call__ = plain  # type: ignore[method-assign]
     assert preferences.SequenceScorer is reference.SequenceScorer is scoring.SequenceScorer
     for module in (preferences, reference):  # which is for token trees
-        module.use_flex_attention = lambda *_: False
+        module.use_tree_attention = lambda *_: False
 
 
 def plain_scores(policy: Any, batch: Any) -> LogProbabilities:

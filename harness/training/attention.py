@@ -1,4 +1,5 @@
-"""The faster kinds of attention that CUDA devices have: flex attention for token trees, flash attention for SFT."""
+"""Kinds of attention that skip what a mask leaves out: on CUDA devices, flex attention for token trees and flash
+attention for SFT; on processors, attention by blocks of queries."""
 
 from contextlib import suppress
 from copy import deepcopy
@@ -9,21 +10,27 @@ from harness.training.settings import Precision, autocast
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-FLEX, FLASH = "flex_attention", "flash_attention_2"
-"""As transformers calls them."""
+FLEX, FLASH, QUERY_BLOCKS = "flex_attention", "flash_attention_2", "query_blocks"
+"""As transformers calls them; the last is ours."""
+QUERIES_AT_ONCE = 256
+"""Queries of a block on a processor: of narrower lines, a mask leaves too little out."""
 PAYS_FROM = 512
 """The length of rows from which on it is used: for shorter ones, compiling it takes longer than it saves."""
 TRIED = ((1, 128), (1, 200), (2, 200), (3, 333))
 """Lines and their width that it is tried with: its compiler treats the first shape, and one line, on their own."""
 
 
-def use_flex_attention(model: Any, device: "torch.device", precision: Precision, length: int) -> bool:
-    """Make `model` attend by block masks, which skip what a tree leaves out, and return True.
+def use_tree_attention(model: Any, device: "torch.device", precision: Precision, length: int) -> bool:
+    """Make `model` skip what token trees leave out of attention; return whether it then takes block masks.
 
-    Returns False, and leaves it as it is, for rows of a small `length`, off CUDA devices, and where one layer of it
-    cannot be trained so on this device: its architecture does not support it, or its compiler finds no kernel.
+    On a processor it attends by blocks of queries, and takes dense masks. On a CUDA device it takes block masks, but
+    for rows of a small `length`, and where one layer of it cannot be trained so: its architecture does not support it,
+    or its compiler finds no kernel.
     """
+    if device.type == "cpu":
+        use_query_blocks(model)
     if device.type != "cuda" or length < PAYS_FROM:
         return False
     try:
@@ -41,6 +48,41 @@ def use_flash_attention(model: Any, device: "torch.device", precision: Precision
     if device.type == "cuda" and precision == "bfloat16" and is_flash_attn_2_available():
         with suppress(ValueError, ImportError):  # of architectures that do not support it
             model.set_attn_implementation(FLASH)
+
+
+def use_query_blocks(model: Any) -> None:
+    """Make `model` attend by blocks of queries, each of which leaves out the keys that none of them attends to."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(QUERY_BLOCKS, _attend_by_query_blocks)
+    model.set_attn_implementation(QUERY_BLOCKS)
+
+
+def _attend_by_query_blocks(
+    module: Any, query: "Tensor", key: "Tensor", value: "Tensor", attention_mask: "Tensor", **options: Any
+) -> "tuple[Tensor, None]":
+    """Attend as transformers' scaled dot-product attention does.
+
+    query [lines, heads, width, head size]; key, value the same or with fewer heads; attention_mask, what is added to
+    attention scores, [lines, 1, width, width]. The result is [lines, width, heads, head size].
+    """
+    import torch
+    from transformers import AttentionInterface
+
+    attend = AttentionInterface()["sdpa"]
+    if query.shape[2] <= QUERIES_AT_ONCE:
+        return attend(module, query, key, value, attention_mask, **options)
+    least = torch.finfo(attention_mask.dtype).min
+
+    def line(queries: "Tensor", keys: "Tensor", values: "Tensor", mask: "Tensor") -> "Tensor":
+        parts = []
+        for some, rows in zip(queries.split(QUERIES_AT_ONCE, 2), mask.split(QUERIES_AT_ONCE, 2), strict=True):
+            seen = (rows[0, 0] > least).any(0).nonzero().squeeze(1)
+            parts.append(attend(module, some, keys[:, :, seen], values[:, :, seen], rows[..., seen], **options)[0])
+        return torch.cat(parts, 1)
+
+    each = zip(query.split(1), key.split(1), value.split(1), attention_mask.split(1), strict=True)
+    return torch.cat([line(*parts) for parts in each]), None
 
 
 def try_flex_attention(config: Any, device: "torch.device", precision: Precision) -> None:

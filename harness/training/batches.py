@@ -27,9 +27,12 @@ class Spread:
         return self.processes * self.micro_batch_size * self.accumulation
 
 
-def rows_at_once(vocabulary: int, max_length: int) -> int:
-    """Return how many rows a forward pass takes, where nobody says how many, so that their logits are held at once."""
-    return max(1, min(ROWS_AT_ONCE, LOGITS_AT_ONCE // (vocabulary * max_length)))
+def rows_at_once(vocabulary: int, scored_tokens: int) -> int:
+    """Return how many rows a forward pass takes, where nobody says how many: as many as have their logits held at once.
+
+    `scored_tokens` are the tokens of a row that logits are needed for.
+    """
+    return max(1, min(ROWS_AT_ONCE, LOGITS_AT_ONCE // (vocabulary * scored_tokens)))
 
 
 def spread(global_batch_size: int, compute: Compute, most_rows: int = ROWS_AT_ONCE) -> Spread:

@@ -36,19 +36,23 @@ def make_job(
     compute: Compute,
     loss: PreferenceLoss | None = None,
     *,
+    scored_tokens: int | None = None,
     is_own_reference: bool = False,
     tracking: Tracking | None = None,
 ) -> Job:
-    """Return the job, with its batch spread as `compute` says. Raises UserError where it cannot train that way."""
+    """Return the job, with its batch spread as `compute` says; `scored_tokens` are those of the longest row.
+
+    Raises UserError where it cannot train that way.
+    """
     require_launchable(compute.accelerate, compute.processes)
     require_packages(settings)
-    vocabulary = load_config(model).vocab_size
+    most_rows = rows_at_once(load_config(model).vocab_size, scored_tokens or settings.max_length)
     return Job(
         model=str(model),
         out=str(out),
         settings=settings,
         seed=seed,
-        spread=spread(settings.global_batch_size, compute, rows_at_once(vocabulary, settings.max_length)),
+        spread=spread(settings.global_batch_size, compute, most_rows),
         accelerate=compute.accelerate,
         gradient_checkpointing=compute.gradient_checkpointing,
         save_every=compute.save_every,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engine.compute import Compute, Tracking
 from harness.errors import UserError
 from harness.records import PreferencePair
-from harness.training.attention import use_flex_attention
+from harness.training.attention import use_tree_attention
 from harness.training.job import Job, Track
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss
@@ -58,7 +58,9 @@ def run_preferences(
     """
     if any(each.revises for each in loss.sequences) and not revision_prompt:
         raise UserError(f"the loss {loss.kind} shows an answer as a draft to revise: it needs a revision_prompt")
-    own_reference = loss.needs_reference and references is None
+    tokenizer = load_training_tokenizer(model_folder, settings.max_length)
+    encoding = PairEncoding(tokenizer, settings.max_length, loss.sequences, settings.max_prompt_length, revision_prompt)
+    rows = preference_rows(pairs, references, encoding)
     job = make_job(
         model_folder,
         settings,
@@ -66,12 +68,11 @@ def run_preferences(
         out,
         compute or Compute(),
         loss,
-        is_own_reference=own_reference,
+        scored_tokens=rows.scored_tokens,
+        is_own_reference=loss.needs_reference and references is None,
         tracking=tracking,
     )
-    tokenizer = load_training_tokenizer(model_folder, settings.max_length)
-    encoding = PairEncoding(tokenizer, settings.max_length, loss.sequences, settings.max_prompt_length, revision_prompt)
-    return train(job, preference_rows(pairs, references, encoding), track, preference_trainer)
+    return train(job, rows, track, preference_trainer)
 
 
 def preference_trainer(job: Job, rows: "Dataset") -> Any:
@@ -87,7 +88,7 @@ def preference_trainer(job: Job, rows: "Dataset") -> Any:
     count = len(job.loss.sequences)
     nothing = token_tree([[tokenizer.pad_token_id] * 2] * count, [2] * count)
     trainer.take_batches(job, vars(nothing) | {REFERENCE: [0.0] * count})
-    by_blocks = use_flex_attention(model, arguments.device, job.settings.precision, job.settings.max_length)
+    by_blocks = use_tree_attention(model, arguments.device, job.settings.precision, job.settings.max_length)
     trainer.take_loss(job.loss, SequenceScorer(model, by_blocks=by_blocks))
     return trainer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.models.context_length import require_max_length
 from harness.models.hf import length_buckets, load_checkpoint
 from harness.records import PreferencePair
-from harness.training.attention import use_flex_attention
+from harness.training.attention import use_tree_attention
 from harness.training.losses import CHOSEN, REJECTED, ScoredSequence
 from harness.training.rows import PairEncoding, ReferenceLogProbabilities
 from harness.training.scoring import SequenceScorer, tree_batch
@@ -33,7 +33,7 @@ class ReferenceScorer:
         model, tokenizer = load_checkpoint(folder)
         require_max_length(max_length, model.config, str(folder))
         self._model = model.to(torch.float32).eval()  # as a training keeps them
-        by_blocks = use_flex_attention(self._model, self._model.device, precision, max_length)
+        by_blocks = use_tree_attention(self._model, self._model.device, precision, max_length)
         self._scorer = SequenceScorer(self._model, by_blocks=by_blocks)
         self._encoding = PairEncoding(tokenizer, max_length, sequences, revision_prompt=revision_prompt)
         self._precision = precision

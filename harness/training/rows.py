@@ -42,6 +42,8 @@ class TrainingRows:
     """Rows of whose answers nothing is left; of pairs, of whose chosen or rejected answer."""
     unclosed: int
     """Rows with an answer that its writer did not end: it has no closing token that could be learnt."""
+    scored_tokens: int = 0
+    """The most that a row of pairs has."""
     identical: int = 0
     """Pairs whose answers are the same tokens, as they were or once cut, which teach nothing."""
 
@@ -158,6 +160,7 @@ def preference_rows(
         count.prompt(pair.prompt.id, max(encoded.starts))
         if count.keeps(encoded.lengths, encoded.are_scored, all(answer.is_ended for answer in pair.responses)):
             tree = encoded.tree
+            count.scored_tokens = max(count.scored_tokens, len(tree.targets))
             count.identical += encoded.sequences[0] == encoded.sequences[1]
             row: dict[str, Any] = {**vars(tree), LENGTH: len(tree.ids)}
             if references is not None:
@@ -173,7 +176,7 @@ class _Count:
         self._max_length, self._max_prompt_length = max_length, max_prompt_length
         self._too_long: list[tuple[int, str]] = []
         self._truncated = self._dropped = self._closed = self._unclosed = 0
-        self.identical = 0
+        self.identical = self.scored_tokens = 0
 
     def prompt(self, prompt_id: str, length: int) -> None:
         """Note a prompt that is longer than allowed."""
@@ -200,7 +203,13 @@ class _Count:
                 f" the longest, {name}, has {longest}: raise max_prompt_length, or leave such prompts out of the data"
             )
         return TrainingRows(
-            _dataset(rows), self._truncated, self._closed, self._dropped, self._unclosed, self.identical
+            _dataset(rows),
+            truncated=self._truncated,
+            closed=self._closed,
+            dropped=self._dropped,
+            unclosed=self._unclosed,
+            scored_tokens=self.scored_tokens,
+            identical=self.identical,
         )
 
 

@@ -87,7 +87,7 @@ class SequenceScorer:
     """
 
     def __init__(self, model: Any, *, by_blocks: bool = False) -> None:
-        """Take a model that attends `by_blocks` where `use_flex_attention` says so, else by a dense mask.
+        """Take a model that attends `by_blocks` where `use_tree_attention` says so, else by a dense mask.
 
         Raises UserError for one that does not end in a linear layer, or does not attend as our masks say.
         """

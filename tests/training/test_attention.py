@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
 
-from harness.training.attention import PAYS_FROM, try_flex_attention, use_flash_attention, use_flex_attention
+from harness.training.attention import PAYS_FROM, try_flex_attention, use_flash_attention, use_tree_attention
 from harness.training.lines import attention_masks, block_mask, dense_mask
 from harness.training.scoring import SequenceScorer, TreeBatch
 from tests.training.test_scoring import ARCHITECTURES, batch_of, drawn_rows, gradient, made, sums_one_by_one
@@ -59,7 +59,7 @@ def test_where_it_does_not_work_the_dense_mask_stays() -> None:
     model, rows = made("llama"), drawn_rows(2)
     naive = sums_one_by_one(model, rows)
     device = CPU if torch.cuda.is_available() else CUDA  # one that lacks it
-    assert not use_flex_attention(model, device, "float32", 2 * PAYS_FROM)
+    assert not use_tree_attention(model, device, "float32", 2 * PAYS_FROM)
     use_flash_attention(model, device, "bfloat16")
     assert torch.allclose(SequenceScorer(model)(model, batch_of(rows)).sums, naive, rtol=1e-5, atol=1e-5)
 
@@ -79,8 +79,8 @@ def test_on_a_device_scores_and_gradients_are_those_of_the_dense_mask(architectu
     model, flexible = (made(architecture, hidden_size=64).to(CUDA) for _ in range(2))
     dense = SequenceScorer(model)(model, batch).sums
     wanted = gradient(model, dense)
-    assert use_flex_attention(flexible, CUDA, "float32", PAYS_FROM)
-    assert not use_flex_attention(flexible, CUDA, "float32", PAYS_FROM - 1)
+    assert use_tree_attention(flexible, CUDA, "float32", PAYS_FROM)
+    assert not use_tree_attention(flexible, CUDA, "float32", PAYS_FROM - 1)
     sums = SequenceScorer(flexible, by_blocks=True)(flexible, batch).sums
     assert torch.allclose(sums, dense, rtol=1e-5, atol=1e-5)
     assert float((gradient(flexible, sums) - wanted).norm() / wanted.norm()) < 1e-5

@@ -13,7 +13,7 @@ from harness.config.yaml_files import from_mapping
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.records import from_json, to_json
-from harness.training.batches import ROWS_OF_LIKE_LENGTH, EpochBatches, Spread, forward_passes, spread
+from harness.training.batches import ROWS_AT_ONCE, EpochBatches, Spread, forward_passes, spread
 from harness.training.checkpoints import commit_checkpoint, latest_checkpoint, prune_checkpoints
 from harness.training.job import Job
 from harness.training.losses import Orpo, PreferenceLoss, SimPo, Srpo
@@ -29,7 +29,7 @@ def test_any_split_makes_the_same_global_batch(processes: int, micro: int | None
     how = spread(PAPER, Compute(processes=processes, micro_batch_size=micro))
     assert how.global_batch_size == PAPER
     assert how.processes == processes
-    whole_share = PAPER // processes if processes > 1 else ROWS_OF_LIKE_LENGTH
+    whole_share = PAPER // processes if processes > 1 else ROWS_AT_ONCE
     assert how.micro_batch_size == (micro or whole_share)
 
 
