@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/gpu.py [--json gpu.json] [--tiny]
 
 DPO, ORPO, SRPO and SFT at the shapes of SmolLM2-135M and Qwen2-1.5B, with random weights and rows of random words. Both
-sides keep weights and AdamW's moments in float32 and compute in bfloat16, without gradient checkpointing; all else is
-the default of either. SRPO, which TRL does not have, is measured beside our trainer with six plain sequences a pair.
+sides keep weights and AdamW's moments in float32 and compute in bfloat16, the batch of an optimizer step at once and
+without gradient checkpointing; all else is the default of either. SRPO, which TRL does not have, is measured beside our
+trainer with six plain sequences a pair.
 
 Each contender is a process of its own, in which running out of memory is a result. It makes some optimizer steps to
 warm up (compilers, allocator) and then those that are measured; so does the reference's pass, where it is one of its
@@ -80,9 +81,9 @@ def our_trainer(contender: Contender, model: Path, rows: Sequence[Any], settings
 
     loss, tokenizer = contender.loss, load_training_tokenizer(model, settings.max_length)
     if loss is None:
-        job = make_job(model, settings, 0, out, compute())
+        job = make_job(model, settings, 0, out, compute(settings))
         return sft_trainer(job, sft_rows(rows, tokenizer, settings.max_length).dataset)
-    job = make_job(model, settings, 0, out, compute(), loss, is_own_reference=loss.needs_reference)
+    job = make_job(model, settings, 0, out, compute(settings), loss, is_own_reference=loss.needs_reference)
     encoding = PairEncoding(tokenizer, settings.max_length, loss.sequences, revision_prompt=REVISION)
     return preference_trainer(job, preference_rows(rows, None, encoding).dataset)
 
@@ -117,9 +118,9 @@ def their_trainer(contender: Contender, model: Path, rows: Sequence[Any], settin
     )
 
 
-def compute() -> Compute:
-    """Return what both sides have: one process, all of a batch at once."""
-    return Compute(gradient_checkpointing=False)
+def compute(settings: TrainingSettings) -> Compute:
+    """Return what both sides have: one process, which takes the whole batch at once."""
+    return Compute(micro_batch_size=settings.global_batch_size, gradient_checkpointing=False)
 
 
 def trainer_of(contender: Contender, *given: Any) -> Any:
@@ -200,7 +201,7 @@ def memory(contender: Contender, shape: ModelShape, settings: TrainingSettings) 
     if contender.side == "theirs":
         return {"peak_bytes": peak_bytes(), "foretold_bytes": None}
     sequences = 1 if contender.loss is None else len(contender.loss.sequences)
-    foretold = stage_memory(shape, settings, compute(), sequences=sequences, on_gpu=peak_bytes() is not None)
+    foretold = stage_memory(shape, settings, compute(settings), sequences=sequences, on_gpu=peak_bytes() is not None)
     return {"peak_bytes": peak_bytes(), "foretold_bytes": round(foretold.total)}
 
 

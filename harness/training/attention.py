@@ -52,25 +52,27 @@ def use_flash_attention(model: Any, device: "torch.device", precision: Precision
 
 def use_query_blocks(model: Any) -> None:
     """Make `model` attend by blocks of queries, each of which leaves out the keys that none of them attends to."""
-    from transformers import AttentionInterface
+    from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(QUERY_BLOCKS, _attend_by_query_blocks)
+    AttentionMaskInterface.register(QUERY_BLOCKS, AttentionMaskInterface()["sdpa"])  # of calls without a mask of ours
     model.set_attn_implementation(QUERY_BLOCKS)
 
 
 def _attend_by_query_blocks(
-    module: Any, query: "Tensor", key: "Tensor", value: "Tensor", attention_mask: "Tensor", **options: Any
+    module: Any, query: "Tensor", key: "Tensor", value: "Tensor", attention_mask: "Tensor | None", **options: Any
 ) -> "tuple[Tensor, None]":
     """Attend as transformers' scaled dot-product attention does.
 
     query [lines, heads, width, head size]; key, value the same or with fewer heads; attention_mask, what is added to
-    attention scores, [lines, 1, width, width]. The result is [lines, width, heads, head size].
+    attention scores, [lines, 1, width, width]; others are not cut into blocks. The result is [lines, width, heads, head
+    size].
     """
     import torch
     from transformers import AttentionInterface
 
     attend = AttentionInterface()["sdpa"]
-    if query.shape[2] <= QUERIES_AT_ONCE:
+    if query.shape[2] <= QUERIES_AT_ONCE or attention_mask is None or attention_mask.dtype == torch.bool:
         return attend(module, query, key, value, attention_mask, **options)
     least = torch.finfo(attention_mask.dtype).min
 
