@@ -1,7 +1,7 @@
 """The settings of each stage behind each cell, read off the graph itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +17,8 @@ from harness.steps.judge import order_count
 from harness.texts import counted
 from harness.training.batches import spread
 from harness.training.job import SINGLE
+from harness.training.losses import PreferenceLoss
+from harness.training.memory import RowSize
 from harness.training.settings import TrainingSettings
 
 MAX_TEXT = 100
@@ -39,12 +41,12 @@ class Stage:
     """No more than these: a filter may keep fewer, identical pairs are left out."""
     rows_are_exact: bool
     steps: int
-    beta: float | None
+    loss: PreferenceLoss | None
     settings: TrainingSettings
     starts_from: str
     reference_policy: str | None
-    sequences: int
-    """Of tokens, in the loss of one row."""
+    size: RowSize
+    """Of the longest row."""
 
 
 def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Stage]:
@@ -70,7 +72,8 @@ def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Sta
 
 
 def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], graph: GraphEstimates) -> Stage:
-    most = graph.most_rows(cost.data) or 0
+    rows = graph.known_rows(cost.data)
+    most = rows.most if rows else 0
     return Stage(
         artifact=artifact,
         model=model,
@@ -80,11 +83,11 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
         rows=most,
         rows_are_exact=not cost.data.inputs,
         steps=optimizer_steps(cost, most),
-        beta=cost.beta,
+        loss=cost.loss,
         settings=cost.settings,
         starts_from=short_label(cost.start) if cost.start.inputs else "base",
         reference_policy=short_label(cost.reference) if cost.reference else None,
-        sequences=cost.sequences,
+        size=cost.longest(rows),
     )
 
 
@@ -206,3 +209,17 @@ def decoding(sampling: Sampling) -> str:
     if sampling.temperature == 0:
         return "greedy"
     return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
+
+
+GREEK = {"alpha": "α", "beta": "β", "gamma": "γ"}
+
+
+def loss_text(loss: PreferenceLoss) -> str:
+    """Name the loss with its settings, but for those that are as they are by default."""
+    values = {each.name: (getattr(loss, each.name), each.default) for each in fields(loss)}
+    said = [
+        f"{GREEK.get(name, name)}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
+        for name, (value, default) in values.items()
+        if default is MISSING or value != default
+    ]
+    return " ".join([loss.kind, *said])
