@@ -28,7 +28,7 @@ from harness.recipes.recipe import Recipe
 from harness.steps.cost import Asking, Likelihood, Range, Training, at_each_bound, total
 from harness.steps.estimates import load_estimates, model_shape
 from harness.training.batches import spread
-from harness.training.memory import reference_memory, resume_bytes, stage_memory
+from harness.training.memory import reference_memory, resume_bytes, stage_memory, stage_spread
 
 State = Literal["found", "to run", "unknown"]
 """Of a step: in the store; not there; or not to be told, since what it is made from is not resolved yet."""
@@ -246,7 +246,7 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
             continue
         needs = [stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu) for each in own]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
-        rows = spread(stage.settings.global_batch_size, compute).micro_batch_size
+        rows = stage_spread(shape, stage.settings, compute).micro_batch_size
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} rows of {stage.size.tokens:,} tokens")
         length = stage.settings.max_length
         tokens = length + costs.scale.sampling.max_new_tokens

@@ -13,12 +13,12 @@ from harness.models.generator import Sampling
 from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import Recipe
 from harness.steps.cost import Training
+from harness.steps.estimates import model_shape
 from harness.steps.judge import order_count
 from harness.texts import counted
-from harness.training.batches import spread
 from harness.training.job import SINGLE
 from harness.training.losses import PreferenceLoss
-from harness.training.memory import RowSize
+from harness.training.memory import RowSize, stage_spread
 from harness.training.settings import TrainingSettings
 
 MAX_TEXT = 100
@@ -94,8 +94,11 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
 def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = scale.compute, [stage.settings for stage in stages]
-    for batch in sorted({each.global_batch_size for each in settings}):
-        how = spread(batch, compute)
+    spreads = {
+        stage_spread(model_shape(model_reference(stage.artifact) or ""), stage.settings, compute) for stage in stages
+    }
+    for how in sorted(spreads, key=lambda each: (each.global_batch_size, each.micro_batch_size)):
+        batch = how.global_batch_size
         rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
         yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))

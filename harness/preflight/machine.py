@@ -19,9 +19,9 @@ from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, hub_sizes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.texts import counted, gigabytes
-from harness.training.batches import most_processes, spread
+from harness.training.batches import most_processes
 from harness.training.launch import require_launchable
-from harness.training.memory import reference_memory, stage_memory
+from harness.training.memory import reference_memory, stage_memory, stage_spread
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -136,19 +136,20 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        trainings = map(context.graph.known_cost, by_work(context.missing).get("training", []))
-        batches = {cost.settings.global_batch_size for cost in trainings if isinstance(cost, Training)}
-        spreads = [spread(size, compute) for size in sorted(batches)]
+        spreads = {
+            stage_spread(context.known_shape(origin(each)), context.settings(each), compute)
+            for each in by_work(context.missing).get("training", [])
+        }
     except UserError as error:
         return Check("failure", what, str(error))
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
-        fitting = most_processes(batches, compute, len(machine.gpus))
+        fitting = most_processes({each.global_batch_size for each in spreads}, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
         return Check("failure", what, f"{detail}, and {counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
-        for one in spreads
+        for one in sorted(spreads, key=lambda one: (one.global_batch_size, one.micro_batch_size))
     )
     return Check("ok", what, f"{detail}; {each}" if each else detail)
 

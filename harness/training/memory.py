@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from harness.engine.compute import Compute
 from harness.models.memory import BYTES, FLOAT32, Memory, ModelShape, embeddings, layer_activations
-from harness.training.batches import spread
+from harness.training.batches import LOGITS_AT_ONCE, ROWS_AT_ONCE, Spread, rows_at_once, spread
 from harness.training.job import SINGLE
 from harness.training.reference import TOKENS_AT_ONCE
-from harness.training.scoring import LOGITS_AT_ONCE
 from harness.training.settings import Lora, Optimizer, Precision, TrainingSettings
 
 MOMENT_BYTES: dict[Optimizer, int] = {"adamw": 2 * FLOAT32, "rmsprop": FLOAT32, "adamw_8bit": 2}
@@ -89,6 +88,15 @@ def training_memory(
     )
 
 
+def stage_spread(model: ModelShape | None, settings: TrainingSettings, compute: Compute) -> Spread:
+    """Return how a training of this model spreads its batch; with the most rows at once for a model of unknown shape.
+
+    Raises UserError where it cannot be spread.
+    """
+    most = ROWS_AT_ONCE if model is None else rows_at_once(model.vocabulary, settings.max_length)
+    return spread(settings.global_batch_size, compute, most)
+
+
 def stage_memory(
     model: ModelShape, settings: TrainingSettings, compute: Compute, *, size: RowSize, on_gpu: bool
 ) -> Memory:
@@ -96,7 +104,7 @@ def stage_memory(
 
     Raises UserError where its batch cannot be spread.
     """
-    how = spread(settings.global_batch_size, compute)
+    how = stage_spread(model, settings, compute)
     return training_memory(
         model,
         rows=how.micro_batch_size,

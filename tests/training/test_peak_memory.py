@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.training_throughput import ANSWER, REVISION, WORKS, Silent, model_of, rows_of
+from harness.engine.compute import Compute
 from harness.models.memory import shape_in
 from harness.records import PreferencePair, Response
 from harness.steps.cost import RowEstimate, ScoredPairs
 from harness.training.losses import Dpo, PreferenceLoss, Srpo
-from harness.training.memory import RowSize, training_memory
+from harness.training.memory import RowSize, stage_memory
 from harness.training.settings import Lora, TrainingSettings
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def estimate(kind: str, lora: Lora | None, model: Path) -> float:
     loss, length = LOSSES[kind], LENGTHS[kind]
     rows = RowEstimate(ROWS, ROWS, prompt=ANSWER + FRAME, answer=ANSWER + 1, spread=0.0)
     size = ScoredPairs(loss.sequences, length, REVISION).longest(rows) if loss else RowSize(length)
-    return training_memory(shape_in(model), rows=ROWS, size=size, lora=lora).total
+    return stage_memory(shape_in(model), settings(kind, lora), Compute(), size=size, on_gpu=False).total
 
 
 def train_one_step(kind: str, lora: Lora | None, model: Path, out: Path) -> None:
