@@ -35,7 +35,7 @@ DOUBT = 0.15
 """How far off another model or other lengths may be, beside what is measured."""
 
 ROWS = 512
-FILLER = " the"
+FILLER, OTHER_FILLER = " the", " of"
 
 
 class _Enough(Exception):
@@ -142,11 +142,13 @@ def _sft(trial: _Trial, out: Path) -> float:
 
 
 def _preference(trial: _Trial, out: Path) -> float:
+    from harness.models.hf import load_tokenizer
     from harness.training.preferences import run_preferences
-    from harness.training.rows import ReferenceLogProbabilities
+    from harness.training.rows import PairEncoding, ReferenceLogProbabilities
 
     count = _rows(trial)
-    pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, trial.answer[:-1]) for i in range(count)]
+    other = trial.answer.replace(FILLER.strip(), OTHER_FILLER.strip())  # else a token tree would share its tokens
+    pairs = [PreferencePair(Prompt(str(i), trial.prompt), trial.answer, other) for i in range(count)]
     references = [ReferenceLogProbabilities(str(i), (-1.0, -1.0)) for i in range(count)]
     loss, steps = Dpo(beta=0.1), _Steps()
     with steps.until_enough(out):
@@ -161,7 +163,8 @@ def _preference(trial: _Trial, out: Path) -> float:
             track=steps.track,
             compute=trial.compute,
         )
-    return steps.rate * trial.settings.global_batch_size * trial.tokens * len(loss.sequences) / trial.compute.processes
+    tokens = len(PairEncoding(load_tokenizer(trial.folder), trial.settings.max_length)(pairs[0]).tree.ids)
+    return steps.rate * trial.settings.global_batch_size * tokens / trial.compute.processes
 
 
 def _rows(trial: _Trial) -> int:

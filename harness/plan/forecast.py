@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +25,10 @@ from harness.plan.schedule import Task, critical_path, makespan
 from harness.plan.settings import Stage
 from harness.plan.steps import GraphEstimates, StepCost, StepCosts
 from harness.recipes.recipe import Recipe
-from harness.steps.cost import Asking, Likelihood, Range, at_each_bound, total
+from harness.steps.cost import Asking, Likelihood, Range, Training, at_each_bound, total
 from harness.steps.estimates import load_estimates, model_shape
 from harness.training.batches import spread
-from harness.training.memory import resume_bytes, stage_memory
+from harness.training.memory import reference_memory, resume_bytes, stage_memory, stage_spread
 
 State = Literal["found", "to run", "unknown"]
 """Of a step: in the store; not there; or not to be told, since what it is made from is not resolved yet."""
@@ -235,17 +236,19 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
     """Find the largest need of each kind of work, by base model."""
     compute, on_gpu = costs.scale.compute, costs.device.is_gpu
     declared = [step.cost.declared for step in steps]
-    scored_at_once = max((each.batch_size for each in declared if isinstance(each, Likelihood)), default=0)
+    likelihoods = [each for each in declared if isinstance(each, Likelihood)]
+    scored_at_once = max((each.batch_size for each in likelihoods if each.pairs is None), default=0)
+    of_pairs = [each.pairs.longest(costs.graph.known_rows(each.data)) for each in likelihoods if each.pairs]
     for model in dict.fromkeys(stage.model for stage in stages):
         own = [stage for stage in stages if stage.model == model]
         shape = model_shape(model_reference(own[0].artifact) or "")
         if shape is None:
             continue
-        needs = [stage_memory(shape, each.settings, compute, sequences=each.sequences, on_gpu=on_gpu) for each in own]
+        needs = [stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu) for each in own]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
-        rows = spread(stage.settings.global_batch_size, compute).micro_batch_size * stage.sequences
+        rows = stage_spread(shape, stage.settings, compute).micro_batch_size
+        yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} rows of {stage.size.tokens:,} tokens")
         length = stage.settings.max_length
-        yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} sequences of {length:,}")
         tokens = length + costs.scale.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
@@ -253,6 +256,10 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
             scoring = likelihood_memory(shape, rows=scored_at_once, length=length, most_logits=LOGITS_AT_ONCE)
             largest = f"rows with {LOGITS_AT_ONCE / 1e6:,.0f}M logits at once"
             yield MemoryNeed(model, "likelihoods", shape, scoring, largest)
+        if of_pairs:
+            size = max(of_pairs, key=lambda each: each.tokens)
+            at = f"pairs of {size.tokens:,} tokens"
+            yield MemoryNeed(model, "references", shape, reference_memory(shape, size), at)
 
 
 def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
@@ -264,8 +271,12 @@ def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
 
 def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
-    models = (model_reference(cost.artifact) for cost in costs if cost.work == "training")
-    trained = [shape for reference in models if reference and (shape := model_shape(reference))]
+    trainings = [
+        (shape, cost.declared.settings)
+        for cost in costs
+        if isinstance(cost.declared, Training) and (shape := model_shape(model_reference(cost.artifact) or ""))
+    ]
+    trained = [shape for shape, _ in trainings]
     if trained:
         what = f"trained checkpoints, weights in float32 ({len(trained)})"
         yield DiskNeed(what, sum(map(checkpoint_bytes, trained)))
@@ -285,7 +296,7 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     yield DiskNeed("rows: answers, pairs, verdicts", written * BYTES_PER_TOKEN)
     if trained and scale.compute.save_every:
         what = "while a training runs: weights and optimizer to go on from, two at the moment of saving"
-        yield DiskNeed(what, 2.0 * max(map(resume_bytes, trained)), stays=False)
+        yield DiskNeed(what, 2.0 * max(starmap(resume_bytes, trainings)), stays=False)
 
 
 def _times(costs: Sequence[StepCost], measure: Callable[[Sequence[Task]], float]) -> Range:

@@ -1,7 +1,7 @@
 """The settings of each stage behind each cell, read off the graph itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from hashlib import sha256
 from typing import Any
 
@@ -13,10 +13,12 @@ from harness.models.generator import Sampling
 from harness.plan.steps import GraphEstimates, optimizer_steps
 from harness.recipes.recipe import Recipe
 from harness.steps.cost import Training
+from harness.steps.estimates import model_shape
 from harness.steps.judge import order_count
 from harness.texts import counted
-from harness.training.batches import spread
 from harness.training.job import SINGLE
+from harness.training.losses import PreferenceLoss
+from harness.training.memory import RowSize, stage_spread
 from harness.training.settings import TrainingSettings
 
 MAX_TEXT = 100
@@ -39,12 +41,12 @@ class Stage:
     """No more than these: a filter may keep fewer, identical pairs are left out."""
     rows_are_exact: bool
     steps: int
-    beta: float | None
+    loss: PreferenceLoss | None
     settings: TrainingSettings
     starts_from: str
     reference_policy: str | None
-    sequences: int
-    """Of tokens, in the loss of one row."""
+    size: RowSize
+    """Of the longest row."""
 
 
 def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Stage]:
@@ -70,7 +72,8 @@ def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Sta
 
 
 def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], graph: GraphEstimates) -> Stage:
-    most = graph.most_rows(cost.data) or 0
+    rows = graph.known_rows(cost.data)
+    most = rows.most if rows else 0
     return Stage(
         artifact=artifact,
         model=model,
@@ -80,19 +83,22 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
         rows=most,
         rows_are_exact=not cost.data.inputs,
         steps=optimizer_steps(cost, most),
-        beta=cost.beta,
+        loss=cost.loss,
         settings=cost.settings,
         starts_from=short_label(cost.start) if cost.start.inputs else "base",
         reference_policy=short_label(cost.reference) if cost.reference else None,
-        sequences=cost.sequences,
+        size=cost.longest(rows),
     )
 
 
 def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = scale.compute, [stage.settings for stage in stages]
-    for batch in sorted({each.global_batch_size for each in settings}):
-        how = spread(batch, compute)
+    spreads = {
+        stage_spread(model_shape(model_reference(stage.artifact) or ""), stage.settings, compute) for stage in stages
+    }
+    for how in sorted(spreads, key=lambda each: (each.global_batch_size, each.micro_batch_size)):
+        batch = how.global_batch_size
         rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
         yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
@@ -206,3 +212,17 @@ def decoding(sampling: Sampling) -> str:
     if sampling.temperature == 0:
         return "greedy"
     return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
+
+
+GREEK = {"alpha": "α", "beta": "β", "gamma": "γ"}
+
+
+def loss_text(loss: PreferenceLoss) -> str:
+    """Name the loss with its settings, but for those that are as they are by default."""
+    values = {each.name: (getattr(loss, each.name), each.default) for each in fields(loss)}
+    said = [
+        f"{GREEK.get(name, name)}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
+        for name, (value, default) in values.items()
+        if default is MISSING or value != default
+    ]
+    return " ".join([loss.kind, *said])

@@ -58,8 +58,13 @@ class GraphEstimates:
 
     def most_rows(self, artifact: Artifact) -> int | None:
         """Return how many rows `artifact` has at most; None where it cannot be told."""
+        rows = self.known_rows(artifact)
+        return rows.most if rows else None
+
+    def known_rows(self, artifact: Artifact) -> RowEstimate | None:
+        """Return `rows`; None where it cannot be told."""
         try:
-            return self.rows(artifact).most
+            return self.rows(artifact)
         except UnknownCost:
             return None
 
@@ -163,7 +168,7 @@ class StepCosts:
                 found = self._running(artifact, "generation", "generation", rows, rows.count * rows.answer)
             case Likelihood():
                 rows = self.graph.rows(cost.data)
-                tokens = rows.count * rows.tokens * cost.sequences
+                tokens = rows.count * cost.tokens(rows)
                 found = self._running(artifact, "likelihood", "likelihood", rows, tokens)
             case Asking():
                 reply = load_estimates().asking
@@ -177,9 +182,8 @@ class StepCosts:
 
     def _training(self, artifact: Artifact, cost: Training) -> StepCost:
         rows, settings = self.graph.rows(cost.data), cost.settings
-        length = min(rows.tokens, settings.max_length) * cost.sequences
-        tokens = rows.count * length * settings.epochs
-        training = self._running(artifact, "training", "preference" if cost.sequences > 1 else "sft", rows, tokens)
+        tokens = rows.count * cost.tokens(rows) * settings.epochs
+        training = self._running(artifact, "training", "preference" if cost.loss else "sft", rows, tokens)
         if not cost.scores_reference:
             return training
         scoring = self._running(artifact, "training", "likelihood", rows, tokens)

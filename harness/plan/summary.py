@@ -118,6 +118,4 @@ def _step(step: PlannedStep) -> dict[str, Any]:
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
-    return {
-        field.name: getattr(stage, field.name) for field in fields(stage) if field.name not in ("artifact", "sequences")
-    }
+    return {field.name: getattr(stage, field.name) for field in fields(stage) if field.name not in ("artifact", "size")}

@@ -12,7 +12,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.experiments.scores import ScoresExperiment
 from harness.models.memory import cache_bytes
 from harness.plan.forecast import GB, Forecast, MemoryNeed, PlannedStep, State, disk_totals
-from harness.plan.settings import Stage, common_settings
+from harness.plan.settings import Stage, common_settings, loss_text
 from harness.plan.summary import Summary
 from harness.steps.cost import Range
 from harness.steps.estimates import PlanNote
@@ -174,9 +174,9 @@ def _training(summary: Summary) -> Iterator[Block]:
     for model in dict.fromkeys(stage.model for stage in summary.stages):
         own = [stage for stage in summary.stages if stage.model == model]
         everybody = {method for stage in own for method in stage.methods}
-        head = ("stage", "methods", "rows", "epochs", "steps", "rate", "beta", "starts from")
+        head = ("stage", "methods", "rows", "epochs", "steps", "rate", "loss", "starts from")
         rows = [_stage_row(stage, everybody) for stage in own]
-        yield _table("llrrrrrl", head, rows, f"{model}: {summary.scale.base_models[model].reference}")
+        yield _table("llrrrrll", head, rows, f"{model}: {summary.scale.base_models[model].reference}")
     if summary.stages:
         yield from map(Prose, common_settings(summary.stages, summary.scale))
 
@@ -193,7 +193,7 @@ def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
         str(stage.settings.epochs),
         f"{bound}{stage.steps:,}",
         rate_text(stage.settings.learning_rate),
-        "" if stage.beta is None else f"{stage.beta:g}",
+        loss_text(stage.loss) if stage.loss else "",
         stage.starts_from,
     ]
 
@@ -243,7 +243,7 @@ def _time(forecast: Forecast) -> Iterator[Block]:
 def _memory(forecast: Forecast) -> Iterator[Block]:
     if not forecast.memory:
         return
-    head = ("model", "work", "in all", "weights", "gradients", "AdamW", "activations", "logits", "cache")
+    head = ("model", "work", "in all", "weights", "gradients", "optimizer", "activations", "logits", "cache")
     yield _table("llrrrrrrr", head, map(_memory_row, forecast.memory))
     trained = dict.fromkeys(need.at for need in forecast.memory if need.work == "training")
     yield Prose(f"training at its peak: {'; '.join(trained)}; before what an allocator wastes")

@@ -191,7 +191,7 @@ class PreflightContext:
 
     def first_training(self, model: str, data: Artifact) -> Artifact | None:
         """Return the first training that learns from a data set, or from what was made of it; None without any."""
-        return next((each for each in self.trainings(model) if _source(data) in map(_source, _starts([each]))), None)
+        return next((each for each in self.trainings(model) if source(data) in map(source, _starts([each]))), None)
 
     def rows(self, data: Data) -> Sequence[TrainingRow]:
         """Return the rows of a data set. Raises UserError where it cannot be read, or has too few."""
@@ -204,12 +204,17 @@ class PreflightContext:
 
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
-        used, found = {_source(each) for each in self.origins()}, {}
+        used, found = {source(each) for each in self.origins()}, {}
         for name, role in self.scale.data.items():
             data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
-            if _source(data) in used:
+            if source(data) in used:
                 found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
         return found
+
+    @property
+    def all_rows(self) -> "PreflightContext":
+        """The same run, with all rows of its data sets."""
+        return replace(self, most_rows=None)
 
     def bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
@@ -246,7 +251,7 @@ def _starts(targets: Iterable[Artifact]) -> list[Artifact]:
     return [each for each in ancestry(targets) if "reference" in each.params]
 
 
-def _source(data: Artifact) -> tuple[str, str | None]:
+def source(data: Artifact) -> tuple[str, str | None]:
     """Return where a data set is taken from, whatever its size."""
     return data.params["reference"], data.params.get("split")
 

@@ -25,6 +25,7 @@ from harness.preflight.context import EXPENSIVE, PreflightContext, preflight_con
 from harness.preflight.data import data_checks
 from harness.preflight.machine import machine_checks
 from harness.preflight.references import endpoint_checks, reference_checks
+from harness.preflight.settings import settings_checks
 from harness.preflight.tokens import token_checks
 from harness.preflight.training import training_checks
 from harness.run.options import Choice
@@ -35,6 +36,7 @@ Checks = Callable[[PreflightContext], Iterable[Check]]
 FREE: dict[str, Checks] = {
     "machine": machine_checks,
     "references": reference_checks,
+    "settings": settings_checks,
     "endpoints": partial(endpoint_checks, asks=False),
     "tokens": token_checks,
     "data": data_checks,

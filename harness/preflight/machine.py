@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from harness.engine.artifacts import Artifact
-from harness.engine.compute import Compute, Resources, Work
+from harness.engine.compute import Resources, Work
 from harness.engine.executor import work_of
 from harness.engine.graph import by_work, origin
 from harness.engine.main_memory import GIB, main_memory
@@ -19,9 +19,9 @@ from harness.preflight.check import Check
 from harness.preflight.context import PreflightContext, hub_sizes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.texts import counted, gigabytes
-from harness.training.batches import most_processes, spread
+from harness.training.batches import most_processes
 from harness.training.launch import require_launchable
-from harness.training.memory import stage_memory
+from harness.training.memory import reference_memory, stage_memory, stage_spread
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -136,19 +136,20 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
-        trainings = map(context.graph.known_cost, by_work(context.missing).get("training", []))
-        batches = {cost.settings.global_batch_size for cost in trainings if isinstance(cost, Training)}
-        spreads = [spread(size, compute) for size in sorted(batches)]
+        spreads = {
+            stage_spread(context.known_shape(origin(each)), context.settings(each), compute)
+            for each in by_work(context.missing).get("training", [])
+        }
     except UserError as error:
         return Check("failure", what, str(error))
     if machine.gpus and compute.executor == "local" and compute.processes > len(machine.gpus):
-        fitting = most_processes(batches, compute, len(machine.gpus))
+        fitting = most_processes({each.global_batch_size for each in spreads}, compute, len(machine.gpus))
         mend = f"pass --processes {fitting}, or run it where there are more"
         return Check("failure", what, f"{detail}, and {counted(len(machine.gpus), 'GPU')}: {mend}")
     each = "; ".join(
         f"a global batch of {one.global_batch_size} is {one.processes} × {one.micro_batch_size} rows ×"
         f" {one.accumulation} passes"
-        for one in spreads
+        for one in sorted(spreads, key=lambda one: (one.global_batch_size, one.micro_batch_size))
     )
     return Check("ok", what, f"{detail}; {each}" if each else detail)
 
@@ -173,7 +174,7 @@ def _memory_for(base: Artifact, steps: list[Artifact], context: PreflightContext
         shape = context.shape(base)
         for step in steps:
             cost = context.graph.known_cost(step)
-            estimate = _stage_memory(cost, shape, longest, compute, on_gpu).total + PROCESS_BYTES
+            estimate = _stage_memory(cost, shape, longest, context, on_gpu).total + PROCESS_BYTES
             alike = compute.processes if isinstance(cost, Training) and not on_gpu else 1
             takes[step.step] = max(takes.get(step.step, 0.0), alike * estimate)
     except UserError as error:
@@ -193,11 +194,16 @@ def _memory_for(base: Artifact, steps: list[Artifact], context: PreflightContext
     return Check("ok", what, detail)
 
 
-def _stage_memory(cost: Cost | None, shape: ModelShape, max_length: int, compute: Compute, on_gpu: bool) -> Memory:
+def _stage_memory(
+    cost: Cost | None, shape: ModelShape, max_length: int, context: PreflightContext, on_gpu: bool
+) -> Memory:
     """Estimate from above: every row as long as training allows, prompt and answer together."""
     match cost:
         case Training():
-            return stage_memory(shape, cost.settings, compute, sequences=cost.sequences, on_gpu=on_gpu)
+            size = cost.longest(context.graph.known_rows(cost.data))
+            return stage_memory(shape, cost.settings, context.scale.compute, size=size, on_gpu=on_gpu)
+        case Likelihood(data, _, pairs) if pairs:
+            return reference_memory(shape, pairs.longest(context.graph.known_rows(data)))
         case Likelihood():
             return likelihood_memory(shape, rows=cost.batch_size, length=max_length, most_logits=LOGITS_AT_ONCE)
         case Generation(sampling):

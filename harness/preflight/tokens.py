@@ -19,6 +19,7 @@ from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.respond import render
+from harness.training.losses import CHOSEN, REJECTED, ScoredSequence
 from harness.training.rows import PairEncoding, TrainingRows, preference_rows, sft_rows
 
 SAMPLE = 256
@@ -38,6 +39,9 @@ class Examples:
     stage: str
     max_length: int
     rows: Sequence[TrainingRow]
+    sequences: tuple[ScoredSequence, ...] = (CHOSEN, REJECTED)
+    """Of pairs, what the stage's loss scores."""
+    revision_prompt: str = ""
 
 
 def token_checks(context: PreflightContext) -> Iterator[Check]:
@@ -92,7 +96,11 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             template = made_from.params.get("template") if isinstance(made_from, Artifact) else None
             if template:  # else the prompts are the data's own
                 rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
-            found.append(Examples(name, short_label(stage), context.settings(stage).max_length, rows))
+            examples = Examples(name, short_label(stage), context.settings(stage).max_length, rows)
+            if "loss" in stage.arguments:
+                loss, prompt = stage.arguments["loss"], stage.arguments["revision_prompt"]
+                examples = replace(examples, sequences=loss.sequences, revision_prompt=prompt)
+            found.append(examples)
     return found
 
 
@@ -109,12 +117,15 @@ def evenly_spaced(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
     return [rows[number * len(rows) // SAMPLE] for number in range(SAMPLE)] if len(rows) > SAMPLE else list(rows)
 
 
-def training_rows(rows: Sequence[TrainingRow], tokenizer: Any, max_length: int) -> TrainingRows:
+def training_rows(examples: Examples, tokenizer: Any) -> TrainingRows:
     """Return the rows as a trainer gets them, by the functions that training itself uses."""
-    pairs = [row for row in rows if isinstance(row, PreferencePair)]
+    pairs = [row for row in examples.rows if isinstance(row, PreferencePair)]
     if pairs:
-        return preference_rows(pairs, None, PairEncoding(tokenizer, max_length))
-    return sft_rows([row for row in rows if isinstance(row, Response)], tokenizer, max_length)
+        encoding = PairEncoding(
+            tokenizer, examples.max_length, examples.sequences, revision_prompt=examples.revision_prompt
+        )
+        return preference_rows(pairs, None, encoding)
+    return sft_rows([row for row in examples.rows if isinstance(row, Response)], tokenizer, examples.max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,8 @@ def tokenized(rows: Sequence[TrainingRow], tokenizer: Any) -> list[Tokens]:
     pairs = [row for row in rows if isinstance(row, PreferencePair)]
     if pairs:
         return [_tokens_of_pair(*each, tokenizer) for each in zip(pairs, generated, strict=True)]
-    trained = training_rows(rows, tokenizer, sys.maxsize).dataset.to_dict() if rows else {"input_ids": [], "labels": []}
+    responses = [row for row in rows if isinstance(row, Response)]
+    trained = sft_rows(responses, tokenizer, sys.maxsize).dataset.to_dict() if rows else {"input_ids": [], "labels": []}
     return [
         Tokens(row, ids, trained_ids[: len(ids)], (labels[len(ids) :],))
         for row, ids, trained_ids, labels in zip(rows, generated, trained["input_ids"], trained["labels"], strict=True)
@@ -257,7 +269,7 @@ def check_lengths(name: str, tokenizer: Any, examples: Examples) -> Check:
     """Check the share of rows that a stage cuts off, and of those that keep their closing token."""
     what = f"{examples.role} for {name}"
     try:
-        rows = training_rows(examples.rows, tokenizer, examples.max_length)
+        rows = training_rows(examples, tokenizer)
     except UserError as error:
         return Check("failure", what, str(error))
     count = len(examples.rows)

@@ -18,6 +18,8 @@ from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
 from harness.models.hub import RepositoryKind
 from harness.steps.estimates import Estimates, NumberEstimate, PlanNote, load_estimates
+from harness.training.losses import PreferenceLoss, ScoredSequence
+from harness.training.memory import RowSize
 from harness.training.settings import TrainingSettings
 
 COUNTED_ROWS = 300
@@ -148,20 +150,81 @@ class CostContext:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredPairs:
+    """The tokens that a model computes of pairs: each prompt once for all its answers, cut at `max_length`."""
+
+    sequences: tuple[ScoredSequence, ...]
+    max_length: int
+    revision_prompt: str = ""
+    """How prompts show an answer as a draft, where sequences revise one."""
+
+    def tokens(self, rows: RowEstimate) -> float:
+        """Return the mean tokens of a row."""
+        return self._tree(rows.prompt, rows.answer, self._frame)
+
+    def longest(self, rows: RowEstimate | None) -> RowSize:
+        """Return the size of a row whose longest sequence has `max_length` tokens, divided like the mean row.
+
+        Where nothing is known of the rows, nothing is taken to be shared.
+        """
+        if rows is None or not rows.tokens:
+            most = len(self.sequences) * self.max_length
+            return RowSize(most, most)
+        revises = any(each.revises for each in self.sequences)
+        longest = rows.tokens + (rows.answer + self._frame if revises else 0.0)
+        parts = (rows.prompt, rows.answer, self._frame)
+        prompt, answer, frame = (part * self.max_length / longest for part in parts)
+        scored = sum(prompt if each.target == "prompt" else answer for each in self.sequences)
+        return RowSize(math.ceil(self._tree(prompt, answer, frame)), math.ceil(scored))
+
+    @property
+    def _frame(self) -> int:
+        """Tokens of the revision prompt without request and draft."""
+        return count_tokens(self.revision_prompt.format(request="", draft="")) if self.revision_prompt else 0
+
+    def _tree(self, prompt: float, answer: float, frame: float) -> float:
+        found = 0.0
+        for revises in {each.revises for each in self.sequences}:
+            context = min(prompt + (answer + frame if revises else 0.0), self.max_length)
+            answers = sum(each.revises == revises and each.target != "prompt" for each in self.sequences)
+            found += context + answers * min(answer, self.max_length - context)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """A training: the policy `start` learns from the rows of `data`.
 
-    `sequences` is how many sequences of tokens the loss of one row takes. `reference` is the frozen policy of a
-    preference loss; with `scores_reference` its log-probabilities are taken in the training itself.
+    `loss` is that of a training on pairs. `reference` is its frozen policy; with `scores_reference` the reference's
+    log-probabilities are taken in the training itself.
     """
 
     data: Artifact
     start: Artifact
     settings: TrainingSettings
-    sequences: int = 1
-    beta: float | None = None
+    loss: PreferenceLoss | None = None
+    revision_prompt: str = ""
     reference: Artifact | None = None
     scores_reference: bool = False
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences of tokens the loss of one row takes."""
+        return len(self.loss.sequences) if self.loss else 1
+
+    def tokens(self, rows: RowEstimate) -> float:
+        """Return the mean tokens that the model computes of a row."""
+        return self._pairs.tokens(rows) if self._pairs else min(rows.tokens, self.settings.max_length)
+
+    def longest(self, rows: RowEstimate | None) -> RowSize:
+        """Return the size of the longest row that is allowed, of rows like these."""
+        return self._pairs.longest(rows) if self._pairs else RowSize(self.settings.max_length)
+
+    @property
+    def _pairs(self) -> ScoredPairs | None:
+        if self.loss is None:
+            return None
+        return ScoredPairs(self.loss.sequences, self.settings.max_length, self.revision_prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +236,15 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Log-probabilities of the rows of `data` under a model, `sequences` a row, `batch_size` sequences at once."""
+    """Log-probabilities of the rows of `data` under a model, `batch_size` rows at once; of pairs, of `pairs`."""
 
     data: Artifact
     batch_size: int
-    sequences: int = 1
+    pairs: ScoredPairs | None = None
+
+    def tokens(self, rows: RowEstimate) -> float:
+        """Return the mean tokens that the model computes of a row."""
+        return self.pairs.tokens(rows) if self.pairs else rows.tokens
 
 
 @dataclass(frozen=True, slots=True)

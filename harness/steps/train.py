@@ -6,7 +6,7 @@ from statistics import fmean
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.graph import input_of
 from harness.records import PreferencePair, Prompt, Response
-from harness.steps.cost import CostContext, Likelihood, RowEstimate, Training
+from harness.steps.cost import CostContext, Likelihood, RowEstimate, ScoredPairs, Training
 from harness.steps.respond import refine_prompt_tokens, render
 from harness.training.losses import CHOSEN, REJECTED, PreferenceLoss, ScoredSequence
 from harness.training.rows import ReferenceLogProbabilities
@@ -80,8 +80,9 @@ def optimize_preferences(
 
 
 def _reference_cost(context: CostContext) -> Likelihood:
-    sequences = len(context.artifact.arguments["sequences"])
-    return Likelihood(context.input("pairs"), PAIRS * sequences, sequences)
+    names = ("sequences", "max_length", "revision_prompt")
+    scored = ScoredPairs(**{name: context.artifact.arguments[name] for name in names})
+    return Likelihood(context.input("pairs"), PAIRS, scored)
 
 
 @step(version=2, resumable=True, work="likelihood", cost=_reference_cost)
@@ -120,7 +121,6 @@ def _length(pair: PreferencePair) -> tuple[int, str]:
 
 
 def _preference_cost(context: CostContext) -> Training:
-    loss: PreferenceLoss = context.artifact.arguments["loss"]
     policy = context.input("policy")
     references = context.artifact.inputs.get("references")
     own_reference = references == policy
@@ -129,8 +129,8 @@ def _preference_cost(context: CostContext) -> Training:
         data=context.input("pairs"),
         start=policy,
         settings=context.artifact.arguments["settings"],
-        sequences=len(loss.sequences),
-        beta=getattr(loss, "beta", None),
+        loss=context.artifact.arguments["loss"],
+        revision_prompt=context.artifact.arguments["revision_prompt"],
         reference=reference,
         scores_reference=own_reference,
     )

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
@@ -34,6 +33,7 @@ class Lines:
 
     def filled(self, values: "Sequence[NDArray[np.int32] | Sequence[int]]", filler: int) -> "Tensor":
         """Return what each row has a token, in lines: [lines, width]."""
+        import numpy as np
         import torch
 
         table = np.full(self.count * self.width, filler, np.int64)

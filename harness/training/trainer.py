@@ -1,10 +1,11 @@
 """The parts that both trainers share: arguments, model and tokenizer, and global batches that ignore their spread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings
 
 from harness.errors import UserError
 from harness.models.checkpoint_files import reading
@@ -114,6 +115,10 @@ def with_adapters(model: Any, lora: Lora) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = None if lora.target_modules is None else list(lora.target_modules)
+    names = [f".{name}" for name, _ in model.named_modules()]
+    lacking = [each for each in targets or () if not any(name.endswith(f".{each}") for name in names)]
+    if lacking:  # peft is content with one that is there
+        raise _no_modules(model, lacking)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -122,15 +127,19 @@ def with_adapters(model: Any, lora: Lora) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        adapted = get_peft_model(model, config)
+        with catch_warnings(action="ignore", category=FutureWarning):  # peft calls transformers by names of before
+            adapted = get_peft_model(model, config)
     except ValueError as error:
-        named = "the modules of its architecture" if targets is None else ", ".join(targets)
-        raise UserError(
-            f"lora: {type(model).__name__} has no modules that adapters can be put on among {named};"
-            f" name some in target_modules, such as {', '.join(_linear_layers(model))} ({error})"
-        ) from None
+        raise _no_modules(model, targets or ["those of its architecture"], f" ({error})") from None
     adapted.enable_input_require_grads()  # else nothing would reach the adapters through checkpointed layers
     return adapted
+
+
+def _no_modules(model: Any, named: Sequence[str], why: str = "") -> UserError:
+    return UserError(
+        f"lora: {type(model).__name__} has no modules that adapters can be put on called {', '.join(named)};"
+        f" name some in target_modules, such as {', '.join(_linear_layers(model))}{why}"
+    )
 
 
 def _linear_layers(model: Any) -> list[str]:

@@ -56,9 +56,9 @@ def test_the_papers_settings_stand_in_the_text(harness: Harness) -> None:
     out = harness(*PAPER).out
     rows = {tuple(line.split()) for line in out.splitlines()}
     assert ("SFT", "all", "207,865", "1", "1,624", "2e-5", "base") in rows
-    assert ("DPO", "dpo", "60,829", "1", "476", "5e-7", "0.01", "SFT") in rows
-    assert {("SPIN", "spin", "≤60,829", "1", "≤476", rate, "0.5", "SFT") for rate in ("3e-7", "5e-7")} <= rows
-    assert ("preference", "stage", "sgpo", "≤60,829", "1", "≤476", "5e-7", "0.5", "improver") in rows
+    assert ("DPO", "dpo", "60,829", "1", "476", "5e-7", "dpo", "β=0.01", "SFT") in rows
+    assert {("SPIN", "spin", "≤60,829", "1", "≤476", rate, "dpo", "β=0.5", "SFT") for rate in ("3e-7", "5e-7")} <= rows
+    assert ("preference", "stage", "sgpo", "≤60,829", "1", "≤476", "5e-7", "dpo", "β=0.5", "improver") in rows
     assert re.search(r"improver .*≤13,500 +3 +≤318  2e-5", out)
     assert "batch 128 = 8 processes x 4 rows at once x 4 accumulation steps" in out
     assert "length 2,048; cosine schedule" in out
