@@ -43,9 +43,10 @@ from benchmarks.training_peers import (
 )
 from harness.engine.compute import Compute
 from harness.models.memory import ModelShape, shape_in
+from harness.steps.cost import ScoredPairs
 from harness.training.attention import FLEX
 from harness.training.losses import Srpo
-from harness.training.memory import stage_memory
+from harness.training.memory import RowSize, stage_memory
 from harness.training.settings import TrainingSettings
 
 SECONDS, SECONDS_EACH = 570, 90
@@ -200,8 +201,9 @@ def memory(contender: Contender, shape: ModelShape, settings: TrainingSettings) 
     """Return the peak of memory, and, of our own trainings, what `harness plan` foretells."""
     if contender.side == "theirs":
         return {"peak_bytes": peak_bytes(), "foretold_bytes": None}
-    sequences = 1 if contender.loss is None else len(contender.loss.sequences)
-    foretold = stage_memory(shape, settings, compute(settings), sequences=sequences, on_gpu=peak_bytes() is not None)
+    loss, length = contender.loss, settings.max_length
+    size = ScoredPairs(loss.sequences, length).longest(None) if loss else RowSize(length)
+    foretold = stage_memory(shape, settings, compute(settings), size=size, on_gpu=peak_bytes() is not None)
     return {"peak_bytes": peak_bytes(), "foretold_bytes": round(foretold.total)}
 
 

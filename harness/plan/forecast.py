@@ -246,7 +246,7 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
             continue
         needs = [stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu) for each in own]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
-        rows = stage_spread(shape, stage.settings, compute).micro_batch_size
+        rows = stage_spread(shape, stage.settings, compute, stage.size).micro_batch_size
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} rows of {stage.size.tokens:,} tokens")
         length = stage.settings.max_length
         tokens = length + costs.scale.sampling.max_new_tokens

@@ -95,7 +95,8 @@ def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = scale.compute, [stage.settings for stage in stages]
     spreads = {
-        stage_spread(model_shape(model_reference(stage.artifact) or ""), stage.settings, compute) for stage in stages
+        stage_spread(model_shape(model_reference(stage.artifact) or ""), stage.settings, compute, stage.size)
+        for stage in stages
     }
     for how in sorted(spreads, key=lambda each: (each.global_batch_size, each.micro_batch_size)):
         batch = how.global_batch_size

@@ -21,7 +21,7 @@ from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.texts import counted, gigabytes
 from harness.training.batches import most_processes
 from harness.training.launch import require_launchable
-from harness.training.memory import reference_memory, stage_memory, stage_spread
+from harness.training.memory import RowSize, reference_memory, stage_memory, stage_spread
 
 TIGHT = 0.8
 """Of what is there: an estimate above it is warned of."""
@@ -137,8 +137,9 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
     try:
         require_launchable(compute.accelerate, compute.processes)
         spreads = {
-            stage_spread(context.known_shape(origin(each)), context.settings(each), compute)
+            stage_spread(context.known_shape(origin(each)), cost.settings, compute, _longest(cost, context))
             for each in by_work(context.missing).get("training", [])
+            if isinstance(cost := context.graph.known_cost(each), Training)
         }
     except UserError as error:
         return Check("failure", what, str(error))
@@ -200,7 +201,7 @@ def _stage_memory(
     """Estimate from above: every row as long as training allows, prompt and answer together."""
     match cost:
         case Training():
-            size = cost.longest(context.graph.known_rows(cost.data))
+            size = _longest(cost, context)
             return stage_memory(shape, cost.settings, context.scale.compute, size=size, on_gpu=on_gpu)
         case Likelihood(data, _, pairs) if pairs:
             return reference_memory(shape, pairs.longest(context.graph.known_rows(data)))
@@ -212,6 +213,10 @@ def _stage_memory(
             return generation_memory(shape, rows=rows, length=max(max_length, sampling.max_new_tokens))
         case _:
             raise UserError("a step that runs it declares no cost")
+
+
+def _longest(cost: Training, context: PreflightContext) -> RowSize:
+    return cost.longest(context.graph.known_rows(cost.data))
 
 
 def _disk(context: PreflightContext) -> Check:

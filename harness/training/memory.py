@@ -88,12 +88,13 @@ def training_memory(
     )
 
 
-def stage_spread(model: ModelShape | None, settings: TrainingSettings, compute: Compute) -> Spread:
-    """Return how a training of this model spreads its batch; with the most rows at once for a model of unknown shape.
+def stage_spread(model: ModelShape | None, settings: TrainingSettings, compute: Compute, size: RowSize) -> Spread:
+    """Return how a training of this model on rows of this size spreads its batch; with the most rows at once for a
+    model of unknown shape.
 
     Raises UserError where it cannot be spread.
     """
-    most = ROWS_AT_ONCE if model is None else rows_at_once(model.vocabulary, settings.max_length)
+    most = ROWS_AT_ONCE if model is None else rows_at_once(model.vocabulary, size.scored or settings.max_length)
     return spread(settings.global_batch_size, compute, most)
 
 
@@ -104,7 +105,7 @@ def stage_memory(
 
     Raises UserError where its batch cannot be spread.
     """
-    how = stage_spread(model, settings, compute)
+    how = stage_spread(model, settings, compute, size)
     return training_memory(
         model,
         rows=how.micro_batch_size,
@@ -149,14 +150,8 @@ def adapter_parameters(model: ModelShape, lora: Lora) -> int:
 
 
 def _masks(rows: int, size: RowSize, layers: int, precision: Precision, on_gpu: bool) -> int:
-    """Return the bytes of dense attention masks, which supervised training on a GPU does without.
-
-    Attention layers have a copy of their own where the mask is not of their type already.
-    """
-    if on_gpu and size.scored is None:
-        return 0
-    needs_copy = precision != "float32" or size.scored is None
-    return rows * size.tokens**2 * (MASK_BYTES + needs_copy * layers * BYTES[precision])
+    """Return the bytes of dense attention masks, which GPUs do without: of all layers, and of each layer its copy."""
+    return 0 if on_gpu else rows * size.tokens**2 * (MASK_BYTES + layers * BYTES[precision])
 
 
 def _preference_logits(model: ModelShape, scored: int, *, trains_head: bool) -> float:
