@@ -69,11 +69,12 @@ def _require_revision_prompt(training: Artifact) -> None:
 def _require_fitting_model(folder: Path, trainings: Sequence[Artifact], context: PreflightContext) -> None:
     """Raise UserError where the model lacks modules that adapters are for, or cannot be trained on pairs.
 
-    It is built without weights.
+    It is built without weights, but for the one layer on which token trees are tried.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    from harness.training.exactness import require_exact_trees
     from harness.training.scoring import SequenceScorer
 
     adapters = {lora for each in trainings if (lora := context.settings(each).lora) and find_spec("peft")}
@@ -81,6 +82,8 @@ def _require_fitting_model(folder: Path, trainings: Sequence[Artifact], context:
     if not adapters and not takes_pairs:
         return
     config = load_config(folder)
+    if takes_pairs:
+        require_exact_trees(config)
     with torch.device("meta"):
         if takes_pairs:
             SequenceScorer(AutoModelForCausalLM.from_config(config))

@@ -150,7 +150,7 @@ def train_preferences(
 ) -> None:
     """Minimise `loss` over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
 
-    With `policy` in their place it is its own reference.
+    With `policy` in their place it is its own reference; a loss without a reference takes None.
     """
     from harness.models.references import checkpoint_of
     from harness.training.preferences import run_preferences

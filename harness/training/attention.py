@@ -17,9 +17,9 @@ FLEX, FLASH, QUERY_BLOCKS = "flex_attention", "flash_attention_2", "query_blocks
 QUERIES_AT_ONCE = 256
 """Queries of a block on a processor: of narrower lines, a mask leaves too little out."""
 PAYS_FROM = 512
-"""The length of rows from which on it is used: for shorter ones, compiling it takes longer than it saves."""
+"""The `max_length` from which on flex attention is used: below, compiling it takes longer than it saves."""
 TRIED = ((1, 128), (1, 200), (2, 200), (3, 333))
-"""Lines and their width that it is tried with: its compiler treats the first shape, and one line, on their own."""
+"""Lines and widths that flex attention is tried with: its compiler treats the first shape, and one line, specially."""
 
 
 def use_tree_attention(model: Any, device: "torch.device", precision: Precision, length: int) -> bool:
@@ -92,7 +92,7 @@ def try_flex_attention(config: Any, device: "torch.device", precision: Precision
     import torch
 
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        model = _one_layer(config).to(device, torch.float32).train()
+        model = one_layer(config, attn_implementation=FLEX).to(device, torch.float32).train()
     for lines, width in TRIED:
         depths = torch.arange(width, device=device).expand(lines, width)
         one = torch.ones_like(depths)
@@ -102,13 +102,13 @@ def try_flex_attention(config: Any, device: "torch.device", precision: Precision
         returned.logits.float().sum().backward()
 
 
-def _one_layer(config: Any) -> Any:
-    """Return a model that is one layer of those of `config`, with the least of vocabularies."""
+def one_layer(config: Any, *, vocabulary: int = 2, attn_implementation: str | None = None) -> Any:
+    """Return a model that is one layer of those of `config`, with a small vocabulary and weights drawn anew."""
     from transformers import AutoModelForCausalLM
 
     small = deepcopy(config)
     small.num_hidden_layers = 1
-    small.vocab_size, small.pad_token_id = 2, None
+    small.vocab_size, small.pad_token_id = vocabulary, None
     if getattr(small, "layer_types", None):
         small.layer_types = small.layer_types[:1]
-    return AutoModelForCausalLM.from_config(small, attn_implementation=FLEX)
+    return AutoModelForCausalLM.from_config(small, attn_implementation=attn_implementation)

@@ -83,9 +83,11 @@ def attention_masks(
     Where only some of the model's layers look back over a window, the result is by the names that its configuration
     gives its layers. rows, members, depths: [lines, width].
     """
-    window = getattr(config, "sliding_window", None)
+    window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+    if kinds and "sliding_attention" not in kinds:
+        window = None  # a window that no layer uses
     near = made(attention_rule(rows, members, depths, window), rows)
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+    if "sliding_attention" in (kinds or ()):
         return {
             "full_attention": made(attention_rule(rows, members, depths, None), rows),
             "sliding_attention": near,

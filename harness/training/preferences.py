@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engine.compute import Compute, Tracking
 from harness.errors import UserError
+from harness.models.hf import load_config
 from harness.records import PreferencePair
 from harness.training.attention import use_tree_attention
+from harness.training.exactness import require_exact_trees
 from harness.training.job import Job, Track
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 
 WEIGHTS = "weights"
+"""The input with what each row weighs in its step: [rows]."""
 METRICS = ("reward_margin", "reward_accuracy", "chosen_log_probability", "rejected_log_probability")
 """What is logged of a step beside its loss: the fields of `TrainingStep`."""
 
@@ -58,6 +61,7 @@ def run_preferences(
     """
     if any(each.revises for each in loss.sequences) and not revision_prompt:
         raise UserError(f"the loss {loss.kind} shows an answer as a draft to revise: it needs a revision_prompt")
+    require_exact_trees(load_config(model_folder))
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)
     encoding = PairEncoding(tokenizer, settings.max_length, loss.sequences, settings.max_prompt_length, revision_prompt)
     rows = preference_rows(pairs, references, encoding)

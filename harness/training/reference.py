@@ -7,6 +7,7 @@ from harness.models.context_length import require_max_length
 from harness.models.hf import length_buckets, load_checkpoint
 from harness.records import PreferencePair
 from harness.training.attention import use_tree_attention
+from harness.training.exactness import require_exact_trees
 from harness.training.losses import CHOSEN, REJECTED, ScoredSequence
 from harness.training.rows import PairEncoding, ReferenceLogProbabilities
 from harness.training.scoring import SequenceScorer, tree_batch
@@ -27,11 +28,12 @@ class ReferenceScorer:
         sequences: Sequence[ScoredSequence] = (CHOSEN, REJECTED),
         revision_prompt: str = "",
     ) -> None:
-        """Raise UserError as `load_checkpoint` does, and for rows that the model does not hold."""
+        """Raise UserError as `load_checkpoint` and `require_exact_trees` do, and for rows beyond its context."""
         import torch
 
         model, tokenizer = load_checkpoint(folder)
         require_max_length(max_length, model.config, str(folder))
+        require_exact_trees(model.config)
         self._model = model.to(torch.float32).eval()  # as a training keeps them
         by_blocks = use_tree_attention(self._model, self._model.device, precision, max_length)
         self._scorer = SequenceScorer(self._model, by_blocks=by_blocks)

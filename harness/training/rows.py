@@ -1,4 +1,4 @@
-"""Examples as the token ids and labels that trainers take."""
+"""Examples as the rows that trainers take: token ids and labels, or token trees of pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class TrainingRows:
 
     dataset: "Dataset"
     truncated: int
-    """Rows longer than the length allowed, cut at their end; of pairs, where one answer is."""
+    """Rows longer than the length allowed, cut at their end; of pairs, where a scored sequence is."""
     closed: int
     """Rows that keep the closing token of their answers."""
     dropped: int
-    """Rows of whose answers nothing is left; of pairs, of whose chosen or rejected answer."""
+    """Rows of whose answers nothing is left; of pairs, of a target of the loss."""
     unclosed: int
     """Rows with an answer that its writer did not end: it has no closing token that could be learnt."""
     scored_tokens: int = 0
@@ -149,8 +149,9 @@ def preference_rows(
 ) -> TrainingRows:
     """Return the token trees of pairs, with the reference's log-probabilities if given.
 
-    A pair whose prompt alone fills the length is dropped, and one with an answer that was cut off before any text. A
-    pair of equal answers stays, and is counted. Raises UserError for a prompt that is too long.
+    A pair is dropped where a prompt alone, with the draft that it may show, fills the length, and where an answer was
+    cut off before any text. A pair of equal answers stays, and is counted. Raises UserError for a prompt that is too
+    long.
     """
     by_prompt = {row.prompt_id: row for row in references or ()}
     count = _Count(encoding.max_length, encoding.max_prompt_length)

@@ -139,7 +139,10 @@ def _obstacle(model: Any) -> str | None:
         return "its output layer is not linear"
     if changing := [name for name in CHANGES_OF_LOGITS if getattr(config, name, None) not in (None, 1)]:
         return f"it changes logits after its output layer ({changing[0]} in config.json)"
-    if others := sorted(set(getattr(config, "layer_types", None) or ()) - LAYER_TYPES):
+    if getattr(config, "num_attention_heads", None) is None:
+        return "it has no attention"
+    kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None)  # the latter of GPT-Neo
+    if others := sorted(set(kinds or ()) - LAYER_TYPES):
         return f"it has layers of another kind than attention over all or over a window ({others[0]} in config.json)"
     return None
 

@@ -32,6 +32,11 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "sliding_window": 5,
         "layer_types": ["full_attention", "sliding_attention"],
     },
+    "smollm3 with a window that no layer uses": {
+        "use_sliding_window": False,
+        "sliding_window": 5,
+        "pad_token_id": None,
+    },
     "mistral": {"sliding_window": 5},
     "mistral that looks back over all": {"sliding_window": None},
 }
