@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
 from harness.engine.artifacts import Artifact
+from harness.errors import UserError
 from harness.models.generator import Sampling
 from harness.steps.train import optimize_preferences
 from harness.training.losses import PreferenceLoss
@@ -90,8 +91,18 @@ class PreferenceMethod:
             loss=self.loss,
             settings=self.training,
             seed=inputs.seed,
-            revision_prompt=inputs.prompt("revision") if revises else "",
+            revision_prompt=self._revision_prompt(inputs) if revises else "",
         )
+
+    def _revision_prompt(self, inputs: Inputs) -> str:
+        """Return the recipe's prompt that shows a draft. Raises UserError if there is none."""
+        try:
+            return inputs.prompt("revision")
+        except UserError as error:
+            raise UserError(
+                f"{error}: the loss {self.loss.kind} shows an answer as a draft to revise, and needs a prompt called"
+                " revision in the recipe's prompts, with the fields {request} and {draft}"
+            ) from None
 
 
 ResponseSets = Mapping[str, Mapping[str, Callable[[Any, Inputs], Artifact]]]

@@ -103,7 +103,7 @@ def _dataclass_decoder(target: type) -> Decoder:
             value = {key: item for key, item in value.items() if key != "kind"}
         for key in value:
             if key not in decoders:
-                raise Mismatch(str(unknown("key", str(key), decoders)))
+                raise Mismatch(str(unknown("key", str(key), decoders, _groups_with(str(key), hints))))
         for key in required:
             if key not in value:
                 raise Mismatch(f"missing key {key!r}")
@@ -114,6 +114,16 @@ def _dataclass_decoder(target: type) -> Decoder:
             raise Mismatch(str(error)) from None
 
     return decode_fields
+
+
+def _groups_with(key: str, hints: Mapping[str, Any]) -> str:
+    """Format in which fields that are groups of keys themselves `key` belongs; empty if in none."""
+    groups = [
+        name
+        for name, hint in hints.items()
+        if any(key in getattr(each, "__dataclass_fields__", ()) for each in (hint, *typing.get_args(hint)))
+    ]
+    return f"; {key} is a key of {' and of '.join(groups)}" if groups else ""
 
 
 def _has_no_default(field: "dataclasses.Field[Any]") -> bool:

@@ -141,6 +141,14 @@ def check_gradients(name: str, folder: Path, rows: Sequence[Response], settings:
 
 
 def _still(settings: TrainingSettings) -> TrainingSettings:
-    """Return settings of one step that changes no weight."""
-    length = min(settings.max_length, MAX_TOKENS)
-    return replace(settings, learning_rate=0.0, epochs=1, global_batch_size=ROWS, max_length=length, warmup_share=0.0)
+    """Return settings of one step that changes no weight, for rows that are cut, and without chance in the adapters."""
+    return replace(
+        settings,
+        learning_rate=0.0,
+        epochs=1,
+        global_batch_size=ROWS,
+        max_length=min(settings.max_length, MAX_TOKENS),
+        max_prompt_length=None,
+        warmup_share=0.0,
+        lora=settings.lora and replace(settings.lora, dropout=0.0),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.config.learning_rates import RateTable
-from harness.config.yaml_files import from_mapping, load_yaml
+from harness.config.yaml_files import from_mapping, is_path, load_yaml
 from harness.endpoints.reference import EMBEDDED, EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.compute import Compute
@@ -99,7 +99,7 @@ class RecipeFile:
     data: dict[str, DataRole]
     models: dict[str, str] = field(default_factory=dict)
     prompts: str = ""
-    """A file of the paper's folder `prompts`."""
+    """A name in the paper's folder `prompts`, or a file."""
     sampling: Sampling
     methods: dict[str, Mapping[str, Any]]
     overrides: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -170,12 +170,14 @@ class Recipe(RecipeFile):
         return replace(self, data=data, benches=benches)
 
     def prompt_set(self) -> PromptSet:
-        """Return the prompts, from the paper's folder."""
+        """Return the prompts, from the paper's folder or the user's file."""
         return _prompts(self.prompts_path) if self.prompts else PromptSet()
 
     @property
     def prompts_path(self) -> Path:
-        """The file of its prompts, in the paper's folder. Raises UserError where it is not there."""
+        """The file of its prompts. Raises UserError for a name that the paper's folder does not have."""
+        if is_path(self.prompts):
+            return Path(self.prompts)
         return paper_file(self.paper, f"prompts/{self.prompts}.yaml")
 
     def inputs(self, base_model: str, seed: int) -> "RecipeInputs":

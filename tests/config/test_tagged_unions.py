@@ -48,6 +48,9 @@ def test_where_one_class_alone_can_stand_the_kind_may_be_left_out() -> None:
         ({"shapes": [{"kind": "circle", "side": 1}]}, "shapes[0]: unknown key 'side'"),
         ({"shapes": [3]}, "shapes[0]: expected a mapping with a kind"),
         ({"shapes": [], "dot": {"kind": "square", "side": 1}}, "dot: unknown key 'kind'"),
+        ({"side": 1}, "unknown key 'side' (known: dot, frame, shapes; side is a key of frame)"),
+        ({"radius": 1}, "unknown key 'radius' (known: dot, frame, shapes; radius is a key of frame and of dot)"),
+        ({"size": 1}, "unknown key 'size' (known: dot, frame, shapes)"),
     ],
 )
 def test_the_error_is_that_of_the_class_which_is_meant(content: Any, message: str) -> None:

@@ -10,7 +10,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.errors import UserError
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import RecipeInputs
-from harness.training.losses import Dpo
+from harness.training.losses import Dpo, Srpo
 
 OF_TABLE_3 = ("sgpo", "sgpo-unshared", "sgpo-teacher-only")
 OF_TABLES_4_TO_7 = (
@@ -364,3 +364,11 @@ def test_the_settings_are_named_in_the_cards_as_in_the_paper() -> None:
         assert settings(name).training.epochs == 1
     assert settings("sgpo").improver.epochs == 3
     assert (SCALE.sampling.temperature, SCALE.sampling.top_p) == (0.7, 0.9)
+
+
+def test_a_loss_that_shows_drafts_says_which_prompt_the_recipe_lacks() -> None:
+    dpo = replace(settings("dpo"), loss=Srpo(beta=0.1, alpha=0.5))
+    with pytest.raises(
+        UserError, match=r"'revision' .*: the loss srpo .* needs a prompt called revision .* \{draft\}$"
+    ):
+        dpo.build(given())

@@ -24,7 +24,7 @@ from harness.records import PreferencePair, Response
 from harness.training import sft
 from harness.training.reference import ReferenceScorer
 from harness.training.rows import UNSCORED, ReferenceLogProbabilities
-from harness.training.settings import TrainingSettings
+from harness.training.settings import Lora, TrainingSettings
 from tests.preflight.conftest import MakeContext, by_name, llama_in
 
 LLAMA = checkpoint_folder("mini:llama")
@@ -125,3 +125,10 @@ def test_a_model_that_cannot_be_trained_is_a_failure(
     [found] = training_checks(context, ROOMY)
     assert (found.state, found.what) == ("failure", "training of llama")
     assert "cannot load the model" in found.detail
+
+
+def test_dropout_of_adapters_and_a_bound_on_prompts_do_not_disturb_the_checks() -> None:
+    """The rows are cut below the prompts that a run allows, and chance in adapters is no fault of the gradient."""
+    settings = replace(SFT, max_length=500, max_prompt_length=300, lora=Lora(rank=4, dropout=0.5))
+    assert check_first_loss("llama", LLAMA, pairs(), settings).state == "ok"
+    assert check_gradients("llama", LLAMA, answers(), settings).state == "ok"
