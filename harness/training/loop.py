@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MakeTrainer = Callable[[Job, "Dataset"], Any]
-
-SINCE_RESUMED = ("num_tokens",)
-"""Metrics that TRL counts anew where a killed training goes on."""
 
 
 def make_job(
@@ -92,11 +89,10 @@ def run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> d
         found = latest_checkpoint(job)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     _save(trainer, job)
-    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    steps = [_training_step(entry) for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
-        write_rows(Path(job.out) / CURVES, [_training_step(entry) for entry in steps])
-    last = steps[-1] if steps else {}
-    return {name: float(value) for name, value in last.items() if name not in SINCE_RESUMED}
+        write_rows(Path(job.out) / CURVES, steps)
+    return {name: value for name, value in asdict(steps[-1]).items() if value is not None}
 
 
 def _training_step(entry: Mapping[str, float]) -> TrainingStep:
