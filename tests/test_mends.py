@@ -26,8 +26,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/affected.py:_require_usable": ("regress",),
     "harness/endpoints/batch/api.py:BatchApi": ("reproduce", "eval", "judge calibrate"),
     "harness/endpoints/cost.py:Budget": ASKS_JUDGES,
-    "harness/endpoints/cost.py:_no_price": ASKS_JUDGES,
-    "harness/endpoints/endpoint.py:_settings": ("reproduce", "doctor", "plan", "eval"),
+    "harness/endpoints/endpoint.py:endpoint_client": ("reproduce", "doctor", "plan", "eval"),
     "harness/endpoints/batch/judge.py:BatchJudge": ("reproduce", "eval", "judge calibrate"),
     "harness/models/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
     "harness/endpoints/refusals.py:CommandOptions": ASKS_JUDGES,
@@ -42,6 +41,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/engine/ray_executor.py:RayExecutor": ALL_RUNS,
     "harness/engine/shared_store.py:SharedStore": ALL_RUNS,
     "harness/engine/workers.py:Workers": ("regress", "rates"),
+    "harness/training/tracking.py:require_tracker": ("reproduce", "rates"),
+    "harness/training/tracking.py:tracked": ("reproduce", "rates"),
     "harness/cli/eval_options.py:APPLIES": ("eval",),
     "harness/cli/eval_options.py:Need": ("eval",),
     "harness/cli/eval_options.py:_NEEDS": ("eval",),
@@ -89,7 +90,6 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 
 COMMANDS_OF_OTHERS = {
     *("harness/provenance.py:_git", "harness/provenance.py:git_state"),
-    *("harness/models/vllm.py:_gpu_memory", "harness/models/gguf.py:gguf_file"),
     "harness/endpoints/refusals.py:advice_on",
 }
 """Where options are those of other programs."""

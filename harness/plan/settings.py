@@ -221,9 +221,9 @@ GREEK = {"alpha": "α", "beta": "β", "gamma": "γ"}
 def loss_text(loss: PreferenceLoss) -> str:
     """Name the loss with its settings, but for those that are as they are by default."""
     values = {each.name: (getattr(loss, each.name), each.default) for each in fields(loss)}
-    said = [
+    settings = [
         f"{GREEK.get(name, name)}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
         for name, (value, default) in values.items()
         if default is MISSING or value != default
     ]
-    return " ".join([loss.kind, *said])
+    return " ".join([loss.kind, *settings])

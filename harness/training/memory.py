@@ -71,8 +71,8 @@ def training_memory(
     trained = model.parameters if lora is None else adapter_parameters(model, lora)
     layer = (model.parameters - embeddings(model)) / model.layers
     gathered = (2 * layer + embeddings(model)) * FLOAT32 if shards > 1 else 0.0
-    at_once = 1 if checkpointing else model.layers
-    copies = 0.0 if precision == "float32" else layer * at_once * width
+    layers_held = 1 if checkpointing else model.layers
+    copies = 0.0 if precision == "float32" else layer * layers_held * width
     tokens = rows * size.tokens
     inputs = tokens * model.layers * model.hidden * FLOAT32 if checkpointing else 0
     return Memory(
@@ -80,8 +80,8 @@ def training_memory(
         gradients=trained * FLOAT32 / (1 if accumulates else shards),
         optimizer=trained * MOMENT_BYTES[optimizer] / shards,
         activations=inputs
-        + tokens * at_once * layer_activations(model, width)
-        + _masks(rows, size, at_once, precision, on_gpu),
+        + tokens * layers_held * layer_activations(model, width)
+        + _masks(rows, size, layers_held, precision, on_gpu),
         logits=_supervised_logits(model, tokens, width if on_gpu else TILE_COPIES * FLOAT32)
         if size.scored is None
         else _preference_logits(model, rows * size.scored, trains_head=lora is None),
