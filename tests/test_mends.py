@@ -89,7 +89,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 """By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""
 
 COMMANDS_OF_OTHERS = {
-    *("harness/provenance.py:_git", "harness/provenance.py:git_state"),
+    *("harness/provenance.py:_git", "harness/provenance.py:git_state", "harness/models/gguf.py:gguf_file"),
     "harness/endpoints/refusals.py:advice_on",
 }
 """Where options are those of other programs."""
