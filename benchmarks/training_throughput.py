@@ -12,7 +12,6 @@ seconds are processor time, the least of the repeats, and the memory is the peak
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -168,6 +167,12 @@ def train_plain(work: Work, model: Path, rows: Sequence[Any], out: Path) -> None
 SIDES: dict[str, Callable[[Work, Path, Sequence[Any], Path], None]] = {"ours": train_ours, "theirs": train_theirs}
 
 
+def peak_memory() -> int:
+    """Return the most bytes that this process has had; getrusage would begin with those of its parent."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
 def measure(name: str, side: str) -> dict[str, float]:
     """Return the processor seconds and the bytes above before of one side, in this process."""
     import torch
@@ -180,11 +185,11 @@ def measure(name: str, side: str) -> dict[str, float]:
     trl_classes(work.loss) if not isinstance(work.loss, Srpo) else None  # imports are no part of the work
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
         model, rows = model_of(work, Path(scratch, "model")), rows_of(work)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_memory()
         started = time.process_time()
         train(work, model, rows, Path(scratch, "out"))
         seconds = time.process_time() - started
-    return {"seconds": seconds, "bytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024}
+    return {"seconds": seconds, "bytes": peak_memory() - before}
 
 
 def compare(name: str, repeats: int) -> dict[str, Any]:

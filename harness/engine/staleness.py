@@ -101,7 +101,7 @@ def staleness(made: Sequence[Record], again: Set[str] = frozenset()) -> Stalenes
         else:
             continue
         stale.add(key)
-    steps = {record["key"]: record["step"] for record in made}
+    steps = {record["key"]: record.get("step", "") for record in made}
     return Staleness(changed, frozenset(remade), frozenset(following), frozenset(unknown), steps)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training_throughput import ANSWER, REVISION, WORKS, Silent, model_of, rows_of
+from benchmarks.training_throughput import ANSWER, REVISION, WORKS, Silent, model_of, peak_memory, rows_of
 from harness.engine.compute import Compute
 from harness.models.memory import shape_in
 from harness.records import PreferencePair, Response
@@ -39,8 +39,6 @@ def estimate(kind: str, lora: Lora | None, model: Path) -> float:
 
 def train_one_step(kind: str, lora: Lora | None, model: Path, out: Path) -> None:
     """Print the bytes that a training of one step took above what the process had before it."""
-    import resource
-
     import torch
     import trl  # noqa: F401 - imports are no part of the training
 
@@ -53,7 +51,7 @@ def train_one_step(kind: str, lora: Lora | None, model: Path, out: Path) -> None
     torch.set_num_threads(1)
     pairs = [row for row in rows_of(WORKS["dpo-10m"])[:ROWS] if isinstance(row, PreferencePair)]
     loss = LOSSES[kind]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     if loss is None:
         examples = [Response(pair.prompt, pair.chosen, "") for pair in pairs]
         run_sft(model, examples, settings(kind, lora), seed=0, out=out, track=lambda *_: Silent())
@@ -69,7 +67,7 @@ def train_one_step(kind: str, lora: Lora | None, model: Path, out: Path) -> None
             track=lambda *_: Silent(),
             revision_prompt=REVISION,
         )
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(peak_memory() - before)
 
 
 @pytest.fixture(scope="module")

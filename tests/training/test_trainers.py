@@ -157,7 +157,7 @@ def test_the_trained_folder_is_a_checkpoint_like_the_one_it_came_from(base: Path
 def test_the_settings_reach_the_trainer(sft: Any) -> None:
     settings = TrainingSettings(learning_rate=3e-4, epochs=2, global_batch_size=1, max_length=256, warmup_share=0.5)
     metrics = sft(settings)
-    assert (metrics["step"], metrics["epoch"]) == (20, 2)
+    assert metrics["step"] == 20
     done = (19 - 10) / 10  # the rate of the last step, after a warm-up over half of the 20
     assert metrics["learning_rate"] == pytest.approx(3e-4 * 0.5 * (1 + math.cos(math.pi * done)))
 
