@@ -9,7 +9,7 @@ from harness.engine.artifacts import Artifact
 from harness.errors import UserError
 from harness.models.generator import Sampling
 from harness.steps.train import optimize_preferences
-from harness.training.losses import PreferenceLoss
+from harness.training.losses import PreferenceLoss, shows_drafts
 from harness.training.settings import TrainingSettings
 
 
@@ -83,7 +83,6 @@ class PreferenceMethod:
 
     def preference_stage(self, inputs: Inputs, policy: Artifact, pairs: Artifact) -> Artifact:
         """Return `policy` trained on `pairs` with the loss, with its start as the reference where one is needed."""
-        revises = any(each.revises for each in self.loss.sequences)
         return optimize_preferences(
             policy=policy,
             reference=policy,
@@ -91,7 +90,7 @@ class PreferenceMethod:
             loss=self.loss,
             settings=self.training,
             seed=inputs.seed,
-            revision_prompt=self._revision_prompt(inputs) if revises else "",
+            revision_prompt=self._revision_prompt(inputs) if shows_drafts(self.loss.sequences) else "",
         )
 
     def _revision_prompt(self, inputs: Inputs) -> str:

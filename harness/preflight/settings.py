@@ -14,7 +14,7 @@ from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, source
 from harness.records import PreferencePair
-from harness.training.losses import PreferenceLoss
+from harness.training.losses import PreferenceLoss, shows_drafts
 from harness.training.rows import PairEncoding
 from harness.training.trainer import require_packages, with_adapters
 
@@ -53,7 +53,7 @@ def _loss(training: Artifact) -> PreferenceLoss | None:
 def _require_revision_prompt(training: Artifact) -> None:
     """Raise UserError where a loss shows an answer as a draft, and nothing says how."""
     loss, prompt = _loss(training), training.arguments.get("revision_prompt", "")
-    if loss is None or not any(each.revises for each in loss.sequences):
+    if loss is None or not shows_drafts(loss.sequences):
         return
     try:
         shows_both = {"R", "D"} <= set(prompt.format(request=" R ", draft=" D ").split())

@@ -18,7 +18,7 @@ from harness.engine.graph import input_of, inputs_of, references
 from harness.models.generator import Sampling
 from harness.models.hub import RepositoryKind
 from harness.steps.estimates import Estimates, NumberEstimate, PlanNote, load_estimates
-from harness.training.losses import PreferenceLoss, ScoredSequence
+from harness.training.losses import PreferenceLoss, ScoredSequence, shows_drafts
 from harness.training.memory import RowSize
 from harness.training.settings import TrainingSettings
 
@@ -170,7 +170,7 @@ class ScoredPairs:
         if rows is None or not rows.tokens:
             most = len(self.sequences) * self.max_length
             return RowSize(most, most)
-        revises = any(each.revises for each in self.sequences)
+        revises = shows_drafts(self.sequences)
         longest = rows.tokens + (rows.answer + self._frame if revises else 0.0)
         parts = (rows.prompt, rows.answer, self._frame)
         prompt, answer, frame = (part * self.max_length / longest for part in parts)

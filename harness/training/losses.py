@@ -4,6 +4,7 @@ x is a prompt, y_w its chosen and y_l its rejected answer, π the policy and π_
 sequences of a row that it scores; column i of every tensor is the i-th of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -239,6 +240,11 @@ class Srpo(_Loss):
 
 PreferenceLoss = Dpo | Ipo | Rpo | SimPo | Orpo | Srpo
 """A preference loss, told by its `kind`."""
+
+
+def shows_drafts(sequences: Iterable[ScoredSequence]) -> bool:
+    """Return whether a prompt of these shows an answer as a draft: a loss of them needs a prompt to revise by."""
+    return any(each.revises for each in sequences)
 
 
 def _difference(sides: "Tensor") -> "Tensor":

@@ -14,7 +14,7 @@ from harness.training.attention import use_tree_attention
 from harness.training.exactness import require_exact_trees
 from harness.training.job import Job, Track
 from harness.training.loop import make_job, train
-from harness.training.losses import LogProbabilities, PreferenceLoss
+from harness.training.losses import LogProbabilities, PreferenceLoss, shows_drafts
 from harness.training.rows import REFERENCE, PairEncoding, ReferenceLogProbabilities, preference_rows
 from harness.training.scoring import SequenceScorer, TreeBatch, tree_batch
 from harness.training.settings import TrainingSettings
@@ -59,7 +59,7 @@ def run_preferences(
     first step, in the very batches to come, as half precision needs it, in which they depend on the batch.
     `revision_prompt` is for a loss that shows an answer in context. Otherwise as `sft.run_sft`.
     """
-    if any(each.revises for each in loss.sequences) and not revision_prompt:
+    if shows_drafts(loss.sequences) and not revision_prompt:
         raise UserError(f"the loss {loss.kind} shows an answer as a draft to revise: it needs a revision_prompt")
     require_exact_trees(load_config(model_folder))
     tokenizer = load_training_tokenizer(model_folder, settings.max_length)

@@ -142,22 +142,15 @@ def test_in_half_precision_a_policy_starts_level_with_itself(name: str, base: Pa
 SAVING = Compute(micro_batch_size=2, save_every=2)
 
 KILLED = """
-import os, signal, sys, torch
+import sys, torch
 from pathlib import Path
 from tests.training import test_preferences as t
+from tests.training.killer import Killer
 
 torch.set_num_threads(1)
 
-class Killer:
-    def __init__(self, unit):
-        self.steps = 0 if unit == "steps" else -1000
-    def advance(self, count=1):
-        self.steps += 1
-        if self.steps == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-
 base, out = map(Path, sys.argv[1:])
-t.train(t.LOSSES["srpo"], base, out, compute=t.SAVING, track=lambda work, unit, done=0: Killer(unit))
+t.train(t.LOSSES["srpo"], base, out, compute=t.SAVING, track=lambda work, unit, done=0: Killer(unit, 3))
 """
 
 

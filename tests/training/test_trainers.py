@@ -393,22 +393,15 @@ OTHERWISE = replace(LONG, learning_rate=1e-4, optimizer="rmsprop", schedule="lin
 SAVING = Compute(micro_batch_size=2, save_every=4)
 
 KILLED = """
-import os, signal, sys, torch
+import sys, torch
 from pathlib import Path
 from tests.training import test_trainers as t
+from tests.training.killer import Killer
 
 torch.set_num_threads(1)
 
-class Killer:
-    def __init__(self, unit):
-        self.steps = 0 if unit == "steps" else -1000
-    def advance(self, count=1):
-        self.steps += 1
-        if self.steps == 7:
-            os.kill(os.getpid(), signal.SIGKILL)
-
 trainer, base, policy, out = sys.argv[1], *map(Path, sys.argv[2:])
-t.train(trainer, base, policy, out, lambda work, unit, done=0: Killer(unit))
+t.train(trainer, base, policy, out, lambda work, unit, done=0: Killer(unit, 7))
 """
 
 
