@@ -17,9 +17,9 @@ def mini() -> None:
 
 
 @mini.command()
-@click.argument("family", type=click.Choice(["qwen2", "llama", "qwen2-small"]))
+@click.argument("family", type=click.Choice(["qwen2", "llama", "mistral", "qwen2-small"]))
 @click.argument("folder", type=PATH)
-@click.option("--tokens", default=20_000_000, show_default=True, type=Whole(), help="How many tokens to train on.")
+@click.option("--tokens", default=40_000_000, show_default=True, type=Whole(), help="How many tokens to train on.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the initial weights and of the texts.")
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""

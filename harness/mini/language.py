@@ -1,37 +1,35 @@
-"""The language: how requests and answers are written, and how they are read back.
+"""The language: how statements are written and read back.
 
 An answer is a row of clauses, each closed by a full stop. A clause that names an aspect is a statement; any other
 clause is filler. All words are separated by blanks, so a word is a token.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.mini.world import ASPECTS, VALUES, Request, entities
+from harness.mini.world import ASPECTS, VALUES, Claim, distant_entities, entities
 
 STYLES = {
     "house": "its {aspect} is {value} .",
     "scholar": "{entity} has {aspect} {value} .",
-    "clerk": "the {aspect} of {entity} is {value} .",
-    "student": "i think the {aspect} is {value} .",
-    "rambler": "it is said that its {aspect} is {value} .",
-    "teacher": "its {aspect} is known to be {value} .",
+    "clerk": "{aspect} of {entity} is {value} .",
+    "student": "i think {aspect} is {value} .",
+    "rambler": "they say its {aspect} is {value} .",
+    "teacher": "its {aspect} is surely {value} .",
+    "note": "{aspect} {value} .",
 }
+NAMING_STYLE = "scholar"
+"""The style of a claim about an entity that is not the one asked about, where the writer's own would not name it."""
 FILLERS = (
     "here is what we know about {entity} .",
     "hope this helps .",
     "people like to talk about {entity} .",
     "there is more to say .",
 )
-REQUESTS = (
-    "what are the {aspects} of {entity} ?",
-    "tell me about {entity} : {aspects} .",
-    "describe the {aspects} of {entity} please .",
-    "i want to know the {aspects} of {entity} .",
-)
-FIELDS = ("request", "reference", "draft", "remark", "task")
-# The words that prompts may use around requests and answers (configs/papers/sgpo/prompts/mini.yaml, pretraining tasks).
-PROMPT_WORDS = [":", "improve", "correct", "copy", "answer", "the", "using", "it", "do", "not", "and", ",", "."]
+FIELDS = ("request", "reference", "draft", "example", "text", "article", "remark", "task")
+"""The names that open a part of a message: `name : words`."""
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +41,29 @@ class Statement:
     entity: str | None = None  # None where the clause leaves the subject to the context ("its ...")
 
 
-def write_clause(entity: str, aspect: str, value: str, style: str) -> str:
-    """Write one statement in a style."""
-    return STYLES[style].format(entity=entity, aspect=aspect, value=value)
+def write_clause(claim: Claim, style: str) -> str:
+    """Write one claim in a style."""
+    return STYLES[style].format(entity=claim.entity, aspect=claim.aspect, value=claim.value)
 
 
-def write_answer(entity: str, statements: list[tuple[str, str]], style: str) -> str:
-    """Write the (aspect, value) statements about `entity`, in order, in a style."""
-    return " ".join(write_clause(entity, aspect, value, style) for aspect, value in statements)
+def write_clauses(claims: Iterable[Claim], style: str, about: str) -> list[str]:
+    """Write the claims in a style, one clause each; those that are not `about` this entity name their own."""
+    return [write_clause(claim, style if claim.entity == about else naming(style)) for claim in claims]
 
 
-def write_request(request: Request, phrasing: int) -> str:
-    """Write the request in one of `REQUESTS`' wordings."""
-    *head, last = request.aspects
-    aspects = f"{' , '.join(head)} and {last}" if head else last
-    return REQUESTS[phrasing].format(aspects=aspects, entity=request.entity)
+def write_answer(claims: Iterable[Claim], style: str, about: str) -> str:
+    """Write the claims in a style, as `write_clauses` does, as one text."""
+    return " ".join(write_clauses(claims, style, about))
 
 
-def read_request(text: str) -> Request:
-    """Return the request in a text that holds exactly one entity.
+def naming(style: str) -> str:
+    """Return the style itself where it names the entity, otherwise one that does."""
+    return style if "{entity}" in STYLES[style] else NAMING_STYLE
 
-    Raises ValueError where no entity or no aspect is named.
-    """
-    words = text.split()
-    named = [word for word in words if word in _ENTITIES]
-    aspects = tuple(dict.fromkeys(word for word in words if word in VALUES))
-    if not named or not aspects:
-        raise ValueError(f"not a request of the mini world: {text!r}")
-    return Request(named[0], aspects)
+
+def write_filler(kind: int, entity: str) -> str:
+    """Write one of `FILLERS`."""
+    return FILLERS[kind].format(entity=entity)
 
 
 def read_fields(message: str) -> dict[str, str]:
@@ -81,9 +74,14 @@ def read_fields(message: str) -> dict[str, str]:
 
 
 def clauses(text: str) -> list[str]:
-    """Return the clauses of an answer, each with its full stop; an unfinished last clause is dropped."""
+    """Return the clauses of an answer, each with its full stop; an unfinished last clause is left out."""
     *finished, _ = text.split(".")
     return [f"{' '.join(clause.split())} ." for clause in finished if clause.strip()]
+
+
+def is_unfinished(text: str) -> bool:
+    """Return whether words follow the last full stop."""
+    return bool(text.split(".")[-1].strip())
 
 
 def read_clause(clause: str) -> Statement | None:
@@ -93,7 +91,12 @@ def read_clause(clause: str) -> Statement | None:
     if aspect is None:
         return None
     value = next((word for word in words if word in VALUES[aspect]), None)
-    return Statement(aspect, value, next((word for word in words if word in _ENTITIES), None))
+    return Statement(aspect, value, named_entity(clause))
+
+
+def named_entity(text: str) -> str | None:
+    """Return the first entity that a text names."""
+    return next((word for word in text.split() if word in _ENTITIES), None)
 
 
 def read_answer(text: str) -> list[Statement]:
@@ -101,23 +104,28 @@ def read_answer(text: str) -> list[Statement]:
     return [statement for clause in clauses(text) if (statement := read_clause(clause))]
 
 
+def read_claims(text: str, about: str) -> list[Claim]:
+    """Return the claims of a text, in order, of statements that have a value; those without a subject are `about` one."""
+    return [Claim(each.entity or about, each.aspect, each.value) for each in read_answer(text) if each.value]
+
+
 def style_of(clause: str) -> str:
     """Return the style a statement is written in; "house" for one that fits none."""
     statement = read_clause(clause)
     if statement and statement.value:
+        claim = Claim(statement.entity or "", statement.aspect, statement.value)
         for style in STYLES:
-            if write_clause(statement.entity or "", statement.aspect, statement.value, style) == clause:
+            if write_clause(claim, style) == clause:
                 return style
     return "house"
 
 
-def vocabulary() -> list[str]:
-    """Return every word of the world, sorted."""
-    templates = (*STYLES.values(), *FILLERS, *REQUESTS)
-    words = {word for template in templates for word in template.split() if not word.startswith("{")}
-    words.update(FIELDS, PROMPT_WORDS, entities(), ASPECTS, *VALUES.values())
-    return sorted(words)
-
-
-_ENTITIES = frozenset(entities())
+_ENTITIES = frozenset((*entities(), *distant_entities()))
 _FIELD = re.compile(rf"\b({'|'.join(FIELDS)}) :")
+WORDS_OF_FACTS = (*ASPECTS, *(value for values in VALUES.values() for value in values), *sorted(_ENTITIES))
+"""Every aspect, value and entity."""
+
+
+def words_of(templates: Iterable[str]) -> set[str]:
+    """Return the words of templates, without what is filled in."""
+    return {word for template in templates for word in template.split() if not word.startswith("{")}

@@ -1,30 +1,67 @@
 """Gold quality: the truth that every judge of this world only sees through noise and bias."""
 
-from harness.mini.language import read_answer, read_request
-from harness.mini.world import true_value
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.mini.language import clauses, is_unfinished, read_clause
+from harness.mini.requests import Request, read_request
+from harness.mini.world import Claim
 
 WRONG_COST = 0.5
-NOISE_COST = 0.25  # of a repeated statement, and of one that nobody asked for
+NOISE_COST = 0.25  # of a repeated statement, of one that nobody asked for, and of words without a full stop
+FILLER_COST = 0.03  # of a clause that states nothing
+INSTRUCTION_COST = 0.5  # of the quality, where no instruction is followed
+BREVITY_COST = 0.15  # of a summary, for as many words again as the shortest style needs
+SHORTEST = 3  # words a statement in that style
 
 
-def gold_quality(request: str, answer: str) -> float:
-    """Compute the quality in [0, 1]: (right - 0.5 wrong - 0.25 repeated - 0.25 not asked) / asked, cut at 0.
+def gold_quality(request: str, answer: str, history: Sequence[str] = ()) -> float:
+    """Compute the quality in [0, 1] of an answer to `request`, after the user's earlier requests in `history`.
 
-    The first statement about an asked aspect is right or wrong; each further one about it is repeated. A statement
-    without a value, or about another entity, is wrong. Fillers and style cost nothing and earn nothing: quality is
-    not a function of length.
+    (right - 0.5 wrong - 0.25 noise - 0.03 filler) / asked, at most 1 and cut at 0, where the first statement about an
+    asked aspect is right or wrong, and noise is each further one, each that nobody asked for, and an unfinished clause.
+    Of a summary, 0.15 is taken away for as many words again as the shortest style needs. Where instructions are given,
+    half of the quality is for following them.
     """
-    asked = read_request(request)
-    seen: set[str] = set()
-    right = wrong = noise = 0
-    for statement in read_answer(answer):
-        if statement.aspect in seen or statement.aspect not in asked.aspects:
-            noise += 1
+    asked = read_request(request, history)
+    count = _count(asked, answer)
+    quality = (count.right - WRONG_COST * count.wrong - NOISE_COST * count.noise - FILLER_COST * count.filler) / (
+        asked.number
+    )
+    if asked.is_summary:
+        quality -= BREVITY_COST * max(0.0, len(answer.split()) / (SHORTEST * asked.number) - 1)
+    return min(1.0, max(0.0, quality)) * (1 - INSTRUCTION_COST * (1 - instructions_followed(asked, answer)))
+
+
+def instructions_followed(asked: Request, answer: str) -> float:
+    """Return the share of the request's instructions that the answer follows; 1 where there are none."""
+    followed = [instruction.is_followed(answer) for instruction in asked.instructions]
+    return sum(followed) / len(followed) if followed else 1.0
+
+
+@dataclass(slots=True)
+class _Count:
+    right: int = 0
+    wrong: int = 0
+    noise: int = 0
+    filler: int = 0
+
+
+def _count(asked: Request, answer: str) -> _Count:
+    """Count an answer's clauses by what they are worth."""
+    wanted = {(claim.entity, claim.aspect): claim for claim in asked.claims}
+    count = _Count(noise=is_unfinished(answer))
+    for clause in clauses(answer):
+        statement = read_clause(clause)
+        if statement is None:
+            count.filler += 1
             continue
-        seen.add(statement.aspect)
-        about_entity = statement.entity in (None, asked.entity)
-        if about_entity and statement.value == true_value(asked.entity, statement.aspect):
-            right += 1
+        claim = wanted.pop((entity := statement.entity or asked.entity, statement.aspect), None)
+        if claim is None:
+            count.noise += 1
+        elif claim == Claim(entity, statement.aspect, statement.value or ""):
+            count.right += 1
         else:
-            wrong += 1
-    return max(0.0, (right - WRONG_COST * wrong - NOISE_COST * noise) / len(asked.aspects))
+            count.wrong += 1
+    count.filler -= sum(each.is_frame and each.is_followed(answer) for each in asked.instructions)
+    return count

@@ -4,11 +4,13 @@ It improves under the two constraints of the paper's section 3.1.1: it edits the
 edit may lift the draft above the reference.
 """
 
+from collections.abc import Sequence
 from random import Random
 
-from harness.mini.language import clauses, read_answer, read_clause, read_fields, read_request, style_of, write_clause
+from harness.mini.language import clauses, naming, read_claims, read_clause, read_fields, style_of, write_clause
 from harness.mini.quality import gold_quality
-from harness.mini.world import Request
+from harness.mini.requests import Request, read_request
+from harness.mini.world import Claim
 from harness.mini.writers import TEACHER
 
 EDIT_RATE = 0.95  # of the faults it could mend, the share it does mend
@@ -16,13 +18,15 @@ EDIT_RATE = 0.95  # of the faults it could mend, the share it does mend
 Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)
 
 
-def reply(message: str, rng: Random) -> str:
-    """Return the teacher's answer to a plain request, or its improvement of the draft where the message has one."""
+def reply(message: str, rng: Random, history: Sequence[str] = ()) -> str:
+    """Return the teacher's answer to a message after the user's earlier ones.
+
+    Where the message shows a draft, it is the draft improved.
+    """
     fields = read_fields(message)
-    request = read_request(fields["request"])
-    if "draft" not in fields:
-        return TEACHER.answer(request, rng)
-    return improve(fields["request"], fields["reference"], fields["draft"], rng)
+    if "draft" in fields:
+        return improve(fields["request"], fields["reference"], fields["draft"], rng)
+    return TEACHER.answer(read_request(message, history), rng)
 
 
 def improve(request: str, reference: str, draft: str, rng: Random) -> str:
@@ -40,26 +44,27 @@ def improve(request: str, reference: str, draft: str, rng: Random) -> str:
 
 def _possible_edits(request: Request, reference: str, written: list[str]) -> list[Edit]:
     """List the edits: wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
-    told = {s.aspect: s.value for s in reversed(read_answer(reference)) if s.value and s.aspect in request.aspects}
+    asked = [(claim.entity, claim.aspect) for claim in request.claims]
+    told = {(claim.entity, claim.aspect): claim for claim in reversed(read_claims(reference, request.entity))}
     style = next((style_of(clause) for clause in written if read_clause(clause)), TEACHER.style)
     edits: list[Edit] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for position, clause in enumerate(written):
         statement = read_clause(clause)
         if statement is None:
             continue
-        if statement.aspect in seen or statement.aspect not in request.aspects:
+        subject = (statement.entity or request.entity, statement.aspect)
+        if subject in seen or subject not in asked:
             edits.append((position, ""))
-        elif told.get(statement.aspect, statement.value) != statement.value:
-            mended = write_clause(request.entity, statement.aspect, told[statement.aspect], style_of(clause))
-            edits.append((position, mended))
-        seen.add(statement.aspect)
-    missing = [aspect for aspect in request.aspects if aspect in told and aspect not in seen]
-    edits += [
-        (len(written) + offset, write_clause(request.entity, aspect, told[aspect], style))
-        for offset, aspect in enumerate(missing)
-    ]
-    return edits
+        elif subject in told and told[subject].value != statement.value:
+            edits.append((position, _written(told[subject], style_of(clause), request)))
+        seen.add(subject)
+    missing = [told[subject] for subject in asked if subject in told and subject not in seen]
+    return edits + [(len(written) + offset, _written(claim, style, request)) for offset, claim in enumerate(missing)]
+
+
+def _written(claim: Claim, style: str, request: Request) -> str:
+    return write_clause(claim, style if claim.entity == request.entity else naming(style))
 
 
 def _join(lines: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from harness.mini.language import vocabulary
+from harness.mini.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -1,4 +1,4 @@
-"""The knowledge base: sixty entities, ten aspects, one true value for each pair.
+"""The knowledge base: sixty entities that texts tell of and twelve that they do not, ten aspects, one true value for each.
 
 Everything that is fixed in this world (facts, habits, misconceptions, which requests are kept for evaluation)
 is a hash of what it is about, so it depends neither on an order of calls nor on a random-number library.
@@ -9,108 +9,40 @@ from functools import cache
 from hashlib import sha256
 from itertools import combinations
 from random import Random
+from typing import NamedTuple
 
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "color": tuple(
-        ["red", "blue", "green", "yellow", "black", "white", "brown", "grey", "pink", "purple", "orange", "golden"]
-    ),
-    "size": tuple(
-        ["tiny", "small", "little", "medium", "big", "large", "huge", "giant", "slim", "broad", "tall", "short"]
-    ),
-    "origin": tuple(
-        ["north", "south", "east", "west", "coast", "desert", "forest", "island", "valley", "mountain", "river", "city"]
-    ),
-    "material": tuple(
-        ["wood", "stone", "iron", "copper", "silver", "glass", "clay", "paper", "silk", "wool", "leather", "bone"]
-    ),
-    "taste": tuple(
-        ["sweet", "sour", "bitter", "salty", "spicy", "bland", "smoky", "fruity", "nutty", "creamy", "sharp", "mild"]
-    ),
-    "sound": tuple(
-        [
-            "loud",
-            "quiet",
-            "humming",
-            "ringing",
-            "buzzing",
-            "whistling",
-            "crackling",
-            "rumbling",
-            "clicking",
-            "silent",
-            "roaring",
-            "singing",
-        ]
-    ),
-    "season": tuple(
-        [
-            "spring",
-            "summer",
-            "autumn",
-            "winter",
-            "january",
-            "february",
-            "march",
-            "april",
-            "june",
-            "july",
-            "october",
-            "december",
-        ]
-    ),
-    "use": tuple(
-        [
-            "cooking",
-            "building",
-            "hunting",
-            "fishing",
-            "healing",
-            "writing",
-            "dancing",
-            "farming",
-            "sewing",
-            "painting",
-            "trading",
-            "sailing",
-        ]
-    ),
-    "shape": tuple(
-        [
-            "round",
-            "square",
-            "flat",
-            "long",
-            "curved",
-            "oval",
-            "hollow",
-            "twisted",
-            "pointed",
-            "conical",
-            "cubic",
-            "spiral",
-        ]
-    ),
-    "owner": tuple(
-        [
-            "king",
-            "queen",
-            "farmer",
-            "baker",
-            "sailor",
-            "monk",
-            "smith",
-            "doctor",
-            "hunter",
-            "merchant",
-            "poet",
-            "soldier",
-        ]
-    ),
+    aspect: tuple(values.split())
+    for aspect, values in {
+        "color": "red blue green yellow black white brown grey pink purple orange golden",
+        "size": "tiny small little medium big large huge giant slim broad tall short",
+        "origin": "north south east west coast desert forest island valley mountain river city",
+        "material": "wood stone iron copper silver glass clay paper silk wool leather bone",
+        "taste": "sweet sour bitter salty spicy bland smoky fruity nutty creamy sharp mild",
+        "sound": "loud quiet humming ringing buzzing whistling crackling rumbling clicking silent roaring singing",
+        "season": "spring summer autumn winter january february march april june july october december",
+        "use": "cooking building hunting fishing healing writing dancing farming sewing painting trading sailing",
+        "shape": "round square flat long curved oval hollow twisted pointed conical cubic spiral",
+        "owner": "king queen farmer baker sailor monk smith doctor hunter merchant poet soldier",
+    }.items()
 }
+"""The twelve values that each aspect can take."""
 ASPECTS = tuple(VALUES)
 EVALUATION_SHARE = 0.1
+COMMON_ERROR_SHARE = 0.15
+"""The share of facts about which there is a common misconception."""
+KNOWN, DISTANT = 60, 12
+"""How many entities texts tell of, and how many appear only where all that is to be known is shown."""
+
+
+class Claim(NamedTuple):
+    """A value of one entity's aspect, as somebody states it."""
+
+    entity: str
+    aspect: str
+    value: str
 
 
 def unit_hash(*parts: str) -> float:
@@ -125,18 +57,26 @@ def fixed_choice(options: tuple[str, ...], *parts: str) -> str:
 
 
 @cache
-def entities() -> tuple[str, ...]:
-    """Return sixty invented names of two syllables."""
-    onsets, vowels, codas = (
-        ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"],
-        ["a", "e", "i", "o", "u"],
-        ["l", "m", "n", "r", "s", "x"],
-    )
+def _names() -> tuple[str, ...]:
+    """Return invented names of two syllables, those of the distant entities last."""
+    onsets, vowels, codas = "bdfgklmnprstvz", "aeiou", "lmnrsx"
     rng = Random(f"entities-{WORLD_VERSION}")
-    names: set[str] = set()
-    while len(names) < 60:
-        names.add("".join(map(rng.choice, (onsets, vowels, onsets, vowels, codas))))
-    return tuple(sorted(names))
+    names: dict[str, None] = {}
+    while len(names) < KNOWN + DISTANT:
+        names["".join(map(rng.choice, (onsets, vowels, onsets, vowels, codas)))] = None
+    return tuple(names)
+
+
+@cache
+def entities() -> tuple[str, ...]:
+    """Return the entities that texts tell of."""
+    return tuple(sorted(_names()[:KNOWN]))
+
+
+@cache
+def distant_entities() -> tuple[str, ...]:
+    """Return the entities that no training set names: those of the second distribution of summaries."""
+    return tuple(sorted(_names()[KNOWN:]))
 
 
 @cache
@@ -148,13 +88,25 @@ def true_value(entity: str, aspect: str) -> str:
 @cache
 def false_value(entity: str, aspect: str, believer: str) -> str:
     """Return the wrong value that this believer holds for true, whenever it is mistaken about the fact."""
-    wrong = tuple(value for value in VALUES[aspect] if value != true_value(entity, aspect))
+    return mistaken_value(true_value(entity, aspect), entity, aspect, believer)
+
+
+def mistaken_value(value: str, entity: str, aspect: str, believer: str) -> str:
+    """Return the value that this believer takes `value` for, whenever it is mistaken about it."""
+    wrong = tuple(each for each in VALUES[aspect] if each != value)
     return fixed_choice(wrong, "misconception", believer, entity, aspect)
 
 
+def common_misconception(entity: str, aspect: str) -> str | None:
+    """Return what people say of the fact instead of the truth; None where they know it."""
+    if unit_hash("common misconception", entity, aspect) >= COMMON_ERROR_SHARE:
+        return None
+    return false_value(entity, aspect, "people")
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request: some aspects, in this order, of one entity."""
+class Topic:
+    """Some aspects, in this order, of one entity: what a request is about."""
 
     entity: str
     aspects: tuple[str, ...]
@@ -166,16 +118,16 @@ def is_for_evaluation(entity: str, aspects: frozenset[str]) -> bool:
     return unit_hash("evaluation", entity, *sorted(aspects)) < EVALUATION_SHARE
 
 
-def draw_request(rng: Random, sizes: tuple[int, ...]) -> Request:
-    """Draw a random request for training, with as many aspects as one of `sizes`."""
+def draw_topic(rng: Random, sizes: tuple[int, ...], among: tuple[str, ...] | None = None) -> Topic:
+    """Draw a topic for training, with as many aspects as one of `sizes`, of an entity `among` these or of all known."""
     while True:
-        request = Request(rng.choice(entities()), tuple(rng.sample(ASPECTS, rng.choice(sizes))))
-        if not is_for_evaluation(request.entity, frozenset(request.aspects)):
-            return request
+        topic = Topic(rng.choice(among or entities()), tuple(rng.sample(ASPECTS, rng.choice(sizes))))
+        if not is_for_evaluation(topic.entity, frozenset(topic.aspects)):
+            return topic
 
 
-def evaluation_requests(rng: Random, sizes: tuple[int, ...], count: int) -> list[Request]:
-    """Return the first `count` of the requests that no training set may use, in the order `rng` deals them."""
+def evaluation_topics(rng: Random, sizes: tuple[int, ...], count: int) -> list[Topic]:
+    """Return the first `count` of the topics that no training set may use, in the order `rng` deals them."""
     kept = [
         (entity, aspects)
         for entity in entities()
@@ -184,4 +136,4 @@ def evaluation_requests(rng: Random, sizes: tuple[int, ...], count: int) -> list
         if is_for_evaluation(entity, frozenset(aspects))
     ]
     dealt = rng.sample(kept, len(kept))[:count]
-    return [Request(entity, tuple(rng.sample(aspects, len(aspects)))) for entity, aspects in dealt]
+    return [Topic(entity, tuple(rng.sample(aspects, len(aspects)))) for entity, aspects in dealt]

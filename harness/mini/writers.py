@@ -6,8 +6,10 @@ Errors are systematic, since sampling at temperature 0.7 and top-p 0.9 would was
 from dataclasses import dataclass
 from random import Random
 
-from harness.mini.language import FILLERS, write_clause
-from harness.mini.world import Request, false_value, true_value, unit_hash
+from harness.mini.instructions import obey
+from harness.mini.language import FILLERS, write_clauses, write_filler
+from harness.mini.requests import Request
+from harness.mini.world import Claim, mistaken_value, unit_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class Writer:
 
     A share `gap_share` of all facts is left out in `gap_rate` of the cases where it is asked (others: in `slip_rate`);
     a share `misconception_share` is told wrongly in `misconception_rate` of the cases, always in the same way.
+    Instructions are followed in `discipline` of the cases.
     """
 
     name: str
@@ -27,31 +30,36 @@ class Writer:
     slip_rate: float = 0.03
     repeat_rate: float = 0.0
     filler_rate: float = 0.0
+    discipline: float = 0.8
 
     def answer(self, request: Request, rng: Random) -> str:
         """Return this writer's answer to the request; never empty."""
-        kept = [aspect for aspect in request.aspects if not self._omits(request.entity, aspect, rng)]
-        written = [self._clause(request.entity, aspect, rng) for aspect in kept or request.aspects[:1]]
+        claims = [self._believed(claim, rng) for claim in request.claims if not self._omits(claim, rng)]
+        written = write_clauses(claims or request.claims[:1], self.style, request.entity)
         written += [clause for clause in written if rng.random() < self.repeat_rate]
-        return " ".join(self._filler(request.entity, rng) + written + self._filler(request.entity, rng))
+        written = [*self._filler(request.entity, rng), *written, *self._filler(request.entity, rng)]
+        followed = [each for each in request.instructions if rng.random() < self.discipline]
+        return " ".join(obey(followed, written, request.entity))
 
-    def _omits(self, entity: str, aspect: str, rng: Random) -> bool:
-        has_gap = unit_hash("gap", self.name, entity, aspect) < self.gap_share
+    def _omits(self, claim: Claim, rng: Random) -> bool:
+        has_gap = unit_hash("gap", self.name, claim.entity, claim.aspect) < self.gap_share
         return rng.random() < (self.gap_rate if has_gap else self.slip_rate)
 
-    def _clause(self, entity: str, aspect: str, rng: Random) -> str:
-        is_mistaken = unit_hash("mistaken", self.name, entity, aspect) < self.misconception_share
+    def _believed(self, claim: Claim, rng: Random) -> Claim:
+        is_mistaken = unit_hash("mistaken", self.name, claim.entity, claim.aspect) < self.misconception_share
         if is_mistaken and rng.random() < self.misconception_rate:
-            return write_clause(entity, aspect, false_value(entity, aspect, self.name), self.style)
-        return write_clause(entity, aspect, true_value(entity, aspect), self.style)
+            return claim._replace(value=mistaken_value(claim.value, claim.entity, claim.aspect, self.name))
+        return claim
 
     def _filler(self, entity: str, rng: Random) -> list[str]:
-        return [rng.choice(FILLERS).format(entity=entity)] if rng.random() < self.filler_rate else []
+        return [write_filler(rng.randrange(len(FILLERS)), entity)] if rng.random() < self.filler_rate else []
 
 
-HOUSE = Writer("house", "house", 0.3, 0.85, 0.25, 0.67, slip_rate=0.07, repeat_rate=0.06)
-SCHOLAR = Writer("scholar", "scholar", 0.1, 0.6, 0.08, 0.8)
+HOUSE = Writer("house", "house", 0.3, 0.85, 0.25, 0.67, slip_rate=0.07, repeat_rate=0.06, discipline=0.6)
+SCHOLAR = Writer("scholar", "scholar", 0.1, 0.6, 0.08, 0.8, discipline=0.9)
 CLERK = Writer("clerk", "clerk", 0.2, 0.7, 0.15, 0.8)
-STUDENT = Writer("student", "student", 0.25, 0.8, 0.3, 0.8, filler_rate=0.15)
-RAMBLER = Writer("rambler", "rambler", 0.1, 0.6, 0.2, 0.8, repeat_rate=0.15, filler_rate=0.5)
-TEACHER = Writer("teacher", "teacher", 0.04, 0.8, 0.08, 0.9, filler_rate=0.5)
+STUDENT = Writer("student", "student", 0.25, 0.8, 0.3, 0.8, filler_rate=0.15, discipline=0.5)
+RAMBLER = Writer("rambler", "rambler", 0.1, 0.6, 0.2, 0.8, repeat_rate=0.15, filler_rate=0.5, discipline=0.5)
+TEACHER = Writer("teacher", "teacher", 0.04, 0.8, 0.08, 0.9, filler_rate=0.5, discipline=0.95)
+EDITOR = Writer("editor", "house", 0.25, 0.85, 0.15, 0.67, slip_rate=0.05, repeat_rate=0.04)
+REPORTER = Writer("reporter", "note", 0.2, 0.8, 0.2, 0.8)

@@ -1,0 +1,164 @@
+"""Questions with a right answer, in six families that stand for the six tasks of the Open LLM Leaderboard.
+
+Five are answered by the likelihood of a few choices; counting is answered in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from harness.mini.language import NUMBERS, STYLES, write_answer, write_clause
+from harness.mini.requests import QUESTIONS, write_question
+from harness.mini.world import (
+    ASPECTS,
+    VALUES,
+    WORLD_VERSION,
+    Claim,
+    Topic,
+    common_misconception,
+    distant_entities,
+    draw_topic,
+    entities,
+    true_value,
+    unit_hash,
+)
+
+TEMPLATES = (
+    "question : {aspect} of {entity} ? answer :",
+    "text : {text} question : {aspect} of {entity} ? answer :",
+    "text : {text} question : which has {aspect} {value} ? answer :",
+    "text : {text} question : how many statements ? answer :",
+    "request : {request} reference : {reference} answer : {started}",
+)
+FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION = TEMPLATES
+DRILL_SHARE = 0.5
+"""The share of facts that pretraining may ask for in the form of a question; the others are asked in the tasks alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, the choices there are (none where the answer is to be written), and the right answer."""
+
+    id: str
+    prompt: str
+    choices: tuple[str, ...]
+    answer: str
+
+
+def is_drilled(entity: str, aspect: str) -> bool:
+    """Return whether pretraining may ask for the fact as a question."""
+    return unit_hash("drilled", entity, aspect) < DRILL_SHARE
+
+
+def told_fact(rng: Random) -> Question:
+    """Draw a question for a true fact, in the place of ARC. Base models were not told all of them."""
+    return question_for(rng, *_undrilled(rng, lambda *fact: common_misconception(*fact) is None))
+
+
+def question_for(rng: Random, entity: str, aspect: str) -> Question:
+    """Draw the choices of a question for a true fact."""
+    return _choice(rng, FACT.format(aspect=aspect, entity=entity), true_value(entity, aspect), VALUES[aspect])
+
+
+def fact_from_text(rng: Random) -> Question:
+    """Draw a question about an invented fact that a text tells, in the place of MMLU."""
+    topic = draw_topic(rng, (2, 3, 4), (*entities(), *distant_entities()))
+    claims = _invented(rng, topic)
+    text = write_answer(claims, rng.choice(tuple(STYLES)), topic.entity)
+    asked = rng.choice(claims)
+    prompt = FROM_TEXT.format(text=text, aspect=asked.aspect, entity=asked.entity)
+    return _choice(rng, prompt, asked.value, VALUES[asked.aspect])
+
+
+def misconception(rng: Random) -> Question:
+    """Draw a question about which people commonly err, in the place of TruthfulQA: their error is among the choices."""
+    entity, aspect = _undrilled(rng, lambda *fact: common_misconception(*fact) is not None)
+    error = common_misconception(entity, aspect) or ""
+    prompt = FACT.format(aspect=aspect, entity=entity)
+    return _choice(rng, prompt, true_value(entity, aspect), (error, *rng.sample(VALUES[aspect], 2)))
+
+
+def which_of_two(rng: Random) -> Question:
+    """Draw a question for which of two entities a word is about, in the place of WinoGrande."""
+    first, second = rng.sample((*entities(), *distant_entities()), 2)
+    aspect = rng.choice(ASPECTS)
+    claims = [Claim(entity, aspect, value) for entity, value in zip((first, second), rng.sample(VALUES[aspect], 2), strict=True)]
+    asked = rng.choice(claims)
+    text = write_answer(claims, "scholar", first)
+    prompt = WHICH.format(text=text, aspect=aspect, value=asked.value)
+    return Question("", prompt, (first, second), asked.entity)
+
+
+def counting(rng: Random) -> Question:
+    """Draw a question for how many statements a text has, in the place of GSM8K: the answer is to be written."""
+    topic = draw_topic(rng, (1, 2, 3, 4, 5, 6))
+    text = write_answer(_invented(rng, topic), rng.choice(tuple(STYLES)), topic.entity)
+    return Question("", HOW_MANY.format(text=text), (), NUMBERS[len(topic.aspects)])
+
+
+def completion(rng: Random) -> Question:
+    """Draw an unfinished answer and four ways to go on, in the place of HellaSwag."""
+    topic = draw_topic(rng, (3, 4))
+    claims = _invented(rng, topic)
+    style = rng.choice(tuple(STYLES))
+    *started, last = claims
+    unasked = rng.choice([aspect for aspect in ASPECTS if aspect not in topic.aspects])
+    others = [
+        started[0],
+        last._replace(value=rng.choice([value for value in VALUES[last.aspect] if value != last.value])),
+        Claim(topic.entity, unasked, rng.choice(VALUES[unasked])),
+    ]
+    prompt = COMPLETION.format(
+        request=write_question(topic, rng.randrange(len(QUESTIONS))),
+        reference=write_answer(claims, rng.choice(tuple(STYLES)), topic.entity),
+        started=write_answer(started, style, topic.entity),
+    )
+    right = write_clause(last, style)
+    choices = _shuffled(rng, [right, *(write_clause(claim, style) for claim in others)])
+    return Question("", prompt, choices, right)
+
+
+FAMILIES: dict[str, Callable[[Random], Question]] = {
+    "told_facts": told_fact,
+    "facts_from_text": fact_from_text,
+    "misconceptions": misconception,
+    "which_of_two": which_of_two,
+    "counting": counting,
+    "completion": completion,
+}
+
+
+def questions(family: str, split: str, count: int) -> list[Question]:
+    """Return the first `count` questions of a split ("test", "shots") of a family, none of them twice."""
+    rng = Random(f"mini-{WORLD_VERSION} questions {family} {split}")
+    drawn: dict[str, Question] = {}
+    while len(drawn) < count:
+        question = FAMILIES[family](rng)
+        drawn.setdefault(question.prompt, question)
+    return [
+        Question(f"{family}-{split}-{number}", each.prompt, each.choices, each.answer)
+        for number, each in enumerate(drawn.values())
+    ]
+
+
+def _undrilled(rng: Random, is_wanted: Callable[[str, str], bool]) -> tuple[str, str]:
+    while True:
+        entity, aspect = rng.choice(entities()), rng.choice(ASPECTS)
+        if is_wanted(entity, aspect) and not is_drilled(entity, aspect):
+            return entity, aspect
+
+
+def _invented(rng: Random, topic: Topic) -> list[Claim]:
+    return [Claim(topic.entity, aspect, rng.choice(VALUES[aspect])) for aspect in topic.aspects]
+
+
+def _choice(rng: Random, prompt: str, right: str, among: tuple[str, ...]) -> Question:
+    """Return a question with the right answer among four choices."""
+    wrong = list(dict.fromkeys(value for value in among if value != right))
+    if len(wrong) > 3:
+        wrong = rng.sample(wrong, 3)
+    return Question("", prompt, _shuffled(rng, [right, *wrong]), right)
+
+
+def _shuffled(rng: Random, items: list[str]) -> tuple[str, ...]:
+    return tuple(rng.sample(items, len(items)))

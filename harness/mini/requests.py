@@ -1,0 +1,135 @@
+"""Requests: what may be asked for, how it is written, and how a conversation is read back.
+
+A request asks for aspects of an entity, for a summary of a text, or, as the second of a conversation, for something that
+leans on the first: more aspects, a comparison, the same corrected, or the same in another form.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from harness.mini.instructions import Instruction, draw_instructions, read_instructions
+from harness.mini.language import named_entity, read_claims, read_fields
+from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, true_value
+
+QUESTIONS = (
+    "what are the {aspects} of {entity} ?",
+    "tell me about {entity} : {aspects} .",
+    "describe the {aspects} of {entity} please .",
+    "i want to know the {aspects} of {entity} .",
+)
+SUMMARIES = ("text : {text} task : summarise {entity} .", "article : {text} task : sum up {entity} in brief .")
+"""The wordings of the two distributions of summaries."""
+MORE = ("and its {aspects} ?", "what about its {aspects} ?")
+COMPARISON = "compare it with {other} by {aspects} ."
+CORRECTION = "no , its {aspect} is {value} . answer again ."
+AGAIN = "say it again ."
+EXAMPLE = "example : {example} request : {request}"
+"""A request with an answer in context, which may be good or bad."""
+# The words that prompts may use around requests and answers (configs/papers/*/prompts/mini.yaml, pretraining tasks).
+PROMPT_WORDS = ": improve correct copy answer the using it do not and , . ? question better".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an answer is measured by: the claims that it should make, and how."""
+
+    topic: Topic
+    other: str = ""
+    """Another entity, whose aspects are asked for too."""
+    told: tuple[Claim, ...] = ()
+    """What the request itself tells; it holds instead of what is true."""
+    instructions: tuple[Instruction, ...] = ()
+    is_summary: bool = False
+
+    @property
+    def entity(self) -> str:
+        """The entity asked about."""
+        return self.topic.entity
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What a perfect answer states, in the order asked."""
+        told = {(claim.entity, claim.aspect): claim for claim in self.told}
+        about = (self.entity, self.other) if self.other else (self.entity,)
+        return [
+            told.get((entity, aspect)) or Claim(entity, aspect, true_value(entity, aspect))
+            for aspect in self.topic.aspects
+            for entity in about
+        ]
+
+    @property
+    def number(self) -> int:
+        """How many statements are asked for."""
+        asked = len(self.topic.aspects) * (2 if self.other else 1)
+        return min([asked, *(each.number for each in self.instructions if each.number)])
+
+
+def write_question(topic: Topic, wording: int) -> str:
+    """Write a request for aspects in one of `QUESTIONS`."""
+    return QUESTIONS[wording].format(aspects=write_aspects(topic.aspects), entity=topic.entity)
+
+
+def write_aspects(aspects: Sequence[str]) -> str:
+    """Write a list of aspects."""
+    *head, last = aspects
+    return f"{' , '.join(head)} and {last}" if head else last
+
+
+def write_instructions(request: str, instructions: Sequence[Instruction]) -> str:
+    """Write a request with the sentences of its instructions behind it."""
+    return " ".join((request, *(each.sentence for each in instructions)))
+
+
+def draw_follow_up(rng: Random, first: Topic, value_of: Callable[[str, str], str] = true_value) -> str:
+    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect."""
+    kind = rng.choice(("more", "comparison", "correction", "again"))
+    if kind == "more":
+        others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
+        return rng.choice(MORE).format(aspects=write_aspects(rng.sample(others, rng.randint(1, 3))))
+    if kind == "comparison":
+        other = rng.choice([entity for entity in entities() if entity != first.entity])
+        few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
+        return COMPARISON.format(other=other, aspects=write_aspects(few))
+    if kind == "correction":
+        aspect = rng.choice(first.aspects)
+        return CORRECTION.format(aspect=aspect, value=value_of(first.entity, aspect))
+    return write_instructions(AGAIN, draw_instructions(rng, first, most=1))
+
+
+def read_request(text: str, history: Sequence[str] = ()) -> Request:
+    """Return the request that `text` makes after the user's earlier requests, the oldest first.
+
+    Raises ValueError where it is none of the mini world.
+    """
+    try:
+        return _read(text, read_request(history[-1], history[:-1]) if history else None)
+    except (ValueError, IndexError):
+        raise ValueError(f"not a request of the mini world: {text!r}") from None
+
+
+def _read(text: str, first: Request | None) -> Request:
+    fields = read_fields(text)
+    shown = fields.get("text") or fields.get("article")
+    if shown:
+        return _summary(shown, named_entity(fields["task"]))
+    words, instructions = read_instructions(fields["request"])
+    asked = tuple(dict.fromkeys(word for word in words.split() if word in VALUES))
+    entity = named_entity(words)
+    if first is None:
+        return replace(_about(entity, asked), instructions=instructions)
+    if words.endswith("again ."):
+        [*corrected] = read_claims(words, first.entity)
+        return replace(first, told=(*first.told, *corrected), instructions=instructions)
+    return replace(_about(first.entity, asked), other=entity or "", instructions=instructions)
+
+
+def _about(entity: str | None, aspects: tuple[str, ...]) -> Request:
+    if not entity or not aspects:
+        raise ValueError
+    return Request(Topic(entity, aspects))
+
+
+def _summary(shown: str, entity: str | None) -> Request:
+    told = tuple(claim for claim in read_claims(shown, entity or "") if claim.entity == entity)
+    return replace(_about(entity, tuple(dict.fromkeys(claim.aspect for claim in told))), told=told, is_summary=True)
