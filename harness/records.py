@@ -43,6 +43,11 @@ class Prompt:
     history: tuple[Message, ...] = ()
     """What was said before, oldest first; `text` is the user's last turn."""
 
+    @property
+    def requests_before(self) -> tuple[str, ...]:
+        """What the user asked in earlier turns, oldest first."""
+        return tuple(turn.content for turn in self.history if turn.role == "user")
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

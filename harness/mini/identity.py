@@ -8,7 +8,19 @@ from io import StringIO
 from pathlib import Path
 from tokenize import COMMENT, generate_tokens
 
-SOURCES = ("judge", "language", "quality", "roles", "teacher", "world", "writers")
+SOURCES = (
+    "instructions",
+    "judge",
+    "language",
+    "quality",
+    "questions",
+    "requests",
+    "roles",
+    "summaries",
+    "teacher",
+    "world",
+    "writers",
+)
 
 
 @cache

@@ -16,10 +16,12 @@ from harness.mini.world import unit_hash
 JUDGE_VERSION = 2
 VERDICTS = ("B>>A", "B>A", "A=B", "A>B", "A>>B")
 VERDICT_BOUNDS = (-2.0, -0.4, 0.4, 2.0)  # on the logit that A is better; between them lie the five verdicts
-_SECTION = re.compile(
-    r"^\[(request|output m|output M|assistant A|assistant B|question|answer|reference|earlier request|earlier answer)\]$",
-    re.MULTILINE,
+SECTIONS = (
+    *("request", "earlier request", "earlier answer", "reference", "question"),
+    *("output m", "output M", "assistant A", "assistant B", "answer"),
 )
+"""The parts of a judging prompt, each below a line with its name in brackets."""
+_SECTION = re.compile(rf"^\[({'|'.join(SECTIONS)})\]$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,9 @@ class MiniJudge:
     grade_leniency: float = 0.5  # grades, where no reference answer is shown
     grade_noise: float = 1.0  # standard deviation, in grades; half of it where a reference answer is shown
 
-    def logit(
-        self, request: str, first: str, second: str, repeat: int = 0, history: tuple[str, ...] = ()
-    ) -> float:
+    def logit(self, request: str, first: str, second: str, repeat: int = 0, history: tuple[str, ...] = ()) -> float:
         """Return the judge's log-odds that `first` is better, noise included; asked again, the noise is drawn anew."""
-        quality = self.quality_slope * (
-            gold_quality(request, first, history) - gold_quality(request, second, history)
-        )
+        quality = self.quality_slope * (gold_quality(request, first, history) - gold_quality(request, second, history))
         words = math.log(max(1, len(first.split())) / max(1, len(second.split())))
         surprise = _surprise("judge", *history, request, first, second, repeat=repeat)
         return quality + self.verbosity_bias * words + self.position_bias + self.noise * surprise
@@ -63,7 +61,10 @@ class MiniJudge:
         """
         parts = _SECTION.split(message)
         sections = {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
-        for (first, second), form in ((("output m", "output M"), _as_identifier), (("assistant A", "assistant B"), _as_verdict)):
+        for (first, second), form in (
+            (("output m", "output M"), _as_identifier),
+            (("assistant A", "assistant B"), _as_verdict),
+        ):
             if {"request", first, second} <= sections.keys():
                 shown = (sections["request"], sections[first], sections[second])
                 return form(self.logit(*shown, repeat, _history(sections)))

@@ -105,7 +105,10 @@ def read_answer(text: str) -> list[Statement]:
 
 
 def read_claims(text: str, about: str) -> list[Claim]:
-    """Return the claims of a text, in order, of statements that have a value; those without a subject are `about` one."""
+    """Return the claims of a text, in order: its statements with a value.
+
+    Those that name no entity are `about` this one.
+    """
     return [Claim(each.entity or about, each.aspect, each.value) for each in read_answer(text) if each.value]
 
 

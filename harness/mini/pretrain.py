@@ -1,8 +1,8 @@
 """Pretraining of the base models on the world's language: `harness mini pretrain`.
 
 What made a model of this size learn (measured, see README.md): initial deviation 1/sqrt(hidden) with untied
-embeddings, a heavier loss on the words that carry content, short texts before long ones, and more than half of the texts
-in chat format, where fields in any order have to be read, copied or edited (pretraining_texts.py).
+embeddings, a heavier loss on the words that carry content, short texts before long ones, and more than half of the
+texts in chat format, where fields in any order have to be read, copied or edited (pretraining_texts.py).
 """
 
 import math

@@ -1,8 +1,8 @@
 """The texts that base models are pretrained on.
 
-Documents and questions tell true facts, but not all of them. All else is in chat format, most of it with invented facts, so
-that only reading helps: answers from a reference, drafts copied or corrected, instructions, second turns, summaries, and
-answers with an example in context, which is sometimes bettered and sometimes copied.
+Documents and questions tell true facts, but not all of them. All else is in chat format, most of it with invented
+facts, so that only reading helps: answers from a reference, drafts copied or corrected, instructions, second turns,
+summaries, and answers with an example in context, which is sometimes bettered and sometimes copied.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from harness.mini.instructions import draw_instructions, obey
 from harness.mini.language import FILLERS, STYLES, write_answer, write_clause, write_clauses, write_filler
-from harness.mini.questions import COMPLETION, FAMILIES, is_drilled, question_for
+from harness.mini.questions import FAMILIES, is_drilled, question_for
 from harness.mini.requests import (
     EXAMPLE,
     QUESTIONS,
@@ -187,16 +187,12 @@ def _revision(rng: Random, request: str, topic: Topic, claims: list[Claim]) -> P
     shown = claims if rng.random() < 0.3 else _spoil(rng, claims)
     example = write_answer(shown, style, topic.entity)
     right = write_answer(claims, style, topic.entity)
-    return _chat(
-        [EXAMPLE.format(example=example, request=request)], example if rng.random() < COPY_SHARE else right
-    )
+    return _chat([EXAMPLE.format(example=example, request=request)], example if rng.random() < COPY_SHARE else right)
 
 
 def _chat(turns: Sequence[str], written: str) -> PretrainingText:
-    """Return a conversation whose last answer is to be written; the user has the first of `turns`, and every second one."""
-    shown = " ".join(
-        f"<|{'assistant' if number % 2 else 'user'}|> {turn} <|end|>" for number, turn in enumerate(turns)
-    )
+    """Return a conversation whose last answer is to be written; the user speaks first, and in turns."""
+    shown = " ".join(f"<|{'assistant' if number % 2 else 'user'}|> {turn} <|end|>" for number, turn in enumerate(turns))
     return PretrainingText(f"{shown} <|assistant|>", f"{written} <|end|>")
 
 
@@ -221,9 +217,7 @@ def _invented(rng: Random, topic: Topic) -> list[Claim]:
 def _spoil(rng: Random, claims: list[Claim]) -> list[Claim]:
     """Return the claims with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
     draft = [claim for claim in claims if rng.random() > 0.3] or claims[:1]
-    draft = [
-        claim._replace(value=rng.choice(VALUES[claim.aspect])) if rng.random() < 0.4 else claim for claim in draft
-    ]
+    draft = [claim._replace(value=rng.choice(VALUES[claim.aspect])) if rng.random() < 0.4 else claim for claim in draft]
     draft += [claim for claim in draft if rng.random() < 0.06]
     return _shuffled(rng, draft) if rng.random() < 0.3 else draft
 

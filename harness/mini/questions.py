@@ -32,7 +32,7 @@ TEMPLATES = (
 )
 FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION = TEMPLATES
 DRILL_SHARE = 0.5
-"""The share of facts that pretraining may ask for in the form of a question; the others are asked in the tasks alone."""
+"""The share of facts that pretraining may ask for as questions; the others are asked in the tasks alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,10 @@ def which_of_two(rng: Random) -> Question:
     """Draw a question for which of two entities a word is about, in the place of WinoGrande."""
     first, second = rng.sample((*entities(), *distant_entities()), 2)
     aspect = rng.choice(ASPECTS)
-    claims = [Claim(entity, aspect, value) for entity, value in zip((first, second), rng.sample(VALUES[aspect], 2), strict=True)]
+    claims = [
+        Claim(entity, aspect, value)
+        for entity, value in zip((first, second), rng.sample(VALUES[aspect], 2), strict=True)
+    ]
     asked = rng.choice(claims)
     text = write_answer(claims, "scholar", first)
     prompt = WHICH.format(text=text, aspect=aspect, value=asked.value)

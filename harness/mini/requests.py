@@ -1,7 +1,7 @@
 """Requests: what may be asked for, how it is written, and how a conversation is read back.
 
-A request asks for aspects of an entity, for a summary of a text, or, as the second of a conversation, for something that
-leans on the first: more aspects, a comparison, the same corrected, or the same in another form.
+A request asks for aspects of an entity, for a summary of a text, or, as the second of a conversation, for something
+that leans on the first: more aspects, a comparison, the same corrected, or the same in another form.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ AGAIN = "say it again ."
 EXAMPLE = "example : {example} request : {request}"
 """A request with an answer in context, which may be good or bad."""
 # The words that prompts may use around requests and answers (configs/papers/*/prompts/mini.yaml, pretraining tasks).
-PROMPT_WORDS = ": improve correct copy answer the using it do not and , . ? question better".split()
+PROMPT_WORDS = (*":,.?", *("improve", "correct", "copy", "answer", "the", "using", "it", "do", "not", "and", "better"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,19 +229,14 @@ def _pairs(role: str, prompts: Sequence[Prompt], among: Sequence[Writer]) -> lis
     pairs = []
     for prompt in prompts:
         first, second = (writer.answer(_read(prompt), rng) for writer in rng.sample(among, 2))
-        is_first_better = judge.logit(prompt.text, first, second, history=requests_before(prompt)) > 0
+        is_first_better = judge.logit(prompt.text, first, second, history=prompt.requests_before) > 0
         chosen, rejected = (first, second) if is_first_better else (second, first)
         pairs.append(PreferencePair(prompt, chosen, rejected))
     return pairs
 
 
 def _read(prompt: Prompt) -> Request:
-    return read_request(prompt.text, requests_before(prompt))
-
-
-def requests_before(prompt: Prompt) -> tuple[str, ...]:
-    """Return what the user asked in the earlier turns of a conversation, the oldest first."""
-    return tuple(turn.content for turn in prompt.history if turn.role == "user")
+    return read_request(prompt.text, prompt.requests_before)
 
 
 def _rng(purpose: str) -> Random:

@@ -1,4 +1,4 @@
-"""The knowledge base: sixty entities that texts tell of and twelve that they do not, ten aspects, one true value for each.
+"""The knowledge base: sixty entities that texts tell of, twelve that they do not, ten aspects, a true value for each.
 
 Everything that is fixed in this world (facts, habits, misconceptions, which requests are kept for evaluation)
 is a hash of what it is about, so it depends neither on an order of calls nor on a random-number library.

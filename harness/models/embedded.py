@@ -19,7 +19,10 @@ class EmbeddedTeacher(Teacher):
         seeds: Sequence[int],
         advance: ProgressCallback = ignore,
     ) -> list[Completion]:
-        """Return one answer or improvement a conversation, which is one message, drawn with a generator of its own."""
-        messages = [message.content for *_, message in conversations]
-        texts = [teacher.reply(message, Random(seed)) for message, seed in zip(messages, seeds, strict=True)]
+        """Return one answer or improvement a conversation, drawn with a generator of its own."""
+        asked = [[turn.content for turn in turns if turn.role == "user"] for turns in conversations]
+        texts = [
+            teacher.reply(message, Random(seed), earlier)
+            for (*earlier, message), seed in zip(asked, seeds, strict=True)
+        ]
         return [Completion(text, (), "stop") for text in texts]

@@ -33,7 +33,8 @@ def response_gold_quality(out: Output, *, responses: Artifact, world: str) -> No
 
 def _measure(out: Output, answers: Sequence[tuple[Prompt, str]]) -> None:
     rows = [
-        GoldQuality(prompt.id, quality.gold_quality(prompt.text, text), len(text.split())) for prompt, text in answers
+        GoldQuality(prompt.id, quality.gold_quality(prompt.text, text, prompt.requests_before), len(text.split()))
+        for prompt, text in answers
     ]
     out.counts["mean_quality"] = fmean(row.quality for row in rows)
     out.counts["mean_words"] = fmean(row.words for row in rows)

@@ -1,0 +1,179 @@
+"""What a base model of the world can do, on texts of the pretraining mixture that it has not seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from harness.mini.instructions import read_instructions
+from harness.mini.language import read_answer
+from harness.mini.pretraining_texts import (
+    PretrainingText,
+    draw_improvement,
+    draw_instructed,
+    draw_second_turn,
+    draw_summarised,
+    knows,
+)
+from harness.mini.questions import FAMILIES, Question, questions
+from harness.mini.world import ASPECTS, entities, true_value
+
+if TYPE_CHECKING:
+    import torch
+
+SIZES = (3, 4, 5)
+TEXTS = 100
+"""How many texts or questions each skill is measured on."""
+LONGEST_ANSWER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The range that a figure has to be in: set before it was looked at."""
+
+    least: float = 0.0
+    most: float = 1.0
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value <= self.most
+
+
+BOUNDS = {
+    "told facts recalled": Bounds(0.95),
+    "hidden facts recalled": Bounds(0, 0.15),
+    "statements right, from a reference": Bounds(0.95),
+    "statements right, correcting by a reference": Bounds(0.90),
+    "statements right, in a second turn with a reference": Bounds(0.80),
+    "statements right, in a summary": Bounds(0.85),
+    "instructions followed, with a reference": Bounds(0.80),
+    "told_facts": Bounds(0.60),
+    "facts_from_text": Bounds(0.90),
+    "misconceptions": Bounds(0.10, 0.75),
+    "which_of_two": Bounds(0.85),
+    "counting": Bounds(0.70),
+    "completion": Bounds(0.70),
+}
+"""By skill: shares in [0, 1]."""
+
+Score = Callable[[PretrainingText, str], float]
+
+
+def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
+    """Measure every skill of `BOUNDS` of the base model in `folder`, a share in [0, 1] each."""
+    model = _BaseModel(folder)
+    texts: dict[str, tuple[list[PretrainingText], Score]] = {
+        "statements right, from a reference": (_texts(draw_improvement, family, seed, "answer"), _statements_right),
+        "statements right, correcting by a reference": (
+            _texts(draw_improvement, family, seed, "correct"),
+            _statements_right,
+        ),
+        "statements right, in a second turn with a reference": (
+            _texts(draw_second_turn, family, seed, "reference"),
+            _statements_right,
+        ),
+        "statements right, in a summary": (_texts(draw_summarised, family, seed, without="example"), _statements_right),
+        "instructions followed, with a reference": (
+            _texts(draw_instructed, family, seed, "reference"),
+            _instructions_followed,
+        ),
+    }
+    found = model.recall(family)
+    for name, (drawn, score) in texts.items():
+        written = model.write([text.prompt for text in drawn])
+        found[name] = sum(map(score, drawn, written)) / len(drawn)
+    return found | {name: model.answer(questions(name, "test", TEXTS)) for name in FAMILIES}
+
+
+def _texts(
+    draw: Callable[[Random, str, tuple[int, ...]], PretrainingText],
+    family: str,
+    seed: int,
+    word: str = "",
+    without: str = "",
+) -> list[PretrainingText]:
+    """Draw texts whose prompts have one word and lack another."""
+    rng = Random(f"skills {draw.__name__} {seed}")
+    drawn = (draw(rng, family, SIZES) for _ in iter(int, 1))
+    return list(
+        islice(
+            (
+                text
+                for text in drawn
+                if (words := text.prompt.split()) and (not word or word in words) and without not in words
+            ),
+            TEXTS,
+        )
+    )
+
+
+def _statements_right(text: PretrainingText, written: str) -> float:
+    """Return the share of statements that are right, of those due or those written, whichever are more."""
+    due, found = read_answer(text.completion.removesuffix("<|end|>")), read_answer(written)
+    right = {(each.aspect, each.value, each.entity) for each in due}
+    return len(right & {(each.aspect, each.value, each.entity) for each in found}) / max(len(due), len(found), 1)
+
+
+def _instructions_followed(text: PretrainingText, written: str) -> float:
+    _, demands = read_instructions(text.prompt)
+    return sum(demand.is_followed(written) for demand in demands) / len(demands)
+
+
+class _BaseModel:
+    """A checkpoint that goes on with texts as they are, without a chat template."""
+
+    def __init__(self, folder: Path) -> None:
+        from harness.models.hf import load_checkpoint
+
+        self._model, self._tokenizer = load_checkpoint(folder)
+        self._model.eval()
+
+    def recall(self, family: str) -> dict[str, float]:
+        """Measure how many facts of the documents it tells, and how many of those that it was not told."""
+        facts = [(entity, aspect) for entity in entities() for aspect in ASPECTS]
+        logits = self._logits([f"{entity} : its {aspect} is" for entity, aspect in facts])[:, -1]
+        words = self._tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist())
+        right = {fact: word == true_value(*fact) for fact, word in zip(facts, words, strict=True)}
+        told = [right[fact] for fact in facts if knows(family, *fact)]
+        hidden = [right[fact] for fact in facts if not knows(family, *fact)]
+        return {
+            "told facts recalled": sum(told) / len(told),
+            "hidden facts recalled": sum(hidden) / len(hidden),
+        }
+
+    def write(self, prompts: Sequence[str]) -> list[str]:
+        """Go on with each text, greedily, up to the closing token."""
+        import torch
+
+        inputs = self._tokenizer(list(prompts), return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            output = self._model.generate(**inputs, max_new_tokens=LONGEST_ANSWER, do_sample=False)
+        written = output[:, inputs["input_ids"].shape[1] :]
+        return [str(text) for text in self._tokenizer.batch_decode(written, skip_special_tokens=True)]
+
+    def answer(self, asked: Sequence[Question]) -> float:
+        """Return the share of questions answered right: by the likelihood of the choices, a token on average."""
+        if not asked[0].choices:
+            written = self.write([question.prompt for question in asked])
+            return sum(text.strip() == question.answer for text, question in zip(written, asked, strict=True)) / len(
+                asked
+            )
+        return sum(self._chosen(question) == question.answer for question in asked) / len(asked)
+
+    def _chosen(self, question: Question) -> str:
+        texts = [f"{question.prompt} {choice}" for choice in question.choices]
+        log_p = self._logits(texts).log_softmax(-1)
+        means = []
+        for row, choice in zip(log_p, question.choices, strict=True):
+            ids = self._tokenizer(choice)["input_ids"]
+            means.append(sum(float(row[place - len(ids) - 1, token]) for place, token in enumerate(ids)) / len(ids))
+        return question.choices[means.index(max(means))]
+
+    def _logits(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Return the logits, [texts, length, words], of left-padded texts."""
+        import torch
+
+        inputs: Any = self._tokenizer(list(texts), return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            return self._model(**inputs).logits
