@@ -1,12 +1,12 @@
 """What a base model of the world can do, on texts of the pretraining mixture that it has not seen."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from harness.commands.bounds import Bounds, Finding
 from harness.mini.instructions import read_instructions
 from harness.mini.language import read_answer
 from harness.mini.pretraining_texts import (
@@ -19,6 +19,7 @@ from harness.mini.pretraining_texts import (
 )
 from harness.mini.questions import FAMILIES, Question, questions
 from harness.mini.world import ASPECTS, entities, true_value
+from harness.models.references import checkpoint_folder
 
 if TYPE_CHECKING:
     import torch
@@ -27,17 +28,6 @@ SIZES = (3, 4, 5)
 TEXTS = 100
 """How many texts or questions each skill is measured on."""
 LONGEST_ANSWER = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The range that a figure has to be in: set before it was looked at."""
-
-    least: float = 0.0
-    most: float = 1.0
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value <= self.most
 
 
 BOUNDS = {
@@ -84,6 +74,12 @@ def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
         written = model.write([text.prompt for text in drawn])
         found[name] = sum(map(score, drawn, written)) / len(drawn)
     return found | {name: model.answer(questions(name, "test", TEXTS)) for name in FAMILIES}
+
+
+def skill_findings(reference: str, seed: int) -> list[Finding]:
+    """Return the skills of the base model `mini:FAMILY` beside their bounds."""
+    measured = measure_skills(checkpoint_folder(reference), reference.removeprefix("mini:"), seed)
+    return [Finding(name, value, bounds=BOUNDS[name]) for name, value in measured.items()]
 
 
 def _texts(
