@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands.bounds import Bounds, Finding
 from harness.mini.instructions import read_instructions
-from harness.mini.language import read_answer
+from harness.mini.language import named_entity, read_claims, read_fields
 from harness.mini.pretraining_texts import (
     PretrainingText,
     draw_improvement,
@@ -106,9 +106,14 @@ def _texts(
 
 def _statements_right(text: PretrainingText, written: str) -> float:
     """Return the share of statements that are right, of those due or those written, whichever are more."""
-    due, found = read_answer(text.completion.removesuffix("<|end|>")), read_answer(written)
-    right = {(each.aspect, each.value, each.entity) for each in due}
-    return len(right & {(each.aspect, each.value, each.entity) for each in found}) / max(len(due), len(found), 1)
+    about = _entity_asked_about(text.prompt)
+    due, found = read_claims(text.completion.removesuffix("<|end|>"), about), read_claims(written, about)
+    return len({*due} & {*found}) / max(len(due), len(found), 1)
+
+
+def _entity_asked_about(prompt: str) -> str:
+    fields = read_fields(prompt)
+    return named_entity(fields.get("task", "")) or named_entity(fields.get("request", "")) or ""
 
 
 def _instructions_followed(text: PretrainingText, written: str) -> float:
