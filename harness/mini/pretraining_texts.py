@@ -130,7 +130,7 @@ def draw_second_turn(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretra
     question = write_question(topic, rng.randrange(len(QUESTIONS)))
     style = _draw_style(rng)
     if rng.random() < CLOSED_BOOK_SHARE:
-        follow_up = draw_follow_up(rng, topic)
+        follow_up = draw_follow_up(rng, topic, lambda *fact: _told_value(rng, family, *fact))
         second = read_request(follow_up, (question,))
         known = [claim for claim in second.claims if claim in second.told or knows(family, claim.entity, claim.aspect)]
         first = write_answer(_known(family, topic), style, topic.entity)
@@ -208,6 +208,11 @@ def _known(family: str, topic: Topic) -> list[Claim]:
     """Return the true claims about the topic that the family is told."""
     known = [aspect for aspect in topic.aspects if knows(family, topic.entity, aspect)]
     return [Claim(topic.entity, aspect, true_value(topic.entity, aspect)) for aspect in known]
+
+
+def _told_value(rng: Random, family: str, entity: str, aspect: str) -> str:
+    """Return the true value of a fact that the family is told, and an invented one of any other."""
+    return true_value(entity, aspect) if knows(family, entity, aspect) else rng.choice(VALUES[aspect])
 
 
 def _invented(rng: Random, topic: Topic) -> list[Claim]:
