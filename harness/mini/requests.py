@@ -10,7 +10,7 @@ from random import Random
 
 from harness.mini.instructions import Instruction, draw_instructions, read_instructions
 from harness.mini.language import named_entity, read_claims, read_fields
-from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, true_value
+from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, is_for_evaluation, true_value
 
 QUESTIONS = (
     "what are the {aspects} of {entity} ?",
@@ -82,19 +82,36 @@ def write_instructions(request: str, instructions: Sequence[Instruction]) -> str
 
 
 def draw_follow_up(rng: Random, first: Topic, value_of: Callable[[str, str], str] = true_value) -> str:
-    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect."""
+    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect.
+
+    It asks for no combination of an entity and aspects that is kept for evaluation, other than the first's own.
+    """
     kind = rng.choice(("more", "comparison", "correction", "again"))
     if kind == "more":
-        others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
-        return rng.choice(MORE).format(aspects=write_aspects(rng.sample(others, rng.randint(1, 3))))
+        return _draw_more(rng, first)
     if kind == "comparison":
-        other = rng.choice([entity for entity in entities() if entity != first.entity])
-        few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
-        return COMPARISON.format(other=other, aspects=write_aspects(few))
+        return _draw_comparison(rng, first)
     if kind == "correction":
         aspect = rng.choice(first.aspects)
         return CORRECTION.format(aspect=aspect, value=value_of(first.entity, aspect))
     return write_instructions(AGAIN, draw_instructions(rng, first, most=1))
+
+
+def _draw_more(rng: Random, first: Topic) -> str:
+    others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
+    wording = rng.choice(MORE)
+    while True:
+        aspects = rng.sample(others, rng.randint(1, 3))
+        if not is_for_evaluation(first.entity, frozenset(aspects)):
+            return wording.format(aspects=write_aspects(aspects))
+
+
+def _draw_comparison(rng: Random, first: Topic) -> str:
+    while True:
+        other = rng.choice([entity for entity in entities() if entity != first.entity])
+        few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
+        if not any(is_for_evaluation(entity, frozenset(few)) for entity in (first.entity, other)):
+            return COMPARISON.format(other=other, aspects=write_aspects(few))
 
 
 def read_request(text: str, history: Sequence[str] = ()) -> Request:
