@@ -73,7 +73,9 @@ def _uses(written: Clauses, word: str) -> bool:
 
 
 def _avoids(written: Clauses, word: str) -> bool:
-    return bool(written) and not _uses(written, word)
+    """Return whether no statement has the word: an answer may have to open or to end with a sentence that has it."""
+    statements = _statements(written)
+    return bool(statements) and not _uses(statements, word)
 
 
 def _is_in_form(written: Clauses, form: str) -> bool:
