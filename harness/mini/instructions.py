@@ -126,8 +126,9 @@ def _finish(written: Clauses, aspect: str, _entity: str) -> Clauses:
 
 
 def _cut(written: Clauses, number: str, _entity: str) -> Clauses:
-    beyond = _statements(written)[NUMBERS.index(number) :]
-    return [clause for clause in written if clause not in beyond]
+    places = [place for place, clause in enumerate(written) if read_clause(clause)]
+    beyond = places[NUMBERS.index(number) :]
+    return [clause for place, clause in enumerate(written) if place not in beyond]
 
 
 def _open(written: Clauses, frame: str, entity: str) -> Clauses:
