@@ -121,7 +121,7 @@ def read_request(text: str, history: Sequence[str] = ()) -> Request:
     """
     try:
         return _read(text, read_request(history[-1], history[:-1]) if history else None)
-    except (ValueError, IndexError):
+    except (ValueError, LookupError):
         raise ValueError(f"not a request of the mini world: {text!r}") from None
 
 
