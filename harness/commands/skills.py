@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 SIZES = (3, 4, 5)
 TEXTS = 100
-"""How many texts or questions each skill is measured on."""
+"""How many texts each skill is measured on."""
+QUESTIONS = 40
+"""How many questions of each family: there are no more misconceptions."""
 LONGEST_ANSWER = 100
 
 
@@ -83,7 +85,7 @@ def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
     for name, (drawn, score) in texts.items():
         written = model.write([text.prompt for text in drawn])
         found[name] = sum(map(score, drawn, written)) / len(drawn)
-    return found | {name: model.answer(questions(name, "test", TEXTS)) for name in FAMILIES}
+    return found | {name: model.answer(questions(name, "test", QUESTIONS)) for name in FAMILIES}
 
 
 def _texts(
