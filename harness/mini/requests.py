@@ -32,12 +32,12 @@ PROMPT_WORDS = (*":,.?", *("improve", "correct", "copy", "answer", "the", "using
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an answer is measured by: the claims that it should make, and how."""
+    """The measure of an answer: the claims that it should make, and how."""
 
     topic: Topic
     other: str = ""
     """Another entity, whose aspects are asked for too."""
-    told: tuple[Claim, ...] = ()
+    given: tuple[Claim, ...] = ()
     """What the request itself tells; it holds instead of what is true."""
     instructions: tuple[Instruction, ...] = ()
     is_summary: bool = False
@@ -50,10 +50,10 @@ class Request:
     @property
     def claims(self) -> list[Claim]:
         """What a perfect answer states, in the order asked."""
-        told = {(claim.entity, claim.aspect): claim for claim in self.told}
+        given = {(claim.entity, claim.aspect): claim for claim in self.given}
         about = (self.entity, self.other) if self.other else (self.entity,)
         return [
-            told.get((entity, aspect)) or Claim(entity, aspect, true_value(entity, aspect))
+            given.get((entity, aspect)) or Claim(entity, aspect, true_value(entity, aspect))
             for aspect in self.topic.aspects
             for entity in about
         ]
@@ -127,9 +127,9 @@ def read_request(text: str, history: Sequence[str] = ()) -> Request:
 
 def _read(text: str, first: Request | None) -> Request:
     fields = read_fields(text)
-    shown = fields.get("text") or fields.get("article")
-    if shown:
-        return _summary(shown, named_entity(fields["task"]))
+    text_to_summarise = fields.get("text") or fields.get("article")
+    if text_to_summarise:
+        return _summary(text_to_summarise, named_entity(fields["task"]))
     words, instructions = read_instructions(fields["request"])
     asked = tuple(dict.fromkeys(word for word in words.split() if word in VALUES))
     entity = named_entity(words)
@@ -137,7 +137,7 @@ def _read(text: str, first: Request | None) -> Request:
         return replace(_about(entity, asked), instructions=instructions)
     if words.endswith("again ."):
         [*corrected] = read_claims(words, first.entity)
-        return replace(first, told=(*first.told, *corrected), instructions=instructions)
+        return replace(first, given=(*first.given, *corrected), instructions=instructions)
     return replace(_about(first.entity, asked), other=entity or "", instructions=instructions)
 
 
@@ -147,6 +147,6 @@ def _about(entity: str | None, aspects: tuple[str, ...]) -> Request:
     return Request(Topic(entity, aspects))
 
 
-def _summary(shown: str, entity: str | None) -> Request:
-    told = tuple(claim for claim in read_claims(shown, entity or "") if claim.entity == entity)
-    return replace(_about(entity, tuple(dict.fromkeys(claim.aspect for claim in told))), told=told, is_summary=True)
+def _summary(text: str, entity: str | None) -> Request:
+    given = tuple(claim for claim in read_claims(text, entity or "") if claim.entity == entity)
+    return replace(_about(entity, tuple(dict.fromkeys(claim.aspect for claim in given))), given=given, is_summary=True)
