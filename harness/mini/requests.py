@@ -133,7 +133,8 @@ def _read(text: str, first: Request | None) -> Request:
     words, instructions = read_instructions(fields["request"])
     asked = tuple(dict.fromkeys(word for word in words.split() if word in VALUES))
     entity = named_entity(words)
-    if first is None:
+    is_comparison = words.startswith(COMPARISON.partition("{")[0])
+    if first is None or (entity and not is_comparison):
         return replace(_about(entity, asked), instructions=instructions)
     if words.endswith("again ."):
         [*corrected] = read_claims(words, first.entity)
