@@ -16,7 +16,7 @@ EMBEDDED_WORLD = {
 """Their code is part of every key, so their names stay."""
 
 
-SHARED_CLASS_NAMES = {"Request"}
+SHARED_CLASS_NAMES = {"Claim", "Request"}
 """Classes of one name in several modules: one of each is of the command line, or part of every key."""
 
 QUESTION_WORDS = {"What", "Whether", "How", "Where", "Why", "Which", "Who"}

@@ -1,4 +1,4 @@
-"""What a base model of the world can do, on texts of the pretraining mixture that it has not seen."""
+"""The skills of a base model of the world, on texts of the pretraining mixture that it has not seen."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 SIZES = (3, 4, 5)
 TEXTS = 100
-"""How many texts or questions each skill is measured on."""
-LONGEST_ANSWER = 100
+"""How many texts each skill is measured on."""
+QUESTIONS = 40
+"""How many questions of each family: there are no more misconceptions."""
+MAX_ANSWER_TOKENS = 100
 
 
 BOUNDS = {
@@ -47,13 +49,13 @@ BOUNDS = {
 }
 """By skill: shares in [0, 1]."""
 
-Score = Callable[[PretrainingText, str], float]
+AnswerScore = Callable[[PretrainingText, str], float]
 
 
 def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
     """Measure every skill of `BOUNDS` of the base model in `folder`, a share in [0, 1] each."""
     model = _BaseModel(folder)
-    texts: dict[str, tuple[list[PretrainingText], Score]] = {
+    texts: dict[str, tuple[list[PretrainingText], AnswerScore]] = {
         "statements right, from a reference": (_texts(draw_improvement, family, seed, "answer"), _statements_right),
         "statements right, correcting by a reference": (
             _texts(draw_improvement, family, seed, "correct"),
@@ -73,7 +75,7 @@ def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
     for name, (drawn, score) in texts.items():
         written = model.write([text.prompt for text in drawn])
         found[name] = sum(map(score, drawn, written)) / len(drawn)
-    return found | {name: model.answer(questions(name, "test", TEXTS)) for name in FAMILIES}
+    return found | {name: model.answer(questions(name, "test", QUESTIONS)) for name in FAMILIES}
 
 
 def skill_findings(reference: str, seed: int) -> list[Finding]:
@@ -136,10 +138,10 @@ class _BaseModel:
         logits = self._logits([f"{entity} : its {aspect} is" for entity, aspect in facts])[:, -1]
         words = self._tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist())
         right = {fact: word == true_value(*fact) for fact, word in zip(facts, words, strict=True)}
-        told = [right[fact] for fact in facts if knows(family, *fact)]
+        known = [right[fact] for fact in facts if knows(family, *fact)]
         hidden = [right[fact] for fact in facts if not knows(family, *fact)]
         return {
-            "told facts recalled": sum(told) / len(told),
+            "told facts recalled": sum(known) / len(known),
             "hidden facts recalled": sum(hidden) / len(hidden),
         }
 
@@ -149,7 +151,7 @@ class _BaseModel:
 
         inputs = self._tokenizer(list(prompts), return_tensors="pt", padding=True)
         with torch.inference_mode():
-            output = self._model.generate(**inputs, max_new_tokens=LONGEST_ANSWER, do_sample=False)
+            output = self._model.generate(**inputs, max_new_tokens=MAX_ANSWER_TOKENS, do_sample=False)
         written = output[:, inputs["input_ids"].shape[1] :]
         return [str(text) for text in self._tokenizer.batch_decode(written, skip_special_tokens=True)]
 

@@ -25,7 +25,7 @@ FORMS = {"notes": "note", "opinions": "student", "rumors": "rambler"}
 """The forms that may be asked for, and the style of each."""
 FRAMES = {"introduction": 0, "wish": 1, "rumor": 2, "promise": 3}
 """The names of the sentences that an answer may have to open or to end with, and the place of each in `FILLERS`."""
-MOST_STATEMENTS = 6
+MAX_STATEMENTS = 6
 
 Clauses = list[str]
 
@@ -57,7 +57,7 @@ class Instruction(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class InstructionKind:
     """A kind of instruction. No request has two of one `group`, so that all its demands can be met."""
 
     group: str
@@ -73,7 +73,9 @@ def _uses(written: Clauses, word: str) -> bool:
 
 
 def _avoids(written: Clauses, word: str) -> bool:
-    return bool(written) and not _uses(written, word)
+    """Return whether no statement has the word: an answer may have to open or to end with a sentence that has it."""
+    statements = _statements(written)
+    return bool(statements) and not _uses(statements, word)
 
 
 def _is_in_form(written: Clauses, form: str) -> bool:
@@ -124,8 +126,9 @@ def _finish(written: Clauses, aspect: str, _entity: str) -> Clauses:
 
 
 def _cut(written: Clauses, number: str, _entity: str) -> Clauses:
-    beyond = _statements(written)[NUMBERS.index(number) :]
-    return [clause for clause in written if clause not in beyond]
+    places = [place for place, clause in enumerate(written) if read_clause(clause)]
+    beyond = places[NUMBERS.index(number) :]
+    return [clause for place, clause in enumerate(written) if place not in beyond]
 
 
 def _open(written: Clauses, frame: str, entity: str) -> Clauses:
@@ -162,14 +165,14 @@ def _restyled(clause: str, style: str, entity: str) -> str:
 
 
 KINDS = {
-    "use": Kind("style", "use the word {} .", ("surely", "has", "say", "think", "of"), _uses, _use),
-    "avoid": Kind("style", "avoid the word {} .", ("its", "is"), _avoids, _avoid),
-    "form": Kind("style", "write {} .", tuple(FORMS), _is_in_form, _write_in_form),
-    "start": Kind("order", "start with the {} .", ASPECTS, _starts, _start),
-    "finish": Kind("order", "finish with the {} .", ASPECTS, _finishes, _finish),
-    "count": Kind("order", "give {} statements .", NUMBERS[1 : MOST_STATEMENTS + 1], _has_number, _cut),
-    "open": Kind("frame", "open with a {} .", ("introduction", "rumor"), _opens, _open),
-    "end": Kind("frame", "end with a {} .", ("wish", "promise"), _ends, _end),
+    "use": InstructionKind("style", "use the word {} .", ("surely", "has", "say", "think", "of"), _uses, _use),
+    "avoid": InstructionKind("style", "avoid the word {} .", ("its", "is"), _avoids, _avoid),
+    "form": InstructionKind("style", "write {} .", tuple(FORMS), _is_in_form, _write_in_form),
+    "start": InstructionKind("order", "start with the {} .", ASPECTS, _starts, _start),
+    "finish": InstructionKind("order", "finish with the {} .", ASPECTS, _finishes, _finish),
+    "count": InstructionKind("order", "give {} statements .", NUMBERS[1 : MAX_STATEMENTS + 1], _has_number, _cut),
+    "open": InstructionKind("frame", "open with a {} .", ("introduction", "rumor"), _opens, _open),
+    "end": InstructionKind("frame", "end with a {} .", ("wish", "promise"), _ends, _end),
 }
 """In the order in which a writer obeys them."""
 
@@ -207,5 +210,5 @@ def _draw_argument(rng: Random, kind: str, topic: Topic) -> str:
     if kind in ("start", "finish"):
         return rng.choice(topic.aspects)
     if kind == "count":
-        return NUMBERS[rng.randint(1, min(MOST_STATEMENTS, max(1, len(topic.aspects) - 1)))]
+        return NUMBERS[rng.randint(1, min(MAX_STATEMENTS, max(1, len(topic.aspects) - 1)))]
     return rng.choice(KINDS[kind].arguments)

@@ -130,9 +130,9 @@ def draw_second_turn(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretra
     question = write_question(topic, rng.randrange(len(QUESTIONS)))
     style = _draw_style(rng)
     if rng.random() < CLOSED_BOOK_SHARE:
-        follow_up = draw_follow_up(rng, topic)
+        follow_up = draw_follow_up(rng, topic, lambda *fact: _told_value(rng, family, *fact))
         second = read_request(follow_up, (question,))
-        known = [claim for claim in second.claims if claim in second.told or knows(family, claim.entity, claim.aspect)]
+        known = [claim for claim in second.claims if claim in second.given or knows(family, claim.entity, claim.aspect)]
         first = write_answer(_known(family, topic), style, topic.entity)
         return _chat([question, first, follow_up], _answered(second, known, style))
     values = {(entity, aspect): rng.choice(VALUES[aspect]) for entity in entities() for aspect in ASPECTS}
@@ -184,16 +184,18 @@ def draw_texts(rng: Random, family: str, largest: int, count: int) -> list[Pretr
 def _revision(rng: Random, request: str, topic: Topic, claims: list[Claim]) -> PretrainingText:
     """Return the request with an example, spoiled or not, and an answer in its style or the example itself."""
     style = _draw_style(rng)
-    shown = claims if rng.random() < 0.3 else _spoil(rng, claims)
-    example = write_answer(shown, style, topic.entity)
+    claims_of_example = claims if rng.random() < 0.3 else _spoil(rng, claims)
+    example = write_answer(claims_of_example, style, topic.entity)
     right = write_answer(claims, style, topic.entity)
     return _chat([EXAMPLE.format(example=example, request=request)], example if rng.random() < COPY_SHARE else right)
 
 
 def _chat(turns: Sequence[str], written: str) -> PretrainingText:
     """Return a conversation whose last answer is to be written; the user speaks first, and in turns."""
-    shown = " ".join(f"<|{'assistant' if number % 2 else 'user'}|> {turn} <|end|>" for number, turn in enumerate(turns))
-    return PretrainingText(f"{shown} <|assistant|>", f"{written} <|end|>")
+    prompt = " ".join(
+        f"<|{'assistant' if number % 2 else 'user'}|> {turn} <|end|>" for number, turn in enumerate(turns)
+    )
+    return PretrainingText(f"{prompt} <|assistant|>", f"{written} <|end|>")
 
 
 def _answered(request: Request, claims: list[Claim], style: str) -> str:
@@ -208,6 +210,11 @@ def _known(family: str, topic: Topic) -> list[Claim]:
     """Return the true claims about the topic that the family is told."""
     known = [aspect for aspect in topic.aspects if knows(family, topic.entity, aspect)]
     return [Claim(topic.entity, aspect, true_value(topic.entity, aspect)) for aspect in known]
+
+
+def _told_value(rng: Random, family: str, entity: str, aspect: str) -> str:
+    """Return the true value of a fact that the family is told, and an invented one of any other."""
+    return true_value(entity, aspect) if knows(family, entity, aspect) else rng.choice(VALUES[aspect])
 
 
 def _invented(rng: Random, topic: Topic) -> list[Claim]:
@@ -225,8 +232,8 @@ def _spoil(rng: Random, claims: list[Claim]) -> list[Claim]:
 def _corrected(draft: list[Claim], stated: list[Claim]) -> list[Claim]:
     """Return the draft with the values of what is stated, none twice, and with what it lacks behind it."""
     right = {claim.aspect: claim for claim in stated}
-    kept = {claim.aspect: right.get(claim.aspect, claim) for claim in draft}
-    return list((kept | {aspect: claim for aspect, claim in right.items() if aspect not in kept}).values())
+    mended = {claim.aspect: right.get(claim.aspect, claim) for claim in draft}
+    return list((mended | {aspect: claim for aspect, claim in right.items() if aspect not in mended}).values())
 
 
 def _remark(rng: Random) -> str:

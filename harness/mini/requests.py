@@ -10,7 +10,7 @@ from random import Random
 
 from harness.mini.instructions import Instruction, draw_instructions, read_instructions
 from harness.mini.language import named_entity, read_claims, read_fields
-from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, true_value
+from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, is_for_evaluation, true_value
 
 QUESTIONS = (
     "what are the {aspects} of {entity} ?",
@@ -32,12 +32,12 @@ PROMPT_WORDS = (*":,.?", *("improve", "correct", "copy", "answer", "the", "using
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an answer is measured by: the claims that it should make, and how."""
+    """The measure of an answer: the claims that it should make, and how."""
 
     topic: Topic
     other: str = ""
     """Another entity, whose aspects are asked for too."""
-    told: tuple[Claim, ...] = ()
+    given: tuple[Claim, ...] = ()
     """What the request itself tells; it holds instead of what is true."""
     instructions: tuple[Instruction, ...] = ()
     is_summary: bool = False
@@ -50,10 +50,10 @@ class Request:
     @property
     def claims(self) -> list[Claim]:
         """What a perfect answer states, in the order asked."""
-        told = {(claim.entity, claim.aspect): claim for claim in self.told}
+        given = {(claim.entity, claim.aspect): claim for claim in self.given}
         about = (self.entity, self.other) if self.other else (self.entity,)
         return [
-            told.get((entity, aspect)) or Claim(entity, aspect, true_value(entity, aspect))
+            given.get((entity, aspect)) or Claim(entity, aspect, true_value(entity, aspect))
             for aspect in self.topic.aspects
             for entity in about
         ]
@@ -82,19 +82,36 @@ def write_instructions(request: str, instructions: Sequence[Instruction]) -> str
 
 
 def draw_follow_up(rng: Random, first: Topic, value_of: Callable[[str, str], str] = true_value) -> str:
-    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect."""
+    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect.
+
+    It asks for no combination of an entity and aspects that is kept for evaluation, other than the first's own.
+    """
     kind = rng.choice(("more", "comparison", "correction", "again"))
     if kind == "more":
-        others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
-        return rng.choice(MORE).format(aspects=write_aspects(rng.sample(others, rng.randint(1, 3))))
+        return _draw_more(rng, first)
     if kind == "comparison":
-        other = rng.choice([entity for entity in entities() if entity != first.entity])
-        few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
-        return COMPARISON.format(other=other, aspects=write_aspects(few))
+        return _draw_comparison(rng, first)
     if kind == "correction":
         aspect = rng.choice(first.aspects)
         return CORRECTION.format(aspect=aspect, value=value_of(first.entity, aspect))
     return write_instructions(AGAIN, draw_instructions(rng, first, most=1))
+
+
+def _draw_more(rng: Random, first: Topic) -> str:
+    others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
+    wording = rng.choice(MORE)
+    while True:
+        aspects = rng.sample(others, rng.randint(1, 3))
+        if not is_for_evaluation(first.entity, frozenset(aspects)):
+            return wording.format(aspects=write_aspects(aspects))
+
+
+def _draw_comparison(rng: Random, first: Topic) -> str:
+    while True:
+        other = rng.choice([entity for entity in entities() if entity != first.entity])
+        few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
+        if not any(is_for_evaluation(entity, frozenset(few)) for entity in (first.entity, other)):
+            return COMPARISON.format(other=other, aspects=write_aspects(few))
 
 
 def read_request(text: str, history: Sequence[str] = ()) -> Request:
@@ -104,23 +121,24 @@ def read_request(text: str, history: Sequence[str] = ()) -> Request:
     """
     try:
         return _read(text, read_request(history[-1], history[:-1]) if history else None)
-    except (ValueError, IndexError):
+    except (ValueError, LookupError):
         raise ValueError(f"not a request of the mini world: {text!r}") from None
 
 
 def _read(text: str, first: Request | None) -> Request:
     fields = read_fields(text)
-    shown = fields.get("text") or fields.get("article")
-    if shown:
-        return _summary(shown, named_entity(fields["task"]))
+    text_to_summarise = fields.get("text") or fields.get("article")
+    if text_to_summarise:
+        return _summary(text_to_summarise, named_entity(fields["task"]))
     words, instructions = read_instructions(fields["request"])
     asked = tuple(dict.fromkeys(word for word in words.split() if word in VALUES))
     entity = named_entity(words)
-    if first is None:
+    is_comparison = words.startswith(COMPARISON.partition("{")[0])
+    if first is None or (entity and not is_comparison):
         return replace(_about(entity, asked), instructions=instructions)
     if words.endswith("again ."):
         [*corrected] = read_claims(words, first.entity)
-        return replace(first, told=(*first.told, *corrected), instructions=instructions)
+        return replace(first, given=(*first.given, *corrected), instructions=instructions)
     return replace(_about(first.entity, asked), other=entity or "", instructions=instructions)
 
 
@@ -130,6 +148,6 @@ def _about(entity: str | None, aspects: tuple[str, ...]) -> Request:
     return Request(Topic(entity, aspects))
 
 
-def _summary(shown: str, entity: str | None) -> Request:
-    told = tuple(claim for claim in read_claims(shown, entity or "") if claim.entity == entity)
-    return replace(_about(entity, tuple(dict.fromkeys(claim.aspect for claim in told))), told=told, is_summary=True)
+def _summary(text: str, entity: str | None) -> Request:
+    given = tuple(claim for claim in read_claims(text, entity or "") if claim.entity == entity)
+    return replace(_about(entity, tuple(dict.fromkeys(claim.aspect for claim in given))), given=given, is_summary=True)

@@ -10,7 +10,7 @@ from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities
 
 @dataclass(frozen=True, slots=True)
 class Proportions:
-    """How a distribution of texts is made: the wording of the request, and what is mixed in."""
+    """The making of a distribution of texts: the wording of the request, and what is mixed in."""
 
     wording: int = 0
     irrelevant: int = 2
