@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 SIZES = (3, 4, 5)
-TEXTS = 100
+TEXTS = 80
 """How many texts each skill is measured on."""
 QUESTIONS = 40
 """How many questions of each family: there are no more misconceptions."""
