@@ -1,13 +1,22 @@
 """The teacher, in the role of the paper's external model (GPT-4 Turbo): answers requests and improves drafts.
 
 It improves under the two constraints of the paper's section 3.1.1: it edits the draft rather than rewriting it, and no
-edit may lift the draft above the reference.
+edit may lift the draft above what the reference states.
 """
 
 from collections.abc import Sequence
 from random import Random
 
-from harness.mini.language import clauses, naming, read_claims, read_clause, read_fields, style_of, write_clause
+from harness.mini.language import (
+    clauses,
+    naming,
+    read_claims,
+    read_clause,
+    read_fields,
+    style_of,
+    write_answer,
+    write_clause,
+)
 from harness.mini.quality import gold_quality
 from harness.mini.requests import Request, read_request
 from harness.mini.world import Claim
@@ -15,6 +24,7 @@ from harness.mini.writers import TEACHER
 
 EDIT_RATE = 0.95  # of the faults it could mend, the share it does mend
 
+Subject = tuple[str, str]  # an entity and one of its aspects
 Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)
 
 
@@ -31,10 +41,11 @@ def reply(message: str, rng: Random, history: Sequence[str] = ()) -> str:
 
 def improve(request: str, reference: str, draft: str, rng: Random) -> str:
     """Return the draft with some of its faults mended by the reference, in the draft's own style."""
-    written = clauses(draft)
-    edits = _possible_edits(read_request(request), reference, written)
+    asked, written = read_request(request), clauses(draft)
+    told = _told(asked, reference)
+    edits = _possible_edits(asked, told, written)
     lines = written + [""] * len(edits)
-    ceiling = gold_quality(request, reference)
+    ceiling = gold_quality(request, write_answer(told.values(), TEACHER.style, asked.entity))
     for position, text in rng.sample(edits, len(edits)):
         previous, lines[position] = lines[position], text
         if rng.random() >= EDIT_RATE or gold_quality(request, _join(lines)) > ceiling:
@@ -42,13 +53,19 @@ def improve(request: str, reference: str, draft: str, rng: Random) -> str:
     return _join(lines)
 
 
-def _possible_edits(request: Request, reference: str, written: list[str]) -> list[Edit]:
+def _told(request: Request, reference: str) -> dict[Subject, Claim]:
+    """Return what the reference tells of what is asked, each once, without its filler."""
+    asked = {(claim.entity, claim.aspect) for claim in request.claims}
+    told = {claim[:2]: claim for claim in reversed(read_claims(reference, request.entity))}
+    return {subject: claim for subject, claim in told.items() if subject in asked}
+
+
+def _possible_edits(request: Request, told: dict[Subject, Claim], written: list[str]) -> list[Edit]:
     """List the edits: wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
     asked = [(claim.entity, claim.aspect) for claim in request.claims]
-    told = {(claim.entity, claim.aspect): claim for claim in reversed(read_claims(reference, request.entity))}
     style = next((style_of(clause) for clause in written if read_clause(clause)), TEACHER.style)
     edits: list[Edit] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[Subject] = set()
     for position, clause in enumerate(written):
         statement = read_clause(clause)
         if statement is None:
