@@ -1,4 +1,4 @@
-"""What a comparison of two methods detects in the embedded world, measured on policies that no preference stage has made.
+"""What a comparison of two methods detects in the embedded world, measured on policies before any preference stage.
 
     .venv/bin/python benchmarks/world_power.py [--seeds 5] [--models qwen,llama] [--run-dir DIRECTORY] [--json FILE]
 
