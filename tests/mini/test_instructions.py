@@ -91,7 +91,9 @@ def test_obeying_says_nothing_new_and_leaves_out_only_what_a_number_demands(
 ) -> None:
     topic, demands = drawn
     claims = truth(topic)
-    obeyed = read_claims(" ".join(obey(demands, write_clauses(claims, style, topic.entity), topic.entity)), topic.entity)
+    obeyed = read_claims(
+        " ".join(obey(demands, write_clauses(claims, style, topic.entity), topic.entity)), topic.entity
+    )
     number = next((each.number for each in demands if each.number), len(claims))
     assert len(obeyed) == number
     if number == len(claims):

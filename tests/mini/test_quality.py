@@ -64,8 +64,7 @@ def asked_for(request: Request, said: list[Said]) -> list[Said]:
     """Most of the statements turned to aspects that the request asks for."""
     aspects = request.topic.aspects
     return [
-        replace(each, aspect=aspects[number % len(aspects)]) if number % 4 else each
-        for number, each in enumerate(said)
+        replace(each, aspect=aspects[number % len(aspects)]) if number % 4 else each for number, each in enumerate(said)
     ]
 
 
