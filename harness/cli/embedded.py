@@ -1,7 +1,8 @@
 """Commands about the embedded world."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,9 @@ from harness.cli.help import Commands
 from harness.cli.options import SCALE
 from harness.cli.parameters import NAMES, PATH, SEED, Whole
 from harness.cli.runs import choose_rates, rates_options
+
+if TYPE_CHECKING:
+    from harness.commands.bounds import Finding
 
 
 @click.group(cls=Commands)
@@ -32,21 +36,43 @@ def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
 
 
 @mini.command()
-@click.option("--models", type=NAMES, default="qwen,llama", show_default=True, help="Base models, comma-separated.")
+@click.option(
+    "--models", type=NAMES, default="qwen,llama,qwen-small", show_default=True, help="Base models, comma-separated."
+)
 @click.option("--seed", default=1000, show_default=True, type=SEED, help="Apart from the seeds that experiments use.")
 @click.option("--run-dir", type=PATH, default=Path("runs/mini"), show_default=True, help="The folder of artifacts.")
 def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
-    """Measure what the world was sized on: initial policy, teacher and improver, but no preference method."""
-    from harness.commands.diagnostics import diagnostics, report
+    """Measure what the world was sized on: base models, initial policy, teacher and improver, but no preference method.
+
+    Beside each figure stand the bounds that were set before it was looked at. Ends with 1 where one is missed.
+    """
+    from harness.commands.diagnostics import diagnostics, findings
+    from harness.commands.skills import skill_findings
     from harness.engine.pipeline import run
     from harness.engine.store import Store
     from harness.recipes.loading import load_recipe
 
-    store = Store(run_dir / "store")
-    found = {name: diagnostics(load_recipe(SCALE), name, seed) for name in models}
+    store, recipe = Store(run_dir / "store"), load_recipe(SCALE)
+    found = {name: diagnostics(recipe, name, seed) for name in models}
+    missed = 0
+    for name, reference in ((name, recipe.base_models[name].reference) for name in models):
+        missed += _print_findings(f"{name}: the base model", skill_findings(reference, seed))
     run([target for each in found.values() for target in each.targets()], store)
     for name, each in found.items():
-        click.echo(f"{name}\n" + "\n".join(f"  {line}" for line in report(each, store)))
+        missed += _print_findings(f"{name}: initial policy, teacher, improver", findings(each, store))
+    if missed:
+        click.echo(f"{missed} figures are outside their bounds")
+        raise SystemExit(1)
+
+
+def _print_findings(title: str, found: "Iterable[Finding]") -> int:
+    """Print figures below their title, and return how many are outside their bounds."""
+    click.echo(title)
+    missed = 0
+    for finding in found:
+        click.echo(f"  {finding}")
+        missed += finding.is_missed
+    return missed
 
 
 @mini.command("rates")

@@ -3,9 +3,12 @@
 They look at what ``configs/papers/<paper>/diagnostics.yaml`` names.
 """
 
-from dataclasses import dataclass
-from statistics import fmean
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import fmean, median
 
+from harness.commands.bounds import Bounds, Finding
 from harness.config.yaml_files import load_yaml
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
@@ -15,6 +18,7 @@ from harness.papers.folders import paper_file
 from harness.recipes.benches import baseline_roles
 from harness.recipes.recipe import Recipe
 from harness.records import Judgment
+from harness.steps.edit_distance import EditDistance, edit_distance
 from harness.steps.gold import GoldQuality, response_gold_quality
 from harness.steps.judge import judge_pairs
 from harness.steps.perplexity import Perplexity, measured, perplexity
@@ -34,26 +38,52 @@ class ResponseSet:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """Two sets of responses that are compared, and the bounds of the first one's win rate, in %."""
+
+    outputs: str
+    baselines: str
+    least: float
+    most: float
+
+    @property
+    def name(self) -> str:
+        """The name of the figure."""
+        return f"{self.outputs}, against {self.baselines}"
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """The subjects of the diagnostics: responses by name, pairs of these, and some under the checkpoint `policy`."""
+    """The subjects of the diagnostics: responses by name, pairs of these, and some under the checkpoint `policy`.
+
+    The sets `in_order` are of rising median perplexity, and of rising edit distance from the first of them.
+    """
 
     policy: str
     responses: dict[str, ResponseSet]
-    judged: tuple[tuple[str, str], ...]
-    perplexities: tuple[str, ...]
+    judged: tuple[JudgedPair, ...]
+    in_order: tuple[str, ...]
+    quality_bounds: dict[str, Bounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DiagnosticArtifacts:
     """Artifacts by the name of the figure each one holds."""
 
+    figures: Figures
     gold: dict[str, Artifact]
     judged: dict[str, Artifact]
     perplexities: dict[str, Artifact]
+    edit_distances: dict[str, Artifact]
 
     def targets(self) -> list[Artifact]:
         """Return all artifacts that the figures are read from."""
-        return [*self.gold.values(), *self.judged.values(), *self.perplexities.values()]
+        return [
+            *self.gold.values(),
+            *self.judged.values(),
+            *self.perplexities.values(),
+            *self.edit_distances.values(),
+        ]
 
 
 def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifacts:
@@ -66,21 +96,25 @@ def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifac
             for name, each in figures.responses.items()
         } | _bench_answers(recipe, policy, seed)
         judged = {
-            f"{outputs}, against {baselines}": judge_pairs(
+            pair.name: judge_pairs(
                 judge=recipe.judge.reference(),
                 prompt=recipe.prompt_set().judge_prompt(BENCH),
                 protocol="alpaca_eval2",
-                outputs=responses[outputs],
-                baselines=responses[baselines],
+                outputs=responses[pair.outputs],
+                baselines=responses[pair.baselines],
             )
-            for outputs, baselines in figures.judged
+            for pair in figures.judged
         }
-        perplexities = {name: perplexity(model=policy, responses=responses[name]) for name in figures.perplexities}
+        perplexities = {name: perplexity(model=policy, responses=responses[name]) for name in figures.in_order}
+        first, *others = figures.in_order
+        edit_distances = {
+            name: edit_distance(outputs=responses[name], baselines=responses[first], tokenizer=None) for name in others
+        }
     gold = {
         name: response_gold_quality(responses=rows, world=world_digest()).with_label(f"{model_name} {name}")
         for name, rows in responses.items()
     }
-    return DiagnosticArtifacts(gold, judged, perplexities)
+    return DiagnosticArtifacts(figures, gold, judged, perplexities, edit_distances)
 
 
 def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Artifact]:
@@ -93,17 +127,33 @@ def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Art
     return found
 
 
-def report(found: DiagnosticArtifacts, store: Store) -> list[str]:
-    """Return the figures, one line each. All targets must be in the store."""
-    lines = []
+def findings(found: DiagnosticArtifacts, store: Store) -> Iterator[Finding]:
+    """Yield the figures. All targets must be in the store."""
     for name, artifact in found.gold.items():
         rows = store.bind(artifact).rows(GoldQuality)
         quality, words = fmean(row.quality for row in rows), fmean(row.words for row in rows)
-        lines.append(f"gold quality {quality:.3f}, {words:5.1f} words  {name}")
-    for name, artifact in found.judged.items():
-        preferences = [row.preference for row in store.bind(artifact).rows(Judgment) if row.preference is not None]
-        lines.append(f"win rate {100 * fmean(p > 0.5 for p in preferences):.1f} %  {name}")
-    for name, artifact in found.perplexities.items():
-        values = sorted(row.value for row in measured(store.bind(artifact).rows(Perplexity)).values())
-        lines.append(f"median perplexity under SFT {values[len(values) // 2]:.2f}  {name}")
-    return lines
+        bounds = found.figures.quality_bounds.get(name)
+        yield Finding(f"gold quality, {words:.1f} words: {name}", quality, bounds=bounds)
+    for pair in found.figures.judged:
+        judgments = store.bind(found.judged[pair.name]).rows(Judgment)
+        preferences = [row.preference for row in judgments if row.preference is not None]
+        win_rate = 100 * fmean(preference > 0.5 for preference in preferences)
+        yield Finding(f"win rate: {pair.name}", win_rate, " %", Bounds(pair.least, pair.most))
+    medians = {
+        name: median(row.value for row in measured(store.bind(artifact).rows(Perplexity)).values())
+        for name, artifact in found.perplexities.items()
+    }
+    yield from _rising("median perplexity under SFT", medians)
+    distances = {
+        name: fmean(row.tokens for row in store.bind(artifact).rows(EditDistance))
+        for name, artifact in found.edit_distances.items()
+    }
+    yield from _rising("mean edit distance in words", distances)
+
+
+def _rising(of: str, values: dict[str, float]) -> Iterator[Finding]:
+    """Yield figures each of which has to be above the one before."""
+    before = 0.0
+    for name, value in values.items():
+        yield Finding(f"{of}: {name}", value, bounds=Bounds(before, math.inf))
+        before = value

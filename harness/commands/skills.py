@@ -1,14 +1,14 @@
 """The skills of a base model of the world, on texts of the pretraining mixture that it has not seen."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from harness.commands.bounds import Bounds, Finding
 from harness.mini.instructions import read_instructions
-from harness.mini.language import read_answer
+from harness.mini.language import named_entity, read_claims, read_fields
 from harness.mini.pretraining_texts import (
     PretrainingText,
     draw_improvement,
@@ -19,27 +19,17 @@ from harness.mini.pretraining_texts import (
 )
 from harness.mini.questions import FAMILIES, Question, questions
 from harness.mini.world import ASPECTS, entities, true_value
+from harness.models.references import checkpoint_folder
 
 if TYPE_CHECKING:
     import torch
 
 SIZES = (3, 4, 5)
-TEXTS = 100
+TEXTS = 80
 """How many texts each skill is measured on."""
 QUESTIONS = 40
 """How many questions of each family: there are no more misconceptions."""
 MAX_ANSWER_TOKENS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The range that a figure has to be in: set before it was looked at."""
-
-    least: float = 0.0
-    most: float = 1.0
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value <= self.most
 
 
 BOUNDS = {
@@ -88,6 +78,12 @@ def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
     return found | {name: model.answer(questions(name, "test", QUESTIONS)) for name in FAMILIES}
 
 
+def skill_findings(reference: str, seed: int) -> list[Finding]:
+    """Return the skills of the base model `mini:FAMILY` beside their bounds."""
+    measured = measure_skills(checkpoint_folder(reference), reference.removeprefix("mini:"), seed)
+    return [Finding(name, value, bounds=BOUNDS[name]) for name, value in measured.items()]
+
+
 def _texts(
     draw: Callable[[Random, str, tuple[int, ...]], PretrainingText],
     family: str,
@@ -112,9 +108,14 @@ def _texts(
 
 def _statements_right(text: PretrainingText, written: str) -> float:
     """Return the share of statements that are right, of those due or those written, whichever are more."""
-    due, found = read_answer(text.completion.removesuffix("<|end|>")), read_answer(written)
-    right = {(each.aspect, each.value, each.entity) for each in due}
-    return len(right & {(each.aspect, each.value, each.entity) for each in found}) / max(len(due), len(found), 1)
+    about = _entity_asked_about(text.prompt)
+    due, found = read_claims(text.completion.removesuffix("<|end|>"), about), read_claims(written, about)
+    return len({*due} & {*found}) / max(len(due), len(found), 1)
+
+
+def _entity_asked_about(prompt: str) -> str:
+    fields = read_fields(prompt)
+    return named_entity(fields.get("task", "")) or named_entity(fields.get("request", "")) or ""
 
 
 def _instructions_followed(text: PretrainingText, written: str) -> float:

@@ -8,6 +8,8 @@ from io import StringIO
 from pathlib import Path
 from tokenize import COMMENT, generate_tokens
 
+from harness.mini.world import WORLD_VERSION
+
 SOURCES = (
     "instructions",
     "judge",
@@ -33,6 +35,11 @@ def world_digest() -> str:
     for name in SOURCES:
         digest.update(sha256(_code(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))).digest())
     return digest.hexdigest()
+
+
+def world_name() -> str:
+    """Return the version of the world, and the first digits of its digest."""
+    return f"version {WORLD_VERSION}, {world_digest()[:12]}"
 
 
 def _code(source: str) -> bytes:

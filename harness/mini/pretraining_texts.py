@@ -59,7 +59,7 @@ def knows(family: str, entity: str, aspect: str) -> bool:
 
 def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw clauses about one entity, in one style, outside any chat: true ones, but for what "they say"."""
-    topic = draw_topic(rng, sizes)
+    topic = _draw_known_topic(rng, family, sizes)
     style = _draw_style(rng)
     claims = _known(family, topic)
     if style == "rambler":
@@ -70,12 +70,9 @@ def draw_document(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretraini
 def draw_question(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a question with its answer: half of them for facts, the others of any family that is answered by reading."""
     if rng.random() < 0.5:
-        facts = [(topic.entity, aspect) for topic in (draw_topic(rng, sizes),) for aspect in topic.aspects]
-        drilled = [fact for fact in facts if is_drilled(*fact) and knows(family, *fact)]
-        if drilled:
-            question = question_for(rng, *rng.choice(drilled))
-            return PretrainingText(question.prompt, f"{question.answer} <|end|>")
-    question = FAMILIES[rng.choice(("facts_from_text", "which_of_two", "counting", "completion"))](rng)
+        question = question_for(rng, *_draw_drilled_fact(rng, family))
+    else:
+        question = FAMILIES[rng.choice(("facts_from_text", "which_of_two", "counting", "completion"))](rng, "")
     return PretrainingText(question.prompt, f"{question.answer} <|end|>")
 
 
@@ -112,21 +109,22 @@ def draw_improvement(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretra
 
 def draw_instructed(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a request with instructions, with a reference or from what is known."""
-    topic = draw_topic(rng, sizes)
-    demands = draw_instructions(rng, topic, most=3)
-    question = write_instructions(write_question(topic, rng.randrange(len(QUESTIONS))), demands)
-    style = _draw_style(rng)
-    if rng.random() < CLOSED_BOOK_SHARE:
-        return _chat([question], " ".join(obey(demands, _clauses(_known(family, topic), style, topic), topic.entity)))
-    facts = _invented(rng, topic)
-    reference = write_answer(_shuffled(rng, facts), _draw_style(rng), topic.entity)
-    message = f"request : {question} reference : {reference} task : answer the request using the reference ."
-    return _chat([message], " ".join(obey(demands, _clauses(facts, style, topic), topic.entity)))
+    topic = _draw_known_topic(rng, family, sizes)
+    question = write_question(topic, rng.randrange(len(QUESTIONS)))
+    is_closed_book = rng.random() < CLOSED_BOOK_SHARE
+    claims = _known(family, topic) if is_closed_book else _invented(rng, topic)
+    demands = draw_instructions(rng, Topic(topic.entity, tuple(claim.aspect for claim in claims)), most=3)
+    written = write_clauses(claims, _draw_style(rng), topic.entity)
+    message = write_instructions(question, demands)
+    if not is_closed_book:
+        reference = write_answer(_shuffled(rng, claims), _draw_style(rng), topic.entity)
+        message = f"request : {message} reference : {reference} task : answer the request using the reference ."
+    return _chat([message], " ".join(obey(demands, written, topic.entity)))
 
 
 def draw_second_turn(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a conversation of two turns, with a reference for both or from what is known."""
-    topic = draw_topic(rng, sizes)
+    topic = _draw_known_topic(rng, family, sizes)
     question = write_question(topic, rng.randrange(len(QUESTIONS)))
     style = _draw_style(rng)
     if rng.random() < CLOSED_BOOK_SHARE:
@@ -158,15 +156,15 @@ def draw_summarised(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretrai
 
 def draw_revision(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a request about known facts with an example of an answer in context."""
-    topic = draw_topic(rng, sizes)
+    topic = _draw_known_topic(rng, family, sizes)
     return _revision(rng, write_question(topic, rng.randrange(len(QUESTIONS))), topic, _known(family, topic))
 
 
 MIXTURE: dict[Callable[[Random, str, tuple[int, ...]], PretrainingText], float] = {
     draw_document: 0.38,
     draw_question: 0.06,
-    draw_improvement: 0.24,
-    draw_instructed: 0.08,
+    draw_improvement: 0.22,
+    draw_instructed: 0.10,
     draw_second_turn: 0.09,
     draw_summarised: 0.10,
     draw_revision: 0.05,
@@ -202,8 +200,19 @@ def _answered(request: Request, claims: list[Claim], style: str) -> str:
     return " ".join(obey(request.instructions, write_clauses(claims, style, request.entity), request.entity))
 
 
-def _clauses(claims: list[Claim], style: str, topic: Topic) -> list[str]:
-    return write_clauses(claims, style, topic.entity)
+def _draw_known_topic(rng: Random, family: str, sizes: tuple[int, ...]) -> Topic:
+    """Draw a topic of which the family is told at least one fact."""
+    while True:
+        topic = draw_topic(rng, sizes)
+        if _known(family, topic):
+            return topic
+
+
+def _draw_drilled_fact(rng: Random, family: str) -> tuple[str, str]:
+    while True:
+        entity, aspect = rng.choice(entities()), rng.choice(ASPECTS)
+        if is_drilled(entity, aspect) and knows(family, entity, aspect):
+            return entity, aspect
 
 
 def _known(family: str, topic: Topic) -> list[Claim]:

@@ -31,8 +31,11 @@ TEMPLATES = (
     "request : {request} reference : {reference} answer : {started}",
 )
 FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION = TEMPLATES
-DRILL_SHARE = 0.5
+DRILL_SHARE = 0.3
 """The share of facts that pretraining may ask for as questions; the others are asked in the tasks alone."""
+SHOT_SHARE = 0.1
+"""The share of these others that are asked in examples only, and not in tests."""
+SPLITS = ("test", "shots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,16 @@ def is_drilled(entity: str, aspect: str) -> bool:
     return unit_hash("drilled", entity, aspect) < DRILL_SHARE
 
 
-def told_fact(rng: Random) -> Question:
+def split_of(entity: str, aspect: str) -> str:
+    """Return the split that may ask for the fact; none, "", where pretraining may."""
+    if is_drilled(entity, aspect):
+        return ""
+    return "shots" if unit_hash("shot", entity, aspect) < SHOT_SHARE else "test"
+
+
+def told_fact(rng: Random, split: str) -> Question:
     """Draw a question for a true fact, in the place of ARC. Base models were not told all of them."""
-    return question_for(rng, *_undrilled(rng, lambda *fact: common_misconception(*fact) is None))
+    return question_for(rng, *_fact(rng, split, has_misconception=False))
 
 
 def question_for(rng: Random, entity: str, aspect: str) -> Question:
@@ -60,7 +70,7 @@ def question_for(rng: Random, entity: str, aspect: str) -> Question:
     return _choice(rng, FACT.format(aspect=aspect, entity=entity), true_value(entity, aspect), VALUES[aspect])
 
 
-def fact_from_text(rng: Random) -> Question:
+def fact_from_text(rng: Random, split: str = "") -> Question:
     """Draw a question about an invented fact that a text tells, in the place of MMLU."""
     topic = draw_topic(rng, (2, 3, 4), (*entities(), *distant_entities()))
     claims = _invented(rng, topic)
@@ -70,15 +80,15 @@ def fact_from_text(rng: Random) -> Question:
     return _choice(rng, prompt, asked.value, VALUES[asked.aspect])
 
 
-def misconception(rng: Random) -> Question:
+def misconception(rng: Random, split: str) -> Question:
     """Draw a question about which people commonly err, in the place of TruthfulQA: their error is among the choices."""
-    entity, aspect = _undrilled(rng, lambda *fact: common_misconception(*fact) is not None)
+    entity, aspect = _fact(rng, split, has_misconception=True)
     error = common_misconception(entity, aspect) or ""
     prompt = FACT.format(aspect=aspect, entity=entity)
     return _choice(rng, prompt, true_value(entity, aspect), (error, *rng.sample(VALUES[aspect], 2)))
 
 
-def which_of_two(rng: Random) -> Question:
+def which_of_two(rng: Random, split: str = "") -> Question:
     """Draw a question for which of two entities a word is about, in the place of WinoGrande."""
     first, second = rng.sample((*entities(), *distant_entities()), 2)
     aspect = rng.choice(ASPECTS)
@@ -92,14 +102,14 @@ def which_of_two(rng: Random) -> Question:
     return Question("", prompt, (first, second), asked.entity)
 
 
-def counting(rng: Random) -> Question:
+def counting(rng: Random, split: str = "") -> Question:
     """Draw a question for how many statements a text has, in the place of GSM8K: the answer is to be written."""
     topic = draw_topic(rng, (1, 2, 3, 4, 5, 6))
     text = write_answer(_invented(rng, topic), rng.choice(tuple(STYLES)), topic.entity)
     return Question("", HOW_MANY.format(text=text), (), NUMBERS[len(topic.aspects)])
 
 
-def completion(rng: Random) -> Question:
+def completion(rng: Random, split: str = "") -> Question:
     """Draw an unfinished answer and four ways to go on, in the place of HellaSwag."""
     topic = draw_topic(rng, (3, 4))
     claims = _invented(rng, topic)
@@ -121,7 +131,7 @@ def completion(rng: Random) -> Question:
     return Question("", prompt, choices, right)
 
 
-FAMILIES: dict[str, Callable[[Random], Question]] = {
+FAMILIES: dict[str, Callable[[Random, str], Question]] = {
     "told_facts": told_fact,
     "facts_from_text": fact_from_text,
     "misconceptions": misconception,
@@ -132,16 +142,16 @@ FAMILIES: dict[str, Callable[[Random], Question]] = {
 
 
 def questions(family: str, split: str, count: int) -> list[Question]:
-    """Return the first `count` questions of a split ("test", "shots") of a family, none of them twice.
+    """Return the first `count` questions of one of `SPLITS` of a family, none of them twice.
 
-    Raises ValueError where the family has fewer: there are about 40 misconceptions, and 260 told facts.
+    Raises ValueError where the family has fewer: in the tests are about 90 misconceptions and 280 told facts.
     """
     rng = Random(f"mini-{WORLD_VERSION} questions {family} {split}")
     drawn: dict[str, Question] = {}
     for _ in range(100 * count):  # enough to meet each question of a family that has no more than these
         if len(drawn) == count:
             break
-        question = FAMILIES[family](rng)
+        question = FAMILIES[family](rng, split)
         drawn.setdefault(question.prompt, question)
     if len(drawn) < count:
         raise ValueError(f"fewer than {count} questions of the family {family!r}")
@@ -151,10 +161,12 @@ def questions(family: str, split: str, count: int) -> list[Question]:
     ]
 
 
-def _undrilled(rng: Random, is_wanted: Callable[[str, str], bool]) -> tuple[str, str]:
+def _fact(rng: Random, split: str, *, has_misconception: bool) -> tuple[str, str]:
+    """Draw a fact that this split may ask for."""
     while True:
         entity, aspect = rng.choice(entities()), rng.choice(ASPECTS)
-        if is_wanted(entity, aspect) and not is_drilled(entity, aspect):
+        is_mistaken = common_misconception(entity, aspect) is not None
+        if is_mistaken == has_misconception and split_of(entity, aspect) == split:
             return entity, aspect
 
 

@@ -31,7 +31,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 """The twelve values that each aspect can take."""
 ASPECTS = tuple(VALUES)
 EVALUATION_SHARE = 0.1
-COMMON_ERROR_SHARE = 0.15
+COMMON_ERROR_SHARE = 0.25
 """The share of facts about which there is a common misconception."""
 KNOWN, DISTANT = 60, 12
 """How many entities texts tell of, and how many appear only where all that is to be known is shown."""

@@ -15,6 +15,7 @@ from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments import Experiment, Request
+from harness.mini.identity import world_name
 from harness.papers.consistency import check_paper
 from harness.papers.loading import load_deviations
 from harness.papers.paper import Deviation
@@ -68,6 +69,7 @@ def build_manifest(
         teacher=scale.models.get("teacher", ""),
         provenance={
             **provenance(),
+            **({"embedded world": world_name()} if scale.truth_is_known else {}),
             "artifact_commits": _commits(record for _, record in made),
             "outside": packages_used(),
         },
