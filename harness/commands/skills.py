@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SIZES = (3, 4, 5)
 TEXTS = 80
 """How many texts each skill is measured on."""
-QUESTIONS = 40
-"""How many questions of each family: there are no more misconceptions."""
+QUESTIONS = 80
+"""How many questions of each family: there are hardly more misconceptions."""
 MAX_ANSWER_TOKENS = 100
 
 
