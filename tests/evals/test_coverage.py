@@ -52,12 +52,11 @@ def test_length_control_takes_a_verbosity_bias_for_padded_answers_away(verbosity
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pad", [True, False])
-def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one(pad: bool) -> None:
-    """On average over all writers: one whose win rate the bias hardly moves can end up further away."""
+def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one() -> None:
+    """On average over all writers, padded: one whose win rate the bias hardly moves can end up further away."""
     everyone = (writers.HOUSE, writers.SCHOLAR, writers.CLERK, writers.STUDENT, writers.RAMBLER, writers.TEACHER)
-    unbiased = np.array([scores(writer, 0.0, pad)[0] for writer in everyone])
-    raw, controlled = np.array([scores(writer, 3.0, pad) for writer in everyone]).T
+    unbiased = np.array([scores(writer, 0.0, True)[0] for writer in everyone])
+    raw, controlled = np.array([scores(writer, 3.0, True) for writer in everyone]).T
     assert np.abs(controlled - unbiased).mean() < np.abs(raw - unbiased).mean() / 2
 
 
