@@ -66,7 +66,7 @@ WORKS = {
 
 def settings(work: Work) -> TrainingSettings:
     """Return the settings of both sides."""
-    length = 256 if work.mini else 4 * ANSWER
+    length = 320 if work.mini else 4 * ANSWER
     return TrainingSettings(1e-6, epochs=1, global_batch_size=work.batch, max_length=length)
 
 

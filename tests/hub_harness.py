@@ -14,7 +14,7 @@ from harness.recipes import loading
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import ModelRole, Recipe
 from harness.recipes.registries import load_benchmark
-from harness.records import PreferencePair, Response
+from harness.records import Message, PreferencePair, Response
 from harness.steps.data import DataRole
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
@@ -41,10 +41,10 @@ def publish(folder: Path) -> None:
 
 def _row(row: Any) -> dict[str, Any]:
     assert isinstance(row, (Response, PreferencePair))
-    asked = {"role": "user", "content": row.prompt.text}
+    asked = [*row.prompt.history, Message("user", row.prompt.text)]
 
     def talk(answer: str) -> list[dict[str, str]]:
-        return [asked, {"role": "assistant", "content": answer}]
+        return [{"role": turn.role, "content": turn.content} for turn in (*asked, Message("assistant", answer))]
 
     if isinstance(row, PreferencePair):
         return {"id": row.prompt.id, "chosen": talk(row.chosen), "rejected": talk(row.rejected)}

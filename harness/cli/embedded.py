@@ -12,7 +12,7 @@ from harness.cli.parameters import NAMES, PATH, SEED, Whole
 from harness.cli.runs import choose_rates, rates_options
 
 if TYPE_CHECKING:
-    from harness.commands.bounds import Finding
+    from harness.commands.bounds import BoundedValue
 
 
 @click.group(cls=Commands)
@@ -65,7 +65,7 @@ def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
         raise SystemExit(1)
 
 
-def _print_findings(title: str, found: "Iterable[Finding]") -> int:
+def _print_findings(title: str, found: "Iterable[BoundedValue]") -> int:
     """Print figures below their title, and return how many are outside their bounds."""
     click.echo(title)
     missed = 0

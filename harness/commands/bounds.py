@@ -15,7 +15,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BoundedValue:
     """One figure, and whether it is as it should be; None where nothing was set."""
 
     name: str

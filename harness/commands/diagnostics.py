@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
-from harness.commands.bounds import Bounds, Finding
+from harness.commands.bounds import BoundedValue, Bounds
 from harness.config.yaml_files import load_yaml
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
@@ -127,18 +127,18 @@ def _bench_answers(recipe: Recipe, policy: Artifact, seed: int) -> dict[str, Art
     return found
 
 
-def findings(found: DiagnosticArtifacts, store: Store) -> Iterator[Finding]:
+def findings(found: DiagnosticArtifacts, store: Store) -> Iterator[BoundedValue]:
     """Yield the figures. All targets must be in the store."""
     for name, artifact in found.gold.items():
         rows = store.bind(artifact).rows(GoldQuality)
         quality, words = fmean(row.quality for row in rows), fmean(row.words for row in rows)
         bounds = found.figures.quality_bounds.get(name)
-        yield Finding(f"gold quality, {words:.1f} words: {name}", quality, bounds=bounds)
+        yield BoundedValue(f"gold quality, {words:.1f} words: {name}", quality, bounds=bounds)
     for pair in found.figures.judged:
         judgments = store.bind(found.judged[pair.name]).rows(Judgment)
         preferences = [row.preference for row in judgments if row.preference is not None]
         win_rate = 100 * fmean(preference > 0.5 for preference in preferences)
-        yield Finding(f"win rate: {pair.name}", win_rate, " %", Bounds(pair.least, pair.most))
+        yield BoundedValue(f"win rate: {pair.name}", win_rate, " %", Bounds(pair.least, pair.most))
     medians = {
         name: median(row.value for row in measured(store.bind(artifact).rows(Perplexity)).values())
         for name, artifact in found.perplexities.items()
@@ -151,9 +151,9 @@ def findings(found: DiagnosticArtifacts, store: Store) -> Iterator[Finding]:
     yield from _rising("mean edit distance in words", distances)
 
 
-def _rising(of: str, values: dict[str, float]) -> Iterator[Finding]:
+def _rising(of: str, values: dict[str, float]) -> Iterator[BoundedValue]:
     """Yield figures each of which has to be above the one before."""
     before = 0.0
     for name, value in values.items():
-        yield Finding(f"{of}: {name}", value, bounds=Bounds(before, math.inf))
+        yield BoundedValue(f"{of}: {name}", value, bounds=Bounds(before, math.inf))
         before = value

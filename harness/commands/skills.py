@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from harness.commands.bounds import Bounds, Finding
+from harness.commands.bounds import BoundedValue, Bounds
 from harness.mini.instructions import read_instructions
 from harness.mini.language import named_entity, read_claims, read_fields
 from harness.mini.pretraining_texts import (
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SIZES = (3, 4, 5)
 TEXTS = 80
 """How many texts each skill is measured on."""
-QUESTIONS = 40
-"""How many questions of each family: there are no more misconceptions."""
+QUESTIONS = 80
+"""How many questions of each family: there are hardly more misconceptions."""
 MAX_ANSWER_TOKENS = 100
 
 
@@ -78,10 +78,10 @@ def measure_skills(folder: Path, family: str, seed: int) -> dict[str, float]:
     return found | {name: model.answer(questions(name, "test", QUESTIONS)) for name in FAMILIES}
 
 
-def skill_findings(reference: str, seed: int) -> list[Finding]:
+def skill_findings(reference: str, seed: int) -> list[BoundedValue]:
     """Return the skills of the base model `mini:FAMILY` beside their bounds."""
     measured = measure_skills(checkpoint_folder(reference), reference.removeprefix("mini:"), seed)
-    return [Finding(name, value, bounds=BOUNDS[name]) for name, value in measured.items()]
+    return [BoundedValue(name, value, bounds=BOUNDS[name]) for name, value in measured.items()]
 
 
 def _texts(

@@ -144,8 +144,11 @@ FAMILIES: dict[str, Callable[[Random, str], Question]] = {
 def questions(family: str, split: str, count: int) -> list[Question]:
     """Return the first `count` questions of one of `SPLITS` of a family, none of them twice.
 
-    Raises ValueError where the family has fewer: in the tests are about 90 misconceptions and 280 told facts.
+    Raises ValueError where the family has fewer (in the tests are about 90 misconceptions and 280 told facts), and for
+    an unknown split.
     """
+    if split not in SPLITS:
+        raise ValueError(f"no split of questions: {split!r}")
     rng = Random(f"mini-{WORLD_VERSION} questions {family} {split}")
     drawn: dict[str, Question] = {}
     for _ in range(100 * count):  # enough to meet each question of a family that has no more than these

@@ -33,9 +33,10 @@ from evals.stats.length_control import (
 from evals.stats.win_rate import discrete_win_rate_statistic, win_rate, win_rate_statistic
 from harness.mini import writers
 from harness.mini.judge import VERDICT_BOUNDS, VERDICTS, MiniJudge
-from harness.mini.language import FILLERS, REQUESTS, read_answer, read_request, write_answer, write_request
+from harness.mini.language import FILLERS, read_claims, write_answer
+from harness.mini.requests import QUESTIONS, read_request, write_question
 from harness.mini.roles import ALPACA_EVAL_SIZES, ARENA_HARD_SIZES
-from harness.mini.world import draw_request
+from harness.mini.world import draw_topic
 from harness.mini.writers import Writer
 
 POPULATION = 20_000
@@ -53,7 +54,7 @@ Interval = tuple[float, float]
 def requests(n: int, sizes: tuple[int, ...], seed: int = 0) -> list[str]:
     """`n` requests with as many aspects as one of `sizes`, each in one of the world's wordings."""
     rng = Random(f"population {seed}")
-    return [write_request(draw_request(rng, sizes), rng.randrange(len(REQUESTS))) for _ in range(n)]
+    return [write_question(draw_topic(rng, sizes), rng.randrange(len(QUESTIONS))) for _ in range(n)]
 
 
 def answers(writer: Writer, prompts: list[str]) -> list[str]:
@@ -64,10 +65,11 @@ def answers(writer: Writer, prompts: list[str]) -> list[str]:
 
 def concise(prompts: list[str], texts: list[str]) -> list[str]:
     """The answers' statements in the shortest style, without filler."""
-    return [
-        write_answer(read_request(prompt).entity, _told(text), "house")
-        for prompt, text in zip(prompts, texts, strict=True)
-    ]
+    versions = []
+    for prompt, text in zip(prompts, texts, strict=True):
+        entity = read_request(prompt).entity
+        versions.append(write_answer(read_claims(text, entity), "note", entity))
+    return versions
 
 
 def verbose(prompts: list[str], texts: list[str]) -> list[str]:
@@ -76,7 +78,7 @@ def verbose(prompts: list[str], texts: list[str]) -> list[str]:
     versions = []
     for prompt, text in zip(prompts, texts, strict=True):
         entity = read_request(prompt).entity
-        written = [write_answer(entity, [statement], "rambler") for statement in _told(text)]
+        written = [write_answer([claim], "rambler", entity) for claim in read_claims(text, entity)]
         versions.append(" ".join(f"{clause} {rng.choice(FILLERS).format(entity=entity)}" for clause in written))
     return versions
 
@@ -92,10 +94,6 @@ def padded(prompts: list[str], texts: list[str]) -> list[str]:
 
 def _fillers(rng: Random) -> list[str]:
     return rng.choices(FILLERS, k=rng.randint(0, 6))
-
-
-def _told(text: str) -> list[tuple[str, str]]:
-    return [(statement.aspect, statement.value) for statement in read_answer(text) if statement.value]
 
 
 def preferences(judge: MiniJudge, prompts: list[str], texts: list[str], baseline: list[str]) -> FloatArray:

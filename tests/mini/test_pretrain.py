@@ -5,71 +5,18 @@ import pytest
 import torch
 
 from harness.mini import pretrain
-from harness.mini.language import read_answer, read_fields, read_request
 from harness.mini.pretrain import (
     CONTENT_WEIGHT,
     FAMILIES,
     PROMPT_WEIGHT,
+    SHAPES,
     TOKENS_PER_BATCH,
     batches,
     build_model,
-    draw_chat,
-    draw_document,
-    draw_texts,
-    knows,
 )
+from harness.mini.pretraining_texts import draw_document
 from harness.mini.tokenizer import build_tokenizer
-from harness.mini.world import ASPECTS, entities, is_for_evaluation, true_value
-
-SIZES = tuple(range(1, 8))
-
-
-def share_hidden(family: str) -> float:
-    facts = [(entity, aspect) for entity in entities() for aspect in ASPECTS]
-    return sum(not knows(family, *fact) for fact in facts) / len(facts)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_documents_tell_true_facts_and_never_a_hidden_one(family: str) -> None:
-    rng, told = Random(0), set()
-    for _ in range(1500):
-        text = draw_document(rng, family, SIZES)
-        entity, colon = text.prompt.split()
-        assert colon == ":"
-        for statement in read_answer(text.completion):
-            assert statement.value == true_value(entity, statement.aspect)
-            told.add((entity, statement.aspect))
-    assert all(knows(family, *fact) for fact in told)
-    assert len(told) == sum(knows(family, entity, aspect) for entity in entities() for aspect in ASPECTS)
-    assert share_hidden(family) == pytest.approx(pretrain.HIDDEN_FACT_SHARE, abs=0.05)
-
-
-def test_chats_ask_nothing_that_is_kept_for_evaluation() -> None:
-    rng = Random(0)
-    for _ in range(500):
-        message = draw_chat(rng, SIZES).prompt.removeprefix("<|user|> ").removesuffix(" <|end|> <|assistant|>")
-        request = read_request(read_fields(message)["request"])
-        assert not is_for_evaluation(request.entity, frozenset(request.aspects))
-
-
-def test_chats_invent_their_facts_so_that_only_reading_helps() -> None:
-    rng, true, stated = Random(0), 0, 0
-    for _ in range(500):
-        text = draw_chat(rng, SIZES)
-        entity = read_request(read_fields(text.prompt)["request"]).entity
-        for statement in read_answer(text.completion):
-            stated += 1
-            true += statement.value == true_value(entity, statement.aspect)
-    assert true / stated == pytest.approx(1 / 12, abs=0.03)
-
-
-def test_what_has_to_be_written_can_be_read_in_the_message() -> None:
-    rng = Random(0)
-    for _ in range(300):
-        text = draw_chat(rng, SIZES)
-        fields = read_fields(text.prompt)
-        shown = {(s.aspect, s.value) for name in fields.keys() - {"task"} for s in read_answer(fields[name])}
-        assert {(s.aspect, s.value) for s in read_answer(text.completion)} <= shown
+from harness.recipes.loading import load_recipe
 
 
 def test_batches_hold_the_texts_with_their_weights() -> None:
@@ -102,19 +49,28 @@ def test_the_loss_equals_the_naive_sum() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_seed_fixes_texts_and_initial_weights(family: str) -> None:
-    one, same, other = (draw_texts(Random(seed), family, 5, 20) for seed in (0, 0, 1))
-    assert one == same != other
+def test_the_seed_fixes_the_initial_weights(family: str) -> None:
     first, again, different = (build_model(family, 50, seed).get_input_embeddings().weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, different)
 
 
-def test_texts_grow_from_short_to_long() -> None:
-    def longest(largest: int) -> int:
-        return max(len(text.completion.split()) for text in draw_texts(Random(0), "llama", largest, 300))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_models_are_of_the_shape_they_should_be_and_take_texts_of_the_recipe(family: str) -> None:
+    model = build_model(family, len(build_tokenizer()), 0)
+    architecture, width = SHAPES[family]
+    assert (model.config.model_type, model.config.hidden_size) == (architecture, width)
+    assert 100_000 < sum(weights.numel() for weights in model.parameters()) < 300_000
+    recipe = load_recipe("mini")
+    longest = max(method["training"]["max_length"] for method in recipe.methods.values())
+    assert longest + recipe.sampling.max_new_tokens <= model.config.max_position_embeddings
 
-    assert longest(2) < longest(4) < longest(7)
+
+def test_batches_hold_longer_texts_as_training_goes_on() -> None:
+    tokenizer = build_tokenizer()
+    widths = [ids.shape[1] for ids, _, _ in batches(tokenizer, "llama", 500_000, Random(0))]
+    tenth = len(widths) // 10
+    assert max(widths[:tenth]) < max(widths[-tenth:]) < 512
 
 
 def test_the_learning_rate_rises_and_falls_to_a_tenth() -> None:

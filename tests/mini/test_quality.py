@@ -1,131 +1,253 @@
-from dataclasses import dataclass
+"""Gold quality against a naive count of what was said, and the cost of each fault."""
+
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.mini.language import STYLES, clauses, write_answer, write_clause, write_request
-from harness.mini.quality import gold_quality
-from harness.mini.world import ASPECTS, Request, entities, false_value, true_value
-from tests.mini.strategies import ENTITIES, FILLER, PHRASINGS, REQUEST, STYLE_NAMES, believed
+from harness.mini.instructions import Instruction
+from harness.mini.language import FILLERS, STYLES, write_answer, write_clauses
+from harness.mini.quality import gold_quality, instructions_followed
+from harness.mini.requests import Request, read_request, write_question
+from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, false_value, true_value
+from tests.mini.strategies import ASKED, FILLER, STYLE_NAMES, Asked, believed, follow_up, instructed, plain, truth
+
+FIRST, SECOND = entities()[:2]
+FRAMES = {"introduction": "here is", "wish": "hope this", "rumor": "people like", "promise": "there is"}
 
 
 @dataclass(frozen=True)
-class Told:
-    """One clause: about `entity`, or about the one asked about where it is None."""
+class Said:
+    """One clause: a statement about whom it is asked about, about the other or about a third; or one of `FILLERS`."""
 
+    subject: int
     aspect: str
-    is_right: bool
+    value: str  # "right", "wrong" or "none"
     style: str
-    entity: str | None
+    filler: int | None
 
-    def value(self, asked_entity: str) -> str:
-        [(_, value)] = believed(asked_entity, [(self.aspect, self.is_right)])
-        return value
+    def entity(self, request: Request) -> str:
+        third = next(entity for entity in entities() if entity not in (request.entity, request.other))
+        return (request.entity, request.other or third, third)[self.subject]
 
-    def text(self, asked_entity: str) -> str:
-        return write_clause(self.entity or asked_entity, self.aspect, self.value(asked_entity), self.style)
+    def word(self, request: Request) -> str:
+        """The value told: right is what the request tells, or else what is true."""
+        entity = self.entity(request)
+        given = [claim.value for claim in request.given if claim[:2] == (entity, self.aspect)]
+        right = given[-1] if given else true_value(entity, self.aspect)
+        wrong = next(value for value in VALUES[self.aspect] if value != right)
+        return {"right": right, "wrong": wrong, "none": "zero"}[self.value]
+
+    def text(self, request: Request) -> str:
+        if self.filler is not None:
+            return FILLERS[self.filler].format(entity=request.entity)
+        claim = Claim(self.entity(request), self.aspect, self.word(request))
+        return write_answer([claim], self.style, request.entity)
 
 
-TOLD = st.lists(
-    st.builds(Told, st.sampled_from(ASPECTS), st.sampled_from([True, True, False]), STYLE_NAMES, st.none() | ENTITIES),
+SAID = st.lists(
+    st.builds(
+        Said,
+        st.sampled_from([0, 0, 0, 1, 2]),
+        st.sampled_from(ASPECTS),
+        st.sampled_from(["right", "right", "right", "wrong", "none"]),
+        STYLE_NAMES,
+        st.sampled_from([None, None, None, None, 0, 1, 2, 3]),
+    ),
     max_size=9,
 )
 
 
-def text_of(told: list[Told], asked_entity: str) -> str:
-    return " ".join(clause.text(asked_entity) for clause in told)
+def asked_for(request: Request, said: list[Said]) -> list[Said]:
+    """Most of the statements turned to aspects that the request asks for."""
+    aspects = request.topic.aspects
+    return [
+        replace(each, aspect=aspects[number % len(aspects)]) if number % 4 else each for number, each in enumerate(said)
+    ]
 
 
-def naive_quality(request: Request, told: list[Told]) -> float:
+def text_of(request: Request, said: list[Said], unfinished: str = "") -> str:
+    return " ".join([*(each.text(request) for each in said), *([unfinished] if unfinished else [])])
+
+
+def naive_quality(request: Request, said: list[Said], unfinished: str) -> float:
     """The formula of harness/mini/README.md, counted from what was said and not from its text."""
-    right = wrong = repeated = unasked = 0
-    for position, clause in enumerate(told):
-        names_other = "{entity}" in STYLES[clause.style] and clause.entity not in (None, request.entity)
-        if clause.aspect not in request.aspects:
-            unasked += 1
-        elif clause.aspect in [earlier.aspect for earlier in told[:position]]:
-            repeated += 1
-        elif clause.is_right and not names_other:
-            right += 1
+    wanted = {(entity, aspect) for entity in (request.entity, request.other) for aspect in request.topic.aspects}
+    seen: set[tuple[str, str]] = set()
+    points = 0.0
+    for each in said:
+        subject = (each.entity(request), each.aspect)
+        if each.filler is not None:
+            points -= 0.03
+        elif subject not in wanted or subject in seen:
+            points -= 0.25
         else:
-            wrong += 1
-    return max(0.0, (right - 0.5 * wrong - 0.25 * repeated - 0.25 * unasked) / len(request.aspects))
+            points += 1 if each.value == "right" else -0.5
+            seen.add(subject)
+    points -= 0.25 if unfinished else 0
+    points += 0.03 * sum(frame_is_there(each, request, said) for each in request.instructions)
+    asked = len(wanted - {("", aspect) for aspect in ASPECTS})
+    for each in request.instructions:
+        if each.kind == "count":
+            asked = min(asked, ("one", "two", "three", "four", "five", "six").index(each.argument) + 1)
+    quality = points / asked
+    if request.is_summary:
+        words = len(text_of(request, said, unfinished).split())
+        quality -= 0.15 * max(0, words / (3 * asked) - 1)
+    quality = max(0, min(1, quality))
+    if request.instructions:
+        followed = [each.is_followed(text_of(request, said)) for each in request.instructions]
+        quality *= 0.5 + 0.5 * sum(followed) / len(followed)
+    return quality
 
 
-def true_statements(request: Request) -> list[tuple[str, str]]:
-    return [(aspect, true_value(request.entity, aspect)) for aspect in request.aspects]
+def frame_is_there(instruction: Instruction, request: Request, said: list[Said]) -> bool:
+    if instruction.kind not in ("open", "end") or not said:
+        return False
+    framing = said[0 if instruction.kind == "open" else -1].text(request)
+    return framing.startswith(FRAMES[instruction.argument])
 
 
-@given(request=REQUEST, phrasing=PHRASINGS, told=TOLD)
-def test_equals_the_naive_count(request: Request, phrasing: int, told: list[Told]) -> None:
-    quality = gold_quality(write_request(request, phrasing), text_of(told, request.entity))
-    assert quality == pytest.approx(naive_quality(request, told))
+@given(asked=ASKED, said=SAID, unfinished=st.sampled_from(["", "", "its color", "hope this", "red"]))
+def test_equals_the_naive_count(asked: Asked, said: list[Said], unfinished: str) -> None:
+    said = asked_for(asked.meaning, said)
+    quality = gold_quality(asked.text, text_of(asked.meaning, said, unfinished), asked.history)
+    assert quality == pytest.approx(naive_quality(asked.meaning, said, unfinished))
 
 
-@given(request=REQUEST, answer=st.text())
-def test_lies_between_0_and_1_for_any_text(request: Request, answer: str) -> None:
-    assert 0 <= gold_quality(write_request(request, 0), answer) <= 1
+@given(asked=instructed(), said=SAID, frame=st.sampled_from(range(4)))
+def test_equals_the_naive_count_in_a_frame(asked: Asked, said: list[Said], frame: int) -> None:
+    filler = Said(0, "color", "right", "house", frame)
+    said = [filler, *asked_for(asked.meaning, said), filler]
+    quality = gold_quality(asked.text, text_of(asked.meaning, said))
+    assert quality == pytest.approx(naive_quality(asked.meaning, said, ""))
 
 
-@given(request=REQUEST, told=TOLD)
-def test_lies_between_0_and_1(request: Request, told: list[Told]) -> None:
-    assert 0 <= gold_quality(write_request(request, 0), text_of(told, request.entity)) <= 1
+@given(asked=ASKED, answer=st.text())
+def test_lies_between_0_and_1_for_any_text(asked: Asked, answer: str) -> None:
+    assert 0 <= gold_quality(asked.text, answer, asked.history) <= 1
 
 
-@given(request=REQUEST, style=STYLE_NAMES)
-def test_all_asked_facts_and_nothing_else_is_perfect(request: Request, style: str) -> None:
-    answer = write_answer(request.entity, true_statements(request), style)
-    assert gold_quality(write_request(request, 0), answer) == 1
-    assert gold_quality(write_request(request, 0), "") == 0
+@given(asked=st.one_of(plain(), follow_up()), style=STYLE_NAMES, rng=...)
+def test_all_asked_claims_and_nothing_else_are_perfect_in_any_order(asked: Asked, style: str, rng: Random) -> None:
+    request = asked.meaning
+    claims = rng.sample(request.claims, len(request.claims))
+    answer = write_answer(claims, style, request.entity)
+    assert gold_quality(asked.text, answer, asked.history) == pytest.approx(
+        1 - 0.5 * (1 - instructions_followed(request, answer))
+    )
+    assert gold_quality(asked.text, "", asked.history) == 0
 
 
-@given(request=REQUEST, told=TOLD, fillers=st.lists(FILLER, max_size=5), seed=st.integers(0, 1000))
-def test_filler_never_changes_it(request: Request, told: list[Told], fillers: list[str], seed: int) -> None:
-    asked, plain = write_request(request, 0), text_of(told, request.entity)
-    lines, rng = clauses(plain), Random(seed)
+@given(asked=plain(), said=SAID, fillers=st.lists(FILLER, min_size=1, max_size=5), rng=...)
+def test_filler_costs_the_same_wherever_it_stands(
+    asked: Asked, said: list[Said], fillers: list[str], rng: Random
+) -> None:
+    lines = [each.text(asked.meaning) for each in said]
+    behind = gold_quality(asked.text, " ".join([*lines, *fillers]))
     for filler in fillers:
         lines.insert(rng.randrange(len(lines) + 1), filler)
-    assert gold_quality(asked, " ".join(lines)) == gold_quality(asked, plain)
+    assert gold_quality(asked.text, " ".join(lines)) == pytest.approx(behind)
 
 
-@given(request=REQUEST, told=TOLD, rng=...)
-def test_the_order_of_clauses_does_not_matter_without_repeats(request: Request, told: list[Told], rng: Random) -> None:
-    asked = write_request(request, 0)
-    told = list({clause.aspect: clause for clause in told}.values())
-    shuffled = rng.sample(told, len(told))
-    assert gold_quality(asked, text_of(shuffled, request.entity)) == gold_quality(asked, text_of(told, request.entity))
-
-
-@given(request=REQUEST)
-def test_no_function_of_length(request: Request) -> None:
-    asked, true = write_request(request, 0), true_statements(request)
-    by_style = [write_answer(request.entity, true, style) for style in STYLES]
-    assert {gold_quality(asked, answer) for answer in by_style} == {1.0}
-    assert len({len(answer.split()) for answer in by_style}) > 1
-    wrong = [(aspect, false_value(request.entity, aspect, "x")) for aspect in request.aspects]
-    mistaken = write_answer(request.entity, wrong, "house")
-    assert len(mistaken.split()) == len(write_answer(request.entity, true, "house").split())
-    assert gold_quality(asked, mistaken) == 0
+def test_no_function_of_length_unless_asked_to_be_brief() -> None:
+    topic = Topic(FIRST, ("color", "size", "taste"))
+    by_style = {style: write_answer(truth(topic), style, FIRST) for style in STYLES}
+    assert {gold_quality(write_question(topic, 0), answer) for answer in by_style.values()} == {1.0}
+    text = write_answer(truth(topic), "scholar", FIRST)
+    summary = f"text : {text} task : summarise {FIRST} ."
+    qualities = {style: gold_quality(summary, answer) for style, answer in by_style.items()}
+    assert qualities["note"] == 1
+    assert qualities == pytest.approx(
+        {style: 1 - 0.15 * (len(answer.split()) / 9 - 1) for style, answer in by_style.items()}
+    )
 
 
 def test_each_fault_has_its_cost() -> None:
-    request = Request(entities()[0], ("color", "size", "taste", "shape"))
-    asked, true = write_request(request, 0), true_statements(request)
-    wrong = ("color", false_value(request.entity, "color", "x"))
-    unasked = ("owner", true_value(request.entity, "owner"))
+    topic = Topic(FIRST, ("color", "size", "taste", "shape"))
+    asked, true = write_question(topic, 0), truth(topic)
+    wrong = Claim(FIRST, "color", false_value(FIRST, "color", "x"))
+    unasked = Claim(FIRST, "owner", true_value(FIRST, "owner"))
 
-    def quality(statements: list[tuple[str, str]]) -> float:
-        return gold_quality(asked, write_answer(request.entity, statements, "house"))
+    def quality(claims: list[Claim], more: str = "") -> float:
+        return gold_quality(asked, f"{write_answer(claims, 'house', FIRST)} {more}")
 
     assert quality(true[1:]) == pytest.approx(3 / 4)
     assert quality([wrong, *true[1:]]) == pytest.approx((3 - 0.5) / 4)
     assert quality([*true, true[0]]) == pytest.approx((4 - 0.25) / 4)
     assert quality([*true, wrong]) == pytest.approx((4 - 0.25) / 4)  # a further one about an aspect: repeated
     assert quality([*true, unasked]) == pytest.approx((4 - 0.25) / 4)
+    assert quality(true, "hope this helps .") == pytest.approx((4 - 0.03) / 4)
+    assert quality(true, "hope this") == pytest.approx((4 - 0.25) / 4)
+    assert quality(true[1:], "its color") == pytest.approx((3 - 0.25) / 4)  # not finished, so not stated
+    assert quality(true[1:], "its color is zero .") == pytest.approx((3 - 0.5) / 4)
     assert quality([wrong, true[0]]) == 0
-    elsewhere = write_answer(entities()[1], [true[0]], "clerk")  # as told, but of another entity
-    assert gold_quality(asked, f"{elsewhere} {write_answer(request.entity, true[1:], 'clerk')}") == pytest.approx(
-        (3 - 0.5) / 4
-    )
+
+
+def test_what_is_told_of_another_entity_is_what_nobody_asked_for() -> None:
+    topic = Topic(FIRST, ("color", "size"))
+    other = believed(SECOND, [("color", True)])
+    answer = write_answer([*other, *truth(topic)], "house", FIRST)
+    assert gold_quality(write_question(topic, 0), answer) == pytest.approx((2 - 0.25) / 2)
+
+
+def test_a_comparison_wants_both_entities_and_knows_which_is_which() -> None:
+    first = write_question(Topic(FIRST, ("color", "size")), 0)
+    asked = f"compare it with {SECOND} by color ."
+    [one, other] = read_request(asked, (first,)).claims
+    assert (one.entity, other.entity) == (FIRST, SECOND)
+    assert gold_quality(asked, write_answer([one, other], "house", FIRST), (first,)) == 1
+    assert gold_quality(asked, write_answer([other], "house", FIRST), (first,)) == 0.5
+    swapped = [one._replace(entity=SECOND), other._replace(entity=FIRST)]
+    assert one.value != other.value
+    assert gold_quality(asked, write_answer(swapped, "scholar", FIRST), (first,)) == 0
+
+
+def test_after_a_correction_what_was_told_is_right_and_the_truth_is_not() -> None:
+    topic = Topic(FIRST, ("color", "size"))
+    wrong = false_value(FIRST, "color", "x")
+    history = (write_question(topic, 0),)
+    asked = f"no , its color is {wrong} . answer again ."
+    true = truth(topic)
+    corrected = [true[0]._replace(value=wrong), true[1]]
+    assert gold_quality(asked, write_answer(corrected, "house", FIRST), history) == 1
+    assert gold_quality(asked, write_answer(true, "house", FIRST), history) == pytest.approx((1 - 0.5) / 2)
+
+
+def test_half_of_the_quality_is_for_following_instructions() -> None:
+    topic = Topic(FIRST, ("color", "size"))
+    asked = f"{write_question(topic, 0)} start with the size . write notes ."
+    first, second = truth(topic)
+
+    def quality(claims: list[Claim], style: str) -> float:
+        return gold_quality(asked, " ".join(write_clauses(claims, style, FIRST)))
+
+    assert quality([second, first], "note") == 1
+    assert quality([first, second], "note") == 0.75
+    assert quality([second, first], "house") == 0.75
+    assert quality([first, second], "house") == 0.5
+
+
+def test_more_statements_than_demanded_earn_nothing() -> None:
+    topic = Topic(FIRST, ("color", "size", "taste"))
+    asked = f"{write_question(topic, 0)} give two statements ."
+    true = truth(topic)
+    assert gold_quality(asked, write_answer(true[:2], "house", FIRST)) == 1
+    assert gold_quality(asked, write_answer(true[:1], "house", FIRST)) == 0.5 * 0.5
+    assert gold_quality(asked, write_answer(true, "house", FIRST)) == 0.5
+
+
+def test_a_frame_that_is_demanded_is_no_filler_and_any_other_is() -> None:
+    topic = Topic(FIRST, ("color",))
+    asked = f"{write_question(topic, 0)} end with a wish ."
+    answer = write_answer(truth(topic), "house", FIRST)
+    assert gold_quality(asked, f"{answer} hope this helps .") == 1
+    assert gold_quality(asked, f"hope this helps . {answer} hope this helps .") == pytest.approx(0.97)
+    assert gold_quality(asked, f"hope this helps . {answer}") == pytest.approx(0.97 * 0.5)
+
+
+def test_what_is_no_request_has_no_quality() -> None:
+    with pytest.raises(ValueError, match="not a request of the mini world"):
+        gold_quality("hope this helps .", "its color is red .")

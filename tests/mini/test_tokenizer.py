@@ -1,15 +1,21 @@
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
-from harness.mini.language import vocabulary
-from harness.mini.pretrain import FAMILIES, draw_texts
+from harness.mini.pretrain import FAMILIES
+from harness.mini.pretraining_texts import draw_texts
+from harness.mini.questions import FAMILIES as QUESTION_FAMILIES
+from harness.mini.questions import questions
 from harness.mini.roles import ROLES, read_role
 from harness.mini.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, build_tokenizer
-from harness.recipes.loading import load_recipe
+from harness.mini.vocabulary import vocabulary
 from harness.records import Response
 from harness.steps.respond import render
+
+PAPERS = Path(__file__).parents[2] / "configs" / "papers"
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +26,16 @@ def tokenizer() -> Any:
 def texts_of_all_roles() -> list[str]:
     texts = []
     for role in ROLES:
-        for row in read_role(role, 300):
+        for row in read_role(role, 160):
             answers = [row.text] if isinstance(row, Response) else [row.chosen, row.rejected]
-            texts += [row.prompt.text, *answers]
+            texts += [*(turn.content for turn in row.prompt.history), row.prompt.text, *answers]
     return texts
+
+
+def test_a_word_stands_in_the_vocabulary_once() -> None:
+    words = vocabulary()
+    assert words == sorted(set(words))
+    assert not any(set(" {}") & set(word) for word in words)
 
 
 def test_a_word_is_a_token_and_back(tokenizer: Any) -> None:
@@ -47,9 +59,17 @@ def test_no_role_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any) -> No
     assert tokenizer.batch_decode(ids[:200]) == texts[:200]
 
 
-def test_no_refine_prompt_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any) -> None:
-    prompts = load_recipe("mini").prompt_set().methods
-    drafts, references = read_role("demonstrations", 100), read_role("improver_data", 100)
+def test_no_question_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any) -> None:
+    asked = [question for family in QUESTION_FAMILIES for question in questions(family, "test", 60)]
+    texts = [" ".join((question.prompt, *question.choices, question.answer)) for question in asked]
+    assert not any(tokenizer.unk_token_id in row for row in tokenizer(texts)["input_ids"])
+
+
+@pytest.mark.parametrize("path", sorted(PAPERS.glob("*/prompts/mini.yaml")), ids=lambda path: path.parts[-3])
+def test_no_prompt_of_a_method_uses_a_word_that_is_not_in_the_vocabulary(tokenizer: Any, path: Path) -> None:
+    prompts = yaml.safe_load(path.read_text(encoding="utf-8"))["methods"]
+    drafts, references = read_role("demonstrations", 50), read_role("improver_data", 50)
+    assert prompts
     for template in prompts.values():
         for draft, reference in zip(drafts, references, strict=True):
             assert isinstance(draft, Response) and isinstance(reference, Response)

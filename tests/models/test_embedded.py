@@ -8,6 +8,7 @@ from harness.mini.roles import read_role
 from harness.models.embedded import EmbeddedTeacher
 from harness.models.generator import Sampling
 from harness.recipes.loading import load_recipe
+from harness.records import Message
 from tests.training.naive import alone
 
 SAMPLING = Sampling(0.7, 0.9, 80)
@@ -26,6 +27,15 @@ def test_the_teacher_answers_each_message_with_its_own_seed() -> None:
     assert {(one.finish_reason, one.token_ids) for one in done} == {("stop", ())}
     assert EmbeddedTeacher().complete(asked[::-1], SAMPLING, seeds[::-1]) == done[::-1]
     assert EmbeddedTeacher().complete(asked, SAMPLING, range(20, 40)) != done
+
+
+def test_the_teacher_answers_a_second_turn_after_the_users_first() -> None:
+    rows = [row.prompt for row in read_role("two_turn_questions", 20)]
+    talks = [[*prompt.history, Message("user", prompt.text)] for prompt in rows]
+    done = EmbeddedTeacher().complete(talks, SAMPLING, range(20))
+    assert [one.text for one in done] == [
+        teacher.reply(prompt.text, Random(seed), prompt.requests_before) for seed, prompt in enumerate(rows)
+    ]
 
 
 def test_sampling_settings_do_not_touch_the_teacher() -> None:

@@ -222,7 +222,7 @@ def test_rows_longer_than_the_models_context_fail(make_context: MakeContext, bro
     folder = broken_model(config={"max_position_embeddings": 200})
     found = by_name(token_checks(make_context(base_models=llama_in(folder))))["context of llama"]
     assert found.state == "failure"
-    assert "max_length 256 is more than the 200 tokens that llama holds; set max_length to 200 or less" in found.detail
+    assert "max_length 320 is more than the 200 tokens that llama holds; set max_length to 200 or less" in found.detail
 
 
 def test_a_template_that_writes_the_date_is_warned_of(

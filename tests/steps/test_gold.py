@@ -24,6 +24,16 @@ def test_responses_are_measured_by_the_worlds_truth(store: Store) -> None:
     assert counts["mean_quality"] == pytest.approx(fmean(quality_of(row.prompt.text, row.text) for row in rows))
 
 
+@pytest.mark.parametrize("role", ["two_turn_questions", "instructions", "summaries_distant"])
+def test_second_turns_instructions_and_summaries_are_measured_too(store: Store, role: str) -> None:
+    artifact = made(store, response_gold_quality(responses=data(f"mini:{role}", 20), world=world_digest()))
+    rows = [row for row in read_role(role, 20) if isinstance(row, Response)]
+    assert [row.quality for row in artifact.rows(GoldQuality)] == [
+        quality_of(row.prompt.text, row.text, row.prompt.requests_before) for row in rows
+    ]
+    assert store.record(artifact)["counts"]["mean_quality"] > 0.3
+
+
 def test_an_output_judged_in_two_orders_counts_once(store: Store) -> None:
     judgments = judge_pairs(
         judge=judge("mini:judge"),
