@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from harness.mini.instructions import draw_instructions, obey
 from harness.mini.language import FILLERS, STYLES, write_answer, write_clause, write_clauses, write_filler
-from harness.mini.questions import FAMILIES, is_drilled, question_for
+from harness.mini.questions import completion, counting, fact_from_text, is_drilled, name_of_two, question_for
 from harness.mini.requests import (
     EXAMPLE,
     QUESTIONS,
@@ -72,7 +72,7 @@ def draw_question(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretraini
     if rng.random() < 0.5:
         question = question_for(rng, *_draw_drilled_fact(rng, family))
     else:
-        question = FAMILIES[rng.choice(("facts_from_text", "which_of_two", "counting", "completion"))](rng, "")
+        question = rng.choice((fact_from_text, name_of_two, counting, completion))(rng)
     return PretrainingText(question.prompt, f"{question.answer} <|end|>")
 
 
