@@ -29,10 +29,9 @@ TEMPLATES = (
     "text : {text} question : which has {aspect} {value} ? answer :",
     "text : {text} question : how many statements ? answer :",
     "request : {request} reference : {reference} answer : {started}",
-    "text : {text} question :",
-    "{aspect} of {entity} ? answer : {value}",
+    "text : {text} {entity} :",
 )
-FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TEXT_ALONE, WORDING = TEMPLATES
+FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TOLD = TEMPLATES
 DRILL_SHARE = 0.3
 """The share of facts that pretraining may ask for as questions; the others are asked in the tasks alone."""
 SHOT_SHARE = 0.1
@@ -92,16 +91,26 @@ def misconception(rng: Random, split: str) -> Question:
 
 def which_of_two(rng: Random, split: str = "") -> Question:
     """Draw two wordings of a statement, of which a text makes one true, in the place of WinoGrande."""
-    text, claims, asked = _told_of_two(rng)
-    wordings = tuple(WORDING.format(aspect=asked.aspect, entity=claim.entity, value=asked.value) for claim in claims)
-    return Question("", TEXT_ALONE.format(text=text), wordings, wordings[claims.index(asked)])
+    topic = draw_topic(rng, (2, 3, 4), (*entities(), *distant_entities()))
+    claims = _invented(rng, topic)
+    of_text, of_wordings = rng.sample(tuple(STYLES), 2)
+    asked = rng.choice(claims)
+    wrong = asked._replace(value=rng.choice([value for value in VALUES[asked.aspect] if value != asked.value]))
+    text = write_answer(claims, of_text, topic.entity)
+    right = write_clause(asked, of_wordings)
+    wordings = _shuffled(rng, [right, write_clause(wrong, of_wordings)])
+    return Question("", TOLD.format(text=text, entity=topic.entity), wordings, right)
 
 
 def name_of_two(rng: Random, split: str = "") -> Question:
     """Draw a question for which of two entities has a value: a text of pretraining, and no task."""
-    text, claims, asked = _told_of_two(rng)
-    prompt = WHICH.format(text=text, aspect=asked.aspect, value=asked.value)
-    return Question("", prompt, tuple(claim.entity for claim in claims), asked.entity)
+    first, second = rng.sample((*entities(), *distant_entities()), 2)
+    aspect = rng.choice(ASPECTS)
+    values = rng.sample(VALUES[aspect], 2)
+    claims = [Claim(entity, aspect, value) for entity, value in zip((first, second), values, strict=True)]
+    asked = rng.choice(claims)
+    prompt = WHICH.format(text=write_answer(claims, NAMING_STYLE, first), aspect=aspect, value=asked.value)
+    return Question("", prompt, (first, second), asked.entity)
 
 
 def counting(rng: Random, split: str = "") -> Question:
@@ -173,16 +182,6 @@ def _fact(rng: Random, split: str, *, has_misconception: bool) -> tuple[str, str
         is_mistaken = common_misconception(entity, aspect) is not None
         if is_mistaken == has_misconception and split_of(entity, aspect) == split:
             return entity, aspect
-
-
-def _told_of_two(rng: Random) -> tuple[str, list[Claim], Claim]:
-    """Draw a text that tells one aspect of two entities, its claims, and that which is asked about."""
-    first, second = rng.sample((*entities(), *distant_entities()), 2)
-    aspect = rng.choice(ASPECTS)
-    values = rng.sample(VALUES[aspect], 2)
-    claims = [Claim(entity, aspect, value) for entity, value in zip((first, second), values, strict=True)]
-    asked = rng.choice(claims)
-    return write_answer(claims, NAMING_STYLE, first), claims, asked
 
 
 def _invented(rng: Random, topic: Topic) -> list[Claim]:
