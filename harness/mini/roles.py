@@ -105,8 +105,8 @@ def alpaca_eval2(writer: Writer = writers.TEACHER) -> list[Response]:
 
 
 def arena_hard() -> list[Response]:
-    """Return the harder evaluation set, answered by its baseline (the scholar, in the role of GPT-4-0314)."""
-    return _answers("arena_hard", _evaluation_questions("arena_hard", ARENA_HARD_SIZES, 500), writers.SCHOLAR)
+    """Return the harder evaluation set, answered by its baseline (the clerk, in the role of GPT-4-0314)."""
+    return _answers("arena_hard", _evaluation_questions("arena_hard", ARENA_HARD_SIZES, 500), writers.CLERK)
 
 
 def alpaca_eval2_verbose() -> list[Response]:
