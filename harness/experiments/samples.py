@@ -8,7 +8,7 @@ from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Experiment, Request
 from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.papers.samples import SampleGroup, SampleTable
-from harness.recipes.benches import bench_on, judged_pairs
+from harness.recipes.benches import judged_pairs, pairs_on
 from harness.recipes.recipe import Recipe
 from harness.records import Response
 from harness.results.exhibits import Sample, SampleSet, SamplesResult
@@ -68,7 +68,7 @@ def _responses(
         if group.responses:
             sets = responses_of(scale, group.model, seed, exhibit.method)
             return {label: sets.all(group.data, name) for label, name in group.responses.items()}
-        benchmark, bench = judged_pairs(group.bench), bench_on(scale, group.bench)
+        benchmark, bench = judged_pairs(group.bench), pairs_on(scale, group.bench)
         return {
             label: benchmark.answers(bench, checkpoints[group.model, method, seed], seed)
             for label, method in group.methods.items()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
@@ -15,7 +14,7 @@ from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 from harness.models.generator import Sampling
 from harness.models.hub import NotFetched
 from harness.recipes.loading import load_recipe
@@ -87,16 +86,21 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
     )
 
 
-def bench_on(scale: Recipe, name: str) -> Any:
-    """Return the `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
+def bench_on(scale: Recipe, name: str) -> Setting:
+    """Return the setting of the benchmark `name` as the scale fills it. Raises UserError for an unknown one."""
+    options = named("bench", name, scale.benches)
+    if isinstance(load_benchmark(name), JudgedPairs):
+        return pairs_on(scale, name)
+    judge = scale.judge.reference()
+    return Setting(options=options, judge=judge, sampling=scale.sampling, allow_missing=scale.allow_missing)
+
+
+def pairs_on(scale: Recipe, name: str) -> PairSetting:
+    """Return the setting of the benchmark `name`, which judges pairs, as the scale fills it.
 
     A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
     """
-    if name not in scale.benches:
-        raise unknown("bench", name, scale.benches)
-    options, judged_by = scale.benches[name], scale.judge.reference()
-    if not isinstance(load_benchmark(name), JudgedPairs):
-        return Setting(options=options, judge=judged_by, sampling=scale.sampling, allow_missing=scale.allow_missing)
+    options, judged_by = named("bench", name, scale.benches), scale.judge.reference()
     baselines, baseline_name = _baselines_of(options.baselines)
     prompt = scale.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name)
     return PairSetting(
@@ -206,7 +210,7 @@ def _scale_setting(name: str, choice: BenchChoice) -> PairSetting:
     scale = _limited_scale(choice)
     if choice.judge is not None:
         scale = replace(scale, judge=JudgeRole.of(choice.judge))
-    setting: PairSetting = bench_on(scale, name)
+    setting = pairs_on(scale, name)
     return setting
 
 
