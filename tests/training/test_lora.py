@@ -140,6 +140,13 @@ def test_modules_that_the_model_lacks_are_one_line(base: Path, tmp_path: Path) -
     assert "\n" not in str(raised.value)
 
 
+def test_adapters_on_the_output_layer_are_refused_on_pairs(base: Path, tmp_path: Path) -> None:
+    on_it = replace(SETTINGS, lora=replace(LORA, target_modules=("q_proj", "lm_head")))
+    with pytest.raises(UserError, match=r"the output layer cannot have adapters; take lm_head out of target_modules"):
+        train(base, tmp_path, on_it)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
