@@ -58,9 +58,9 @@ def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
         return DataRole(f"{DATA}@{COMMIT}", SIZES[name], name, "pairs" if name == "preference_data" else "responses")
 
     def load_hub_recipe(name: str, **options: Any) -> Recipe:
-        scale = load(name)
+        recipe = load(name)
         return replace(
-            scale,
+            recipe,
             base_models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
             data={name: role(name) for name in TRAINING},
             benches={bench: load_benchmark(bench).Options(baselines=role(bench)) for bench in BENCHES},

@@ -34,7 +34,7 @@ class SettingsExperiment(Experiment):
 def settings(exhibit: SettingsTable, request: Request) -> SettingsExperiment:
     """Return the table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
-    benches = {name: (judged_pairs(name), pairs_on(request.scale, name)) for name in names}
+    benches = {name: (judged_pairs(name), pairs_on(request.recipe, name)) for name in names}
     fingerprints = {name: benchmark.fingerprint(bench) for name, (benchmark, bench) in benches.items()}
     return SettingsExperiment(exhibit=exhibit, fingerprints=fingerprints, benches=benches)
 

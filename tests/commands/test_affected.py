@@ -291,9 +291,9 @@ SMALL = {**SIZES, "demonstrations": 32, "preference_data": 64, "alpaca_eval2": 1
 
 def load_small_recipe(name: str, **_: Any) -> Recipe:
     """A tiny scale on which a preference stage has a second step: the first has a learning rate of 0."""
-    scale = load_recipe(name)
-    sampling = replace(scale.sampling, max_new_tokens=24)
-    return replace(scale, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
+    recipe = load_recipe(name)
+    sampling = replace(recipe.sampling, max_new_tokens=24)
+    return replace(recipe, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
 
 
 @dataclass(frozen=True)

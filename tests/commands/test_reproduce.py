@@ -516,8 +516,8 @@ def test_answers_of_other_code_are_named_and_made_again_on_demand(copied: Run) -
 
 
 def test_the_selection_of_models_methods_and_seeds_is_the_experiment() -> None:
-    scale = load_tiny_recipe("mini")
-    [whole] = build_experiments("table3", Request(scale, (0, 1), models=("qwen", "llama")))
+    recipe = load_tiny_recipe("mini")
+    [whole] = build_experiments("table3", Request(recipe, (0, 1), models=("qwen", "llama")))
     assert isinstance(whole, ScoresExperiment)
     assert set(whole.models) == {"qwen", "llama"}
     assert set(whole.methods) >= {"sft", "dpo", "spin", "sgpo-unshared", "sgpo-teacher-only", "sgpo", "improver"}

@@ -32,7 +32,7 @@ BENCHES = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Experiment, Any]]:
     store = Store(tmp_path_factory.mktemp("run") / "store")
-    asked = replace(request(), scale=replace(SCALE, benches=BENCHES))
+    asked = replace(request(), recipe=replace(SCALE, benches=BENCHES))
     made = scores(score_table(*COLUMNS), asked)
     run(made.targets(), store, jobs=1)
     yield store, made, made.result(store)
