@@ -29,6 +29,8 @@ from tests.chat_server import ChatServer, Faults, hashed_answer
 from tests.command import Harness
 from tests.commands.test_small_data import write_folder
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 DEAD = "http://127.0.0.1:9/v1"
 LIMIT = 4
 

@@ -368,7 +368,9 @@ import sys
 from pathlib import Path
 from harness.commands import affected
 from harness.run import options
+from tests.command import use_one_worker
 from tests.commands.test_affected import load_small_recipe
+use_one_worker()
 options.load_recipe = load_small_recipe
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """
