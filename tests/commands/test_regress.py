@@ -394,11 +394,11 @@ def _mean_points(rows: list[Judgment]) -> list[float]:
 
 def test_a_bench_of_a_package_that_is_missing_names_the_package(runs: Runs, regress: Regress) -> None:
     baseline, candidate = runs("baseline"), runs("candidate")
-    for run, outside in ((baseline, {}), (candidate, {"bench brevity": {"package": "toy-paper", "version": "1.0"}})):
+    for run, outside in ((baseline, {}), (candidate, {"bench mine": {"package": "my-package", "version": "1.0"}})):
         manifest = json.loads((run / "manifest.json").read_text())
         manifest["provenance"]["outside"] = outside
         (run / "manifest.json").write_text(json.dumps(manifest))
-    said = f"{candidate}: its bench 'brevity' is of the package toy-paper 1.0, which is not installed"
+    said = f"{candidate}: its bench 'mine' is of the package my-package 1.0, which is not installed"
     assert_refused(regress(baseline, candidate), re.escape(said))
 
 
