@@ -89,8 +89,10 @@ class SequenceScorer:
     def __init__(self, model: Any, *, by_blocks: bool = False) -> None:
         """Take a model that attends `by_blocks` where `use_tree_attention` says so, else by a dense mask.
 
-        Raises UserError for one that does not end in a linear layer, or does not attend as our masks say.
+        Raises UserError for one that does not end in a linear layer without adapters, or does not attend as our masks
+        say.
         """
+        _require_plain_head(model)
         if obstacle := _obstacle(model):
             raise UserError(f"cannot train {type(model).__name__} on pairs: {obstacle}; choose another base model")
         head = model.get_output_embeddings()
@@ -128,6 +130,17 @@ class SequenceScorer:
             return logits
         hidden, self._hidden = self._hidden, logits  # no longer kept than needed
         return target_log_probabilities(hidden, head.weight, head.bias, self._scored.targets)
+
+
+def _require_plain_head(model: Any) -> None:
+    """Raise UserError where the model's output layer has adapters: what is scored would leave them out."""
+    head = model.get_output_embeddings()
+    if hasattr(head, "base_layer"):  # as peft wraps a layer
+        name = next(name.rpartition(".")[2] for name, module in model.named_modules() if module is head)
+        raise UserError(
+            f"lora: on pairs the output layer cannot have adapters; take {name} out of target_modules, or leave"
+            " target_modules out for those of the architecture"
+        )
 
 
 def _obstacle(model: Any) -> str | None:
