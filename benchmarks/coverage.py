@@ -107,7 +107,7 @@ def main() -> None:
         for title, cases, look in (
             ("Ours: prompts resampled, fits repeated", populations.OURS, (90, "#0072B2", "o")),
             ("Ours, over three training seeds", populations.TRAINING_SEEDS, (90, "#009E73", "D")),
-            ("Ours, the difference of two methods over training seeds", populations.DIFFERENCES, (90, "#CC79A7", "^")),
+            ("Ours, the difference of two methods", populations.DIFFERENCES, (90, "#CC79A7", "^")),
             ("The peers' errors of the same scores", populations.PEERS, (0, "#D55E00", "s")),
         )
     ]
