@@ -69,7 +69,7 @@ def build_manifest(
         teacher=recipe.models.get("teacher", ""),
         provenance={
             **provenance(),
-            **({"embedded world": world_name()} if scale.truth_is_known else {}),
+            **({"embedded world": world_name()} if recipe.truth_is_known else {}),
             "artifact_commits": _commits(record for _, record in made),
             "outside": packages_used(),
         },
