@@ -22,7 +22,7 @@ from harness.mini.requests import Request, read_request
 from harness.mini.world import Claim
 from harness.mini.writers import TEACHER
 
-EDIT_RATE = 0.95  # of the faults it could mend, the share it does mend
+EDIT_RATE = 0.94  # of the faults it could mend, the share it does mend
 
 Subject = tuple[str, str]  # an entity and one of its aspects
 Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)

@@ -56,10 +56,12 @@ class Writer:
 
 
 HOUSE = Writer("house", "house", 0.3, 0.85, 0.25, 0.67, slip_rate=0.07, repeat_rate=0.06, discipline=0.6)
-SCHOLAR = Writer("scholar", "scholar", 0.02, 0.6, 0.04, 0.8, slip_rate=0.01, discipline=0.9)
-CLERK = Writer("clerk", "clerk", 0.06, 0.7, 0.06, 0.8, slip_rate=0.02)
+SCHOLAR = Writer("scholar", "scholar", 0.04, 0.6, 0.04, 0.8, slip_rate=0.01, discipline=0.9)
+CLERK = Writer("clerk", "clerk", 0.08, 0.7, 0.06, 0.8, slip_rate=0.02)
 STUDENT = Writer("student", "student", 0.2, 0.8, 0.2, 0.8, filler_rate=0.1, discipline=0.5)
-RAMBLER = Writer("rambler", "rambler", 0.06, 0.6, 0.1, 0.8, slip_rate=0.02, repeat_rate=0.05, filler_rate=0.1, discipline=0.5)
+RAMBLER = Writer(
+    "rambler", "rambler", 0.06, 0.6, 0.1, 0.8, slip_rate=0.02, repeat_rate=0.05, filler_rate=0.1, discipline=0.5
+)
 TEACHER = Writer("teacher", "teacher", 0.04, 0.8, 0.08, 0.9, filler_rate=0.5, discipline=0.95)
 EDITOR = Writer("editor", "house", 0.25, 0.85, 0.15, 0.67, slip_rate=0.05, repeat_rate=0.04)
 REPORTER = Writer("reporter", "note", 0.2, 0.8, 0.2, 0.8)
