@@ -159,7 +159,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_a_user_error(copy: Path)
     _, tokenizer = load_checkpoint(copy)
     tokenizer.add_tokens(["unheard"])
     tokenizer.save_pretrained(copy)
-    with pytest.raises(UserError, match="has 246 tokens, and the model only 245"):
+    with pytest.raises(UserError, match="has 301 tokens, and the model only 300"):
         load_checkpoint(copy)
 
 

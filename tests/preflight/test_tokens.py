@@ -197,7 +197,7 @@ def test_a_sample_is_spread_over_the_rows() -> None:
         ({"template": ""}, "no chat template: name one as chat_template of base_models.llama"),
         ({"tokenizer": {"eos_token": None}}, "no closing token (EOS): name one as closing_token of base_models.llama"),
         ({"template": "{{ raise_exception('not like this') }}"}, "not like this"),
-        ({"config": {"vocab_size": 100}}, "245 tokens, and the model knows 100: take its own tokenizer"),
+        ({"config": {"vocab_size": 100}}, "300 tokens, and the model knows 100: take its own tokenizer"),
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_fails_and_ends_the_models_checks(

@@ -51,7 +51,7 @@ def test_the_end_that_a_cut_off_response_does_not_have_is_not_scored(store: Stor
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
-@pytest.mark.parametrize("logits_at_once", [hf.LOGITS_AT_ONCE, 100 * 245], ids=["whole", "split"])
+@pytest.mark.parametrize("logits_at_once", [hf.LOGITS_AT_ONCE, 100 * 300], ids=["whole", "split"])
 def test_long_short_and_empty_responses_equal_the_naive_loop(
     store: Store, monkeypatch: pytest.MonkeyPatch, family: str, logits_at_once: int
 ) -> None:
