@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-KEPT = 1024
+MAX_RESULTS = 1024
 """The most results of a function that are kept, of which the oldest goes first."""
 
 
@@ -26,7 +26,7 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
         key = sha256(pickle.dumps((args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)).digest()
         if key not in results:
             results[key] = function(*args, **kwargs)
-            if len(results) > KEPT:
+            if len(results) > MAX_RESULTS:
                 results.popitem(last=False)
         return results[key]
 

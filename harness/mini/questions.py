@@ -31,7 +31,7 @@ TEMPLATES = (
     "request : {request} reference : {reference} answer : {started}",
     "text : {text} {entity} :",
 )
-FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TOLD = TEMPLATES
+FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TEXT_AND_NAME = TEMPLATES
 DRILL_SHARE = 0.3
 """The share of facts that pretraining may ask for as questions; the others are asked in the tasks alone."""
 SHOT_SHARE = 0.1
@@ -99,7 +99,7 @@ def which_of_two(rng: Random, split: str = "") -> Question:
     text = write_answer(claims, of_text, topic.entity)
     right = write_clause(asked, of_wordings)
     wordings = _shuffled(rng, [right, write_clause(wrong, of_wordings)])
-    return Question("", TOLD.format(text=text, entity=topic.entity), wordings, right)
+    return Question("", TEXT_AND_NAME.format(text=text, entity=topic.entity), wordings, right)
 
 
 def name_of_two(rng: Random, split: str = "") -> Question:

@@ -4,7 +4,7 @@ It improves under the two constraints of the paper's section 3.1.1: it edits the
 edit may lift the draft above what the reference states.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from harness.mini.language import (
@@ -14,7 +14,6 @@ from harness.mini.language import (
     read_clause,
     read_fields,
     style_of,
-    write_answer,
     write_clause,
 )
 from harness.mini.quality import gold_quality
@@ -24,7 +23,7 @@ from harness.mini.writers import TEACHER
 
 EDIT_RATE = 0.94  # of the faults it could mend, the share it does mend
 
-Subject = tuple[str, str]  # an entity and one of its aspects
+Fact = tuple[str, str]  # an entity and one of its aspects
 Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)
 
 
@@ -42,10 +41,10 @@ def reply(message: str, rng: Random, history: Sequence[str] = ()) -> str:
 def improve(request: str, reference: str, draft: str, rng: Random) -> str:
     """Return the draft with some of its faults mended by the reference, in the draft's own style."""
     asked, written = read_request(request), clauses(draft)
-    told = _told(asked, reference)
-    edits = _possible_edits(asked, told, written)
+    stated = _stated(asked, reference)
+    edits = _possible_edits(asked, read_claims(_join(stated.values()), asked.entity), written)
     lines = written + [""] * len(edits)
-    ceiling = gold_quality(request, write_answer(told.values(), TEACHER.style, asked.entity))
+    ceiling = gold_quality(request, _join(stated.values()))
     for position, text in rng.sample(edits, len(edits)):
         previous, lines[position] = lines[position], text
         if rng.random() >= EDIT_RATE or gold_quality(request, _join(lines)) > ceiling:
@@ -53,19 +52,24 @@ def improve(request: str, reference: str, draft: str, rng: Random) -> str:
     return _join(lines)
 
 
-def _told(request: Request, reference: str) -> dict[Subject, Claim]:
-    """Return what the reference tells of what is asked, each once, without its filler."""
+def _stated(request: Request, reference: str) -> dict[Fact, str]:
+    """Return the reference's clauses by what they state of what is asked: the first of each, and no filler."""
     asked = {(claim.entity, claim.aspect) for claim in request.claims}
-    told = {claim[:2]: claim for claim in reversed(read_claims(reference, request.entity))}
-    return {subject: claim for subject, claim in told.items() if subject in asked}
+    stated: dict[Fact, str] = {}
+    for clause in clauses(reference):
+        for claim in read_claims(clause, request.entity):
+            if claim[:2] in asked:
+                stated.setdefault(claim[:2], clause)
+    return stated
 
 
-def _possible_edits(request: Request, told: dict[Subject, Claim], written: list[str]) -> list[Edit]:
+def _possible_edits(request: Request, stated: list[Claim], written: list[str]) -> list[Edit]:
     """List the edits: wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
+    told = {claim[:2]: claim for claim in stated}
     asked = [(claim.entity, claim.aspect) for claim in request.claims]
     style = next((style_of(clause) for clause in written if read_clause(clause)), TEACHER.style)
     edits: list[Edit] = []
-    seen: set[Subject] = set()
+    seen: set[Fact] = set()
     for position, clause in enumerate(written):
         statement = read_clause(clause)
         if statement is None:
@@ -84,5 +88,5 @@ def _written(claim: Claim, style: str, request: Request) -> str:
     return write_clause(claim, style if claim.entity == request.entity else naming(style))
 
 
-def _join(lines: list[str]) -> str:
+def _join(lines: Iterable[str]) -> str:
     return " ".join(line for line in lines if line)

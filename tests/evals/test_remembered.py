@@ -26,7 +26,7 @@ def test_a_result_is_known_by_the_content_of_its_arguments() -> None:
 
 
 def test_the_oldest_result_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evals.stats.remembered.KEPT", 2)
+    monkeypatch.setattr("evals.stats.remembered.MAX_RESULTS", 2)
     asked: list[int] = []
 
     @remembered

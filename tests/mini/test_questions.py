@@ -62,9 +62,9 @@ def naive_answer(family: str, question: Question) -> str:
     if family == "facts_from_text":
         [value] = {each.value for each in read_answer(text) if each.aspect == asked[0]}
         return str(value)
-    aspect, value = asked[2:4]
-    [entity] = {claim.entity for claim in read_claims(text, "") if (claim.aspect, claim.value) == (aspect, value)}
-    return entity
+    told = {(each.aspect, each.value) for each in read_answer(question.prompt.removeprefix("text :"))}
+    [right] = [choice for choice in question.choices if {(s.aspect, s.value) for s in read_answer(choice)} <= told]
+    return right
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -72,7 +72,7 @@ WRITER = {
     "summaries_test": "editor",
     "summaries_distant": "editor",
     "alpaca_eval2": "teacher",
-    "arena_hard": "scholar",
+    "arena_hard": "clerk",
     **{f"alpaca_eval2_{name}": name for name in ("house", "scholar", "clerk", "student", "rambler")},
     "alpaca_eval2_verbose": "teacher_verbose",
     "alpaca_eval2_concise": "teacher_concise",
@@ -316,7 +316,7 @@ def test_chosen_answers_are_better_than_rejected_ones_but_not_always(role: str) 
     gains = [quality(row.prompt, row.chosen) - quality(row.prompt, row.rejected) for row in pairs(role)]
     assert fmean(gains) > 0.1
     assert sum(gain > 0 for gain in gains) > 3 * sum(gain < 0 for gain in gains) > 0  # the judge errs
-    assert fmean(row.chosen == row.rejected for row in pairs(role)) < 0.02  # where instructions leave no other form
+    assert fmean(row.chosen == row.rejected for row in pairs(role)) < 0.03  # where instructions leave no other form
 
 
 @pytest.mark.parametrize(("manner", "least", "most"), [("verbose", 1.4, 2.5), ("concise", 0.3, 0.8)])
