@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.errors import UserError, unknown
+from harness.experiments.bandit import bandit
 from harness.experiments.histograms import histograms
 from harness.experiments.interface import Experiment, Request
 from harness.experiments.samples import samples
 from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
+from harness.papers.bandit import BanditFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibit, load_exhibits
@@ -25,6 +27,7 @@ BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     HistogramFigure: histograms,
     SettingsTable: settings,
     SampleTable: samples,
+    BanditFigure: bandit,
 }
 
 
@@ -58,6 +61,9 @@ def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyEx
 
 def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
     known = {model for exhibit in exhibits for model in exhibit.models} & set(request.scale.base_models)
+    if request.models and not any(exhibit.models for exhibit in exhibits):
+        names = ", ".join(exhibit.name for exhibit in exhibits)
+        raise UserError(f"--models selects base models, and {names} is on none; leave it out")
     for model in request.models:
         if model not in known and model not in request.scale.base_models:
             raise unknown("model", model, sorted(known))

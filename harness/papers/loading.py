@@ -92,6 +92,8 @@ def _check(exhibit: AnyExhibit) -> None:
         exhibit.paper.model(model)
     exhibit.check()
     for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
+        if exhibit.models and not comparison.models:
+            raise UserError(f"a comparison of {comparison.better!r} with {comparison.worse!r} needs models")
         exhibit.measure(comparison.bench, comparison.metric)
         exhibit.subject(comparison.better)
         exhibit.subject(comparison.worse)

@@ -99,6 +99,9 @@ def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[
 
 
 def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:
+    """Describe the scale's judge; none where all exhibits are such as have no roles."""
+    if all(experiment.exhibit.is_own_size for experiment in experiments):
+        return JudgeRecord(name="", fingerprint="")
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
     return JudgeRecord(
         name=scale.judge.model,
