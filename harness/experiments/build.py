@@ -37,11 +37,14 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     A selected method that no chosen table has becomes an added row of each score table.
     Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
     """
-    exhibits = _with_added_rows(_exhibits(find_exhibit(str(name))), request)
+    exhibits = _exhibits(find_exhibit(str(name)))
     if not exhibits:
         raise UserError(f"{name} is empty: its paper has no exhibits; write one to its folder exhibits")
     if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
         raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
+    if request.models and not any(exhibit.models for exhibit in exhibits):
+        raise UserError(f"--models selects base models, and {name} is on none; leave it out")
+    exhibits = _with_added_rows(exhibits, request)
     _require_known(exhibits, request)
     built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
@@ -61,9 +64,6 @@ def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyEx
 
 def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
     known = {model for exhibit in exhibits for model in exhibit.models} & set(request.scale.base_models)
-    if request.models and not any(exhibit.models for exhibit in exhibits):
-        names = ", ".join(exhibit.name for exhibit in exhibits)
-        raise UserError(f"--models selects base models, and {names} is on none; leave it out")
     for model in request.models:
         if model not in known and model not in request.scale.base_models:
             raise unknown("model", model, sorted(known))

@@ -43,6 +43,11 @@ def _in_words(training: BanditTraining) -> str:
     return f"{training.steps:,} steps of Adam at learning rate {training.learning_rate:g}, {batch}, from {start}"
 
 
+def _in_brief(training: BanditTraining) -> str:
+    batch = f"batches of {training.batch_size:,}" if training.batch_size else "all pairs"
+    return f"{training.steps:,} steps, rate {training.learning_rate:g}, {batch}, {training.start} start"
+
+
 def _figure(result: BanditResult) -> Figure:
     exhibit = result.exhibit
     panels = [
@@ -83,7 +88,7 @@ def _table(manifest: Manifest, result: BanditResult) -> Table:
             Column("method"),
             Column(""),
             *(Column(action, number=True) for action in exhibit.actions),
-            Column("most likely"),
+            Column("on top", tooltip="which action is the most likely one, and of how many data sets"),
         ),
         groups=tuple(
             Group(tuple(_rows(result, behavior.id)), heading=behavior.label) for behavior in exhibit.behaviors
@@ -129,11 +134,11 @@ def _other_trainings(manifest: Manifest, result: BanditResult) -> Table:
             Column("behavior"),
             Column("method"),
             *(Column(action, over=_SPREAD, number=True) for action in exhibit.actions),
-            Column("most likely"),
+            Column("on top", tooltip="which action is the most likely one, and of how many data sets"),
             Column("loss", number=True),
         ),
         groups=tuple(
-            Group(tuple(_other_rows(result, id)), heading=f"{label}: {_in_words(training)}")
+            Group(tuple(_other_rows(result, id)), heading=f"{label}: {_in_brief(training)}")
             for id, label, training in trainings
         ),
         name=f"{exhibit.name}-trainings",
