@@ -23,7 +23,7 @@ from harness.papers.bandit_solutions import (
     srpo_improvement,
     srpo_policy,
 )
-from harness.papers.checks.srpo import Bandit, Ratios, fitted_improvement, loss_15, loss_16, residual_4
+from harness.papers.checks.srpo import Bandit, Ratios, fitted_improvement, loss_15, loss_16, residual_3, residual_4
 from harness.papers.folders import paper_folder
 from harness.papers.loading import load_exhibit
 from harness.papers.names import usual_seeds
@@ -215,6 +215,23 @@ def test_every_policy_is_a_minimiser_of_the_robust_loss(policy: list[float]) -> 
     assert improvement.sum(axis=1) == pytest.approx(1)
     assert (improvement > 0).all()
     assert np.abs(residual_4(Ratios.of(np.array(policy), improvement), p, as_printed=False)).max() < 1e-12
+
+
+@pytest.mark.parametrize(("of_improvement", "rank"), [(False, 3), (True, 8)])
+def test_both_losses_leave_no_freedom_and_the_robust_one_alone_does(of_improvement: bool, rank: int) -> None:
+    """Of the 8 numbers of π and π†: the rank of what the losses square, by finite differences."""
+    p = np.array(P).T
+
+    def residuals(logits: Any) -> Any:
+        policies = np.exp(logits.reshape(4, 3))
+        policies /= policies.sum(axis=1, keepdims=True)
+        at = Ratios.of(policies[0], policies[1:])
+        robust = residual_4(at, p, as_printed=False).ravel()
+        return np.concatenate([robust, residual_3(at, p).ravel()]) if of_improvement else robust
+
+    at, step = np.random.default_rng(0).normal(size=12), 1e-6
+    jacobian = [(residuals(at + step * unit) - residuals(at - step * unit)) / (2 * step) for unit in np.eye(12)]
+    assert np.linalg.matrix_rank(np.array(jacobian), tol=1e-6) == rank
 
 
 def test_a_loss_on_the_prompt_is_refused() -> None:
