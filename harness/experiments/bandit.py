@@ -9,6 +9,7 @@ from evals.bandit import compare_actions
 from harness.config.codec import decode
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
+from harness.errors import UserError
 from harness.experiments.interface import Experiment, Request, Tests, stated, test_place
 from harness.papers.bandit import BanditFigure, BanditMethod, BanditTraining
 from harness.papers.bandit_solutions import solution
@@ -102,7 +103,10 @@ def _policies(
 
 def _loss(exhibit: BanditFigure, method: BanditMethod) -> PreferenceLoss:
     union: Any = PreferenceLoss
-    loss: PreferenceLoss = decode(union, method.loss, f"{exhibit.name}: methods.{method.id}.loss")
+    where = f"{exhibit.name}: methods.{method.id}.loss"
+    loss: PreferenceLoss = decode(union, method.loss, where)
+    if any(each.target == "prompt" for each in loss.sequences):
+        raise UserError(f"{where}: a bandit has no prompt, whose likelihood this loss has in it; choose another")
     return loss
 
 

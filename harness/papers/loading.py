@@ -88,6 +88,8 @@ def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
 
 def _check(exhibit: AnyExhibit) -> None:
     """Raise UserError where a name leads nowhere."""
+    if exhibit.seeds < 1:
+        raise UserError(f"seeds must be 1 or more, not {exhibit.seeds}")
     for model in exhibit.models:
         exhibit.paper.model(model)
     exhibit.check()

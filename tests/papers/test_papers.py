@@ -257,6 +257,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
         ("fig8", "metric: win_rate, models: [llama]", "metric: win_rate", "comparison of .* with 'even' needs models"),
         ("fig9", "id: self,", "id: initial,", "set 'initial' is there twice"),
         ("samples", "model: llama", "model: lama", "unknown model of samples 'lama'; did you mean 'llama'"),
+        ("table2", "kind: settings", "kind: settings\nseeds: 0", "seeds must be 1 or more, not 0"),
         ("table2", "kind: settings", "kind: setting", "needs a kind, one of scores, win_rates"),
     ],
 )

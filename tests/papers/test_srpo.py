@@ -15,6 +15,8 @@ from scipy.optimize import minimize
 
 from evals.bandit import _comparison
 from harness.errors import UserError
+from harness.experiments import Request
+from harness.experiments.bandit import bandit
 from harness.papers.bandit import BanditFigure, BanditTraining
 from harness.papers.bandit_solutions import (
     dpo_policy,
@@ -27,6 +29,7 @@ from harness.papers.checks.srpo import Bandit, Ratios, fitted_improvement, loss_
 from harness.papers.folders import paper_folder
 from harness.papers.loading import load_exhibit
 from harness.papers.names import usual_seeds
+from harness.recipes.loading import load_recipe
 from harness.training.bandit import BanditPolicies, counts_of, draw_pairs, train_bandit_policies
 from harness.training.losses import Dpo, Ipo, Orpo, PreferenceLoss, Srpo
 from tests.command import Harness
@@ -266,6 +269,28 @@ def test_a_difference_is_tested_over_data_sets() -> None:
 def test_a_figure_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         replace(figure(), **changes).check()
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"kind": "orpo", "weight": 0.1}, "fig2: methods.srpo.loss: a bandit has no prompt"),
+        ({"kind": "sppo", "beta": 1}, "fig2: methods.srpo.loss: .*kind"),
+        ({"kind": "srpo", "beta": 0, "alpha": 0}, "fig2: methods.srpo.loss: beta must be above 0"),
+    ],
+)
+def test_a_loss_that_cannot_be_is_refused(loss: dict[str, Any], message: str) -> None:
+    first, *others = figure().methods
+    exhibit = replace(figure(), methods=(replace(first, loss=loss), *others))
+    with pytest.raises(UserError, match=message):
+        bandit(exhibit, Request(load_recipe("mini", paper="srpo"), (0,)))
+
+
+def test_every_claim_of_it_has_a_test() -> None:
+    experiment = bandit(figure(), Request(load_recipe("mini", paper="srpo"), (0, 1)))
+    orderings = [each for claim in figure().claims for each in claim.orderings()]
+    assert all(experiment.test(model, stated) for model, stated in orderings)
+    assert {artifact.arguments["seeds"] for artifact in experiment.policies.values()} == {(0, 1)}
 
 
 def test_it_has_ten_data_sets_unless_asked_otherwise() -> None:
