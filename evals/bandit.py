@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-from evals.stats.comparison import MIN_SEEDS, PairedDifference, SeedSpread, interval, welch_test
 from harness.engine.artifacts import Artifact, Output, step
 from harness.steps.bandit import BanditPolicy
 
@@ -38,6 +37,8 @@ def _percent(policies: Artifact, behavior: int, action: int) -> dict[int, float]
 
 def _comparison(differences: list[float], pairs: int) -> dict[str, object]:
     import numpy as np
+
+    from evals.stats.comparison import MIN_SEEDS, PairedDifference, SeedSpread, interval, welch_test
 
     n_seeds = len(differences)
     if n_seeds < MIN_SEEDS:

@@ -12,7 +12,6 @@ from harness.engine.store import Store
 from harness.errors import UserError
 from harness.experiments.interface import Experiment, Request, Tests, stated, test_place
 from harness.papers.bandit import BanditFigure, BanditMethod, BanditTraining
-from harness.papers.bandit_solutions import solution
 from harness.papers.claims import NO_MODEL, Comparison
 from harness.results.exhibits import ActionProbability, BanditResult, MostLikely
 from harness.steps.bandit import BanditPolicy, train_bandit
@@ -53,6 +52,8 @@ class BanditExperiment(Experiment):
     def _probabilities(
         self, training: str, behavior: str, method: str, rows: Sequence[BanditPolicy]
     ) -> list[ActionProbability]:
+        from harness.papers.bandit_solutions import solution
+
         drawn_from = self.exhibit.behavior(behavior).probabilities
         expected = solution(self.exhibit.method(method).loss, self.exhibit.preferences, drawn_from)
         of_actions = zip(*(row.probabilities for row in rows), strict=True)
