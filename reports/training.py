@@ -20,8 +20,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """The columns of a figure, with the fields of `Course.values` that each draws."""
 READING = (
     "The course of every training: a row a stage, a thin line a training seed. Reward margin is the reward "
-    "of the chosen answer minus that of the rejected one, accuracy the share of pairs on which it is above 0; gradient "
-    "norms are those before clipping. Stages with the same loss share the axes of a column."
+    "of the chosen answer minus that of the rejected one, accuracy the share of pairs on which it is above 0, a tie "
+    "counting half; gradient norms are those before clipping. Stages with the same loss share the axes of a column."
 )
 GAP = " A gap is a number that is not finite."
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.engine import pipeline
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -23,3 +25,11 @@ class Outcome:
 
 
 Harness = Callable[..., Outcome]
+
+
+def use_one_worker() -> None:
+    """Have each run of this process take one worker, however many processors there are.
+
+    Importing torch and the trainers costs a worker six seconds of processor time: more than the steps of a tiny run.
+    """
+    pipeline.processors = lambda: 1

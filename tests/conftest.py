@@ -8,6 +8,7 @@ os.environ.pop("COLUMNS", None)  # which processes of pytest-xdist are given
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from harness.cli import app
+from harness.engine import pipeline
 from harness.engine.store import Store
 from harness.models.hf import load_checkpoint
 from harness.models.references import checkpoint_folder
-from tests.command import Harness, Outcome
+from tests.command import Harness, Outcome, use_one_worker
+from tests.in_process import InThisProcess
 from tests.mends import absent, command_of, mends
 from tests.plugins import hide_installed
 
 hide_installed()  # before any registry reads them
+use_one_worker()
 
 # On a busy machine drawing an example can take seconds; that says nothing of the code. The examples are the same in
 # every run, so that a suite that fails means a program that changed; `--hypothesis-profile=random` draws others.
@@ -54,6 +58,20 @@ def harness(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
         return outcome
 
     return run
+
+
+@pytest.fixture(scope="module")
+def in_this_process() -> Iterator[None]:
+    """Has the runs of a module make their steps in this process, not in workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_executor", InThisProcess)
+        yield
+
+
+@pytest.fixture
+def without_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the checks before a run, which have tests of their own."""
+    monkeypatch.setattr("harness.commands.reproduce.preflight", lambda *_: None)
 
 
 @pytest.fixture

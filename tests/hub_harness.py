@@ -16,6 +16,7 @@ from harness.recipes.recipe import ModelRole, Recipe
 from harness.recipes.registries import load_benchmark
 from harness.records import PreferencePair, Response
 from harness.steps.data import DataRole
+from tests.command import use_one_worker
 from tests.hub_server import COMMIT, MODELS
 from tests.tiny_harness import SIZES
 
@@ -58,9 +59,9 @@ def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
         return DataRole(f"{DATA}@{COMMIT}", SIZES[name], name, "pairs" if name == "preference_data" else "responses")
 
     def load_hub_recipe(name: str, **options: Any) -> Recipe:
-        scale = load(name)
+        recipe = load(name)
         return replace(
-            scale,
+            recipe,
             base_models={"llama": ModelRole(MODEL, "the packaged Llama, on a hub")},
             data={name: role(name) for name in TRAINING},
             benches={bench: load_benchmark(bench).Options(baselines=role(bench)) for bench in BENCHES},
@@ -70,5 +71,6 @@ def on_the_hub(load: Callable[..., Recipe]) -> Callable[..., Recipe]:
 
 
 if __name__ == "__main__":
+    use_one_worker()
     loading.load_recipe = on_the_hub(load_recipe)
     main()

@@ -30,7 +30,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/endpoints/batch/judge.py:BatchJudge": ("reproduce", "eval", "judge calibrate"),
     "harness/models/openai_teacher.py:TEACHER_OPTIONS": ALL_RUNS,
     "harness/endpoints/refusals.py:CommandOptions": ASKS_JUDGES,
-    "harness/recipes/benches.py:_limited_scale": ("eval",),
+    "harness/recipes/benches.py:_limited_recipe": ("eval",),
     "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
     "harness/commands/stored_verdicts.py:verdict_files": STORED,
     "harness/commands/evaluate.py:_judged": ("eval",),

@@ -175,16 +175,16 @@ def test_the_small_base_model_has_three_epochs_of_sft() -> None:
 
 
 def test_models_are_the_papers_and_what_is_not_pinned_is_known() -> None:
-    scale = load_recipe("paper")
-    names = {name: role.reference.partition("@")[0] for name, role in scale.base_models.items()}
+    recipe = load_recipe("paper")
+    names = {name: role.reference.partition("@")[0] for name, role in recipe.base_models.items()}
     assert names == {
         "qwen": "Qwen/Qwen2.5-7B",
         "llama": "meta-llama/Meta-Llama-3-8B",
         "qwen-small": "Qwen/Qwen2-1.5B",
     }
     references = [
-        *(role.reference for role in scale.base_models.values()),
-        *(role.reference for role in scale.data.values()),
+        *(role.reference for role in recipe.base_models.values()),
+        *(role.reference for role in recipe.data.values()),
     ]
     assert [each for each in references if "@" not in each] == ["allenai/ultrafeedback_binarized_cleaned"]
     assert all(len(each.partition("@")[2]) in (0, 40) for each in references)

@@ -39,8 +39,8 @@ def mine(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("reference", ["mine.yaml", "./mine.yaml", "{folder}/mine.yaml"])
 def test_a_scale_of_ones_own_is_named_by_its_file(mine: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
     monkeypatch.chdir(mine.parent)
-    scale = load_recipe(reference.format(folder=mine.parent))
-    assert (scale.name, scale.data["demonstrations"].size) == ("mine", 2000)
+    recipe = load_recipe(reference.format(folder=mine.parent))
+    assert (recipe.name, recipe.data["demonstrations"].size) == ("mine", 2000)
 
 
 def test_a_copied_scale_is_another_in_what_is_printed_and_where_it_runs(harness: Harness, mine: Path) -> None:

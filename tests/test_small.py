@@ -29,21 +29,23 @@ from tests.chat_server import ChatServer, Faults, hashed_answer
 from tests.command import Harness
 from tests.commands.test_small_data import write_folder
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 DEAD = "http://127.0.0.1:9/v1"
 LIMIT = 4
 
 
 def tiny(name: str, **options: Any) -> Recipe:
     """The small scale with a model of the mini world, which knows no word of the data, and short stages."""
-    scale = load_recipe("small", **options)
+    recipe = load_recipe("small", **options)
     short = {"global_batch_size": 4, "max_length": 64, "epochs": 1, "precision": "float32"}
     return replace(
-        scale,
+        recipe,
         base_models={"llama": ModelRole("mini:llama", "tiny")},
-        sampling=replace(scale.sampling, max_new_tokens=8),
+        sampling=replace(recipe.sampling, max_new_tokens=8),
         methods={
             name: {each: {**value, **short} if "epochs" in value else value for each, value in settings.items()}
-            for name, settings in scale.methods.items()
+            for name, settings in recipe.methods.items()
         },
     )
 

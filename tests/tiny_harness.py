@@ -10,6 +10,7 @@ from harness.cli import main
 from harness.recipes import loading
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Fast, Recipe
+from tests.command import use_one_worker
 
 SIZES = {
     "demonstrations": 48,
@@ -27,5 +28,6 @@ def load_tiny_recipe(name: str, *, fast: bool = False, **options: Any) -> Recipe
 
 
 if __name__ == "__main__":
+    use_one_worker()
     loading.load_recipe = load_tiny_recipe  # type: ignore[assignment]
     main()

@@ -31,7 +31,7 @@ class Statistic:
 
     def at(self, positions: IntArray) -> "Statistic":
         """Return the same statistic among more prompts: its own prompts are the `positions` of a longer prompt axis."""
-        return Statistic(self.value, lambda counts: self.resample(counts[:, positions]))
+        return Statistic(self.value, lambda counts: self.resample(counts.take(positions, axis=1)))
 
 
 def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic:

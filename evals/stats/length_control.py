@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evals.stats.bootstrap import FloatArray, Statistic
+from evals.stats.remembered import remembered
 
 COEFFICIENTS = ("np.tanh(std_delta_len)", "instruction_difficulty", "not_gamed_baseline.astype(float)")
 
@@ -89,6 +90,7 @@ class LengthControlledFit:
     inverse_penalty: float
 
 
+@remembered
 def fit(model: ModelVerdicts, gamed: GamedBaselines) -> LengthControlledFit:
     """Fit the length-controlled win rate as alpaca_eval does; rows are taken in the order given.
 
@@ -357,6 +359,7 @@ def minimize_quadratic_l1(hessian: FloatArray, linear: FloatArray, penalty: floa
     return point
 
 
+@remembered
 def _resampled_win_rates(
     counts: FloatArray, model: ModelVerdicts, gamed: GamedBaselines, point: LengthControlledFit
 ) -> FloatArray:

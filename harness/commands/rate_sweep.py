@@ -73,17 +73,17 @@ class ScoredRate:
         return Sensitivity(self.times, self.rate, rounded)
 
 
-def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+def swept(recipe: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
     """Return the methods whose rate is chosen by base model: rows of published tables that have a preference stage of
     their own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for exhibit in load_exhibits(scale.paper):
+    for exhibit in load_exhibits(recipe.paper):
         for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
-            if isinstance(exhibit, ScoreTable) and model in scale.base_models:
-                own = [row.method for row in exhibit.rows if _stage(scale, model, row.method)]
+            if isinstance(exhibit, ScoreTable) and model in recipe.base_models:
+                own = [row.method for row in exhibit.rows if _stage(recipe, model, row.method)]
                 found[model] = tuple(dict.fromkeys((*found.get(model, ()), *own)))
     for kind, asked, known in (
         ("base model", models, set(found)),
@@ -91,7 +91,7 @@ def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()
     ):
         if stray := next((name for name in asked if name not in known), None):
             raise UserError(
-                f"no rate is chosen for the {kind} {stray!r} on the scale {scale.name}, but for"
+                f"no rate is chosen for the {kind} {stray!r} on the scale {recipe.name}, but for"
                 f" {', '.join(sorted(known))}"
             )
     chosen = {
@@ -102,40 +102,40 @@ def swept(scale: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()
     return {model: of for model, of in chosen.items() if of}
 
 
-def _stage(scale: Recipe, model: str, method: str) -> Artifact | None:
+def _stage(recipe: Recipe, model: str, method: str) -> Artifact | None:
     """Return the method's preference stage; None where it has none, or starts from another one, whose rate it
     shares."""
-    if not isinstance(scale.method(model, method), PreferenceMethod):
+    if not isinstance(recipe.method(model, method), PreferenceMethod):
         return None
-    last = scale.inputs(model, 0).checkpoint(method)
+    last = recipe.inputs(model, 0).checkpoint(method)
     stages = [each for each in ancestry([last]) if each.step == STAGE]
     return last if stages == [last] else None
 
 
-def _grid(scale: Recipe, model: str, method: str) -> tuple[float, ...]:
+def _grid(recipe: Recipe, model: str, method: str) -> tuple[float, ...]:
     """Return the rates to try, from that of the method's first training, which is SFT."""
-    trainings = (each for each in ancestry([scale.inputs(model, 0).checkpoint(method)]) if each.step == "train_sft")
+    trainings = (each for each in ancestry([recipe.inputs(model, 0).checkpoint(method)]) if each.step == "train_sft")
     return grid(next(trainings).arguments["settings"].learning_rate)
 
 
-def sweep(scale: Recipe, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
+def sweep(recipe: Recipe, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:
     """Return all rates of the grid for each method of each base model."""
     return [
-        _tried(scale, model, method, rate, seed)
+        _tried(recipe, model, method, rate, seed)
         for model, of in methods.items()
         for method in of
-        for rate in _grid(scale, model, method)
+        for rate in _grid(recipe, model, method)
     ]
 
 
-def _tried(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Tried:
-    inputs = scale.inputs(model, seed)
+def _tried(recipe: Recipe, model: str, method: str, rate: float, seed: int) -> Tried:
+    inputs = recipe.inputs(model, seed)
     with labels(f"{model} {method} held out"):
         role, prompts = _rows(inputs, method, held=True)
         stage = replace(inputs, replaced={role: prompts}).checkpoint(method)
         pairs, training = stage.inputs["pairs"], stage.arguments["settings"]
         assert isinstance(pairs, Artifact)
-    policy = trained_at(scale, model, method, rate, seed)
+    policy = trained_at(recipe, model, method, rate, seed)
     with labels(f"{model} {method} rate {rate_text(rate)}"):
         figures = held_out_figures(
             model=policy,
@@ -153,10 +153,10 @@ def _tried(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Tr
     return Tried(model, method, rate, figures)
 
 
-def trained_at(scale: Recipe, model: str, method: str, rate: float, seed: int) -> Artifact:
+def trained_at(recipe: Recipe, model: str, method: str, rate: float, seed: int) -> Artifact:
     """Return the checkpoint of a method whose preference stage is trained at `rate`, on all rows but the held-out
     ones."""
-    inputs, own = scale.inputs(model, seed), scale.method(model, method)
+    inputs, own = recipe.inputs(model, seed), recipe.method(model, method)
     assert isinstance(own, PreferenceMethod)  # no other ends with a preference stage of its own
     with labels(f"{model} {method} rate {rate_text(rate)}"):
         role, rows = _rows(inputs, method, held=False)
@@ -179,20 +179,20 @@ def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifa
     return role, rows.with_label("held-out pairs" if held else "pairs before the held-out ones")
 
 
-def sensitivity(scale: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[ScoredRate]:
+def sensitivity(recipe: Recipe, chosen: Mapping[str, Mapping[str, float]], seed: int) -> list[ScoredRate]:
     """Return the scores at multiples of the chosen rates (base model -> method -> rate)."""
     return [
-        _scored(scale, model, method, times, rate, seed)
+        _scored(recipe, model, method, times, rate, seed)
         for model, of in chosen.items()
         for method, rate in of.items()
         for times in MULTIPLES
     ]
 
 
-def _scored(scale: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> ScoredRate:
-    policy, scores = trained_at(scale, model, method, times * rate, seed), {}
+def _scored(recipe: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> ScoredRate:
+    policy, scores = trained_at(recipe, model, method, times * rate, seed), {}
     for name in SCORES:
-        benchmark, bench = load_benchmark(name), bench_on(scale, name)
+        benchmark, bench = load_benchmark(name), bench_on(recipe, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
             rows = benchmark.run(bench, policy, seed)
             scores[name] = benchmark.score(bench, [rows], f"{model}-{method}-{times:g}")

@@ -38,16 +38,18 @@ def choose_rates(choice: Choice, run_dir: Path, say: Say) -> None:
 
     Raises UserError for names that have no rate to choose, and where nothing can be written.
     """
-    scale, (seed,), commit = choice.request().scale, choice.seeds, _commit()
-    methods = swept(scale, choice.models, choice.methods)
-    tried = sweep(scale, methods, seed)
+    recipe, (seed,), commit = choice.request().recipe, choice.seeds, _commit()
+    methods = swept(recipe, choice.models, choice.methods)
+    tried = sweep(recipe, methods, seed)
     store, path = _places(choice, run_dir)
-    say(f"learning rates of {sum(map(len, methods.values()))} preference stages on the scale {scale.name}, seed {seed}")
+    say(
+        f"learning rates of {sum(map(len, methods.values()))} preference stages on the scale {recipe.name}, seed {seed}"
+    )
     targets = [each.figures for each in tried]
-    _run(targets, store, scale)
-    size = scale.n_pairs
+    _run(targets, store, recipe)
+    size = recipe.n_pairs
     table = RateTable(
-        scale=scale.name,
+        scale=recipe.name,
         rule=RULE,
         seed=seed,
         commit=commit,
@@ -75,17 +77,18 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
 
     Raises UserError where no rates were chosen yet.
     """
-    scale, (seed,) = choice.request().scale, choice.seeds
+    recipe, (seed,) = choice.request().recipe, choice.seeds
     store, path = _places(choice, run_dir)
     if not path.is_file():
         raise UserError(f"{path} is not there: choose rates first, by the same command without --sensitivity")
     table = read_rate_table(path)
-    scored = sensitivity(scale, {model: table.rates(model) for model in table.models}, seed)
+    scored = sensitivity(recipe, {model: table.rates(model) for model in table.models}, seed)
     say(
-        f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale {scale.name}"
+        f"scores at half, the same and twice the rate of {len(scored) // 3} preference stages on the scale"
+        f" {recipe.name}"
     )
     targets = [artifact for each in scored for artifact in each.scores.values()]
-    _run(targets, store, scale)
+    _run(targets, store, recipe)
     found = {
         model: {
             method: tuple(each.sensitivity(store) for each in of)
@@ -101,10 +104,10 @@ def measure_sensitivity(choice: Choice, run_dir: Path, say: Say) -> None:
     say(f"written to {path}")
 
 
-def _run(targets: list[Artifact], store: Store, scale: Recipe) -> None:
+def _run(targets: list[Artifact], store: Store, recipe: Recipe) -> None:
     tell_stale(targets, store, "rerun")
     print_plan(checked_plan(targets, store))
-    run_and_report_spending(targets, store, compute=scale.compute)
+    run_and_report_spending(targets, store, compute=recipe.compute)
 
 
 def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
@@ -114,7 +117,7 @@ def _places(choice: Choice, run_dir: Path) -> tuple[Store, Path]:
     """
     path = table_path(choice, run_dir)
     require_writable(path.parent)
-    return open_store(run_dir / "store", choice.request().scale.compute, remakes_stale=True), path
+    return open_store(run_dir / "store", choice.request().recipe.compute, remakes_stale=True), path
 
 
 def table_path(choice: Choice, run_dir: Path) -> Path:

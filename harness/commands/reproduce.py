@@ -44,19 +44,19 @@ def reproduce(
     request = replace(choice, paper=exhibit.paper).request()
     experiments = build_experiments(exhibit, request)
     require_readable(experiments)
-    store = open_store(run_dir / "store", request.scale.compute, remakes_stale=code_changes == "rerun")
+    store = open_store(run_dir / "store", request.recipe.compute, remakes_stale=code_changes == "rerun")
     folder = run_dir / exhibit.paper / exhibit.name
     require_writable(folder / "checkpoints")
-    scale = request.scale
-    print(f"{exhibit} on the scale {scale.name!r} ({scale.description}; {scale.where})", file=sys.stderr)
+    recipe = request.recipe
+    print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=sys.stderr)
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)
     steps = checked_plan(targets, store)
     print_plan(steps)
     preflight(request, experiments, store, steps.missing, limits)
-    expected = expected_seconds(targets, request.scale, store, limits or Limits())
-    run_and_report_spending(targets, store, limits, request.scale.compute, expected)
+    expected = expected_seconds(targets, request.recipe, store, limits or Limits())
+    run_and_report_spending(targets, store, limits, request.recipe.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
     report = write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
     print_report(report, folder)
@@ -100,7 +100,7 @@ def write_run(
         print(f"{folder} had a report with what this one leaves out: it is kept as {former}", file=sys.stderr)
     link_scores({name: score for each in experiments for name, score in each.scores().items()}, store, folder)
     write_manifest(folder, manifest)
-    write_curves(folder, stage_curves(experiments, request.scale, store))
+    write_curves(folder, stage_curves(experiments, request.recipe, store))
     report = write_report(folder)
     checkpoints = {place: made for experiment in experiments for place, made in experiment.checkpoints.items()}
     link_checkpoints(checkpoints, store, folder / "checkpoints")

@@ -76,7 +76,7 @@ def _damaged(found: Iterable[Artifact], store: Store) -> list[tuple[Artifact, st
     """Discard the damaged artifacts among those found; return each with its damaged file. Checkpoints take seconds."""
     artifacts = list(found)
     slow = f"comparing the files of {len(artifacts)} finished steps with what was written there ..."
-    with note_if_slow(slow), ThreadPoolExecutor(max_workers=_processors()) as readers:
+    with note_if_slow(slow), ThreadPoolExecutor(max_workers=processors()) as readers:
         suspects = [one for one, file in zip(artifacts, readers.map(store.damage, artifacts), strict=True) if file]
     return [(one, file) for one in suspects if (file := store.discard(one))]
 
@@ -118,7 +118,7 @@ def run(
     Raises UserError as a step raised it; StepFailed, with the traceback, for any other exception in a step; WorkerDied
     when a worker process ended; Interrupted on Ctrl-C. The artifacts made so far stay, so that the next run goes on.
     """
-    jobs = _processors() if jobs is None else jobs
+    jobs = processors() if jobs is None else jobs
     if jobs < 1:
         raise UserError(f"jobs must be 1 or more, not {jobs}")
     targets = list(targets)
@@ -177,6 +177,6 @@ def _row(name: str, width: int, total: int, to_run: int) -> str:
     return f"{name:{width}}  {total:5d}  {total - to_run:5d}  {to_run:6d}"
 
 
-def _processors() -> int:
+def processors() -> int:
     """Return how many processors this process may use (fewer than the machine has, inside a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -58,14 +58,14 @@ def _exhibits(name: ExhibitName) -> list[AnyExhibit]:
 
 def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:
     known = {row.method for exhibit in exhibits if isinstance(exhibit, ScoreTable) for row in exhibit.rows}
-    added = {name: request.scale.card(name).summary for name in request.methods if name not in known}
+    added = {name: request.recipe.card(name).summary for name in request.methods if name not in known}
     return [exhibit.with_rows(added) if isinstance(exhibit, ScoreTable) else exhibit for exhibit in exhibits]
 
 
 def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
-    known = {model for exhibit in exhibits for model in exhibit.models} & set(request.scale.base_models)
+    known = {model for exhibit in exhibits for model in exhibit.models} & set(request.recipe.base_models)
     for model in request.models:
-        if model not in known and model not in request.scale.base_models:
+        if model not in known and model not in request.recipe.base_models:
             raise unknown("model", model, sorted(known))
 
 

@@ -69,7 +69,7 @@ class HistogramsExperiment(Experiment):
 def histograms(exhibit: HistogramFigure, request: Request) -> HistogramsExperiment:
     """Return the figure on the request's scale. Raises UserError for a set of values or a test that there is not."""
     models = request.models_of(exhibit)
-    of_seeds = {model: [responses_of(request.scale, model, seed) for seed in request.seeds] for model in models}
+    of_seeds = {model: [responses_of(request.recipe, model, seed) for seed in request.seeds] for model in models}
     sets = tuple(
         _measured(exhibit, model, number, each, of_seeds[model])
         for model in models

@@ -29,7 +29,7 @@ class Request:
     `asked` is the user's choice that it came of, if it did of one: it is written down, so that it can be made again.
     """
 
-    scale: Recipe
+    recipe: Recipe
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -40,19 +40,19 @@ class Request:
 
         Raises UserError where the scale has none of the exhibit's.
         """
-        known = tuple(model for model in exhibit.models if model in self.scale.base_models)
+        known = tuple(model for model in exhibit.models if model in self.recipe.base_models)
         if not known:
             models = ", ".join(exhibit.models)
-            where = f"the scale {self.scale.name} of {self.scale.paper}"
+            where = f"the scale {self.recipe.name} of {self.recipe.paper}"
             raise UserError(f"{where} has no model for {exhibit.name}, which is on {models}; choose another scale")
-        wanted = self.models or (self.scale.fast.base_models if self.scale.is_reduced else ())
+        wanted = self.models or (self.recipe.fast.base_models if self.recipe.is_reduced else ())
         selected = tuple(model for model in known if model in wanted)
         return selected if selected or self.models else known
 
     def checkpoint(self, model: str, method: str, seed: int) -> Artifact:
         """Return the last artifact of `method` on a base model. Raises UserError for an unknown one of either."""
         with labels(f"{model} {method} seed {seed}"):
-            return self.scale.inputs(model, seed).checkpoint(method)
+            return self.recipe.inputs(model, seed).checkpoint(method)
 
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:

@@ -12,28 +12,28 @@ from harness.results.exhibits import RateMove, RowRate
 from methods.base import training_settings
 
 
-def rates_of_rows(scale: Recipe, checkpoints: Checkpoints) -> tuple[RowRate, ...]:
+def rates_of_rows(recipe: Recipe, checkpoints: Checkpoints) -> tuple[RowRate, ...]:
     """Return the rate of each base model and method whose checkpoint ends with a preference stage."""
     first: dict[tuple[str, str], Artifact] = {}
     for (model, method, _), checkpoint in checkpoints.items():
         first.setdefault((model, method), checkpoint)
     return tuple(
-        _rate(scale, model, method, checkpoint.arguments["settings"].learning_rate)
+        _rate(recipe, model, method, checkpoint.arguments["settings"].learning_rate)
         for (model, method), checkpoint in first.items()
         if "pairs" in checkpoint.inputs
     )
 
 
-def _rate(scale: Recipe, model: str, method: str, rate: float) -> RowRate:
-    table, (own, chosen_rate) = scale.rates, scale.chosen_rate(model, method) or ("", 0.0)
+def _rate(recipe: Recipe, model: str, method: str, rate: float) -> RowRate:
+    table, (own, chosen_rate) = recipe.rates, recipe.chosen_rate(model, method) or ("", 0.0)
     if table is None or chosen_rate != rate:
-        in_file = training_settings(replace(scale, changes={}).method(model, split_row(method)[0])).values()
+        in_file = training_settings(replace(recipe, changes={}).method(model, split_row(method)[0])).values()
         is_changed = rate not in [each.learning_rate for each in in_file]
-        return RowRate(model, method, rate, "the command line" if is_changed else scale.where)
+        return RowRate(model, method, rate, "the command line" if is_changed else recipe.where)
     passed = table.models[model][own].passed
     chosen = "the rule" if passed else "no rate passes the rule: the smallest"
     chosen += "" if own == method else f"; that of {own}"
-    here, there = scale.n_pairs, table.trained_on + table.held_out
+    here, there = recipe.n_pairs, table.trained_on + table.held_out
     if here < there:  # as with --fast and --limit
         chosen += f"; chosen on {there:,} pairs, here for {here:,}"
     return RowRate(model, method, rate, chosen, tuple(_moves(table, model, own)) if own == method else ())

@@ -8,7 +8,7 @@ from harness.engine.store import Store
 from harness.experiments.interface import Checkpoints, Experiment, Request
 from harness.experiments.response_sets import DRAW_SEED, responses_of
 from harness.papers.samples import SampleGroup, SampleTable
-from harness.recipes.benches import bench_on, judged_pairs
+from harness.recipes.benches import judged_pairs, pairs_on
 from harness.recipes.recipe import Recipe
 from harness.records import Response
 from harness.results.exhibits import Sample, SampleSet, SamplesResult
@@ -54,21 +54,21 @@ def samples(exhibit: SampleTable, request: Request) -> SamplesExperiment:
         models=models,
         checkpoints=checkpoints,
         groups=tuple(
-            Columns(number, group, _responses(exhibit, group, request.scale, seed, checkpoints))
+            Columns(number, group, _responses(exhibit, group, request.recipe, seed, checkpoints))
             for number, group in groups
         ),
     )
 
 
 def _responses(
-    exhibit: SampleTable, group: SampleGroup, scale: Recipe, seed: int, checkpoints: Checkpoints
+    exhibit: SampleTable, group: SampleGroup, recipe: Recipe, seed: int, checkpoints: Checkpoints
 ) -> dict[str, Artifact]:
     """Return the sets of responses to training prompts, or the answers that the score tables judge."""
     with labels(f"{group.model} seed {seed}"):
         if group.responses:
-            sets = responses_of(scale, group.model, seed, exhibit.method)
+            sets = responses_of(recipe, group.model, seed, exhibit.method)
             return {label: sets.all(group.data, name) for label, name in group.responses.items()}
-        benchmark, bench = judged_pairs(group.bench), bench_on(scale, group.bench)
+        benchmark, bench = judged_pairs(group.bench), pairs_on(recipe, group.bench)
         return {
             label: benchmark.answers(bench, checkpoints[group.model, method, seed], seed)
             for label, method in group.methods.items()

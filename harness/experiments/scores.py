@@ -46,7 +46,7 @@ class ScoresExperiment(Experiment):
     """A table of scores on a scale, as promises."""
 
     exhibit: ScoreTable
-    scale: Recipe
+    recipe: Recipe
     methods: tuple[str, ...]
     cells: tuple[BenchCell, ...]
 
@@ -69,7 +69,7 @@ class ScoresExperiment(Experiment):
             rows=self.methods,
             cells=tuple(score for cell in self.cells for score in self._scores(cell, store)),
             diagnostics=tuple(self._diagnostics(cell, store) for cell in self.cells),
-            learning_rates=rates_of_rows(self.scale, self.checkpoints),
+            learning_rates=rates_of_rows(self.recipe, self.checkpoints),
         )
 
     def _scores(self, cell: BenchCell, store: Store) -> Iterator[Score]:
@@ -83,7 +83,7 @@ class ScoresExperiment(Experiment):
                     bench=cell.bench,
                     metric=column.metric,
                     **metric_fields(scores, column.metric),
-                    n=self.scale.benches[cell.bench].size,
+                    n=self.recipe.benches[cell.bench].size,
                     judge=self.fingerprints[cell.bench],
                     artifact=place(cell.score),
                     judgments=tuple(place(judged) for judged in cell.judgments),
@@ -107,10 +107,10 @@ class ScoresExperiment(Experiment):
 
 def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """Return the table on the request's scale."""
-    scale, models = request.scale, request.models_of(exhibit)
+    recipe, models = request.recipe, request.models_of(exhibit)
     methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
     benches = {
-        bench: (load_benchmark(bench), bench_on(scale, bench))
+        bench: (load_benchmark(bench), bench_on(recipe, bench))
         for bench in dict.fromkeys(column.bench for column in exhibit.columns)
     }
     checkpoints = {place: request.checkpoint(*place) for place in product(models, methods, request.seeds)}
@@ -118,11 +118,11 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
         cell
         for model_name in models
         for method in methods
-        for cell in _cells(scale, benches, checkpoints, model_name, method)
+        for cell in _cells(recipe, benches, checkpoints, model_name, method)
     )
     return ScoresExperiment(
         exhibit=exhibit,
-        scale=scale,
+        recipe=recipe,
         models=models,
         methods=methods,
         checkpoints=checkpoints,
@@ -133,7 +133,7 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
 
 
 def _cells(
-    scale: Recipe,
+    recipe: Recipe,
     benches: Benches,
     checkpoints: Checkpoints,
     model_name: str,
@@ -146,7 +146,7 @@ def _cells(
         for seed, checkpoint in by_seed.items():
             with labels(f"{model_name} {method_name} seed {seed} {bench}"):
                 judgments.append(benchmark.run(setting, checkpoint, seed))
-                if scale.truth_is_known and is_judged:
+                if recipe.truth_is_known and is_judged:
                     gold.append(gold_quality(judgments=judgments[-1], world=world_digest()))
         with labels(f"{model_name} {method_name} {bench}"):
             score = benchmark.score(setting, judgments, f"{model_name}-{method_name}")

@@ -8,7 +8,7 @@ from harness.engine.artifacts import Artifact
 from harness.engine.store import Store
 from harness.experiments.interface import Experiment, Request
 from harness.papers.settings import SettingsTable
-from harness.recipes.benches import bench_on, judged_pairs
+from harness.recipes.benches import judged_pairs, pairs_on
 from harness.records import Response
 from harness.results.exhibits import EvaluationSetting, SettingsResult
 from harness.steps.judge import orders
@@ -34,7 +34,7 @@ class SettingsExperiment(Experiment):
 def settings(exhibit: SettingsTable, request: Request) -> SettingsExperiment:
     """Return the table on the request's scale. Raises UserError for a bench that the scale does not have."""
     names = [each.bench for each in exhibit.benches]
-    benches = {name: (judged_pairs(name), bench_on(request.scale, name)) for name in names}
+    benches = {name: (judged_pairs(name), pairs_on(request.recipe, name)) for name in names}
     fingerprints = {name: benchmark.fingerprint(bench) for name, (benchmark, bench) in benches.items()}
     return SettingsExperiment(exhibit=exhibit, fingerprints=fingerprints, benches=benches)
 

@@ -13,7 +13,7 @@ from harness.experiments.interface import Experiment, Request, Tests, metric_fie
 from harness.experiments.response_sets import responses_of
 from harness.papers.claims import EVEN
 from harness.papers.win_rates import Match, WinRateTable
-from harness.recipes.benches import bench_on
+from harness.recipes.benches import pairs_on
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import WinRate, WinRatesResult
 
@@ -56,9 +56,9 @@ class WinRatesExperiment(Experiment):
 
 def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
     """Return the exhibit on the request's scale. Raises UserError for a set of responses that there is not."""
-    models, bench = request.models_of(exhibit), bench_on(request.scale, BENCH)
+    models, bench = request.models_of(exhibit), pairs_on(request.recipe, BENCH)
     played = tuple(
-        _play(exhibit, match, request.scale, model, request.seeds, bench)
+        _play(exhibit, match, request.recipe, model, request.seeds, bench)
         for model in models
         for match in exhibit.matches
     )
@@ -74,7 +74,7 @@ def win_rates(exhibit: WinRateTable, request: Request) -> WinRatesExperiment:
 def _play(
     exhibit: WinRateTable,
     match: Match,
-    scale: Recipe,
+    recipe: Recipe,
     model: str,
     seeds: Sequence[int],
     bench: PairSetting,
@@ -85,7 +85,7 @@ def _play(
     """
     judgments, settings = [], []
     for seed in seeds:
-        sets = responses_of(scale, model, seed, match.method or exhibit.method)
+        sets = responses_of(recipe, model, seed, match.method or exhibit.method)
         with labels(f"{model} {sets.name} seed {seed}"):
             outputs = sets.all(match.data, match.outputs)
             baselines = sets.drawn(match.data, match.baselines, exhibit.prompts)

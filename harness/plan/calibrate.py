@@ -55,17 +55,17 @@ class _Trial:
     settings: TrainingSettings
     """With what all processes take at once as the batch."""
     compute: Compute
-    scale: Recipe
+    recipe: Recipe
 
 
-def calibrate(scale: Recipe, model: str, path: Path, say: Callable[[str], None]) -> None:
+def calibrate(recipe: Recipe, model: str, path: Path, say: Callable[[str], None]) -> None:
     """Measure the scale's base model `model` on one device and writes `path`, which plans then take speeds from.
 
     `say` hears what is measured. Raises UserError where the model is not at hand.
     """
     require_writable(path.parent)
     with temporary_folder() as aside, _one_thread():
-        trial = _trial(scale, model, aside)
+        trial = _trial(recipe, model, aside)
         shape, device = shape_in(trial.folder), _device_name()
         rows = []
         for kind, measure in _MEASURES.items():
@@ -77,21 +77,21 @@ def calibrate(scale: Recipe, model: str, path: Path, say: Callable[[str], None])
                 continue
             say(f"{kind}: {rate:,.0f} tokens/s of one device")
             rows.append(Throughput(device, kind, shape.parameters, rate, 1 - DOUBT, 1 + DOUBT, MEASURED_HERE))
-    path.write_text(json.dumps(_measured(scale, trial.reference, device, rows), indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(_measured(recipe, trial.reference, device, rows), indent=1) + "\n", encoding="utf-8")
 
 
-def _trial(scale: Recipe, model: str, aside: Path) -> _Trial:
-    role = scale.base_models[model]
+def _trial(recipe: Recipe, model: str, aside: Path) -> _Trial:
+    role = recipe.base_models[model]
     store = Store(aside / "store")
     artifact = _built(role.artifact(), store)
     folder = checkpoint_of(artifact.folder)
-    estimate = load_estimates().of_data(_data(scale))
+    estimate = load_estimates().of_data(_data(recipe))
     prompt, answer, tokens = _filled(folder, int(estimate.prompt), int(estimate.answer))
-    compute = _compute(scale)
-    first = next(iter(training_settings(scale.method(model, next(iter(scale.methods)))).values()))
-    settings = replace(first, global_batch_size=compute.processes * _micro_batch(scale, first), epochs=1)
+    compute = _compute(recipe)
+    first = next(iter(training_settings(recipe.method(model, next(iter(recipe.methods)))).values()))
+    settings = replace(first, global_batch_size=compute.processes * _micro_batch(recipe, first), epochs=1)
     tokens = min(tokens, settings.max_length)
-    return _Trial(folder, resolve(artifact.folder), prompt, answer, tokens, settings, compute, scale)
+    return _Trial(folder, resolve(artifact.folder), prompt, answer, tokens, settings, compute, recipe)
 
 
 def _built(artifact: Artifact, store: Store) -> Artifact:
@@ -111,24 +111,24 @@ def _filled(folder: Path, prompt_tokens: int, answer_tokens: int) -> tuple[str, 
     return prompt, answer, len(prompt_ids(tokenizer, messages)) + len(answer_ids(tokenizer, answer))
 
 
-def _data(scale: Recipe) -> str:
+def _data(recipe: Recipe) -> str:
     """Return the first data set of the recipe."""
-    return next(iter(scale.data.values())).reference
+    return next(iter(recipe.data.values())).reference
 
 
-def _micro_batch(scale: Recipe, settings: TrainingSettings) -> int:
+def _micro_batch(recipe: Recipe, settings: TrainingSettings) -> int:
     """Return how many rows one process takes at once."""
-    return scale.compute.micro_batch_size or max(1, settings.global_batch_size // scale.compute.processes)
+    return recipe.compute.micro_batch_size or max(1, settings.global_batch_size // recipe.compute.processes)
 
 
-def _compute(scale: Recipe) -> Compute:
+def _compute(recipe: Recipe) -> Compute:
     """Return the scale's compute settings, where there are devices for its processes; else one process that uses memory
     alike."""
     import torch
 
-    if 1 < scale.compute.processes <= torch.cuda.device_count():
-        return scale.compute
-    return Compute(gradient_checkpointing=scale.compute.gradient_checkpointing)
+    if 1 < recipe.compute.processes <= torch.cuda.device_count():
+        return recipe.compute
+    return Compute(gradient_checkpointing=recipe.compute.gradient_checkpointing)
 
 
 def _sft(trial: _Trial, out: Path) -> float:
@@ -175,8 +175,8 @@ def _generation(trial: _Trial, out: Path) -> float:
     """Draw with growing limits, until one batch takes long enough to measure."""
     from harness.models.chat import conversation
 
-    sampling = trial.scale.sampling
-    generator = load_generator(trial.reference, sampling.engine, trial.scale.compute)
+    sampling = trial.recipe.sampling
+    generator = load_generator(trial.reference, sampling.engine, trial.recipe.compute)
     messages = conversation(Prompt("0", trial.prompt))
     size = min(256, generator.preferred_batch_size(sampling.max_new_tokens))
     rate, limit = 0.0, min(8, sampling.max_new_tokens)
@@ -282,18 +282,18 @@ def _device_name() -> str:
     return MEASURED_HERE
 
 
-def _measured(scale: Recipe, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
+def _measured(recipe: Recipe, reference: str, device: str, rows: Sequence[Throughput]) -> dict[str, Any]:
     """Return the measurement in the form of configs/hardware.yaml."""
     import torch
 
     has_gpu = torch.cuda.is_available()
     count = torch.cuda.device_count() if has_gpu else len(os.sched_getaffinity(0))
     when = datetime.now(UTC).date().isoformat()
-    description = f"{reference}, rows of the length of {_data(scale)}, one device, {when}"
+    description = f"{reference}, rows of the length of {_data(recipe)}, one device, {when}"
     return {
         "sources": {MEASURED_HERE: {"at": "harness plan --calibrate", "text": description}},
         "devices": {MEASURED_HERE: _this_device(has_gpu, count)} if device == MEASURED_HERE else {},
-        "machines": {scale.name: {"device": device, "devices": count}},
+        "machines": {recipe.name: {"device": device, "devices": count}},
         "throughput": [asdict(row) for row in rows],
     }
 

@@ -50,20 +50,20 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
     go_offline()
     exhibit = find_exhibit(name)
     request = replace(choice, paper=exhibit.paper).request()
-    scale = request.scale
+    recipe = request.recipe
     if options.calibrate:
-        _calibrate(scale, request.models, run_dir)
+        _calibrate(recipe, request.models, run_dir)
     store = Store(run_dir / "store") if (run_dir / "store").is_dir() else None
     with placeholders() as unresolved:
         experiments = build_experiments(exhibit, request)
-        costs = step_costs(scale, run_dir, store, options.limits, options.device, options.devices)
+        costs = step_costs(recipe, run_dir, store, options.limits, options.device, options.devices)
         targets = [target for experiment in experiments for target in experiment.targets()]
         steps = planned_steps(targets, store, costs)
     trained = stages(experiments, costs.graph)
     found = forecast(trained, steps, costs, options.usd_per_hour)
     return Summary(
         experiment=str(exhibit),
-        scale=scale,
+        recipe=recipe,
         seeds=request.seeds,
         experiments=experiments,
         graph=costs.graph,
@@ -71,14 +71,14 @@ def summarize(name: str, choice: Choice, run_dir: Path, options: PlanOptions) ->
         benches=bench_rows(experiments, costs.graph),
         forecast=found,
         assumptions=list(assumptions(found, costs.hardware)),
-        warnings=list(warnings(found, scale, trained, unresolved, date.today())),
+        warnings=list(warnings(found, recipe, trained, unresolved, date.today())),
     )
 
 
-def _calibrate(scale: Recipe, models: Sequence[str], run_dir: Path) -> None:
+def _calibrate(recipe: Recipe, models: Sequence[str], run_dir: Path) -> None:
     """Measure with the first model asked for, else with the scale's first."""
     from harness.plan.calibrate import calibrate
 
-    model = next(iter(models), next(iter(scale.base_models)))
-    print(f"measuring with {scale.base_models[model].reference}", file=sys.stderr)
-    calibrate(scale, model, run_dir / CALIBRATION, lambda line: print(f"  {line}", file=sys.stderr, flush=True))
+    model = next(iter(models), next(iter(recipe.base_models)))
+    print(f"measuring with {recipe.base_models[model].reference}", file=sys.stderr)
+    calibrate(recipe, model, run_dir / CALIBRATION, lambda line: print(f"  {line}", file=sys.stderr, flush=True))

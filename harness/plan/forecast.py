@@ -170,7 +170,7 @@ def forecast(
     spread."""
     to_run = [step.cost for step in steps if step.state != "found"]
     for stage in stages:
-        spread(stage.settings.global_batch_size, costs.scale.compute)
+        spread(stage.settings.global_batch_size, costs.recipe.compute)
     return Forecast(
         machine=costs.machine,
         device=costs.device,
@@ -178,7 +178,7 @@ def forecast(
         work=_work_totals(to_run),
         apis=_api_totals(to_run, batch=costs.limits.batch),
         memory=tuple(_memory(stages, steps, costs)),
-        disk=tuple(disk_needs(to_run, costs.scale)),
+        disk=tuple(disk_needs(to_run, costs.recipe)),
         wall=_times(to_run, lambda tasks: makespan(tasks, costs.machine.devices)),
         longest_chain=_times(to_run, critical_path),
         usd_per_hour=_hourly(costs.device, usd_per_hour),
@@ -234,7 +234,7 @@ def _usd(price: Price | None, prompt: Range, completion: Range, *, batch: bool) 
 
 def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCosts) -> Iterator[MemoryNeed]:
     """Find the largest need of each kind of work, by base model."""
-    compute, on_gpu = costs.scale.compute, costs.device.is_gpu
+    compute, on_gpu = costs.recipe.compute, costs.device.is_gpu
     declared = [step.cost.declared for step in steps]
     likelihoods = [each for each in declared if isinstance(each, Likelihood)]
     scored_at_once = max((each.batch_size for each in likelihoods if each.pairs is None), default=0)
@@ -249,7 +249,7 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
         rows = stage_spread(shape, stage.settings, compute, stage.size).micro_batch_size
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} rows of {stage.size.tokens:,} tokens")
         length = stage.settings.max_length
-        tokens = length + costs.scale.sampling.max_new_tokens
+        tokens = length + costs.recipe.sampling.max_new_tokens
         at_least = generation_memory(shape, rows=1, length=tokens)
         yield MemoryNeed(model, "generation", shape, at_least, f"weights, and the cache of one row of {tokens:,}")
         if scored_at_once:
@@ -269,7 +269,7 @@ def disk_totals(needs: Iterable[DiskNeed]) -> tuple[float, float]:
     return at_end, at_end + sum(need.bytes for need in all_needs if not need.stays)
 
 
-def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
+def disk_needs(costs: Sequence[StepCost], recipe: Recipe) -> Iterator[DiskNeed]:
     """List what is saved and fetched; what a running training leaves to go on from is gone when it has ended."""
     trainings = [
         (shape, cost.declared.settings)
@@ -294,7 +294,7 @@ def disk_needs(costs: Sequence[StepCost], scale: Recipe) -> Iterator[DiskNeed]:
     written = sum(cost.tokens.expected for cost in costs if cost.work in ("generation", "asking"))
     written += sum(cost.asking.prompt_tokens.expected for cost in costs if cost.asking)
     yield DiskNeed("rows: answers, pairs, verdicts", written * BYTES_PER_TOKEN)
-    if trained and scale.compute.save_every:
+    if trained and recipe.compute.save_every:
         what = "while a training runs: weights and optimizer to go on from, two at the moment of saving"
         yield DiskNeed(what, 2.0 * max(starmap(resume_bytes, trainings)), stays=False)
 
@@ -312,7 +312,7 @@ def _hourly(device: Device, usd_per_hour: float | None) -> Range | None:
 
 
 def step_costs(
-    scale: Recipe,
+    recipe: Recipe,
     run_dir: Path,
     store: Store | None,
     limits: Limits,
@@ -324,25 +324,25 @@ def step_costs(
     Raises UserError for an unknown device, and for a table that is not in order.
     """
     hardware = load_hardware(run_dir)
-    machine = hardware.machine(scale.name, scale.compute, device, devices)
-    return StepCosts(scale, machine, hardware, GraphEstimates(store), limits)
+    machine = hardware.machine(recipe.name, recipe.compute, device, devices)
+    return StepCosts(recipe, machine, hardware, GraphEstimates(store), limits)
 
 
-def expected_seconds(targets: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> dict[str, float]:
+def expected_seconds(targets: Iterable[Artifact], recipe: Recipe, store: Store, limits: Limits) -> dict[str, float]:
     """Reckon the seconds of each step behind the targets, by key, as `harness plan` does on the scale's machine.
 
     Steps of which nothing is known are left out; so are all where nothing can be reckoned, which is no reason not to
     run.
     """
     try:
-        costs = step_costs(scale, store.root.parent, store, limits)
+        costs = step_costs(recipe, store.root.parent, store, limits)
         found = {artifact.key: costs.of(artifact) for artifact in ancestry(targets)}
     except UserError:
         return {}
     return {key: cost.seconds.expected for key, cost in found.items() if not cost.unknown}
 
 
-def disk_bytes(missing: Iterable[Artifact], scale: Recipe, store: Store, limits: Limits) -> tuple[float, float]:
+def disk_bytes(missing: Iterable[Artifact], recipe: Recipe, store: Store, limits: Limits) -> tuple[float, float]:
     """Reckon the bytes that making `missing` leaves on the disk, and those at the peak, as `harness plan` does."""
-    costs = step_costs(scale, store.root.parent, store, limits)
-    return disk_totals(disk_needs([costs.of(each) for each in missing], scale))
+    costs = step_costs(recipe, store.root.parent, store, limits)
+    return disk_totals(disk_needs([costs.of(each) for each in missing], recipe))

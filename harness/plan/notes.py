@@ -77,19 +77,19 @@ def _rate(rate: Range) -> str:
 
 
 def warnings(
-    forecast: Forecast, scale: Recipe, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
+    forecast: Forecast, recipe: Recipe, stages: Sequence[Stage], unresolved: Mapping[str, str], today: date
 ) -> Iterator[PlanNote]:
     """List what a careful reader should know before paying. Raises UserError for an unknown accelerate config."""
-    accelerate_config(scale.compute.accelerate)
+    accelerate_config(recipe.compute.accelerate)
     if forecast.machine.is_supposed:
         yield PlanNote(
             "machine",
-            f"configs/hardware.yaml has no machine for the scale {scale.name!r}: estimated for"
+            f"configs/hardware.yaml has no machine for the scale {recipe.name!r}: estimated for"
             f" {forecast.machine.devices} x {forecast.device.description}; --device and --devices take yours",
         )
-    yield from _asked(scale, today)
-    yield from _references(scale, unresolved)
-    yield from _misfits(forecast, scale, stages)
+    yield from _asked(recipe, today)
+    yield from _references(recipe, unresolved)
+    yield from _misfits(forecast, recipe, stages)
     unknown = {step.cost.artifact.step: step.cost.unknown for step in forecast.to_run if step.cost.unknown}
     for step, why in unknown.items():
         yield PlanNote("unknown", f"{step} is not in the forecast: {why}")
@@ -109,10 +109,10 @@ def warnings(
         )
 
 
-def _asked(scale: Recipe, today: date) -> Iterator[PlanNote]:
+def _asked(recipe: Recipe, today: date) -> Iterator[PlanNote]:
     """Warn of a judge and of models at endpoints that are not the paper's, or no longer served."""
-    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in baseline_roles(scale).values())
-    judge = scale.judge.reference()
+    is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in baseline_roles(recipe).values())
+    judge = recipe.judge.reference()
     withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
     if is_official and judge.model != OFFICIAL_JUDGE:
         changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
@@ -120,7 +120,7 @@ def _asked(scale: Recipe, today: date) -> Iterator[PlanNote]:
     consequence = f"then no number is the paper's metric, and {withheld} this judge's"
     yield from _retired("judge", judge, consequence, today)
     consequence = "what learns from it then learns from another model than the paper's"
-    for role, reference in scale.models.items():
+    for role, reference in recipe.models.items():
         if reference.startswith(OPENAI):
             endpoint = teacher_endpoint(reference)
             if is_official and endpoint.model != OFFICIAL_JUDGE:
@@ -135,9 +135,9 @@ def _retired(role: str, endpoint: EndpointReference, consequence: str, today: da
         yield PlanNote(role, f"{gone} {option} replaces it; {consequence}")
 
 
-def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[PlanNote]:
-    roles = [role.reference for role in scale.data.values()]
-    roles += [role.reference for role in scale.base_models.values()]
+def _references(recipe: Recipe, unresolved: Mapping[str, str]) -> Iterator[PlanNote]:
+    roles = [role.reference for role in recipe.data.values()]
+    roles += [role.reference for role in recipe.base_models.values()]
     unpinned = [each for each in roles if is_repository(each) and "@" not in each]
     for reference in unpinned:
         yield PlanNote("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
@@ -149,7 +149,7 @@ def _references(scale: Recipe, unresolved: Mapping[str, str]) -> Iterator[PlanNo
         yield PlanNote("reference", f"not available here: {', '.join(missing)} ({unresolved[missing[0]]})")
 
 
-def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iterator[PlanNote]:
+def _misfits(forecast: Forecast, recipe: Recipe, stages: Sequence[Stage]) -> Iterator[PlanNote]:
     """List what does not fit on the machine."""
     limit = forecast.device.memory_gb
     for need in forecast.memory:
@@ -159,9 +159,9 @@ def _misfits(forecast: Forecast, scale: Recipe, stages: Sequence[Stage]) -> Iter
                 f"{need.model}: {need.work} takes about {need.memory.total / GB:.0f} GB of {limit:g} GB a device"
                 f" ({need.at}): take a smaller --micro-batch-size, gradient checkpointing or more --processes",
             )
-    processes, devices = scale.compute.processes, forecast.machine.devices
+    processes, devices = recipe.compute.processes, forecast.machine.devices
     if stages and forecast.device.is_gpu and processes > devices:
-        fitting = most_processes((stage.settings.global_batch_size for stage in stages), scale.compute, devices)
+        fitting = most_processes((stage.settings.global_batch_size for stage in stages), recipe.compute, devices)
         yield PlanNote(
             "devices",
             f"trainings run in {processes} processes, and there are {devices} devices: pass --processes {fitting}; the"

@@ -91,9 +91,9 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
     )
 
 
-def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
+def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
-    compute, settings = scale.compute, [stage.settings for stage in stages]
+    compute, settings = recipe.compute, [stage.settings for stage in stages]
     spreads = {
         stage_spread(model_shape(model_reference(stage.artifact) or ""), stage.settings, compute, stage.size)
         for stage in stages
@@ -120,7 +120,7 @@ def common_settings(stages: Sequence[Stage], scale: Recipe) -> Iterator[str]:
     elif preferring:
         pairs = dict.fromkeys(f"{stage.name}: {stage.reference_policy}" for stage in preferring)
         yield f"reference policy of each preference loss: {'; '.join(pairs)}"
-    drawn = scale.sampling
+    drawn = recipe.sampling
     how_drawn = f"{decoding(drawn)}, up to {drawn.max_new_tokens:,} tokens, {drawn.engine}"
     yield f"answers to train on, and to filter: {how_drawn}"
     if any(not stage.rows_are_exact for stage in stages):

@@ -141,7 +141,7 @@ class StepCost:
 class StepCosts:
     """The costs of the steps of one run on one machine."""
 
-    scale: Recipe
+    recipe: Recipe
     machine: Devices
     hardware: Hardware
     graph: GraphEstimates
@@ -208,8 +208,8 @@ class StepCosts:
 
     def _devices_for(self, work: Work) -> int:
         """Count the devices that a step of this kind occupies; no more than there are."""
-        needs, has_gpus = self.scale.compute.needs(work), self.device.is_gpu
-        wanted = needs.gpus or (self.scale.compute.processes if work == "training" else 1)
+        needs, has_gpus = self.recipe.compute.needs(work), self.device.is_gpu
+        wanted = needs.gpus or (self.recipe.compute.processes if work == "training" else 1)
         return max(1, min(wanted if has_gpus else needs.cpus, self.machine.devices))
 
     @property

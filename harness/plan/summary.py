@@ -35,7 +35,7 @@ class Summary:
     """All that a plan says."""
 
     experiment: str
-    scale: Recipe
+    recipe: Recipe
     seeds: tuple[int, ...]
     experiments: Sequence[Experiment]
     graph: GraphEstimates
@@ -50,10 +50,10 @@ class Summary:
         forecast, back = self.forecast, self.forecast.looked_back
         parts = {
             "experiment": self.experiment,
-            "scale": self.scale.name,
+            "scale": self.recipe.name,
             "seeds": self.seeds,
             "machine": forecast.machine,
-            "compute": self.scale.compute,
+            "compute": self.recipe.compute,
             "steps": [_step(step) for step in forecast.steps],
             "stages": [_stage(stage) for stage in self.stages],
             **resolved_cells(self.experiments, self.graph),

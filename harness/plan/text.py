@@ -71,8 +71,8 @@ def _table(alignment: str, head: Sequence[str], rows: Iterable[Sequence[str]], h
 
 
 def _headline(summary: Summary) -> str:
-    scale, forecast = summary.scale, summary.forecast
-    found = f"{summary.experiment} on the scale {scale.name!r}: {scale.description}\n{_extent(summary)}"
+    recipe, forecast = summary.recipe, summary.forecast
+    found = f"{summary.experiment} on the scale {recipe.name!r}: {recipe.description}\n{_extent(summary)}"
     return found if forecast.to_run else f"{found}\nnothing is left to run"
 
 
@@ -162,7 +162,7 @@ def _data(summary: Summary) -> Iterator[Block]:
     """List what fills the paper's data roles, as far as this run reads it."""
     read = {step.cost.artifact.label for step in summary.forecast.steps}
     rows = []
-    for name, role in summary.scale.data.items():
+    for name, role in summary.recipe.data.items():
         if any(label.startswith(role.reference) for label in read):
             data, at, revision = role.reference.partition("@")
             rows.append([name, f"{role.size:,}", f"{data}{at}{revision[:REVISION_DIGITS]}", role.split])
@@ -176,9 +176,9 @@ def _training(summary: Summary) -> Iterator[Block]:
         everybody = {method for stage in own for method in stage.methods}
         head = ("stage", "methods", "rows", "epochs", "steps", "rate", "loss", "starts from")
         rows = [_stage_row(stage, everybody) for stage in own]
-        yield _table("llrrrrll", head, rows, f"{model}: {summary.scale.base_models[model].reference}")
+        yield _table("llrrrrll", head, rows, f"{model}: {summary.recipe.base_models[model].reference}")
     if summary.stages:
-        yield from map(Prose, common_settings(summary.stages, summary.scale))
+        yield from map(Prose, common_settings(summary.stages, summary.recipe))
 
 
 def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
@@ -206,7 +206,7 @@ def _evaluation(summary: Summary) -> Iterator[Block]:
         orders = "one" if each.orders == 1 else "both"
         rows.append([each.name, f"{each.prompts:,}", each.decoding, each.baseline, each.judge, orders])
     yield _table("lrllll", ("bench", "prompts", "answers", "against", "judge", "orders"), rows)
-    sampling = summary.scale.sampling
+    sampling = summary.recipe.sampling
     yield Prose(f"answers of up to {sampling.max_new_tokens:,} tokens, drawn by {sampling.engine}")
 
 

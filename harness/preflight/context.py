@@ -66,9 +66,9 @@ class PreflightContext:
     _read: dict[str, Sequence[TrainingRow]] = field(default_factory=dict)
 
     @property
-    def scale(self) -> Recipe:
-        """The scale that is run."""
-        return self.request.scale
+    def recipe(self) -> Recipe:
+        """The recipe that is run."""
+        return self.request.recipe
 
     @cached_property
     def missing(self) -> tuple[Artifact, ...]:
@@ -173,7 +173,7 @@ class PreflightContext:
 
     def base(self, model: str) -> Artifact:
         """Return the artifact that a base model begins as."""
-        return self.scale.base_models[model].artifact()
+        return self.recipe.base_models[model].artifact()
 
     def all_trainings(self) -> list[Artifact]:
         """Return the trainings of the run, in the order in which they can be done."""
@@ -205,7 +205,7 @@ class PreflightContext:
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
         used, found = {source(each) for each in self.origins()}, {}
-        for name, role in self.scale.data.items():
+        for name, role in self.recipe.data.items():
             data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
             if source(data) in used:
                 found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
@@ -219,9 +219,9 @@ class PreflightContext:
     def bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
         first: dict[str, str] = {}
-        for name, role in baseline_roles(self.scale).items():
+        for name, role in baseline_roles(self.recipe).items():
             first.setdefault(role.reference, name)
-        return {name: Data(baselines_on(self.scale, name), Response) for name in first.values()}
+        return {name: Data(baselines_on(self.recipe, name), Response) for name in first.values()}
 
 
 def hub_sizes(origin: Artifact) -> dict[str, int]:

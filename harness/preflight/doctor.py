@@ -60,7 +60,7 @@ def doctor(name: str, choice: Choice, run_dir: Path, limits: Limits) -> Iterator
     with placeholders() as unresolved, temporary_folder() as folder:
         experiments = build_experiments(exhibit, request)
         context = preflight_context(
-            request, experiments, open_store(run_dir / "store", request.scale.compute), Store(folder)
+            request, experiments, open_store(run_dir / "store", request.recipe.compute), Store(folder)
         )
         yield from run_checks(replace(context, unresolved=unresolved, limits=limits), ALL)
 

@@ -72,13 +72,13 @@ def machine_checks(context: PreflightContext, machine: LocalMachine | None = Non
     machine = machine or local_machine()
     yield Check("ok", "device", str(machine))
     yield _training_processes(context, machine)
-    if context.scale.compute.executor == "ray":
+    if context.recipe.compute.executor == "ray":
         yield Check("ok", "cluster", "Ray gives steps their resources; its nodes are not checked from here")
     else:
         yield from _packages(context)
         yield from _resources(context, machine)
         yield from (_memory_for(base, steps, context, machine) for base, steps in context.model_runs().items())
-    if context.scale.compute.store is None:
+    if context.recipe.compute.store is None:
         yield _disk(context)
 
 
@@ -90,11 +90,11 @@ def _resources(context: PreflightContext, machine: LocalMachine) -> Iterator[Che
     """
     there = Resources(len(machine.gpus), machine.processors, machine.memory / GIB)
     to_be_done = set(map(work_of, context.missing))
-    for work, wanted in context.scale.compute.resources.items():
+    for work, wanted in context.recipe.compute.resources.items():
         if work not in to_be_done:
             continue
         what = f"resources for {work}"
-        where = f"resources.{work} of the machine of {context.scale.where}"
+        where = f"resources.{work} of the machine of {context.recipe.where}"
         clamped = list(_clamped(wanted, there))
         if wanted.gpus and not there.gpus and (model := _too_large_for_processors(context, work)):
             mend = "run it on a machine with GPUs (`harness plan` says what it takes there), or on another --scale"
@@ -132,7 +132,7 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
 
 def _training_processes(context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the spread of training: the accelerate config, its processes, and each stage's batch."""
-    compute, what = context.scale.compute, "training processes"
+    compute, what = context.recipe.compute, "training processes"
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
@@ -156,11 +156,11 @@ def _training_processes(context: PreflightContext, machine: LocalMachine) -> Che
 
 
 def _packages(context: PreflightContext) -> Iterator[Check]:
-    scale = context.scale
-    wanted = (*PACKAGES, "vllm") if scale.sampling.engine == "vllm" else PACKAGES
+    recipe = context.recipe
+    wanted = (*PACKAGES, "vllm") if recipe.sampling.engine == "vllm" else PACKAGES
     lacking = [name for name in wanted if find_spec(name) is None]
     for name in lacking:
-        why = f", and {scale.where} generates with it" if name == "vllm" else ""
+        why = f", and {recipe.where} generates with it" if name == "vllm" else ""
         yield Check("failure", f"package {name}", f"not installed{why}: pip install {name}")
     if not lacking:
         yield Check("ok", "packages", ", ".join(wanted))
@@ -168,7 +168,7 @@ def _packages(context: PreflightContext) -> Iterator[Check]:
 
 def _memory_for(base: Artifact, steps: list[Artifact], context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the memory of each kind of step with one model, on one GPU or in main memory."""
-    what, compute, on_gpu = f"memory for {context.name_of(base)}", context.scale.compute, bool(machine.gpus)
+    what, compute, on_gpu = f"memory for {context.name_of(base)}", context.recipe.compute, bool(machine.gpus)
     longest = max((context.settings(each).max_length for each in context.all_trainings()), default=0)
     takes: dict[str, float] = {}
     try:
@@ -202,7 +202,7 @@ def _stage_memory(
     match cost:
         case Training():
             size = _longest(cost, context)
-            return stage_memory(shape, cost.settings, context.scale.compute, size=size, on_gpu=on_gpu)
+            return stage_memory(shape, cost.settings, context.recipe.compute, size=size, on_gpu=on_gpu)
         case Likelihood(data, _, pairs) if pairs:
             return reference_memory(shape, pairs.longest(context.graph.known_rows(data)))
         case Likelihood():
@@ -226,7 +226,7 @@ def _disk(context: PreflightContext) -> Check:
         for each in context.missing
         if "reference" not in each.params or each.params["reference"] in context.lacking or hub_sizes(each)
     ]
-    at_the_end, peak = disk_bytes(missing, context.scale, context.store, context.limits)
+    at_the_end, peak = disk_bytes(missing, context.recipe, context.store, context.limits)
     free = shutil.disk_usage(context.store.root).free
     trainings = by_work(context.missing).get("training", [])
     made = counted(len(trainings), "checkpoint")

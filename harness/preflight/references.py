@@ -64,7 +64,7 @@ def endpoints(context: PreflightContext) -> dict[str, EndpointReference | None]:
     """Return by role the endpoints that the run still has something to ask; None for a role that has none."""
     declared = map(context.graph.known_cost, context.missing)
     asked = {str(cost.role): cost.endpoint for cost in declared if isinstance(cost, Asking)}
-    return {role: asked.get(role) for role in ("judge", *context.scale.models)}
+    return {role: asked.get(role) for role in ("judge", *context.recipe.models)}
 
 
 def check_answer(role: str, endpoint: EndpointReference, limits: Limits, reply_cache: Path) -> Check:

@@ -33,7 +33,7 @@ def settings_checks(context: PreflightContext) -> Iterator[Check]:
         try:
             for each in trainings:
                 _require_revision_prompt(each)
-                if context.scale.compute.executor == "local":  # else packages are the nodes'
+                if context.recipe.compute.executor == "local":  # else packages are the nodes'
                     require_packages(context.settings(each))
             folder = context.described(base)
             _require_fitting_model(folder, trainings, context)

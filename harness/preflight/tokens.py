@@ -95,7 +95,7 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
             made_from = stage.inputs.get("examples")
             template = made_from.params.get("template") if isinstance(made_from, Artifact) else None
             if template:  # else the prompts are the data's own
-                rows = [_refined(row, template, tokenizer, context.scale.sampling.max_new_tokens) for row in rows]
+                rows = [_refined(row, template, tokenizer, context.recipe.sampling.max_new_tokens) for row in rows]
             examples = Examples(name, short_label(stage), context.settings(stage).max_length, rows)
             if "loss" in stage.arguments:
                 loss, prompt = stage.arguments["loss"], stage.arguments["revision_prompt"]

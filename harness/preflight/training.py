@@ -45,7 +45,7 @@ def training_checks(context: PreflightContext, machine: LocalMachine | None = No
             if reason := _too_large(context, context.base(name), machine or local_machine()):
                 yield Check("warning", what, f"not tried: {reason}")
             else:
-                processes, gpus = context.scale.compute.processes, (machine or local_machine()).gpus
+                processes, gpus = context.recipe.compute.processes, (machine or local_machine()).gpus
                 alone = f"; tried in one process, the run trains in {processes}" if processes > 1 and gpus else ""
                 yield from (replace(check, detail=f"{check.detail}{alone}") for check in _try(context, name))
         except NotAtHand as error:

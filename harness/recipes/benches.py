@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
@@ -15,7 +14,7 @@ from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.engine.unresolved import resolved
-from harness.errors import UserError, unknown
+from harness.errors import UserError, named, unknown
 from harness.models.generator import Sampling
 from harness.models.hub import NotFetched
 from harness.recipes.loading import load_recipe
@@ -66,7 +65,7 @@ def choose_bench(name: str, choice: BenchChoice) -> PairSetting:
 
     Raises UserError for names that are unknown, data that is not there, and choices that do not go together.
     """
-    setting = _official_setting(name, choice) if choice.scale == OFFICIAL else _scale_setting(name, choice)
+    setting = _official_setting(name, choice) if choice.scale == OFFICIAL else _recipe_setting(name, choice)
     sampling = setting.sampling
     if choice.max_new_tokens:
         sampling = replace(sampling, max_new_tokens=choice.max_new_tokens)
@@ -78,32 +77,37 @@ def choose_bench(name: str, choice: BenchChoice) -> PairSetting:
 
 def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
     """Return the setting of a benchmark without a judge: the scale's options for it, if the scale has any."""
-    scale = None if choice.scale == OFFICIAL else _limited_scale(choice)
+    recipe = None if choice.scale == OFFICIAL else _limited_recipe(choice)
     return Setting(
-        options=scale.benches.get(name) if scale else None,
+        options=recipe.benches.get(name) if recipe else None,
         judge=choice.judge or judge(OFFICIAL_JUDGE),
-        sampling=scale.sampling if scale else official_settings().sampling,
+        sampling=recipe.sampling if recipe else official_settings().sampling,
         allow_missing=choice.allow_missing,
     )
 
 
-def bench_on(scale: Recipe, name: str) -> Any:
-    """Return the `Setting` of the benchmark `name` as the scale fills it; a `PairSetting` of one that judges pairs.
+def bench_on(recipe: Recipe, name: str) -> Setting:
+    """Return the setting of the benchmark `name` as the scale fills it. Raises UserError for an unknown one."""
+    options = named("bench", name, recipe.benches)
+    if isinstance(load_benchmark(name), JudgedPairs):
+        return pairs_on(recipe, name)
+    judge = recipe.judge.reference()
+    return Setting(options=options, judge=judge, sampling=recipe.sampling, allow_missing=recipe.allow_missing)
+
+
+def pairs_on(recipe: Recipe, name: str) -> PairSetting:
+    """Return the setting of the benchmark `name`, which judges pairs, as the scale fills it.
 
     A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
     """
-    if name not in scale.benches:
-        raise unknown("bench", name, scale.benches)
-    options, judged_by = scale.benches[name], scale.judge.reference()
-    if not isinstance(load_benchmark(name), JudgedPairs):
-        return Setting(options=options, judge=judged_by, sampling=scale.sampling, allow_missing=scale.allow_missing)
+    options, judged_by = named("bench", name, recipe.benches), recipe.judge.reference()
     baselines, baseline_name = _baselines_of(options.baselines)
-    prompt = scale.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name)
+    prompt = recipe.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name)
     return PairSetting(
         options=options,
         judge=judged_by,
-        sampling=scale.sampling,
-        allow_missing=scale.allow_missing,
+        sampling=recipe.sampling,
+        allow_missing=recipe.allow_missing,
         baselines=baselines,
         baseline_name=baseline_name,
         prompt=prompt,
@@ -111,18 +115,18 @@ def bench_on(scale: Recipe, name: str) -> Any:
     )
 
 
-def baseline_roles(scale: Recipe) -> dict[str, DataRole]:
+def baseline_roles(recipe: Recipe) -> dict[str, DataRole]:
     """Return, by benchmark, the data set of its instructions and baseline's answers; without those that have none."""
-    found = {name: getattr(options, "baselines", None) for name, options in scale.benches.items()}
+    found = {name: getattr(options, "baselines", None) for name, options in recipe.benches.items()}
     return {name: role for name, role in found.items() if isinstance(role, DataRole)}
 
 
-def baselines_on(scale: Recipe, name: str) -> Artifact:
+def baselines_on(recipe: Recipe, name: str) -> Artifact:
     """Return the instructions of the benchmark `name`, answered by its baseline.
 
     Raises UserError for an unknown one.
     """
-    roles = baseline_roles(scale)
+    roles = baseline_roles(recipe)
     if name not in roles:
         raise unknown("bench", name, roles)
     return _baselines_of(roles[name])[0]
@@ -135,7 +139,7 @@ def choose_baselines(name: str, choice: BenchChoice) -> Artifact:
     """
     if choice.scale == OFFICIAL:
         return _official_baselines(name, choice)[0]
-    return baselines_on(_limited_scale(choice), name)
+    return baselines_on(_limited_recipe(choice), name)
 
 
 def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | None:
@@ -187,11 +191,11 @@ def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bo
     return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
 
 
-def _limited_scale(choice: BenchChoice) -> Recipe:
+def _limited_recipe(choice: BenchChoice) -> Recipe:
     if choice.data or choice.baseline:
         raise UserError(f"--data and --baseline go with --scale {OFFICIAL}: scale {choice.scale} has its own")
-    scale = load_recipe(choice.scale)
-    return scale.limited(choice.limit) if choice.limit else scale
+    recipe = load_recipe(choice.scale)
+    return recipe.limited(choice.limit) if choice.limit else recipe
 
 
 def judged_pairs(name: str) -> JudgedPairs:
@@ -202,11 +206,11 @@ def judged_pairs(name: str) -> JudgedPairs:
     return benchmark
 
 
-def _scale_setting(name: str, choice: BenchChoice) -> PairSetting:
-    scale = _limited_scale(choice)
+def _recipe_setting(name: str, choice: BenchChoice) -> PairSetting:
+    recipe = _limited_recipe(choice)
     if choice.judge is not None:
-        scale = replace(scale, judge=JudgeRole.of(choice.judge))
-    setting: PairSetting = bench_on(scale, name)
+        recipe = replace(recipe, judge=JudgeRole.of(choice.judge))
+    setting = pairs_on(recipe, name)
     return setting
 
 

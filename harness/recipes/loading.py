@@ -17,6 +17,9 @@ from harness.recipes.recipe import Recipe, RecipeFile
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
 from harness.steps.judge_prompt import OFFICIAL_PROMPTS
 
+INSTALLED = "; those of another package where it is installed"
+"""What else may be known, of what packages bring."""
+
 
 def load_recipe(
     reference: str, *, fast: bool = False, paper: str = DEFAULT_PAPER, changes: Sequence[str] = ()
@@ -43,7 +46,7 @@ def load_recipe(
 
 def _bench_options(benches: Mapping[str, Any], where: str) -> dict[str, Options]:
     """Read each bench's own options. Raises UserError for unknown benches and options."""
-    _require_known(f"bench in {where}:", benches, EVALS.names())
+    _require_known(f"bench in {where}:", benches, EVALS.names(), INSTALLED)
     return {
         name: from_mapping(load_benchmark(name).Options, options, f"{where}: benches.{name}")
         for name, options in benches.items()
@@ -158,7 +161,7 @@ def _inner(names: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for inner in names.values() for name in inner]
 
 
-def _require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+def _require_known(kind: str, names: Iterable[str], known: Iterable[str], besides: str = "") -> None:
     known = list(known)
     if stray := next((name for name in names if name not in known), None):
-        raise unknown(kind, stray, known)
+        raise unknown(kind, stray, known, besides)

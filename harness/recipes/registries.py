@@ -1,5 +1,6 @@
 """The methods and evaluations by name. Other packages add theirs through the same entry-point groups."""
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, cast
 
@@ -42,6 +43,21 @@ def packages_used() -> dict[str, dict[str, Any]]:
         for registry in (METHODS, EVALS)
         for name, package in registry.packages().items()
     }
+
+
+def require_packages(outside: Mapping[str, Mapping[str, Any]], where: object) -> None:
+    """Raise UserError where a method or a benchmark of another package is not installed any more.
+
+    `outside` are the `packages_used` of the run `where`.
+    """
+    for registry in (METHODS, EVALS):
+        for name, package in outside.items():
+            kind, _, own = name.partition(" ")
+            if kind == registry.kind and own not in registry.names():
+                raise UserError(
+                    f"{where}: its {kind} {own!r} is of the package {package['package']} {package['version']}, which is"
+                    f" not installed; install {package['package']}"
+                )
 
 
 def load_benchmark(name: str) -> Benchmark[Any]:

@@ -9,6 +9,7 @@ from evals.withholding import REQUIRED_SHARE
 from harness.engine.artifacts import Artifact
 from harness.engine.store import RECORD, place, read_record
 from harness.errors import UserError
+from harness.recipes.registries import require_packages
 from harness.records import ROWS, Judgment
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest, read_manifest
@@ -78,8 +79,12 @@ class FinishedRun:
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Read the run in `folder`. Raises UserError where it is not finished, has no scores, or lacks their verdicts."""
+    """Read the run in `folder`.
+
+    Raises UserError where it is not finished, has no scores, lacks their verdicts, or needs a package that is missing.
+    """
     manifest = read_manifest(folder)
+    require_packages(manifest.provenance.get("outside", {}), folder)
     scores: dict[CellName, dict[str, Score]] = {}
     labels: dict[CellName, dict[str, str]] = {}
     for result in (result for result in manifest.results if isinstance(result, ScoresResult)):

@@ -22,7 +22,7 @@ DIGITS = 6
 """Significant ones that are kept."""
 
 
-def stage_curves(experiments: Sequence[Experiment], scale: Recipe, store: Store) -> list[StageCurves]:
+def stage_curves(experiments: Sequence[Experiment], recipe: Recipe, store: Store) -> list[StageCurves]:
     """Read the curves of all trainings behind `experiments`, stage by stage, each once; inputs first."""
     targets = [target for each in experiments for target in each.targets()]
     stages: dict[str, list[Artifact]] = {}
@@ -30,7 +30,7 @@ def stage_curves(experiments: Sequence[Experiment], scale: Recipe, store: Store)
         if find_step(artifact).work == "training" and (store.folder(artifact) / CURVES).exists():
             stages.setdefault(_without_seeds(artifact), []).append(artifact)
     methods = _methods(experiments)
-    models = {role.artifact(): name for name, role in scale.base_models.items()}
+    models = {role.artifact(): name for name, role in recipe.base_models.items()}
     return [_stage(each, methods, models, store) for each in stages.values()]
 
 

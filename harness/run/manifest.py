@@ -44,7 +44,7 @@ def build_manifest(
     from evals.stats.comparison import MIN_SEEDS
 
     ended = datetime.now(UTC)
-    scale, paper = request.scale, experiments[0].exhibit.paper
+    recipe, paper = request.recipe, experiments[0].exhibit.paper
     graph = ancestry(target for experiment in experiments for target in experiment.targets())
     made = [(one, store.record(one)) for one in graph if store.has(one)]
     stale = store.staleness(one for one, _ in made)
@@ -54,9 +54,9 @@ def build_manifest(
     return Manifest(
         run=name,
         paper=paper,
-        scale=scale.name,
-        recipe=scale.where,
-        fast=scale.is_reduced,
+        scale=recipe.name,
+        recipe=recipe.where,
+        fast=recipe.is_reduced,
         seeds=request.seeds,
         options=encode(request.asked or {}),
         command=" ".join(["harness", *sys.argv[1:]]),
@@ -64,8 +64,8 @@ def build_manifest(
         ended=ended.isoformat(timespec="seconds"),
         seconds=round((ended - started).total_seconds(), 1),
         store=os.path.relpath(store.root, folder),
-        judge=_judge(experiments, scale),
-        teacher=scale.models.get("teacher", ""),
+        judge=_judge(experiments, recipe),
+        teacher=recipe.models.get("teacher", ""),
         provenance={
             **provenance(),
             "artifact_commits": _commits(record for _, record in made),
@@ -74,7 +74,7 @@ def build_manifest(
         stale=tuple(stale.lines),
         stale_unknown=stale.unknown_line,
         models={
-            name: Model(role.reference, role.description) for name, role in scale.base_models.items() if name in models
+            name: Model(role.reference, role.description) for name, role in recipe.base_models.items() if name in models
         },
         results=tuple(experiment.result(store) for experiment in experiments),
         claims=claims,
@@ -82,33 +82,33 @@ def build_manifest(
         n_claims=families.claims,
         n_orderings=families.orderings,
         seeds_for_verdict=MIN_SEEDS,
-        deviations=(*_changed_settings(experiments, scale), *load_deviations(paper.name)),
+        deviations=(*_changed_settings(experiments, recipe), *load_deviations(paper.name)),
         disagreements=tuple(check_paper(paper.name)),
         steps=tuple(_step(artifact, record, ran, stale.why(artifact.key)) for artifact, record in made),
     )
 
 
-def _changed_settings(experiments: Sequence[Experiment], scale: Recipe) -> list[Deviation]:
+def _changed_settings(experiments: Sequence[Experiment], recipe: Recipe) -> list[Deviation]:
     """Describe what the user sets otherwise than the recipe, for the whole run and for single rows, as deviations."""
     rows = dict.fromkeys(method for each in experiments for _, method, _ in each.checkpoints)
-    asked = [f"{path} = {value}, by --set" for path, value in leaves(scale.changes)]
+    asked = [f"{path} = {value}, by --set" for path, value in leaves(recipe.changes)]
     asked += [f"{path} = {value} in the row {row}" for row in rows for path, value in leaves(split_row(row)[1])]
     return [
-        Deviation("changed-setting", f"as in {scale.where}", each, "asked for on the command line") for each in asked
+        Deviation("changed-setting", f"as in {recipe.where}", each, "asked for on the command line") for each in asked
     ]
 
 
-def _judge(experiments: Sequence[Experiment], scale: Recipe) -> JudgeRecord:
+def _judge(experiments: Sequence[Experiment], recipe: Recipe) -> JudgeRecord:
     """Describe the scale's judge; none where all exhibits are such as have no roles."""
     if all(experiment.exhibit.is_own_size for experiment in experiments):
         return JudgeRecord(name="", fingerprint="")
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
     return JudgeRecord(
-        name=scale.judge.model,
+        name=recipe.judge.model,
         fingerprint=", ".join(f"{bench} {fingerprint}" for bench, fingerprint in fingerprints.items()),
-        prompt=path_text(scale.prompts_path) if scale.truth_is_known else "the benches' own",
+        prompt=path_text(recipe.prompts_path) if recipe.truth_is_known else "the benches' own",
         parser="harness/steps/verdicts.py",
-        base_url=scale.judge.reference().base_url,
+        base_url=recipe.judge.reference().base_url,
     )
 
 

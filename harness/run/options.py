@@ -47,22 +47,22 @@ class Choice:
 
         Raises UserError for an unknown scale, and for compute settings that there are not.
         """
-        return Request(self._scale(), self.seeds, self.models, self.methods, asked=asdict(self))
+        return Request(self._recipe(), self.seeds, self.models, self.methods, asked=asdict(self))
 
-    def _scale(self) -> Recipe:
-        scale = load_recipe(self.scale, fast=self.fast, paper=self.paper, changes=self.settings)
-        scale = scale.at_most(self.limit) if self.limit else scale
+    def _recipe(self) -> Recipe:
+        recipe = load_recipe(self.scale, fast=self.fast, paper=self.paper, changes=self.settings)
+        recipe = recipe.at_most(self.limit) if self.limit else recipe
         return replace(
-            scale,
-            judge=self.judge or scale.judge,
-            models={**scale.models, **self._teacher(scale)},
-            allow_missing=self.allow_missing or scale.allow_missing,
-            compute=self._compute(scale.compute),
+            recipe,
+            judge=self.judge or recipe.judge,
+            models={**recipe.models, **self._teacher(recipe)},
+            allow_missing=self.allow_missing or recipe.allow_missing,
+            compute=self._compute(recipe.compute),
         )
 
-    def _teacher(self, scale: Recipe) -> dict[str, str]:
-        if self.teacher and "teacher" not in scale.models:
-            raise UserError(f"{scale.where} has no teacher that --teacher could replace")
+    def _teacher(self, recipe: Recipe) -> dict[str, str]:
+        if self.teacher and "teacher" not in recipe.models:
+            raise UserError(f"{recipe.where} has no teacher that --teacher could replace")
         return {"teacher": self.teacher} if self.teacher else {}
 
     def _compute(self, usual: Compute) -> Compute:

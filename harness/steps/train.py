@@ -58,7 +58,7 @@ def optimize_preferences(
     """
     references: Artifact | None = None
     if loss.needs_reference and settings.precision != "float32" and policy == reference:
-        references = policy
+        references = policy  # in the place of its log-probabilities: the training takes them itself
     elif loss.needs_reference:
         references = reference_log_probabilities(
             model=reference,
@@ -148,17 +148,21 @@ def train_preferences(
     seed: int,
     revision_prompt: str = "",
 ) -> None:
-    """Minimise `loss` over `PreferencePair` rows, from `policy`, given `reference_log_probabilities`.
+    """Minimise `loss` over `PreferencePair` rows, from `policy`.
 
-    With `policy` in their place it is its own reference; a loss without a reference takes None.
+    `references` is one of three: an artifact of `reference_log_probabilities`; `policy` itself, which says that the
+    policy as it is before the first step is the reference, and that the training scores its own batches with it; None,
+    for a loss without a reference.
     """
     from harness.models.references import checkpoint_of
     from harness.training.preferences import run_preferences
 
+    is_own_reference = references == policy
+    given = None if references is None or is_own_reference else references.rows(ReferenceLogProbabilities)
     metrics = run_preferences(
         checkpoint_of(policy.folder),
         pairs.rows(PreferencePair),
-        None if references in (None, policy) else references.rows(ReferenceLogProbabilities),
+        given,
         loss,
         settings,
         seed=seed,

@@ -3,6 +3,7 @@ attention for SFT; on processors, attention by blocks of queries."""
 
 from contextlib import suppress
 from copy import deepcopy
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from harness.training.lines import attention_masks, block_mask
@@ -74,17 +75,42 @@ def _attend_by_query_blocks(
     attend = AttentionInterface()["sdpa"]
     if query.shape[2] <= QUERIES_AT_ONCE or attention_mask is None or attention_mask.dtype == torch.bool:
         return attend(module, query, key, value, attention_mask, **options)
-    least = torch.finfo(attention_mask.dtype).min
 
-    def line(queries: "Tensor", keys: "Tensor", values: "Tensor", mask: "Tensor") -> "Tensor":
-        parts = []
-        for some, rows in zip(queries.split(QUERIES_AT_ONCE, 2), mask.split(QUERIES_AT_ONCE, 2), strict=True):
-            seen = (rows[0, 0] > least).any(0).nonzero().squeeze(1)
-            parts.append(attend(module, some, keys[:, :, seen], values[:, :, seen], rows[..., seen], **options)[0])
+    def line(queries: "Tensor", keys: "Tensor", values: "Tensor", mask: "Tensor", seen: "list[Tensor]") -> "Tensor":
+        blocks = zip(queries.split(QUERIES_AT_ONCE, 2), mask.split(QUERIES_AT_ONCE, 2), seen, strict=True)
+        parts = [
+            attend(module, some, keys[:, :, own], values[:, :, own], rows[..., own], **options)[0]
+            for some, rows, own in blocks
+        ]
         return torch.cat(parts, 1)
 
-    each = zip(query.split(1), key.split(1), value.split(1), attention_mask.split(1), strict=True)
-    return torch.cat([line(*parts) for parts in each]), None
+    lines = (each.split(1) for each in (query, key, value, attention_mask))
+    return torch.cat([line(*parts) for parts in zip(*lines, _keys_of_blocks(attention_mask), strict=True)]), None
+
+
+def _keys_of_blocks(mask: "Tensor") -> "list[list[Tensor]]":
+    """Return by line which keys each block of queries attends to; found once for all layers that take the mask.
+
+    mask: what is added to attention scores, [lines, 1, width, width].
+    """
+    import torch
+
+    known = _known_masks()
+    if mask not in known:
+        least = torch.finfo(mask.dtype).min
+        known[mask] = [
+            [(rows > least).any(0).nonzero().squeeze(1) for rows in line[0].split(QUERIES_AT_ONCE)] for line in mask
+        ]
+    found: list[list[Tensor]] = known[mask]
+    return found
+
+
+@cache
+def _known_masks() -> Any:
+    """Return what `_keys_of_blocks` found, of the masks that are still in use."""
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    return WeakTensorKeyDictionary()
 
 
 def try_flex_attention(config: Any, device: "torch.device", precision: Precision) -> None:

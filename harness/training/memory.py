@@ -12,11 +12,9 @@ from harness.training.settings import Lora, Optimizer, Precision, TrainingSettin
 MOMENT_BYTES: dict[Optimizer, int] = {"adamw": 2 * FLOAT32, "rmsprop": FLOAT32, "adamw_8bit": 2}
 """Moments that an optimizer keeps of each trained parameter: two, of RMSprop one; in float32 or in 8 bits."""
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
-"""Of the logits of supervised training, what TRL 1.16 computes at once (trl.kernels)."""
-TILE_COPIES = 8
-"""Of such a tile in float32 where torch folds it; on CUDA devices Triton does, in place."""
+"""Of the logits of supervised training on a CUDA device, what TRL 1.16 computes at once, in place (trl.kernels)."""
 CHUNK_COPIES = 3
-"""Of a chunk of a preference loss's logits in float32: its log-softmax, and the gradients of both."""
+"""Of a chunk of other logits (`scoring.ScoringHead`) in float32: its log-softmax, and the gradients of both."""
 MASK_BYTES = FLOAT32 + 1
 """Of a place of a dense attention mask: what is added to scores, and whether it may be attended to."""
 SUMS_EACH_PASS = ("deepspeed_zero3",)
@@ -74,6 +72,7 @@ def training_memory(
     layers_held = 1 if checkpointing else model.layers
     copies = 0.0 if precision == "float32" else layer * layers_held * width
     tokens = rows * size.tokens
+    scored = tokens if size.scored is None else rows * size.scored
     inputs = tokens * model.layers * model.hidden * FLOAT32 if checkpointing else 0
     return Memory(
         weights=state * FLOAT32 + gathered + copies,
@@ -82,9 +81,9 @@ def training_memory(
         activations=inputs
         + tokens * layers_held * layer_activations(model, width)
         + _masks(rows, size, layers_held, precision, on_gpu),
-        logits=_supervised_logits(model, tokens, width if on_gpu else TILE_COPIES * FLOAT32)
-        if size.scored is None
-        else _preference_logits(model, rows * size.scored, trains_head=lora is None),
+        logits=_tile_logits(model, tokens, width)
+        if size.scored is None and on_gpu
+        else _chunk_logits(model, scored, trains_head=lora is None),
     )
 
 
@@ -154,7 +153,7 @@ def _masks(rows: int, size: RowSize, layers: int, precision: Precision, on_gpu: 
     return 0 if on_gpu else rows * size.tokens**2 * (MASK_BYTES + layers * BYTES[precision])
 
 
-def _preference_logits(model: ModelShape, scored: int, *, trains_head: bool) -> float:
+def _chunk_logits(model: ModelShape, scored: int, *, trains_head: bool) -> float:
     """Return the bytes of a chunk of logits, of the head's gradients of it and so far, and of what it is applied to."""
     head = 2 * model.vocabulary * trains_head
     return float((_chunk(model, scored) * CHUNK_COPIES + (head + 2 * scored) * model.hidden) * FLOAT32)
@@ -165,7 +164,7 @@ def _chunk(model: ModelShape, scored: int) -> int:
     return min(scored * model.vocabulary, max(LOGITS_AT_ONCE, model.vocabulary))
 
 
-def _supervised_logits(model: ModelShape, tokens: int, width: int) -> float:
+def _tile_logits(model: ModelShape, tokens: int, width: int) -> float:
     """Return the bytes of a tile at `width` a logit, and of the head's gradients, which are always float32."""
     tile = min(tokens, TILE_TOKENS) * min(model.vocabulary, TILE_VOCABULARY)
     gradients = (model.vocabulary + tokens) * model.hidden

@@ -1,6 +1,7 @@
 """Log-probabilities of the sequences of token trees under a causal language model, without logits of whole batches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,48 +79,39 @@ def tree_batch(trees: Sequence[TokenTree], sequences: int, pad: int) -> TreeBatc
     )
 
 
-class SequenceScorer:
-    """A causal language model that returns the log-probabilities of scored tokens in the place of logits.
+class ScoringHead:
+    """A causal language model's output layer, which returns log-probabilities in the place of logits while it scores.
 
-    Its output layer is applied to the tokens that predict a scored one alone, and a chunk of them at a time. All is
-    done in hooks of that layer, inside the model's own forward pass: so it is where the weights of a sharded model are
+    It is then applied to the tokens that predict a scored one alone, and a chunk of them at a time. All is done in
+    hooks of that layer, inside the model's own forward pass: so it is where the weights of a sharded model are
     gathered.
     """
 
-    def __init__(self, model: Any, *, by_blocks: bool = False) -> None:
-        """Take a model that attends `by_blocks` where `use_tree_attention` says so, else by a dense mask.
-
-        Raises UserError for one that does not end in a linear layer, or does not attend as our masks say.
-        """
-        if obstacle := _obstacle(model):
-            raise UserError(f"cannot train {type(model).__name__} on pairs: {obstacle}; choose another base model")
+    def __init__(self, model: Any) -> None:
+        """Take the output layer of a model that has no `head_obstacle`."""
         head = model.get_output_embeddings()
         head.register_forward_pre_hook(self._take_hidden)
         head.register_forward_hook(self._score)
-        self._config = model.config.get_text_config()
-        self._by_blocks = by_blocks
-        self._scored: TreeBatch | None = None
+        self._scored: tuple[Tensor, Tensor] | None = None
 
-    def __call__(self, model: Any, batch: TreeBatch) -> LogProbabilities:
-        """Return what `model`, the one given before or a wrapper of it, says of the batch."""
-        self._scored = batch
-        made = block_mask if self._by_blocks else partial(dense_mask, dtype=next(model.parameters()).dtype)
-        masks = attention_masks(batch.rows, batch.members, batch.depths, self._config, made)
+    @contextmanager
+    def scoring(self, places: "Tensor", targets: "Tensor") -> "Iterator[None]":
+        """Have forward passes inside return the log-probabilities of `targets`, [scored], as their logits.
+
+        `places` are the tokens that predict them, counted over all lines: [scored].
+        """
+        self._scored = places, targets
         try:
-            scores = model(
-                input_ids=batch.input_ids, attention_mask=masks, position_ids=batch.depths, use_cache=False
-            ).logits.float()
+            yield
         finally:
             self._scored = None
-        sums = scores.new_zeros(batch.tokens.numel()).index_add(0, batch.owners, scores)
-        return LogProbabilities(sums.view(batch.tokens.shape), batch.tokens.clamp(min=1))
 
     def _take_hidden(self, head: Any, arguments: tuple["Tensor"]) -> tuple["Tensor"] | None:
         """Keep the hidden states of the predicting tokens, and leave the layer itself nothing to compute."""
         if self._scored is None:
             return None
         (hidden,) = arguments
-        self._hidden = hidden.flatten(0, 1)[self._scored.places]
+        self._hidden = hidden.flatten(0, 1)[self._scored[0]]
         return (hidden[:, :0],)
 
     def _score(self, head: Any, _: tuple["Tensor"], logits: "Tensor") -> "Tensor":
@@ -127,11 +119,50 @@ class SequenceScorer:
         if self._scored is None:
             return logits
         hidden, self._hidden = self._hidden, logits  # no longer kept than needed
-        return target_log_probabilities(hidden, head.weight, head.bias, self._scored.targets)
+        return target_log_probabilities(hidden, head.weight, head.bias, self._scored[1])
 
 
-def _obstacle(model: Any) -> str | None:
-    """Return why token trees of the model cannot be scored; None where they can."""
+class SequenceScorer:
+    """A causal language model that returns the log-probabilities of scored tokens in the place of logits."""
+
+    def __init__(self, model: Any, *, by_blocks: bool = False) -> None:
+        """Take a model that attends `by_blocks` where `use_tree_attention` says so, else by a dense mask.
+
+        Raises UserError for one that does not end in a linear layer without adapters, or does not attend as our masks
+        say.
+        """
+        _require_plain_head(model)
+        if obstacle := head_obstacle(model) or _attention_obstacle(model):
+            raise UserError(f"cannot train {type(model).__name__} on pairs: {obstacle}; choose another base model")
+        self._head = ScoringHead(model)
+        self._config = model.config.get_text_config()
+        self._by_blocks = by_blocks
+
+    def __call__(self, model: Any, batch: TreeBatch) -> LogProbabilities:
+        """Return what `model`, the one given before or a wrapper of it, says of the batch."""
+        made = block_mask if self._by_blocks else partial(dense_mask, dtype=next(model.parameters()).dtype)
+        masks = attention_masks(batch.rows, batch.members, batch.depths, self._config, made)
+        with self._head.scoring(batch.places, batch.targets):
+            scores = model(
+                input_ids=batch.input_ids, attention_mask=masks, position_ids=batch.depths, use_cache=False
+            ).logits.float()
+        sums = scores.new_zeros(batch.tokens.numel()).index_add(0, batch.owners, scores)
+        return LogProbabilities(sums.view(batch.tokens.shape), batch.tokens.clamp(min=1))
+
+
+def _require_plain_head(model: Any) -> None:
+    """Raise UserError where the model's output layer has adapters: what is scored would leave them out."""
+    head = model.get_output_embeddings()
+    if hasattr(head, "base_layer"):  # as peft wraps a layer
+        name = next(name.rpartition(".")[2] for name, module in model.named_modules() if module is head)
+        raise UserError(
+            f"lora: on pairs the output layer cannot have adapters; take {name} out of target_modules, or leave"
+            " target_modules out for those of the architecture"
+        )
+
+
+def head_obstacle(model: Any) -> str | None:
+    """Return why a `ScoringHead` cannot stand in for the model's logits; None where it can."""
     from torch.nn import Linear
 
     config = model.config.get_text_config()
@@ -139,6 +170,12 @@ def _obstacle(model: Any) -> str | None:
         return "its output layer is not linear"
     if changing := [name for name in CHANGES_OF_LOGITS if getattr(config, name, None) not in (None, 1)]:
         return f"it changes logits after its output layer ({changing[0]} in config.json)"
+    return None
+
+
+def _attention_obstacle(model: Any) -> str | None:
+    """Return why the model does not attend as the masks of token trees say; None where it does."""
+    config = model.config.get_text_config()
     if getattr(config, "num_attention_heads", None) is None:
         return "it has no attention"
     kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None)  # the latter of GPT-Neo

@@ -13,6 +13,7 @@ from harness.training.job import Job, Track
 from harness.training.lines import Lines, attention_masks, dense_mask
 from harness.training.loop import make_job, train
 from harness.training.rows import UNSCORED, sft_rows
+from harness.training.scoring import ScoringHead, head_obstacle
 from harness.training.settings import TrainingSettings
 from harness.training.trainer import (
     even_batches,
@@ -94,17 +95,42 @@ def sft_trainer(job: Job, rows: "Dataset") -> Any:
     trainer_class = _in_lines(SFTTrainer) if arguments.use_cpu else even_batches(SFTTrainer)
     trainer = trainer_class(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
     trainer.take_batches(job, {"input_ids": [tokenizer.pad_token_id] * 2, "labels": [UNSCORED] * 2})
+    if arguments.use_cpu and head_obstacle(model) is None:
+        trainer.score_alone(ScoringHead(model))
     return trainer
 
 
 def _in_lines(trainer_class: Any) -> Any:
-    """Extend `trainer_class` by passes without padding.
+    """Extend `trainer_class` by passes without padding, and without logits of tokens that bear no loss.
 
-    For processors alone: on a CUDA device, attention is faster without a mask of its own than without padding.
+    For processors alone: on a CUDA device, attention is faster without a mask of its own than without padding, and TRL
+    itself leaves such logits out.
     """
     import torch
 
     class InLines(even_batches(trainer_class)):  # type: ignore[misc]
+        _head: ScoringHead | None = None
+
+        def score_alone(self, head: ScoringHead) -> None:
+            """Have the loss computed by `head`, without the entropy and the accuracy that TRL would add to the log."""
+            self._head = head
+
+        def compute_loss(
+            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            """Return TRL's loss: the mean over the scored tokens of the step, as far as it comes from these rows."""
+            if self._head is None or return_outputs:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            labels = inputs["labels"].flatten()
+            scored = (inputs["labels"][:, 1:] != UNSCORED).nonzero()
+            places = scored[:, 0] * inputs["labels"].shape[1] + scored[:, 1]
+            passed = {name: value for name, value in inputs.items() if name != "labels"}
+            with self._head.scoring(places, labels[places + 1]):
+                log_probabilities = model(**passed, use_cache=False).logits
+            count = len(places) if num_items_in_batch is None else num_items_in_batch
+            share = self.accelerator.num_processes if num_items_in_batch is not None else 1  # gradients are averaged
+            return -share * log_probabilities.sum() / torch.as_tensor(count).clamp(min=1)
+
         def collate(self, rows: list[Any], count: int, rows_of_step: int) -> dict[str, Any]:
             """Return the rows in lines, with a mask that keeps them apart."""
             lengths = [len(row["input_ids"]) for row in rows]

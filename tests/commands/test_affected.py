@@ -291,9 +291,9 @@ SMALL = {**SIZES, "demonstrations": 32, "preference_data": 64, "alpaca_eval2": 1
 
 def load_small_recipe(name: str, **_: Any) -> Recipe:
     """A tiny scale on which a preference stage has a second step: the first has a learning rate of 0."""
-    scale = load_recipe(name)
-    sampling = replace(scale.sampling, max_new_tokens=24)
-    return replace(scale, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
+    recipe = load_recipe(name)
+    sampling = replace(recipe.sampling, max_new_tokens=24)
+    return replace(recipe, sampling=sampling, fast=Fast(("llama",), SMALL)).faster()
 
 
 @dataclass(frozen=True)
@@ -368,7 +368,9 @@ import sys
 from pathlib import Path
 from harness.commands import affected
 from harness.run import options
+from tests.command import use_one_worker
 from tests.commands.test_affected import load_small_recipe
+use_one_worker()
 options.load_recipe = load_small_recipe
 affected.make_candidate(Path(sys.argv[1]), Path(sys.argv[2]))
 """

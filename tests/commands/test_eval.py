@@ -18,6 +18,8 @@ from tests.chat_server import ChatServer, Faults
 from tests.command import Harness, Outcome
 from tests.evals.leaderboards import read_leaderboard
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 LIMIT = 12
 
 

@@ -12,6 +12,8 @@ from harness.steps import judge as judging
 from tests.chat_server import ChatServer, Request, Response, error_response
 from tests.command import Harness, Outcome
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 N = 12
 FORBIDDEN = 5
 FILTER = error_response(400, "The response was filtered", code="content_filter")

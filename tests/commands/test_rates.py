@@ -43,14 +43,14 @@ def table(**rates: dict[str, float]) -> RateTable:
     return RateTable("mini", "a rule", 1000, "a commit", 200, 1800, models)
 
 
-def rate_of(scale: Recipe, model: str, method: str) -> float:
-    settings: Any = scale.method(model, method)
+def rate_of(recipe: Recipe, model: str, method: str) -> float:
+    settings: Any = recipe.method(model, method)
     rate: float = settings.training.learning_rate
     return rate
 
 
-def rate_of_checkpoint(scale: Recipe, model: str, method: str) -> list[float]:
-    checkpoint = Request(scale, (0,)).checkpoint(model, method, 0)
+def rate_of_checkpoint(recipe: Recipe, model: str, method: str) -> list[float]:
+    checkpoint = Request(recipe, (0,)).checkpoint(model, method, 0)
     stages = [each for each in ancestry([checkpoint]) if each.step == STAGE]
     return [each.arguments["settings"].learning_rate for each in stages]
 
@@ -87,7 +87,7 @@ def test_a_base_model_or_a_scale_without_rates_has_those_of_its_own_file() -> No
 
 def test_nothing_but_the_preference_stages_changes() -> None:
     rated: Any
-    rated, bare = (scale.method("llama", "sgpo") for scale in (RATED, BARE))
+    rated, bare = (recipe.method("llama", "sgpo") for recipe in (RATED, BARE))
     assert rated != bare == replace(rated, training=replace(rated.training, learning_rate=1.25e-5))
     assert RATED.method("llama", "sft") == BARE.method("llama", "sft")
 
@@ -104,8 +104,8 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_file_sets_the_scale_and_its_smaller_versions(configs: Path) -> None:
     assert load_recipe("mini") == BARE
     write_rate_table(configs / "papers/sgpo/rates/mini.yaml", table(llama={"sgpo": 7e-6}))
-    for scale in (load_recipe("mini"), load_recipe("mini", fast=True), load_recipe("mini").at_most(50)):
-        assert rate_of_checkpoint(scale, "llama", "sgpo") == [7e-6]
+    for recipe in (load_recipe("mini"), load_recipe("mini", fast=True), load_recipe("mini").at_most(50)):
+        assert rate_of_checkpoint(recipe, "llama", "sgpo") == [7e-6]
     assert load_recipe("small").rates is None
 
 
@@ -228,11 +228,11 @@ def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> 
         Sensitivity(times, times * 3.0, {"arena_hard/score": score, "a/b": None})
         for times, score in ((0.5, 10.0), (1.0, 12.5), (2.0, 11.0))
     )
-    scale = replace(RATED, rates=replace(RATED.rates, models=models, sensitivity={"llama": {"sgpo": scored}}))  # type: ignore[type-var]
-    request = Request(scale, (0, 1))
+    recipe = replace(RATED, rates=replace(RATED.rates, models=models, sensitivity={"llama": {"sgpo": scored}}))  # type: ignore[type-var]
+    request = Request(recipe, (0, 1))
     names = ("sft", "dpo", "sgpo", "sgpo-two-rounds", "improver")
     made = {("llama", name, seed): request.checkpoint("llama", name, seed) for name in names for seed in (0, 1)}
-    dpo, sgpo, twice = rates_of_rows(scale, made)
+    dpo, sgpo, twice = rates_of_rows(recipe, made)
     assert (dpo.method, dpo.rate, dpo.moves) == ("dpo", 1.0, ())
     assert dpo.chosen == "no rate passes the rule: the smallest"
     assert (sgpo.method, sgpo.chosen) == ("sgpo", "the rule")
@@ -243,13 +243,13 @@ def test_a_report_says_of_each_row_what_chose_its_rate_and_how_scores_move() -> 
 @pytest.mark.parametrize("rows", [None, 4])
 def test_a_row_that_trains_on_fewer_pairs_than_its_rate_was_chosen_on_says_so(rows: int | None) -> None:
     """As `--fast` and `--limit` do: the rate of a preference stage depends on how many steps it has."""
-    scale = RATED.at_most(rows) if rows else RATED
+    recipe = RATED.at_most(rows) if rows else RATED
     assert RATED.rates is not None
     there = RATED.rates.trained_on + RATED.rates.held_out
-    pairs = replace(scale.data["preference_data"], size=rows or there)
-    scale = replace(scale, data={**scale.data, "preference_data": pairs})
-    made = {("llama", "sgpo", 0): Request(scale, (0,)).checkpoint("llama", "sgpo", 0)}
-    [sgpo] = rates_of_rows(scale, made)
+    pairs = replace(recipe.data["preference_data"], size=rows or there)
+    recipe = replace(recipe, data={**recipe.data, "preference_data": pairs})
+    made = {("llama", "sgpo", 0): Request(recipe, (0,)).checkpoint("llama", "sgpo", 0)}
+    [sgpo] = rates_of_rows(recipe, made)
     assert sgpo.chosen == ("the rule" if rows is None else f"the rule; chosen on {there:,} pairs, here for 4")
 
 

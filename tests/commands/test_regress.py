@@ -1,6 +1,7 @@
 """`harness regress`: did a change make it worse? On runs made up by hand (`tests.stored_runs`)."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -389,6 +390,16 @@ def _mean_points(rows: list[Judgment]) -> list[float]:
 
 
 # The command
+
+
+def test_a_bench_of_a_package_that_is_missing_names_the_package(runs: Runs, regress: Regress) -> None:
+    baseline, candidate = runs("baseline"), runs("candidate")
+    for run, outside in ((baseline, {}), (candidate, {"bench mine": {"package": "my-package", "version": "1.0"}})):
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["provenance"]["outside"] = outside
+        (run / "manifest.json").write_text(json.dumps(manifest))
+    said = f"{candidate}: its bench 'mine' is of the package my-package 1.0, which is not installed"
+    assert_refused(regress(baseline, candidate), re.escape(said))
 
 
 def test_rerun_affected_makes_the_candidate_first(

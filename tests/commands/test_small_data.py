@@ -96,10 +96,10 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
     """Of the real data there is enough for every role; a stored teacher has a row for every improver prompt."""
     outcome = harness("data", "split", shared_data / "alpaca_eval2", "--out", "data/small")
     assert outcome.exit_code == 0, outcome.err
-    scale = load_recipe("small")
-    preferences = scale.data["preference_data"]
-    roles = {name: role for name, role in scale.data.items() if role.kind == "responses"}
-    roles |= {name: bench.baselines for name, bench in scale.benches.items()}
+    recipe = load_recipe("small")
+    preferences = recipe.data["preference_data"]
+    roles = {name: role for name, role in recipe.data.items() if role.kind == "responses"}
+    roles |= {name: bench.baselines for name, bench in recipe.benches.items()}
     rows = {name: list(read_data(role.reference, "", "responses", role.size)) for name, role in roles.items()}
     pairs = list(read_data(preferences.reference, "", "pairs", preferences.size))
     seen = {name: {row.prompt.text for row in found} for name, found in rows.items()} | {
@@ -109,7 +109,7 @@ def test_the_scale_reads_what_the_command_writes(harness: Harness, shared_data: 
     evaluated = seen["alpaca_eval2"] | seen["arena_hard"]
     assert not evaluated & (seen["demonstrations"] | seen["improver_data"] | seen["preference_data"])
     assert not seen["alpaca_eval2"] & seen["arena_hard"]
-    teacher, template = load_generator(scale.models["teacher"]), scale.prompt_set().methods["target"]
+    teacher, template = load_generator(recipe.models["teacher"]), recipe.prompt_set().methods["target"]
     drafts = [row for row in rows["improver_data"] if isinstance(row, Response)]
     plain = [(Message("user", row.prompt.text),) for row in drafts]
     shown = [(Message("user", render(template, row, row.text)),) for row in drafts]

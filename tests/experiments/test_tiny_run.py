@@ -43,6 +43,8 @@ from tests.experiments.exhibits import (
     win_rate_table,
 )
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 SEEDS = (0, 1)
 EXHIBITS = (
     win_rate_table(prompts=20),
@@ -81,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     experiments = [BUILDERS[type(exhibit)](exhibit, request(*SEEDS)) for exhibit in EXHIBITS]
     started = datetime.now(UTC)
     targets = [target for experiment in experiments for target in experiment.targets()]
-    run(targets, store, jobs=1)  # one worker imports torch and TRL once
+    run(targets, store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "load_exhibits", lambda _: EXHIBITS)  # they are the whole paper
         manifest = build_manifest(

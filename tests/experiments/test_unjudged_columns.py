@@ -28,13 +28,15 @@ BENCHES = {
     name: BaselineOptions(baselines=DataRole("mini:alpaca_eval2", 8)) for name in ("perplexity", "edit_distance")
 }
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Experiment, Any]]:
     store = Store(tmp_path_factory.mktemp("run") / "store")
-    asked = replace(request(), scale=replace(SCALE, benches=BENCHES))
+    asked = replace(request(), recipe=replace(SCALE, benches=BENCHES))
     made = scores(score_table(*COLUMNS), asked)
-    run(made.targets(), store, jobs=1)
+    run(made.targets(), store)
     yield store, made, made.result(store)
 
 

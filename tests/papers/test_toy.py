@@ -14,6 +14,8 @@ from harness.recipes.registries import EVALS, METHODS
 from tests.command import Harness
 from tests.plugins import install
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "toy"
 DOCUMENT = ROOT / "docs" / "add-a-paper.md"
@@ -77,7 +79,7 @@ def test_its_table_is_reproduced_in_a_folder_of_its_own(toy: Harness) -> None:
     assert "sgpo" not in report.lower()
 
 
-def test_a_row_can_have_another_setting_of_its_method(toy: Harness) -> None:
+def test_a_row_can_have_another_setting_of_its_method(toy: Harness, without_preflight: None) -> None:
     row = "sft-twice:rounds=2"
     outcome = toy("reproduce", "toy/table1", "--fast", "--methods", f"sft-twice,{row}")
     assert outcome.exit_code == 0, outcome.err

@@ -65,15 +65,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """Table 3's SGPO on the tiny scale, teacher and judge behind an endpoint, up to the verdicts."""
     store = Store(tmp_path_factory.mktemp("run") / "store")
     with ChatServer(answer=answer, models=(TEACHER, JUDGE)) as server:
-        scale = replace(
+        recipe = replace(
             load_tiny_recipe("mini"),
             models={"teacher": f"openai:{TEACHER}@{server.base_url}"},
             judge=JudgeRole(JUDGE, server.base_url),
         )
-        [table] = build_experiments("table3", Request(scale, (0,), methods=("sgpo",)))
+        [table] = build_experiments("table3", Request(recipe, (0,), methods=("sgpo",)))
         assert isinstance(table, ScoresExperiment)
-        preference_data = scale.data["preference_data"].artifact()
-        demonstrations = scale.data["demonstrations"].artifact()
+        preference_data = recipe.data["preference_data"].artifact()
+        demonstrations = recipe.data["demonstrations"].artifact()
         artifacts = ancestry(
             [
                 *(judged for cell in table.cells for judged in cell.judgments),

@@ -193,8 +193,8 @@ def test_without_a_gpu_a_large_model_is_no_matter_of_warnings(make_context: Make
 
 def test_disk_and_memory_are_those_of_the_plan(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     context = make_context(compute=Compute(save_every=10))
-    costs = step_costs(context.scale, context.store.root.parent, context.store, context.limits)
-    needs = disk_needs([costs.of(each) for each in context.missing], context.scale)
+    costs = step_costs(context.recipe, context.store.root.parent, context.store, context.limits)
+    needs = disk_needs([costs.of(each) for each in context.missing], context.recipe)
     peak = sum(need.bytes for need in needs)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=int(peak) - 1))
     assert by_name(machine_checks(context, ROOMY))["disk"].state == "failure"

@@ -94,7 +94,7 @@ def of_loss(context: PreflightContext, loss: PreferenceLoss, prompt: str, **sett
     stage = optimize_preferences(
         policy=policy,
         reference=policy,
-        pairs=context.scale.data["preference_data"].artifact(),
+        pairs=context.recipe.data["preference_data"].artifact(),
         loss=loss,
         settings=replace(SETTINGS, **settings),
         seed=0,
@@ -122,7 +122,7 @@ def test_prompts_with_drafts_are_the_longest(make_context: MakeContext) -> None:
 
 def test_prompts_that_a_stage_may_not_see_are_warned_of(make_context: MakeContext) -> None:
     context = make_context()
-    first = first_responses(responses=context.scale.data["demonstrations"].artifact(), size=2)
+    first = first_responses(responses=context.recipe.data["demonstrations"].artifact(), size=2)
     settings = replace(SETTINGS, max_prompt_length=5)
     stage = train_sft(model=context.base("llama"), examples=first, settings=settings, seed=0)
     found = checked(replace(context, targets=(stage,)))["prompts of demonstrations for llama"]

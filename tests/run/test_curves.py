@@ -46,7 +46,7 @@ def collect(tmp_path: Path) -> Collect:
         for each in filter(is_there, trainings(experiments)):
             store.folder(each).mkdir(parents=True, exist_ok=True)
             write_rows(store.folder(each) / CURVES, make(steps, each))
-        found = stage_curves(experiments, request.scale, store)
+        found = stage_curves(experiments, request.recipe, store)
         made = [course.artifact for stage in found for course in stage.trainings]
         assert sorted(made) == sorted(place(each) for each in trainings(experiments) if is_there(each))
         return found

@@ -45,11 +45,11 @@ def score(**changes: Any) -> Score:
     bench = "alpaca_eval2"
     cell = BenchCell("llama", "a", bench, (), cast(Any, SimpleNamespace(step="score", key="k")), (), is_judged=True)
     columns = [SimpleNamespace(bench=bench, metric="win_rate")]
-    scale = SimpleNamespace(benches={bench: SimpleNamespace(size=805)})
+    recipe = SimpleNamespace(benches={bench: SimpleNamespace(size=805)})
     exhibit = cast(Any, SimpleNamespace(name="table3", columns=columns, rows=()))
     table = ScoresExperiment(
         exhibit=exhibit,
-        scale=cast(Any, scale),
+        recipe=cast(Any, recipe),
         models=("llama",),
         methods=("a",),
         cells=(cell,),

@@ -23,28 +23,28 @@ URL = "http://127.0.0.1:8000/v1"
 
 
 def test_a_limit_bounds_every_data_set() -> None:
-    scale = Choice("mini", limit=7).request().scale
-    assert {role.size for role in scale.data.values()} == {7}
-    assert {role.baselines.size for role in scale.benches.values()} == {7}
-    assert Choice("mini", limit=10**6).request().scale.data == load_recipe("mini").data
+    recipe = Choice("mini", limit=7).request().recipe
+    assert {role.size for role in recipe.data.values()} == {7}
+    assert {role.baselines.size for role in recipe.benches.values()} == {7}
+    assert Choice("mini", limit=10**6).request().recipe.data == load_recipe("mini").data
 
 
 def test_another_judge_is_asked_officially_and_calibrates_no_length_control() -> None:
     chosen = Choice("mini").judged_by(judge("judge-1", URL, ("logprobs",)), allow_missing=True)
-    scale = chosen.request().scale
-    for name in scale.benches:
-        bench = bench_on(scale, name)
+    recipe = chosen.request().recipe
+    for name in recipe.benches:
+        bench = bench_on(recipe, name)
         assert (bench.judge, bench.prompt) == (judge("judge-1", URL, ("logprobs",)), official_prompt(name))
         assert bench.allow_missing
-    assert BENCHMARK.score(bench_on(scale, "alpaca_eval2"), [], "a-method").inputs.get("calibration") is None
+    assert BENCHMARK.score(bench_on(recipe, "alpaca_eval2"), [], "a-method").inputs.get("calibration") is None
 
 
 def test_without_a_choice_the_scale_has_its_own_judge_and_prompts() -> None:
-    scale = Choice("mini").judged_by(None).request().scale
-    assert scale == load_recipe("mini")
-    bench = bench_on(scale, "alpaca_eval2")
+    recipe = Choice("mini").judged_by(None).request().recipe
+    assert recipe == load_recipe("mini")
+    bench = bench_on(recipe, "alpaca_eval2")
     assert bench.judge == judge("mini:judge")
-    assert bench.prompt == scale.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
+    assert bench.prompt == recipe.prompt_set().judge["alpaca_eval2"] != official_prompt("alpaca_eval2")
     score = BENCHMARK.score(bench, [], "a-method")
     calibration = score.inputs["calibration"]
     assert isinstance(calibration, Artifact)
@@ -80,12 +80,12 @@ def test_compute_that_there_is_not_is_an_error() -> None:
 
 def test_chosen_processes_have_a_gpu_each() -> None:
     usual = load_recipe("paper").compute
-    chosen = Choice("paper", compute={"processes": 4}).request().scale.compute
+    chosen = Choice("paper", compute={"processes": 4}).request().recipe.compute
     assert usual.needs("training").gpus == 8 and chosen.needs("training").gpus == 4
     assert chosen.needs("training").cpus == usual.needs("training").cpus
     assert chosen.needs("generation") == usual.needs("generation")
-    assert Choice("paper", compute={"micro_batch_size": 2}).request().scale.compute.resources == usual.resources
-    assert Choice("mini", compute={"processes": 2}).request().scale.compute.resources == {}
+    assert Choice("paper", compute={"micro_batch_size": 2}).request().recipe.compute.resources == usual.resources
+    assert Choice("mini", compute={"processes": 2}).request().recipe.compute.resources == {}
 
 
 @pytest.mark.parametrize(("devices", "count"), [(8, 8), (6, 4), (3, 2), (1, 1)])

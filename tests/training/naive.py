@@ -30,12 +30,8 @@ class Naive:
         message = [USER, *request.split(), END, ASSISTANT]
         ids = self.tokenizer.convert_tokens_to_ids([*message, *answer.split(), END])
         with torch.inference_mode():
-            logits: Any = self.model(input_ids=torch.tensor([ids])).logits[0]
-        each = [
-            float(torch.log_softmax(logits[position - 1], dim=-1)[token])
-            for position, token in enumerate(ids)
-            if position
-        ]
+            log_p: Any = self.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        each = [float(log_p[position - 1, token]) for position, token in enumerate(ids) if position]
         return each[: len(message) - 1], each[len(message) - 1 :]
 
     def answer_log_probability(self, request: str, answer: str) -> float:

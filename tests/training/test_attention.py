@@ -1,4 +1,4 @@
-"""Flex attention: the same tokens are seen as with the dense mask, and it is left alone where it does not work."""
+"""Attention by blocks: the same tokens are seen as with the dense mask; flex attention is left alone where it fails."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
 
+from harness.training import attention
 from harness.training.attention import PAYS_FROM, try_flex_attention, use_flash_attention, use_tree_attention
 from harness.training.lines import attention_masks, block_mask, dense_mask
 from harness.training.scoring import SequenceScorer, TreeBatch
@@ -70,6 +71,33 @@ def test_an_architecture_without_it_is_told_before_anything_is_tried() -> None:
     config = AutoConfig.for_model("mpt", vocab_size=50, d_model=32, n_heads=4, n_layers=2)
     with pytest.raises(ValueError, match="does not support an attention implementation through torch's flex_attention"):
         try_flex_attention(config, CPU, "float32")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_by_blocks_of_queries_scores_and_gradients_are_those_of_the_dense_mask(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the layers that take the same mask find the keys of a block once."""
+    found: dict[int, list[Any]] = {}
+    find = attention._keys_of_blocks
+
+    def keys_of_blocks(mask: torch.Tensor) -> Any:
+        found.setdefault(id(mask), []).append(find(mask))
+        return found[id(mask)][-1]
+
+    monkeypatch.setattr(attention, "QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr(attention, "_keys_of_blocks", keys_of_blocks)
+    batch = batch_of(drawn_rows(6))
+    model, by_blocks = (made(architecture) for _ in range(2))
+    dense = SequenceScorer(model)(model, batch).sums
+    wanted = gradient(model, dense)
+    assert not use_tree_attention(by_blocks, CPU, "float32", PAYS_FROM)
+    sums = SequenceScorer(by_blocks)(by_blocks, batch).sums
+    assert torch.allclose(sums, dense, rtol=1e-5, atol=1e-5)
+    assert float((gradient(by_blocks, sums) - wanted).norm() / wanted.norm()) < 1e-5
+    assert sum(map(len, found.values())) == by_blocks.config.num_hidden_layers
+    assert all(each is same[0] for same in found.values() for each in same)
+    assert any(len(keys) < batch.rows.shape[1] for [first, *_] in found.values() for line in first for keys in line)
 
 
 @pytest.mark.gpu

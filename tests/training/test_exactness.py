@@ -10,8 +10,8 @@ from harness.errors import UserError
 from harness.training.exactness import require_exact_trees
 from harness.training.losses import Orpo
 from harness.training.preferences import run_preferences
+from tests.training.helpers import STILL, preferences, untracked
 from tests.training.test_scoring import ARCHITECTURES, SIZES
-from tests.training.test_trainers import STILL, preferences, untracked
 
 SMALL = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 INEXACT: dict[str, dict[str, Any]] = {

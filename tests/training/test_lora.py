@@ -1,6 +1,5 @@
 """Low-rank adapters: trained in the place of the weights, and merged into them."""
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from harness.engine.compute import Compute
 from harness.errors import UserError
@@ -22,7 +20,8 @@ from harness.training.reference import ReferenceScorer
 from harness.training.rows import PairEncoding, preference_rows
 from harness.training.settings import Lora, TrainingSettings
 from harness.training.sft import run_sft
-from tests.training.test_trainers import ROOT, digest, examples, losses_of, preferences, untracked, weights_of
+from tests.training.helpers import Trained, digest, examples, losses_of, preferences, untracked, weights_of
+from tests.training.killer import Stopped, stopped_at
 
 LORA = Lora(rank=4, alpha=8, dropout=0.0)
 SETTINGS = TrainingSettings(learning_rate=5e-3, epochs=2, global_batch_size=4, max_length=256, lora=LORA)
@@ -30,7 +29,16 @@ LOSS = Dpo(beta=0.5)
 
 
 def train(base: Path, out: Path, settings: TrainingSettings = SETTINGS, **more: Any) -> None:
-    run_preferences(base, preferences(), None, LOSS, settings, seed=0, out=out, track=untracked, **more)
+    given: dict[str, Any] = {"seed": 0, "out": out, "track": untracked, **more}
+    run_preferences(base, preferences(), None, LOSS, settings, **given)
+
+
+@pytest.fixture(scope="module")
+def adapted(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged model, trained by adapters in six steps."""
+    out = tmp_path_factory.mktemp("adapted")
+    train(base, out)
+    return out
 
 
 def changed(base: Path, out: Path) -> set[str]:
@@ -40,22 +48,18 @@ def changed(base: Path, out: Path) -> set[str]:
     return {name.rpartition(".")[0].rpartition(".")[2] for name in before if not torch.equal(before[name], after[name])}
 
 
-@pytest.mark.parametrize(
-    ("lora", "kinds"),
-    [(LORA, {"q_proj", "v_proj"}), (replace(LORA, target_modules=("down_proj",)), {"down_proj"})],
-    ids=["by architecture", "by name"],
-)
-def test_only_the_modules_with_adapters_change(lora: Lora, kinds: set[str], base: Path, tmp_path: Path) -> None:
-    train(base, tmp_path, replace(SETTINGS, lora=lora))
-    assert changed(base, tmp_path) == kinds
-    losses = losses_of(tmp_path)
+def test_only_the_modules_with_adapters_change(base: Path, adapted: Path, tmp_path: Path) -> None:
+    """Those of the architecture, or those that are named."""
+    assert changed(base, adapted) == {"q_proj", "v_proj"}
+    losses = losses_of(adapted)
     assert min(losses) < losses[0] - 0.05
+    train(base, tmp_path, replace(SETTINGS, epochs=1, lora=replace(LORA, target_modules=("down_proj",))))
+    assert changed(base, tmp_path) == {"down_proj"}
 
 
-def test_a_change_is_of_the_rank_of_the_adapters(base: Path, tmp_path: Path) -> None:
-    train(base, tmp_path)
+def test_a_change_is_of_the_rank_of_the_adapters(base: Path, adapted: Path) -> None:
     name = "model.layers.0.self_attn.q_proj.weight"
-    change = weights_of(tmp_path)[name] - weights_of(base)[name]
+    change = weights_of(adapted)[name] - weights_of(base)[name]
     assert int(torch.linalg.matrix_rank(change, rtol=1e-3)) == LORA.rank
 
 
@@ -72,7 +76,7 @@ def test_adapters_alone_are_trained(base: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["sft", "preferences"])
 def test_without_a_learning_rate_the_checkpoint_is_the_one_before(kind: str, base: Path, tmp_path: Path) -> None:
-    still = replace(SETTINGS, learning_rate=0.0)
+    still = replace(SETTINGS, learning_rate=0.0, epochs=1)
     if kind == "sft":
         run_sft(base, examples(), still, seed=0, out=tmp_path, track=untracked)
     else:
@@ -80,30 +84,22 @@ def test_without_a_learning_rate_the_checkpoint_is_the_one_before(kind: str, bas
     assert changed(base, tmp_path) == set()
 
 
-def test_the_checkpoint_is_a_plain_one(base: Path, tmp_path: Path) -> None:
+def test_the_checkpoint_is_a_plain_one(
+    adapted: Path, moved_dpo: Trained, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has the files, names and shapes of one trained as a whole, and loads without peft."""
-    adapted, whole = tmp_path / "adapted", tmp_path / "whole"
-    train(base, adapted)
-    train(base, whole, replace(SETTINGS, lora=None, epochs=1))
-    assert sorted(path.name for path in adapted.iterdir()) == sorted(path.name for path in whole.iterdir())
-    weights, others = (load_file(folder / "model.safetensors") for folder in (adapted, whole))
+    assert sorted(path.name for path in adapted.iterdir()) == sorted(path.name for path in moved_dpo.folder.iterdir())
+    weights, others = weights_of(adapted), weights_of(moved_dpo.folder)
     assert {name: each.shape for name, each in weights.items()} == {name: each.shape for name, each in others.items()}
-    program = f"""
-import sys
-sys.modules["peft"] = None
-from pathlib import Path
-from harness.models.hf import load_checkpoint
-print(type(load_checkpoint(Path({str(adapted)!r}))[0]).__name__)
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.split() == ["LlamaForCausalLM"], done.stderr
+    monkeypatch.setitem(sys.modules, "peft", None)
+    model, _ = load_checkpoint(adapted)
+    assert type(model) is type(load_checkpoint(base)[0])
 
 
-def test_the_seed_fixes_the_adapters(base: Path, tmp_path: Path) -> None:
-    for name, ambient in {"one": 1, "other": 2}.items():
-        torch.manual_seed(ambient)
-        train(base, tmp_path / name, replace(SETTINGS, epochs=1))
-    assert digest(tmp_path / "one") == digest(tmp_path / "other")
+def test_the_seed_fixes_the_adapters(base: Path, adapted: Path, tmp_path: Path) -> None:
+    torch.manual_seed(17)
+    train(base, tmp_path)
+    assert digest(tmp_path) == digest(adapted)
 
 
 def test_what_is_saved_is_what_was_trained(base: Path, tmp_path: Path) -> None:
@@ -122,42 +118,19 @@ def test_what_is_saved_is_what_was_trained(base: Path, tmp_path: Path) -> None:
     assert losses_of(tmp_path / "look")[0] == pytest.approx(losses_of(tmp_path / "twice")[1], abs=1e-4)
 
 
-def test_checkpointed_gradients_reach_the_adapters(base: Path, tmp_path: Path) -> None:
-    for name, compute in {"plain": Compute(), "less memory": Compute(gradient_checkpointing=True)}.items():
-        train(base, tmp_path / name, compute=compute)
-    assert losses_of(tmp_path / "less memory") == pytest.approx(losses_of(tmp_path / "plain"), abs=1e-5)
+def test_checkpointed_gradients_reach_the_adapters(base: Path, adapted: Path, tmp_path: Path) -> None:
+    train(base, tmp_path, compute=Compute(gradient_checkpointing=True))
+    assert losses_of(tmp_path) == pytest.approx(losses_of(adapted), abs=1e-5)
 
 
-def test_a_saved_training_goes_on(base: Path, tmp_path: Path) -> None:
-    class Stop(Exception):
-        pass
-
-    class Stopper:
-        done = 0
-
-        def advance(self, count: int = 1) -> None:
-            self.done += count
-            if self.done == 3:
-                raise Stop
-
+def test_a_saved_training_goes_on(base: Path, adapted: Path, tmp_path: Path) -> None:
     saving = Compute(save_every=2)
-    train(base, tmp_path / "whole", compute=saving)
-    with pytest.raises(Stop):
-        run_preferences(
-            base,
-            preferences(),
-            None,
-            LOSS,
-            SETTINGS,
-            seed=0,
-            out=tmp_path / "stopped",
-            track=lambda work, unit, done=0: Stopper() if unit == "steps" else untracked(work, unit, done),
-            compute=saving,
-        )
-    assert (tmp_path / "stopped" / "trainer" / "checkpoint-2" / "complete.json").exists()
-    train(base, tmp_path / "stopped", compute=saving)
-    assert losses_of(tmp_path / "stopped") == losses_of(tmp_path / "whole")
-    assert digest(tmp_path / "stopped") == digest(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(base, tmp_path, compute=saving, track=stopped_at(3))
+    assert (tmp_path / "trainer" / "checkpoint-2" / "complete.json").exists()
+    train(base, tmp_path, compute=saving)
+    assert losses_of(tmp_path) == losses_of(adapted)
+    assert digest(tmp_path) == digest(adapted)
 
 
 def test_modules_that_the_model_lacks_are_one_line(base: Path, tmp_path: Path) -> None:
@@ -165,6 +138,13 @@ def test_modules_that_the_model_lacks_are_one_line(base: Path, tmp_path: Path) -
     with pytest.raises(UserError, match=r"LlamaForCausalLM has no .*c_attn; name some .*, such as .*q_proj") as raised:
         train(base, tmp_path, lacking)
     assert "\n" not in str(raised.value)
+
+
+def test_adapters_on_the_output_layer_are_refused_on_pairs(base: Path, tmp_path: Path) -> None:
+    on_it = replace(SETTINGS, lora=replace(LORA, target_modules=("q_proj", "lm_head")))
+    with pytest.raises(UserError, match=r"the output layer cannot have adapters; take lm_head out of target_modules"):
+        train(base, tmp_path, on_it)
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(

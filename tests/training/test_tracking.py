@@ -145,5 +145,5 @@ def test_a_missing_package_is_said_before_anything_is_run(
 def test_a_tracker_is_in_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: object())
     plain, tracked_by = (Choice("mini", compute=compute).request() for compute in ({}, {"track": "tensorboard"}))
-    assert tracked_by.scale.compute.track == "tensorboard"
+    assert tracked_by.recipe.compute.track == "tensorboard"
     assert plain.checkpoint("llama", "dpo", 0).key == tracked_by.checkpoint("llama", "dpo", 0).key

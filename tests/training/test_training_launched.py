@@ -19,12 +19,12 @@ from harness.training.preferences import run_preferences
 from harness.training.reference import ReferenceScorer
 from harness.training.settings import Lora
 from harness.training.sft import run_sft
-from tests.training.test_preferences import assert_steps_alike, curves
-from tests.training.test_trainers import (
+from tests.training.helpers import (
     DPO,
     MOVING,
     ROOT,
     STILL,
+    curves,
     examples,
     losses_of,
     preferences,
@@ -32,6 +32,7 @@ from tests.training.test_trainers import (
     untracked,
     weights_of,
 )
+from tests.training.test_preferences import assert_steps_alike
 
 pytestmark = pytest.mark.slow
 
@@ -112,20 +113,13 @@ def test_half_precision_is_one_arithmetic_in_one_process_and_in_two(base: Path, 
 
 
 KILLED = """
-import os, signal, sys
+import sys
 from pathlib import Path
 from tests.training import test_training_launched as t
-
-class Killer:
-    def __init__(self, unit):
-        self.steps = 0 if unit == "steps" else -1000
-    def advance(self, count=1):
-        self.steps += 1
-        if self.steps == 6:
-            os.kill(os.getpid(), signal.SIGKILL)
+from tests.training.killer import Killer
 
 trainer, base, policy, out = sys.argv[1], *map(Path, sys.argv[2:])
-t.train(trainer, base, policy, out, t.IN_PARTS, lambda work, unit, done=0: Killer(unit))
+t.train(trainer, base, policy, out, t.IN_PARTS, lambda work, unit, done=0: Killer(unit, 6))
 """
 
 
