@@ -138,12 +138,14 @@ def _legend(figure: "Figure", chart: BarChart, ink: str) -> None:
     from matplotlib.patches import Patch
 
     bars = [bar for panel in chart.panels for bar in panel.bars]
-    handles: list[Any] = [Patch(color=OURS, label="ours, 95 % interval")]
+    handles: list[Any] = [Patch(color=OURS, label=f"ours, {chart.interval}")]
     if any(bar.added for bar in bars):
         handles.append(Patch(color=OURS_ADDED, label="ours, not in the paper"))
     if any(bar.published is not None for bar in bars):
         rounded = any(bar.rounding for bar in bars)
-        handles.append(Line2D([], [], label="the paper, as rounded" if rounded else "the paper", **_DIAMOND))
+        handles.append(
+            Line2D([], [], label=chart.mark or ("the paper, as rounded" if rounded else "the paper"), **_DIAMOND)
+        )
     if chart.win_rates:
         handles.append(Line2D([], [], color=ink, linewidth=0.9, linestyle=(0, (2, 2)), label="neither is better"))
     figure.legend(

@@ -146,10 +146,15 @@ class BarPanel:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Bars with intervals and the paper's numbers as marks. `win_rates` are of two sides, and show where 50 % is."""
+    """Bars with intervals and the paper's numbers as marks. `win_rates` are of two sides, and show where 50 % is.
+
+    `interval` and `mark` say in the legend what the lines and the marks are, where they are something else.
+    """
 
     panels: tuple[BarPanel, ...]
     win_rates: bool = False
+    interval: str = "95 % interval"
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

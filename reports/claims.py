@@ -25,8 +25,9 @@ _COLUMNS = (
 
 def section(manifest: Manifest) -> Section:
     """Show every claim with its verdict and its tests."""
+    common = "data sets" if manifest.is_own_size else "prompts"
     lead = (
-        "Each claim is a set of orderings, and every ordering a test on the same prompts. Differences are in points "
+        f"Each claim is a set of orderings, and every ordering a test on the same {common}. Differences are in points "
         "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
         f"{coverage(manifest)}"
     )
@@ -185,13 +186,14 @@ def coverage(manifest: Manifest) -> str:
 
 def _coverage(manifest: Manifest) -> Iterator[str]:
     if len(manifest.seeds) >= manifest.seeds_for_verdict:
-        yield "These tests cover the draw of prompts and of training seeds."
+        drawn = "data sets, one a training seed" if manifest.is_own_size else "prompts and of training seeds"
+        yield f"These tests cover the draw of {drawn}."
         yield (
             f"Verdicts, at 5 % over all {manifest.n_claims} claims of the paper, and over its {manifest.n_orderings} "
             "orderings, are Holm-adjusted; an ordering is also decided with its claim. A 95 % interval is of its "
             "difference by itself."
         )
-    else:
+    elif not manifest.is_own_size:
         yield (
             "With so few training seeds these tests cover the draw of prompts alone: above and below are said of these "
             f"checkpoints, Holm-adjusted over the paper's {manifest.n_orderings} orderings, and no claim has a verdict."
@@ -228,7 +230,7 @@ def _row(exhibit: AnyExhibit, comparison: ComparisonResult) -> Row:
     return Row(
         (
             ordering(exhibit, comparison),
-            exhibit.paper.model(comparison.model),
+            exhibit.paper.model(comparison.model) if comparison.model else DASH,
             exhibit.measure(comparison.bench, comparison.metric),
             difference(comparison),
             p_value(comparison.p_value),

@@ -53,6 +53,7 @@ _LATEX = {
     "π": r"$\pi$",
     "φ": r"$\phi$",
     "λ": r"$\lambda$",
+    "µ": r"$\mu$",
     "σ": r"$\sigma$",
     "ŷ": r"$\hat{y}$",
     "ỹ": r"$\tilde{y}$",

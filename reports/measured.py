@@ -114,9 +114,11 @@ def require_one_judge(column: str, judges: Iterable[str]) -> None:
 
 
 def source(manifest: Manifest, exhibit: Exhibit, *about: str) -> str:
-    """Say what ours rests on, in words: the scale, and what else is said `about` it; and where the paper's stands."""
+    """Say what ours rests on, in words: the scale, or the size, and what else is said `about` it; and where the paper's
+    stands."""
     fast = [manifest.reduced] if manifest.reduced else []
-    ours = ", ".join([f"scale {manifest.scale}", *fast, *filter(None, about)])
+    size = ["the paper's own size"] if exhibit.is_own_size else [f"scale {manifest.scale}", *fast]
+    ours = ", ".join([*size, *filter(None, about)])
     return f"Ours: {ours}. Paper: {exhibit.label}, arXiv:{exhibit.paper.arxiv}."
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.results.manifest import Manifest, StepRecord
+from harness.results.manifest import JudgeRecord, Manifest, StepRecord
 from reports.blocks import Column, Group, Prose, Row, Section, Table
 
 _COMMITS = "artifact_commits"
@@ -67,6 +67,8 @@ def _cost(name: str, total: float) -> str:
 
 def money(manifest: Manifest) -> str:
     """Say how many verdicts were asked for, and what the judge cost as far as the records say."""
+    if not manifest.judge.name:
+        return "Nothing is judged."
     verdicts = sum(step.counts.get("rows", 0) for step in manifest.steps if step.step == "judge_pairs")
     counted = f"{verdicts:,.0f} verdicts by {manifest.judge.name}" if verdicts else f"Judge {manifest.judge.name}"
     if manifest.judge.name.startswith(EMBEDDED):
@@ -77,16 +79,13 @@ def money(manifest: Manifest) -> str:
 
 def facts(manifest: Manifest) -> list[tuple[str, str]]:
     """Return the run, its judge and what produced it, as lines to print. Package versions come on one line."""
-    judge = manifest.judge
-    parts = (("at", judge.base_url), ("prompt", judge.prompt), ("parser", judge.parser))
-    details = ", ".join(f"{name} {value}" for name, value in parts if value)
     run = [
         ("command", manifest.command),
         ("scale", manifest.scale + (f" ({manifest.reduced})" if manifest.reduced else "")),
         ("recipe", manifest.recipe),
         ("seeds", ", ".join(map(str, manifest.seeds))),
         *((("teacher", manifest.teacher),) if manifest.teacher else ()),
-        ("judge", f"{judge.name}, fingerprint {judge.fingerprint}" + (f" ({details})" if details else "")),
+        ("judge", _judge(manifest.judge)),
         *((f"model {name}", f"{model.description} ({model.reference})") for name, model in manifest.models.items()),
         ("started", manifest.started),
         ("ended", manifest.ended),
@@ -96,6 +95,13 @@ def facts(manifest: Manifest) -> list[tuple[str, str]]:
         run.append(("steps", work(manifest)))
     run.append(("stale steps", "; ".join([*manifest.stale, *filter(None, [manifest.stale_unknown])]) or "none"))
     return [*run, *_flat({k: v for k, v in manifest.provenance.items() if k != _COMMITS}), *_made_by(manifest)]
+
+
+def _judge(judge: JudgeRecord) -> str:
+    parts = (("at", judge.base_url), ("prompt", judge.prompt), ("parser", judge.parser))
+    details = ", ".join(f"{name} {value}" for name, value in parts if value)
+    named = f"{judge.name}, fingerprint {judge.fingerprint}" if judge.name else "none"
+    return named + (f" ({details})" if details else "")
 
 
 def work(manifest: Manifest) -> str:

@@ -30,6 +30,8 @@ def build_report(manifest: Manifest, curves: Sequence[StageCurves] = ()) -> Repo
 def _title(manifest: Manifest, views: tuple[ExhibitView, ...]) -> str:
     paper = manifest.paper.name.upper()
     of = f"{views[0].section.title} of {paper}" if len(views) == 1 else paper
+    if manifest.is_own_size:
+        return f"{of}, reproduced at the paper's own size"
     less = "; ".join(filter(None, (manifest.reduced, manifest.selection)))
     return f"{of}, reproduced at scale {manifest.scale}" + (f" ({less})" if less else "")
 

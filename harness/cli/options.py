@@ -109,9 +109,11 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
-    def with_choice(seed: int, seeds: int, **given: Any) -> None:
+    def with_choice(seed: int, seeds: int | None, **given: Any) -> None:
+        from harness.papers.names import usual_seeds
         from harness.run.options import Choice
 
+        seeds = seeds or usual_seeds(given["experiment"])
         if seed + seeds - 1 > MAX_SEED:
             raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
         compute = {name: value for name in _OF_COMPUTE if (value := given.pop(name)) is not None}
@@ -138,7 +140,7 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
     of_run("--fast", is_flag=True, help="Reduced sizes, same code path."),
     of_run("--limit", type=Whole(), help="The most rows of each data set."),
     of_run("--seed", default=0, show_default=True, type=SEED, help="The first training seed."),
-    of_run("--seeds", default=1, show_default=True, type=Whole(1, 100), help="The number of training seeds."),
+    of_run("--seeds", type=Whole(1, 100), help="The number of training seeds.  [default: 1, or the exhibit's]"),
     of_run("--models", type=NAMES, callback=all_by_default, help="Only these base models (comma-separated)."),
     of_run(
         "--methods",

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.errors import UserError, unknown
+from harness.experiments.bandit import bandit
 from harness.experiments.histograms import histograms
 from harness.experiments.interface import Experiment, Request
 from harness.experiments.samples import samples
 from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
+from harness.papers.bandit import BanditFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibit, load_exhibits
@@ -25,6 +27,7 @@ BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     HistogramFigure: histograms,
     SettingsTable: settings,
     SampleTable: samples,
+    BanditFigure: bandit,
 }
 
 
@@ -34,11 +37,14 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     A selected method that no chosen table has becomes an added row of each score table.
     Raises UserError for unknown names, each with the nearest known one, and where nothing is left.
     """
-    exhibits = _with_added_rows(_exhibits(find_exhibit(str(name))), request)
+    exhibits = _exhibits(find_exhibit(str(name)))
     if not exhibits:
         raise UserError(f"{name} is empty: its paper has no exhibits; write one to its folder exhibits")
     if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
         raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
+    if request.models and not any(exhibit.models for exhibit in exhibits):
+        raise UserError(f"--models selects base models, and {name} is on none; leave it out")
+    exhibits = _with_added_rows(exhibits, request)
     _require_known(exhibits, request)
     built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:

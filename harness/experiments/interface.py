@@ -8,7 +8,7 @@ from typing import Any
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.papers.claims import Comparison
+from harness.papers.claims import NO_MODEL, Comparison
 from harness.papers.kinds import AnyExhibit
 from harness.recipes.recipe import Recipe
 from harness.results.exhibits import Result, Uncertainty
@@ -56,10 +56,10 @@ class Request:
 
 
 def stated(exhibit: AnyExhibit, models: Iterable[str]) -> Iterator[tuple[str, Comparison]]:
-    """Yield each ordering of the exhibit's claims, with each of `models` that it is stated for."""
-    known = set(models)
-    for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
-        for model in comparison.models:
+    """Yield each ordering of the exhibit's claims, with each of `models` that it is stated for, or with `NO_MODEL`."""
+    known = {*models, NO_MODEL}
+    for claim in exhibit.claims:
+        for model, comparison in claim.orderings():
             if model in known:
                 yield model, comparison
 

@@ -9,18 +9,21 @@ from typing import Literal
 class Comparison:
     """An ordering the paper states: `better` is above `worse` (below it, where less is better), for each of `models`.
 
-    Both are rows of the exhibit, or `EVEN` for a win rate of 50 %.
+    Both are rows of the exhibit, or `EVEN` for a win rate of 50 %. An exhibit on no base model states it without.
     """
 
     better: str
     worse: str
     bench: str
     metric: str
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
 
 
 EVEN = "even"
 """In the place of a row: what a win rate is compared with where neither side is better."""
+
+NO_MODEL = ""
+"""In the place of a base model, in orderings of an exhibit that is on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class Claim:
     quantifier: Literal["all", "most"] = "all"
 
     def orderings(self) -> Iterator[tuple[str, Comparison]]:
-        """Return each ordering with each base model that it is stated for."""
-        return ((model, each) for each in self.comparisons for model in each.models)
+        """Return each ordering with each base model that it is stated for, or with `NO_MODEL`."""
+        return ((model, each) for each in self.comparisons for model in each.models or (NO_MODEL,))
 
     @property
     def n_orderings(self) -> int:

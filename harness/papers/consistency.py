@@ -1,4 +1,5 @@
-"""The contradictions of a paper with itself: its text with its tables, one table with another, a claim with both.
+"""The contradictions of a paper with itself: its text with its tables, one table with another, a claim with both, and
+what a check of its own computes (`harness.papers.checks`).
 
 A printed number stands for all that would be rounded to it. Two numbers disagree only where no values behind the
 rounding could make both right; of a quantity that several tables print, the one with most decimals counts.
@@ -11,10 +12,11 @@ from functools import partial
 from itertools import combinations
 
 from harness.errors import unknown
+from harness.papers.checks import CHECKS
 from harness.papers.claims import Claim
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibits, load_paper
-from harness.papers.paper import Number, Paper, TextStatement
+from harness.papers.paper import Number, Paper, PrintedShare, TextStatement
 
 SLACK = 1e-9
 """Of sums of decimal fractions in binary."""
@@ -46,13 +48,16 @@ def check_paper(name: str) -> list[Finding]:
 
 
 def findings(paper: Paper, exhibits: Sequence[AnyExhibit]) -> list[Finding]:
-    """Do as `check_paper`: text against tables, tables against tables, claims against tables, then what was read."""
+    """Do as `check_paper`: text against tables, tables against tables, claims against tables, the paper's own check,
+    then what was read."""
     printed = {f"{exhibit.name}/{place}": each for exhibit in exhibits for place, each in exhibit.numbers().items()}
     read = (Finding(each.where, each.text, each.table, each.note, read=True) for each in paper.disagreements)
     return [
         *_of_text(paper.statements, printed),
+        *_of_shares(paper.shares),
         *_between_tables(printed.values()),
         *_of_claims(exhibits),
+        *_computed(paper, exhibits),
         *read,
     ]
 
@@ -64,9 +69,10 @@ def format_findings(name: str) -> str:
     """
     paper, found = load_paper(name), check_paper(name)
     read = sum(finding.read for finding in found)
+    counted = f"on {len(paper.statements) + len(paper.shares)} numbers of its text"
     total = (
         f"{name}: {len(found)} disagreements, {len(found) - read} found by arithmetic "
-        f"(on {len(paper.statements)} numbers of its text, its tables and its claims) and {read} by reading"
+        f"({counted}, its tables and its claims) and {read} by reading"
     )
     return "\n\n".join([*map(_block, found), textwrap.fill(total, WIDTH)])
 
@@ -84,6 +90,24 @@ def _of_text(statements: Iterable[TextStatement], printed: Mapping[str, Number])
         terms = [(_best(cell, printed), *subtrahend) for cell in statement.of]
         if off := [_worked_out(each) for each in terms if not _agrees(statement, each)]:
             yield Finding(statement.where, statement.text, "; ".join(off), statement.note)
+
+
+def _of_shares(shares: Iterable[PrintedShare]) -> Iterator[Finding]:
+    """Yield percentages that no number of points can be rounded to."""
+    for share in shares:
+        if all(abs(each - share.says) > _half_unit(share.decimals) + SLACK for each in share.nearest):
+            low, high = (f"{each:.2f}" for each in share.nearest)
+            ties = ", ties counting half" if share.parts == 2 else ""
+            yield Finding(
+                share.where, share.text, f"the nearest on {share.of:,} are {low} and {high}{ties}", share.note
+            )
+
+
+def _computed(paper: Paper, exhibits: Sequence[AnyExhibit]) -> Iterator[Finding]:
+    """Yield what the paper's own check finds, where it has one."""
+    if paper.name in CHECKS.names():
+        for where, says, found, note in CHECKS.load(paper.name)({each.name: each for each in exhibits}):
+            yield Finding(where, says, found, note)
 
 
 def _best(cell: str, printed: Mapping[str, Number]) -> Number:

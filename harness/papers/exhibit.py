@@ -21,6 +21,14 @@ class Exhibit:
     models: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
 
+    seeds: int = 1
+    """The number of training seeds of a run in which none is asked for."""
+
+    @property
+    def is_own_size(self) -> bool:
+        """Whether it is reproduced as large as in the paper on every scale."""
+        return False
+
     @property
     def less_is_better(self) -> bool:
         """Whether a claim's `better` is the lower one."""

@@ -1,12 +1,13 @@
 """The kinds of exhibits, by the word that their files have for it."""
 
+from harness.papers.bandit import BanditFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.samples import SampleTable
 from harness.papers.scores import ScoreTable
 from harness.papers.settings import SettingsTable
 from harness.papers.win_rates import WinRateTable
 
-AnyExhibit = ScoreTable | WinRateTable | HistogramFigure | SettingsTable | SampleTable
+AnyExhibit = ScoreTable | WinRateTable | HistogramFigure | SettingsTable | SampleTable | BanditFigure
 
 KINDS: dict[str, type[AnyExhibit]] = {
     "scores": ScoreTable,
@@ -14,5 +15,6 @@ KINDS: dict[str, type[AnyExhibit]] = {
     "histograms": HistogramFigure,
     "settings": SettingsTable,
     "samples": SampleTable,
+    "bandit": BanditFigure,
 }
 """What the key `kind` of an exhibit's file can be."""

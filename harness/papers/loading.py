@@ -88,10 +88,14 @@ def load_exhibits(paper: str) -> tuple[AnyExhibit, ...]:
 
 def _check(exhibit: AnyExhibit) -> None:
     """Raise UserError where a name leads nowhere."""
+    if exhibit.seeds < 1:
+        raise UserError(f"seeds must be 1 or more, not {exhibit.seeds}")
     for model in exhibit.models:
         exhibit.paper.model(model)
     exhibit.check()
     for comparison in (comparison for claim in exhibit.claims for comparison in claim.comparisons):
+        if exhibit.models and not comparison.models:
+            raise UserError(f"a comparison of {comparison.better!r} with {comparison.worse!r} needs models")
         exhibit.measure(comparison.bench, comparison.metric)
         exhibit.subject(comparison.better)
         exhibit.subject(comparison.worse)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.errors import UserError, unknown
 from harness.papers.folders import DEFAULT_PAPER, OWN_PAPER, papers
-from harness.papers.loading import exhibit_names
+from harness.papers.loading import exhibit_names, load_exhibit, load_exhibits
 
 ALL = "all"
 """In the place of an exhibit's name: all of its paper's."""
@@ -44,6 +44,16 @@ def find_exhibit(text: str) -> ExhibitName:
         raise UserError(f"{text} is a paper; name an exhibit of it, or {text}/{ALL} for all of them")
     besides = "" if (prefix or DEFAULT_PAPER) in papers() else f"; {OWN_PAPER}"
     raise unknown("experiment", text, map(str, list_names()) if prefix else _shortest(list_names()), besides)
+
+
+def usual_seeds(text: str) -> int:
+    """Return the number of training seeds of what `text` names, where none is asked for: of `ALL` the least of any.
+
+    Raises UserError as `find_exhibit` does, and for an exhibit that cannot be read.
+    """
+    found = find_exhibit(text)
+    exhibits = load_exhibits(found.paper) if found.name == ALL else [load_exhibit(found.paper, found.name)]
+    return min((exhibit.seeds for exhibit in exhibits), default=1)
 
 
 def _shortest(names: list[ExhibitName]) -> list[str]:

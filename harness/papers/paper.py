@@ -1,5 +1,6 @@
 """A paper: what it is, the numbers of its text, where it disagrees with itself, and our deviations from it."""
 
+import math
 from dataclasses import dataclass
 
 from harness.errors import named
@@ -39,6 +40,27 @@ class TextStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class PrintedShare:
+    """A printed percentage of the points that `of` items could have, `parts` an item at most: with ties as half a win,
+    2."""
+
+    where: str
+    text: str
+    says: float
+    decimals: int
+    of: int
+    parts: int = 1
+    note: str = ""
+
+    @property
+    def nearest(self) -> tuple[float, float]:
+        """The percentages that there can be at or below the printed one, and next above."""
+        points = self.of * self.parts
+        below = math.floor(self.says / 100 * points + 1e-9)
+        return 100 * below / points, 100 * (below + 1) / points
+
+
+@dataclass(frozen=True, slots=True)
 class Disagreement:
     """A place where the paper's text and its tables differ in words, which no arithmetic finds."""
 
@@ -60,6 +82,7 @@ class Paper:
     judge: str
     models: dict[str, str]
     statements: tuple[TextStatement, ...] = ()
+    shares: tuple[PrintedShare, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
     def model(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from harness.papers.bandit import BanditFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.samples import SampleTable
@@ -222,4 +223,42 @@ class SamplesResult(ExhibitResult):
     groups: tuple[SampleSet, ...]
 
 
-Result = ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionProbability:
+    """The probability that a method learns for an action, numbered from 0: mean and standard deviation over training
+    seeds, and what an analytic solution has.
+
+    `training` is the id of another training of the exhibit; empty for its own. `sd` is None with one training seed.
+    """
+
+    training: str
+    behavior: str
+    method: str
+    action: int
+    probability: float
+    sd: float | None
+    analytic: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MostLikely:
+    """In how many training seeds each action is the most likely one, and the mean loss on all pairs."""
+
+    training: str
+    behavior: str
+    method: str
+    counts: tuple[int, ...]
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BanditResult(ExhibitResult):
+    """Learned action probabilities of a bandit."""
+
+    kind: ClassVar[str] = "bandit"
+    exhibit: BanditFigure
+    probabilities: tuple[ActionProbability, ...]
+    most_likely: tuple[MostLikely, ...]
+
+
+Result = ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult | BanditResult

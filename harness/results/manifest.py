@@ -24,7 +24,10 @@ MAX_NOTE = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeRecord:
-    """The judge of a run; `fingerprint` covers model, prompt, parser and parameters."""
+    """The judge of a run; `fingerprint` covers model, prompt, parser and parameters.
+
+    Of a run of exhibits that are as large as the paper's on every scale, and have no judge, all is empty.
+    """
 
     name: str
     fingerprint: str
@@ -110,6 +113,11 @@ class Manifest:
     def exhibits(self) -> dict[str, AnyExhibit]:
         """The exhibits as published, by name, with the rows that the run adds to them."""
         return {result.exhibit.name: result.exhibit for result in self.results}
+
+    @property
+    def is_own_size(self) -> bool:
+        """Whether all exhibits are reproduced as large as in the paper, whatever the scale."""
+        return all(result.exhibit.is_own_size for result in self.results)
 
     @property
     def limit(self) -> int | None:

@@ -15,7 +15,7 @@ from evals.scoring import measured_difference
 from harness.engine.artifacts import Artifact
 from harness.engine.store import Store, place
 from harness.experiments import Experiment
-from harness.papers.claims import EVEN, Claim, Comparison
+from harness.papers.claims import EVEN, NO_MODEL, Claim, Comparison
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibits
 from harness.results.claims import ClaimResult, ComparisonResult
@@ -153,7 +153,7 @@ def _measured_orderings(experiment: Experiment, store: Store) -> dict[OrderingKe
 
 
 def _measured_ordering(experiment: Experiment, store: Store, model: str, stated: Comparison) -> _Ordering:
-    test = experiment.test(model, stated) if model in experiment.models else None
+    test = experiment.test(model, stated) if model in (*experiment.models, NO_MODEL) else None
     if test is None:
         return _Ordering(stated.better, model)
     result = store.bind(test).json("comparison.json")[stated.metric]
@@ -176,8 +176,13 @@ def _place_of(test: Artifact, experiment: Experiment, model: str, stated: Compar
 
 
 def _cells(key: OrderingKey, ordering: _Ordering, exhibit: AnyExhibit) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of a difference, in the order of its sides; where less is better the first is the worse."""
+    """Return the cells of a difference, in the order of its sides; where less is better the first is the worse.
+
+    One that is taken within each training seed has one side, which both names are the cell of.
+    """
     model, pair, bench, metric = key
+    if EVEN not in pair and ordering.difference and len(ordering.difference.sides) == 1:
+        return ((model, *sorted(pair), bench, metric),)
     first, second = ordering.first, next(iter(pair - {ordering.first}))
     names = (second, first) if exhibit.less_is_better else (first, second)
     return tuple((model, name, bench, metric) for name in names if name != EVEN)

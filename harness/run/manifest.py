@@ -101,6 +101,9 @@ def _changed_settings(experiments: Sequence[Experiment], recipe: Recipe) -> list
 
 
 def _judge(experiments: Sequence[Experiment], recipe: Recipe) -> JudgeRecord:
+    """Describe the scale's judge; none where all exhibits are such as have no roles."""
+    if all(experiment.exhibit.is_own_size for experiment in experiments):
+        return JudgeRecord(name="", fingerprint="")
     fingerprints = {bench: each for experiment in experiments for bench, each in experiment.fingerprints.items()}
     return JudgeRecord(
         name=recipe.judge.model,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.results.exhibits import (
+    BanditResult,
     HistogramsResult,
     Result,
     SamplesResult,
@@ -13,6 +14,7 @@ from harness.results.exhibits import (
 )
 from harness.results.manifest import Manifest
 from reports.blocks import Block, ExhibitView, Prose, Records, Section
+from reports.exhibits.bandit import bandit
 from reports.exhibits.histograms import histograms
 from reports.exhibits.samples import samples
 from reports.exhibits.scores import scores
@@ -25,6 +27,7 @@ _VIEWS: dict[type[Result], Callable[[Manifest, Any], tuple[list[Block], Records]
     HistogramsResult: histograms,
     SettingsResult: settings,
     SamplesResult: samples,
+    BanditResult: bandit,
 }
 
 

@@ -134,7 +134,7 @@ def imported_by(arguments: list[str]) -> set[str]:
     ("kind", "names"),
     [
         ("methods", list(load_recipe("mini").method_names())),
-        ("papers", ["sgpo"]),
+        ("papers", ["sgpo", "srpo"]),
         ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
         (
             "experiments",
@@ -143,6 +143,8 @@ def imported_by(arguments: list[str]) -> set[str]:
                 *(f"sgpo/fig{n}" for n in (3, 4, 5, 8, 9, 10)),
                 "sgpo/samples",
                 "sgpo/all",
+                "srpo/fig2",
+                "srpo/all",
             ],
         ),
     ],

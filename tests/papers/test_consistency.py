@@ -13,13 +13,14 @@ from harness.errors import UserError
 from harness.papers.claims import Claim, Comparison
 from harness.papers.consistency import Finding, check_paper, findings, format_findings
 from harness.papers.loading import load_exhibit, load_exhibits, load_paper
-from harness.papers.paper import Disagreement, Paper, TextStatement
+from harness.papers.paper import Disagreement, Paper, PrintedShare, TextStatement
 from harness.papers.scores import MethodRow, ScoreColumn, ScoreTable
 from harness.papers.win_rates import WinRateTable
 from harness.run.claims import Families
 from tests.command import Harness
 
 DOCS = Path(__file__).parents[2] / "docs" / "papers"
+PAPERS = ("sgpo", "srpo")
 MADE_UP = Paper("made-up", "A made-up paper", "0000.00000", "paper", "judge", {"base": "Base (7B)"})
 COLUMN = ScoreColumn("wr", "bench", "win_rate", "Bench", "WR (%)", "judge", "baseline")
 
@@ -86,6 +87,35 @@ def test_a_bound_is_only_broken_from_above() -> None:
     cells = table("tablea", 0, a=13092, b=14700)
     assert stated(statement(14000, -3, A, bound=True), cells) == []
     assert len(stated(statement(14000, -3, A, B, bound=True), cells)) == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "decimals", "of", "parts", "agrees"),
+    [
+        (53.67, 2, 500, 2, False),
+        (53.67, 2, 300, 1, True),
+        (53.7, 1, 500, 2, True),
+        (51.10, 2, 500, 1, False),
+        (51.10, 2, 500, 2, True),
+        (33.33, 2, 3, 1, True),
+        (66.67, 2, 3, 1, True),  # rounded up
+        (100.0, 1, 7, 1, True),
+    ],
+)
+def test_a_percentage_that_no_count_gives_is_found(
+    says: float, decimals: int, of: int, parts: int, agrees: bool
+) -> None:
+    share = PrintedShare("section 9", "as the text has it", says, decimals, of, parts, "why")
+    found = findings(replace(MADE_UP, shares=(share,)), [])
+    assert len(found) == (not agrees)
+    assert all((each.where, each.note, each.read) == ("section 9", "why", False) for each in found)
+
+
+@given(st.integers(1, 2000), st.integers(1, 2), st.integers(0, 3), st.data())
+def test_a_percentage_of_a_count_is_never_found(of: int, parts: int, decimals: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, of * parts))
+    says = float(rounded(Decimal(100 * count) / (of * parts), decimals))
+    assert findings(replace(MADE_UP, shares=(PrintedShare("", "", says, decimals, of, parts),)), []) == []
 
 
 def test_a_statement_about_a_cell_that_does_not_exist_is_an_error() -> None:
@@ -206,6 +236,25 @@ def test_arithmetic_finds_in_sgpo_what_reading_it_did() -> None:
     assert [finding.found.split(" ")[0] for finding in found] == ["9.1", "87.00", "16.04", "50"]
 
 
+def test_arithmetic_finds_in_srpo_what_its_equations_get_wrong() -> None:
+    found = {finding.where: finding.found for finding in check_paper("srpo") if not finding.read}
+    assert len(found) == 11
+    for where, text in {
+        "Table 1": "53.60 and 53.70",
+        "Theorem 1, α = 0": "the loss is 0.00",
+        "Theorem 1, α = 1": "it is 0.00 for any π",
+        "Equation 7": "off by 0.76",
+        "section 4.2.2, second sentence": "Off by 1.00",
+        "Equation 12": "Off by 2.20",
+        "Equations 4 and 14": "off by up to 0.41; with π*(y) and π*(y') exchanged, as Equation 16 has them, by 0.00",
+        "section 4.2.3": "this loss is 0.0156 and that of Equation 2 is 0.0000",
+        "Equation 15": "2.00 times",
+        "Equation 16": "4.00 times",
+        "section 5, Equation 18": "(0.628, 0.027, 0.345): y0 dominates",
+    }.items():
+        assert text in found[where]
+
+
 def test_no_statement_on_sgpo_agrees_with_everything() -> None:
     """Lowered by more than rounding explains, each is found."""
     exhibits = load_exhibits("sgpo")
@@ -217,22 +266,24 @@ def test_no_statement_on_sgpo_agrees_with_everything() -> None:
         assert others == without
 
 
-def test_the_docs_list_what_is_found() -> None:
-    text = (DOCS / "sgpo.md").read_text(encoding="utf-8")
-    assert f"```\n{format_findings('sgpo')}\n```\n" in text, (
-        "put the output of `harness paper check sgpo` into docs/papers/sgpo.md"
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_docs_list_what_is_found(paper: str) -> None:
+    text = (DOCS / f"{paper}.md").read_text(encoding="utf-8")
+    assert f"```\n{format_findings(paper)}\n```\n" in text, (
+        f"put the output of `harness paper check {paper}` into docs/papers/{paper}.md"
     )
 
 
-def test_the_docs_list_exhibits_and_claims() -> None:
-    text = (DOCS / "sgpo.md").read_text(encoding="utf-8")
-    exhibits = load_exhibits("sgpo")
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_docs_list_exhibits_and_claims(paper: str) -> None:
+    text = (DOCS / f"{paper}.md").read_text(encoding="utf-8")
+    exhibits = load_exhibits(paper)
     for exhibit in exhibits:
         assert f"| {exhibit.label} | `{exhibit.name}` |" in text
         for claim in exhibit.claims:
             tests = f"{claim.n_orderings}{', most' * (claim.quantifier == 'most')}"
             assert f"| {exhibit.label} | `{claim.id}` | {claim.says} | {claim.where} | {tests} |" in text
-    families = Families.of("sgpo")
+    families = Families.of(paper)
     assert f"There are {families.claims} claims and {families.orderings} different tests" in text
 
 
@@ -243,7 +294,7 @@ def test_the_command_prints_the_findings(harness: Harness) -> None:
     blocks = outcome.out.split("\n\n")
     assert len(blocks) == len(check_paper("sgpo")) + 1
     assert blocks[-1].startswith(f"sgpo: {len(blocks) - 1} disagreements, 4 found by arithmetic")
-    assert harness("paper", "check").out == outcome.out
+    assert harness("paper", "check").out == outcome.out + format_findings("srpo") + "\n"
 
 
 def test_the_command_refuses_an_unknown_paper(harness: Harness) -> None:

@@ -254,8 +254,10 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
         ("table1", "metric: win_rate", "metric: score", "did you mean 'pairwise/win_rate'"),
         ("fig3", "distance_from: draft", "under: initial_policy", "a figure of edit_distance needs 'distance_from'"),
         ("fig3", "worse: response-a", "worse: response-b", "unknown set of sgpo fig3 'response-b'"),
+        ("fig8", "metric: win_rate, models: [llama]", "metric: win_rate", "comparison of .* with 'even' needs models"),
         ("fig9", "id: self,", "id: initial,", "set 'initial' is there twice"),
         ("samples", "model: llama", "model: lama", "unknown model of samples 'lama'; did you mean 'llama'"),
+        ("table2", "kind: settings", "kind: settings\nseeds: 0", "seeds must be 1 or more, not 0"),
         ("table2", "kind: settings", "kind: setting", "needs a kind, one of scores, win_rates"),
     ],
 )
