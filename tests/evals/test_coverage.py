@@ -60,10 +60,11 @@ def test_length_control_moves_a_verbosity_biased_judge_towards_the_unbiased_one(
     assert np.abs(controlled - unbiased).mean() < np.abs(raw - unbiased).mean() / 2
 
 
-@pytest.mark.parametrize("writer", [writers.RAMBLER], ids=lambda writer: writer.name)
+@pytest.mark.parametrize("writer", [writers.SCHOLAR, writers.CLERK], ids=lambda writer: writer.name)
 def test_length_controlled_win_rates_depend_less_on_the_judges_bias_than_win_rates(writer: Writer) -> None:
     """Without padding a longer answer also tells more, which length control takes out along with the bias: it need not
-    lead to the unbiased judge's win rate, but where it leads depends far less on the bias.
+    lead to the unbiased judge's win rate, but where it leads depends far less on the bias, for writers as good as the
+    baseline's. Those who leave much out it raises with the bias.
     """
     unbiased, biased = (np.array(scores(writer, bias, False)) for bias in (0.0, 3.0))
     raw, controlled = np.abs(biased - unbiased)

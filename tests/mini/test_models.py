@@ -58,7 +58,7 @@ def test_its_skills_are_within_the_bounds_that_were_set_before_they_were_measure
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On fewer texts than `harness mini diagnose` takes."""
-    monkeypatch.setattr(skills, "TEXTS", 30)
+    monkeypatch.setattr(skills, "TEXTS", 60)
     monkeypatch.setattr(skills, "QUESTIONS", 40)
     measured = measure_skills(checkpoint_folder(f"mini:{family}"), family, seed=0)
     assert set(measured) == set(BOUNDS)

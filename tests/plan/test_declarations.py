@@ -102,7 +102,7 @@ def test_rows_that_depend_on_content_are_no_more_than_the_most(made: Made, step:
     for artifact in made.of(step):
         declared, rows = made.before.rows(artifact), made.rows(artifact)
         assert 0 < rows <= declared.most
-        assert declared.count == pytest.approx(rows, rel=0.25)
+        assert declared.count == pytest.approx(rows, rel=0.35)
 
 
 @pytest.mark.parametrize(

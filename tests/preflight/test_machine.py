@@ -24,7 +24,7 @@ def test_the_mini_scale_fits_a_small_machine(make_context: MakeContext) -> None:
     found = by_name(machine_checks(make_context(), ROOMY))
     assert {check.state for check in found.values()} == {"ok"}
     assert found["device"].detail == "no GPU; 2 processors, 64 GiB of memory, 60 GiB of it free"
-    assert found["disk"].detail.startswith("4 MB at the peak, 4 MB at the end, with 4 checkpoints; ")
+    assert found["disk"].detail.startswith("4.1 MB at the peak, 4.1 MB at the end, with 4 checkpoints; ")
 
 
 def test_this_machine_is_found() -> None:

@@ -48,7 +48,7 @@ def tiny_command(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
         ),
         (
             "methods.dpo.training.max_prompt_length=20",
-            "prompts of preference_data for llama: 2 of 32 are longer than max_prompt_length of DPO, 20 tokens; the",
+            "prompts of preference_data for llama: 7 of 32 are longer than max_prompt_length of DPO, 20 tokens; the",
         ),
         (SRPO, "unknown prompt in configs/papers/sgpo/recipes/mini.yaml: 'revision' (known: refining,"),
     ],
@@ -68,7 +68,7 @@ def test_doctor_shows_the_same(tiny_command: Harness) -> None:
     outcome = tiny_command("doctor", *METHODS, "--set", change)
     assert outcome.exit_code == 2
     [failure] = [line for line in outcome.out.splitlines() if line.startswith("failure")]
-    assert failure.startswith("failure  prompts of preference_data for llama: 2 of 32 are longer than")
+    assert failure.startswith("failure  prompts of preference_data for llama: 7 of 32 are longer than")
     assert "ok       settings for llama: packages, modules for adapters and prompts are there" in outcome.out
 
 
