@@ -12,6 +12,7 @@ from harness.commands.bounds import BoundedValue, Bounds
 from harness.config.yaml_files import load_yaml
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.store import Store
+from harness.errors import unknown
 from harness.experiments.response_sets import responses_of
 from harness.mini.identity import world_digest
 from harness.papers.folders import paper_file
@@ -95,6 +96,9 @@ def diagnostics(recipe: Recipe, model_name: str, seed: int) -> DiagnosticArtifac
             name: responses_of(recipe, model_name, seed, each.method).all(each.data, each.set)
             for name, each in figures.responses.items()
         } | _bench_answers(recipe, policy, seed)
+        for name in figures.quality_bounds:
+            if name not in responses:
+                raise unknown("set of responses in quality_bounds", name, responses)
         judged = {
             pair.name: judge_pairs(
                 judge=recipe.judge.reference(),

@@ -18,7 +18,7 @@ from harness.mini.pretraining_texts import (
     knows,
 )
 from harness.mini.questions import FAMILIES, Question, questions
-from harness.mini.world import ASPECTS, entities, true_value
+from harness.mini.world import ASPECTS, VALUES, entities, true_value
 from harness.models.references import checkpoint_folder
 
 if TYPE_CHECKING:
@@ -133,11 +133,15 @@ class _BaseModel:
         self._model.eval()
 
     def recall(self, family: str) -> dict[str, float]:
-        """Measure how many facts of the documents it tells, and how many of those that it was not told."""
+        """Measure for how many facts it ranks the true value first, among those told in documents and among the others.
+
+        It chooses among the aspect's twelve values, so that one in twelve is chance.
+        """
         facts = [(entity, aspect) for entity in entities() for aspect in ASPECTS]
         logits = self._logits([f"{entity} : its {aspect} is" for entity, aspect in facts])[:, -1]
-        words = self._tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist())
-        right = {fact: word == true_value(*fact) for fact, word in zip(facts, words, strict=True)}
+        ids = {aspect: self._tokenizer.convert_tokens_to_ids(list(values)) for aspect, values in VALUES.items()}
+        best = [VALUES[aspect][int(row[ids[aspect]].argmax())] for (_, aspect), row in zip(facts, logits, strict=True)]
+        right = {fact: value == true_value(*fact) for fact, value in zip(facts, best, strict=True)}
         known = [right[fact] for fact in facts if knows(family, *fact)]
         hidden = [right[fact] for fact in facts if not knows(family, *fact)]
         return {
