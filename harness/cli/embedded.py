@@ -55,8 +55,8 @@ def diagnose(models: tuple[str, ...], seed: int, run_dir: Path) -> None:
     store, recipe = Store(run_dir / "store"), load_recipe(SCALE)
     found = {name: diagnostics(recipe, name, seed) for name in models}
     missed = 0
-    for name, reference in ((name, recipe.base_models[name].reference) for name in models):
-        missed += _print_findings(f"{name}: the base model", skill_findings(reference, seed))
+    for name in models:
+        missed += _print_findings(f"{name}: the base model", skill_findings(recipe.base_models[name].reference, seed))
     run([target for each in found.values() for target in each.targets()], store)
     for name, each in found.items():
         missed += _print_findings(f"{name}: initial policy, teacher, improver", findings(each, store))

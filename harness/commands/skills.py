@@ -1,7 +1,6 @@
 """The skills of a base model of the world, on texts of the pretraining mixture that it has not seen."""
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -93,17 +92,13 @@ def _texts(
 ) -> list[PretrainingText]:
     """Draw texts whose prompts have one word and lack another."""
     rng = Random(f"skills {draw.__name__} {seed}")
-    drawn = (draw(rng, family, SIZES) for _ in iter(int, 1))
-    return list(
-        islice(
-            (
-                text
-                for text in drawn
-                if (words := text.prompt.split()) and (not word or word in words) and without not in words
-            ),
-            TEXTS,
-        )
-    )
+    found: list[PretrainingText] = []
+    while len(found) < TEXTS:
+        text = draw(rng, family, SIZES)
+        words = text.prompt.split()
+        if (not word or word in words) and without not in words:
+            found.append(text)
+    return found
 
 
 def _statements_right(text: PretrainingText, written: str) -> float:
