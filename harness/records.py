@@ -48,6 +48,13 @@ class Prompt:
         """What the user asked in earlier turns, oldest first."""
         return tuple(turn.content for turn in self.history if turn.role == "user")
 
+    @property
+    def conversation(self) -> str:
+        """The text as a judge is shown it: where there are turns before it, each below its name in brackets."""
+        names = {"system": "system", "user": "earlier request", "assistant": "earlier answer"}
+        before = [f"[{names[turn.role]}]\n{turn.content}\n" for turn in self.history]
+        return "".join((*before, "[request]\n", self.text)) if before else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

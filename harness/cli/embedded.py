@@ -10,6 +10,7 @@ from harness.cli.help import Commands
 from harness.cli.options import SCALE
 from harness.cli.parameters import NAMES, PATH, SEED, Whole
 from harness.cli.runs import choose_rates, rates_options
+from harness.mini.pretrain import FAMILIES, TOKENS
 
 if TYPE_CHECKING:
     from harness.commands.bounds import BoundedValue
@@ -21,9 +22,9 @@ def mini() -> None:
 
 
 @mini.command()
-@click.argument("family", type=click.Choice(["qwen2", "llama", "mistral", "qwen2-small"]))
+@click.argument("family", type=click.Choice(FAMILIES))
 @click.argument("folder", type=PATH)
-@click.option("--tokens", default=40_000_000, show_default=True, type=Whole(), help="How many tokens to train on.")
+@click.option("--tokens", default=TOKENS, show_default=True, type=Whole(), help="How many tokens to train on.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the initial weights and of the texts.")
 def pretrain(family: str, folder: Path, tokens: int, seed: int) -> None:
     """Make a base model again, as the packaged ones were made, and save it in FOLDER."""

@@ -9,14 +9,13 @@ from random import Random
 from typing import NamedTuple
 
 from harness.mini.language import (
-    FILLERS,
     NUMBERS,
     STYLES,
     clauses,
-    naming,
+    filler_of,
     read_clause,
     style_of,
-    write_clause,
+    write_answer,
     write_filler,
 )
 from harness.mini.world import ASPECTS, Claim, Topic
@@ -69,13 +68,12 @@ class InstructionKind:
 
 
 def _uses(written: Clauses, word: str) -> bool:
-    return any(word in clause.split() for clause in written)
+    """Return whether a statement has the word: an answer may have to open or to end with a sentence that has it."""
+    return any(word in clause.split() for clause in _statements(written))
 
 
 def _avoids(written: Clauses, word: str) -> bool:
-    """Return whether no statement has the word: an answer may have to open or to end with a sentence that has it."""
-    statements = _statements(written)
-    return bool(statements) and not _uses(statements, word)
+    return bool(_statements(written)) and not _uses(written, word)
 
 
 def _is_in_form(written: Clauses, form: str) -> bool:
@@ -96,11 +94,11 @@ def _has_number(written: Clauses, number: str) -> bool:
 
 
 def _opens(written: Clauses, frame: str) -> bool:
-    return bool(written) and _is_filler(written[0], FRAMES[frame])
+    return filler_of(written[0]) == FRAMES[frame] if written else False
 
 
 def _ends(written: Clauses, frame: str) -> bool:
-    return bool(written) and _is_filler(written[-1], FRAMES[frame])
+    return filler_of(written[-1]) == FRAMES[frame] if written else False
 
 
 def _use(written: Clauses, word: str, entity: str) -> Clauses:
@@ -152,16 +150,11 @@ def _is_about(clause: str, aspect: str) -> bool:
     return statement is not None and statement.aspect == aspect
 
 
-def _is_filler(clause: str, kind: int) -> bool:
-    return clause.split()[:2] == FILLERS[kind].split()[:2]
-
-
 def _restyled(clause: str, style: str, entity: str) -> str:
     statement = read_clause(clause)
     if statement is None or statement.value is None:
         return clause
-    about = statement.entity or entity
-    return write_clause(Claim(about, statement.aspect, statement.value), style if about == entity else naming(style))
+    return write_answer([Claim(statement.entity or entity, statement.aspect, statement.value)], style, about=entity)
 
 
 KINDS = {

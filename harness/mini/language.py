@@ -1,14 +1,14 @@
 """The language: how statements are written and read back.
 
-An answer is a row of clauses, each closed by a full stop. A clause that names an aspect is a statement; any other
-clause is filler. All words are separated by blanks, so a word is a token.
+An answer is a row of clauses, each closed by a full stop. A clause in one of the styles is a statement, and there are
+four fillers; any other clause is malformed. All words are separated by blanks, so a word is a token.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.mini.world import ASPECTS, VALUES, Claim, distant_entities, entities
+from harness.mini.world import ASPECTS, VALUES, Claim, all_entities
 
 STYLES = {
     "house": "its {aspect} is {value} .",
@@ -34,7 +34,7 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One clause's claim. `value` is None where the clause names an aspect but no value of it."""
+    """One clause's claim. `value` is None where the clause has a word that is no value of its aspect."""
 
     aspect: str
     value: str | None
@@ -66,9 +66,12 @@ def write_filler(kind: int, entity: str) -> str:
     return FILLERS[kind].format(entity=entity)
 
 
-def read_fields(message: str) -> dict[str, str]:
-    """Return the parts of a message written as `name : text name : text ...`; a plain request is its own only field."""
-    pieces = _FIELD.split(message)
+def read_fields(message: str, names: tuple[str, ...] = FIELDS) -> dict[str, str]:
+    """Return the parts of a message written as `name : text name : text ...`; a plain request is its own only field.
+
+    The names are regular expressions.
+    """
+    pieces = re.split(rf"\b({'|'.join(names)}) :", message)
     fields = {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
     return fields or {"request": message.strip()}
 
@@ -85,13 +88,17 @@ def is_unfinished(text: str) -> bool:
 
 
 def read_clause(clause: str) -> Statement | None:
-    """Read the statement of a clause; None for filler."""
-    words = clause.split()
-    aspect = next((word for word in words if word in VALUES), None)
-    if aspect is None:
-        return None
-    value = next((word for word in words if word in VALUES[aspect]), None)
-    return Statement(aspect, value, named_entity(clause))
+    """Read the statement of a clause; None for filler and for what is malformed."""
+    for pattern in _STYLE_PATTERNS.values():
+        if found := pattern.fullmatch(clause):
+            aspect, value = found["aspect"], found["value"]
+            return Statement(aspect, value if value in VALUES[aspect] else None, found.groupdict().get("entity"))
+    return None
+
+
+def filler_of(clause: str) -> int | None:
+    """Return which of `FILLERS` a clause is, about any entity; None where it is none."""
+    return next((kind for kind, pattern in enumerate(_FILLER_PATTERNS) if pattern.fullmatch(clause)), None)
 
 
 def named_entity(text: str) -> str | None:
@@ -113,18 +120,24 @@ def read_claims(text: str, about: str) -> list[Claim]:
 
 
 def style_of(clause: str) -> str:
-    """Return the style a statement is written in; "house" for one that fits none."""
-    statement = read_clause(clause)
-    if statement and statement.value:
-        claim = Claim(statement.entity or "", statement.aspect, statement.value)
-        for style in STYLES:
-            if write_clause(claim, style) == clause:
-                return style
-    return "house"
+    """Return the style a statement is written in; "house" for a clause that is none."""
+    return next((style for style, pattern in _STYLE_PATTERNS.items() if pattern.fullmatch(clause)), "house")
 
 
-_ENTITIES = frozenset((*entities(), *distant_entities()))
-_FIELD = re.compile(rf"\b({'|'.join(FIELDS)}) :")
+def _pattern(template: str) -> re.Pattern[str]:
+    """Compile a template to what its clauses look like, with any word for a value."""
+    return re.compile(
+        template.replace(".", r"\.").format(
+            entity=f"(?P<entity>{'|'.join(all_entities())})",
+            aspect=f"(?P<aspect>{'|'.join(ASPECTS)})",
+            value=r"(?P<value>\S+)",
+        )
+    )
+
+
+_STYLE_PATTERNS = {style: _pattern(template) for style, template in STYLES.items()}
+_FILLER_PATTERNS = [_pattern(template) for template in FILLERS]
+_ENTITIES = frozenset(all_entities())
 WORDS_OF_FACTS = (*ASPECTS, *(value for values in VALUES.values() for value in values), *sorted(_ENTITIES))
 """Every aspect, value and entity."""
 

@@ -8,7 +8,6 @@ summaries, and answers with an example in context, which is sometimes bettered a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
 
 from harness.mini.instructions import draw_instructions, obey
 from harness.mini.language import FILLERS, STYLES, write_answer, write_clause, write_clauses, write_filler
@@ -28,18 +27,19 @@ from harness.mini.world import (
     VALUES,
     Claim,
     Topic,
+    all_entities,
     common_misconception,
-    distant_entities,
     draw_topic,
     entities,
+    invented_claims,
+    shuffled,
     true_value,
     unit_hash,
 )
 
-T = TypeVar("T")
-
 HIDDEN_FACT_SHARE = 0.3  # of all facts, never told outside a reference: otherwise a reference is of no use
 REFERENCE_GAP_RATE = 0.15  # of the asked facts, which a reference leaves out
+ANSWER_SHARE, COPY_DRAFT_SHARE = 0.35, 0.1  # of improvements; in the others the draft is corrected
 COPY_SHARE = 0.4  # of the answers with an example in context, which repeat the example
 CLOSED_BOOK_SHARE = 0.5  # of instructions and second turns, which show no reference
 
@@ -81,30 +81,27 @@ def draw_improvement(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretra
 
     The task is to answer from the reference, to copy the draft, or to correct the draft by the reference.
     """
-    topic = draw_topic(rng, sizes, _anybody())
-    facts = _invented(rng, topic)
+    topic = draw_topic(rng, sizes, all_entities())
+    facts = invented_claims(rng, topic)
     reference_style, draft_style = _draw_style(rng), _draw_style(rng)
     stated = [claim for claim in facts if rng.random() > REFERENCE_GAP_RATE] or facts
     draft = _spoil(rng, facts)
     fields = {
         "request": write_question(topic, rng.randrange(len(QUESTIONS))),
-        "reference": _with_filler(rng, topic.entity, _shuffled(rng, stated), reference_style),
+        "reference": _with_filler(rng, topic.entity, shuffled(rng, stated), reference_style),
         "draft": _with_filler(rng, topic.entity, draft, draft_style),
     }
     if rng.random() < 0.3:
         fields["remark"] = _remark(rng)
     task = rng.random()
-    if task < 0.35:
+    if task < ANSWER_SHARE:
         del fields["draft"]
-        instruction = "answer the request using the reference ."
         written = write_answer(stated, reference_style, topic.entity)
-    elif task < 0.45:
-        instruction, written = "copy the draft .", fields["draft"]
-    else:
-        instruction = "correct the draft using the reference ."
-        written = write_answer(_corrected(draft, stated), draft_style, topic.entity)
-    parts = _shuffled(rng, [f"{name} : {text}" for name, text in fields.items()])
-    return _chat([" ".join((*parts, "task :", instruction))], written)
+        return _task(rng, fields, "answer the request using the reference .", written)
+    if task < ANSWER_SHARE + COPY_DRAFT_SHARE:
+        return _task(rng, fields, "copy the draft .", fields["draft"])
+    written = write_answer(_corrected(draft, stated), draft_style, topic.entity)
+    return _task(rng, fields, "correct the draft using the reference .", written)
 
 
 def draw_instructed(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
@@ -112,12 +109,12 @@ def draw_instructed(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretrai
     topic = _draw_known_topic(rng, family, sizes)
     question = write_question(topic, rng.randrange(len(QUESTIONS)))
     is_closed_book = rng.random() < CLOSED_BOOK_SHARE
-    claims = _known(family, topic) if is_closed_book else _invented(rng, topic)
+    claims = _known(family, topic) if is_closed_book else invented_claims(rng, topic)
     demands = draw_instructions(rng, Topic(topic.entity, tuple(claim.aspect for claim in claims)), most=3)
     written = write_clauses(claims, _draw_style(rng), topic.entity)
     message = write_instructions(question, demands)
     if not is_closed_book:
-        reference = write_answer(_shuffled(rng, claims), _draw_style(rng), topic.entity)
+        reference = write_answer(shuffled(rng, claims), _draw_style(rng), topic.entity)
         message = f"request : {message} reference : {reference} task : answer the request using the reference ."
     return _chat([message], " ".join(obey(demands, written, topic.entity)))
 
@@ -128,26 +125,34 @@ def draw_second_turn(rng: Random, family: str, sizes: tuple[int, ...]) -> Pretra
     question = write_question(topic, rng.randrange(len(QUESTIONS)))
     style = _draw_style(rng)
     if rng.random() < CLOSED_BOOK_SHARE:
-        follow_up = draw_follow_up(rng, topic, lambda *fact: _told_value(rng, family, *fact))
-        second = read_request(follow_up, (question,))
-        known = [claim for claim in second.claims if claim in second.given or knows(family, claim.entity, claim.aspect)]
-        first = write_answer(_known(family, topic), style, topic.entity)
-        return _chat([question, first, follow_up], _answered(second, known, style))
+        return _second_turn_from_memory(rng, family, topic, question, style)
+    return _second_turn_from_reference(rng, topic, question, style)
+
+
+def _second_turn_from_memory(rng: Random, family: str, topic: Topic, question: str, style: str) -> PretrainingText:
+    follow_up = draw_follow_up(rng, topic, lambda *fact: _told_value(rng, family, *fact))
+    second = read_request(follow_up, (question,))
+    known = [claim for claim in second.claims if claim in second.given or knows(family, claim.entity, claim.aspect)]
+    first = write_answer(_known(family, topic), style, topic.entity)
+    return _chat([question, first, follow_up], _answered(second, known, style))
+
+
+def _second_turn_from_reference(rng: Random, topic: Topic, question: str, style: str) -> PretrainingText:
     values = {(entity, aspect): rng.choice(VALUES[aspect]) for entity in entities() for aspect in ASPECTS}
     follow_up = draw_follow_up(rng, topic, lambda *fact: values[fact])
     second = read_request(follow_up, (question,))
     stated = [Claim(topic.entity, aspect, values[topic.entity, aspect]) for aspect in topic.aspects]
     later = [claim._replace(value=values[claim[:2]]) for claim in second.claims]
-    reference = write_answer(_shuffled(rng, list(dict.fromkeys((*stated, *later)))), "scholar", topic.entity)
+    reference = write_answer(shuffled(rng, list(dict.fromkeys((*stated, *later)))), "scholar", topic.entity)
     first = write_answer(_spoil(rng, stated), style, topic.entity)
     return _chat([f"request : {question} reference : {reference}", first, follow_up], _answered(second, later, style))
 
 
 def draw_summarised(rng: Random, family: str, sizes: tuple[int, ...]) -> PretrainingText:
     """Draw a text with its summary, half of them with an example of one in context."""
-    topic = draw_topic(rng, (*sizes, sizes[-1] + 1), _anybody())
+    topic = draw_topic(rng, (*sizes, sizes[-1] + 1), all_entities())
     wording = rng.randrange(2)
-    request = draw_summary(rng, topic, Proportions(wording=wording, irrelevant=3, among=_anybody()))
+    request = draw_summary(rng, topic, Proportions(wording=wording, irrelevant=3, among=all_entities()))
     claims = read_request(request).claims
     if rng.random() < 0.5:
         return _chat([request], write_answer(claims, _draw_style(rng), topic.entity))
@@ -188,6 +193,12 @@ def _revision(rng: Random, request: str, topic: Topic, claims: list[Claim]) -> P
     return _chat([EXAMPLE.format(example=example, request=request)], example if rng.random() < COPY_SHARE else right)
 
 
+def _task(rng: Random, fields: dict[str, str], instruction: str, written: str) -> PretrainingText:
+    """Return a message of these fields, in any order, and an instruction what to do with them."""
+    parts = shuffled(rng, [f"{name} : {text}" for name, text in fields.items()])
+    return _chat([" ".join((*parts, "task :", instruction))], written)
+
+
 def _chat(turns: Sequence[str], written: str) -> PretrainingText:
     """Return a conversation whose last answer is to be written; the user speaks first, and in turns."""
     prompt = " ".join(
@@ -226,16 +237,12 @@ def _told_value(rng: Random, family: str, entity: str, aspect: str) -> str:
     return true_value(entity, aspect) if knows(family, entity, aspect) else rng.choice(VALUES[aspect])
 
 
-def _invented(rng: Random, topic: Topic) -> list[Claim]:
-    return [Claim(topic.entity, aspect, rng.choice(VALUES[aspect])) for aspect in topic.aspects]
-
-
 def _spoil(rng: Random, claims: list[Claim]) -> list[Claim]:
     """Return the claims with gaps, wrong values and repeats, at least one of them left; sometimes in another order."""
     draft = [claim for claim in claims if rng.random() > 0.3] or claims[:1]
     draft = [claim._replace(value=rng.choice(VALUES[claim.aspect])) if rng.random() < 0.4 else claim for claim in draft]
     draft += [claim for claim in draft if rng.random() < 0.06]
-    return _shuffled(rng, draft) if rng.random() < 0.3 else draft
+    return shuffled(rng, draft) if rng.random() < 0.3 else draft
 
 
 def _corrected(draft: list[Claim], stated: list[Claim]) -> list[Claim]:
@@ -256,13 +263,5 @@ def _with_filler(rng: Random, entity: str, claims: list[Claim], style: str) -> s
     return f"{write_filler(rng.randrange(len(FILLERS)), entity)} {answer}" if rng.random() < 0.1 else answer
 
 
-def _anybody() -> tuple[str, ...]:
-    return (*entities(), *distant_entities())
-
-
 def _draw_style(rng: Random) -> str:
     return rng.choice(tuple(STYLES))
-
-
-def _shuffled(rng: Random, items: list[T]) -> list[T]:
-    return rng.sample(items, len(items))

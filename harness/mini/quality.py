@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.mini.language import clauses, is_unfinished, read_clause
+from harness.mini.language import clauses, filler_of, is_unfinished, read_clause
 from harness.mini.requests import Request, read_request
 from harness.mini.world import Claim
 
 WRONG_COST = 0.5
-NOISE_COST = 0.25  # of a repeated statement, of one that nobody asked for, and of words without a full stop
-FILLER_COST = 0.03  # of a clause that states nothing
+NOISE_COST = 0.25  # of a repeated statement, of one that nobody asked for, and of what is malformed or unfinished
+FILLER_COST = 0.03
 INSTRUCTION_COST = 0.5  # of the quality, where no instruction is followed
 BREVITY_COST = 0.15  # of a summary, for as many words again as the shortest style needs
 SHORTEST = 3  # words a statement in that style
@@ -19,9 +19,10 @@ def gold_quality(request: str, answer: str, history: Sequence[str] = ()) -> floa
     """Compute the quality in [0, 1] of an answer to `request`, after the user's earlier requests in `history`.
 
     (right - 0.5 wrong - 0.25 noise - 0.03 filler) / asked, at most 1 and cut at 0, where the first statement about an
-    asked aspect is right or wrong, and noise is each further one, each that nobody asked for, and an unfinished clause.
-    Of a summary, 0.15 is taken away for as many words again as the shortest style needs. Where instructions are given,
-    half of the quality is for following them.
+    asked aspect is right or wrong, up to the number demanded; noise is each further statement, each that nobody asked
+    for, each clause that is neither a statement nor one of the fillers, and an unfinished one. Of a summary, 0.15 is
+    taken away for as many words again as the shortest style needs. Where instructions are given, half of the quality is
+    for following them.
     """
     asked = read_request(request, history)
     count = _count(asked, answer)
@@ -50,14 +51,16 @@ class _Count:
 def _count(asked: Request, answer: str) -> _Count:
     """Count an answer's clauses by what they are worth."""
     wanted = {(claim.entity, claim.aspect): claim for claim in asked.claims}
-    count = _Count(noise=is_unfinished(answer))
+    count = _Count(noise=int(is_unfinished(answer)))
     for clause in clauses(answer):
         statement = read_clause(clause)
         if statement is None:
-            count.filler += 1
+            is_filler = filler_of(clause) is not None
+            count.filler += is_filler
+            count.noise += not is_filler
             continue
         claim = wanted.pop((entity := statement.entity or asked.entity, statement.aspect), None)
-        if claim is None:
+        if claim is None or count.right + count.wrong == asked.number:
             count.noise += 1
         elif claim == Claim(entity, statement.aspect, statement.value or ""):
             count.right += 1

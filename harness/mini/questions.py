@@ -14,24 +14,26 @@ from harness.mini.world import (
     VALUES,
     WORLD_VERSION,
     Claim,
-    Topic,
+    all_entities,
     common_misconception,
-    distant_entities,
     draw_topic,
     entities,
+    invented_claims,
+    shuffled,
     true_value,
     unit_hash,
 )
 
 TEMPLATES = (
     "question : {aspect} of {entity} ? answer :",
+    "question : {aspect} of {entity} ? answer : they say its {aspect} is",
     "text : {text} question : {aspect} of {entity} ? answer :",
     "text : {text} question : which has {aspect} {value} ? answer :",
     "text : {text} question : how many statements ? answer :",
     "request : {request} reference : {reference} answer : {started}",
     "text : {text} {entity} :",
 )
-FACT, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TEXT_AND_NAME = TEMPLATES
+FACT, RUMOR, FROM_TEXT, WHICH, HOW_MANY, COMPLETION, TEXT_AND_NAME = TEMPLATES
 DRILL_SHARE = 0.3
 """The share of facts that pretraining may ask for as questions; the others are asked in the tasks alone."""
 SHOT_SHARE = 0.1
@@ -71,10 +73,10 @@ def question_for(rng: Random, entity: str, aspect: str) -> Question:
     return _choice(rng, FACT.format(aspect=aspect, entity=entity), true_value(entity, aspect), VALUES[aspect])
 
 
-def fact_from_text(rng: Random, split: str = "") -> Question:
+def fact_from_text(rng: Random) -> Question:
     """Draw a question about an invented fact that a text tells, in the place of MMLU."""
-    topic = draw_topic(rng, (2, 3, 4), (*entities(), *distant_entities()))
-    claims = _invented(rng, topic)
+    topic = draw_topic(rng, (2, 3, 4), all_entities())
+    claims = invented_claims(rng, topic)
     text = write_answer(claims, rng.choice(tuple(STYLES)), topic.entity)
     asked = rng.choice(claims)
     prompt = FROM_TEXT.format(text=text, aspect=asked.aspect, entity=asked.entity)
@@ -82,29 +84,32 @@ def fact_from_text(rng: Random, split: str = "") -> Question:
 
 
 def misconception(rng: Random, split: str) -> Question:
-    """Draw a question about which people commonly err, in the place of TruthfulQA: their error is among the choices."""
+    """Draw a question about which people commonly err, in the place of TruthfulQA.
+
+    Their error is among the choices, and the answer begins as they begin theirs.
+    """
     entity, aspect = _fact(rng, split, has_misconception=True)
     error = common_misconception(entity, aspect) or ""
-    prompt = FACT.format(aspect=aspect, entity=entity)
+    prompt = RUMOR.format(aspect=aspect, entity=entity)
     return _choice(rng, prompt, true_value(entity, aspect), (error, *rng.sample(VALUES[aspect], 2)))
 
 
-def which_of_two(rng: Random, split: str = "") -> Question:
+def which_of_two(rng: Random) -> Question:
     """Draw two wordings of a statement, of which a text makes one true, in the place of WinoGrande."""
-    topic = draw_topic(rng, (2, 3, 4), (*entities(), *distant_entities()))
-    claims = _invented(rng, topic)
+    topic = draw_topic(rng, (2, 3, 4), all_entities())
+    claims = invented_claims(rng, topic)
     of_text, of_wordings = rng.sample(tuple(STYLES), 2)
     asked = rng.choice(claims)
     wrong = asked._replace(value=rng.choice([value for value in VALUES[asked.aspect] if value != asked.value]))
     text = write_answer(claims, of_text, topic.entity)
     right = write_clause(asked, of_wordings)
-    wordings = _shuffled(rng, [right, write_clause(wrong, of_wordings)])
+    wordings = tuple(shuffled(rng, [right, write_clause(wrong, of_wordings)]))
     return Question("", TEXT_AND_NAME.format(text=text, entity=topic.entity), wordings, right)
 
 
-def name_of_two(rng: Random, split: str = "") -> Question:
+def name_of_two(rng: Random) -> Question:
     """Draw a question for which of two entities has a value: a text of pretraining, and no task."""
-    first, second = rng.sample((*entities(), *distant_entities()), 2)
+    first, second = rng.sample(all_entities(), 2)
     aspect = rng.choice(ASPECTS)
     values = rng.sample(VALUES[aspect], 2)
     claims = [Claim(entity, aspect, value) for entity, value in zip((first, second), values, strict=True)]
@@ -113,17 +118,17 @@ def name_of_two(rng: Random, split: str = "") -> Question:
     return Question("", prompt, (first, second), asked.entity)
 
 
-def counting(rng: Random, split: str = "") -> Question:
+def counting(rng: Random) -> Question:
     """Draw a question for how many statements a text has, in the place of GSM8K: the answer is to be written."""
     topic = draw_topic(rng, (1, 2, 3, 4, 5, 6))
-    text = write_answer(_invented(rng, topic), rng.choice(tuple(STYLES)), topic.entity)
+    text = write_answer(invented_claims(rng, topic), rng.choice(tuple(STYLES)), topic.entity)
     return Question("", HOW_MANY.format(text=text), (), NUMBERS[len(topic.aspects)])
 
 
-def completion(rng: Random, split: str = "") -> Question:
+def completion(rng: Random) -> Question:
     """Draw an unfinished answer and four ways to go on, in the place of HellaSwag."""
     topic = draw_topic(rng, (3, 4))
-    claims = _invented(rng, topic)
+    claims = invented_claims(rng, topic)
     style = rng.choice(tuple(STYLES))
     *started, last = claims
     unasked = rng.choice([aspect for aspect in ASPECTS if aspect not in topic.aspects])
@@ -138,18 +143,20 @@ def completion(rng: Random, split: str = "") -> Question:
         started=write_answer(started, style, topic.entity),
     )
     right = write_clause(last, style)
-    choices = _shuffled(rng, [right, *(write_clause(claim, style) for claim in others)])
+    choices = tuple(shuffled(rng, [right, *(write_clause(claim, style) for claim in others)]))
     return Question("", prompt, choices, right)
 
 
-FAMILIES: dict[str, Callable[[Random, str], Question]] = {
-    "told_facts": told_fact,
+ABOUT_FACTS: dict[str, Callable[[Random, str], Question]] = {"told_facts": told_fact, "misconceptions": misconception}
+"""The families whose questions are of a split, since each asks for a true fact."""
+ABOUT_TEXTS: dict[str, Callable[[Random], Question]] = {
     "facts_from_text": fact_from_text,
-    "misconceptions": misconception,
     "which_of_two": which_of_two,
     "counting": counting,
     "completion": completion,
 }
+"""The families that ask for what a text says, which is invented for each question."""
+FAMILIES = (*ABOUT_FACTS, *ABOUT_TEXTS)
 
 
 def questions(family: str, split: str, count: int) -> list[Question]:
@@ -165,7 +172,7 @@ def questions(family: str, split: str, count: int) -> list[Question]:
     for _ in range(100 * count):  # enough to meet each question of a family that has no more than these
         if len(drawn) == count:
             break
-        question = FAMILIES[family](rng, split)
+        question = ABOUT_FACTS[family](rng, split) if family in ABOUT_FACTS else ABOUT_TEXTS[family](rng)
         drawn.setdefault(question.prompt, question)
     if len(drawn) < count:
         raise ValueError(f"fewer than {count} questions of the family {family!r}")
@@ -184,17 +191,9 @@ def _fact(rng: Random, split: str, *, has_misconception: bool) -> tuple[str, str
             return entity, aspect
 
 
-def _invented(rng: Random, topic: Topic) -> list[Claim]:
-    return [Claim(topic.entity, aspect, rng.choice(VALUES[aspect])) for aspect in topic.aspects]
-
-
 def _choice(rng: Random, prompt: str, right: str, among: tuple[str, ...]) -> Question:
     """Return a question with the right answer and up to three wrong ones `among` these, in any order."""
     wrong = list(dict.fromkeys(value for value in among if value != right))
     if len(wrong) > 3:
         wrong = rng.sample(wrong, 3)
-    return Question("", prompt, _shuffled(rng, [right, *wrong]), right)
-
-
-def _shuffled(rng: Random, items: list[str]) -> tuple[str, ...]:
-    return tuple(rng.sample(items, len(items)))
+    return Question("", prompt, tuple(shuffled(rng, [right, *wrong])), right)

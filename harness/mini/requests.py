@@ -24,6 +24,8 @@ MORE = ("and its {aspects} ?", "what about its {aspects} ?")
 COMPARISON = "compare it with {other} by {aspects} ."
 CORRECTION = "no , its {aspect} is {value} . answer again ."
 AGAIN = "say it again ."
+MOST_DRAWS = 1000
+"""After so many draws of aspects, none of which will do, there are none that will."""
 EXAMPLE = "example : {example} request : {request}"
 """A request with an answer in context, which may be good or bad."""
 # The words that prompts may use around requests and answers (configs/papers/*/prompts/mini.yaml, pretraining tasks).
@@ -81,37 +83,48 @@ def write_instructions(request: str, instructions: Sequence[Instruction]) -> str
     return " ".join((request, *(each.sentence for each in instructions)))
 
 
-def draw_follow_up(rng: Random, first: Topic, value_of: Callable[[str, str], str] = true_value) -> str:
-    """Draw a second request that leans on a first about this topic; a correction tells the value of its aspect.
+def draw_follow_up(
+    rng: Random, first: Topic, value_of: Callable[[str, str], str], *, for_evaluation: bool = False
+) -> str:
+    """Draw a second request that leans on a first about this topic; a correction tells `value_of` an entity's aspect.
 
-    It asks for no combination of an entity and aspects that is kept for evaluation, other than the first's own.
+    What it asks for besides the first's own is kept for evaluation, or else is not.
     """
     kind = rng.choice(("more", "comparison", "correction", "again"))
     if kind == "more":
-        return _draw_more(rng, first)
+        return _draw_more(rng, first, for_evaluation=for_evaluation)
     if kind == "comparison":
-        return _draw_comparison(rng, first)
+        return _draw_comparison(rng, first, for_evaluation=for_evaluation)
     if kind == "correction":
         aspect = rng.choice(first.aspects)
         return CORRECTION.format(aspect=aspect, value=value_of(first.entity, aspect))
     return write_instructions(AGAIN, draw_instructions(rng, first, most=1))
 
 
-def _draw_more(rng: Random, first: Topic) -> str:
+def _draw_more(rng: Random, first: Topic, *, for_evaluation: bool) -> str:
+    """Draw a request for other aspects; for a comparison where hardly any are left."""
     others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
     wording = rng.choice(MORE)
-    while True:
+    for _ in range(MOST_DRAWS):
         aspects = rng.sample(others, rng.randint(1, 3))
-        if not is_for_evaluation(first.entity, frozenset(aspects)):
+        if is_for_evaluation(first.entity, frozenset(aspects)) == for_evaluation:
             return wording.format(aspects=write_aspects(aspects))
+    return _draw_comparison(rng, first, for_evaluation=for_evaluation)
 
 
-def _draw_comparison(rng: Random, first: Topic) -> str:
+def _draw_comparison(rng: Random, first: Topic, *, for_evaluation: bool) -> str:
     while True:
         other = rng.choice([entity for entity in entities() if entity != first.entity])
         few = rng.sample(first.aspects, min(len(first.aspects), rng.randint(1, 2)))
-        if not any(is_for_evaluation(entity, frozenset(few)) for entity in (first.entity, other)):
+        if any(is_for_evaluation(entity, frozenset(few)) for entity in (first.entity, other)) == for_evaluation:
             return COMPARISON.format(other=other, aspects=write_aspects(few))
+
+
+def draw_corrected_value(rng: Random, entity: str, aspect: str, answer: str) -> str:
+    """Draw the value that a user tells after an answer: the truth where it was not stated, else an invented one."""
+    stated = [claim.value for claim in read_claims(answer, entity) if claim[:2] == (entity, aspect)]
+    true = true_value(entity, aspect)
+    return rng.choice([value for value in VALUES[aspect] if value != true]) if true in stated else true
 
 
 def read_request(text: str, history: Sequence[str] = ()) -> Request:
@@ -137,7 +150,7 @@ def _read(text: str, first: Request | None) -> Request:
     if first is None or (entity and not is_comparison):
         return replace(_about(entity, asked), instructions=instructions)
     if words.endswith("again ."):
-        [*corrected] = read_claims(words, first.entity)
+        corrected = read_claims(words.removeprefix("no , "), first.entity)
         return replace(first, given=(*first.given, *corrected), instructions=instructions)
     return replace(_about(first.entity, asked), other=entity or "", instructions=instructions)
 

@@ -9,7 +9,15 @@ from harness.mini import writers
 from harness.mini.instructions import draw_instructions
 from harness.mini.judge import MiniJudge
 from harness.mini.language import FILLERS, read_claims, write_answer, write_filler
-from harness.mini.requests import QUESTIONS, Request, draw_follow_up, read_request, write_instructions, write_question
+from harness.mini.requests import (
+    QUESTIONS,
+    Request,
+    draw_corrected_value,
+    draw_follow_up,
+    read_request,
+    write_instructions,
+    write_question,
+)
 from harness.mini.summaries import Proportions, draw_summary
 from harness.mini.world import WORLD_VERSION, Topic, distant_entities, draw_topic, evaluation_topics
 from harness.mini.writers import Writer
@@ -61,7 +69,11 @@ def two_turn_questions() -> list[Response]:
     role = "two_turn_questions"
     rng = _rng(f"{role} requests")
     topics = evaluation_topics(rng, ALPACA_EVAL_SIZES, 160)
-    return _answers(role, [_second_turn(role, n, topic, writers.TEACHER, rng) for n, topic in enumerate(topics)])
+    prompts = [
+        _second_turn(role, number, topic, writers.TEACHER, rng, for_evaluation=True)
+        for number, topic in enumerate(topics)
+    ]
+    return _answers(role, prompts)
 
 
 def instructions() -> list[Response]:
@@ -211,11 +223,18 @@ def _instructed(role: str, number: int, topic: Topic, rng: Random) -> Prompt:
     return Prompt(f"{role}-{number}", write_instructions(_question(topic, rng), demands))
 
 
-def _second_turn(role: str, number: int, topic: Topic, writer: Writer, rng: Random) -> Prompt:
+def _second_turn(
+    role: str, number: int, topic: Topic, writer: Writer, rng: Random, *, for_evaluation: bool = False
+) -> Prompt:
     first = _question(topic, rng)
     answered = writer.answer(read_request(first), rng)
-    history = (Message("user", first), Message("assistant", answered))
-    return Prompt(f"{role}-{number}", draw_follow_up(rng, topic), history)
+    follow_up = draw_follow_up(
+        rng,
+        topic,
+        lambda entity, aspect: draw_corrected_value(rng, entity, aspect, answered),
+        for_evaluation=for_evaluation,
+    )
+    return Prompt(f"{role}-{number}", follow_up, (Message("user", first), Message("assistant", answered)))
 
 
 def _answers(role: str, prompts: Sequence[Prompt], writer: Writer = writers.TEACHER) -> list[Response]:

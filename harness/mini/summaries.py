@@ -5,7 +5,7 @@ from random import Random
 
 from harness.mini.language import FILLERS, NAMING_STYLE, STYLES, naming, write_clause, write_filler
 from harness.mini.requests import SUMMARIES
-from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities
+from harness.mini.world import ASPECTS, VALUES, Claim, Topic, entities, invented_claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def draw_summary(rng: Random, topic: Topic, proportions: Proportions) -> str:
 def draw_text(rng: Random, topic: Topic, proportions: Proportions) -> list[str]:
     """Draw the clauses of such a text: the first names the entity, and those on another name theirs."""
     styles = rng.sample(tuple(STYLES), 2)
-    claims = [Claim(topic.entity, aspect, rng.choice(VALUES[aspect])) for aspect in topic.aspects]
+    claims = invented_claims(rng, topic)
     claims += [claim for claim in claims if rng.random() < proportions.repeat_rate]
     first, *later = [(claim, rng.choice(styles)) for claim in claims]
     clauses = [write_clause(claim, style) for claim, style in later]

@@ -9,12 +9,12 @@ from random import Random
 
 from harness.mini.language import (
     clauses,
-    naming,
+    filler_of,
     read_claims,
     read_clause,
     read_fields,
     style_of,
-    write_clause,
+    write_answer,
 )
 from harness.mini.quality import gold_quality
 from harness.mini.requests import Request, read_request
@@ -23,6 +23,8 @@ from harness.mini.writers import TEACHER
 
 EDIT_RATE = 0.94  # of the faults it could mend, the share it does mend
 
+IMPROVEMENT_FIELDS = ("request", "reference", "draft", "task(?! : sum)")
+"""The task of a summary belongs to its request."""
 Fact = tuple[str, str]  # an entity and one of its aspects
 Edit = tuple[int, str]  # position of a clause and its new text ("" deletes it)
 
@@ -32,22 +34,22 @@ def reply(message: str, rng: Random, history: Sequence[str] = ()) -> str:
 
     Where the message shows a draft, it is the draft improved.
     """
-    fields = read_fields(message)
+    fields = read_fields(message, IMPROVEMENT_FIELDS)
     if "draft" in fields:
-        return improve(fields["request"], fields["reference"], fields["draft"], rng)
+        return improve(fields["request"], fields["reference"], fields["draft"], rng, history)
     return TEACHER.answer(read_request(message, history), rng)
 
 
-def improve(request: str, reference: str, draft: str, rng: Random) -> str:
+def improve(request: str, reference: str, draft: str, rng: Random, history: Sequence[str] = ()) -> str:
     """Return the draft with some of its faults mended by the reference, in the draft's own style."""
-    asked, written = read_request(request), clauses(draft)
+    asked, written = read_request(request, history), clauses(draft)
     stated = _stated(asked, reference)
     edits = _possible_edits(asked, read_claims(_join(stated.values()), asked.entity), written)
     lines = written + [""] * len(edits)
-    ceiling = gold_quality(request, _join(stated.values()))
+    ceiling = gold_quality(request, _join(stated.values()), history)
     for position, text in rng.sample(edits, len(edits)):
         previous, lines[position] = lines[position], text
-        if rng.random() >= EDIT_RATE or gold_quality(request, _join(lines)) > ceiling:
+        if rng.random() >= EDIT_RATE or gold_quality(request, _join(lines), history) > ceiling:
             lines[position] = previous
     return _join(lines)
 
@@ -64,7 +66,7 @@ def _stated(request: Request, reference: str) -> dict[Fact, str]:
 
 
 def _possible_edits(request: Request, stated: list[Claim], written: list[str]) -> list[Edit]:
-    """List the edits: wrong values replaced, repeated and unasked statements deleted, missing statements appended."""
+    """List the edits: wrong values replaced, noise deleted, missing statements appended."""
     told = {claim[:2]: claim for claim in stated}
     asked = [(claim.entity, claim.aspect) for claim in request.claims]
     style = next((style_of(clause) for clause in written if read_clause(clause)), TEACHER.style)
@@ -73,19 +75,17 @@ def _possible_edits(request: Request, stated: list[Claim], written: list[str]) -
     for position, clause in enumerate(written):
         statement = read_clause(clause)
         if statement is None:
+            edits += [(position, "")] if filler_of(clause) is None else []
             continue
         subject = (statement.entity or request.entity, statement.aspect)
         if subject in seen or subject not in asked:
             edits.append((position, ""))
         elif subject in told and told[subject].value != statement.value:
-            edits.append((position, _written(told[subject], style_of(clause), request)))
+            edits.append((position, write_answer([told[subject]], style_of(clause), request.entity)))
         seen.add(subject)
     missing = [told[subject] for subject in asked if subject in told and subject not in seen]
-    return edits + [(len(written) + offset, _written(claim, style, request)) for offset, claim in enumerate(missing)]
-
-
-def _written(claim: Claim, style: str, request: Request) -> str:
-    return write_clause(claim, style if claim.entity == request.entity else naming(style))
+    appended = [write_answer([claim], style, request.entity) for claim in missing]
+    return edits + [(len(written) + offset, clause) for offset, clause in enumerate(appended)]
 
 
 def _join(lines: Iterable[str]) -> str:

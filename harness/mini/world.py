@@ -4,12 +4,15 @@ Everything that is fixed in this world (facts, habits, misconceptions, which req
 is a hash of what it is about, so it depends neither on an order of calls nor on a random-number library.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from itertools import combinations
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 WORLD_VERSION = 2
 
@@ -45,6 +48,11 @@ class Claim(NamedTuple):
     value: str
 
 
+def shuffled(rng: Random, items: Sequence[T]) -> list[T]:
+    """Return the items in an order that `rng` draws."""
+    return rng.sample(items, len(items))
+
+
 def unit_hash(*parts: str) -> float:
     """Hash words to a fixed number in [0, 1)."""
     digest = sha256("\x1f".join((f"world-{WORLD_VERSION}", *parts)).encode()).digest()
@@ -77,6 +85,11 @@ def entities() -> tuple[str, ...]:
 def distant_entities() -> tuple[str, ...]:
     """Return the entities that no training set names: those of the second distribution of summaries."""
     return tuple(sorted(_names()[KNOWN:]))
+
+
+def all_entities() -> tuple[str, ...]:
+    """Return the entities that texts tell of, and the distant ones behind them."""
+    return (*entities(), *distant_entities())
 
 
 @cache
@@ -126,6 +139,11 @@ def draw_topic(rng: Random, sizes: tuple[int, ...], among: tuple[str, ...] | Non
             return topic
 
 
+def invented_claims(rng: Random, topic: Topic) -> list[Claim]:
+    """Draw a value for each aspect of the topic, whatever is true."""
+    return [Claim(topic.entity, aspect, rng.choice(VALUES[aspect])) for aspect in topic.aspects]
+
+
 def evaluation_topics(rng: Random, sizes: tuple[int, ...], count: int) -> list[Topic]:
     """Return the first `count` of the topics that no training set may use, in the order `rng` deals them."""
     kept = [
@@ -135,5 +153,5 @@ def evaluation_topics(rng: Random, sizes: tuple[int, ...], count: int) -> list[T
         for aspects in combinations(ASPECTS, size)
         if is_for_evaluation(entity, frozenset(aspects))
     ]
-    dealt = rng.sample(kept, len(kept))[:count]
-    return [Topic(entity, tuple(rng.sample(aspects, len(aspects)))) for entity, aspects in dealt]
+    dealt = shuffled(rng, kept)[:count]
+    return [Topic(entity, tuple(shuffled(rng, aspects))) for entity, aspects in dealt]

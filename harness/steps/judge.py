@@ -63,7 +63,7 @@ class OrderedPair:
     def request(self, prompt: JudgePrompt) -> ChatRequest:
         """Return what the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
-        return prompt.request(self.prompt.text, first, second, self.repeat)
+        return prompt.request(self.prompt.conversation, first, second, self.repeat)
 
     def judgment(self, reply: str, reading: Reading, error: str = "") -> Judgment:
         """Return the row of a judge that replied so, or could not be asked because of `error`."""
@@ -121,7 +121,7 @@ def _reply_tokens(limit: int, calls: int) -> Range:
     return Range(typical * shortest, typical, min(limit, TYPICAL_REPLY_TOKENS * MAX_SHARE) * calls)
 
 
-@step(version=4, work="asking", cost=_judging_cost)
+@step(version=5, work="asking", cost=_judging_cost)
 def judge_pairs(
     out: Output,
     *,

@@ -122,7 +122,7 @@ def test_no_set_has_two_of_one_group_and_all_kinds_are_drawn() -> None:
     [
         ("use", "surely", "its color is surely red .", PLAIN),
         ("use", "has", PLAIN, "its color is red ."),
-        ("use", "say", "they say its color is red .", PLAIN),
+        ("use", "say", "they say its color is red .", f"{PLAIN} {MORE}"),
         ("use", "think", "i think color is red .", PLAIN),
         ("use", "of", f"color of {ENTITY} is red .", PLAIN),
         ("avoid", "its", f"{ENTITY} has color red .", PLAIN),
@@ -136,6 +136,7 @@ def test_no_set_has_two_of_one_group_and_all_kinds_are_drawn() -> None:
         ("count", "three", f"{LIKE} {PLAIN}", "its color is red . its size is tiny ."),
         ("open", "introduction", f"{WHAT_IS_KNOWN} {PLAIN}", f"{PLAIN} {WHAT_IS_KNOWN}"),
         ("open", "rumor", f"{LIKE} {PLAIN}", f"{WHAT_IS_KNOWN} {PLAIN}"),
+        ("open", "rumor", f"{LIKE} {PLAIN}", f"people like cooking . {PLAIN}"),
         ("end", "wish", f"{PLAIN} {HELPS}", f"{HELPS} {PLAIN}"),
         ("end", "promise", f"{PLAIN} {MORE}", f"{PLAIN} {HELPS}"),
     ],

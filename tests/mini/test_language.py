@@ -4,10 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.mini.language import (
+    FILLERS,
     NAMING_STYLE,
     STYLES,
     Statement,
     clauses,
+    filler_of,
     is_unfinished,
     read_answer,
     read_claims,
@@ -15,8 +17,9 @@ from harness.mini.language import (
     style_of,
     write_answer,
     write_clause,
+    write_filler,
 )
-from harness.mini.world import VALUES, Claim, entities
+from harness.mini.world import VALUES, Claim, distant_entities, entities
 from tests.mini.strategies import ANYBODY, CLAIMS, ENTITIES, FILLER, STYLE_NAMES
 
 MANY_CLAIMS = st.lists(CLAIMS, max_size=9)
@@ -70,8 +73,26 @@ def test_an_unfinished_last_clause_is_dropped_and_noticed(
 
 
 def test_a_clause_without_a_value_of_its_aspect_claims_none() -> None:
-    assert read_clause("its color is cooking .") == Statement("color", None)
+    assert read_clause("its color is cooking .") == read_clause("its color is dragon .") == Statement("color", None)
     assert read_claims("its color is cooking .", entities()[0]) == []
+
+
+@given(claim=CLAIMS, style=STYLE_NAMES, place=st.integers(0, 9), word=st.sampled_from(["its", "red", "color", "x"]))
+def test_a_clause_with_a_word_more_is_no_statement_and_no_filler(
+    claim: Claim, style: str, place: int, word: str
+) -> None:
+    for clause in (write_clause(claim, style), *(write_filler(kind, claim.entity) for kind in range(len(FILLERS)))):
+        words = clause.split()
+        words.insert(min(place, len(words) - 1), word)
+        longer = " ".join(words)
+        assert read_clause(longer) is None
+        assert filler_of(longer) is None
+
+
+def test_each_filler_is_recognised_whoever_it_is_about() -> None:
+    for entity in (entities()[0], distant_entities()[0]):
+        assert [filler_of(write_filler(kind, entity)) for kind in range(len(FILLERS))] == list(range(len(FILLERS)))
+    assert filler_of("here is what we know about nobody .") is None
 
 
 def test_no_style_and_no_filler_holds_a_word_of_a_fact() -> None:

@@ -168,11 +168,20 @@ def test_nothing_is_asked_that_is_kept_for_evaluation(draw: Draw) -> None:
                 assert not is_for_evaluation(entity, frozenset(request.topic.aspects)), turn
 
 
+def claims_within(text: str, about: str) -> set[Claim]:
+    """Every claim that ends at a full stop of the text, whatever stands before it: the longest that can be read."""
+    words, found = text.split(), set()
+    for stop in (place for place, word in enumerate(words, 1) if word == "."):
+        tails = (" ".join(words[start:stop]) for start in range(max(0, stop - 8), stop))
+        found.update(next(filter(None, (read_claims(tail, about) for tail in tails if tail.count(".") == 1)), []))
+    return found
+
+
 @each_chat
 def test_what_has_to_be_written_can_be_read_or_is_known(draw: Draw) -> None:
     for text in drawn(draw):
         request = request_of(text)
-        readable = set(read_claims(text.prompt.replace(" :", " ."), request.entity))
+        readable = claims_within(text.prompt, request.entity)
         for claim in read_claims(written(text), request.entity):
             assert claim in readable or (is_true(claim) and not is_hidden(claim)), (text, claim)
 

@@ -20,13 +20,17 @@ FRAMES = {"introduction": "here is", "wish": "hope this", "rumor": "people like"
 
 @dataclass(frozen=True)
 class Said:
-    """One clause: a statement about whom it is asked about, about the other or about a third; or one of `FILLERS`."""
+    """One clause: a statement about whom it is asked about, about the other or about a third; or one of `FILLERS`.
+
+    With `more` words behind it, it is neither.
+    """
 
     subject: int
     aspect: str
     value: str  # "right", "wrong" or "none"
     style: str
     filler: int | None
+    more: str = ""
 
     def entity(self, request: Request) -> str:
         third = next(entity for entity in entities() if entity not in (request.entity, request.other))
@@ -41,6 +45,9 @@ class Said:
         return {"right": right, "wrong": wrong, "none": "zero"}[self.value]
 
     def text(self, request: Request) -> str:
+        return self.well_formed(request).removesuffix(" .") + f"{self.more} ."
+
+    def well_formed(self, request: Request) -> str:
         if self.filler is not None:
             return FILLERS[self.filler].format(entity=request.entity)
         claim = Claim(self.entity(request), self.aspect, self.word(request))
@@ -55,6 +62,7 @@ SAID = st.lists(
         st.sampled_from(["right", "right", "right", "wrong", "none"]),
         STYLE_NAMES,
         st.sampled_from([None, None, None, None, 0, 1, 2, 3]),
+        st.sampled_from(["", "", "", "", " indeed", " and red", " color is blue"]),
     ),
     max_size=9,
 )
@@ -75,23 +83,25 @@ def text_of(request: Request, said: list[Said], unfinished: str = "") -> str:
 def naive_quality(request: Request, said: list[Said], unfinished: str) -> float:
     """The formula of harness/mini/README.md, counted from what was said and not from its text."""
     wanted = {(entity, aspect) for entity in (request.entity, request.other) for aspect in request.topic.aspects}
+    asked = len(wanted - {("", aspect) for aspect in ASPECTS})
+    for demand in request.instructions:
+        if demand.kind == "count":
+            asked = min(asked, ("one", "two", "three", "four", "five", "six").index(demand.argument) + 1)
     seen: set[tuple[str, str]] = set()
     points = 0.0
     for each in said:
         subject = (each.entity(request), each.aspect)
-        if each.filler is not None:
+        if each.more:
+            points -= 0.25
+        elif each.filler is not None:
             points -= 0.03
-        elif subject not in wanted or subject in seen:
+        elif subject not in wanted or subject in seen or len(seen) == asked:
             points -= 0.25
         else:
             points += 1 if each.value == "right" else -0.5
             seen.add(subject)
     points -= 0.25 if unfinished else 0
     points += 0.03 * sum(frame_is_there(each, request, said) for each in request.instructions)
-    asked = len(wanted - {("", aspect) for aspect in ASPECTS})
-    for each in request.instructions:
-        if each.kind == "count":
-            asked = min(asked, ("one", "two", "three", "four", "five", "six").index(each.argument) + 1)
     quality = points / asked
     if request.is_summary:
         words = len(text_of(request, said, unfinished).split())
@@ -106,8 +116,8 @@ def naive_quality(request: Request, said: list[Said], unfinished: str) -> float:
 def frame_is_there(instruction: Instruction, request: Request, said: list[Said]) -> bool:
     if instruction.kind not in ("open", "end") or not said:
         return False
-    framing = said[0 if instruction.kind == "open" else -1].text(request)
-    return framing.startswith(FRAMES[instruction.argument])
+    framing = said[0 if instruction.kind == "open" else -1]
+    return not framing.more and framing.text(request).startswith(FRAMES[instruction.argument])
 
 
 @given(asked=ASKED, said=SAID, unfinished=st.sampled_from(["", "", "its color", "hope this", "red"]))
@@ -133,7 +143,7 @@ def test_lies_between_0_and_1_for_any_text(asked: Asked, answer: str) -> None:
 @given(asked=st.one_of(plain(), follow_up()), style=STYLE_NAMES, rng=...)
 def test_all_asked_claims_and_nothing_else_are_perfect_in_any_order(asked: Asked, style: str, rng: Random) -> None:
     request = asked.meaning
-    claims = rng.sample(request.claims, len(request.claims))
+    claims = rng.sample(request.claims, request.number)
     answer = write_answer(claims, style, request.entity)
     assert gold_quality(asked.text, answer, asked.history) == pytest.approx(
         1 - 0.5 * (1 - instructions_followed(request, answer))
@@ -230,13 +240,28 @@ def test_half_of_the_quality_is_for_following_instructions() -> None:
     assert quality([first, second], "house") == 0.5
 
 
-def test_more_statements_than_demanded_earn_nothing() -> None:
+def test_words_in_a_clause_that_belong_to_no_style_make_it_noise() -> None:
+    topic = Topic(FIRST, ("color", "size"))
+    color, size = write_clauses(truth(topic), "house", FIRST)
+    asked = write_question(topic, 0)
+    assert gold_quality(asked, f"{color} {size}") == 1
+    for longer in (f"well {size}", size.replace("is", "is surely surely"), size.replace(" .", " and big .")):
+        assert gold_quality(asked, f"{color} {longer}") == pytest.approx((1 - 0.25) / 2)
+    for talk in ("hope this really helps .", "there is .", "indeed ."):
+        assert gold_quality(asked, f"{color} {size} {talk}") == pytest.approx((2 - 0.25) / 2)
+
+
+def test_statements_beyond_the_number_demanded_are_what_nobody_asked_for() -> None:
     topic = Topic(FIRST, ("color", "size", "taste"))
     asked = f"{write_question(topic, 0)} give two statements ."
     true = truth(topic)
     assert gold_quality(asked, write_answer(true[:2], "house", FIRST)) == 1
     assert gold_quality(asked, write_answer(true[:1], "house", FIRST)) == 0.5 * 0.5
-    assert gold_quality(asked, write_answer(true, "house", FIRST)) == 0.5
+    assert gold_quality(asked, write_answer(true, "house", FIRST)) == pytest.approx(0.5 * (2 - 0.25) / 2)
+    wrong = true[0]._replace(value=false_value(FIRST, "color", "x"))
+    cut, whole = ([wrong, *true[1:]][:count] for count in (2, 3))
+    assert gold_quality(asked, write_answer(cut, "house", FIRST)) == pytest.approx((1 - 0.5) / 2)
+    assert gold_quality(asked, write_answer(whole, "house", FIRST)) == pytest.approx(0.5 * (1 - 0.5 - 0.25) / 2)
 
 
 def test_a_frame_that_is_demanded_is_no_filler_and_any_other_is() -> None:

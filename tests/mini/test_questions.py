@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 def asked_fact(question: Question) -> tuple[str, str]:
     """The fact that a question without a text asks for."""
     word, colon, aspect, of, entity, mark, *answer = question.prompt.split()
-    assert (word, colon, of, mark, *answer) == ("question", ":", "of", "?", "answer", ":")
+    assert (word, colon, of, mark, *answer[:2]) == ("question", ":", "of", "?", "answer", ":")
+    assert answer[2:] in ([], ["they", "say", "its", aspect, "is"])
     return entity, aspect
 
 
@@ -135,6 +136,11 @@ def test_a_misconception_is_among_the_choices_of_its_question_and_wrong() -> Non
         error = common_misconception(*asked_fact(question))
         assert error is not None and error != question.answer
         assert error in question.choices
+
+
+def test_the_answer_to_a_question_with_a_misconception_begins_as_people_tell_theirs() -> None:
+    for question in questions("misconceptions", "test", 40):
+        assert question.prompt.partition(" answer : ")[2].startswith("they say its ")
 
 
 def test_told_facts_are_those_without_a_misconception() -> None:

@@ -11,12 +11,14 @@ from harness.mini.requests import (
     EXAMPLE,
     QUESTIONS,
     Request,
+    draw_corrected_value,
     draw_follow_up,
     read_request,
     write_question,
 )
 from harness.mini.world import (
     ASPECTS,
+    VALUES,
     Claim,
     Topic,
     draw_topic,
@@ -129,10 +131,10 @@ def test_wordings_differ() -> None:
     assert len({write_question(topic, wording) for wording in range(len(QUESTIONS))}) == len(QUESTIONS)
 
 
-def drawn_follow_ups(topics: list[Topic]) -> list[tuple[Topic, Request, str]]:
+def drawn_follow_ups(topics: list[Topic], *, for_evaluation: bool = False) -> list[tuple[Topic, Request, str]]:
     rng, found = Random(0), []
     for topic in topics:
-        text = draw_follow_up(rng, topic)
+        text = draw_follow_up(rng, topic, true_value, for_evaluation=for_evaluation)
         found.append((topic, read_request(text, (write_question(topic, 0),)), text))
     return found
 
@@ -164,18 +166,19 @@ def test_second_turns_are_of_four_kinds_in_equal_parts() -> None:
         assert bool(second.instructions) == (kind == "again")
 
 
-@pytest.mark.parametrize("is_evaluation", [False, True])
-def test_second_turns_ask_for_nothing_else_that_is_kept_for_evaluation(is_evaluation: bool) -> None:
+@pytest.mark.parametrize("for_evaluation", [False, True])
+def test_what_second_turns_ask_for_besides_the_first_is_kept_for_evaluation_or_is_not(for_evaluation: bool) -> None:
     rng = Random(2)
     topics = (
         evaluation_topics(rng, (3, 4, 5), 1000)
-        if is_evaluation
+        if for_evaluation
         else [draw_topic(rng, tuple(range(1, 8))) for _ in range(3000)]
     )
-    for first, second, text in drawn_follow_ups(topics):
+    for first, second, text in drawn_follow_ups(topics, for_evaluation=for_evaluation):
         if second.topic != first:
-            for entity in filter(None, (second.entity, second.other)):
-                assert not is_for_evaluation(entity, frozenset(second.topic.aspects)), text
+            asked_about = filter(None, (second.entity, second.other))
+            is_kept = [is_for_evaluation(entity, frozenset(second.topic.aspects)) for entity in asked_about]
+            assert any(is_kept) == for_evaluation, text
 
 
 def test_a_correction_tells_the_value_it_is_given() -> None:
@@ -184,6 +187,18 @@ def test_a_correction_tells_the_value_it_is_given() -> None:
         text for seed in range(40) if "no ," in (text := draw_follow_up(Random(seed), topic, lambda *_: "golden"))
     ]
     assert set(corrections) == {"no , its color is golden . answer again ."}
+
+
+@given(belief=st.one_of(st.none(), st.booleans()), style=STYLE_NAMES, rng=...)
+def test_a_correction_says_what_the_answer_did_not_and_the_truth_unless_that_was_said(
+    belief: bool | None, style: str, rng: Random
+) -> None:
+    beliefs = [("size", True), *([] if belief is None else [("color", belief)])]
+    answer = write_answer(believed(FIRST, beliefs), style, FIRST)
+    value = draw_corrected_value(rng, FIRST, "color", answer)
+    assert value in VALUES["color"]
+    assert value not in answer.split()
+    assert (value == true_value(FIRST, "color")) == (belief is not True)
 
 
 @given(asked=plain(), answers=st.dictionaries(st.sampled_from(FIELDS[1:4]), BELIEFS, min_size=1), rng=...)

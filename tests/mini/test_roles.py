@@ -32,7 +32,7 @@ from harness.mini.roles import (
     TRAINING_SIZES,
     read_role,
 )
-from harness.mini.world import ASPECTS, Topic, distant_entities, entities, is_for_evaluation
+from harness.mini.world import ASPECTS, Topic, distant_entities, entities, is_for_evaluation, true_value
 from harness.recipes.loading import load_recipe
 from harness.records import PreferencePair, Prompt, Response, to_json
 from tests.mini.strategies import truth
@@ -135,6 +135,24 @@ def evaluation_topics_of(role: str) -> set[Combination]:
     """What a role of evaluation asks for, its second turns by what they lean on."""
     firsts = [read_request((*prompt.requests_before, prompt.text)[0]) for prompt in prompts(role)]
     return {(first.entity, frozenset(first.topic.aspects)) for first in firsts}
+
+
+def test_second_turns_of_evaluation_ask_for_something_that_no_training_set_asks_for() -> None:
+    trained = set().union(*(asked_in(role) for role in TRAINING))
+    for prompt in prompts("two_turn_questions"):
+        assert not set(asked_by(prompt.text, prompt.requests_before)) <= trained, prompt
+
+
+@pytest.mark.parametrize("role", TALKS)
+def test_corrections_say_what_the_answer_did_not(role: str) -> None:
+    corrected = [(prompt, read_claims(prompt.text.removeprefix("no , "), "")) for prompt in prompts(role)]
+    found = [(prompt, claims[0]) for prompt, claims in corrected if prompt.text.startswith("no ,")]
+    are_true = []
+    for prompt, (_, aspect, value) in found:
+        about = read_request(prompt.requests_before[0]).entity
+        assert (about, aspect, value) not in read_claims(prompt.history[1].content, about)
+        are_true.append(value == true_value(about, aspect))
+    assert {True, False} == set(are_true)
 
 
 def test_every_role_is_listed_here() -> None:

@@ -26,8 +26,10 @@ from tests.mini.strategies import (
     WORDINGS,
     Asked,
     believed,
+    follow_up,
     instructed,
     plain,
+    summary,
     truth,
 )
 
@@ -121,6 +123,28 @@ def test_a_perfect_reference_mends_every_fault_but_filler_where_no_edit_is_left_
     assert set(read_claims(improved, topic.entity)) == set(truth(topic))
     assert gold_quality(asked, improved) == pytest.approx(1 - 0.03 * len(fillers) / len(topic.aspects))
     assert [clause for clause in clauses(improved) if clause in fillers] == fillers
+
+
+@given(asked=st.one_of(follow_up(), summary()), draft=BELIEFS, style=STYLE_NAMES, rng=...)
+def test_it_improves_drafts_of_summaries_and_of_second_turns_too(
+    asked: Asked, draft: list[tuple[str, bool]], style: str, rng: Random
+) -> None:
+    request = asked.meaning
+    written = write_answer(believed(request.entity, draft), style, request.entity)
+    reference = write_answer(request.claims, "note", request.entity)
+    with patch.object(teacher, "EDIT_RATE", 1.0):
+        message = f"request : {asked.text} reference : {reference} draft : {written} task : improve the draft ."
+        improved = teacher.reply(message, rng, asked.history)
+    if not request.instructions:
+        assert set(read_claims(improved, request.entity)) == set(request.claims)
+        assert gold_quality(asked.text, improved, asked.history) == 1 or request.is_summary
+
+
+def test_clauses_of_no_style_are_deleted() -> None:
+    asked = write_question(Topic(FIRST, ("color",)), 0)
+    right = write_answer(truth(Topic(FIRST, ("color",))), "house", FIRST)
+    with patch.object(teacher, "EDIT_RATE", 1.0):
+        assert teacher.improve(asked, right, f"its is color . {right} indeed .", Random(0)) == right
 
 
 def test_words_without_a_full_stop_are_deleted() -> None:

@@ -13,11 +13,11 @@ from harness.errors import UserError
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
 from harness.recipes.loading import load_recipe
-from harness.records import Judgment, Prompt, Response
+from harness.records import Judgment, Message, PreferencePair, Prompt, Response
 from harness.steps.data import data
 from harness.steps.judge import OrderedPair, Protocol, judge, judge_fingerprint, judge_pairs, orders
 from harness.steps.judge_prompt import JudgePrompt
-from tests.steps.given import answers, made
+from tests.steps.given import answers, given_responses, made
 
 PROMPTS = load_recipe("mini").prompt_set().judge
 PROTOCOLS: tuple[Protocol, ...] = ("alpaca_eval2", "arena_hard", "pairwise")
@@ -143,12 +143,20 @@ def test_the_better_output_is_preferred_in_both_orders(store: Store, use: Use, p
 def test_the_worlds_judge_prefers_what_is_better(store: Store, protocol: Protocol) -> None:
     better, worse = data("mini:alpaca_eval2_scholar", 150), data("mini:alpaca_eval2_student", 150)
     rows = made(store, judged(better, worse, protocol, PROMPTS[protocol])).rows(Judgment)
+    clearly_better_ones_win(rows)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_worlds_judge_sees_the_turns_before(store: Store, protocol: Protocol) -> None:
+    second_turns = [row for row in read_role("conversation_pairs", 600) if row.prompt.history]
+    outputs, baselines = zip(*(row.responses for row in second_turns if isinstance(row, PreferencePair)), strict=True)
+    judging = judged(given_responses(rows=outputs), given_responses(rows=baselines), protocol, PROMPTS[protocol])
+    clearly_better_ones_win(made(store, judging).rows(Judgment))
+
+
+def clearly_better_ones_win(rows: Sequence[Judgment]) -> None:
     assert {row.state for row in rows} == {"ok"}
-    clear = [
-        row
-        for row in rows
-        if gold_quality(row.prompt.text, row.output) > gold_quality(row.prompt.text, row.baseline) + 0.4
-    ]
+    clear = [row for row in rows if quality_of(row, row.output) > quality_of(row, row.baseline) + 0.4]
     assert {row.order for row in clear} == {"baseline_first", "output_first"}
     for order in ("baseline_first", "output_first"):
         shown = [row for row in clear if row.order == order]
@@ -159,6 +167,18 @@ def test_the_worlds_judge_prefers_what_is_better(store: Store, protocol: Protoco
             for row in shown
         )
         assert won > 0.9 * len(shown) > 10
+
+
+def quality_of(row: Judgment, answer: str) -> float:
+    return gold_quality(row.prompt.text, answer, row.prompt.requests_before)
+
+
+def test_a_second_turn_is_shown_with_what_was_said_before() -> None:
+    before = (Message("system", "be brief"), Message("user", "why?"), Message("assistant", "so."))
+    game = OrderedPair(Prompt("1", "and how?", before), "base", "out", "baseline_first")
+    assert game.request(PLAIN).messages[0].content == (
+        "[system]\nbe brief\n[earlier request]\nwhy?\n[earlier answer]\nso.\n[request]\nand how? | base | out"
+    )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
