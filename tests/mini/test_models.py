@@ -63,4 +63,4 @@ def test_its_skills_are_within_the_bounds_that_were_set_before_they_were_measure
     measured = measure_skills(checkpoint_folder(f"mini:{family}"), family, seed=0)
     assert set(measured) == set(BOUNDS)
     missed = {name: value for name, value in measured.items() if value not in BOUNDS[name]}
-    assert not missed.keys() - {"misconceptions"}  # which tempt less than was meant: harness/mini/README.md
+    assert not missed
