@@ -62,8 +62,20 @@ def test_a_file_named_as_a_packaged_scale_is_refused(harness: Harness, mine: Pat
     assert outcome.err == "error: mini.yaml would be taken for the packaged scale 'mini'; give the file another name\n"
 
 
-def test_the_packaged_file_itself_is_the_packaged_scale() -> None:
-    assert load_recipe(str(CONFIGS / "papers/sgpo/recipes/mini.yaml")).name == "mini"
+@pytest.mark.parametrize(("paper", "name"), [("sgpo", "mini"), ("sgpo", "small"), ("srpo", "mini")])
+def test_the_packaged_file_itself_is_the_packaged_scale(paper: str, name: str) -> None:
+    path = str(CONFIGS / f"papers/{paper}/recipes/{name}.yaml")
+    assert load_recipe(path) == load_recipe(name, paper=paper)
+    assert rates_path(path) == rates_path(name, paper)
+
+
+@pytest.mark.parametrize("given", ["packaged", "mine"])
+def test_a_recipe_of_another_paper_is_refused(harness: Harness, mine: Path, given: str) -> None:
+    recipe = str(CONFIGS / "papers/sgpo/recipes/mini.yaml") if given == "packaged" else str(mine)
+    outcome = harness("plan", "srpo/fig2", "--recipe", recipe)
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert f"{Path(recipe).name} is a recipe of the paper sgpo, not of srpo; choose one of" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_an_unknown_name_says_how_a_file_is_named(harness: Harness) -> None:

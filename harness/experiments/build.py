@@ -20,6 +20,7 @@ from harness.papers.samples import SampleTable
 from harness.papers.scores import ScoreTable
 from harness.papers.settings import SettingsTable
 from harness.papers.win_rates import WinRateTable
+from harness.recipes.recipe import Recipe
 
 BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     ScoreTable: scores,
@@ -40,6 +41,7 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     exhibits = _exhibits(find_exhibit(str(name)))
     if not exhibits:
         raise UserError(f"{name} is empty: its paper has no exhibits; write one to its folder exhibits")
+    _require_paper(exhibits[0].paper.name, request.recipe)
     if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
         raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
     if request.models and not any(exhibit.models for exhibit in exhibits):
@@ -54,6 +56,15 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
 
 def _exhibits(name: ExhibitName) -> list[AnyExhibit]:
     return [*load_exhibits(name.paper)] if name.name == ALL else [load_exhibit(name.paper, name.name)]
+
+
+def _require_paper(paper: str, recipe: Recipe) -> None:
+    """Raise UserError for a recipe of another paper, whose roles are others even where they have the same names."""
+    if recipe.paper != paper:
+        raise UserError(
+            f"{recipe.where} is a recipe of the paper {recipe.paper}, not of {paper}; choose one of"
+            f" `harness list scales`, or write `paper: {paper}` in yours"
+        )
 
 
 def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:

@@ -4,6 +4,6 @@ A paper is a folder, in ``configs/papers`` or elsewhere (`harness.papers.folders
 file in ``exhibits`` is one exhibit, under the name that `harness reproduce` knows it by, after the paper's and a slash.
 """
 
-from harness.papers.folders import DEFAULT_PAPER, paper_file, paper_folder
+from harness.papers.folders import DEFAULT_PAPER, paper_file, paper_folder, papers
 
-__all__ = ["DEFAULT_PAPER", "paper_file", "paper_folder"]
+__all__ = ["DEFAULT_PAPER", "paper_file", "paper_folder", "papers"]

@@ -11,7 +11,7 @@ from harness.config.learning_rates import RateTable, read_rate_table
 from harness.config.yaml_files import from_mapping, is_path, load_yaml, named_config, path_text, read_yaml
 from harness.engine.compute import Compute
 from harness.errors import UserError, unknown
-from harness.papers import DEFAULT_PAPER, paper_file, paper_folder
+from harness.papers import DEFAULT_PAPER, paper_file, paper_folder, papers
 from harness.recipes.changes import Settings, asked_changes, merged
 from harness.recipes.recipe import Recipe, RecipeFile
 from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
@@ -26,10 +26,12 @@ def load_recipe(
 ) -> Recipe:
     """Read the recipe ``configs/papers/<paper>/recipes/<reference>.yaml``, or a file of one's own: ``./mine.yaml``.
 
-    Its name is that of its file; paths in it start from the working folder. `changes` are written as
-    ``methods.dpo.beta=0.1``. Raises UserError for an unknown name, with the nearest known one; for a file that is no
-    recipe, lacks what its methods need, or is named as a packaged recipe is; and for a change of what there is not.
+    Its name is that of its file; paths in it start from the working folder. A file of one's own says which paper it is
+    of, or is of SGPO. `changes` are written as ``methods.dpo.beta=0.1``. Raises UserError for an unknown name, with the
+    nearest known one; for a file that is no recipe, lacks what its methods need, or is named as a packaged recipe is;
+    and for a change of what there is not.
     """
+    reference, paper = _packaged(reference, paper)
     path, asked = recipe_path(reference, paper), asked_changes(changes)
     content = read_yaml(path)
     read = from_mapping(RecipeFile, content, str(path))
@@ -60,16 +62,24 @@ def recipe_names(paper: str = DEFAULT_PAPER) -> list[str]:
 
 def recipe_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """Return the file of a recipe. Raises UserError as `load_recipe` does, but for what is in the file."""
+    reference, paper = _packaged(reference, paper)
     known = recipe_names(paper)
     if not is_path(reference):
         if reference not in known:
             raise unknown("scale", reference, known, f"; yours is a file, such as ./{_own_file(reference)}")
         return paper_file(paper, f"recipes/{reference}.yaml")
     path = Path(reference)
-    packaged = paper_folder(paper) / f"recipes/{path.stem}.yaml"
-    if path.exists() and path.stem in known and path.resolve() != packaged.resolve():
+    if path.exists() and path.stem in known:
         raise UserError(f"{path} would be taken for the packaged scale {path.stem!r}; give the file another name")
     return path
+
+
+def _packaged(reference: str, paper: str) -> tuple[str, str]:
+    """Return a recipe's name and its paper; of a file of the package those that it has there, as if given by name."""
+    path = Path(reference).resolve()
+    owners = (each for each in papers() if path.parent == (paper_folder(each) / "recipes").resolve())
+    owner = next(owners, None) if is_path(reference) else None
+    return (path.stem, owner) if owner else (reference, paper)
 
 
 def _own_file(name: str) -> str:
@@ -79,6 +89,7 @@ def _own_file(name: str) -> str:
 
 def rates_path(reference: str, paper: str = DEFAULT_PAPER) -> Path:
     """Return the file of a recipe's chosen learning rates, which may be missing; beside a recipe of one's own."""
+    reference, paper = _packaged(reference, paper)
     if is_path(reference):
         return Path(reference).with_suffix(".rates.yaml")
     return paper_folder(paper) / f"rates/{reference}.yaml"

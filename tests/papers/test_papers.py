@@ -135,7 +135,9 @@ def test_a_folder_without_a_paper_is_refused(others: Path, monkeypatch: pytest.M
 
 
 def test_all_is_of_one_paper(others: Path) -> None:
-    built = build_experiments("two/all", Request(load_recipe("mini"), (0,)))
+    sgpo = load_recipe("mini")
+    recipe = replace(sgpo, paper="two", prompts=str(paper_file("sgpo", "prompts/mini.yaml")))
+    built = build_experiments("two/all", Request(recipe, (0,)))
     assert [each.exhibit.name for each in built] == ["table2", "table20", "fig7"]
     assert {each.exhibit.paper.name for each in built} == {"two"}
     assert {each.paper.name for each in load_exhibits("sgpo")} == {"sgpo"}
