@@ -24,7 +24,7 @@ MORE = ("and its {aspects} ?", "what about its {aspects} ?")
 COMPARISON = "compare it with {other} by {aspects} ."
 CORRECTION = "no , its {aspect} is {value} . answer again ."
 AGAIN = "say it again ."
-MOST_DRAWS = 1000
+MAX_DRAWS = 1000
 """After so many draws of aspects, none of which will do, there are none that will."""
 EXAMPLE = "example : {example} request : {request}"
 """A request with an answer in context, which may be good or bad."""
@@ -105,7 +105,7 @@ def _draw_more(rng: Random, first: Topic, *, for_evaluation: bool) -> str:
     """Draw a request for other aspects; for a comparison where hardly any are left."""
     others = tuple(aspect for aspect in ASPECTS if aspect not in first.aspects)
     wording = rng.choice(MORE)
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         aspects = rng.sample(others, rng.randint(1, 3))
         if is_for_evaluation(first.entity, frozenset(aspects)) == for_evaluation:
             return wording.format(aspects=write_aspects(aspects))
