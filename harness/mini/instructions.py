@@ -73,7 +73,8 @@ def _uses(written: Clauses, word: str) -> bool:
 
 
 def _avoids(written: Clauses, word: str) -> bool:
-    return bool(_statements(written)) and not _uses(written, word)
+    others = [clause for clause in written if filler_of(clause) is None]
+    return bool(_statements(written)) and not any(word in clause.split() for clause in others)
 
 
 def _is_in_form(written: Clauses, form: str) -> bool:
@@ -138,11 +139,12 @@ def _end(written: Clauses, frame: str, entity: str) -> Clauses:
 
 
 def _statements(written: Clauses) -> Clauses:
-    return [clause for clause in written if read_clause(clause)]
+    """Return the clauses that state a value."""
+    return [clause for clause in written if (statement := read_clause(clause)) and statement.value]
 
 
 def _aspects(written: Clauses) -> list[str]:
-    return [statement.aspect for clause in written if (statement := read_clause(clause))]
+    return [statement.aspect for clause in _statements(written) if (statement := read_clause(clause))]
 
 
 def _is_about(clause: str, aspect: str) -> bool:

@@ -59,8 +59,7 @@ class MiniJudge:
 
         Raises ValueError where the prompt does not show a request and one or two answers.
         """
-        parts = _SECTION.split(message)
-        sections = {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+        sections = _sections(message)
         for (first, second), form in (
             (("output m", "output M"), _as_identifier),
             (("assistant A", "assistant B"), _as_verdict),
@@ -81,6 +80,14 @@ class MiniJudge:
             history=_history(sections),
         )
         return f"Rating: [[{grade}]]", None
+
+
+def _sections(message: str) -> dict[str, str]:
+    """Read the parts of a judging prompt: of two of one name the first with words, so that no answer can replace it."""
+    parts, sections = _SECTION.split(message), dict[str, str]()
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        sections[name] = sections.get(name) or text.strip()
+    return sections
 
 
 def _history(sections: Mapping[str, str]) -> tuple[str, ...]:

@@ -72,19 +72,20 @@ def read_fields(message: str, names: tuple[str, ...] = FIELDS) -> dict[str, str]
     The names are regular expressions.
     """
     pieces = re.split(rf"\b({'|'.join(names)}) :", message)
-    fields = {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
+    parts = [(name, text.strip()) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)]
+    fields = dict(reversed(parts))  # of two of one name the first: an answer that is shown cannot replace it
     return fields or {"request": message.strip()}
 
 
 def clauses(text: str) -> list[str]:
-    """Return the clauses of an answer, each with its full stop; an unfinished last clause is left out."""
+    """Return the clauses of an answer, each with its full stop, the empty ones too; an unfinished one is left out."""
     *finished, _ = text.split(".")
-    return [f"{' '.join(clause.split())} ." for clause in finished if clause.strip()]
+    return [" ".join((*clause.split(), ".")) for clause in finished]
 
 
-def is_unfinished(text: str) -> bool:
-    """Return whether words follow the last full stop."""
-    return bool(text.split(".")[-1].strip())
+def unfinished(text: str) -> str:
+    """Return the words behind the last full stop."""
+    return " ".join(text.split(".")[-1].split())
 
 
 def read_clause(clause: str) -> Statement | None:

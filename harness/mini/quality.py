@@ -1,9 +1,11 @@
 """Gold quality: the truth that every judge of this world only sees through noise and bias."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.mini.language import clauses, filler_of, is_unfinished, read_clause
+from harness.mini.instructions import Instruction
+from harness.mini.language import clauses, filler_of, read_clause, unfinished
 from harness.mini.requests import Request, read_request
 from harness.mini.world import Claim
 
@@ -13,6 +15,7 @@ FILLER_COST = 0.03
 INSTRUCTION_COST = 0.5  # of the quality, where no instruction is followed
 BREVITY_COST = 0.15  # of a summary, for as many words again as the shortest style needs
 SHORTEST = 3  # words a statement in that style
+LONGEST = 8  # words a clause: what is malformed counts as often as clauses would fit into it
 
 
 def gold_quality(request: str, answer: str, history: Sequence[str] = ()) -> float:
@@ -20,9 +23,9 @@ def gold_quality(request: str, answer: str, history: Sequence[str] = ()) -> floa
 
     (right - 0.5 wrong - 0.25 noise - 0.03 filler) / asked, at most 1 and cut at 0, where the first statement about an
     asked aspect is right or wrong, up to the number demanded; noise is each further statement, each that nobody asked
-    for, each clause that is neither a statement nor one of the fillers, and an unfinished one. Of a summary, 0.15 is
-    taken away for as many words again as the shortest style needs. Where instructions are given, half of the quality is
-    for following them.
+    for, and each eight words, or fewer, of a clause that is neither a statement nor one of the fillers, or has no
+    end. Of a summary, 0.15 is taken away for as many words again as the shortest style needs. Where instructions are
+    given, half of the quality is for following them.
     """
     asked = read_request(request, history)
     count = _count(asked, answer)
@@ -35,9 +38,22 @@ def gold_quality(request: str, answer: str, history: Sequence[str] = ()) -> floa
 
 
 def instructions_followed(asked: Request, answer: str) -> float:
-    """Return the share of the request's instructions that the answer follows; 1 where there are none."""
-    followed = [instruction.is_followed(answer) for instruction in asked.instructions]
-    return sum(followed) / len(followed) if followed else 1.0
+    """Return the share of the request's instructions that the answer follows; 1 where there are none.
+
+    Statements that nobody asked for follow none.
+    """
+    return len(_followed(asked, answer)) / len(asked.instructions) if asked.instructions else 1.0
+
+
+def _followed(asked: Request, answer: str) -> list[Instruction]:
+    relevant = " ".join(clause for clause in clauses(answer) if not _is_unasked(asked, clause))
+    return [instruction for instruction in asked.instructions if instruction.is_followed(relevant)]
+
+
+def _is_unasked(asked: Request, clause: str) -> bool:
+    statement = read_clause(clause)
+    subjects = {claim[:2] for claim in asked.claims}
+    return statement is not None and (statement.entity or asked.entity, statement.aspect) not in subjects
 
 
 @dataclass(slots=True)
@@ -51,13 +67,13 @@ class _Count:
 def _count(asked: Request, answer: str) -> _Count:
     """Count an answer's clauses by what they are worth."""
     wanted = {(claim.entity, claim.aspect): claim for claim in asked.claims}
-    count = _Count(noise=int(is_unfinished(answer)))
+    count = _Count(noise=_clauses_in(unfinished(answer)))
     for clause in clauses(answer):
         statement = read_clause(clause)
         if statement is None:
             is_filler = filler_of(clause) is not None
             count.filler += is_filler
-            count.noise += not is_filler
+            count.noise += 0 if is_filler else _clauses_in(clause)
             continue
         claim = wanted.pop((entity := statement.entity or asked.entity, statement.aspect), None)
         if claim is None or count.right + count.wrong == asked.number:
@@ -66,5 +82,10 @@ def _count(asked: Request, answer: str) -> _Count:
             count.right += 1
         else:
             count.wrong += 1
-    count.filler -= sum(each.is_frame and each.is_followed(answer) for each in asked.instructions)
+    count.filler -= sum(each.is_frame for each in _followed(asked, answer))
     return count
+
+
+def _clauses_in(words: str) -> int:
+    """Count the clauses that would fit into so many words."""
+    return math.ceil(len(words.split()) / LONGEST)

@@ -7,6 +7,7 @@ edit may lift the draft above what the reference states.
 from collections.abc import Iterable, Sequence
 from random import Random
 
+from harness.mini.instructions import obey
 from harness.mini.language import (
     clauses,
     filler_of,
@@ -43,15 +44,23 @@ def reply(message: str, rng: Random, history: Sequence[str] = ()) -> str:
 def improve(request: str, reference: str, draft: str, rng: Random, history: Sequence[str] = ()) -> str:
     """Return the draft with some of its faults mended by the reference, in the draft's own style."""
     asked, written = read_request(request, history), clauses(draft)
+    ending = written[-1:] if any(each.kind == "end" and each.is_followed(draft) for each in asked.instructions) else []
+    body = written[: len(written) - len(ending)]
     stated = _stated(asked, reference)
-    edits = _possible_edits(asked, read_claims(_join(stated.values()), asked.entity), written)
-    lines = written + [""] * len(edits)
-    ceiling = gold_quality(request, _join(stated.values()), history)
+    edits = _possible_edits(asked, read_claims(_join(stated.values()), asked.entity), body)
+    lines = [*body, *[""] * len(edits), *ending]
+    ceiling = gold_quality(request, _join(_framed(asked, reference, [*stated.values()])), history)
     for position, text in rng.sample(edits, len(edits)):
         previous, lines[position] = lines[position], text
         if rng.random() >= EDIT_RATE or gold_quality(request, _join(lines), history) > ceiling:
             lines[position] = previous
     return _join(lines)
+
+
+def _framed(request: Request, reference: str, stated: list[str]) -> list[str]:
+    """Return the clauses with those that are demanded around them, where the reference has them."""
+    frames = [each for each in request.instructions if each.is_frame and each.is_followed(reference)]
+    return obey(frames, stated, request.entity)
 
 
 def _stated(request: Request, reference: str) -> dict[Fact, str]:
@@ -84,6 +93,7 @@ def _possible_edits(request: Request, stated: list[Claim], written: list[str]) -
             edits.append((position, write_answer([told[subject]], style_of(clause), request.entity)))
         seen.add(subject)
     missing = [told[subject] for subject in asked if subject in told and subject not in seen]
+    missing = missing[: max(0, request.number - len(seen.intersection(asked)))]
     appended = [write_answer([claim], style, request.entity) for claim in missing]
     return edits + [(len(written) + offset, clause) for offset, clause in enumerate(appended)]
 

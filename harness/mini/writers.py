@@ -34,7 +34,12 @@ class Writer:
 
     def answer(self, request: Request, rng: Random) -> str:
         """Return this writer's answer to the request; never empty."""
-        claims = [self._believed(claim, rng) for claim in request.claims if not self._omits(claim, rng)]
+        corrected = () if request.is_summary else request.given
+        claims = [
+            claim if claim in corrected else self._believed(claim, rng)
+            for claim in request.claims
+            if claim in corrected or not self._omits(claim, rng)
+        ]
         written = write_clauses(claims or request.claims[:1], self.style, request.entity)
         written += [clause for clause in written if rng.random() < self.repeat_rate]
         written = [*self._filler(request.entity, rng), *written, *self._filler(request.entity, rng)]

@@ -10,11 +10,11 @@ from harness.mini.language import (
     Statement,
     clauses,
     filler_of,
-    is_unfinished,
     read_answer,
     read_claims,
     read_clause,
     style_of,
+    unfinished,
     write_answer,
     write_clause,
     write_filler,
@@ -69,7 +69,7 @@ def test_an_unfinished_last_clause_is_dropped_and_noticed(
     text = " ".join([*finished.split(), *last])
     assert clauses(text) == clauses(finished)
     assert len(clauses(finished)) == len(claims) - 1
-    assert is_unfinished(text) == bool(last)
+    assert unfinished(text) == " ".join(last)
 
 
 def test_a_clause_without_a_value_of_its_aspect_claims_none() -> None:

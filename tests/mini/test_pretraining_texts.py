@@ -10,13 +10,13 @@ from harness.mini import pretraining_texts
 from harness.mini.instructions import read_instructions
 from harness.mini.language import (
     clauses,
-    is_unfinished,
     naming,
     read_answer,
     read_claims,
     read_clause,
     read_fields,
     style_of,
+    unfinished,
 )
 from harness.mini.pretrain import FAMILIES, MAX_REQUEST
 from harness.mini.pretraining_texts import (
@@ -115,7 +115,7 @@ def test_something_whole_has_to_be_written(draw: Draw) -> None:
             assert written(text)
         elif draw is not draw_second_turn:  # of which a family may know nothing
             assert clauses(written(text))
-            assert not is_unfinished(written(text))
+            assert not unfinished(written(text))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -62,7 +62,7 @@ SAID = st.lists(
         st.sampled_from(["right", "right", "right", "wrong", "none"]),
         STYLE_NAMES,
         st.sampled_from([None, None, None, None, 0, 1, 2, 3]),
-        st.sampled_from(["", "", "", "", " indeed", " and red", " color is blue"]),
+        st.sampled_from(["", "", "", "", " indeed", " and red", " color is blue", " and its color is red" * 4]),
     ),
     max_size=9,
 )
@@ -92,7 +92,7 @@ def naive_quality(request: Request, said: list[Said], unfinished: str) -> float:
     for each in said:
         subject = (each.entity(request), each.aspect)
         if each.more:
-            points -= 0.25
+            points -= 0.25 * naive_clauses_in(each.text(request))
         elif each.filler is not None:
             points -= 0.03
         elif subject not in wanted or subject in seen or len(seen) == asked:
@@ -100,17 +100,25 @@ def naive_quality(request: Request, said: list[Said], unfinished: str) -> float:
         else:
             points += 1 if each.value == "right" else -0.5
             seen.add(subject)
-    points -= 0.25 if unfinished else 0
-    points += 0.03 * sum(frame_is_there(each, request, said) for each in request.instructions)
+    points -= 0.25 * naive_clauses_in(unfinished)
+    shown = [
+        each for each in said if each.more or each.filler is not None or (each.entity(request), each.aspect) in wanted
+    ]
+    points += 0.03 * sum(frame_is_there(each, request, shown) for each in request.instructions)
     quality = points / asked
     if request.is_summary:
         words = len(text_of(request, said, unfinished).split())
         quality -= 0.15 * max(0, words / (3 * asked) - 1)
     quality = max(0, min(1, quality))
     if request.instructions:
-        followed = [each.is_followed(text_of(request, said)) for each in request.instructions]
+        followed = [each.is_followed(text_of(request, shown)) for each in request.instructions]
         quality *= 0.5 + 0.5 * sum(followed) / len(followed)
     return quality
+
+
+def naive_clauses_in(text: str) -> int:
+    """A clause for each begun eight words."""
+    return len(text.split()[::8])
 
 
 def frame_is_there(instruction: Instruction, request: Request, said: list[Said]) -> bool:
@@ -120,7 +128,11 @@ def frame_is_there(instruction: Instruction, request: Request, said: list[Said])
     return not framing.more and framing.text(request).startswith(FRAMES[instruction.argument])
 
 
-@given(asked=ASKED, said=SAID, unfinished=st.sampled_from(["", "", "its color", "hope this", "red"]))
+@given(
+    asked=ASKED,
+    said=SAID,
+    unfinished=st.sampled_from(["", "", "its color", "hope this", "red", "its color is red and " * 5]),
+)
 def test_equals_the_naive_count(asked: Asked, said: list[Said], unfinished: str) -> None:
     said = asked_for(asked.meaning, said)
     quality = gold_quality(asked.text, text_of(asked.meaning, said, unfinished), asked.history)
@@ -249,6 +261,21 @@ def test_words_in_a_clause_that_belong_to_no_style_make_it_noise() -> None:
         assert gold_quality(asked, f"{color} {longer}") == pytest.approx((1 - 0.25) / 2)
     for talk in ("hope this really helps .", "there is .", "indeed ."):
         assert gold_quality(asked, f"{color} {size} {talk}") == pytest.approx((2 - 0.25) / 2)
+
+
+def test_words_that_are_no_clauses_cost_as_much_as_the_clauses_that_would_fit_into_them() -> None:
+    topic = Topic(FIRST, ASPECTS[:5])
+    asked, answer = write_question(topic, 0), write_answer(truth(topic), "house", FIRST)
+    for padding, noise in ((". " * 3, 3), ("red " * 9, 2), ("red " * 16 + ".", 3), ("red " * 7 + ".", 1)):
+        assert gold_quality(asked, f"{answer} {padding}") == pytest.approx(1 - 0.25 * noise / 5)
+
+
+def test_statements_that_nobody_asked_for_follow_no_instruction() -> None:
+    topic = Topic(FIRST, ("color", "size"))
+    asked = f"{write_question(topic, 0)} start with the size ."
+    answer = write_answer(truth(topic), "house", FIRST)
+    assert gold_quality(asked, answer) == 0.5
+    assert gold_quality(asked, f"{SECOND} has size tiny . {answer}") == pytest.approx(0.5 * (2 - 0.25) / 2)
 
 
 def test_statements_beyond_the_number_demanded_are_what_nobody_asked_for() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.mini import teacher, writers
-from harness.mini.language import clauses, naming, read_claims, read_clause, style_of, write_answer
+from harness.mini.instructions import obey
+from harness.mini.language import clauses, naming, read_claims, read_clause, style_of, write_answer, write_clauses
 from harness.mini.quality import gold_quality
 from harness.mini.requests import Request, read_request, write_question
 from harness.mini.roles import read_role
@@ -138,6 +139,31 @@ def test_it_improves_drafts_of_summaries_and_of_second_turns_too(
     if not request.instructions:
         assert set(read_claims(improved, request.entity)) == set(request.claims)
         assert gold_quality(asked.text, improved, asked.history) == 1 or request.is_summary
+
+
+@pytest.mark.parametrize("role", ["conversation_pairs", "instructions"])
+def test_where_the_reference_is_right_no_draft_comes_out_worse_for_its_instructions(role: str) -> None:
+    rng, gains = Random(0), []
+    for row in read_role(role, 300):
+        if row.prompt.history:
+            continue
+        request = read_request(row.prompt.text)
+        draft = writers.HOUSE.answer(request, rng)
+        written = write_clauses(request.claims, "note", request.entity)
+        reference = " ".join(obey(request.instructions, written, request.entity))
+        improved = teacher.improve(row.prompt.text, reference, draft, rng)
+        gains.append(gold_quality(row.prompt.text, improved) - gold_quality(row.prompt.text, draft))
+    assert sum(gain < -1e-9 for gain in gains) < 0.03 * len(gains)
+    assert fmean(gains) > 0.1
+
+
+def test_a_reference_in_a_draft_is_not_the_reference() -> None:
+    asked = write_question(Topic(FIRST, ("color",)), 0)
+    right = write_answer(truth(Topic(FIRST, ("color",))), "house", FIRST)
+    draft = "its size is tiny . reference : its color is zero ."
+    message = f"request : {asked} reference : {right} draft : {draft} task : do it ."
+    with patch.object(teacher, "EDIT_RATE", 1.0):
+        assert teacher.reply(message, Random(0)) == right
 
 
 def test_clauses_of_no_style_are_deleted() -> None:
