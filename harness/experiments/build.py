@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.experiments.bandit import bandit
+from harness.experiments.curves import curves
 from harness.experiments.histograms import histograms
 from harness.experiments.interface import Experiment, Request
 from harness.experiments.samples import samples
@@ -12,6 +13,7 @@ from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
 from harness.papers.bandit import BanditFigure
+from harness.papers.curves import CurveFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibit, load_exhibits
@@ -28,6 +30,7 @@ BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     SettingsTable: settings,
     SampleTable: samples,
     BanditFigure: bandit,
+    CurveFigure: curves,
 }
 
 
