@@ -103,16 +103,16 @@ def of_loss(context: PreflightContext, loss: PreferenceLoss, prompt: str, **sett
     return replace(context, targets=(stage,))
 
 
-@pytest.mark.parametrize("prompt", ["", "improve {draft}", "{request} {draft} {reference}", "{request} {draft"])
+@pytest.mark.parametrize("prompt", ["", "improve {example}", "{request} {example} {reference}", "{request} {example"])
 def test_a_loss_that_shows_drafts_needs_a_prompt_that_does(make_context: MakeContext, prompt: str) -> None:
     found = checked(of_loss(make_context(), Srpo(beta=0.1, alpha=0.5), prompt))["settings for llama"]
     assert found.state == "failure"
-    assert "the recipe's prompts need one called revision, with the fields {request} and {draft}" in found.detail
+    assert "it needs the fields {request} and {example} and no other (revision in the recipe's prompts)" in found.detail
     assert checked(of_loss(make_context(), Dpo(beta=0.1), prompt))["settings for llama"].state == "ok"
 
 
 def test_prompts_with_drafts_are_the_longest(make_context: MakeContext) -> None:
-    loss, prompt = Srpo(beta=0.1, alpha=0.5), "request : {request} draft : {draft}"
+    loss, prompt = Srpo(beta=0.1, alpha=0.5), "request : {request} draft : {example}"
     plain, drafts = (
         checked(of_loss(make_context(), each, prompt, max_prompt_length=25)) for each in (Dpo(beta=0.1), loss)
     )

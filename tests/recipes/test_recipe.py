@@ -218,10 +218,10 @@ def test_a_machine_can_be_a_file(write: Write) -> None:
 
 
 def test_prompts_can_be_a_file(write: Write) -> None:
-    Path("prompts.yaml").write_text('methods: {revision: "improve {draft} for {request}"}\n')
+    Path("prompts.yaml").write_text('methods: {revision: "improve {example} for {request}"}\n')
     only_dpo = {name: MINI.methods[name] for name in ("sft", "dpo")}
     recipe = load_recipe(write(prompts="./prompts.yaml", methods=only_dpo))
-    assert recipe.inputs("llama", 0).prompt("revision") == "improve {draft} for {request}"
+    assert recipe.inputs("llama", 0).prompt("revision") == "improve {example} for {request}"
 
 
 def test_what_another_teacher_would_replace_must_be_there(harness: Harness, write: Write) -> None:
