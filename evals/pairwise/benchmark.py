@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from evals import scoring
 from evals.base import RESAMPLES, ItemResults, Scored
@@ -10,7 +10,7 @@ from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.pairwise.scores import WIN_RATE, Pairs, PairVerdicts, compare_with_even, score_pairs
 from harness.engine.artifacts import Artifact, Output, step
 from harness.records import Judgment, Order, Response, share_of_output
-from harness.steps.judge import by_repeat
+from harness.steps.judge import Protocol, by_repeat
 
 
 class Pairwise(JudgedPairs):
@@ -19,7 +19,7 @@ class Pairwise(JudgedPairs):
     summary = "judge win rate between two sets of responses, both orders, with consistency and position bias"
     source = "SGPO, Table 1; SRPO, section C.3"
     metrics = (WIN_RATE,)
-    protocol = "pairwise"
+    protocol: ClassVar[Protocol] = "pairwise"
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
         """Return the win rate."""

@@ -159,7 +159,7 @@ def _margin(store: Store, model_name: str, number: int, test: Artifact | None) -
     return CurveMargin(model=model_name, margin=number, difference=result["difference"], ci95=(low, high))
 
 
-def _gold(point: Point, store: Store) -> dict[str, float]:
+def _gold(point: Point, store: Store) -> dict[str, Any]:
     """Return the fields of a `CurvePoint` that take the truth."""
     counts = [store.record(each)["counts"] for each in point.gold]
     if not counts:

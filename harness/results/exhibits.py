@@ -313,6 +313,4 @@ class CurvesResult(ExhibitResult):
     margins: tuple[CurveMargin, ...] = ()
 
 
-Result = (
-    ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult | BanditResult | CurvesResult
-)
+Result = ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult | BanditResult | CurvesResult

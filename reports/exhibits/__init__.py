@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.results.exhibits import (
     BanditResult,
+    CurvesResult,
     HistogramsResult,
     Result,
     SamplesResult,
@@ -15,6 +16,7 @@ from harness.results.exhibits import (
 from harness.results.manifest import Manifest
 from reports.blocks import Block, ExhibitView, Prose, Records, Section
 from reports.exhibits.bandit import bandit
+from reports.exhibits.curves import curves
 from reports.exhibits.histograms import histograms
 from reports.exhibits.samples import samples
 from reports.exhibits.scores import scores
@@ -28,6 +30,7 @@ _VIEWS: dict[type[Result], Callable[[Manifest, Any], tuple[list[Block], Records]
     SettingsResult: settings,
     SamplesResult: samples,
     BanditResult: bandit,
+    CurvesResult: curves,
 }
 
 
