@@ -44,7 +44,7 @@ AnswersOf = Mapping[tuple[str, str, str, int], list[Artifact]]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel on a scale: what judges which prompts, and the prompt of a revision."""
+    """A panel on a base model: what judges which prompts, and the prompt of a revision."""
 
     prompts: CurvePrompts
     benchmark: Pairwise
@@ -60,6 +60,10 @@ class Panel:
     def against(self, answers: Artifact, name: str) -> "Panel":
         """Return the panel with other answers for win rates to be against."""
         return replace(self, setting=replace(self.setting, baselines=answers, baseline_name=name))
+
+
+Panels = Mapping[tuple[str, str], Panel]
+"""By base model, and the panel's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +177,16 @@ def _gold(point: Point, store: Store) -> dict[str, Any]:
 def curves(exhibit: CurveFigure, request: Request) -> CurvesExperiment:
     """Return the exhibit on the request's scale. Raises UserError for what the scale does not have."""
     models, recipe = request.models_of(exhibit), request.recipe
-    panels = {each.id: _panel(recipe, exhibit, each) for each in exhibit.panels}
+    panels = {
+        (model_name, each.id): _panel(recipe, exhibit, each, model_name)
+        for model_name, each in product(models, exhibit.panels)
+    }
     needed = _needed_revisions(exhibit)
     checkpoints = {place: request.checkpoint(*place) for place in product(models, needed, request.seeds)}
-    answers = dict(_answers(panels.values(), checkpoints, needed))
+    answers = dict(_answers(panels, checkpoints, needed))
     points = tuple(
         _point(exhibit, request, panel, model_name, line, x, answers)
-        for model_name in models
-        for panel in panels.values()
+        for (model_name, _), panel in panels.items()
         for line, x in exhibit.places()
     )
     return CurvesExperiment(
@@ -193,17 +199,16 @@ def curves(exhibit: CurveFigure, request: Request) -> CurvesExperiment:
     )
 
 
-def _panel(recipe: Recipe, exhibit: CurveFigure, prompts: CurvePrompts) -> Panel:
+def _panel(recipe: Recipe, exhibit: CurveFigure, prompts: CurvePrompts, model_name: str) -> Panel:
     benchmark = load_benchmark(prompts.bench)
     if not isinstance(benchmark, Pairwise):
         raise UserError(f"{exhibit.name}: panel {prompts.id!r} needs a bench of pairs in both orders, such as pairwise")
-    inputs = recipe.inputs(next(iter(recipe.base_models)), 0)
+    inputs = recipe.inputs(model_name, BASELINE_SEED)
     rows, name, setting = inputs.data(prompts.data), prompts.data, pairs_on(recipe, prompts.bench)
     if prompts.baseline and prompts.baseline in recipe.models:
         role, name = model(recipe.models[prompts.baseline]), recipe.models[prompts.baseline]
         rows = respond(model=role, prompts=rows, sampling=setting.sampling, seed=BASELINE_SEED).with_label(name)
-    own = prompts.revision if prompts.revision in recipe.prompt_set().methods else "revision"
-    return Panel(prompts, benchmark, replace(setting, baselines=rows, baseline_name=name), inputs.prompt(own))
+    return Panel(prompts, benchmark, replace(setting, baselines=rows, baseline_name=name), inputs.prompt("revision"))
 
 
 def _needed_revisions(exhibit: CurveFigure) -> dict[str, int]:
@@ -216,12 +221,14 @@ def _needed_revisions(exhibit: CurveFigure) -> dict[str, int]:
 
 
 def _answers(
-    panels: Iterable[Panel], checkpoints: Checkpoints, needed: Mapping[str, int]
+    panels: Panels, checkpoints: Checkpoints, needed: Mapping[str, int]
 ) -> Iterator[tuple[tuple[str, str, str, int], list[Artifact]]]:
     """Yield what `AnswersOf` holds."""
-    for panel, ((model_name, row, seed), checkpoint) in product(panels, checkpoints.items()):
-        with labels(f"{model_name} {row} seed {seed} {panel.prompts.id}"):
-            yield (model_name, panel.prompts.id, row, seed), panel.answers(checkpoint, seed, needed[row])
+    for (model_name, id), panel in panels.items():
+        of_model = {place[1:]: checkpoint for place, checkpoint in checkpoints.items() if place[0] == model_name}
+        for (row, seed), checkpoint in of_model.items():
+            with labels(f"{model_name} {row} seed {seed} {id}"):
+                yield (model_name, id, row, seed), panel.answers(checkpoint, seed, needed[row])
 
 
 def _point(
@@ -271,7 +278,7 @@ def _golds(recipe: Recipe, judgments: list[Artifact]) -> tuple[Artifact, ...]:
     return tuple(gold_quality(judgments=each, world=world_digest()) for each in judgments)
 
 
-def _tests(exhibit: CurveFigure, panels: Mapping[str, Panel], points: Iterable[Point]) -> Tests:
+def _tests(exhibit: CurveFigure, panels: Panels, points: Iterable[Point]) -> Tests:
     """Test each ordering that a claim states, and each difference that the paper prints."""
     by_place = {(each.model, each.panel, point_id(each.line, each.x)): each for each in points}
     models = dict.fromkeys(each.model for each in by_place.values())
@@ -282,7 +289,7 @@ def _tests(exhibit: CurveFigure, panels: Mapping[str, Panel], points: Iterable[P
         if name not in tests:
             sides = [by_place[model_name, comparison.bench, id] for id in name[1:3] if id != EVEN]
             with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
-                tests[name] = _test(panels[comparison.bench], sides)
+                tests[name] = _test(panels[model_name, comparison.bench], sides)
     return tests
 
 

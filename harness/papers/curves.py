@@ -32,16 +32,22 @@ class CurveAxis:
 class CurvePrompts:
     """One panel: the prompts of a data role, and the answers that win rates are against.
 
-    These are the role's own, or those of the model in the model role `baseline`. `bench` judges; `revision` names the
-    recipe's prompt that shows a model its answer before.
+    These are the role's own or, on a scale that has the model role `baseline`, the answers of that model. `bench`
+    judges.
     """
 
     id: str
     label: str
     data: str
+    about: str = ""
+    """What a heading says beside the label, such as "out of distribution"."""
     bench: str = "pairwise"
     baseline: str = ""
-    revision: str = "revision"
+
+    @property
+    def heading(self) -> str:
+        """The label, and what the panel is about."""
+        return ", ".join(filter(None, (self.label, self.about)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def _figure(of: _Curves) -> Figure:
     panels = tuple(
         LinePanel(
             exhibit.paper.model(model) if several else "",
-            exhibit.panel(panel).label,
+            exhibit.panel(panel).heading,
             tuple(_line(of, model, panel, line) for line in exhibit.lines),
         )
         for model, panel in of.places
@@ -159,7 +159,7 @@ def _table(of: _Curves) -> Table:
 
 
 def _heading(of: _Curves, model: str, panel: str) -> str:
-    return f"{of.exhibit.panel(panel).label}, {of.exhibit.paper.model(model)}"
+    return f"{of.exhibit.panel(panel).heading}, {of.exhibit.paper.model(model)}"
 
 
 def _rows(of: _Curves, model: str, panel: str, line: CurveLine) -> Iterator[Row]:
