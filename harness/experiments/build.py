@@ -1,6 +1,7 @@
 """From the name of an exhibit to its experiment."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import UserError, unknown
@@ -49,10 +50,16 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
         raise UserError(f"--models selects base models, and {name} is on none; leave it out")
     exhibits = _with_added_rows(exhibits, request)
     _require_known(exhibits, request)
-    built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
+    built = [_build(exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
         raise UserError(f"{name} is not on any of the models {', '.join(request.models)}; it is on {_models(exhibits)}")
     return built
+
+
+def _build(exhibit: AnyExhibit, request: Request) -> Experiment:
+    own = request.for_exhibit(exhibit)
+    experiment = BUILDERS[type(exhibit)](exhibit, own)
+    return experiment if own.seeds == request.seeds else replace(experiment, seeds=own.seeds)
 
 
 def _exhibits(name: ExhibitName) -> list[AnyExhibit]:

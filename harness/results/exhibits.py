@@ -114,10 +114,14 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExhibitResult:
-    """An exhibit as published, and the base models that were run; none where it is the same for all."""
+    """An exhibit as published, and the base models that were run; none where it is the same for all.
+
+    `seeds` are its training seeds where they are not the run's.
+    """
 
     exhibit: AnyExhibit
     models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

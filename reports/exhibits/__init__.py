@@ -1,6 +1,7 @@
 """From the result of an exhibit to what is printed of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.results.exhibits import (
@@ -36,7 +37,8 @@ _VIEWS: dict[type[Result], Callable[[Manifest, Any], tuple[list[Block], Records]
 
 def view(manifest: Manifest, result: Result) -> ExhibitView:
     """Make what is printed of a result beside what the paper has. Raises UserError where the paper lacks some of it."""
-    blocks, records = _VIEWS[type(result)](manifest, result)
+    of_seeds = replace(manifest, seeds=result.seeds or manifest.seeds)
+    blocks, records = _VIEWS[type(result)](of_seeds, result)
     exhibit = result.exhibit
     lead = Prose(f"{exhibit.caption} ({exhibit.where}).")
     section = Section(exhibit.name, exhibit.label, (lead, *blocks), about=exhibit.caption)
