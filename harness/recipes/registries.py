@@ -20,6 +20,7 @@ METHODS = Registry(
         "dpo": "methods.dpo:DPO",
         "spin": "methods.spin:SPIN",
         "sgpo": "methods.sgpo:SGPO",
+        "srpo": "methods.srpo:SRPO",
     },
 )
 

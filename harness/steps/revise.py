@@ -50,11 +50,13 @@ def revise(out: Output, *, model: Artifact, responses: Artifact, template: str, 
     """
     rows = responses.rows(Response)
     conversations = [conversation(row.prompt, revision_message(template, row.prompt.text, row.text)) for row in rows]
-    kept = [row for row, fits in zip(rows, _fit(model, conversations), strict=True) if not fits]
-    answer_conversations(out, model, [row.prompt for row in rows], conversations, sampling, seed, given=kept)
-    out.counts[WITHOUT_ROOM] = len(kept)
-    if kept:
-        out.note(f"{len(kept)} of {len(rows)} answers stay as they are: {model} does not hold their revisions' prompts")
+    unrevised = [row for row, fits in zip(rows, _fit(model, conversations), strict=True) if not fits]
+    answer_conversations(out, model, [row.prompt for row in rows], conversations, sampling, seed, given=unrevised)
+    out.counts[WITHOUT_ROOM] = len(unrevised)
+    if unrevised:
+        out.note(
+            f"{len(unrevised)} of {len(rows)} answers stay as they are: {model} does not hold their revisions' prompts"
+        )
 
 
 def require_revision_prompt(template: str) -> None:

@@ -342,7 +342,7 @@ def test_the_figure_is_reproduced(harness: Harness, reduced: None, tmp_path: Pat
         (["--scale", "nothing"], "unknown scale 'nothing' (known: mini; "),
         (["--models", "qwen"], "--models selects base models, and srpo/fig2 is on none; leave it out"),
         (["--methods", "srpo"], "--methods selects rows of score tables, and srpo/fig2 is none; leave it out"),
-        (["--set", "methods.srpo.beta=1"], "method to --set"),
+        (["--set", "methods.spro.beta=1"], "method to --set"),
         (["--teacher", "mini:teacher"], "has no teacher that --teacher could replace"),
     ],
 )
