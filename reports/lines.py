@@ -130,6 +130,8 @@ def _legend(figure: "Figure", chart: LineChart, ink: str) -> None:
     if any(point.published is not None for point in points):
         handles.append(Line2D([], [], label="the paper", **_diamond("white")))
     handles.append(Line2D([], [], color=ink, linewidth=0.8, linestyle=(0, (2, 2)), label="neither is better"))
+    several = len({panel.column for panel in chart.panels}) > 1
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8, labelcolor=ink, handlelength=3
-    )
+        handles=handles, loc="outside lower center", ncols=4 if several else 3, frameon=False, fontsize=8,
+        labelcolor=ink, handlelength=3,
+    )  # fmt: skip

@@ -132,8 +132,8 @@ class CurveFigure(Exhibit):
         return named(f"point of {self.paper.name} {self.name}", id, {**names, EVEN: "50 %"})
 
     def measure(self, bench: str, metric: str) -> str:
-        """Return ``win rate, TL;DR``: a panel stands in the place of a bench."""
-        measures = {f"{each.id}/{METRIC}": f"win rate, {each.label}" for each in self.panels}
+        """Return ``TL;DR WR``: a panel stands in the place of a bench."""
+        measures = {f"{each.id}/{METRIC}": f"{each.label} WR" for each in self.panels}
         return named(f"measure of {self.paper.name} {self.name}", f"{bench}/{metric}", measures)
 
     def printed(self, panel: str, point: str) -> float | None:

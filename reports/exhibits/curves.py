@@ -153,8 +153,15 @@ def _table(of: _Curves) -> Table:
         ),
         name=exhibit.name,
         caption=f"{exhibit.caption}. Win rates in per cent, ours with 95 % intervals, and those that the paper prints",
-        footnotes=tuple(_footnotes(of)),
-        source=source(manifest, exhibit, all_seeds(manifest), n, judge(manifest, judges), "a draw counting half"),
+        footnotes=tuple(
+            (ADDED, f"ours, not in the paper: {each.label}, {each.added}") for each in exhibit.lines if each.added
+        ),
+        source=" ".join(
+            [
+                source(manifest, exhibit, all_seeds(manifest), n, judge(manifest, judges), "a draw counting half"),
+                *_notes(of),
+            ]
+        ),
     )
 
 
@@ -184,22 +191,22 @@ def _interval(ci95: tuple[float, float] | None) -> str:
     return f"{ci95[0]:.{_DECIMALS}f}–{ci95[1]:.{_DECIMALS}f}" if ci95 else DASH
 
 
-def _footnotes(of: _Curves) -> Iterator[tuple[str, str]]:
-    """Yield what the paper's numbers can be compared with, why some of ours are missing, and what is ours alone."""
-    yield from zip("abcdefgh", _comparable(of), strict=False)
-    notes = [f"{of.name(point)}: {point.note}" for point in of.result.points if point.note]
-    yield from ((str(place), note) for place, note in enumerate([*_kept(of), *notes], start=1))
-    for line in of.exhibit.lines:
-        if line.added:
-            yield ADDED, f"ours, not in the paper: {line.label}, {line.added}"
+def _notes(of: _Curves) -> Iterator[str]:
+    """Yield whether the paper's numbers can be compared with ours, what was kept, and why some of ours are missing."""
+    yield from _comparable(of)
+    yield from _kept(of)
+    for point in of.result.points:
+        missing = f"{point.n_missing} of {point.n_asked} verdicts are missing" if point.n_missing else ""
+        if note := "; ".join(filter(None, (point.note, missing))):
+            yield f"{of.name(point)}: {note}."
 
 
 def _comparable(of: _Curves) -> list[str]:
     """Say of the paper's numbers whether ours are those, in one line where it is the same for all."""
     found = {of.name(point): of.verdict(point) for point in of.result.points if of.verdict(point) != NOT_IN_PAPER}
     if len(set(found.values())) == 1:
-        return [f"the paper's numbers: {next(iter(found.values()))}"]
-    return [f"the paper's number of {name}: {found_verdict}" for name, found_verdict in found.items()]
+        return [f"The paper's numbers: {next(iter(found.values()))}."]
+    return [f"The paper's number of {name}: {found_verdict}." for name, found_verdict in found.items()]
 
 
 def _kept(of: _Curves) -> list[str]:
@@ -210,8 +217,8 @@ def _kept(of: _Curves) -> list[str]:
     most = max(kept, key=lambda point: point.kept / point.answers)
     places = f"in {len(kept)} of {len(of.result.points)} points"
     return [
-        f"answers whose revision had no room in the model are kept as they were: {places}, at most {most.kept:,} of "
-        f"{most.answers:,} ({of.name(most)})"
+        f"Answers whose revision had no room in the model are kept as they were: {places}, at most {most.kept:,} of "
+        f"{most.answers:,} ({of.name(most)})."
     ]
 
 
