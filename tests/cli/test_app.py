@@ -135,7 +135,7 @@ def imported_by(arguments: list[str]) -> set[str]:
     [
         ("methods", list(load_recipe("mini").method_names())),
         ("papers", ["sgpo", "srpo"]),
-        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
+        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "perplexity"]),
         (
             "experiments",
             [

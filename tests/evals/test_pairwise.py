@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from evals import scoring
 from evals.pairwise import scores as pairwise
+from evals.pairwise.bands import Band, bootstrap_band, mean_band
 from evals.pairwise.scores import METRICS, Pairs, PairVerdicts, score_pairs
 from evals.scoring import measured_difference
 from evals.stats.bootstrap import resample_counts
@@ -281,3 +282,63 @@ def test_two_matches_are_joined_by_prompt_whatever_their_order(
     result, shuffled = (compare_pairs([first], [each], resamples=30) for each in (second, second[::-1]))
     assert result == shuffled
     assert result["n_prompts"] == n
+
+
+# Within training seeds
+
+
+def test_what_a_seed_does_to_both_cancels_within_it() -> None:
+    """Two answers of each checkpoint: one is better by 5 points in every seed, whatever the seed's own level."""
+    first, second = [], []
+    for seed, level in enumerate((-1.5, -0.7, 0.0, 0.7, 1.5)):
+        better = simulated(400, level, seed=seed)
+        worse = [replace(pair, shown_second=(0.0,), shown_first=(0.0,)) for pair in better[:20]] + better[20:]
+        first.append(Pairs(better))
+        second.append(Pairs(worse))
+    within = scoring.compare_within_seeds(first, second, "win_rate", resamples=300)
+    between = scoring.compare(first, second, "win_rate", resamples=300)
+    assert within["difference"] == pytest.approx(between["difference"])
+    assert within["difference"] > 0
+    assert within["p_value"] < 0.01 < 0.5 < between["p_value"]
+    assert measured_difference(within).second is None
+    assert measured_difference(within).covers_training_seeds
+
+
+def test_exchanging_the_sides_within_seeds_changes_the_sign_alone() -> None:
+    first = [Pairs(simulated(50, 0.5, seed=seed)) for seed in range(3)]
+    second = [Pairs(simulated(50, 0.0, seed=seed)) for seed in range(3)]
+    forward, back = (
+        scoring.compare_within_seeds(*sides, "win_rate", resamples=200) for sides in ((first, second), (second, first))
+    )
+    assert back["difference"] == -forward["difference"]
+    assert back["ci95"] == pytest.approx([-forward["ci95"][1], -forward["ci95"][0]])
+    assert back["p_value"] == pytest.approx(forward["p_value"])
+
+
+def test_prompts_without_verdicts_withhold_a_comparison_within_seeds() -> None:
+    whole, part = [Pairs(simulated(20, 0.0))], [Pairs(simulated(20, 0.0)[:10])]
+    found = scoring.compare_within_seeds(whole, part, "win_rate", resamples=20)
+    assert "withheld" in found and "difference" not in found
+
+
+# Bands
+
+
+def test_a_band_is_the_spread_of_means_of_half_the_prompts() -> None:
+    points = np.random.default_rng(1).choice([0.0, 0.5, 1.0], 2000)
+    band = bootstrap_band(points, resamples=4000, size=512, prompts=1024)
+    assert (band.size, band.n_prompts) == (512, 1024)
+    assert band.mean == pytest.approx(100 * points[:1024].mean(), abs=0.1)
+    assert band.sd == pytest.approx(100 * points[:1024].std() / 512**0.5, rel=0.05)
+    assert band == bootstrap_band(points, resamples=4000, size=512, prompts=1024)
+
+
+def test_of_fewer_prompts_the_same_share_is_drawn() -> None:
+    band = bootstrap_band(np.array([0.0, 1.0] * 50), resamples=20, size=512, prompts=1024)
+    assert (band.size, band.n_prompts) == (50, 100)
+    assert bootstrap_band(np.array([1.0]), resamples=20, size=512, prompts=1024).size == 1
+
+
+def test_the_band_of_several_seeds_is_that_of_one() -> None:
+    found = mean_band([Band(40.0, 3.0, 512, 1024), Band(60.0, 4.0, 510, 1020)])
+    assert found == Band(50.0, pytest.approx(12.5**0.5), 510, 1020)
