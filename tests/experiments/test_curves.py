@@ -103,7 +103,7 @@ def test_win_rates_are_those_of_the_verdicts(finished: Finished) -> None:
         assert point.per_seed == pytest.approx(of_seeds)
         assert point.value == pytest.approx(fmean(of_seeds))
         assert point.n == (12 if point.panel == "near" else 10)
-        assert (point.answers, point.kept) == (2 * point.n, 0)
+        assert (point.answers, point.unrevised) == (2 * point.n, 0)
         assert 0 <= (point.gold_quality or -1) <= 1
 
 

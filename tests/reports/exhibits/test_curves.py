@@ -121,8 +121,8 @@ def test_bands_are_explained_with_their_sizes() -> None:
     assert "bootstrap" not in next(block for block in shown("table1")[0] if isinstance(block, Prose)).text
 
 
-def test_kept_answers_and_missing_verdicts_are_told() -> None:
-    source = tables(shown("fig1", kept=12, n_missing=3, n_asked=1024)[0])[0].source
+def test_answers_without_a_revision_and_missing_verdicts_are_told() -> None:
+    source = tables(shown("fig1", unrevised=12, n_missing=3, n_asked=1024)[0])[0].source
     assert "in 12 of 12 points, at most 12 of 1,024 (SRPO 0-rev., XSum)" in source
     assert "DPO 5-rev., XSum: 3 of 1024 verdicts are missing." in source
 
