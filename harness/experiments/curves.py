@@ -26,8 +26,8 @@ from harness.experiments.revisions import revisions
 from harness.mini.identity import world_digest
 from harness.papers.claims import EVEN, Comparison
 from harness.papers.curves import METRIC, CurveFigure, CurveLine, CurvePrompts, PrintedMargin, point_id
-from harness.recipes.benches import pairs_on
-from harness.recipes.recipe import Recipe
+from harness.recipes.benches import baselines_on, pairs_on
+from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.recipes.registries import load_benchmark
 from harness.results.exhibits import BootstrapBand, CurveMargin, CurvePoint, CurvesResult
 from harness.steps.data import model
@@ -204,11 +204,17 @@ def _panel(recipe: Recipe, exhibit: CurveFigure, prompts: CurvePrompts, model_na
     if not isinstance(benchmark, Pairwise):
         raise UserError(f"{exhibit.name}: panel {prompts.id!r} needs a bench of pairs in both orders, such as pairwise")
     inputs = recipe.inputs(model_name, BASELINE_SEED)
-    rows, name, setting = inputs.data(prompts.data), prompts.data, pairs_on(recipe, prompts.bench)
+    rows, name, setting = _prompts(inputs, prompts.data), prompts.data, pairs_on(recipe, prompts.bench)
     if prompts.baseline and prompts.baseline in recipe.models:
         role, name = model(recipe.models[prompts.baseline]), recipe.models[prompts.baseline]
         rows = respond(model=role, prompts=rows, sampling=setting.sampling, seed=BASELINE_SEED).with_label(name)
     return Panel(prompts, benchmark, replace(setting, baselines=rows, baseline_name=name), inputs.prompt("revision"))
+
+
+def _prompts(inputs: RecipeInputs, name: str) -> Artifact:
+    """Return the answered prompts that a panel names: a data role, or a bench whose instructions they are."""
+    recipe = inputs.recipe
+    return baselines_on(recipe, name) if name in recipe.benches and name not in recipe.data else inputs.data(name)
 
 
 def _needed_revisions(exhibit: CurveFigure) -> dict[str, int]:

@@ -192,7 +192,8 @@ def _interval(ci95: tuple[float, float] | None) -> str:
 
 
 def _notes(of: _Curves) -> Iterator[str]:
-    """Yield whether the paper's numbers can be compared with ours, what could not be revised, and why some of ours are missing."""
+    """Yield whether ours can be compared with the paper's, what could not be revised, and why some of ours are
+    missing."""
     yield from _comparable(of)
     yield from _unrevised(of)
     for point in of.result.points:
@@ -217,8 +218,8 @@ def _unrevised(of: _Curves) -> list[str]:
     most = max(unrevised, key=lambda point: point.unrevised / point.answers)
     places = f"in {len(unrevised)} of {len(of.result.points)} points"
     return [
-        f"Answers whose revision had no room in the model are kept as they were: {places}, at most {most.unrevised:,} of "
-        f"{most.answers:,} ({of.name(most)})."
+        f"Answers whose revision had no room in the model are kept as they were: {places}, at most "
+        f"{most.unrevised:,} of {most.answers:,} ({of.name(most)})."
     ]
 
 
