@@ -209,8 +209,8 @@ def records(manifest: Manifest) -> Records:
 
 def coverage(manifest: Manifest) -> str:
     """Say what the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
-    said = ((of, " ".join(_covered(group))) for of, group in _by_seeds(manifest).items())
-    return " ".join((*(f"{of}{text}" for of, text in said if text), *_undecided_or_withheld(manifest)))
+    texts = ((of, " ".join(_covered(group))) for of, group in _by_seeds(manifest).items())
+    return " ".join((*(f"{of}{text}" for of, text in texts if text), *_undecided_or_withheld(manifest)))
 
 
 def _covered(manifest: Manifest) -> Iterator[str]:

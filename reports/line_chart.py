@@ -1,4 +1,4 @@
-"""Line charts, before they are drawn: win rates along an axis, a line a method."""
+"""ChartLine charts, before they are drawn: win rates along an axis, a line a method."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class LinePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One line, its points in the order of the axis. An `added` one is ours and not in the paper."""
 
     label: str
@@ -29,7 +29,7 @@ class LinePanel:
 
     row: str
     column: str
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
 
 
 @dataclass(frozen=True, slots=True)

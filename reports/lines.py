@@ -1,11 +1,11 @@
-"""Line charts: win rates along an axis, with whiskers for intervals and the paper's own bands."""
+"""ChartLine charts: win rates along an axis, with whiskers for intervals and the paper's own bands."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle, pairwise
 from typing import TYPE_CHECKING, Any
 
 from reports.bars import EVEN, PAPER
-from reports.line_chart import Line, LineChart, LinePanel, LinePoint
+from reports.line_chart import ChartLine, LineChart, LinePanel, LinePoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,13 +82,13 @@ def _draw(axes: "Axes", panel: LinePanel, with_band: bool) -> None:
                 axes.plot(x, point.published, zorder=6, **_diamond(style["color"]))
 
 
-def _distance(line: Line) -> float:
+def _distance(line: ChartLine) -> float:
     """Return the least distance between two places on the axis."""
     xs = [point.x for point in line.points]
     return min((second - first for first, second in pairwise(xs)), default=1.0)
 
 
-def _shade(axes: "Axes", line: Line, xs: Sequence[float], color: str) -> None:
+def _shade(axes: "Axes", line: ChartLine, xs: Sequence[float], color: str) -> None:
     missing = (float("nan"), float("nan"))
     low, high = zip(*(point.band or missing for point in line.points), strict=True)
     axes.fill_between(xs, low, high, color=color, alpha=0.13, linewidth=0, zorder=2)

@@ -142,7 +142,7 @@ class CurvesExperiment(Experiment):
             n=scores["n_asked"] // scores["n_training_seeds"],
             band=BootstrapBand(**band) if band else None,
             answers=sum(each["rows"] for each in counts),
-            kept=sum(each.get(WITHOUT_ROOM, 0) for each in counts),
+            unrevised=sum(each.get(WITHOUT_ROOM, 0) for each in counts),
             judge=self.fingerprints[self.exhibit.panel(point.panel).bench],
             artifact=place(point.score),
             judgments=tuple(place(judged) for judged in point.judgments),

@@ -68,8 +68,8 @@ class CurveLine:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How the paper draws a band: `resamples` win rates, each on `size` prompts drawn with replacement from the first
-    `prompts`."""
+    """The bootstrap behind the paper's bands: `resamples` win rates, each on `size` prompts drawn with replacement from
+    the first `prompts`."""
 
     resamples: int
     size: int

@@ -281,8 +281,8 @@ class BootstrapBand:
 class CurvePoint(Estimate):
     """The win rate of a line of a curve, at a place `x` on its axis, in a panel.
 
-    Of the `answers`, over all training seeds, `kept` were not revised the last time, as the prompt of their revision
-    had no room in the model. `gold_quality`, in [0, 1], and `mean_words` are None where the truth is not known.
+    Of the `answers`, over all training seeds, `unrevised` are those before the last revision, whose prompt had no room
+    in the model. `gold_quality`, in [0, 1], and `mean_words` are None where the truth is not known.
     """
 
     panel: str
@@ -290,7 +290,7 @@ class CurvePoint(Estimate):
     x: float
     band: BootstrapBand | None = None
     answers: int = 0
-    kept: int = 0
+    unrevised: int = 0
     gold_quality: float | None = None
     mean_words: float | None = None
 

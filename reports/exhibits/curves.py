@@ -9,7 +9,7 @@ from harness.results.exhibits import BootstrapBand, CurveMargin, CurvePoint, Cur
 from harness.results.manifest import Manifest
 from reports.blocks import ADDED, DASH, Block, Column, Figure, Group, Prose, Records, Row, Table
 from reports.compare import NOT_IN_PAPER, obstacle, verdict
-from reports.line_chart import Line, LineChart, LinePanel, LinePoint
+from reports.line_chart import ChartLine, LineChart, LinePanel, LinePoint
 from reports.measured import all_seeds, judge, number, require_one_judge, source
 
 _DECIMALS = 1
@@ -118,12 +118,12 @@ def _figure(of: _Curves) -> Figure:
     )
 
 
-def _line(of: _Curves, model: str, panel: str, line: CurveLine) -> Line:
+def _line(of: _Curves, model: str, panel: str, line: CurveLine) -> ChartLine:
     points = tuple(
         LinePoint(point.x, point.value, point.ci95, _band(point), of.printed(point))
         for point in of.of(model, panel, line)
     )
-    return Line(line.label, points, bool(line.added))
+    return ChartLine(line.label, points, bool(line.added))
 
 
 def _band(point: CurvePoint) -> tuple[float, float] | None:
@@ -192,9 +192,10 @@ def _interval(ci95: tuple[float, float] | None) -> str:
 
 
 def _notes(of: _Curves) -> Iterator[str]:
-    """Yield whether the paper's numbers can be compared with ours, what was kept, and why some of ours are missing."""
+    """Yield whether ours can be compared with the paper's, what could not be revised, and why some of ours are
+    missing."""
     yield from _comparable(of)
-    yield from _kept(of)
+    yield from _unrevised(of)
     for point in of.result.points:
         missing = f"{point.n_missing} of {point.n_asked} verdicts are missing" if point.n_missing else ""
         if note := "; ".join(filter(None, (point.note, missing))):
@@ -209,16 +210,16 @@ def _comparable(of: _Curves) -> list[str]:
     return [f"The paper's number of {name}: {found_verdict}." for name, found_verdict in found.items()]
 
 
-def _kept(of: _Curves) -> list[str]:
-    """Say how many answers were kept as they were, and where that was most often so."""
-    kept = [point for point in of.result.points if point.kept]
-    if not kept:
+def _unrevised(of: _Curves) -> list[str]:
+    """Say how many answers could not be revised, and where that was most often so."""
+    unrevised = [point for point in of.result.points if point.unrevised]
+    if not unrevised:
         return []
-    most = max(kept, key=lambda point: point.kept / point.answers)
-    places = f"in {len(kept)} of {len(of.result.points)} points"
+    most = max(unrevised, key=lambda point: point.unrevised / point.answers)
+    places = f"in {len(unrevised)} of {len(of.result.points)} points"
     return [
-        f"Answers whose revision had no room in the model are kept as they were: {places}, at most {most.kept:,} of "
-        f"{most.answers:,} ({of.name(most)})."
+        f"Answers whose revision had no room in the model are kept as they were: {places}, at most "
+        f"{most.unrevised:,} of {most.answers:,} ({of.name(most)})."
     ]
 
 
@@ -286,7 +287,7 @@ def _records(of: _Curves) -> Records:
     """Make one line for each point; numbers unrounded."""
     fields = (
         "model", "model_label", "panel", "line", "method", "x", "revisions", "ours", "lo", "hi", "band_mean", "band_sd",
-        "paper", "verdict", "n", "n_asked", "n_missing", "answers", "kept", "gold_quality", "mean_words", "judge",
+        "paper", "verdict", "n", "n_asked", "n_missing", "answers", "unrevised", "gold_quality", "mean_words", "judge",
         "note",
     )  # fmt: skip
     return Records(fields, tuple(_record(of, point) for point in of.result.points))
@@ -298,5 +299,5 @@ def _record(of: _Curves, point: CurvePoint) -> tuple[object, ...]:
     place = (exhibit.row(line, point.x), point.x, exhibit.revisions(line, point.x))
     band = (point.band.mean, point.band.sd) if point.band else (None, None)
     figures = (point.value, *(point.ci95 or (None, None)), *band, of.printed(point), of.verdict(point))
-    counts = (point.n, point.n_asked, point.n_missing, point.answers, point.kept)
+    counts = (point.n, point.n_asked, point.n_missing, point.answers, point.unrevised)
     return (*names, *place, *figures, *counts, point.gold_quality, point.mean_words, point.judge, point.note)
