@@ -339,7 +339,7 @@ def test_the_figure_is_reproduced(harness: Harness, reduced: None, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scale", "nothing"], "unknown scale 'nothing' (known: mini; "),
+        (["--scale", "nothing"], "unknown scale 'nothing' (known: mini, paper, small; "),
         (["--models", "qwen"], "--models selects base models, and srpo/fig2 is on none; leave it out"),
         (["--methods", "srpo"], "--methods selects rows of score tables, and srpo/fig2 is none; leave it out"),
         (["--set", "methods.spro.beta=1"], "method to --set"),
