@@ -83,7 +83,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
     "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
-    "reports/claims.py:headline": ("reproduce",),
+    "reports/claims.py:_headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
 }
 """By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""

@@ -16,8 +16,8 @@ from evals.pairwise import scores as pairwise
 from evals.pairwise.bands import Band, bootstrap_band, mean_band
 from evals.pairwise.scores import METRICS, Pairs, PairVerdicts, score_pairs
 from evals.scoring import measured_difference
-from evals.stats.bootstrap import resample_counts
-from evals.stats.comparison import welch_test
+from evals.stats.bootstrap import mean_statistic, resample_counts
+from evals.stats.comparison import interval, paired_difference, welch_test
 from evals.stats.power import Power, power
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
@@ -342,3 +342,20 @@ def test_of_fewer_prompts_the_same_share_is_drawn() -> None:
 def test_the_band_of_several_seeds_is_that_of_one() -> None:
     found = mean_band([Band(40.0, 3.0, 512, 1024), Band(60.0, 4.0, 510, 1020)])
     assert found == Band(50.0, pytest.approx(12.5**0.5), 510, 1020)
+
+
+@pytest.mark.slow
+def test_the_interval_within_seeds_covers_the_truth() -> None:
+    """Answers of five checkpoints of different levels before and after a revision that copies half of them."""
+    covered, repeats, prompts = 0, 600, 300
+    rng = np.random.default_rng(0)
+    for number in range(repeats):
+        hard, differences = rng.normal(size=prompts), []
+        for level in 0.5 * rng.normal(size=5):
+            drawn = [rng.random((prompts, 2)) < 1 / (1 + np.exp(-(hard + level)))[:, None] for _ in range(2)]
+            before, after = (each.mean(axis=1) for each in drawn)
+            after = np.where(rng.random(prompts) < 0.5, before, after)
+            differences.append(mean_statistic(100 * (after - before)))
+        low, high = interval(paired_difference(differences, 0.0, prompts, resamples=200, seed=number))
+        covered += low <= 0 <= high
+    assert 0.92 < covered / repeats < 0.975

@@ -11,15 +11,17 @@ from harness.errors import UserError
 from harness.papers.curves import CurveFigure, point_id
 from harness.papers.loading import load_exhibit, load_paper
 from harness.records import Judgment, Order, Prompt, write_rows
+from harness.results.curves import Course, StageCurves
 from harness.results.exhibits import BootstrapBand, CurveMargin, CurvePoint, CurvesResult
 from harness.results.frames import RunFrames
 from harness.results.manifest import Manifest, parse_manifest
 from harness.results.verdicts import ARTIFACTS
-from reports.blocks import Block, Figure, Prose, Records, Table
+from reports.blocks import Block, CurveChart, Figure, Prose, Records, Table
 from reports.exhibits.curves import curves
 from reports.figures import draw
 from reports.line_chart import LineChart, LinePoint
 from reports.pairs import judged_pairs
+from reports.training import section
 from tests.reports.conftest import made_up_manifest
 
 
@@ -198,3 +200,17 @@ def test_a_result_is_read_as_it_was_written() -> None:
     found = result("fig5", gold_quality=0.25)
     assert decode(CurvesResult, encode(found), "") == found
     assert point_id(found.exhibit.lines[0], found.points[1].x) == "srpo/1"
+
+
+def test_training_curves_have_the_labels_of_lines() -> None:
+    """And not those of lines that are numbers of revisions, or of SRPO against another."""
+    stages = [StageCurves("llama3", "RPO", ("rpo",), "rpo", ()), StageCurves("llama3", "SRPO", ("srpo",), "srpo", ())]
+    stages = [replace(stage, trainings=(Course(0, "a", 1, 1, {"step": (1,), "loss": (0.5,)}),)) for stage in stages]
+    for names, labels in (
+        (("fig4", "table1", "fig5"), ["RPO", "SRPO"]),
+        (("fig4", "table1"), ["RPO of rpo", "SRPO of srpo"]),
+    ):
+        run = replace(manifest(), results=tuple(result(name) for name in names))
+        [drawn] = [block for block in section(run, stages).blocks if isinstance(block, Figure)]
+        assert isinstance(drawn.drawing, CurveChart)
+        assert list(dict.fromkeys(panel.row for panel in drawn.drawing.panels)) == labels
